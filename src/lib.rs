@@ -1,0 +1,15 @@
+//! windlass: a commit becomes an image, the image is tested, the tested digest is released, and the way back
+//! is always open.
+//!
+//! The rooms, in the order in which a commit walks through them:
+//!
+//! | room | what happens there |
+//! | --- | --- |
+//! | [`error`], [`session`] | what failed and the exit code; where to report and when to stop |
+//! | [`report`] | one type of event, one renderer per reader; the only room that prints |
+//! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
+
+pub mod error;
+pub mod report;
+pub mod rollout;
+pub mod session;

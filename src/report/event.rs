@@ -1,0 +1,234 @@
+//! The one type of event that every room reports with (contract, section 7).
+//!
+//! A renderer turns events into what its reader needs; nothing else prints. An event carries facts, never
+//! layout: no colour, no padding, no line breaks inside a message.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::rollout::verdict::{Cause, Verdict};
+
+/// A stage of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Build and push.
+    Build,
+    /// Tests inside the built images.
+    Test,
+    /// Apply and rollout.
+    Release,
+    /// Back to a recorded release.
+    Rollback,
+}
+
+/// How a stage or a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Done.
+    Ok,
+    /// There was nothing to do: it was done before.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// A rule of the tier, a lock or a wrong call refused it before anything was changed.
+    Refused,
+    /// A signal ended it.
+    Interrupted,
+}
+
+/// Where a log line comes from inside its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a cause is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Subject {
+    /// An object of the cluster: `Deployment/web`.
+    Object(String),
+    /// An image by its name in the configuration.
+    Image(String),
+    /// A test by its name in the configuration.
+    Test(String),
+}
+
+/// One thing that failed: what the report says last, and an entry of `finished.causes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What failed.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// Why: one word of the contract's list, or of a stage (`build-failed`, `tests-failed` …).
+    pub cause: String,
+    /// One sentence in the words of the user's own files.
+    pub message: String,
+    /// What would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// What was seen, in reading order: log lines, exit codes, events, the lines of the manifest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+}
+
+/// A titled group of lines that supports a cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// What the lines are: `container app, previous instance, last 20 lines`, `events`, `.kube/web.yaml:12`.
+    pub title: String,
+    /// The lines, oldest first.
+    pub lines: Vec<String>,
+}
+
+/// The state of an object of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectState {
+    /// The stage that looks at it.
+    pub stage: Stage,
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// Its namespace; empty for a cluster-scoped object.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub verdict: Verdict,
+    /// Why it is not ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// One sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Replicas that are ready, of those wanted: `2/3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<String>,
+}
+
+/// The end of a command: always the last event, whatever happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finished {
+    /// `release`, `build` …
+    pub command: String,
+    /// How it ended: `ok`, `failed`, `refused` or `interrupted`.
+    pub outcome: Outcome,
+    /// The exit code of the contract.
+    pub exit_code: u8,
+    /// The stage in which it ended, where it did not end well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// The images, by name, as `repository:tag@sha256:…`.
+    pub images: BTreeMap<String, String>,
+    /// The release's revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// The revision that a rollback, asked for or automatic, led to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<u64>,
+    /// What failed.
+    pub causes: Vec<Failure>,
+    /// The error's own sentence, with its place, where it did not end well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The lines of the user's file that the message is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
+    /// What would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Complete commands to type next, most useful first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+    /// Seconds since the command began.
+    pub seconds: f64,
+}
+
+/// What happens while a command runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A stage begins.
+    StageStarted {
+        /// Which.
+        stage: Stage,
+        /// One line: what it is about to do, `2 images, commit 1f3c9a0`.
+        title: String,
+    },
+    /// A stage ended.
+    StageFinished {
+        /// Which.
+        stage: Stage,
+        /// How.
+        outcome: Outcome,
+        /// One line: what it did, `web already built`.
+        summary: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A piece of work inside a stage begins. Steps of one stage may run at the same time.
+    StepStarted {
+        /// The stage it belongs to.
+        stage: Stage,
+        /// Unique within the run of the stage: `build web`, `push web`, `test unit`, `apply workloads`.
+        step: String,
+        /// One line for people: `building web`.
+        title: String,
+    },
+    /// A running step got further; shown where the renderer can, left out of machine output.
+    #[serde(skip)]
+    StepProgress {
+        /// The stage it belongs to.
+        stage: Stage,
+        /// The step.
+        step: String,
+        /// One line: `layer 3/7, 12.5 MB`.
+        message: String,
+    },
+    /// A piece of work inside a stage ended.
+    StepFinished {
+        /// The stage it belongs to.
+        stage: Stage,
+        /// The step.
+        step: String,
+        /// How.
+        outcome: Outcome,
+        /// One line: what it did.
+        summary: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// A line that a build, a test, a service or a Job wrote.
+    Log {
+        /// The stage it belongs to.
+        stage: Stage,
+        /// Whose: `web` (an image's build), `unit` (a test), `unit/db` (its service), `Job/migrate`.
+        source: String,
+        /// Which stream.
+        stream: Stream,
+        /// The line without its line break.
+        line: String,
+    },
+    /// An object's state changed.
+    Object(ObjectState),
+    /// Something a person should know that does not end the command.
+    Warning {
+        /// One sentence.
+        message: String,
+        /// What would help.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// The end.
+    Finished(Finished),
+}

@@ -1,0 +1,42 @@
+//! What every stage is handed besides its own input: where to report, and when to stop.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Kind, Result};
+use crate::report::Reporter;
+
+/// One run of the program.
+#[derive(Clone)]
+pub struct Session {
+    /// Where events go.
+    pub reporter: Reporter,
+    /// Cancelled by the first signal: whatever waits must end, tidy up and return within 5 s.
+    pub cancel: CancellationToken,
+}
+
+impl Session {
+    /// Waits for `work`, but no longer than `limit`, and not past a cancellation.
+    ///
+    /// # Errors
+    /// Whatever `work` returns; [`Kind::Interrupted`] when the run is cancelled (the caller of the whole run
+    /// replaces it by the signal's own kind); `late()` when the time is over.
+    pub async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T>>,
+        late: impl FnOnce() -> Error,
+    ) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(interrupted()),
+            result = tokio::time::timeout(limit, work) => result.unwrap_or_else(|_| Err(late())),
+        }
+    }
+}
+
+/// The error of a run that was cancelled by a signal.
+pub fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "interrupted")
+}
