@@ -1,37 +1,83 @@
 //! What people and machines read: one type of event, one renderer per reader; the only room that prints.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`event`] | what happened: facts without layout |
+//! | [`output`] | which renderer the reader needs, and starting it |
+//! | `secret` | what must never be shown, and taking it out |
+//! | `board` | what runs at the moment, fed by events |
+//! | `row`, `failure` | one line for one thing; the last thing on the screen |
+//! | `feed`, `gitlab` | a log that only grows, plain or with GitLab's sections |
+//! | `terminal`, `screen` | lines that move while something runs |
+//! | `json` | one object a line |
+//! | [`paint`], [`human`] | colours; durations and digests as people read them |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
+mod board;
 pub mod event;
+mod failure;
+mod feed;
+mod gitlab;
+pub mod human;
+mod json;
+pub mod output;
+pub mod paint;
+mod row;
+mod screen;
+mod secret;
+mod sink;
+mod terminal;
 
 use event::{Event, Outcome, Stage, Stream};
+pub use output::{Color, Format, OutputOptions, Verbosity, start};
+use secret::Secrets;
+
+/// When something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The local clock: it is only shown, never computed with.
+    pub time: Timestamp,
+    /// Since the reporter began, by the monotonic clock: for ages and heartbeats.
+    pub age: Duration,
+}
 
 /// Turns events into what one kind of reader needs.
 pub trait Renderer: Send {
-    /// Something happened at this time (the local clock: it is only shown, never computed with).
-    fn event(&mut self, at: Timestamp, event: &Event);
+    /// Something happened.
+    fn event(&mut self, at: Moment, event: &Event);
 
     /// The answer of a command that was asked for data (`plan`, `status`, `render` …), for standard output.
-    /// `json` is the answer for machines, where there is one; `text` that for people, which may carry colour.
+    /// `json` is the answer for machines, where there is one (an array is written one element a line); `text`
+    /// that for people, which may carry colour.
     fn answer(&mut self, json: Option<&serde_json::Value>, text: &str);
 
     /// Called about once a second while the command runs: spinners, heartbeats.
-    fn tick(&mut self) {}
+    fn tick(&mut self, _at: Moment) {}
 }
 
 /// Where every room reports. Cloned freely; all clones lead to the same renderers.
 #[derive(Clone)]
 pub struct Reporter {
-    renderers: Arc<Mutex<Vec<Box<dyn Renderer>>>>,
+    began: Instant,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// What all clones share.
+struct Desk {
+    renderers: Vec<Box<dyn Renderer>>,
+    secrets: Secrets,
 }
 
 impl Reporter {
     /// Reports to these renderers, in this order.
     pub fn new(renderers: Vec<Box<dyn Renderer>>) -> Self {
-        Self { renderers: Arc::new(Mutex::new(renderers)) }
+        let desk = Desk { renderers, secrets: Secrets::default() };
+        Self { began: Instant::now(), desk: Arc::new(Mutex::new(desk)) }
     }
 
     /// Reports to nobody: for tests of other rooms.
@@ -39,26 +85,59 @@ impl Reporter {
         Self::new(Vec::new())
     }
 
+    /// Never shows this text from now on, nor its base64 and URL-encoded forms, in any output: `[MASKED]`
+    /// stands in its place. Texts of fewer than four characters are left alone: masking them would destroy
+    /// ordinary words.
+    pub fn hide(&self, secret: &str) {
+        self.lock().secrets.add(secret);
+    }
+
+    /// The text as it may be shown: for what does not pass through events (tracing, a file).
+    pub fn masked(&self, text: &str) -> String {
+        self.lock().secrets.mask(text)
+    }
+
     /// Tells every renderer.
     pub fn emit(&self, event: &Event) {
-        let now = Timestamp::now();
-        for renderer in self.lock().iter_mut() {
-            renderer.event(now, event);
+        let at = self.now();
+        let mut desk = self.lock();
+        let Desk { renderers, secrets } = &mut *desk;
+        let event = secrets.clean(event);
+        for renderer in renderers {
+            renderer.event(at, &event);
         }
     }
 
     /// Gives the answer of a command that was asked for data; see [`Renderer::answer`].
     pub fn answer(&self, json: Option<&serde_json::Value>, text: &str) {
-        for renderer in self.lock().iter_mut() {
-            renderer.answer(json, text);
+        let mut desk = self.lock();
+        let Desk { renderers, secrets } = &mut *desk;
+        let json = json.map(|value| secrets.clean_json(value));
+        let text = secrets.mask(text);
+        for renderer in renderers {
+            renderer.answer(json.as_ref(), &text);
         }
     }
 
     /// Lets renderers move their spinners and heartbeats.
     pub fn tick(&self) {
-        for renderer in self.lock().iter_mut() {
-            renderer.tick();
+        let at = self.now();
+        for renderer in &mut self.lock().renderers {
+            renderer.tick(at);
         }
+    }
+
+    /// Calls [`Reporter::tick`] once a second until the handle is aborted. Needs a tokio runtime.
+    pub fn ticking(&self) -> JoinHandle<()> {
+        let reporter = self.clone();
+        tokio::spawn(async move {
+            let mut second = tokio::time::interval(Duration::from_secs(1));
+            second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                second.tick().await;
+                reporter.tick();
+            }
+        })
     }
 
     /// Something a person should know that does not end the command.
@@ -89,9 +168,13 @@ impl Reporter {
         StepReport { reporter: self.clone(), stage, step, began: Instant::now() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<dyn Renderer>>> {
+    fn now(&self) -> Moment {
+        Moment { time: Timestamp::now(), age: self.began.elapsed() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Desk> {
         // A renderer that panicked has already ended the run; the others may still speak.
-        self.renderers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -109,7 +192,7 @@ impl StageReport {
             stage: self.stage,
             outcome,
             summary: summary.into(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: seconds_since(self.began),
         });
     }
 }
@@ -139,7 +222,12 @@ impl StepReport {
             step: self.step,
             outcome,
             summary: summary.into(),
-            seconds: self.began.elapsed().as_secs_f64(),
+            seconds: seconds_since(self.began),
         });
     }
+}
+
+/// Rounded to milliseconds: nobody reads more.
+fn seconds_since(began: Instant) -> f64 {
+    (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
 }

@@ -1,0 +1,178 @@
+//! What runs at the moment: fed by events, asked by renderers for what is waited for and what was last said.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::event::{Event, Evidence, Failure, Finished, ObjectState, Stage, Subject};
+use super::{Moment, row};
+use crate::rollout::verdict::Verdict;
+
+/// So many lines of a source are kept, to be shown when it fails.
+const TAIL: usize = 20;
+/// So many things are named when it is said what is waited for.
+const NAMED: usize = 3;
+
+/// What runs at the moment.
+#[derive(Default)]
+pub(super) struct Board {
+    /// The steps that run, in the order in which they began.
+    pub(super) steps: Vec<Step>,
+    /// The objects that were heard of in the stage that runs, in that order.
+    pub(super) objects: Vec<Tracked>,
+    /// The last lines of each source.
+    tails: BTreeMap<String, VecDeque<String>>,
+}
+
+/// A step that runs.
+pub(super) struct Step {
+    pub(super) stage: Stage,
+    pub(super) name: String,
+    pub(super) title: String,
+    pub(super) since: Duration,
+    /// How far it got, or the last line that it logged.
+    pub(super) latest: Option<String>,
+    /// Whether a growing log has said that it runs.
+    pub(super) announced: bool,
+}
+
+/// An object that was heard of.
+pub(super) struct Tracked {
+    pub(super) state: ObjectState,
+    pub(super) since: Duration,
+    /// The last line a Job's or a pod's own log had.
+    pub(super) latest: Option<String>,
+}
+
+impl Tracked {
+    /// Whether somebody still waits for it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        matches!(self.state.verdict, Verdict::Progressing | Verdict::Terminating | Verdict::Unknown)
+    }
+}
+
+impl Board {
+    /// Takes in what happened. Returns whether an object looks different from before.
+    pub(super) fn note(&mut self, at: Moment, event: &Event) -> bool {
+        match event {
+            Event::StageStarted { .. } => self.objects.clear(),
+            Event::StepStarted { stage, step, title } => self.steps.push(Step {
+                stage: *stage,
+                name: step.clone(),
+                title: title.clone(),
+                since: at.age,
+                latest: None,
+                announced: false,
+            }),
+            Event::StepProgress { stage, step, message } => {
+                if let Some(step) = self.step(*stage, step) {
+                    step.latest = Some(message.clone());
+                }
+            }
+            Event::StepFinished { stage, step, .. } => {
+                self.steps.retain(|running| running.stage != *stage || running.name != *step);
+            }
+            Event::StageFinished { stage, .. } => self.steps.retain(|running| running.stage != *stage),
+            Event::Log { stage, source, line, .. } => self.logged(*stage, source, line),
+            Event::Object(state) => return self.saw(at, state),
+            Event::Warning { .. } | Event::Finished(_) => {}
+        }
+        false
+    }
+
+    /// A step that runs, by its name.
+    pub(super) fn step(&mut self, stage: Stage, name: &str) -> Option<&mut Step> {
+        self.steps.iter_mut().find(|step| step.stage == stage && step.name == name)
+    }
+
+    /// How long ago an object was first heard of.
+    pub(super) fn age_of(&self, at: Moment, state: &ObjectState) -> Duration {
+        let known = self.objects.iter().find(|tracked| same(&tracked.state, state));
+        known.map_or(Duration::ZERO, |tracked| at.age.saturating_sub(tracked.since))
+    }
+
+    /// Who is waited for, `Deployment/web (1/3), build web and 2 more`; `None` when nobody is.
+    pub(super) fn waited_for(&self) -> Option<String> {
+        let objects = self.objects.iter().filter(|tracked| tracked.is_waited_for()).map(|tracked| {
+            let text = row::state_text(&tracked.state);
+            if text.is_empty() {
+                row::name(&tracked.state)
+            } else {
+                format!("{} ({text})", row::name(&tracked.state))
+            }
+        });
+        let mut names: Vec<String> = objects.collect();
+        // A step that waits for objects says nothing that they do not say better.
+        if names.is_empty() {
+            names.extend(self.steps.iter().map(|step| match &step.latest {
+                Some(latest) => format!("{} ({})", step.name, row::clip(latest, 60)),
+                None => step.name.clone(),
+            }));
+        }
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        let named = names.join(", ");
+        match (named.is_empty(), more) {
+            (true, _) => None,
+            (_, 0) => Some(named),
+            (_, more) => Some(format!("{named} and {more} more")),
+        }
+    }
+
+    /// The end, with the last lines of what failed where nobody gave any evidence.
+    pub(super) fn with_tails(&self, finished: &Finished) -> Finished {
+        let mut finished = finished.clone();
+        for Failure { subject, evidence, .. } in &mut finished.causes {
+            let (Subject::Object(name) | Subject::Image(name) | Subject::Test(name)) = subject;
+            if evidence.is_empty()
+                && let Some(tail) = self.tails.get(name.as_str())
+            {
+                let title = format!("last {}", super::human::count(tail.len(), "line"));
+                evidence.push(Evidence { title, lines: tail.iter().cloned().collect() });
+            }
+        }
+        finished
+    }
+
+    fn logged(&mut self, stage: Stage, source: &str, line: &str) {
+        let tail = self.tails.entry(source.to_owned()).or_default();
+        if tail.len() == TAIL {
+            tail.pop_front();
+        }
+        tail.push_back(line.to_owned());
+        if line.trim().is_empty() {
+            return;
+        }
+        if let Some(object) = self.objects.iter_mut().find(|tracked| row::name(&tracked.state) == source) {
+            object.latest = Some(line.to_owned());
+        } else if let Some(step) =
+            self.steps.iter_mut().find(|step| step.stage == stage && step.is_source(source))
+        {
+            step.latest = Some(line.to_owned());
+        }
+    }
+
+    fn saw(&mut self, at: Moment, state: &ObjectState) -> bool {
+        let Some(known) = self.objects.iter_mut().find(|tracked| same(&tracked.state, state)) else {
+            self.objects.push(Tracked { state: state.clone(), since: at.age, latest: None });
+            return true;
+        };
+        let changed = known.state != *state;
+        known.state = state.clone();
+        changed
+    }
+}
+
+impl Step {
+    /// Whether log lines of this source come out of this step: those of `unit` and of its service `unit/db`
+    /// belong to the step `test unit`, those of `Job/migrate` to `run Job/migrate`.
+    pub(super) fn is_source(&self, source: &str) -> bool {
+        let ends_with = |word: &str| {
+            self.name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with(' '))
+        };
+        ends_with(source) || source.split_once('/').is_some_and(|(test, _)| ends_with(test))
+    }
+}
+
+fn same(a: &ObjectState, b: &ObjectState) -> bool {
+    a.kind == b.kind && a.name == b.name && a.namespace == b.namespace && a.api_version == b.api_version
+}

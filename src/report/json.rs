@@ -1,0 +1,73 @@
+//! One JSON object a line, for machines (contract, section 7).
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::event::{Event, Outcome};
+use super::sink::Sink;
+use super::{Moment, Renderer, row};
+
+/// The version of the lines.
+const VERSION: u32 = 1;
+
+/// Writes events as lines of JSON.
+pub(super) struct Json {
+    machines: Sink,
+    people: Sink,
+    /// Whether the command is there for its answer: then its answer is all that stands on standard output, or,
+    /// where it could not be given, the end that says why.
+    answering: bool,
+    answered: bool,
+}
+
+/// A line, without its event's own keys.
+#[derive(Serialize)]
+struct Line<'a> {
+    v: u32,
+    time: String,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Json {
+    /// Events to the first stream; words for people, where there are any, to the second.
+    pub(super) fn new(machines: Sink, people: Sink, answering: bool) -> Self {
+        Self { machines, people, answering, answered: false }
+    }
+}
+
+/// The event as a line of JSON without its line break; `None` for what machines are not told.
+pub(super) fn line(at: Moment, event: &Event) -> Option<String> {
+    if matches!(event, Event::StepProgress { .. }) {
+        return None;
+    }
+    let line = Line { v: VERSION, time: format!("{:.3}", at.time), event };
+    Some(serde_json::to_string(&line).expect("an event has only string keys"))
+}
+
+impl Renderer for Json {
+    fn event(&mut self, at: Moment, event: &Event) {
+        if self.answering {
+            match event {
+                Event::Warning { message, hint } => {
+                    self.people.lines(row::warning(message, hint.as_deref()));
+                    return;
+                }
+                Event::Finished(finished) if !self.answered || finished.outcome == Outcome::Interrupted => {}
+                _ => return,
+            }
+        }
+        if let Some(line) = line(at, event) {
+            self.machines.line(&line);
+        }
+    }
+
+    fn answer(&mut self, json: Option<&Value>, _text: &str) {
+        self.answered |= json.is_some();
+        match json {
+            Some(Value::Array(items)) => self.machines.lines(items.iter().map(Value::to_string)),
+            Some(value) => self.machines.line(&value.to_string()),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Which renderer the reader needs: chosen by the flags, else by what standard error and the environment are.
+
+use std::io::{IsTerminal, Stderr, Stdout, stderr, stdout};
+
+use anstream::{AutoStream, ColorChoice};
+
+use super::feed::Feed;
+use super::json::Json;
+use super::screen::Progress;
+use super::sink::Sink;
+use super::terminal::Terminal;
+use super::{Renderer, Reporter};
+
+/// How to report.
+#[derive(Debug, Clone, Default)]
+pub struct OutputOptions {
+    /// For which kind of reader.
+    pub format: Format,
+    /// With colour or without.
+    pub color: Color,
+    /// How much.
+    pub verbosity: Verbosity,
+    /// Whether the command is there for its answer (`plan`, `status`, `history`, `explain`, `render` …), as
+    /// opposed to one that does something. Then a good end says nothing more, and with [`Format::Json`] the
+    /// answer is all that stands on standard output; only where there was none the `finished` line says why.
+    pub answering: bool,
+}
+
+/// The kinds of readers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A terminal where standard error is one, GitLab's log inside a GitLab job, else a plain log.
+    #[default]
+    Auto,
+    /// Lines that move while something runs.
+    Terminal,
+    /// A log that only grows.
+    Plain,
+    /// A log that only grows, with GitLab's collapsible sections.
+    Gitlab,
+    /// One JSON object a line on standard output.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Color {
+    /// Where it can be seen, unless `NO_COLOR` is set; `CLICOLOR_FORCE` forces it.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings, failures and answers.
+    Quiet,
+    /// What changes.
+    #[default]
+    Normal,
+    /// Also the progress of steps and, on a terminal, the logs of steps that go well.
+    Verbose,
+}
+
+/// Starts to report on this process's standard streams.
+pub fn start(options: &OutputOptions) -> Reporter {
+    Reporter::new(vec![renderer(options)])
+}
+
+fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
+    let format = resolve(options, stderr().is_terminal(), |name| std::env::var(name).ok());
+    let color = color_on(
+        options.color,
+        format,
+        |name| std::env::var(name).ok(),
+        || AutoStream::<Stderr>::choice(&stderr()) != ColorChoice::Never,
+    );
+    let answers = color_on(
+        options.color,
+        Format::Plain,
+        |name| std::env::var(name).ok(),
+        || AutoStream::<Stdout>::choice(&stdout()) != ColorChoice::Never,
+    );
+    let people = Sink::new(stderr(), color);
+    let answers = Sink::new(stdout(), answers);
+    let (verbosity, answering) = (options.verbosity, options.answering);
+    match format {
+        Format::Terminal => {
+            Box::new(Terminal::new(Progress::new(), people, answers, color, verbosity).answering(answering))
+        }
+        Format::Gitlab => {
+            Box::new(Feed::new(people, answers, verbosity).answering(answering).with_sections())
+        }
+        Format::Json => Box::new(Json::new(Sink::new(stdout(), true), people, answering)),
+        Format::Auto | Format::Plain => Box::new(Feed::new(people, answers, verbosity).answering(answering)),
+    }
+}
+
+/// The format that `auto` means here, and what a quiet or an answering command makes of it.
+fn resolve(options: &OutputOptions, terminal: bool, env: impl Fn(&str) -> Option<String>) -> Format {
+    let set = |name| env(name).is_some_and(|value| !value.is_empty());
+    let format = match options.format {
+        Format::Auto if terminal && env("TERM").is_some_and(|term| term != "dumb") => Format::Terminal,
+        Format::Auto if set("CI_PIPELINE_ID") && set("CI_SERVER_URL") => Format::Gitlab,
+        Format::Auto => Format::Plain,
+        format => format,
+    };
+    match format {
+        // indicatif draws nothing where there is no terminal; asked for by name it must not be silent.
+        Format::Terminal if !terminal => Format::Plain,
+        Format::Terminal | Format::Gitlab if options.verbosity == Verbosity::Quiet => Format::Plain,
+        format => format,
+    }
+}
+
+fn color_on(
+    color: Color,
+    format: Format,
+    env: impl Fn(&str) -> Option<String>,
+    auto: impl FnOnce() -> bool,
+) -> bool {
+    let set = |name| env(name).is_some_and(|value| !value.is_empty());
+    match color {
+        Color::Always => true,
+        Color::Never => false,
+        // A GitLab job is no terminal, but its log shows colours.
+        Color::Auto if format == Format::Gitlab => !set("NO_COLOR"),
+        Color::Auto => auto(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(terminal: bool, env: &[(&str, &str)]) -> Format {
+        resolve(&OutputOptions::default(), terminal, |name| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_reader_is_recognised() {
+        let gitlab = [("CI_PIPELINE_ID", "1"), ("CI_SERVER_URL", "https://gitlab.test")];
+        assert_eq!(auto(true, &[("TERM", "xterm")]), Format::Terminal);
+        assert_eq!(auto(true, &[("TERM", "dumb")]), Format::Plain);
+        assert_eq!(auto(true, &[]), Format::Plain);
+        assert_eq!(auto(false, &[("TERM", "xterm")]), Format::Plain);
+        assert_eq!(auto(false, &gitlab), Format::Gitlab);
+        // gitlab-ci-local sets some variables to nothing: empty means unset.
+        assert_eq!(auto(false, &[("CI_PIPELINE_ID", ""), gitlab[1]]), Format::Plain);
+    }
+
+    #[test]
+    fn quiet_needs_no_sections_and_no_spinner() {
+        let quiet =
+            |format| OutputOptions { format, verbosity: Verbosity::Quiet, ..OutputOptions::default() };
+        assert_eq!(resolve(&quiet(Format::Terminal), true, |_| None), Format::Plain);
+        assert_eq!(resolve(&quiet(Format::Gitlab), false, |_| None), Format::Plain);
+        assert_eq!(resolve(&quiet(Format::Json), false, |_| None), Format::Json);
+    }
+
+    #[test]
+    fn a_gitlab_job_has_colour_unless_told_otherwise() {
+        let none = |_: &str| None;
+        let no_color = |name: &str| (name == "NO_COLOR").then(|| "1".to_owned());
+        assert!(color_on(Color::Auto, Format::Gitlab, none, || false));
+        assert!(!color_on(Color::Auto, Format::Gitlab, no_color, || true));
+        assert!(color_on(Color::Always, Format::Plain, no_color, || false));
+        assert!(!color_on(Color::Never, Format::Gitlab, none, || true));
+    }
+}

@@ -1,0 +1,167 @@
+//! One line for one thing: how it went, its name, how long it took, what there is to say.
+//!
+//! ```text
+//!   ✓ build web                    12.4 s  pushed as web:1f3c9a0b
+//!   ✗ Deployment/web              1m 02s  image-not-found: …
+//! ```
+
+use std::time::Duration;
+
+use super::event::{ObjectState, Outcome, Stage};
+use super::{human, paint};
+use crate::rollout::verdict::Verdict;
+
+/// Names are padded to this, so that what follows stands in a column.
+const NAME: usize = 26;
+
+/// How something is, as one character.
+#[derive(Clone, Copy)]
+pub(super) enum Sign {
+    Good,
+    /// Nothing had to be done.
+    Skipped,
+    Bad,
+    Doubtful,
+    Running,
+}
+
+impl Sign {
+    fn painted(self) -> String {
+        match self {
+            Self::Good => paint::good("✓"),
+            Self::Skipped => paint::faint("="),
+            Self::Bad => paint::bad("✗"),
+            Self::Doubtful => paint::doubtful("!"),
+            Self::Running => paint::faint("…"),
+        }
+    }
+
+    pub(super) fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Ok => Self::Good,
+            Outcome::Skipped => Self::Skipped,
+            Outcome::Failed | Outcome::Refused => Self::Bad,
+            Outcome::Interrupted => Self::Doubtful,
+        }
+    }
+
+    fn of_verdict(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Ready => Self::Good,
+            Verdict::Failed => Self::Bad,
+            Verdict::Paused => Self::Doubtful,
+            Verdict::Progressing | Verdict::Terminating | Verdict::Unknown => Self::Running,
+        }
+    }
+}
+
+/// `▸ build  2 images, commit 1f3c9a0b`.
+pub(super) fn stage_started(stage: Stage, title: &str) -> String {
+    format!("▸ {}  {}", paint::strong(stage_name(stage)), human::shorten(title))
+}
+
+/// `✓ build  12.4 s  web built`.
+pub(super) fn stage_finished(stage: Stage, outcome: Outcome, summary: &str, seconds: f64) -> String {
+    let time = paint::faint(&human::seconds(seconds));
+    let sign = Sign::of(outcome).painted();
+    format!("{sign} {}  {}  {time}", paint::strong(stage_name(stage)), human::shorten(summary))
+}
+
+/// A step that ended.
+pub(super) fn step_finished(step: &str, outcome: Outcome, summary: &str, seconds: f64) -> String {
+    let sign = Sign::of(outcome);
+    format!("  {} {}", sign.painted(), columns(step, &human::seconds(seconds), &human::shorten(summary)))
+}
+
+/// A step that runs.
+pub(super) fn step_running(step: &str, text: &str) -> String {
+    format!("  {} {}", Sign::Running.painted(), columns(step, "", &paint::faint(text)))
+}
+
+/// The state of an object.
+pub(super) fn object(state: &ObjectState, age: Duration) -> String {
+    let time = if age.is_zero() { String::new() } else { human::duration(age) };
+    let sign = Sign::of_verdict(state.verdict);
+    format!("  {} {}", sign.painted(), columns(&name(state), &time, &state_text(state)))
+}
+
+/// Without the sign: what a live line says of something that runs. The spinner stands where the sign would.
+pub(super) fn live(name: &str, age: Duration, text: &str) -> String {
+    columns(name, &human::duration(age), &human::shorten(text))
+}
+
+/// A line that something wrote: `    web │ Step 1/7`.
+pub(super) fn log(source: &str, line: &str) -> String {
+    format!("    {} {line}", paint::faint(&format!("{source} │")))
+}
+
+/// A warning, with what would help.
+pub(super) fn warning(message: &str, hint: Option<&str>) -> Vec<String> {
+    let mut lines = vec![format!("{} {}", Sign::Doubtful.painted(), human::shorten(message))];
+    lines.extend(hint.map(|text| format!("  {}", self::hint(text))));
+    lines
+}
+
+/// `hint: what would help`.
+pub(super) fn hint(text: &str) -> String {
+    format!("{} {text}", paint::command("hint:"))
+}
+
+/// Nothing was printed for a while.
+pub(super) fn heartbeat(running: Duration, waited_for: &str) -> String {
+    let time = human::duration(running);
+    format!(
+        "  {} {}",
+        Sign::Running.painted(),
+        paint::faint(&format!("waiting for {waited_for}, {time} so far"))
+    )
+}
+
+/// `Deployment/web`.
+pub(super) fn name(state: &ObjectState) -> String {
+    format!("{}/{}", state.kind, state.name)
+}
+
+/// `2/3 readiness-probe: GET /health on port 8080 answered 503`.
+pub(super) fn state_text(state: &ObjectState) -> String {
+    let verdict = state.verdict.to_string();
+    let cause = state.cause.map(|cause| cause.to_string());
+    let word = match (state.verdict, &cause) {
+        (Verdict::Ready, _) => Some(verdict),
+        (Verdict::Progressing | Verdict::Failed, Some(cause)) => Some(cause.clone()),
+        (Verdict::Progressing, None) => None,
+        (_, Some(cause)) => Some(format!("{verdict}, {cause}")),
+        (_, None) => Some(verdict),
+    };
+    let head = [state.ready.clone(), word].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    match state.message.as_deref().map(human::shorten) {
+        Some(message) if head.is_empty() => message.into_owned(),
+        Some(message) => format!("{head}: {message}"),
+        None => head,
+    }
+}
+
+/// The word of a stage.
+pub(super) fn stage_name(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Build => "build",
+        Stage::Test => "test",
+        Stage::Release => "release",
+        Stage::Rollback => "rollback",
+    }
+}
+
+/// Cut to so many characters, with `…` in the place of what was cut.
+pub(super) fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+/// The name, the time right-aligned, and the text, in columns.
+fn columns(name: &str, time: &str, text: &str) -> String {
+    let gap = NAME.saturating_sub(name.chars().count());
+    let line = format!("{}{:gap$} {}  {text}", paint::strong(name), "", paint::faint(&format!("{time:>7}")));
+    line.trim_end().to_owned()
+}

@@ -1,0 +1,50 @@
+//! The way out to one stream: colour taken out where it is not wanted, and a closed pipe is not an accident.
+
+use std::io::{ErrorKind, Write};
+
+use anstream::adapter::strip_str;
+
+/// A stream that lines are written to.
+pub(super) struct Sink {
+    out: Box<dyn Write + Send>,
+    color: bool,
+    closed: bool,
+}
+
+impl Sink {
+    /// Writes to this stream, with colour or without.
+    pub(super) fn new(out: impl Write + Send + 'static, color: bool) -> Self {
+        Self { out: Box::new(out), color, closed: false }
+    }
+
+    /// Writes a line.
+    pub(super) fn line(&mut self, line: &str) {
+        if self.color {
+            self.raw(&format!("{line}\n"));
+        } else {
+            self.raw(&format!("{}\n", strip_str(line)));
+        }
+    }
+
+    /// Writes lines.
+    pub(super) fn lines<S: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = S>) {
+        lines.into_iter().for_each(|line| self.line(line.as_ref()));
+    }
+
+    /// Writes a text that may have several lines; the last one ends with a line break afterwards.
+    pub(super) fn text(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.line(text.strip_suffix('\n').unwrap_or(text));
+        }
+    }
+
+    /// Writes it exactly as it is.
+    pub(super) fn raw(&mut self, text: &str) {
+        if self.closed {
+            return;
+        }
+        // Whoever reads may stop reading (`| head`): the work goes on, nobody is told.
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        self.closed = written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+    }
+}

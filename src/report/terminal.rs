@@ -1,0 +1,181 @@
+//! A terminal: one moving line for each step that runs and each object that is waited for, with what it waits
+//! for and for how long; what has ended scrolls away above.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::board::{Board, Step, Tracked};
+use super::event::{Event, Outcome};
+use super::screen::Screen;
+use super::sink::Sink;
+use super::{Moment, Renderer, Verbosity, failure, paint, row};
+
+/// Draws on a terminal.
+pub(super) struct Terminal<S> {
+    screen: S,
+    people: Sink,
+    answers: Sink,
+    color: bool,
+    verbosity: Verbosity,
+    answering: bool,
+    board: Board,
+    /// What was last printed of each object.
+    printed: BTreeMap<String, String>,
+    began: bool,
+    ended: bool,
+    bad_end: Option<String>,
+}
+
+impl<S: Screen> Terminal<S> {
+    /// Draws for people, with or without colour; answers go to the other stream.
+    pub(super) fn new(screen: S, people: Sink, answers: Sink, color: bool, verbosity: Verbosity) -> Self {
+        Self {
+            screen,
+            people,
+            answers,
+            color,
+            verbosity,
+            answering: false,
+            board: Board::default(),
+            printed: BTreeMap::new(),
+            began: false,
+            ended: false,
+            bad_end: None,
+        }
+    }
+
+    /// The same for a command that is only there for its answer.
+    pub(super) fn answering(mut self, answering: bool) -> Self {
+        self.answering = answering;
+        self
+    }
+
+    fn print(&mut self, lines: &[String]) {
+        if lines.is_empty() {
+            return;
+        }
+        self.began = true;
+        let people = &mut self.people;
+        self.screen.print(&mut || people.lines(lines));
+    }
+
+    /// What this event leaves on the screen for good.
+    fn permanent(&mut self, at: Moment, event: &Event) -> Vec<String> {
+        let verbose = self.verbosity == Verbosity::Verbose;
+        match event {
+            Event::StageStarted { stage, title } => {
+                self.printed.clear();
+                self.paragraph(vec![row::stage_started(*stage, title)])
+            }
+            Event::StepProgress { step, message, .. } if verbose => vec![row::step_running(step, message)],
+            Event::Log { source, line, .. } if verbose => vec![row::log(source, line)],
+            Event::StepFinished { step, outcome, summary, seconds, .. } => {
+                vec![row::step_finished(step, *outcome, summary, *seconds)]
+            }
+            Event::StageFinished { stage, outcome, summary, seconds } => {
+                let line = row::stage_finished(*stage, *outcome, summary, *seconds);
+                if matches!(outcome, Outcome::Ok | Outcome::Skipped) {
+                    return vec![line];
+                }
+                self.bad_end = Some(line);
+                Vec::new()
+            }
+            Event::Object(_) => self.objects_that_ended(at),
+            Event::Warning { message, hint } => row::warning(message, hint.as_deref()),
+            Event::Finished(finished) if finished.exit_code == 0 && self.answering => Vec::new(),
+            Event::Finished(finished) => {
+                let lines = failure::ending(&self.board.with_tails(finished));
+                self.paragraph(lines)
+            }
+            Event::StepStarted { .. } | Event::StepProgress { .. } | Event::Log { .. } => Vec::new(),
+        }
+    }
+
+    /// The lines of objects that nobody waits for any more and that look different from when they were printed.
+    fn objects_that_ended(&mut self, at: Moment) -> Vec<String> {
+        let mut lines = Vec::new();
+        for tracked in self.board.objects.iter().filter(|tracked| !tracked.is_waited_for()) {
+            let key = format!("{} {}", tracked.state.namespace, row::name(&tracked.state));
+            let text = row::state_text(&tracked.state);
+            if self.printed.get(&key) != Some(&text) {
+                lines.push(row::object(&tracked.state, at.age.saturating_sub(tracked.since)));
+                self.printed.insert(key, text);
+            }
+        }
+        lines
+    }
+
+    fn paragraph(&self, mut lines: Vec<String>) -> Vec<String> {
+        if self.began {
+            lines.insert(0, String::new());
+        }
+        lines
+    }
+
+    fn draw(&mut self, at: Moment) {
+        let steps = self.board.steps.iter().map(|step| live_step(at, step));
+        let objects = self.board.objects.iter().filter(|tracked| tracked.is_waited_for());
+        let mut lines: Vec<String> = steps.chain(objects.map(|tracked| live_object(at, tracked))).collect();
+        let room = self.screen.room();
+        if lines.len() > room {
+            let more = lines.len() - (room - 1);
+            lines.truncate(room - 1);
+            lines.push(paint::faint(&format!("and {more} more")));
+        }
+        if !self.color {
+            lines = lines.iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect();
+        }
+        self.screen.show(&lines);
+    }
+}
+
+fn live_step(at: Moment, step: &Step) -> String {
+    let text = step.latest.as_ref().unwrap_or(&step.title);
+    row::live(&step.name, since(at, step.since), &paint::faint(text))
+}
+
+fn live_object(at: Moment, tracked: &Tracked) -> String {
+    let state = row::state_text(&tracked.state);
+    let latest = tracked.latest.as_deref().map(paint::faint).unwrap_or_default();
+    let text = [state, latest].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
+    row::live(&row::name(&tracked.state), since(at, tracked.since), &text)
+}
+
+fn since(at: Moment, then: Duration) -> Duration {
+    // Whole seconds: tenths would flicker.
+    Duration::from_secs(at.age.saturating_sub(then).as_secs())
+}
+
+impl<S: Screen> Renderer for Terminal<S> {
+    fn event(&mut self, at: Moment, event: &Event) {
+        self.board.note(at, event);
+        self.ended |= matches!(event, Event::Finished(_));
+        let mut lines = Vec::new();
+        if let Some(line) = self.bad_end.take()
+            && !self.ended
+        {
+            lines.push(line);
+        }
+        lines.extend(self.permanent(at, event));
+        if self.ended {
+            self.screen.show(&[]);
+        }
+        self.print(&lines);
+        if !self.ended {
+            self.draw(at);
+        }
+    }
+
+    fn answer(&mut self, _json: Option<&Value>, text: &str) {
+        let answers = &mut self.answers;
+        self.screen.print(&mut || answers.text(text));
+    }
+
+    fn tick(&mut self, at: Moment) {
+        if !self.ended {
+            self.draw(at);
+        }
+    }
+}
