@@ -110,11 +110,11 @@ impl Board {
         }
         let more = names.len().saturating_sub(NAMED);
         names.truncate(NAMED);
-        let named = names.join(", ");
-        match (named.is_empty(), more) {
+        let list = names.join(", ");
+        match (list.is_empty(), more) {
             (true, _) => None,
-            (_, 0) => Some(named),
-            (_, more) => Some(format!("{named} and {more} more")),
+            (_, 0) => Some(list),
+            (_, more) => Some(format!("{list} and {more} more")),
         }
     }
 

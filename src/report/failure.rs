@@ -13,7 +13,9 @@ pub(super) fn ending(finished: &Finished) -> Vec<String> {
     lines.extend(
         finished.snippet.iter().flat_map(|snippet| snippet.lines()).map(|line| format!("    {line}")),
     );
-    lines.extend(finished.hint.as_deref().map(|hint| format!("  {}", row::hint(hint))));
+    let said_below = |hint: &&str| finished.causes.iter().any(|cause| cause.hint.as_deref() == Some(*hint));
+    let hint = finished.hint.as_deref().filter(|hint| !said_below(hint));
+    lines.extend(hint.map(|hint| format!("  {}", row::hint(hint))));
     for failure in &finished.causes {
         lines.push(String::new());
         lines.extend(failed(failure, finished.message.as_deref()));
@@ -24,6 +26,12 @@ pub(super) fn ending(finished: &Finished) -> Vec<String> {
         lines.extend(closing);
     }
     lines
+}
+
+/// Whether a command that is there for its answer needs no words at its end: it gave one, be it that there
+/// are changes (`plan --exit-code`).
+pub(super) fn is_an_answer(finished: &Finished) -> bool {
+    matches!(finished.exit_code, 0 | 4)
 }
 
 /// `✓ release done in 12.4 s: revision 7`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::board::Board;
+use super::board::{Board, Tracked};
 use super::event::{Event, Finished, Outcome};
 use super::gitlab::Sections;
 use super::sink::Sink;
@@ -32,8 +32,6 @@ pub(super) struct Feed {
 struct State {
     /// When the last line was written.
     spoke: Duration,
-    /// When the silence began that heartbeats count.
-    quiet_since: Duration,
     began: bool,
     ended: bool,
     /// How a stage ended badly: said only when something follows that is not the end of the command, which
@@ -69,12 +67,16 @@ impl Feed {
 
     fn say(&mut self, at: Moment, line: &str) {
         self.state.spoke = at.age;
-        self.state.quiet_since = at.age;
+        if let Some(sections) = &mut self.sections {
+            sections.leave_step(&mut self.people, at);
+        }
         self.people.line(line);
     }
 
-    fn say_all(&mut self, at: Moment, lines: Vec<String>) {
-        lines.iter().for_each(|line| self.say(at, line));
+    fn say_all(&mut self, at: Moment, lines: &[String]) {
+        for line in lines {
+            self.say(at, line);
+        }
     }
 
     fn paragraph(&mut self, at: Moment) {
@@ -93,7 +95,6 @@ impl Feed {
                     None => self.say(at, &line),
                 }
             }
-            Event::StepStarted { .. } => {}
             Event::StepProgress { stage, step, message } if self.verbosity == Verbosity::Verbose => {
                 let line = row::step_running(step, message);
                 if let Some(step) = self.board.step(*stage, step) {
@@ -101,17 +102,21 @@ impl Feed {
                 }
                 self.say(at, &line);
             }
-            Event::StepProgress { .. } => {}
             Event::Log { source, line, .. } => self.log(at, source, line),
             Event::StepFinished { step, outcome, summary, seconds, .. } => {
-                self.close_step(at, step);
+                if let Some(sections) = &mut self.sections {
+                    sections.end_step(&mut self.people, at, step);
+                }
                 self.say(at, &row::step_finished(step, *outcome, summary, *seconds));
+                if let Some(sections) = &mut self.sections {
+                    sections.next_speaker(&mut self.people, at);
+                }
             }
             Event::Object(state) if object_changed => {
                 let age = self.board.age_of(at, state);
                 self.say(at, &row::object(state, age));
             }
-            Event::Object(_) => {}
+            Event::StepStarted { .. } | Event::StepProgress { .. } | Event::Object(_) => {}
             Event::StageFinished { stage, outcome, summary, seconds } => {
                 self.close_all(at);
                 let line = row::stage_finished(*stage, *outcome, summary, *seconds);
@@ -120,7 +125,7 @@ impl Feed {
                     _ => self.state.bad_end = Some(line),
                 }
             }
-            Event::Warning { message, hint } => self.say_all(at, row::warning(message, hint.as_deref())),
+            Event::Warning { message, hint } => self.say_all(at, &row::warning(message, hint.as_deref())),
             Event::Finished(finished) => self.end(at, finished),
         }
     }
@@ -132,18 +137,12 @@ impl Feed {
                 let (name, title) = (step.name.clone(), step.title.clone());
                 let shown = sections.log(&mut self.people, at, (&name, &title), &row::log(source, line));
                 if shown {
-                    self.state.quiet_since = at.age;
+                    self.state.spoke = at.age;
                 }
                 return;
             }
         }
         self.say(at, &row::log(source, line));
-    }
-
-    fn close_step(&mut self, at: Moment, step: &str) {
-        if let Some(sections) = &mut self.sections {
-            sections.close_step(&mut self.people, at, step);
-        }
     }
 
     fn close_all(&mut self, at: Moment) {
@@ -155,13 +154,28 @@ impl Feed {
     fn end(&mut self, at: Moment, finished: &Finished) {
         self.close_all(at);
         self.state.ended = true;
-        let good = finished.exit_code == 0;
-        if good && (self.answering || self.verbosity == Verbosity::Quiet) {
+        if self.answering && failure::is_an_answer(finished)
+            || self.verbosity == Verbosity::Quiet && finished.exit_code == 0
+        {
             return;
         }
         self.paragraph(at);
         let lines = failure::ending(&self.board.with_tails(finished));
-        self.say_all(at, lines);
+        self.say_all(at, &lines);
+    }
+
+    /// Says which steps have been running for a while. Where objects are waited for they say it better.
+    fn announce(&mut self, at: Moment) {
+        if self.board.objects.iter().any(Tracked::is_waited_for) {
+            return;
+        }
+        let late = |since: Duration| at.age.saturating_sub(since) >= SHORT;
+        let mut lines = Vec::new();
+        for step in self.board.steps.iter_mut().filter(|step| !step.announced && late(step.since)) {
+            step.announced = true;
+            lines.push(row::step_running(&step.name, &step.title));
+        }
+        self.say_all(at, &lines);
     }
 
     /// Whether a quiet log would leave it out.
@@ -195,16 +209,8 @@ impl Renderer for Feed {
         if self.state.ended || self.verbosity == Verbosity::Quiet {
             return;
         }
-        let late = |since: Duration| at.age.saturating_sub(since) >= SHORT;
-        let due: Vec<_> =
-            self.board.steps.iter_mut().filter(|step| !step.announced && late(step.since)).collect();
-        let mut lines = Vec::new();
-        for step in due {
-            step.announced = true;
-            lines.push(row::step_running(&step.name, &step.title));
-        }
-        self.say_all(at, lines);
-        if at.age.saturating_sub(self.state.quiet_since) >= SILENCE
+        self.announce(at);
+        if at.age.saturating_sub(self.state.spoke) >= SILENCE
             && let Some(waited_for) = self.board.waited_for()
         {
             self.say(at, &row::heartbeat(at.age, &waited_for));

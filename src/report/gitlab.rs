@@ -1,9 +1,12 @@
 //! GitLab's collapsible sections: one a stage, and one, closed at first, for the log of each step.
 //!
-//! Steps of one stage run at the same time, but a section cannot be left and entered again: the step that
-//! logged first has the floor and streams; what others log is kept until it has finished. The markers are those
+//! Steps of one stage run at the same time, but sections cannot be interleaved: the step that logged first has
+//! the floor and streams; what others log is kept until it has finished. Only log lines stand inside a step's
+//! section, since it is closed at first: whatever else is said leaves it. The markers are those
 //! of GitLab's documentation (`doc/ci/jobs/job_logs.md`); a name must be unique in the whole job, which may run
 //! windlass more than once, so it carries the time.
+
+use std::collections::VecDeque;
 
 use super::event::Stage;
 use super::sink::Sink;
@@ -16,8 +19,8 @@ const KEPT: usize = 2000;
 #[derive(Default)]
 pub(super) struct Sections {
     stage: Option<Section>,
-    /// The step that has the floor.
-    floor: Option<(String, Section)>,
+    /// The step that has the floor, and its section while that is open.
+    floor: Option<(String, Option<Section>)>,
     waiting: Vec<Waiting>,
     opened: u32,
     last_seen: i64,
@@ -31,7 +34,7 @@ struct Section {
 struct Waiting {
     step: String,
     title: String,
-    lines: std::collections::VecDeque<String>,
+    lines: VecDeque<String>,
     dropped: usize,
 }
 
@@ -45,70 +48,68 @@ impl Sections {
     /// A line of a step's log. Returns whether it was shown now.
     pub(super) fn log(&mut self, sink: &mut Sink, at: Moment, step: (&str, &str), line: &str) -> bool {
         let (name, title) = step;
-        if self.floor.is_none() {
-            let section = self.open_step(sink, at, name, title);
-            self.floor = Some((name.to_owned(), section));
-        }
-        if self.floor.as_ref().is_some_and(|(speaker, _)| speaker == name) {
+        let mut floor = self.floor.take().unwrap_or_else(|| (name.to_owned(), None));
+        let speaks = floor.0 == name;
+        if speaks {
+            floor.1 = floor.1.or_else(|| Some(self.open_step(sink, at, name, title)));
             sink.line(line);
-            return true;
+        } else {
+            self.keep(name, title, line);
         }
-        self.keep(name, title, line);
-        false
+        self.floor = Some(floor);
+        speaks
     }
 
-    /// A step ended: closes its section, and gives the floor to the next.
-    pub(super) fn close_step(&mut self, sink: &mut Sink, at: Moment, step: &str) {
-        if let Some((_, section)) = self.floor.take_if(|(speaker, _)| speaker == step) {
+    /// Something else is about to be said: leaves the section of the step that has the floor.
+    pub(super) fn leave_step(&mut self, sink: &mut Sink, at: Moment) {
+        if let Some((_, section)) = &mut self.floor
+            && let Some(section) = section.take()
+        {
             close(sink, at.time.as_second(), &section);
-            self.next_speaker(sink, at);
-        } else if let Some(index) = self.waiting.iter().position(|waiting| waiting.step == step) {
-            // It ended before it had the floor. The speaker's section is left and a new one opened for the rest.
-            let waiting = self.waiting.remove(index);
-            let speaker = self.floor.take();
-            if let Some((_, section)) = &speaker {
-                close(sink, at.time.as_second(), section);
-            }
-            self.whole(sink, at, waiting);
-            if let Some((name, _)) = speaker {
-                let section = self.open_step(sink, at, &name, "continued");
-                self.floor = Some((name, section));
-            }
         }
+    }
+
+    /// A step ended: what it logged and could not say yet is said now; it gives up the floor.
+    pub(super) fn end_step(&mut self, sink: &mut Sink, at: Moment, step: &str) {
+        self.leave_step(sink, at);
+        self.floor.take_if(|(speaker, _)| speaker == step);
+        if let Some(index) = self.waiting.iter().position(|waiting| waiting.step == step) {
+            let waiting = self.waiting.remove(index);
+            self.whole(sink, at, &waiting);
+        }
+    }
+
+    /// Gives the floor, where nobody has it, to the step that has waited longest.
+    pub(super) fn next_speaker(&mut self, sink: &mut Sink, at: Moment) {
+        if self.floor.is_some() || self.waiting.is_empty() {
+            return;
+        }
+        let waiting = self.waiting.remove(0);
+        let section = self.open_step(sink, at, &waiting.step, &waiting.title);
+        waiting.show(sink);
+        self.floor = Some((waiting.step, Some(section)));
     }
 
     /// Shows what is kept and closes everything: the stage ended.
     pub(super) fn close_all(&mut self, sink: &mut Sink, at: Moment) {
         self.last_seen = at.time.as_second();
-        if let Some((_, section)) = self.floor.take() {
-            close(sink, at.time.as_second(), &section);
-        }
+        self.leave_step(sink, at);
         for waiting in std::mem::take(&mut self.waiting) {
-            self.whole(sink, at, waiting);
+            self.whole(sink, at, &waiting);
         }
         self.close_all_now(sink);
     }
 
     /// Closes what is open, without a clock: nobody will say anything any more.
     pub(super) fn close_all_now(&mut self, sink: &mut Sink) {
-        let step = self.floor.take().map(|(_, section)| section);
+        let step = self.floor.take().and_then(|(_, section)| section);
         for section in [step, self.stage.take()].into_iter().flatten() {
             close(sink, self.last_seen, &section);
         }
     }
 
-    fn next_speaker(&mut self, sink: &mut Sink, at: Moment) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let waiting = self.waiting.remove(0);
-        let section = self.open_step(sink, at, &waiting.step, &waiting.title);
-        waiting.show(sink);
-        self.floor = Some((waiting.step, section));
-    }
-
     /// The whole log of a step that has ended, in its section.
-    fn whole(&mut self, sink: &mut Sink, at: Moment, waiting: Waiting) {
+    fn whole(&mut self, sink: &mut Sink, at: Moment, waiting: &Waiting) {
         let section = self.open_step(sink, at, &waiting.step, &waiting.title);
         waiting.show(sink);
         close(sink, at.time.as_second(), &section);
@@ -117,7 +118,7 @@ impl Sections {
     fn keep(&mut self, step: &str, title: &str, line: &str) {
         let index = self.waiting.iter().position(|waiting| waiting.step == step).unwrap_or_else(|| {
             let (step, title) = (step.to_owned(), title.to_owned());
-            self.waiting.push(Waiting { step, title, lines: std::collections::VecDeque::new(), dropped: 0 });
+            self.waiting.push(Waiting { step, title, lines: VecDeque::new(), dropped: 0 });
             self.waiting.len() - 1
         });
         let waiting = &mut self.waiting[index];

@@ -11,10 +11,18 @@ pub fn duration(length: Duration) -> String {
     let millis = length.as_millis();
     let (tenths, seconds) = ((millis + 50) / 100, (millis + 500) / 1000);
     match millis {
-        ..100 => format!("{millis} ms"),
-        ..59_950 => format!("{}.{} s", tenths / 10, tenths % 10),
-        ..3_599_500 => format!("{}m {:02}s", seconds / 60, seconds % 60),
+        0..100 => format!("{millis} ms"),
+        100..59_950 => format!("{}.{} s", tenths / 10, tenths % 10),
+        59_950..3_599_500 => format!("{}m {:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h {:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// As [`duration`], for what is still running: whole seconds, since tenths would flicker.
+pub fn whole(length: Duration) -> String {
+    match length.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds => duration(Duration::from_secs(seconds)),
     }
 }
 
@@ -51,6 +59,8 @@ mod tests {
         assert_eq!(shown(125_000), "2m 05s");
         assert_eq!(shown(3_599_600), "1h 00m");
         assert_eq!(shown(3_725_000), "1h 02m");
+        assert_eq!(whole(Duration::from_millis(5_900)), "5 s");
+        assert_eq!(whole(Duration::from_millis(65_900)), "1m 05s");
     }
 
     #[test]

@@ -32,6 +32,8 @@ mod screen;
 mod secret;
 mod sink;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 use event::{Event, Outcome, Stage, Stream};
 pub use output::{Color, Format, OutputOptions, Verbosity, start};

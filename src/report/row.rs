@@ -12,7 +12,7 @@ use super::{human, paint};
 use crate::rollout::verdict::Verdict;
 
 /// Names are padded to this, so that what follows stands in a column.
-const NAME: usize = 26;
+const NAME: usize = 28;
 
 /// How something is, as one character.
 #[derive(Clone, Copy)]
@@ -87,7 +87,7 @@ pub(super) fn object(state: &ObjectState, age: Duration) -> String {
 
 /// Without the sign: what a live line says of something that runs. The spinner stands where the sign would.
 pub(super) fn live(name: &str, age: Duration, text: &str) -> String {
-    columns(name, &human::duration(age), &human::shorten(text))
+    columns(name, &human::whole(age), &human::shorten(text))
 }
 
 /// A line that something wrote: `    web │ Step 1/7`.
@@ -109,12 +109,8 @@ pub(super) fn hint(text: &str) -> String {
 
 /// Nothing was printed for a while.
 pub(super) fn heartbeat(running: Duration, waited_for: &str) -> String {
-    let time = human::duration(running);
-    format!(
-        "  {} {}",
-        Sign::Running.painted(),
-        paint::faint(&format!("waiting for {waited_for}, {time} so far"))
-    )
+    let time = human::whole(running);
+    format!("  {} {}", Sign::Running.painted(), paint::faint(&format!("{time}: waiting for {waited_for}")))
 }
 
 /// `Deployment/web`.
@@ -129,7 +125,7 @@ pub(super) fn state_text(state: &ObjectState) -> String {
     let word = match (state.verdict, &cause) {
         (Verdict::Ready, _) => Some(verdict),
         (Verdict::Progressing | Verdict::Failed, Some(cause)) => Some(cause.clone()),
-        (Verdict::Progressing, None) => None,
+        (Verdict::Progressing, None) if state.ready.is_some() || state.message.is_some() => None,
         (_, Some(cause)) => Some(format!("{verdict}, {cause}")),
         (_, None) => Some(verdict),
     };

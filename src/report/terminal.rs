@@ -13,6 +13,7 @@ use super::sink::Sink;
 use super::{Moment, Renderer, Verbosity, failure, paint, row};
 
 /// Draws on a terminal.
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, none of them a state machine")]
 pub(super) struct Terminal<S> {
     screen: S,
     people: Sink,
@@ -84,7 +85,7 @@ impl<S: Screen> Terminal<S> {
             }
             Event::Object(_) => self.objects_that_ended(at),
             Event::Warning { message, hint } => row::warning(message, hint.as_deref()),
-            Event::Finished(finished) if finished.exit_code == 0 && self.answering => Vec::new(),
+            Event::Finished(finished) if self.answering && failure::is_an_answer(finished) => Vec::new(),
             Event::Finished(finished) => {
                 let lines = failure::ending(&self.board.with_tails(finished));
                 self.paragraph(lines)
@@ -144,8 +145,7 @@ fn live_object(at: Moment, tracked: &Tracked) -> String {
 }
 
 fn since(at: Moment, then: Duration) -> Duration {
-    // Whole seconds: tenths would flicker.
-    Duration::from_secs(at.age.saturating_sub(then).as_secs())
+    at.age.saturating_sub(then)
 }
 
 impl<S: Screen> Renderer for Terminal<S> {

@@ -1,0 +1,225 @@
+//! What people see: the same recorded runs through every renderer, as snapshots.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::event::Event;
+use super::feed::Feed;
+use super::json::Json;
+use super::screen::Screen;
+use super::secret::Secrets;
+use super::sink::Sink;
+use super::terminal::Terminal;
+use super::{Moment, Renderer, Verbosity};
+use recorded::Act;
+
+mod recorded;
+
+/// A stream that can be read back.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Page {
+    fn read(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn sink(&self, color: bool) -> Sink {
+        Sink::new(self.clone(), color)
+    }
+}
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A terminal of paper: the lines that move are copied onto the page at each tick, with `~` in front.
+#[derive(Clone, Default)]
+struct Paper {
+    moving: Arc<Mutex<Vec<String>>>,
+}
+
+impl Screen for Paper {
+    fn print(&mut self, print: &mut dyn FnMut()) {
+        print();
+    }
+
+    fn show(&mut self, lines: &[String]) {
+        *self.moving.lock().unwrap() = lines.to_vec();
+    }
+
+    fn room(&self) -> usize {
+        5
+    }
+}
+
+fn moment(seconds: f64) -> Moment {
+    let start: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
+    let age = Duration::from_secs_f64(seconds);
+    Moment { time: start + SignedDuration::try_from(age).unwrap(), age }
+}
+
+/// Plays a recorded run; after each act `look` sees it.
+fn play(renderer: &mut dyn Renderer, run: &[Act], mut look: impl FnMut(&Act)) {
+    let secrets = Secrets::default();
+    for act in run {
+        match act {
+            Act::Event(at, event) => renderer.event(moment(*at), &secrets.clean(event)),
+            Act::Tick(at) => renderer.tick(moment(*at)),
+        }
+        look(act);
+    }
+}
+
+fn plain(run: &[Act], verbosity: Verbosity) -> String {
+    let page = Page::default();
+    play(&mut Feed::new(page.sink(false), page.sink(false), verbosity), run, |_| {});
+    page.read()
+}
+
+fn gitlab(run: &[Act], color: bool) -> String {
+    let page = Page::default();
+    let mut feed = Feed::new(page.sink(color), page.sink(color), Verbosity::Normal).with_sections();
+    play(&mut feed, run, |_| {});
+    page.read().replace('\x1b', "␛").replace('\r', "␍")
+}
+
+fn terminal(run: &[Act], verbosity: Verbosity) -> String {
+    let (page, paper) = (Page::default(), Paper::default());
+    let mut terminal = Terminal::new(paper.clone(), page.sink(false), page.sink(false), false, verbosity);
+    play(&mut terminal, run, |act| {
+        if matches!(act, Act::Tick(_)) {
+            let moving = paper.moving.lock().unwrap().clone();
+            page.sink(false).lines(moving.iter().map(|line| format!("~ ⠹ {line}")));
+        }
+    });
+    assert!(paper.moving.lock().unwrap().is_empty(), "nothing moves after the end");
+    page.read()
+}
+
+fn machine(run: &[Act], answering: bool) -> String {
+    let (page, people) = (Page::default(), Page::default());
+    play(&mut Json::new(page.sink(true), people.sink(false), answering), run, |_| {});
+    assert_eq!(people.read(), "", "people are told nothing");
+    page.read()
+}
+
+#[test]
+fn a_good_run() {
+    let run = recorded::good();
+    insta::assert_snapshot!("good_plain", plain(&run, Verbosity::Normal));
+    insta::assert_snapshot!("good_gitlab", gitlab(&run, false));
+    insta::assert_snapshot!("good_terminal", terminal(&run, Verbosity::Normal));
+    insta::assert_snapshot!("good_json", machine(&run, false));
+    assert_eq!(
+        plain(&run, Verbosity::Quiet),
+        "! the registry has no referrers API: records are kept as tags\n"
+    );
+}
+
+#[test]
+fn a_release_that_fails() {
+    let run = recorded::failing_release();
+    insta::assert_snapshot!("failing_plain", plain(&run, Verbosity::Normal));
+    insta::assert_snapshot!("failing_gitlab", gitlab(&run, true));
+    insta::assert_snapshot!("failing_terminal", terminal(&run, Verbosity::Normal));
+    insta::assert_snapshot!("failing_json", machine(&run, false));
+}
+
+#[test]
+fn tests_that_fail() {
+    let run = recorded::failing_tests();
+    insta::assert_snapshot!("tests_plain", plain(&run, Verbosity::Normal));
+    insta::assert_snapshot!("tests_gitlab", gitlab(&run, false));
+    insta::assert_snapshot!("tests_terminal", terminal(&run, Verbosity::Normal));
+    insta::assert_snapshot!("tests_terminal_verbose", terminal(&run, Verbosity::Verbose));
+    insta::assert_snapshot!("tests_quiet", plain(&run, Verbosity::Quiet));
+}
+
+#[test]
+fn an_interrupted_run() {
+    let run = recorded::interrupted();
+    insta::assert_snapshot!("interrupted_plain", plain(&run, Verbosity::Normal));
+    insta::assert_snapshot!("interrupted_gitlab", gitlab(&run, false));
+    insta::assert_snapshot!("interrupted_terminal", terminal(&run, Verbosity::Normal));
+}
+
+#[test]
+fn a_configuration_that_is_wrong() {
+    insta::assert_snapshot!("invalid_plain", plain(&recorded::invalid(), Verbosity::Normal));
+}
+
+#[test]
+fn an_answer_for_machines_stands_alone_on_standard_output() {
+    let (page, people) = (Page::default(), Page::default());
+    let mut json = Json::new(page.sink(true), people.sink(false), true);
+    let run = recorded::good();
+    let (end, before) = run.split_last().unwrap();
+    play(&mut json, before, |_| {});
+    json.answer(Some(&json!([{"revision": 2}, {"revision": 1}])), "for people");
+    play(&mut json, std::slice::from_ref(end), |_| {});
+    assert_eq!(page.read(), "{\"revision\":2}\n{\"revision\":1}\n");
+    assert_eq!(people.read(), "! the registry has no referrers API: records are kept as tags\n");
+    // Without an answer the end says why there is none.
+    let failed = recorded::invalid();
+    assert!(machine(&failed, true).contains("\"exit_code\":3"));
+}
+
+#[test]
+fn sections_are_closed_even_when_nothing_says_the_end() {
+    let page = Page::default();
+    let mut feed = Feed::new(page.sink(false), page.sink(false), Verbosity::Normal).with_sections();
+    let run = recorded::interrupted();
+    play(&mut feed, &run[..run.len() - 2], |_| {});
+    drop(feed);
+    let text = page.read();
+    assert_eq!(text.matches("section_start:").count(), text.matches("section_end:").count(), "{text}");
+}
+
+#[test]
+fn a_reader_who_stops_reading_is_no_accident() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut json = Json::new(Sink::new(Closed, true), Sink::new(Closed, true), false);
+    play(&mut json, &recorded::good(), |_| {});
+}
+
+#[test]
+fn every_line_for_machines_has_the_contract_s_head() {
+    for line in machine(&recorded::good(), false).lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(value["v"], 1);
+        assert!(value["time"].as_str().unwrap().parse::<Timestamp>().is_ok());
+        assert!(value["event"].is_string());
+    }
+}
+
+#[test]
+fn a_hidden_secret_reaches_no_renderer() {
+    let page = Page::default();
+    let feed = Feed::new(page.sink(false), page.sink(false), Verbosity::Normal);
+    let reporter = super::Reporter::new(vec![Box::new(feed)]);
+    reporter.hide("hunter22");
+    reporter
+        .emit(&Event::Warning { message: "the password is hunter22".into(), hint: Some("hunter22".into()) });
+    reporter.answer(None, "password: hunter22");
+    assert!(!page.read().contains("hunter22"), "{}", page.read());
+    assert_eq!(page.read().matches("[MASKED]").count(), 3);
+}
