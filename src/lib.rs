@@ -7,8 +7,10 @@
 //! | --- | --- |
 //! | [`error`], [`session`] | what failed and the exit code; where to report and when to stop |
 //! | [`report`] | one type of event, one renderer per reader; the only room that prints |
+//! | [`cluster`] | the Kubernetes API: connect, apply, watch, logs, lock; the only room that uses kube |
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
 
+pub mod cluster;
 pub mod error;
 pub mod report;
 pub mod rollout;

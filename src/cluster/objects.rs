@@ -1,0 +1,340 @@
+//! One object, or all of a kind: read, apply, create, replace, delete.
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::address::{collection, escape, query};
+use super::discovery::Resource;
+use super::fault::{Fault, Wanted};
+use super::refusal::{ApplyError, Refusal};
+use super::transport::{Call, Repeat};
+use super::{Cluster, FIELD_MANAGER};
+use crate::error::{Error, Kind, Result};
+
+/// Which object is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectRef {
+    /// `apps/v1`.
+    pub api_version: String,
+    /// `Deployment`.
+    pub kind: String,
+    /// Its namespace; `None` means the tier's, or none for a cluster-scoped kind.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl ObjectRef {
+    /// An object of the tier's namespace, or a cluster-scoped one.
+    pub fn new(api_version: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { api_version: api_version.into(), kind: kind.into(), namespace: None, name: name.into() }
+    }
+
+    /// The same object in another namespace.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// What an object says of itself; empty words where it says nothing.
+    pub fn of(object: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        Self {
+            api_version: text(&object["apiVersion"]),
+            kind: text(&object["kind"]),
+            namespace: object["metadata"]["namespace"].as_str().map(ToOwned::to_owned),
+            name: text(&object["metadata"]["name"]),
+        }
+    }
+
+    /// `Deployment/web`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+/// All objects of a kind at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The objects, each with its `apiVersion` and `kind`.
+    pub items: Vec<Value>,
+    /// The moment: a watch from here misses nothing.
+    pub resource_version: String,
+}
+
+/// How to apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ApplyOptions {
+    /// Only ask what would come of it.
+    pub dry_run: bool,
+    /// Take fields over from other field managers instead of failing with a conflict.
+    pub force: bool,
+}
+
+/// What happens to the objects that a deleted object owns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Propagation {
+    /// They are deleted afterwards.
+    #[default]
+    Background,
+    /// They are deleted first.
+    Foreground,
+    /// They stay.
+    Orphan,
+}
+
+/// How to delete.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// What happens to the objects that it owns.
+    pub propagation: Propagation,
+    /// Delete it only if it still is the object with this uid.
+    pub uid: Option<String>,
+    /// Seconds that a pod gets to end; `None` means what it says itself.
+    pub grace_seconds: Option<u32>,
+}
+
+/// An object's place on the server.
+pub(super) struct Located {
+    pub(super) resource: Resource,
+    pub(super) namespace: Option<String>,
+}
+
+impl Located {
+    pub(super) fn wanted(&self, verb: &'static str) -> Wanted {
+        Wanted { verb, resource: self.resource.full_name(), namespace: self.namespace.clone() }
+    }
+
+    pub(super) fn collection(&self) -> String {
+        collection(&self.resource.api_version, &self.resource.plural, self.namespace.as_deref())
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{}", self.collection(), escape(name))
+    }
+}
+
+impl Cluster {
+    pub(super) async fn locate(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Located> {
+        let resource = self.resource(api_version, kind).await?;
+        let namespace = resource.namespaced.then(|| namespace.unwrap_or(self.namespace()).to_owned());
+        Ok(Located { resource, namespace })
+    }
+
+    /// An object as it is now; `None` if there is none.
+    pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>> {
+        let located = self.locate(&object.api_version, &object.kind, object.namespace.as_deref()).await?;
+        let wanted = located.wanted("get");
+        match self.transport.json(&Call::get(located.path(&object.name), wanted.clone())).await {
+            Ok(object) => Ok(Some(object)),
+            Err(fault) if fault.is_not_found() => Ok(None),
+            Err(fault) => Err(fault.into_error(&wanted)),
+        }
+    }
+
+    /// All objects of a kind in a namespace (`None` means the tier's; the whole cluster for a
+    /// cluster-scoped kind) that a label selector, if any, selects.
+    pub async fn list(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Result<Listing> {
+        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], "application/json").await
+    }
+
+    /// As [`Cluster::list`], but only the `metadata` of each object (labels, annotations, managed fields):
+    /// less to send, and nothing of a Secret's content.
+    pub async fn list_metadata(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Result<Listing> {
+        const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], METADATA).await
+    }
+
+    /// As [`Cluster::list`], by a field selector: `involvedObject.uid=…` of events.
+    pub async fn list_by_field(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> Result<Listing> {
+        self.list_as(api_version, kind, namespace, &[("fieldSelector", Some(selector))], "application/json")
+            .await
+    }
+
+    async fn list_as(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+        selectors: &[(&str, Option<&str>)],
+        accept: &'static str,
+    ) -> Result<Listing> {
+        let located = self.locate(api_version, kind, namespace).await?;
+        self.list_located(&located, selectors, accept).await.map_err(|fault| {
+            unserved(&fault, &located).unwrap_or_else(|| fault.into_error(&located.wanted("list")))
+        })
+    }
+
+    pub(super) async fn list_located(
+        &self,
+        located: &Located,
+        selectors: &[(&str, Option<&str>)],
+        accept: &'static str,
+    ) -> Result<Listing, Fault> {
+        let path = located.collection() + &query(selectors);
+        let mut answer =
+            self.transport.json(&Call { accept, ..Call::get(path, located.wanted("list")) }).await?;
+        let resource_version = answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
+        let mut items = match answer["items"].take() {
+            Value::Array(items) => items,
+            _ => Vec::new(),
+        };
+        for item in &mut items {
+            name_kind(item, &located.resource);
+        }
+        Ok(Listing { items, resource_version })
+    }
+
+    /// Server-side apply with the field manager [`FIELD_MANAGER`] and strict field validation. Returns the
+    /// object as it is then (with `dry_run`: as it would be).
+    pub async fn apply(&self, object: &Value, options: ApplyOptions) -> Result<Value, ApplyError> {
+        let force = options.force.then_some("true");
+        let dry_run = options.dry_run.then_some("All");
+        let parameters = [
+            ("fieldManager", Some(FIELD_MANAGER)),
+            ("fieldValidation", Some("Strict")),
+            ("force", force),
+            ("dryRun", dry_run),
+        ];
+        let body = ("application/apply-patch+yaml", Bytes::from(object.to_string()));
+        self.write(object, "patch", &parameters, |call| Call {
+            method: Method::PATCH,
+            body: Some(body),
+            repeat: Repeat::Freely,
+            ..call
+        })
+        .await
+    }
+
+    /// Creates an object; [`Refusal::AlreadyExists`] if there is one of that name.
+    pub async fn create(&self, object: &Value) -> Result<Value, ApplyError> {
+        let parameters = [("fieldManager", Some(FIELD_MANAGER)), ("fieldValidation", Some("Strict"))];
+        self.write(object, "create", &parameters, |call| {
+            Call::send(Method::POST, call.path, object, call.wanted)
+        })
+        .await
+    }
+
+    /// Replaces an object as a whole; [`Refusal::Stale`] if it is no longer the one whose `resourceVersion`
+    /// it carries.
+    pub async fn replace(&self, object: &Value) -> Result<Value, ApplyError> {
+        let parameters = [("fieldManager", Some(FIELD_MANAGER)), ("fieldValidation", Some("Strict"))];
+        self.write(object, "update", &parameters, |call| {
+            Call::send(Method::PUT, call.path, object, call.wanted)
+        })
+        .await
+    }
+
+    /// Changes some fields of an object as a JSON merge patch does; `patch` carries the object's
+    /// `apiVersion`, `kind`, `metadata.name` and, where it is not the tier's, `metadata.namespace`.
+    pub async fn merge_patch(&self, patch: &Value) -> Result<Value, ApplyError> {
+        let body = ("application/merge-patch+json", Bytes::from(patch.to_string()));
+        self.write(patch, "patch", &[("fieldManager", Some(FIELD_MANAGER))], |call| Call {
+            method: Method::PATCH,
+            body: Some(body),
+            repeat: Repeat::Freely,
+            ..call
+        })
+        .await
+    }
+
+    async fn write(
+        &self,
+        object: &Value,
+        verb: &'static str,
+        parameters: &[(&str, Option<&str>)],
+        complete: impl FnOnce(Call) -> Call,
+    ) -> Result<Value, ApplyError> {
+        let reference = ObjectRef::of(object);
+        let located = self
+            .locate(&reference.api_version, &reference.kind, reference.namespace.as_deref())
+            .await
+            .map_err(|error| ApplyError::before_sending(&reference, &error))?;
+        let path = if verb == "create" { located.collection() } else { located.path(&reference.name) };
+        let call = complete(Call::get(path + &query(parameters), located.wanted(verb)));
+        let call = Call { about: reference.id(), ..call };
+        let answer = self.transport.json(&call).await;
+        answer.map_err(|fault| ApplyError::from_fault(fault, object, &call.wanted))
+    }
+
+    /// Deletes an object. `false` if there was none, or none with the uid asked for.
+    pub async fn delete(&self, object: &ObjectRef, options: &DeleteOptions) -> Result<bool> {
+        let located = self.locate(&object.api_version, &object.kind, object.namespace.as_deref()).await?;
+        let wanted = located.wanted("delete");
+        let mut body = json!({"propagationPolicy": format!("{:?}", options.propagation)});
+        if let Some(uid) = &options.uid {
+            body["preconditions"] = json!({"uid": uid});
+        }
+        if let Some(seconds) = options.grace_seconds {
+            body["gracePeriodSeconds"] = json!(seconds);
+        }
+        let call = Call::send(Method::DELETE, located.path(&object.name), &body, wanted.clone());
+        match self.transport.json(&Call { about: object.id(), ..call }).await {
+            Ok(_) => Ok(true),
+            Err(fault) if fault.is_not_found() => Ok(false),
+            Err(Fault::Status(status)) if status.code == 409 && options.uid.is_some() => Ok(false),
+            Err(fault) => Err(fault.into_error(&wanted)),
+        }
+    }
+}
+
+impl Refusal {
+    /// Whether someone else wrote first.
+    pub fn is_lost_race(&self) -> bool {
+        matches!(self, Self::AlreadyExists | Self::Stale)
+    }
+}
+
+/// Objects in a list do not carry their `apiVersion` and `kind`.
+pub(super) fn name_kind(item: &mut Value, resource: &Resource) {
+    if let Some(map) = item.as_object_mut() {
+        map.insert("apiVersion".to_owned(), Value::from(resource.api_version.clone()));
+        map.insert("kind".to_owned(), Value::from(resource.kind.clone()));
+    }
+}
+
+/// The server knows neither the group nor the version: a built-in kind that this cluster is too old for.
+pub(super) fn unserved(fault: &Fault, located: &Located) -> Option<Error> {
+    let Resource { api_version, kind, .. } = &located.resource;
+    fault.is_not_found().then(|| {
+        Error::new(Kind::Refused, format!("the cluster does not serve the kind {kind} of {api_version}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_says_which_it_is() {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}});
+        let reference = ObjectRef::of(&object);
+        assert_eq!(reference, ObjectRef::new("apps/v1", "Deployment", "web").in_namespace("shop"));
+        assert_eq!(reference.id(), "Deployment/web");
+    }
+}

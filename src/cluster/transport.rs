@@ -1,0 +1,341 @@
+//! Requests: counted, bounded in time, repeated where repeating cannot do harm.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, USER_AGENT, WARNING};
+use http::{HeaderMap, Method, Request, Response};
+use jiff::Timestamp;
+use kube::Client;
+use kube::client::Body;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::ServerClock;
+use super::fault::{Fault, Wanted};
+use super::status::Status;
+use crate::report::Reporter;
+use crate::session::Session;
+
+/// How long one attempt may take: longer than an admission webhook may (30 s).
+const ATTEMPT: Duration = Duration::from_secs(35);
+/// How long all attempts together may take: an API server that restarts is away for half of it.
+const OVERALL: Duration = Duration::from_secs(60);
+/// The first pause between attempts, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often an internal error (which may be a webhook whose pod is being replaced) is asked about again.
+const INTERNAL_ERRORS: u32 = 2;
+
+const JSON: &str = "application/json";
+
+/// Whether a request that may have been carried out may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// Doing it twice is doing it once.
+    Freely,
+    /// Only when the server certainly did not begin it.
+    WhenUntouched,
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) path: String,
+    pub(super) body: Option<(&'static str, Bytes)>,
+    pub(super) accept: &'static str,
+    pub(super) repeat: Repeat,
+    /// What it is about, for the warnings that the server may send with the answer.
+    pub(super) about: String,
+    pub(super) wanted: Wanted,
+    /// How long all attempts together may take.
+    pub(super) patience: Duration,
+}
+
+impl Call {
+    pub(super) fn get(path: String, wanted: Wanted) -> Self {
+        let about = wanted.resource.clone();
+        Self {
+            method: Method::GET,
+            path,
+            body: None,
+            accept: JSON,
+            repeat: Repeat::Freely,
+            about,
+            wanted,
+            patience: OVERALL,
+        }
+    }
+
+    /// A request with a JSON body.
+    pub(super) fn send(method: Method, path: String, json: &Value, wanted: Wanted) -> Self {
+        let repeat = if method == Method::POST || method == Method::PUT {
+            Repeat::WhenUntouched
+        } else {
+            Repeat::Freely
+        };
+        let body = Bytes::from(json.to_string());
+        Self { method, body: Some((JSON, body)), repeat, ..Self::get(path, wanted) }
+    }
+}
+
+/// The way to the API server. Clones share it.
+#[derive(Clone)]
+pub(super) struct Transport {
+    shared: Arc<Shared>,
+    /// When this ends, requests end at once.
+    cancel: CancellationToken,
+}
+
+struct Shared {
+    client: Client,
+    host: String,
+    reporter: Reporter,
+    clock: ServerClock,
+    requests: AtomicU64,
+    warned: Mutex<HashSet<String>>,
+}
+
+impl Transport {
+    pub(super) fn new(client: Client, host: String, session: Session) -> Self {
+        let shared = Shared {
+            client,
+            host,
+            reporter: session.reporter,
+            clock: ServerClock::default(),
+            requests: AtomicU64::new(0),
+            warned: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared), cancel: session.cancel }
+    }
+
+    /// The same way, for what must still be done after a cancellation.
+    pub(super) fn uncancelled(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), cancel: CancellationToken::new() }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.shared.requests.load(Ordering::Relaxed)
+    }
+
+    /// Ends when requests of this way are no longer sent.
+    pub(super) async fn cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+
+    /// The answer as JSON.
+    pub(super) async fn json(&self, call: &Call) -> Result<Value, Fault> {
+        let bytes = self.bytes(call).await?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Fault::Broken(format!("the API server {} did not answer with JSON: {error}", self.shared.host))
+        })
+    }
+
+    async fn bytes(&self, call: &Call) -> Result<Bytes, Fault> {
+        let deadline = Instant::now() + call.patience;
+        let mut attempt = 0;
+        loop {
+            let (fault, pause) = match self.attempt(call, deadline).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(failed) => failed,
+            };
+            let pause = match again(&fault, call.repeat, attempt) {
+                true => pause.unwrap_or_else(|| backoff(attempt)),
+                false => return Err(fault),
+            };
+            if Instant::now() + pause >= deadline {
+                return Err(fault);
+            }
+            attempt += 1;
+            tracing::debug!(path = %call.path, attempt, ?pause, ?fault, "asking the API server again");
+            self.pause(pause).await?;
+        }
+    }
+
+    /// One attempt; with a failure comes the pause that the server asks for.
+    async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Bytes, (Fault, Option<Duration>)> {
+        let limit = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
+        let work = async {
+            let response = self.exchange(call).await.map_err(|fault| (fault, None))?;
+            let (parts, body) = response.into_parts();
+            let bytes = body.collect_bytes().await.map_err(|error| (self.broken(&error), None))?;
+            if parts.status.is_success() {
+                return Ok(bytes);
+            }
+            let status = Status::read(parts.status.as_u16(), &bytes);
+            let pause = retry_after(&parts.headers, &status);
+            Err((Fault::Status(Box::new(status)), pause))
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err((Fault::Interrupted, None)),
+            result = tokio::time::timeout(limit, work) => result.unwrap_or_else(|_| Err((self.silent(limit), None))),
+        }
+    }
+
+    /// Sends a request whose answer is read bit by bit. It is sent once; a refusal is a fault.
+    pub(super) async fn stream(&self, call: &Call) -> Result<Body, Fault> {
+        let work = async {
+            let (parts, body) = self.exchange(call).await?.into_parts();
+            if parts.status.is_success() {
+                return Ok(body);
+            }
+            let bytes = body.collect_bytes().await.map_err(|error| self.broken(&error))?;
+            let mut status = Status::read(parts.status.as_u16(), &bytes);
+            if let Some(pause) = retry_after(&parts.headers, &status) {
+                status.details.retry_after_seconds = pause.as_secs();
+            }
+            Err(Fault::Status(Box::new(status)))
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            result = tokio::time::timeout(ATTEMPT, work) => result.unwrap_or_else(|_| Err(self.silent(ATTEMPT))),
+        }
+    }
+
+    async fn exchange(&self, call: &Call) -> Result<Response<Body>, Fault> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(&call.path)
+            .header(ACCEPT, call.accept)
+            .header(USER_AGENT, concat!("windlass/", env!("CARGO_PKG_VERSION")));
+        let mut body = Body::empty();
+        if let Some((content_type, bytes)) = &call.body {
+            request = request.header(CONTENT_TYPE, *content_type);
+            body = Body::from(bytes.clone());
+        }
+        let request = request
+            .body(body)
+            .map_err(|error| Fault::Broken(format!("the request {} cannot be made: {error}", call.path)))?;
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        let response = self
+            .shared
+            .client
+            .send(request)
+            .await
+            .map_err(|error| Fault::from_transport(error, &self.shared.host))?;
+        self.note(call, response.headers());
+        Ok(response)
+    }
+
+    /// What an answer says beside its body: the time, and warnings.
+    fn note(&self, call: &Call, headers: &HeaderMap) {
+        if let Some(date) = headers.get(DATE).and_then(|date| date.to_str().ok()) {
+            self.shared.clock.observe(date, Instant::now());
+        }
+        for warning in headers.get_all(WARNING).iter().filter_map(|value| value.to_str().ok()) {
+            let sentence = format!("{}: {}", call.about, warning_text(warning));
+            let new =
+                self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(sentence.clone());
+            if new {
+                self.shared.reporter.warn(sentence);
+            }
+        }
+    }
+
+    /// Waits, but not past a cancellation.
+    pub(super) async fn pause(&self, pause: Duration) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    pub(super) fn broken(&self, error: &kube::Error) -> Fault {
+        match Fault::from_chain(error, &self.shared.host) {
+            Fault::Unreachable(words) => Fault::Broken(words),
+            other => other,
+        }
+    }
+
+    fn silent(&self, limit: Duration) -> Fault {
+        Fault::Broken(format!(
+            "the API server {} did not answer within {} s",
+            self.shared.host,
+            limit.as_secs()
+        ))
+    }
+}
+
+/// Whether to ask again after this.
+fn again(fault: &Fault, repeat: Repeat, attempt: u32) -> bool {
+    match fault {
+        // The connection was never made: nothing was begun.
+        Fault::Unreachable(_) => true,
+        Fault::Broken(_) => repeat == Repeat::Freely,
+        Fault::Credentials(_) | Fault::Interrupted => false,
+        Fault::Status(status) => match status.code {
+            // Refused before it was begun.
+            429 => true,
+            502..=504 => repeat == Repeat::Freely,
+            500 => repeat == Repeat::Freely && attempt < INTERNAL_ERRORS,
+            // Not a conflict of managers: the object changed between the server's own read and write.
+            409 => {
+                repeat == Repeat::Freely
+                    && status.details.causes.is_empty()
+                    && status.message.contains("the object has been modified")
+            }
+            _ => false,
+        },
+    }
+}
+
+/// The pause before the next attempt: doubled each time, with a random part so that many do not come back at
+/// the same moment.
+pub(super) fn backoff(attempt: u32) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
+    let random = f64::from(Timestamp::now().subsec_nanosecond().unsigned_abs() % 1000) / 1000.0;
+    full.mul_f64(0.75 + random / 4.0)
+}
+
+/// The pause that the server asks for, as far as it is sensible.
+fn retry_after(headers: &HeaderMap, status: &Status) -> Option<Duration> {
+    const MOST: u64 = 30;
+    let header = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+    let seconds = header.or(Some(status.details.retry_after_seconds).filter(|seconds| *seconds > 0))?;
+    Some(Duration::from_secs(seconds.min(MOST)))
+}
+
+/// The text of `299 - "text"`, in which quotes are escaped.
+fn warning_text(header: &str) -> String {
+    let quoted = header.split_once('"').map_or(header, |(_, rest)| rest.strip_suffix('"').unwrap_or(rest));
+    quoted.replace("\\\"", "\"").replace("\\\\", "\\")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: u16, message: &str) -> Fault {
+        Fault::Status(Box::new(Status { code, message: message.into(), ..Status::default() }))
+    }
+
+    #[test]
+    fn only_what_cannot_do_harm_is_repeated() {
+        let broken = Fault::Broken("reset".into());
+        assert!(again(&broken, Repeat::Freely, 0));
+        assert!(!again(&broken, Repeat::WhenUntouched, 0));
+        assert!(again(&refused(429, ""), Repeat::WhenUntouched, 0));
+        assert!(!again(&refused(503, ""), Repeat::WhenUntouched, 0));
+        assert!(again(&refused(500, "failed calling webhook"), Repeat::Freely, 1));
+        assert!(!again(&refused(500, "failed calling webhook"), Repeat::Freely, 2));
+        assert!(!again(&refused(409, "conflict with \"kubectl\""), Repeat::Freely, 0));
+        assert!(!again(&refused(422, ""), Repeat::Freely, 0));
+    }
+
+    #[test]
+    fn warnings_are_read() {
+        assert_eq!(warning_text(r#"299 - "unknown field \"spec.x\"""#), "unknown field \"spec.x\"");
+    }
+}
