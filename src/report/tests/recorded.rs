@@ -1,5 +1,8 @@
 //! Runs as they happen, to be played to every renderer.
 
+#![expect(clippy::too_many_lines, reason = "a recorded run reads best in one piece")]
+#![expect(clippy::large_enum_variant, reason = "a few dozen values, read in order")]
+
 use std::collections::BTreeMap;
 
 use crate::report::event::{
