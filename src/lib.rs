@@ -11,7 +11,9 @@
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
 
 pub mod cluster;
+pub mod engine;
 pub mod error;
+pub mod registry;
 pub mod report;
 pub mod rollout;
 pub mod session;

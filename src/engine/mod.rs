@@ -1,0 +1,250 @@
+//! The connection to a Docker Engine: which one, credentials for it, labels, and reaping what a killed run left.
+
+use std::collections::HashMap;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::{
+    ListContainersOptions, ListNetworksOptions, RemoveContainerOptions, TagImageOptions,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use http::HeaderValue;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::error::{Error, Kind, Result};
+use crate::registry::{Credentials, Reference, Registry, credentials};
+use crate::session::Session;
+
+pub mod fault;
+mod host;
+pub mod owner;
+mod pull;
+
+pub use owner::Owner;
+
+/// Limit of plain requests, in seconds; streams have their own.
+const REQUEST_LIMIT: u64 = 120;
+/// A service of a CI job may still be starting.
+const STARTING_LIMIT: Duration = Duration::from_secs(30);
+
+/// Which of its two builders an Engine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// BuildKit, inside the Engine.
+    BuildKit,
+    /// The classic builder: Podman, Windows.
+    Classic,
+}
+
+/// A Docker Engine that answered.
+#[derive(Clone)]
+pub struct Engine {
+    docker: Docker,
+    address: String,
+    version: String,
+    /// Which builder it has.
+    pub builder: Builder,
+    /// `linux/amd64`: what it builds and runs by itself.
+    pub platform: String,
+}
+
+impl Engine {
+    /// Connects to the Engine that the docker command would use (see [`host`]), and asks it who it is.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] where no Engine answers, with the address and who named it; [`Kind::Denied`] where its
+    /// socket may not be opened; [`Kind::Invalid`] for a wrong address, context or certificate.
+    pub async fn connect(session: &Session) -> Result<Self> {
+        let host = host::choose(&host::Surroundings {
+            variable: &|name| std::env::var(name).ok(),
+            resolves: &|name| (name, 2375).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()),
+            root: Path::new("/"),
+        })?;
+        let docker = open(&host)?;
+        let patient = matches!(host.way, host::Way::Tcp { .. });
+        let began = Instant::now();
+        let mut told = false;
+        let version = loop {
+            let asked = timeout(Duration::from_secs(10), docker.version());
+            let answer = session
+                .within(STARTING_LIMIT, async { Ok(asked.await) }, || silent(&host, "no answer in time"))
+                .await?;
+            match answer {
+                Ok(Ok(version)) => break version,
+                Ok(Err(error)) if !patient || began.elapsed() > STARTING_LIMIT => {
+                    return Err(unreachable(&host, &error));
+                }
+                Err(_) if began.elapsed() > STARTING_LIMIT => {
+                    return Err(silent(&host, "no answer within 10 s"));
+                }
+                _ => {
+                    if !told {
+                        session.reporter.warn(format!(
+                            "the Docker Engine at {host} does not answer yet; waiting up to 30 s"
+                        ));
+                        told = true;
+                    }
+                    session
+                        .within(STARTING_LIMIT, async { Ok(sleep(Duration::from_secs(1)).await) }, || {
+                            silent(&host, "no answer")
+                        })
+                        .await?;
+                }
+            }
+        };
+        let podman =
+            version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
+        let os = version.os.unwrap_or_else(|| "linux".to_owned());
+        let builder = if podman || os != "linux" { Builder::Classic } else { Builder::BuildKit };
+        let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
+        let version = version.version.unwrap_or_default();
+        Ok(Self { docker, address: host.to_string(), version, builder, platform })
+    }
+
+    /// The library's client: for build and test only.
+    pub(crate) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Where it is and who said so: `unix:///var/run/docker.sock (the default)`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its version, `20.10.24`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Gives a local image one more name.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] where there is no such image.
+    pub async fn tag(&self, image: &str, name: &Reference) -> Result<()> {
+        let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
+        let done = self.docker.tag_image(image, Some(options)).await;
+        done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
+    }
+
+    /// Removes containers and networks of runs that have ended without doing so; see [`owner::is_over`].
+    /// Returns how many things were removed. Trouble is not an error: the next run tries again.
+    pub async fn reap(&self) -> usize {
+        let mut removed = 0;
+        let filters = Some(HashMap::from([("label".to_owned(), vec![owner::RUN.to_owned()])]));
+        let listing = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
+        for container in self.docker.list_containers(Some(listing)).await.unwrap_or_default() {
+            if let (Some(id), Some(labels)) = (container.id, container.labels)
+                && owner::is_over(&labels)
+            {
+                removed += usize::from(self.remove_container(&id).await);
+            }
+        }
+        let networks = self.docker.list_networks(Some(ListNetworksOptions { filters })).await;
+        for network in networks.unwrap_or_default() {
+            if let (Some(id), Some(labels)) = (network.id, network.labels)
+                && owner::is_over(&labels)
+            {
+                removed += usize::from(self.docker.remove_network(&id).await.is_ok());
+            }
+        }
+        removed
+    }
+
+    /// Kills and removes a container with its anonymous volumes; `true` when it is gone by this.
+    pub(crate) async fn remove_container(&self, id: &str) -> bool {
+        let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+        self.docker.remove_container(id, Some(options)).await.is_ok()
+    }
+}
+
+/// The credentials in the words of the Engine's API.
+pub(crate) fn for_engine(known: &Credentials, host: &str) -> DockerCredentials {
+    let (username, password, identitytoken) = credentials::exposed(known);
+    let token = identitytoken.is_some();
+    DockerCredentials {
+        username: (!token).then_some(username),
+        password: (!token).then_some(password),
+        identitytoken,
+        serveraddress: Some(credentials::server_name(host).to_owned()),
+        ..Default::default()
+    }
+}
+
+/// The credentials for these hosts, as a build wants them.
+pub(crate) async fn credentials_for(
+    registry: &Registry,
+    hosts: impl IntoIterator<Item = String>,
+) -> Result<HashMap<String, DockerCredentials>> {
+    let mut all = HashMap::new();
+    for host in hosts {
+        if let Some(known) = registry.credentials(&host).await? {
+            all.insert(credentials::server_name(&host).to_owned(), for_engine(&known, &host));
+        }
+    }
+    Ok(all)
+}
+
+fn open(host: &host::Host) -> Result<Docker> {
+    // bollard takes the program's TLS provider; ring is the house's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let docker = match &host.way {
+        host::Way::Unix(path) => {
+            Docker::connect_with_unix(&path.display().to_string(), REQUEST_LIMIT, API_DEFAULT_VERSION)
+        }
+        host::Way::Tcp { address, tls: None } => {
+            Docker::connect_with_http(&format!("http://{address}"), REQUEST_LIMIT, API_DEFAULT_VERSION)
+        }
+        host::Way::Tcp { address, tls: Some(certificates) } => Docker::connect_with_ssl(
+            &format!("tcp://{address}"),
+            &certificates.join("key.pem"),
+            &certificates.join("cert.pem"),
+            &certificates.join("ca.pem"),
+            REQUEST_LIMIT,
+            API_DEFAULT_VERSION,
+        ),
+    };
+    Ok(docker.map_err(|error| unreachable(host, &error))?.with_request_modifier(url_safe))
+}
+
+/// bollard encodes credentials in the standard alphabet, the Engine decodes the URL-safe one: a password with
+/// `~`, `>` or `?` in the wrong place would be refused.
+fn url_safe(mut request: bollard::BollardRequest) -> bollard::BollardRequest {
+    for name in ["x-registry-auth", "x-registry-config"] {
+        let Some(value) = request.headers().get(name).and_then(|value| value.to_str().ok()) else { continue };
+        let value = value.replace('+', "-").replace('/', "_");
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            request.headers_mut().insert(name, value);
+        }
+    }
+    request
+}
+
+fn unreachable(host: &host::Host, error: &Bollard) -> Error {
+    let why = fault::text(error);
+    if why.to_lowercase().contains("permission denied") {
+        return Error::new(Kind::Denied, format!("the Docker Engine at {host} may not be used by this user"))
+            .hint("add the user to the group of the socket (usually `docker`), or set DOCKER_HOST");
+    }
+    if let Bollard::CertPathError { path } = error {
+        return Error::new(
+            Kind::Invalid,
+            format!("the certificate {} for the Docker Engine cannot be read", path.display()),
+        )
+        .hint("DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem");
+    }
+    silent(host, &why)
+}
+
+fn silent(host: &host::Host, why: &str) -> Error {
+    let hint = match &host.way {
+        host::Way::Unix(_) => "start Docker, or set DOCKER_HOST to where it runs",
+        host::Way::Tcp { tls: None, .. } => {
+            "check DOCKER_HOST; for a service with TLS use port 2376, DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH=/certs/client"
+        }
+        host::Way::Tcp { .. } => "check DOCKER_HOST and the certificates in DOCKER_CERT_PATH",
+    };
+    Error::new(Kind::Unreachable, format!("no Docker Engine answers at {host}: {why}")).hint(hint)
+}

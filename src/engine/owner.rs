@@ -1,0 +1,140 @@
+//! Whose is it: the labels on everything a run starts, and whether that run still lives.
+//!
+//! A killed run cannot clean up; the next one finds what it left by these labels. It must never take something of a
+//! run that is still alive: on the same machine (same boot, same process namespace) the process id with its start
+//! time decides, elsewhere only the time after which that run cannot be alive any more.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// Marks everything a run starts; the value names the run.
+pub const RUN: &str = "windlass.dev/run";
+/// The project it was started for.
+pub const PROJECT: &str = "windlass.dev/project";
+/// What it is: `test unit`, `service unit/db`.
+pub const ROLE: &str = "windlass.dev/role";
+const PLACE: &str = "windlass.dev/place";
+const PROCESS: &str = "windlass.dev/process";
+const EXPIRES: &str = "windlass.dev/expires";
+/// `--keep` leaves things standing on purpose: reaped only when they expire.
+const KEPT: &str = "windlass.dev/kept";
+
+/// A run that starts things in an Engine.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    run: String,
+    project: String,
+    place: String,
+    process: String,
+    expires: Timestamp,
+    kept: bool,
+}
+
+impl Owner {
+    /// This process, which will have ended after `longest` at the latest.
+    pub fn new(project: &str, longest: Duration, kept: bool) -> Self {
+        let now = Timestamp::now();
+        let process = process(std::process::id());
+        let run = format!("{:x}-{}", now.as_microsecond(), std::process::id());
+        let expires =
+            now + jiff::SignedDuration::try_from(longest).unwrap_or(jiff::SignedDuration::from_hours(24));
+        Self { run, project: project.to_owned(), place: place(), process, expires, kept }
+    }
+
+    /// Unique among all runs: usable in names.
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The labels of something that plays this role.
+    pub fn labels(&self, role: &str) -> HashMap<String, String> {
+        let mut labels: HashMap<String, String> = [
+            (RUN, self.run.as_str()),
+            (PROJECT, &self.project),
+            (ROLE, role),
+            (PLACE, &self.place),
+            (PROCESS, &self.process),
+            (EXPIRES, &self.expires.as_second().to_string()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        if self.kept {
+            labels.insert(KEPT.to_owned(), "true".to_owned());
+        }
+        labels
+    }
+}
+
+/// Has the run that put these labels ended? `false` whenever that is not certain.
+pub fn is_over(labels: &HashMap<String, String>) -> bool {
+    judge(labels, &place(), Timestamp::now(), &|number| process(number))
+}
+
+fn judge(labels: &HashMap<String, String>, here: &str, now: Timestamp, look: &dyn Fn(u32) -> String) -> bool {
+    let Some(expires) = labels.get(EXPIRES).and_then(|text| text.parse::<i64>().ok()) else { return false };
+    if now.as_second() > expires {
+        return true;
+    }
+    if labels.contains_key(KEPT) || labels.get(PLACE).map(String::as_str) != Some(here) {
+        return false;
+    }
+    let Some(process) = labels.get(PROCESS) else { return false };
+    let Some(number) = process.split('@').next().and_then(|number| number.parse().ok()) else { return false };
+    look(number) != *process
+}
+
+/// `pid@start time`, so that a process id used again is not taken for the old one; start 0 means no such process.
+fn process(number: u32) -> String {
+    // Field 22 of the stat line; the second one, the command's name, may hold spaces and parentheses.
+    let start = std::fs::read_to_string(format!("/proc/{number}/stat"))
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned));
+    format!("{number}@{}", start.as_deref().unwrap_or("0"))
+}
+
+/// This boot of this machine, seen from this process namespace.
+fn place() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace =
+        std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default();
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{} {} {}", name.trim(), boot.trim(), namespace.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn over(labels: &HashMap<String, String>, here: &str, after: i64, alive: bool) -> bool {
+        let now = Timestamp::now() + jiff::SignedDuration::from_secs(after);
+        let process = labels[PROCESS].clone();
+        judge(labels, here, now, &|number| if alive { process.clone() } else { format!("{number}@0") })
+    }
+
+    #[test]
+    fn a_live_run_keeps_what_is_its_own() {
+        let labels = Owner::new("shop", Duration::from_secs(600), false).labels("test unit");
+        assert!(!is_over(&labels), "this very process is alive");
+        let here = labels[PLACE].clone();
+        assert!(!over(&labels, &here, 0, true));
+        assert!(over(&labels, &here, 0, false), "its process is gone");
+        assert!(!over(&labels, "elsewhere", 0, false), "of another machine nothing is known");
+        assert!(over(&labels, "elsewhere", 601, true), "until its time is over");
+    }
+
+    #[test]
+    fn what_was_kept_on_purpose_stays_until_it_expires() {
+        let labels = Owner::new("shop", Duration::from_secs(600), true).labels("test unit");
+        let here = labels[PLACE].clone();
+        assert!(!over(&labels, &here, 0, false));
+        assert!(over(&labels, &here, 601, false));
+    }
+
+    #[test]
+    fn foreign_labels_are_never_over() {
+        assert!(!is_over(&HashMap::from([(RUN.to_owned(), "x".to_owned())])));
+    }
+}

@@ -1,0 +1,84 @@
+//! Images that the Engine must have before a container can start.
+
+use bollard::query_parameters::CreateImageOptions;
+use futures::StreamExt;
+
+use super::fault::{self, Class};
+use super::{Engine, for_engine};
+use crate::error::{Error, Kind, Result};
+use crate::registry::{Reference, Registry};
+
+impl Engine {
+    /// Makes sure the Engine has this image, and pulls it where not; says whether it pulled.
+    ///
+    /// # Errors
+    /// [`Kind::Denied`], [`Kind::Unreachable`], [`Kind::TestNotRun`] for an image that does not exist.
+    pub(crate) async fn provide(
+        &self,
+        registry: &Registry,
+        image: &Reference,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<bool> {
+        let name = if image.digest.is_some() { image.pinned()? } else { tagged(image) };
+        if self.docker().inspect_image(&name).await.is_ok() {
+            return Ok(false);
+        }
+        for tries in 1.. {
+            let Err(text) = self.pull(registry, image, progress).await? else { return Ok(true) };
+            let class = fault::classify(&text);
+            if class != Class::Passing || tries == 4 {
+                return Err(refused(&name, class, &text));
+            }
+            progress(format!("pulling again after: {text}"));
+            tokio::time::sleep(std::time::Duration::from_secs(tries)).await;
+        }
+        unreachable!("the loop above only ends by returning")
+    }
+
+    async fn pull(
+        &self,
+        registry: &Registry,
+        image: &Reference,
+        progress: &(dyn Fn(String) + Sync),
+    ) -> Result<Result<(), String>> {
+        let known = registry.credentials(&image.registry).await?;
+        let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
+        let options = CreateImageOptions {
+            from_image: Some(image.name()),
+            tag: Some(image.selector().to_owned()),
+            ..Default::default()
+        };
+        let mut stream = self.docker().create_image(Some(options), None, credentials);
+        while let Some(message) = stream.next().await {
+            match message {
+                Ok(info) => {
+                    if let Some(detail) = info.error_detail.and_then(|detail| detail.message) {
+                        return Ok(Err(detail));
+                    }
+                    if let Some(status) = info.status {
+                        progress(status);
+                    }
+                }
+                Err(error) if fault::is_connection(&error) => {
+                    return Err(self.error(Kind::Unreachable, "pulling an image", &error));
+                }
+                Err(error) => return Ok(Err(fault::text(&error))),
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+fn tagged(image: &Reference) -> String {
+    format!("{}:{}", image.name(), image.selector())
+}
+
+fn refused(name: &str, class: Class, text: &str) -> Error {
+    let (kind, hint) = match class {
+        Class::Denied => (Kind::Denied, "log in to its registry, or set DOCKER_AUTH_CONFIG"),
+        Class::NotFound => (Kind::TestNotRun, "check the image's name and tag"),
+        Class::Passing => (Kind::Unreachable, "try again later"),
+        Class::Other => (Kind::TestNotRun, "check the image's name and the Engine's log"),
+    };
+    Error::new(kind, format!("the image {name} cannot be pulled: {text}")).hint(hint)
+}

@@ -1,0 +1,89 @@
+//! Facts about an image that lie in the registry beside it: one tag for each record.
+//!
+//! A record is an OCI manifest whose annotation holds the JSON, so that reading it is one request. Its `subject` is
+//! the image: a registry with the referrers API lists it there as well; one without keeps the tag, which is what
+//! windlass reads. One tag per record, because a single index tag would lose concurrent writes.
+
+use serde_json::{Value, json};
+
+use super::reference::{Digest, hex};
+use crate::error::{Error, Kind, Result};
+
+/// Where the JSON stands.
+const ANNOTATION: &str = "dev.windlass.record";
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+/// The blob that a manifest without content must still name.
+pub(super) const EMPTY: &[u8] = b"{}";
+/// A tag has 128 characters at most; `sha256-<64>.` takes 72.
+const LONGEST_KIND: usize = 56;
+
+/// The tag of a record: `sha256-<hex>.test-unit`.
+pub(super) fn tag(image: &Digest, kind: &str) -> String {
+    let clean: String = kind
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() || "_.-".contains(letter) { letter } else { '-' })
+        .collect();
+    if clean == kind && kind.len() <= LONGEST_KIND {
+        return format!("sha256-{}.{kind}", image.hex());
+    }
+    let short: String = clean.chars().take(LONGEST_KIND - 7).collect();
+    format!("sha256-{}.{short}-{}", image.hex(), &hex(kind.as_bytes())[..6])
+}
+
+/// The manifest that carries a record.
+pub(super) fn manifest(image: &Digest, media_type: &str, size: usize, kind: &str, record: &Value) -> Vec<u8> {
+    let empty = json!({"mediaType": EMPTY_TYPE, "digest": Digest::of(EMPTY), "size": EMPTY.len()});
+    let family = kind.split('-').next().unwrap_or(kind);
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": format!("application/vnd.windlass.{family}.v1+json"),
+        "config": empty,
+        "layers": [empty],
+        "subject": {"mediaType": media_type, "digest": image, "size": size},
+        "annotations": {ANNOTATION: record.to_string(), "dev.windlass.kind": kind},
+    });
+    manifest.to_string().into_bytes()
+}
+
+/// The record in a manifest, if it is one about this image.
+///
+/// # Errors
+/// [`Kind::Invalid`] where something else stands under the record's tag.
+pub(super) fn read(image: &Digest, tag: &str, manifest: &[u8]) -> Result<Value> {
+    let wrong = |what: &str| {
+        Error::new(Kind::Invalid, format!("the tag `{tag}` in the registry {what}"))
+            .hint("delete that tag, or run the command again that writes the record")
+    };
+    let manifest: Value = serde_json::from_slice(manifest).map_err(|_| wrong("is not a record"))?;
+    if manifest["subject"]["digest"].as_str() != Some(image.as_str()) {
+        return Err(wrong("is a record about another image"));
+    }
+    let text = manifest["annotations"][ANNOTATION].as_str().ok_or_else(|| wrong("is not a record"))?;
+    serde_json::from_str(text).map_err(|_| wrong("holds a record that is not JSON"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was_written() {
+        let image = Digest::of(b"image");
+        let record = json!({"outcome": "ok", "text": "two\nlines"});
+        let manifest =
+            manifest(&image, "application/vnd.docker.distribution.manifest.v2+json", 5, "test-unit", &record);
+        assert_eq!(read(&image, "t", &manifest).unwrap(), record);
+        assert!(read(&Digest::of(b"other"), "t", &manifest).is_err());
+    }
+
+    #[test]
+    fn a_tag_is_never_longer_than_a_registry_takes() {
+        let image = Digest::of(b"image");
+        assert_eq!(tag(&image, "test-unit"), format!("sha256-{}.test-unit", image.hex()));
+        let long = tag(&image, &format!("test-{}", "x".repeat(100)));
+        assert!(long.len() <= 128 && long != tag(&image, &format!("test-{}", "x".repeat(101))), "{long}");
+        assert!(!tag(&image, "test-a b").contains(' '));
+    }
+}
