@@ -7,7 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::report::event::Failure;
+use crate::report::event::{Failure, Outcome};
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -190,6 +190,16 @@ impl Error {
     /// The kind, which decides the exit code.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// How a command, or a stage, that ended with this error is said to have ended.
+    pub fn outcome(&self) -> Outcome {
+        match self.0.kind {
+            Kind::Interrupted | Kind::Terminated => Outcome::Interrupted,
+            Kind::Usage | Kind::Invalid | Kind::Denied | Kind::Locked | Kind::Rule => Outcome::Refused,
+            Kind::Changes => Outcome::Ok,
+            _ => Outcome::Failed,
+        }
     }
 
     /// One sentence for a person.

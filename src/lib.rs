@@ -6,14 +6,42 @@
 //! | room | what happens there |
 //! | --- | --- |
 //! | [`error`], [`session`] | what failed and the exit code; where to report and when to stop |
+//! | [`graph`] | what needs what, and running side by side what may |
 //! | [`report`] | one type of event, one renderer per reader; the only room that prints |
+//! | [`project`] | `windlass.yaml`, tiers, the Git revision, CI |
+//! | [`secret`], [`program`] | values that never stand in Git; the user's own programs |
+//! | [`web`] | asking an HTTP address how it is |
+//! | [`engine`], [`registry`] | the Docker Engine; references, digests, credentials, records |
+//! | [`build`] | context, build, tag, push |
+//! | [`test`] | the tests inside the built image, by its digest |
+//! | [`manifest`] | YAML in, variables, images, overlays, order, checks |
 //! | [`cluster`] | the Kubernetes API: connect, apply, watch, logs, lock; the only room that uses kube |
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
+//! | [`release`] | plan, apply in phases, record, rollback |
+//! | [`pipeline`] | the stages in order, what each hands to the next |
+//! | [`cleanup`] | registry tags that nothing needs any more |
+//! | [`init`] | the first files of a repository |
+//! | [`doctor`] | everything a release needs, tried for real |
+//! | [`cli`] | one file per command |
 
+pub mod build;
+pub mod cleanup;
+pub mod cli;
 pub mod cluster;
+pub mod doctor;
 pub mod engine;
 pub mod error;
+pub mod graph;
+pub mod init;
+pub mod manifest;
+pub mod pipeline;
+pub mod program;
+pub mod project;
 pub mod registry;
+pub mod release;
 pub mod report;
 pub mod rollout;
+pub mod secret;
 pub mod session;
+pub mod test;
+pub mod web;

@@ -1,3 +1,7 @@
-//! The program: start the rooms of the library, end with the contract's exit code.
+//! The program: hand the arguments to the library, end with the contract's exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    windlass::cli::main(std::env::args_os())
+}

@@ -43,10 +43,26 @@ impl Cluster {
                 let user = user_of(&status.message);
                 Ok(user.trim_start_matches("user ").trim_matches('`').to_owned())
             }
-            Some(status) if status.code == 404 => Ok("unknown".to_owned()),
+            Some(status) if status.code == 404 => {
+                self.check_kind_of_server().await.map(|()| "unknown".to_owned())
+            }
             Some(status) if matches!(status.code, 401 | 403) => Err(self.not_accepted()),
             _ => Err(fault.into_error(&wanted)),
         }
+    }
+
+    /// Any web server answers 404: what is a Kubernetes API server tells its version.
+    async fn check_kind_of_server(&self) -> Result<()> {
+        let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
+        let version = self.transport.json(&Call::get("/version".to_owned(), wanted)).await;
+        if version.is_ok_and(|version| version["gitVersion"].is_string()) {
+            return Ok(());
+        }
+        let context = self.context();
+        let sentence =
+            format!("what answers at the address of context `{context}` is no Kubernetes API server");
+        Err(Error::new(Kind::Unreachable, sentence)
+            .hint("check the server's address and port in the kubeconfig"))
     }
 
     fn not_accepted(&self) -> Error {
@@ -124,14 +140,15 @@ impl Cluster {
             Kind::Rule,
             format!("the context `{context}` leads to the cluster {uid}, but the tier is pinned to {pin}"),
         )
-        .hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml"))
+        .hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml (a release or rollback can be let through once: --override cluster --reason \"…\")"))
     }
 
-    /// Creates the tier's namespace if it does not exist; `true` if it was created now.
+    /// Creates the tier's namespace if it does not exist; `true` if it was created now. `needed` is a verb and a resource
+    /// that whoever works in it may: without that, and without the right to see it, it may not exist.
     ///
     /// # Errors
     /// [`Kind::Denied`] with what to ask for, where it does not exist and the user may not create it.
-    pub async fn ensure_namespace(&self) -> Result<bool> {
+    pub async fn ensure_namespace(&self, made_for: &str, needed: (&str, &str)) -> Result<bool> {
         let namespace = self.namespace();
         match self.get(&ObjectRef::new("v1", "Namespace", namespace)).await {
             Ok(Some(found)) if found["metadata"]["deletionTimestamp"].is_string() => {
@@ -143,11 +160,26 @@ impl Cluster {
             }
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
-            // Users of one namespace often may not read the namespace itself; the apply will tell.
-            Err(error) if error.kind() == Kind::Denied => return Ok(false),
+            // Users of one namespace often may not read the namespace itself.
+            Err(error) if error.kind() == Kind::Denied => {
+                let (verb, resource) = needed;
+                if self.allowed(verb, resource, Some(namespace)).await.unwrap_or(true) {
+                    return Ok(false);
+                }
+                let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
+                let message = format!(
+                    "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
+                );
+                return Err(Error::new(Kind::Denied, message).hint(format!(
+                    "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
+                )));
+            }
             Err(error) => return Err(error),
         }
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": namespace,
+            "annotations": {"windlass.dev/made-for": made_for},
+        }});
         match self.create(&object).await {
             Ok(_) => Ok(true),
             Err(error) if error.refusal == Refusal::AlreadyExists => Ok(false),

@@ -36,26 +36,39 @@ impl Cluster {
     /// [`Kind::Invalid`] for a kubeconfig without such a context, [`Kind::Unreachable`], [`Kind::Denied`],
     /// and [`Kind::Rule`] when the cluster is not the one that the target pins.
     pub async fn connect(target: &Target, session: &Session) -> Result<Self> {
+        let (address, transport) = (std::sync::OnceLock::new(), std::sync::OnceLock::new());
         let work = async {
             let (config, context) = kubeconfig::load(&target.contexts).await?;
+            let _ = address.set(format!(" at {}", config.cluster_url));
             let cluster = Self::open(config, context, target, session).await?;
+            let _ = transport.set(cluster.transport.clone());
             cluster.greet().await?;
             Ok(cluster)
         };
         let named = target.contexts.join(", ");
         let late = || {
             let seconds = DEADLINE.as_secs();
-            Error::new(
-                Kind::Unreachable,
-                format!("the cluster of context `{named}` did not answer within {seconds} s"),
-            )
-            .hint("check the network, a VPN, and the server's address in the kubeconfig")
+            let address = address.get().map_or("", String::as_str);
+            let why = transport.get().and_then(Transport::last_fault);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let message =
+                format!("the cluster of context `{named}`{address} did not answer within {seconds} s{why}");
+            Error::new(Kind::Unreachable, message)
+                .hint("check the network, a VPN, and the server's address in the kubeconfig")
         };
         let cluster = session.within(DEADLINE, work, late).await?;
         if let Some(pin) = &target.pin {
             cluster.check_pin(pin).await?;
         }
         Ok(cluster)
+    }
+
+    /// A connection to a server of a test.
+    #[cfg(test)]
+    pub(crate) async fn at(address: &str, namespace: &str, session: &Session) -> Self {
+        let config = Config::new(address.parse().expect("a URL"));
+        let target = Target { namespace: namespace.to_owned(), ..Target::default() };
+        Self::open(config, "test".to_owned(), &target, session).await.expect("a client for plain HTTP")
     }
 
     async fn open(config: Config, context: String, target: &Target, session: &Session) -> Result<Self> {

@@ -73,11 +73,6 @@ impl Fault {
         self.status().is_some_and(|status| status.code == 404)
     }
 
-    /// Whether the server said that the user may not.
-    pub(super) fn is_forbidden(&self) -> bool {
-        self.status().is_some_and(|status| status.code == 403)
-    }
-
     /// The error for a person.
     pub(super) fn into_error(self, wanted: &Wanted) -> Error {
         match self {
@@ -113,9 +108,14 @@ impl Fault {
         if text.contains("failed to lookup address") || text.contains("dns error") {
             return Self::Unreachable(format!("the host name of the API server {host} cannot be resolved"));
         }
-        if text.contains("certificate") {
-            return Self::Unreachable(format!(
-                "the certificate of the API server {host} is not accepted: {last}"
+        if text.to_lowercase().contains("certificate") {
+            let trust = if text.contains("UnknownIssuer") {
+                "; the kubeconfig names the authority that is trusted (`certificate-authority-data`)"
+            } else {
+                ""
+            };
+            return Self::Credentials(format!(
+                "the certificate of the API server {host} is not accepted: {last}{trust}"
             ));
         }
         match io {

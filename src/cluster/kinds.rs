@@ -2,6 +2,7 @@
 //! discovery request.
 
 use super::discovery::Resource;
+use crate::project::{distance, nearest};
 
 /// `(apiVersion, kind, plural, namespaced)`.
 const BUILT_IN: &[(&str, &str, &str, bool)] = &[
@@ -60,6 +61,16 @@ const BUILT_IN: &[(&str, &str, &str, bool)] = &[
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
     ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
 ];
+
+/// The built-in kind that somebody meant who wrote this word; `None` where it is one, names its group, or is not off by a
+/// slip: custom kinds often have names like those.
+pub fn near_kind(word: &str) -> Option<&'static str> {
+    let kinds = || BUILT_IN.iter().map(|entry| entry.1);
+    if word.contains('.') || kinds().any(|kind| kind == word) {
+        return None;
+    }
+    nearest(word, kinds()).filter(|near| distance(&word.to_lowercase(), &near.to_lowercase()) <= 2)
+}
 
 const VERBS: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 

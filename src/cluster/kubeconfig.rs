@@ -30,6 +30,13 @@ pub(super) async fn load(contexts: &[String]) -> Result<(Config, String)> {
     Ok((config, context.clone()))
 }
 
+/// What the kubeconfig calls its current context: a first guess for a new configuration, and for nothing else.
+pub fn current_context() -> Option<String> {
+    let kubeconfig = read(&files()).ok()?;
+    let known = |name: &String| kubeconfig.contexts.iter().any(|context| context.name == *name);
+    kubeconfig.current_context.clone().filter(known)
+}
+
 /// The files that make up the kubeconfig: `KUBECONFIG` is a list, `~/.kube/config` the default.
 fn files() -> Vec<PathBuf> {
     match std::env::var_os("KUBECONFIG").filter(|list| !list.is_empty()) {

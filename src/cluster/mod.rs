@@ -9,19 +9,33 @@ mod address;
 mod clock;
 mod connect;
 mod discovery;
+#[cfg(test)]
+pub(crate) mod fake;
 mod fault;
+mod fence;
+mod id;
 mod kinds;
 mod kubeconfig;
+mod lease;
+mod lines;
+mod logs;
 mod objects;
 mod refusal;
 mod status;
 mod transport;
+mod watch;
 
 use std::sync::Arc;
 
 pub use discovery::Resource;
+pub use id::{ObjectId, group};
+pub use kinds::near_kind;
+pub use kubeconfig::current_context;
+pub use lease::{Hold, Holder, Lease, LeaseRequest, Patience};
+pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
 pub use objects::{ApplyOptions, DeleteOptions, Listing, ObjectRef, Propagation};
 pub use refusal::{ApplyError, Conflict, Refusal};
+pub use watch::{WatchItem, WatchSubject, Watches};
 
 use jiff::Timestamp;
 
@@ -75,6 +89,11 @@ impl Cluster {
     #[must_use]
     pub fn for_cleanup(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), transport: self.transport.uncancelled() }
+    }
+
+    /// The same connection for the lease itself, whose writes do not wait for the lease.
+    fn for_lease(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), transport: self.transport.unfenced() }
     }
 
     /// How many requests were sent so far, repeated ones included.

@@ -12,6 +12,9 @@ use super::transport::{Call, Repeat};
 use super::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
 
+/// Only the `metadata` of an object, in the words of content negotiation.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 /// Which object is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectRef {
@@ -71,6 +74,8 @@ pub struct ApplyOptions {
     pub dry_run: bool,
     /// Take fields over from other field managers instead of failing with a conflict.
     pub force: bool,
+    /// Have only the `metadata` returned: less to make, to send and to read.
+    pub metadata: bool,
 }
 
 /// What happens to the objects that a deleted object owns.
@@ -151,6 +156,14 @@ impl Cluster {
         self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], "application/json").await
     }
 
+    /// As [`Cluster::list`], in all namespaces.
+    pub async fn list_everywhere(&self, api_version: &str, kind: &str, selector: &str) -> Result<Listing> {
+        let located = Located { namespace: None, ..self.locate(api_version, kind, None).await? };
+        let selectors = [("labelSelector", Some(selector))];
+        let listed = self.list_located(&located, &selectors, "application/json").await;
+        listed.map_err(|fault| fault.into_error(&located.wanted("list")))
+    }
+
     /// As [`Cluster::list`], but only the `metadata` of each object (labels, annotations, managed fields):
     /// less to send, and nothing of a Secret's content.
     pub async fn list_metadata(
@@ -160,8 +173,8 @@ impl Cluster {
         namespace: Option<&str>,
         selector: Option<&str>,
     ) -> Result<Listing> {
-        const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], METADATA).await
+        const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], METADATA_LIST).await
     }
 
     /// As [`Cluster::list`], by a field selector: `involvedObject.uid=…` of events.
@@ -226,6 +239,7 @@ impl Cluster {
             method: Method::PATCH,
             body: Some(body),
             repeat: Repeat::Freely,
+            accept: if options.metadata { METADATA } else { call.accept },
             ..call
         })
         .await
@@ -251,13 +265,19 @@ impl Cluster {
     }
 
     /// Changes some fields of an object as a JSON merge patch does; `patch` carries the object's
-    /// `apiVersion`, `kind`, `metadata.name` and, where it is not the tier's, `metadata.namespace`.
+    /// `apiVersion`, `kind`, `metadata.name` and, where it is not the tier's, `metadata.namespace`. With a
+    /// `resourceVersion`, [`Refusal::Stale`] if it is no longer the one.
     pub async fn merge_patch(&self, patch: &Value) -> Result<Value, ApplyError> {
+        // That version will not come back.
+        let repeat = match patch.pointer("/metadata/resourceVersion") {
+            Some(_) => Repeat::WhenUntouched,
+            None => Repeat::Freely,
+        };
         let body = ("application/merge-patch+json", Bytes::from(patch.to_string()));
         self.write(patch, "patch", &[("fieldManager", Some(FIELD_MANAGER))], |call| Call {
             method: Method::PATCH,
             body: Some(body),
-            repeat: Repeat::Freely,
+            repeat,
             ..call
         })
         .await

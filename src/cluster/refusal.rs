@@ -33,6 +33,40 @@ pub struct Conflict {
     pub manager: String,
     /// The field: `.spec.replicas`.
     pub field: String,
+    /// Whether it owns the field because it applies it, again and again; otherwise it once wrote it.
+    pub applies: bool,
+    /// The subresource that it wrote through: `scale`.
+    pub subresource: Option<String>,
+}
+
+impl Conflict {
+    /// Whether a person wrote the field with kubectl: `edit`, `patch`, `scale`, `set` … A person who applies the
+    /// object from elsewhere server-side means to go on doing so.
+    pub fn is_by_hand(&self) -> bool {
+        !self.applies && self.manager.starts_with("kubectl")
+    }
+
+    /// Whether an autoscaler, or something like one, set the replicas.
+    pub fn is_scaling(&self) -> bool {
+        self.field == ".spec.replicas" && self.subresource.as_deref() == Some("scale") && !self.is_by_hand()
+    }
+
+    /// The field as people write it: `spec.template.spec.containers[web].image`.
+    pub fn path(&self) -> String {
+        let steps = steps(&self.field);
+        let mut path = String::new();
+        for (index, step) in steps.iter().enumerate() {
+            match step.split_once('=') {
+                Some((_, value)) => path += &format!("[{}]", value.trim_matches('"')),
+                None if step.contains('/') || step.contains('.') => path += &format!("[{step}]"),
+                None => {
+                    path += if index == 0 { "" } else { "." };
+                    path += step;
+                }
+            }
+        }
+        path
+    }
 }
 
 /// Why an object was refused.
@@ -223,7 +257,6 @@ fn read(status: &Status, wanted: &Wanted, object: &ObjectRef) -> Read {
             Refusal::Invalid { field: String::new() },
             "the object is larger than the cluster accepts",
         ),
-        422 => invalid(status),
         429 | 500..=599 if wanted.verb != "patch" || !status.message.contains("failed to create typed") => {
             Read::new(Refusal::Unreachable, format!("the API server could not do it: {}", plain(status)))
         }
@@ -310,7 +343,7 @@ fn conflict(status: &Status, object: &ObjectRef) -> Read {
         .causes
         .iter()
         .filter(|cause| cause.reason == "FieldManagerConflict")
-        .map(|cause| Conflict { manager: manager_of(&cause.message), field: cause.field.clone() })
+        .map(|cause| Conflict { field: cause.field.clone(), ..other_manager(&cause.message) })
         .collect();
     let Some(first) = conflicts.first() else {
         return Read::new(Refusal::Stale, "it was changed by someone else in the meantime");
@@ -318,17 +351,23 @@ fn conflict(status: &Status, object: &ObjectRef) -> Read {
     let words = conflict_words(&conflicts);
     let field = first.field.clone();
     let hint = format!(
-        "take the fields out of the manifest of {}, or stop `{}` from setting them, or take them over once with `windlass adopt`",
+        "take the fields out of the manifest of {}, or stop `{}` from setting them, or take them over once with `windlass adopt TIER`",
         object.id(),
         first.manager
     );
     Read::new(Refusal::Conflict(conflicts), words).hint(hint).field(field)
 }
 
-/// The manager in `conflict with "kubectl-client-side-apply" using apps/v1`.
-fn manager_of(message: &str) -> String {
-    let named = message.split_once('"').and_then(|(_, rest)| rest.split_once('"'));
-    named.map_or(message, |(manager, _)| manager).to_owned()
+/// The manager in `conflict with "kubectl" with subresource "scale" using apps/v1`. Only of one that does not apply
+/// it says in which version it wrote.
+fn other_manager(message: &str) -> Conflict {
+    let mut quoted = message.split('"').skip(1).step_by(2).map(str::to_owned);
+    Conflict {
+        manager: quoted.next().unwrap_or_else(|| message.to_owned()),
+        field: String::new(),
+        subresource: quoted.next(),
+        applies: !message.contains(" using "),
+    }
 }
 
 /// `"kubectl" owns .spec.replicas and .spec.paused, "helm" owns .spec.template`.
@@ -377,7 +416,20 @@ fn invalid(status: &Status) -> Read {
         [] => plain(status),
         causes => causes.iter().map(cause_words).collect::<Vec<_>>().join("; "),
     };
-    Read::new(Refusal::Invalid { field: field.clone() }, words).field(field)
+    let read = Read::new(Refusal::Invalid { field: field.clone() }, words);
+    // The server's own defaults belong to nobody, so that no manifest takes them away.
+    let strategy = field.strip_suffix(".rollingUpdate").and_then(|path| path.strip_prefix("spec."));
+    let read = if let Some(strategy) = strategy {
+        let kind = if strategy == "strategy" { "Recreate" } else { "OnDelete" };
+        read.hint(format!(
+            "the object in the cluster still has what the server filled in for RollingUpdate: take it out once with \
+             `kubectl patch KIND/NAME --type=merge -p '{{\"spec\":{{\"{strategy}\":{{\"type\":\"{kind}\",\"rollingUpdate\":null}}}}}}'`, \
+             or let it be made anew: `windlass.dev/recreate: allowed`"
+        ))
+    } else {
+        read
+    };
+    read.field(field)
 }
 
 fn is_immutable(cause: &StatusCause) -> bool {
@@ -506,6 +558,23 @@ mod tests {
             "`kubectl-client-side-apply` owns spec.replicas, `helm` owns spec.template.spec.containers[name=\"web\"].image"
         );
         assert_eq!(error.pointer.as_deref(), Some("/spec/replicas"));
+    }
+
+    #[test]
+    fn who_wrote_a_field_and_how() {
+        let hand = other_manager("conflict with \"kubectl-edit\" using apps/v1 at 2026-01-01T00:00:00Z");
+        assert!(hand.is_by_hand() && !hand.is_scaling());
+        let other = other_manager("conflict with \"kubectl\"");
+        assert!(other.applies && !other.is_by_hand(), "kubectl apply --server-side");
+        let message = "conflict with \"kube-controller-manager\" with subresource \"scale\" using apps/v1";
+        let scaler = Conflict { field: ".spec.replicas".into(), ..other_manager(message) };
+        assert!(scaler.is_scaling());
+        let person = other_manager("conflict with \"kubectl\" with subresource \"scale\" using apps/v1");
+        let person = Conflict { field: ".spec.replicas".into(), ..person };
+        assert!(person.is_by_hand() && !person.is_scaling());
+        let field = ".spec.template.spec.containers[name=\"web\"].env[name=\"A\"].value";
+        let path = Conflict { field: field.into(), ..person }.path();
+        assert_eq!(path, "spec.template.spec.containers[web].env[A].value");
     }
 
     #[test]

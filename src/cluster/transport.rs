@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::ServerClock;
 use super::fault::{Fault, Wanted};
+use super::fence::Fence;
 use super::status::Status;
 use crate::report::Reporter;
 use crate::session::Session;
@@ -90,6 +91,8 @@ pub(super) struct Transport {
     shared: Arc<Shared>,
     /// When this ends, requests end at once.
     cancel: CancellationToken,
+    /// Whether writes wait until the run's lease is known to be held.
+    fenced: bool,
 }
 
 struct Shared {
@@ -99,6 +102,9 @@ struct Shared {
     clock: ServerClock,
     requests: AtomicU64,
     warned: Mutex<HashSet<String>>,
+    /// Why the last attempt found no way to the server.
+    last_fault: Mutex<Option<String>>,
+    fence: Fence,
 }
 
 impl Transport {
@@ -110,17 +116,33 @@ impl Transport {
             clock: ServerClock::default(),
             requests: AtomicU64::new(0),
             warned: Mutex::default(),
+            last_fault: Mutex::default(),
+            fence: Fence::default(),
         };
-        Self { shared: Arc::new(shared), cancel: session.cancel }
+        Self { shared: Arc::new(shared), cancel: session.cancel, fenced: true }
     }
 
     /// The same way, for what must still be done after a cancellation.
     pub(super) fn uncancelled(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), cancel: CancellationToken::new() }
+        Self { shared: Arc::clone(&self.shared), cancel: CancellationToken::new(), fenced: self.fenced }
+    }
+
+    /// The same way for the lease itself, which opens the fence and so must not wait for it.
+    pub(super) fn unfenced(&self) -> Self {
+        Self { fenced: false, ..self.uncancelled() }
+    }
+
+    pub(super) fn fence(&self) -> &Fence {
+        &self.shared.fence
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// Why the last attempt that was made again found no way to the server.
+    pub(super) fn last_fault(&self) -> Option<String> {
+        self.shared.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn requests(&self) -> u64 {
@@ -135,29 +157,71 @@ impl Transport {
     /// The answer as JSON.
     pub(super) async fn json(&self, call: &Call) -> Result<Value, Fault> {
         let bytes = self.bytes(call).await?;
-        serde_json::from_slice(&bytes).map_err(|error| {
+        self.read(&bytes)
+    }
+
+    /// The answer as JSON, asked for once: the caller repeats. A refusal carries the pause that the server
+    /// asks for.
+    pub(super) async fn once(&self, call: &Call) -> Result<Value, Fault> {
+        let bytes = self.attempt(call, Instant::now() + ATTEMPT).await.map_err(|(fault, pause)| {
+            match (fault, pause) {
+                (Fault::Status(mut status), Some(pause)) => {
+                    status.details.retry_after_seconds = pause.as_secs();
+                    Fault::Status(status)
+                }
+                (fault, _) => fault,
+            }
+        })?;
+        self.read(&bytes)
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Value, Fault> {
+        serde_json::from_slice(bytes).map_err(|error| {
             Fault::Broken(format!("the API server {} did not answer with JSON: {error}", self.shared.host))
         })
     }
 
-    async fn bytes(&self, call: &Call) -> Result<Bytes, Fault> {
+    /// The answer as it is: asked for again where that can do no harm.
+    pub(super) async fn bytes(&self, call: &Call) -> Result<Bytes, Fault> {
         let deadline = Instant::now() + call.patience;
         let mut attempt = 0;
         loop {
+            self.pass_fence(call, deadline).await?;
             let (fault, pause) = match self.attempt(call, deadline).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(failed) => failed,
             };
-            let pause = match again(&fault, call.repeat, attempt) {
-                true => pause.unwrap_or_else(|| backoff(attempt)),
-                false => return Err(fault),
+            let pause = if again(&fault, call.repeat, attempt) {
+                pause.unwrap_or_else(|| backoff(attempt))
+            } else {
+                return Err(fault);
             };
             if Instant::now() + pause >= deadline {
                 return Err(fault);
             }
             attempt += 1;
+            if let Fault::Unreachable(why) | Fault::Broken(why) = &fault {
+                let mut last = self.shared.last_fault.lock().unwrap_or_else(PoisonError::into_inner);
+                *last = Some(why.clone());
+            }
             tracing::debug!(path = %call.path, attempt, ?pause, ?fault, "asking the API server again");
             self.pause(pause).await?;
+        }
+    }
+
+    async fn pass_fence(&self, call: &Call, deadline: Instant) -> Result<(), Fault> {
+        const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
+        if !self.fenced || !WRITES.contains(&call.wanted.verb) {
+            return Ok(());
+        }
+        let limit = deadline.saturating_duration_since(Instant::now());
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            passed = self.shared.fence.pass(limit) => if passed { Ok(()) } else {
+                let host = &self.shared.host;
+                Err(Fault::Unreachable(format!("the lock could not be renewed: the API server {host} does not answer")))
+            },
         }
     }
 
@@ -218,6 +282,7 @@ impl Transport {
             .body(body)
             .map_err(|error| Fault::Broken(format!("the request {} cannot be made: {error}", call.path)))?;
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(method = %call.method, path = %call.path, "asked");
         let response = self
             .shared
             .client
@@ -259,7 +324,7 @@ impl Transport {
         }
     }
 
-    fn silent(&self, limit: Duration) -> Fault {
+    pub(super) fn silent(&self, limit: Duration) -> Fault {
         Fault::Broken(format!(
             "the API server {} did not answer within {} s",
             self.shared.host,

@@ -24,14 +24,19 @@ pub enum Class {
 pub fn classify(text: &str) -> Class {
     let text = text.to_lowercase();
     let has = |patterns: &[&str]| patterns.iter().any(|pattern| text.contains(pattern));
-    if has(&[
-        "unauthorized",
-        "access denied",
-        "denied:",
-        "no basic auth",
-        "authentication required",
-        "forbidden",
-    ]) {
+    // What the Engine makes of a refusal without words of its own.
+    if text.trim() == "denied"
+        || has(&[
+            "unauthorized",
+            "access denied",
+            "denied:",
+            "no basic auth",
+            "authentication required",
+            "forbidden",
+            "http 401",
+            "http 403",
+        ])
+    {
         return Class::Denied;
     }
     if has(&["manifest unknown", "not found", "name unknown", "repository does not exist"]) {
@@ -131,6 +136,7 @@ mod tests {
             ("unauthorized: authentication required", Class::Denied),
             ("denied: requested access to the resource is denied", Class::Denied),
             ("no basic auth credentials", Class::Denied),
+            ("error parsing HTTP 403 response body: unexpected end of JSON input", Class::Denied),
             (
                 "manifest for 127.0.0.1:5000/a:b not found: manifest unknown: manifest unknown",
                 Class::NotFound,

@@ -8,12 +8,20 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::ssh::Destination;
 use crate::error::{Error, Kind, Result};
 use crate::registry::reference::hex;
 
 /// How to get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
+    Direct(Socket),
+    Ssh(Destination),
+}
+
+/// What can be connected to from here; behind ssh it is made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Socket {
     Unix(PathBuf),
     Tcp { address: String, tls: Option<PathBuf> },
 }
@@ -29,9 +37,14 @@ pub(super) struct Host {
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.way {
-            Way::Unix(path) => write!(f, "unix://{} ({})", path.display(), self.named_by),
-            Way::Tcp { address, tls: None } => write!(f, "tcp://{address} ({})", self.named_by),
-            Way::Tcp { address, tls: Some(_) } => write!(f, "tcp://{address} with TLS ({})", self.named_by),
+            Way::Direct(Socket::Unix(path)) => write!(f, "unix://{} ({})", path.display(), self.named_by),
+            Way::Direct(Socket::Tcp { address, tls: None }) => {
+                write!(f, "tcp://{address} ({})", self.named_by)
+            }
+            Way::Ssh(destination) => write!(f, "{destination} ({})", self.named_by),
+            Way::Direct(Socket::Tcp { address, tls: Some(_) }) => {
+                write!(f, "tcp://{address} with TLS ({})", self.named_by)
+            }
         }
     }
 }
@@ -65,8 +78,7 @@ struct Endpoint {
 /// Chooses.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for an address that is not one and for a context that does not exist; [`Kind::Unreachable`]
-/// for ssh, which windlass does not speak itself.
+/// [`Kind::Invalid`] for an address that is not one and for a context that does not exist.
 pub(super) fn choose(around: &Surroundings<'_>) -> Result<Host> {
     let get = |name: &str| (around.variable)(name).filter(|value| !value.is_empty());
     if let Some(address) = get("DOCKER_HOST") {
@@ -122,22 +134,24 @@ fn parse(address: &str, tls: Option<PathBuf>, named_by: &str) -> Result<Host> {
             .hint("it is like unix:///var/run/docker.sock or tcp://docker:2376"));
     };
     match scheme {
-        "unix" => Ok(Host { way: Way::Unix(PathBuf::from(rest)), named_by }),
+        "unix" => Ok(Host { way: Way::Direct(Socket::Unix(PathBuf::from(rest))), named_by }),
         "tcp" | "http" | "https" => {
             let rest = rest.trim_end_matches('/');
             let port = if tls.is_some() { 2376 } else { 2375 };
             let address = if rest.contains(':') { rest.to_owned() } else { format!("{rest}:{port}") };
-            Ok(Host { way: Way::Tcp { address, tls }, named_by })
+            Ok(Host { way: Way::Direct(Socket::Tcp { address, tls }), named_by })
         }
-        "ssh" => Err(Error::new(
-            Kind::Unreachable,
-            format!("{named_by} is `{address}`, and windlass does not speak ssh to a Docker Engine"),
-        )
-        .hint(format!(
-            "forward its socket: `ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock {rest} &` and set DOCKER_HOST=unix:///tmp/docker.sock"
-        ))),
-        other => Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, and `{other}` is not known"))
-            .hint("use unix:// or tcp://")),
+        "ssh" => match Destination::parse(rest) {
+            Some(destination) => Ok(Host { way: Way::Ssh(destination), named_by }),
+            None => {
+                Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, which is no ssh address"))
+                    .hint("it is like ssh://user@host or ssh://user@host:2222"))
+            }
+        },
+        other => {
+            Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, and `{other}` is not known"))
+                .hint("use unix://, tcp:// or ssh://"))
+        }
     }
 }
 
@@ -148,18 +162,18 @@ fn default(around: &Surroundings<'_>, get: &dyn Fn(&str) -> Option<String>) -> H
     }
     sockets.push(around.root.join("run/podman/podman.sock"));
     if let Some(found) = sockets.iter().find(|socket| socket.exists()) {
-        return Host { way: Way::Unix(found.clone()), named_by: "the default".to_owned() };
+        return Host { way: Way::Direct(Socket::Unix(found.clone())), named_by: "the default".to_owned() };
     }
     if (around.resolves)("docker") {
         let certificates = around.root.join("certs/client");
         let tls = certificates.join("ca.pem").exists().then_some(certificates);
         let address = if tls.is_some() { "docker:2376" } else { "docker:2375" };
         return Host {
-            way: Way::Tcp { address: address.to_owned(), tls },
+            way: Way::Direct(Socket::Tcp { address: address.to_owned(), tls }),
             named_by: "the job's docker service".to_owned(),
         };
     }
-    Host { way: Way::Unix(sockets.swap_remove(0)), named_by: "the default".to_owned() }
+    Host { way: Way::Direct(Socket::Unix(sockets.swap_remove(0))), named_by: "the default".to_owned() }
 }
 
 #[cfg(test)]
@@ -188,7 +202,10 @@ mod tests {
             true,
         )
         .unwrap();
-        assert_eq!(host.way, Way::Tcp { address: "docker:2376".into(), tls: Some("/c".into()) });
+        assert_eq!(
+            host.way,
+            Way::Direct(Socket::Tcp { address: "docker:2376".into(), tls: Some("/c".into()) })
+        );
     }
 
     #[test]
@@ -228,12 +245,11 @@ mod tests {
     }
 
     #[test]
-    fn ssh_says_what_to_do_instead() {
-        let error = chosen(&[("DOCKER_HOST", "ssh://me@build.test")], Path::new("/"), false).unwrap_err();
-        assert!(error.advice().unwrap().contains("me@build.test"), "{error}");
-        assert_eq!(
-            chosen(&[("DOCKER_HOST", "nonsense")], Path::new("/"), false).unwrap_err().kind(),
-            Kind::Invalid
-        );
+    fn an_address_that_is_none_says_so() {
+        let chosen = |address| chosen(&[("DOCKER_HOST", address)], Path::new("/"), false);
+        assert_eq!(chosen("ssh://me@build.test").unwrap().to_string(), "ssh://me@build.test (DOCKER_HOST)");
+        for address in ["nonsense", "ssh://-x", "npipe://x"] {
+            assert_eq!(chosen(address).unwrap_err().kind(), Kind::Invalid, "{address}");
+        }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::net::ToSocketAddrs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{
-    ListContainersOptions, ListNetworksOptions, RemoveContainerOptions, TagImageOptions,
+    ListContainersOptions, ListImagesOptions, ListNetworksOptions, RemoveContainerOptions,
+    RemoveImageOptions, TagImageOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use http::HeaderValue;
@@ -19,14 +21,21 @@ use crate::registry::{Credentials, Reference, Registry, credentials};
 use crate::session::Session;
 
 pub mod fault;
+mod hijack;
 mod host;
+pub(crate) mod lines;
 pub mod owner;
 mod pull;
+mod ssh;
 
 pub use owner::Owner;
 
+use host::{Socket, Way};
+
 /// Limit of plain requests, in seconds; streams have their own.
 const REQUEST_LIMIT: u64 = 120;
+/// Whoever sends a context watches whether it gets on; this is for nobody to wait for ever.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// A service of a CI job may still be starting.
 const STARTING_LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +53,9 @@ pub enum Builder {
 pub struct Engine {
     docker: Docker,
     address: String,
+    socket: Socket,
+    /// Held as long as anybody uses the Engine.
+    _tunnel: Option<Arc<ssh::Tunnel>>,
     version: String,
     /// Which builder it has.
     pub builder: Builder,
@@ -63,8 +75,9 @@ impl Engine {
             resolves: &|name| (name, 2375).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()),
             root: Path::new("/"),
         })?;
-        let docker = open(&host)?;
-        let patient = matches!(host.way, host::Way::Tcp { .. });
+        let (socket, tunnel) = reach(&host)?;
+        let docker = open(&host, &socket)?;
+        let patient = matches!(host.way, Way::Direct(Socket::Tcp { .. }));
         let began = Instant::now();
         let mut told = false;
         let version = loop {
@@ -75,7 +88,10 @@ impl Engine {
             match answer {
                 Ok(Ok(version)) => break version,
                 Ok(Err(error)) if !patient || began.elapsed() > STARTING_LIMIT => {
-                    return Err(unreachable(&host, &error));
+                    return Err(match tunnel.as_ref().and_then(|tunnel| tunnel.complaint()) {
+                        Some(complaint) => silent(&host, &complaint),
+                        None => unreachable(&host, &error),
+                    });
                 }
                 Err(_) if began.elapsed() > STARTING_LIMIT => {
                     return Err(silent(&host, "no answer within 10 s"));
@@ -88,9 +104,14 @@ impl Engine {
                         told = true;
                     }
                     session
-                        .within(STARTING_LIMIT, async { Ok(sleep(Duration::from_secs(1)).await) }, || {
-                            silent(&host, "no answer")
-                        })
+                        .within(
+                            STARTING_LIMIT,
+                            async {
+                                sleep(Duration::from_secs(1)).await;
+                                Ok(())
+                            },
+                            || silent(&host, "no answer"),
+                        )
                         .await?;
                 }
             }
@@ -101,12 +122,23 @@ impl Engine {
         let builder = if podman || os != "linux" { Builder::Classic } else { Builder::BuildKit };
         let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
         let version = version.version.unwrap_or_default();
-        Ok(Self { docker, address: host.to_string(), version, builder, platform })
+        Ok(Self { docker, address: host.to_string(), socket, _tunnel: tunnel, version, builder, platform })
     }
 
     /// The library's client: for build and test only.
     pub(crate) fn docker(&self) -> &Docker {
         &self.docker
+    }
+
+    /// The same client for a build: its request is not answered before the whole context was sent, which takes its time.
+    pub(crate) fn patient(&self) -> Docker {
+        self.docker.clone().with_timeout(UPLOAD_LIMIT)
+    }
+
+    /// As [`Engine::patient`], for builds that belong to the session of this id instead of the library's own.
+    pub(crate) fn in_session(&self, id: &str) -> Docker {
+        let id = id.to_owned();
+        self.patient().with_request_modifier(move |request| url_safe(with_session(request, &id)))
     }
 
     /// Where it is and who said so: `unix:///var/run/docker.sock (the default)`.
@@ -119,6 +151,20 @@ impl Engine {
         &self.version
     }
 
+    /// The first number of its version; a version that is none counts as the newest.
+    pub fn major(&self) -> u32 {
+        self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
+    }
+
+    /// Who it is, in one line.
+    pub fn describe(&self) -> String {
+        let builder = match self.builder {
+            Builder::BuildKit => "BuildKit",
+            Builder::Classic => "the classic builder",
+        };
+        format!("Engine {} at {}: {}, {builder}", self.version, self.address, self.platform)
+    }
+
     /// Gives a local image one more name.
     ///
     /// # Errors
@@ -129,26 +175,47 @@ impl Engine {
         done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
     }
 
-    /// Removes containers and networks of runs that have ended without doing so; see [`owner::is_over`].
+    /// Removes containers, networks and images of runs that have ended without doing so; see [`owner::is_over`].
     /// Returns how many things were removed. Trouble is not an error: the next run tries again.
     pub async fn reap(&self) -> usize {
-        let mut removed = 0;
-        let filters = Some(HashMap::from([("label".to_owned(), vec![owner::RUN.to_owned()])]));
+        self.sweep(owner::RUN, &owner::is_over).await + self.sweep_images().await
+    }
+
+    /// Removes what this run has started for these roles. Returns how many things were removed.
+    pub async fn clear(&self, owner: &Owner, role: &(dyn Fn(&str) -> bool + Sync)) -> usize {
+        let mine = |labels: &HashMap<String, String>| {
+            labels.get(owner::ROLE).is_some_and(|own| role(own))
+                && labels.get(owner::RUN).is_some_and(|run| run == owner.run())
+        };
+        self.sweep(&format!("{}={}", owner::RUN, owner.run()), &mine).await
+    }
+
+    /// Removes the containers, then the networks, that have a label and are wanted gone.
+    async fn sweep(&self, label: &str, gone: &(dyn Fn(&HashMap<String, String>) -> bool + Sync)) -> usize {
+        let filters = Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]));
         let listing = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
-        for container in self.docker.list_containers(Some(listing)).await.unwrap_or_default() {
-            if let (Some(id), Some(labels)) = (container.id, container.labels)
-                && owner::is_over(&labels)
-            {
-                removed += usize::from(self.remove_container(&id).await);
-            }
-        }
+        let containers = self.docker.list_containers(Some(listing)).await.unwrap_or_default();
+        let containers = containers.into_iter().filter(|one| one.labels.as_ref().is_some_and(gone));
+        let removed = containers.filter_map(|one| one.id).map(async |id| self.remove_container(&id).await);
+        let mut removed = futures::future::join_all(removed).await;
         let networks = self.docker.list_networks(Some(ListNetworksOptions { filters })).await;
-        for network in networks.unwrap_or_default() {
-            if let (Some(id), Some(labels)) = (network.id, network.labels)
-                && owner::is_over(&labels)
-            {
-                removed += usize::from(self.docker.remove_network(&id).await.is_ok());
-            }
+        let networks = networks.unwrap_or_default().into_iter();
+        for network in networks.filter(|one| one.labels.as_ref().is_some_and(gone)) {
+            let id = network.id.unwrap_or_default();
+            removed.push(self.docker.remove_network(&id).await.is_ok());
+        }
+        removed.into_iter().filter(|gone| *gone).count()
+    }
+
+    /// Removes the images of containers that were kept on purpose, when their time is over.
+    async fn sweep_images(&self) -> usize {
+        let filters = Some(HashMap::from([("label".to_owned(), vec![owner::RUN.to_owned()])]));
+        let listing = ListImagesOptions { all: false, filters, ..Default::default() };
+        let images = self.docker.list_images(Some(listing)).await.unwrap_or_default();
+        let mut removed = 0;
+        for image in images.into_iter().filter(|one| owner::is_over(&one.labels)) {
+            let options = RemoveImageOptions { force: true, ..Default::default() };
+            removed += usize::from(self.docker.remove_image(&image.id, Some(options), None).await.is_ok());
         }
         removed
     }
@@ -187,17 +254,29 @@ pub(crate) async fn credentials_for(
     Ok(all)
 }
 
-fn open(host: &host::Host) -> Result<Docker> {
+/// The socket to connect to, and the tunnel that keeps it where the Engine is behind ssh.
+fn reach(host: &host::Host) -> Result<(Socket, Option<Arc<ssh::Tunnel>>)> {
+    let destination = match &host.way {
+        Way::Direct(socket) => return Ok((socket.clone(), None)),
+        Way::Ssh(destination) => destination,
+    };
+    let tunnel = ssh::Tunnel::open(destination.clone());
+    let tunnel =
+        tunnel.map_err(|error| silent(host, &format!("no socket can be made for it here: {error}")))?;
+    Ok((Socket::Unix(tunnel.socket()), Some(Arc::new(tunnel))))
+}
+
+fn open(host: &host::Host, socket: &Socket) -> Result<Docker> {
     // bollard takes the program's TLS provider; ring is the house's.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let docker = match &host.way {
-        host::Way::Unix(path) => {
+    let docker = match socket {
+        Socket::Unix(path) => {
             Docker::connect_with_unix(&path.display().to_string(), REQUEST_LIMIT, API_DEFAULT_VERSION)
         }
-        host::Way::Tcp { address, tls: None } => {
+        Socket::Tcp { address, tls: None } => {
             Docker::connect_with_http(&format!("http://{address}"), REQUEST_LIMIT, API_DEFAULT_VERSION)
         }
-        host::Way::Tcp { address, tls: Some(certificates) } => Docker::connect_with_ssl(
+        Socket::Tcp { address, tls: Some(certificates) } => Docker::connect_with_ssl(
             &format!("tcp://{address}"),
             &certificates.join("key.pem"),
             &certificates.join("cert.pem"),
@@ -207,6 +286,22 @@ fn open(host: &host::Host) -> Result<Docker> {
         ),
     };
     Ok(docker.map_err(|error| unreachable(host, &error))?.with_request_modifier(url_safe))
+}
+
+/// A build names the session that lends it secrets.
+fn with_session(mut request: bollard::BollardRequest, id: &str) -> bollard::BollardRequest {
+    let address = request.uri().to_string();
+    let Some((path, query)) = address.split_once('?').filter(|(path, _)| path.ends_with("/build")) else {
+        return request;
+    };
+    let terms = query.split('&').map(|term| match term.split_once('=') {
+        Some(("session", _)) => format!("session={id}"),
+        _ => term.to_owned(),
+    });
+    if let Ok(address) = format!("{path}?{}", terms.collect::<Vec<_>>().join("&")).parse() {
+        *request.uri_mut() = address;
+    }
+    request
 }
 
 /// bollard encodes credentials in the standard alphabet, the Engine decodes the URL-safe one: a password with
@@ -240,11 +335,14 @@ fn unreachable(host: &host::Host, error: &Bollard) -> Error {
 
 fn silent(host: &host::Host, why: &str) -> Error {
     let hint = match &host.way {
-        host::Way::Unix(_) => "start Docker, or set DOCKER_HOST to where it runs",
-        host::Way::Tcp { tls: None, .. } => {
+        Way::Ssh(_) => {
+            "see whether `docker -H` with that address reaches it; ssh is asked without a terminal, so that it needs a key or an agent"
+        }
+        Way::Direct(Socket::Unix(_)) => "start Docker, or set DOCKER_HOST to where it runs",
+        Way::Direct(Socket::Tcp { tls: None, .. }) => {
             "check DOCKER_HOST; for a service with TLS use port 2376, DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH=/certs/client"
         }
-        host::Way::Tcp { .. } => "check DOCKER_HOST and the certificates in DOCKER_CERT_PATH",
+        Way::Direct(Socket::Tcp { .. }) => "check DOCKER_HOST and the certificates in DOCKER_CERT_PATH",
     };
     Error::new(Kind::Unreachable, format!("no Docker Engine answers at {host}: {why}")).hint(hint)
 }

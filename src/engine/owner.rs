@@ -48,6 +48,11 @@ impl Owner {
         &self.run
     }
 
+    /// When what it started may be taken for left behind.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
     /// The labels of something that plays this role.
     pub fn labels(&self, role: &str) -> HashMap<String, String> {
         let mut labels: HashMap<String, String> = [
@@ -69,7 +74,7 @@ impl Owner {
 }
 
 /// Has the run that put these labels ended? `false` whenever that is not certain.
-pub fn is_over(labels: &HashMap<String, String>) -> bool {
+pub(crate) fn is_over(labels: &HashMap<String, String>) -> bool {
     judge(labels, &place(), Timestamp::now(), &|number| process(number))
 }
 
@@ -88,11 +93,16 @@ fn judge(labels: &HashMap<String, String>, here: &str, now: Timestamp, look: &dy
 
 /// `pid@start time`, so that a process id used again is not taken for the old one; start 0 means no such process.
 fn process(number: u32) -> String {
-    // Field 22 of the stat line; the second one, the command's name, may hold spaces and parentheses.
-    let start = std::fs::read_to_string(format!("/proc/{number}/stat"))
-        .ok()
-        .and_then(|stat| stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned));
-    format!("{number}@{}", start.as_deref().unwrap_or("0"))
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+    format!("{number}@{}", start(&stat).unwrap_or("0"))
+}
+
+/// The start time in a line of `/proc/<pid>/stat`; none of a process that is dead and only waits to be fetched.
+fn start(stat: &str) -> Option<&str> {
+    // The second field, the command's name, may hold spaces and parentheses: counted is from behind it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    fields.nth(18).filter(|_| !matches!(state, "Z" | "X"))
 }
 
 /// This boot of this machine, seen from this process namespace.
@@ -131,6 +141,14 @@ mod tests {
         let here = labels[PLACE].clone();
         assert!(!over(&labels, &here, 0, false));
         assert!(over(&labels, &here, 601, false));
+    }
+
+    #[test]
+    fn a_dead_process_that_nobody_fetched_is_dead() {
+        let stat = |state| format!("7 (a) b) {state} 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4242 20");
+        assert_eq!(start(&stat("S")), Some("4242"));
+        assert_eq!(start(&stat("Z")), None);
+        assert_eq!(start(""), None);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Keychain {
         {
             return Ok(Some(found));
         }
-        Ok(self.from_gitlab(host))
+        Ok(self.of_gitlab(host))
     }
 
     fn file(&self) -> Result<Option<(DockerConfig, String)>> {
@@ -129,7 +129,7 @@ impl Keychain {
         }
     }
 
-    fn from_gitlab(&self, host: &str) -> Option<Credentials> {
+    fn of_gitlab(&self, host: &str) -> Option<Credentials> {
         [
             ("CI_REGISTRY", "CI_REGISTRY_USER", "CI_REGISTRY_PASSWORD"),
             ("CI_DEPENDENCY_PROXY_SERVER", "CI_DEPENDENCY_PROXY_USER", "CI_DEPENDENCY_PROXY_PASSWORD"),

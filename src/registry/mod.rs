@@ -6,13 +6,16 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
+use crate::project::Project;
 
 mod challenge;
 pub mod credentials;
+mod index;
 mod record;
 pub mod reference;
 mod transport;
@@ -47,6 +50,16 @@ impl Registry {
         Ok(Self::with_keychain(settings, Keychain::from_environment()))
     }
 
+    /// A client for this project's registry, with the settings of `windlass.yaml`.
+    ///
+    /// # Errors
+    /// As [`Registry::new`].
+    pub fn of(project: &Project) -> Result<Self> {
+        let config = &project.config;
+        let ca = config.ca.as_ref().map(|file| project.root.join(file));
+        Self::new(RegistrySettings { insecure: config.insecure, ca })
+    }
+
     /// As [`Registry::new`], with credentials from elsewhere.
     pub fn with_keychain(settings: RegistrySettings, keychain: Keychain) -> Self {
         Self { transport: Transport::new(settings, keychain), manifests: Mutex::default() }
@@ -55,6 +68,31 @@ impl Registry {
     /// Who we are to this host: for the Engine, which pushes and pulls in our name.
     pub async fn credentials(&self, host: &str) -> Result<Option<Credentials>> {
         self.transport.keychain().find(host).await
+    }
+
+    /// Asks whether a registry answers at `host/path` and knows us.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`]; [`Kind::Unreachable`] for a server that is no registry.
+    pub async fn ping(&self, registry: &str) -> Result<()> {
+        let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
+        let ask = Ask {
+            host,
+            repository: path,
+            method: Method::GET,
+            path: "/v2/".to_owned(),
+            headers: Vec::new(),
+            body: Bytes::new(),
+        };
+        let answer = self.transport.send(&ask).await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        Err(Error::new(
+            Kind::Unreachable,
+            format!("{host} answers with {}, as no registry does", answer.status),
+        )
+        .hint("check `registry:` in windlass.yaml: it is like registry.example.com/group/shop"))
     }
 
     /// The digest that the reference leads to now, in one request; `None` where there is nothing.
@@ -81,6 +119,27 @@ impl Registry {
     pub async fn tag(&self, image: &Reference, tag: &str) -> Result<()> {
         let manifest = self.manifest(image).await?.ok_or_else(|| gone(image))?;
         self.put(&image.with_tag(tag), &manifest).await.map(drop)
+    }
+
+    /// Puts an index of these images (platform, and reference with its digest) under the tag; gives its digest.
+    ///
+    /// # Errors
+    /// As [`Registry::tag`].
+    pub async fn put_index(&self, tag: &Reference, images: &[(String, Reference)]) -> Result<Digest> {
+        let mut parts = Vec::new();
+        for (platform, image) in images {
+            let manifest = self.manifest(image).await?.ok_or_else(|| gone(image))?;
+            parts.push(index::Part {
+                platform: platform.clone(),
+                digest: digest_of(image)?.clone(),
+                size: manifest.bytes.len(),
+                media_type: manifest.media_type,
+            });
+        }
+        let (media_type, bytes) = index::index(&parts);
+        let manifest = Manifest { bytes: bytes.into(), media_type: media_type.to_owned() };
+        self.put(tag, &manifest).await?;
+        Ok(Digest::of(&manifest.bytes))
     }
 
     /// Leaves a record about the image (which must have a digest) under `sha256-<hex>.<kind>`, as a referrer of the
@@ -111,6 +170,27 @@ impl Registry {
         }
         expect(image, &answer, "answered a look-up")?;
         record::read(digest, &tag, &answer.body).map(Some)
+    }
+
+    /// When the commit of an image was made that windlass built, by its label; `None` where nothing says so.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn made(&self, image: &Reference) -> Result<Option<Timestamp>> {
+        let Some(manifest) = self.manifest(image).await? else { return Ok(None) };
+        let mut manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+        if let Some(first) = index::first(&manifest)
+            && let Some(part) = self.manifest(&image.with_digest(first)).await?
+        {
+            manifest = serde_json::from_slice(&part.bytes).unwrap_or_default();
+        }
+        let Some(config) = manifest.pointer("/config/digest").and_then(Value::as_str) else {
+            return Ok(None);
+        };
+        let answer = self.ask(image, Method::GET, format!("blobs/{config}")).await?;
+        let config: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let label = config["config"]["Labels"]["org.opencontainers.image.created"].as_str();
+        Ok(label.and_then(|time| time.parse().ok()))
     }
 
     /// Every tag of the repository, in the registry's order.
@@ -284,6 +364,17 @@ mod tests {
         let digest = registry(&[]).digest(&image(&server, "a/b:t")).await.unwrap();
         assert_eq!(digest, Some(Digest::of(b"x")));
         assert_eq!(registry(&[]).digest(&image(&server, "a/b:none")).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_ping_tells_a_registry_from_another_server() {
+        let server = MockServer::start().await;
+        Mock::given(path("/v2/")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+        let name = format!("{}/group/shop", server.address());
+        registry(&[]).ping(&name).await.unwrap();
+        let other = MockServer::start().await;
+        let error = registry(&[]).ping(&other.address().to_string()).await.unwrap_err();
+        assert!(error.message().contains("404"), "{error}");
     }
 
     #[tokio::test]

@@ -40,7 +40,7 @@ pub(super) struct Ask<'a> {
     pub(super) host: &'a str,
     pub(super) repository: &'a str,
     pub(super) method: Method,
-    /// Below `/v2/<repository>/`, or a whole address that the registry gave.
+    /// Below `/v2/<repository>/`, or from the host's root, or a whole address that the registry gave.
     pub(super) path: String,
     pub(super) headers: Vec<(header::HeaderName, String)>,
     pub(super) body: Bytes,
@@ -229,9 +229,10 @@ impl Transport {
         right: &str,
         credentials: Option<&Credentials>,
     ) -> Result<SecretString, Trouble> {
-        let own = format!("repository:{}:{right}", ask.repository);
-        let scope = bearer.scope.clone().unwrap_or(own);
-        let mut query = vec![("scope", scope.as_str())];
+        let own = (!ask.repository.is_empty()).then(|| format!("repository:{}:{right}", ask.repository));
+        let scope = bearer.scope.clone().or(own);
+        let mut query: Vec<(&str, &str)> =
+            scope.as_deref().map(|scope| ("scope", scope)).into_iter().collect();
         query.extend(bearer.service.as_deref().map(|service| ("service", service)));
         let refresh = credentials.and_then(|credentials| credentials.identity_token.as_ref());
         let request = if let Some(refresh) = refresh {
@@ -312,6 +313,8 @@ fn client(certificates: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
 async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Answer, Trouble> {
     let address = if ask.path.starts_with("http://") || ask.path.starts_with("https://") {
         ask.path.clone()
+    } else if ask.path.starts_with('/') {
+        format!("{}://{}{}", host.scheme, endpoint(ask.host), ask.path)
     } else {
         format!("{}://{}/v2/{}/{}", host.scheme, endpoint(ask.host), ask.repository, ask.path)
     };
@@ -409,7 +412,7 @@ fn encode(query: &[(&str, &str)]) -> String {
             use std::fmt::Write as _;
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte))
+                    out.push(char::from(byte));
                 }
                 other => write!(out, "%{other:02X}").expect("writing to a string cannot fail"),
             }

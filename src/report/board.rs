@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::event::{Event, Evidence, Failure, Finished, ObjectState, Stage, Subject};
+use super::event::{Event, Evidence, Failure, Finished, ObjectState, Stage};
 use super::{Moment, row};
 use crate::rollout::verdict::Verdict;
 
@@ -15,6 +15,8 @@ const NAMED: usize = 3;
 /// What runs at the moment.
 #[derive(Default)]
 pub(super) struct Board {
+    /// The stage that runs, and since when.
+    pub(super) stage: Option<(Stage, Duration)>,
     /// The steps that run, in the order in which they began.
     pub(super) steps: Vec<Step>,
     /// The objects that were heard of in the stage that runs, in that order.
@@ -46,15 +48,23 @@ pub(super) struct Tracked {
 impl Tracked {
     /// Whether somebody still waits for it.
     pub(super) fn is_waited_for(&self) -> bool {
-        matches!(self.state.verdict, Verdict::Progressing | Verdict::Terminating | Verdict::Unknown)
+        is_waited_for(&self.state)
     }
+}
+
+/// Whether somebody still waits for an object that is like this.
+pub(super) fn is_waited_for(state: &ObjectState) -> bool {
+    matches!(state.verdict, Verdict::Progressing | Verdict::Terminating | Verdict::Unknown)
 }
 
 impl Board {
     /// Takes in what happened. Returns whether an object looks different from before.
     pub(super) fn note(&mut self, at: Moment, event: &Event) -> bool {
         match event {
-            Event::StageStarted { .. } => self.objects.clear(),
+            Event::StageStarted { stage, .. } => {
+                self.stage = Some((*stage, at.age));
+                self.objects.clear();
+            }
             Event::StepStarted { stage, step, title } => self.steps.push(Step {
                 stage: *stage,
                 name: step.clone(),
@@ -71,7 +81,10 @@ impl Board {
             Event::StepFinished { stage, step, .. } => {
                 self.steps.retain(|running| running.stage != *stage || running.name != *step);
             }
-            Event::StageFinished { stage, .. } => self.steps.retain(|running| running.stage != *stage),
+            Event::StageFinished { stage, .. } => {
+                self.stage.take_if(|(running, _)| running == stage);
+                self.steps.retain(|running| running.stage != *stage);
+            }
             Event::Log { stage, source, line, .. } => self.logged(*stage, source, line),
             Event::Object(state) => return self.saw(at, state),
             Event::Warning { .. } | Event::Finished(_) => {}
@@ -90,9 +103,23 @@ impl Board {
         known.map_or(Duration::ZERO, |tracked| at.age.saturating_sub(tracked.since))
     }
 
-    /// Who is waited for, `Deployment/web (1/3), build web and 2 more`; `None` when nobody is.
-    pub(super) fn waited_for(&self) -> Option<String> {
-        let objects = self.objects.iter().filter(|tracked| tracked.is_waited_for()).map(|tracked| {
+    /// The objects that are waited for, those that something is known to be wrong with first.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Tracked> {
+        let of = |wrong: bool| {
+            let fits = move |one: &&Tracked| one.is_waited_for() && one.state.cause.is_some() == wrong;
+            self.objects.iter().filter(fits)
+        };
+        of(true).chain(of(false))
+    }
+
+    /// Who is waited for, `waiting for Deployment/web (1/3 ready), build web and 2 more`, or what else goes on.
+    pub(super) fn activity(&self) -> String {
+        let stage = self.stage.map(|(stage, _)| stage);
+        self.waited_for().map_or_else(|| row::still_running(stage), |list| format!("waiting for {list}"))
+    }
+
+    fn waited_for(&self) -> Option<String> {
+        let objects = self.waiting().map(|tracked| {
             let text = row::state_text(&tracked.state);
             if text.is_empty() {
                 row::name(&tracked.state)
@@ -122,9 +149,8 @@ impl Board {
     pub(super) fn with_tails(&self, finished: &Finished) -> Finished {
         let mut finished = finished.clone();
         for Failure { subject, evidence, .. } in &mut finished.causes {
-            let (Subject::Object(name) | Subject::Image(name) | Subject::Test(name)) = subject;
             if evidence.is_empty()
-                && let Some(tail) = self.tails.get(name.as_str())
+                && let Some(tail) = self.tails.get(subject.name())
             {
                 let title = format!("last {}", super::human::count(tail.len(), "line"));
                 evidence.push(Evidence { title, lines: tail.iter().cloned().collect() });

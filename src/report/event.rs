@@ -61,6 +61,14 @@ pub enum Subject {
     Test(String),
 }
 
+impl Subject {
+    /// Its name, whatever it is.
+    pub fn name(&self) -> &str {
+        let (Self::Object(name) | Self::Image(name) | Self::Test(name)) = self;
+        name
+    }
+}
+
 /// One thing that failed: what the report says last, and an entry of `finished.causes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -136,6 +144,12 @@ pub struct Finished {
     /// The revision that a rollback, asked for or automatic, led to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rolled_back_to: Option<u64>,
+    /// The revision that an interrupted release sent back (`on_cancel: rollback`); nobody watched it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_back_to: Option<u64>,
+    /// Where what was released answers, when that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What failed.
     pub causes: Vec<Failure>,
     /// The error's own sentence, with its place, where it did not end well.

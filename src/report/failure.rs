@@ -13,14 +13,13 @@ pub(super) fn ending(finished: &Finished) -> Vec<String> {
     lines.extend(
         finished.snippet.iter().flat_map(|snippet| snippet.lines()).map(|line| format!("    {line}")),
     );
-    let said_below = |hint: &&str| finished.causes.iter().any(|cause| cause.hint.as_deref() == Some(*hint));
-    let hint = finished.hint.as_deref().filter(|hint| !said_below(hint));
-    lines.extend(hint.map(|hint| format!("  {}", row::hint(hint))));
+    lines.extend(hint(finished).map(|hint| format!("  {}", row::hint(hint))));
     for failure in &finished.causes {
         lines.push(String::new());
         lines.extend(failed(failure, finished.message.as_deref()));
     }
-    let closing: Vec<String> = deed(finished).into_iter().chain(next(finished)).collect();
+    let deed = deed(finished).map(|text| format!("  {text}"));
+    let closing: Vec<String> = deed.into_iter().chain(next(finished)).collect();
     if !closing.is_empty() {
         lines.push(String::new());
         lines.extend(closing);
@@ -29,47 +28,74 @@ pub(super) fn ending(finished: &Finished) -> Vec<String> {
 }
 
 /// Whether a command that is there for its answer needs no words at its end: it gave one, be it that there
-/// are changes (`plan --exit-code`).
+/// are changes (`plan --exit-code`), or that it was followed until somebody had seen enough (`logs --follow`).
 pub(super) fn is_an_answer(finished: &Finished) -> bool {
     matches!(finished.exit_code, 0 | 4)
+        || (finished.outcome == Outcome::Interrupted && finished.command == "logs")
+}
+
+/// How a command ended, in a word.
+pub(super) fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok | Outcome::Skipped => "done",
+        Outcome::Failed => "failed",
+        Outcome::Refused => "refused",
+        Outcome::Interrupted => "interrupted",
+    }
+}
+
+/// What a command that ended well came to: `revision 7`.
+pub(super) fn result(finished: &Finished) -> Option<String> {
+    match (finished.rolled_back_to, finished.revision) {
+        (Some(target), Some(revision)) => {
+            Some(format!("revision {revision}, back to the content of {target}"))
+        }
+        (Some(target), None) => Some(format!("back to revision {target}")),
+        (None, Some(revision)) => Some(format!("revision {revision}")),
+        (None, None) => None,
+    }
+}
+
+/// Why a command did not end well. "interrupted: interrupted" would say nothing twice.
+pub(super) fn message(finished: &Finished) -> Option<&str> {
+    finished.message.as_deref().filter(|message| *message != word(finished.outcome))
+}
+
+/// What would help, unless a cause says it too.
+pub(super) fn hint(finished: &Finished) -> Option<&str> {
+    let said_below = |hint: &&str| finished.causes.iter().any(|cause| cause.hint.as_deref() == Some(*hint));
+    finished.hint.as_deref().filter(|hint| !said_below(hint))
+}
+
+/// What failed: `Deployment/web`, `image web`, `test unit`.
+pub(super) fn subject(failure: &Failure) -> String {
+    match &failure.subject {
+        Subject::Object(object) => object.clone(),
+        Subject::Image(image) => format!("image {image}"),
+        Subject::Test(test) => format!("test {test}"),
+    }
 }
 
 /// `✓ release done in 12.4 s: revision 7`.
 fn success(finished: &Finished) -> String {
     let sign = paint::good("✓");
-    let what = match (finished.rolled_back_to, finished.revision) {
-        (Some(target), Some(revision)) => format!(": revision {revision}, back to the content of {target}"),
-        (Some(target), None) => format!(": back to revision {target}"),
-        (None, Some(revision)) => format!(": revision {revision}"),
-        (None, None) => String::new(),
-    };
+    let what = result(finished).map(|what| format!(": {what}")).unwrap_or_default();
     let time = human::seconds(finished.seconds);
     format!("{sign} {} done in {time}{what}", paint::strong(&finished.command))
 }
 
 /// `✗ release failed: 1 of 7 objects did not become ready  (exit code 31, 1m 02s)`.
 fn headline(finished: &Finished) -> String {
-    let word = match finished.outcome {
-        Outcome::Refused => "refused",
-        Outcome::Interrupted => "interrupted",
-        Outcome::Ok | Outcome::Skipped | Outcome::Failed => "failed",
-    };
-    // "interrupted: interrupted" says nothing twice.
-    let message = finished.message.as_deref().filter(|message| *message != word);
-    let sentence = message.map(|message| format!(": {}", human::shorten(message))).unwrap_or_default();
+    let sentence =
+        message(finished).map(|message| format!(": {}", human::shorten(message))).unwrap_or_default();
     let numbers = format!("(exit code {}, {})", finished.exit_code, human::seconds(finished.seconds));
-    let command = format!("✗ {} {word}", finished.command);
+    let command = format!("✗ {} {}", finished.command, word(finished.outcome));
     format!("{}{sentence}  {}", paint::bad(&command), paint::faint(&numbers))
 }
 
 /// What failed, why, what was seen, what would help.
 fn failed(failure: &Failure, already_said: Option<&str>) -> Vec<String> {
-    let subject = match &failure.subject {
-        Subject::Object(object) => object.clone(),
-        Subject::Image(image) => format!("image {image}"),
-        Subject::Test(test) => format!("test {test}"),
-    };
-    let mut lines = vec![format!("  {}  {}", paint::strong(&subject), paint::bad(&failure.cause))];
+    let mut lines = vec![format!("  {}  {}", paint::strong(&subject(failure)), paint::bad(&failure.cause))];
     if already_said != Some(failure.message.as_str()) {
         lines.extend(failure.message.lines().map(|line| format!("    {}", human::shorten(line))));
     }
@@ -82,16 +108,27 @@ fn failed(failure: &Failure, already_said: Option<&str>) -> Vec<String> {
     lines
 }
 
+const LEFT: &str = "nothing was rolled back: the tier is left as it is";
+
 /// What windlass did about it.
-fn deed(finished: &Finished) -> Option<String> {
-    let text = match (finished.rolled_back_to, finished.stage, finished.exit_code) {
-        (Some(revision), ..) => format!("rolled back: revision {revision} serves again"),
-        (None, Some(Stage::Release), 31 | 32) => {
-            "nothing was rolled back: the tier is left as it is".to_owned()
+pub(super) fn deed(finished: &Finished) -> Option<String> {
+    match (finished.stage, finished.exit_code, finished.rolled_back_to) {
+        // A rollback knows where it leads to before it is there.
+        (Some(Stage::Rollback), 40 | 130 | 143, Some(revision)) => {
+            Some(format!("the rollback to revision {revision} is not complete: the tier is left as it is"))
         }
-        _ => return None,
-    };
-    Some(format!("  {text}"))
+        (_, 40, _) => Some("the rollback is not complete: the tier is left as it is".to_owned()),
+        (_, 35, Some(revision)) | (Some(Stage::Release), 130 | 143, Some(revision)) => {
+            Some(format!("rolled back: revision {revision} serves again"))
+        }
+        (Some(Stage::Release), 130 | 143, None) if finished.sent_back_to.is_some() => {
+            finished.sent_back_to.map(|to| format!("revision {to} was sent back; nobody watched it"))
+        }
+        (Some(Stage::Release), 31 | 32 | 130 | 143, None) => Some(LEFT.to_owned()),
+        // Refused before the first change there is no revision.
+        (Some(Stage::Release), 30, None) if finished.revision.is_some() => Some(LEFT.to_owned()),
+        _ => None,
+    }
 }
 
 /// The complete commands to type next, the most useful first.

@@ -34,6 +34,8 @@ struct State {
     spoke: Duration,
     began: bool,
     ended: bool,
+    /// Who reads an answer (`logs --follow`) sees that something goes on, or that nothing does.
+    answered: bool,
     /// How a stage ended badly: said only when something follows that is not the end of the command, which
     /// says it better.
     bad_end: Option<String>,
@@ -116,7 +118,12 @@ impl Feed {
                 let age = self.board.age_of(at, state);
                 self.say(at, &row::object(state, age));
             }
-            Event::StepStarted { .. } | Event::StepProgress { .. } | Event::Object(_) => {}
+            Event::StepStarted { step, .. } => {
+                if let Some(sections) = &mut self.sections {
+                    sections.begin_step(at, step);
+                }
+            }
+            Event::StepProgress { .. } | Event::Object(_) => {}
             Event::StageFinished { stage, outcome, summary, seconds } => {
                 self.close_all(at);
                 let line = row::stage_finished(*stage, *outcome, summary, *seconds);
@@ -202,7 +209,16 @@ impl Renderer for Feed {
     }
 
     fn answer(&mut self, _json: Option<&Value>, text: &str) {
+        self.state.answered = true;
         self.answers.text(text);
+    }
+
+    fn is_read(&self) -> bool {
+        self.answers.is_open()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.answers.fault()
     }
 
     fn tick(&mut self, at: Moment) {
@@ -210,10 +226,9 @@ impl Renderer for Feed {
             return;
         }
         self.announce(at);
-        if at.age.saturating_sub(self.state.spoke) >= SILENCE
-            && let Some(waited_for) = self.board.waited_for()
-        {
-            self.say(at, &row::heartbeat(at.age, &waited_for));
+        if at.age.saturating_sub(self.state.spoke) >= SILENCE && !self.state.answered {
+            let activity = self.board.activity();
+            self.say(at, &row::heartbeat(at.age, &activity));
         }
     }
 }

@@ -6,7 +6,7 @@
 //! of GitLab's documentation (`doc/ci/jobs/job_logs.md`); a name must be unique in the whole job, which may run
 //! windlass more than once, so it carries the time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::event::Stage;
 use super::sink::Sink;
@@ -22,6 +22,8 @@ pub(super) struct Sections {
     /// The step that has the floor, and its section while that is open.
     floor: Option<(String, Option<Section>)>,
     waiting: Vec<Waiting>,
+    /// When each step that runs began, in seconds since 1970: GitLab shows how long a section took.
+    begun: HashMap<String, i64>,
     opened: u32,
     last_seen: i64,
 }
@@ -43,6 +45,11 @@ impl Sections {
     pub(super) fn open_stage(&mut self, sink: &mut Sink, at: Moment, stage: Stage, header: &str) {
         self.close_all(sink, at);
         self.stage = Some(self.open(sink, at, row::stage_name(stage), header, false));
+    }
+
+    /// A step begins.
+    pub(super) fn begin_step(&mut self, at: Moment, step: &str) {
+        self.begun.insert(step.to_owned(), at.time.as_second());
     }
 
     /// A line of a step's log. Returns whether it was shown now.
@@ -77,6 +84,7 @@ impl Sections {
             let waiting = self.waiting.remove(index);
             self.whole(sink, at, &waiting);
         }
+        self.begun.remove(step);
     }
 
     /// Gives the floor, where nobody has it, to the step that has waited longest.
@@ -130,17 +138,25 @@ impl Sections {
     }
 
     fn open_step(&mut self, sink: &mut Sink, at: Moment, step: &str, title: &str) -> Section {
-        self.open(sink, at, step, &row::step_running(step, title), true)
+        let now = at.time.as_second();
+        let began = self.begun.get(step).copied().unwrap_or(now);
+        // Of a step that speaks again the first section has told how long it took.
+        self.begun.insert(step.to_owned(), now);
+        self.last_seen = now;
+        self.section(sink, began, step, &row::step_running(step, title), true)
     }
 
     fn open(&mut self, sink: &mut Sink, at: Moment, label: &str, header: &str, collapsed: bool) -> Section {
-        self.opened += 1;
         self.last_seen = at.time.as_second();
+        self.section(sink, self.last_seen, label, header, collapsed)
+    }
+
+    fn section(&mut self, sink: &mut Sink, time: i64, label: &str, header: &str, collapsed: bool) -> Section {
+        self.opened += 1;
         let slug: String = label
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' })
             .collect();
-        let time = at.time.as_second();
         let name = format!("{slug}.{time}.{}", self.opened);
         let collapsed = if collapsed { "[collapsed=true]" } else { "" };
         sink.raw(&format!("\x1b[0Ksection_start:{time}:{name}{collapsed}\r\x1b[0K"));

@@ -1,7 +1,8 @@
 //! One JSON object a line, for machines (contract, section 7).
 
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::event::{Event, Outcome};
 use super::sink::Sink;
@@ -45,6 +46,37 @@ pub(super) fn line(at: Moment, event: &Event) -> Option<String> {
     Some(serde_json::to_string(&line).expect("an event has only string keys"))
 }
 
+/// A line of a log that was asked for, as the event that it is.
+pub(super) fn log_line(time: Timestamp, source: &str, line: &str) -> Value {
+    json!({
+        "v": VERSION,
+        "time": format!("{time:.3}"),
+        "event": "log",
+        "source": source,
+        "stream": "stdout",
+        "line": line,
+    })
+}
+
+/// An answer among events is an event, too; an answer of several is several.
+fn as_event(answer: &Value) -> Value {
+    let wrap = |one: &Value| {
+        let Value::Object(fields) = one else { return one.clone() };
+        if fields.contains_key("event") {
+            return one.clone();
+        }
+        let mut line = json!({"v": VERSION, "time": format!("{:.3}", Timestamp::now()), "event": "answer"});
+        for (key, value) in fields {
+            line[key] = value.clone();
+        }
+        line
+    };
+    match answer {
+        Value::Array(items) => items.iter().map(wrap).collect(),
+        one => wrap(one),
+    }
+}
+
 impl Renderer for Json {
     fn event(&mut self, at: Moment, event: &Event) {
         if self.answering {
@@ -64,10 +96,19 @@ impl Renderer for Json {
 
     fn answer(&mut self, json: Option<&Value>, _text: &str) {
         self.answered |= json.is_some();
-        match json {
+        let wrapped = json.filter(|_| !self.answering).map(as_event);
+        match wrapped.as_ref().or(json) {
             Some(Value::Array(items)) => self.machines.lines(items.iter().map(Value::to_string)),
             Some(value) => self.machines.line(&value.to_string()),
             None => {}
         }
+    }
+
+    fn is_read(&self) -> bool {
+        self.machines.is_open()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.machines.fault()
     }
 }

@@ -10,6 +10,8 @@
 //! | `feed`, `gitlab` | a log that only grows, plain or with GitLab's sections |
 //! | `terminal`, `screen` | lines that move while something runs |
 //! | `json` | one object a line |
+//! | `directory`, `ledger` | `--report DIR`: the files, and the run as they tell it |
+//! | `junit`, `page`, `dotenv` | `junit.xml`, `report.html`, `windlass.env` |
 //! | [`paint`], [`human`] | colours; durations and digests as people read them |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,13 +21,18 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 mod board;
+mod directory;
+mod dotenv;
 pub mod event;
 mod failure;
 mod feed;
 mod gitlab;
 pub mod human;
 mod json;
+mod junit;
+mod ledger;
 pub mod output;
+mod page;
 pub mod paint;
 mod row;
 mod screen;
@@ -35,9 +42,13 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 
+use crate::error::Result;
 use event::{Event, Outcome, Stage, Stream};
-pub use output::{Color, Format, OutputOptions, Verbosity, start};
+pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 use secret::Secrets;
+
+/// The source of the lines that say what is about to be changed.
+const PLAN: &str = "plan";
 
 /// When something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +69,16 @@ pub trait Renderer: Send {
     /// that for people, which may carry colour.
     fn answer(&mut self, json: Option<&serde_json::Value>, text: &str);
 
+    /// Whether its answers can still be written.
+    fn is_read(&self) -> bool {
+        true
+    }
+
+    /// Why its answers could not be written.
+    fn fault(&self) -> Option<String> {
+        None
+    }
+
     /// Called about once a second while the command runs: spinners, heartbeats.
     fn tick(&mut self, _at: Moment) {}
 }
@@ -73,12 +94,14 @@ pub struct Reporter {
 struct Desk {
     renderers: Vec<Box<dyn Renderer>>,
     secrets: Secrets,
+    /// Whether a person is being asked something.
+    asking: bool,
 }
 
 impl Reporter {
     /// Reports to these renderers, in this order.
     pub fn new(renderers: Vec<Box<dyn Renderer>>) -> Self {
-        let desk = Desk { renderers, secrets: Secrets::default() };
+        let desk = Desk { renderers, secrets: Secrets::default(), asking: false };
         Self { began: Instant::now(), desk: Arc::new(Mutex::new(desk)) }
     }
 
@@ -103,7 +126,7 @@ impl Reporter {
     pub fn emit(&self, event: &Event) {
         let at = self.now();
         let mut desk = self.lock();
-        let Desk { renderers, secrets } = &mut *desk;
+        let Desk { renderers, secrets, .. } = &mut *desk;
         let event = secrets.clean(event);
         for renderer in renderers {
             renderer.event(at, &event);
@@ -113,7 +136,7 @@ impl Reporter {
     /// Gives the answer of a command that was asked for data; see [`Renderer::answer`].
     pub fn answer(&self, json: Option<&serde_json::Value>, text: &str) {
         let mut desk = self.lock();
-        let Desk { renderers, secrets } = &mut *desk;
+        let Desk { renderers, secrets, .. } = &mut *desk;
         let json = json.map(|value| secrets.clean_json(value));
         let text = secrets.mask(text);
         for renderer in renderers {
@@ -121,10 +144,36 @@ impl Reporter {
         }
     }
 
+    /// Gives a line of a log that was asked for (`logs`), as an answer: `web-5d9/app │ listening on :8080`.
+    pub fn answer_log(&self, source: &str, time: Option<Timestamp>, line: &str) {
+        let mut desk = self.lock();
+        let Desk { renderers, secrets, .. } = &mut *desk;
+        let line = secrets.clean_line(line);
+        let json = json::log_line(time.unwrap_or_else(Timestamp::now), source, &line);
+        let text = format!("{} {line}", paint::source(source));
+        for renderer in renderers {
+            renderer.answer(Some(&json), &text);
+        }
+    }
+
+    /// Whether anybody reads the answers still: `| head` does not.
+    pub fn is_read(&self) -> bool {
+        self.lock().renderers.iter().all(|renderer| renderer.is_read())
+    }
+
+    /// Why an answer could not be written whole: a full disk. A reader who had enough is no fault.
+    pub fn fault(&self) -> Option<String> {
+        self.lock().renderers.iter().find_map(|renderer| renderer.fault())
+    }
+
     /// Lets renderers move their spinners and heartbeats.
     pub fn tick(&self) {
         let at = self.now();
-        for renderer in &mut self.lock().renderers {
+        let mut desk = self.lock();
+        if desk.asking {
+            return;
+        }
+        for renderer in &mut desk.renderers {
             renderer.tick(at);
         }
     }
@@ -152,9 +201,21 @@ impl Reporter {
         self.emit(&Event::Warning { message: message.into(), hint: Some(hint.into()) });
     }
 
+    /// Something that only who asks for everything wants to know.
+    pub fn detail(&self, stage: Stage, subject: &str, message: impl Into<String>) {
+        self.emit(&Event::StepProgress { stage, step: subject.to_owned(), message: message.into() });
+    }
+
     /// A line that something wrote; see [`Event::Log`].
     pub fn log(&self, stage: Stage, source: &str, stream: Stream, line: impl Into<String>) {
         self.emit(&Event::Log { stage, source: source.to_owned(), stream, line: line.into() });
+    }
+
+    /// What is about to be changed, line by line, shown to every reader before it is.
+    pub fn plan<'a>(&self, stage: Stage, lines: impl IntoIterator<Item = &'a str>) {
+        for line in lines {
+            self.log(stage, PLAN, Stream::Stdout, line);
+        }
     }
 
     /// A stage begins; end it with [`StageReport::finish`].
@@ -168,6 +229,17 @@ impl Reporter {
         let step = step.into();
         self.emit(&Event::StepStarted { stage, step: step.clone(), title: title.into() });
         StepReport { reporter: self.clone(), stage, step, began: Instant::now() }
+    }
+
+    /// Asks a person a question that is answered with yes or no; whatever is not yes is no. Nothing moves on the
+    /// screen meanwhile. Blocks: call it where that does no harm.
+    pub fn ask(&self, question: &str) -> bool {
+        self.warn(format!("{question} [y/N]"));
+        self.lock().asking = true;
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        self.lock().asking = false;
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
     fn now(&self) -> Moment {
@@ -188,6 +260,15 @@ pub struct StageReport {
 }
 
 impl StageReport {
+    /// The stage ended with this result; `done` says what it came to where it went well.
+    pub fn close<T>(self, result: &Result<T>, done: impl FnOnce(&T) -> (Outcome, String)) {
+        let (outcome, summary) = match result {
+            Ok(value) => done(value),
+            Err(error) => (error.outcome(), error.message().to_owned()),
+        };
+        self.finish(outcome, summary);
+    }
+
     /// The stage ended like this; the summary is one line.
     pub fn finish(self, outcome: Outcome, summary: impl Into<String>) {
         self.reporter.emit(&Event::StageFinished {

@@ -1,15 +1,18 @@
 //! Which renderer the reader needs: chosen by the flags, else by what standard error and the environment are.
 
 use std::io::{IsTerminal, Stderr, Stdout, stderr, stdout};
+use std::path::{Path, PathBuf};
 
 use anstream::{AutoStream, ColorChoice};
 
+use super::directory::Directory;
 use super::feed::Feed;
 use super::json::Json;
 use super::screen::Progress;
 use super::sink::Sink;
 use super::terminal::Terminal;
 use super::{Renderer, Reporter};
+use crate::error::Result;
 
 /// How to report.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +27,8 @@ pub struct OutputOptions {
     /// opposed to one that does something. Then a good end says nothing more, and with [`Format::Json`] the
     /// answer is all that stands on standard output; only where there was none the `finished` line says why.
     pub answering: bool,
+    /// Where to leave the run in files as well: `events.jsonl`, `junit.xml`, `report.html`, `windlass.env`.
+    pub directory: Option<PathBuf>,
 }
 
 /// The kinds of readers.
@@ -66,19 +71,36 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// Starts to report on this process's standard streams.
-pub fn start(options: &OutputOptions) -> Reporter {
+/// Starts to report on this process's standard streams, and into the directory where one is asked for.
+///
+/// # Errors
+/// [`Kind::Usage`](crate::error::Kind::Usage) where the directory cannot be written; [`streams`] can say so.
+pub fn start(options: &OutputOptions) -> Result<Reporter> {
+    let mut renderers = vec![renderer(options)];
+    if let Some(path) = &options.directory {
+        let color = people_color(options, resolve_here(options));
+        let directory = Directory::open(path, options.answering, Sink::new(stderr(), color))?;
+        renderers.push(Box::new(directory));
+    }
+    Ok(Reporter::new(renderers))
+}
+
+/// Reports into a directory only.
+///
+/// # Errors
+/// As [`start`].
+pub fn files(directory: &Path) -> Result<Reporter> {
+    Ok(Reporter::new(vec![Box::new(Directory::open(directory, false, Sink::new(std::io::sink(), false))?)]))
+}
+
+/// Starts to report on this process's standard streams only.
+pub fn streams(options: &OutputOptions) -> Reporter {
     Reporter::new(vec![renderer(options)])
 }
 
 fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
-    let format = resolve(options, stderr().is_terminal(), |name| std::env::var(name).ok());
-    let color = color_on(
-        options.color,
-        format,
-        |name| std::env::var(name).ok(),
-        || AutoStream::<Stderr>::choice(&stderr()) != ColorChoice::Never,
-    );
+    let format = resolve_here(options);
+    let color = people_color(options, format);
     let answers = color_on(
         options.color,
         Format::Plain,
@@ -100,7 +122,21 @@ fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
     }
 }
 
-/// The format that `auto` means here, and what a quiet or an answering command makes of it.
+fn resolve_here(options: &OutputOptions) -> Format {
+    resolve(options, stderr().is_terminal(), |name| std::env::var(name).ok())
+}
+
+/// Whether standard error has colour.
+fn people_color(options: &OutputOptions, format: Format) -> bool {
+    color_on(
+        options.color,
+        format,
+        |name| std::env::var(name).ok(),
+        || AutoStream::<Stderr>::choice(&stderr()) != ColorChoice::Never,
+    )
+}
+
+/// The format that `auto` means for this reader, and what a quiet or an answering command makes of it.
 fn resolve(options: &OutputOptions, terminal: bool, env: impl Fn(&str) -> Option<String>) -> Format {
     let set = |name| env(name).is_some_and(|value| !value.is_empty());
     let format = match options.format {

@@ -29,6 +29,19 @@ pub fn faint(text: &str) -> String {
     text.dimmed().to_string()
 }
 
+/// Who wrote a line: each source has a colour of its own.
+pub fn source(name: &str) -> String {
+    let ruled = format!("{name} │");
+    match name.bytes().map(usize::from).sum::<usize>() % 6 {
+        0 => ruled.cyan().to_string(),
+        1 => ruled.green().to_string(),
+        2 => ruled.yellow().to_string(),
+        3 => ruled.blue().to_string(),
+        4 => ruled.magenta().to_string(),
+        _ => ruled.dimmed().to_string(),
+    }
+}
+
 /// What to type.
 pub fn command(text: &str) -> String {
     text.cyan().to_string()

@@ -26,13 +26,32 @@ pub(super) enum Sign {
 }
 
 impl Sign {
+    pub(super) fn mark(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Skipped => "=",
+            Self::Bad => "✗",
+            Self::Doubtful => "!",
+            Self::Running => "…",
+        }
+    }
+
     fn painted(self) -> String {
         match self {
-            Self::Good => paint::good("✓"),
-            Self::Skipped => paint::faint("="),
-            Self::Bad => paint::bad("✗"),
-            Self::Doubtful => paint::doubtful("!"),
-            Self::Running => paint::faint("…"),
+            Self::Good => paint::good(self.mark()),
+            Self::Skipped | Self::Running => paint::faint(self.mark()),
+            Self::Bad => paint::bad(self.mark()),
+            Self::Doubtful => paint::doubtful(self.mark()),
+        }
+    }
+
+    /// What a person should look at first has the smallest number.
+    pub(super) fn urgency(self) -> u8 {
+        match self {
+            Self::Bad => 0,
+            Self::Doubtful => 1,
+            Self::Running => 2,
+            Self::Skipped | Self::Good => 3,
         }
     }
 
@@ -45,7 +64,7 @@ impl Sign {
         }
     }
 
-    fn of_verdict(verdict: Verdict) -> Self {
+    pub(super) fn of_verdict(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Ready => Self::Good,
             Verdict::Failed => Self::Bad,
@@ -108,9 +127,14 @@ pub(super) fn hint(text: &str) -> String {
 }
 
 /// Nothing was printed for a while.
-pub(super) fn heartbeat(running: Duration, waited_for: &str) -> String {
+pub(super) fn heartbeat(running: Duration, activity: &str) -> String {
     let time = human::whole(running);
-    format!("  {} {}", Sign::Running.painted(), paint::faint(&format!("{time}: waiting for {waited_for}")))
+    format!("  {} {}", Sign::Running.painted(), paint::faint(&format!("{time}: {activity}")))
+}
+
+/// What is going on where nobody says more than which stage runs.
+pub(super) fn still_running(stage: Option<Stage>) -> String {
+    stage.map_or_else(String::new, |stage| format!("{} is ", stage_name(stage))) + "still running"
 }
 
 /// `Deployment/web`.
@@ -118,23 +142,24 @@ pub(super) fn name(state: &ObjectState) -> String {
     format!("{}/{}", state.kind, state.name)
 }
 
-/// `2/3 readiness-probe: GET /health on port 8080 answered 503`.
+/// `2/3 ready · readiness-probe: GET /health on port 8080 answered 503`.
 pub(super) fn state_text(state: &ObjectState) -> String {
     let verdict = state.verdict.to_string();
     let cause = state.cause.map(|cause| cause.to_string());
-    let word = match (state.verdict, &cause) {
-        (Verdict::Ready, _) => Some(verdict),
-        (Verdict::Progressing | Verdict::Failed, Some(cause)) => Some(cause.clone()),
+    let word = match (state.verdict, cause) {
+        (Verdict::Ready, _) if state.ready.is_some() => None,
+        (Verdict::Progressing | Verdict::Failed, Some(cause)) => Some(cause),
         (Verdict::Progressing, None) if state.ready.is_some() || state.message.is_some() => None,
         (_, Some(cause)) => Some(format!("{verdict}, {cause}")),
         (_, None) => Some(verdict),
     };
-    let head = [state.ready.clone(), word].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    match state.message.as_deref().map(human::shorten) {
-        Some(message) if head.is_empty() => message.into_owned(),
-        Some(message) => format!("{head}: {message}"),
-        None => head,
-    }
+    let ready = state.ready.as_ref().map(|count| format!("{count} ready"));
+    let message = state.message.as_deref().map(human::shorten);
+    let why = match (word, message) {
+        (Some(word), Some(message)) => Some(format!("{word}: {message}")),
+        (word, message) => word.or_else(|| message.map(Into::into)),
+    };
+    [ready, why].into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// The word of a stage.

@@ -9,12 +9,24 @@ pub(super) struct Sink {
     out: Box<dyn Write + Send>,
     color: bool,
     closed: bool,
+    /// Why it could not be written to, where nobody closed it.
+    fault: Option<String>,
 }
 
 impl Sink {
     /// Writes to this stream, with colour or without.
     pub(super) fn new(out: impl Write + Send + 'static, color: bool) -> Self {
-        Self { out: Box::new(out), color, closed: false }
+        Self { out: Box::new(out), color, closed: false, fault: None }
+    }
+
+    /// Whether anybody reads.
+    pub(super) fn is_open(&self) -> bool {
+        !self.closed
+    }
+
+    /// Why what was written is not there: a full disk. A reader who had enough is no fault.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.fault.clone()
     }
 
     /// Writes a line.
@@ -45,6 +57,11 @@ impl Sink {
         }
         // Whoever reads may stop reading (`| head`): the work goes on, nobody is told.
         let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        self.closed = written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+        if let Err(error) = written {
+            match error.kind() {
+                ErrorKind::BrokenPipe => self.closed = true,
+                _ => self.fault = Some(error.to_string()),
+            }
+        }
     }
 }

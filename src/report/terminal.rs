@@ -12,6 +12,9 @@ use super::screen::Screen;
 use super::sink::Sink;
 use super::{Moment, Renderer, Verbosity, failure, paint, row};
 
+/// A command or stage that is over sooner needs no line that says that it runs.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// Draws on a terminal.
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts, none of them a state machine")]
 pub(super) struct Terminal<S> {
@@ -26,6 +29,7 @@ pub(super) struct Terminal<S> {
     printed: BTreeMap<String, String>,
     began: bool,
     ended: bool,
+    answered: bool,
     bad_end: Option<String>,
 }
 
@@ -43,6 +47,7 @@ impl<S: Screen> Terminal<S> {
             printed: BTreeMap::new(),
             began: false,
             ended: false,
+            answered: false,
             bad_end: None,
         }
     }
@@ -71,7 +76,9 @@ impl<S: Screen> Terminal<S> {
                 self.paragraph(vec![row::stage_started(*stage, title)])
             }
             Event::StepProgress { step, message, .. } if verbose => vec![row::step_running(step, message)],
-            Event::Log { source, line, .. } if verbose => vec![row::log(source, line)],
+            Event::Log { source, line, .. } if verbose || source == super::PLAN => {
+                vec![row::log(source, line)]
+            }
             Event::StepFinished { step, outcome, summary, seconds, .. } => {
                 vec![row::step_finished(step, *outcome, summary, *seconds)]
             }
@@ -115,10 +122,23 @@ impl<S: Screen> Terminal<S> {
         lines
     }
 
+    /// What moves where neither a step nor an object does.
+    fn silence(&self, at: Moment) -> Option<String> {
+        let (stage, age) = match self.board.stage {
+            Some((stage, began)) => (Some(stage), since(at, began)),
+            None => (None, at.age),
+        };
+        let quiet = age < SHORT || self.answered;
+        (!quiet).then(|| row::live(stage.map_or("windlass", row::stage_name), age, "still running"))
+    }
+
     fn draw(&mut self, at: Moment) {
         let steps = self.board.steps.iter().map(|step| live_step(at, step));
-        let objects = self.board.objects.iter().filter(|tracked| tracked.is_waited_for());
-        let mut lines: Vec<String> = steps.chain(objects.map(|tracked| live_object(at, tracked))).collect();
+        let objects = self.board.waiting().map(|tracked| live_object(at, tracked));
+        let mut lines: Vec<String> = steps.chain(objects).collect();
+        if lines.is_empty() {
+            lines.extend(self.silence(at));
+        }
         let room = self.screen.room();
         if lines.len() > room {
             let more = lines.len() - (room - 1);
@@ -169,8 +189,17 @@ impl<S: Screen> Renderer for Terminal<S> {
     }
 
     fn answer(&mut self, _json: Option<&Value>, text: &str) {
+        self.answered = true;
         let answers = &mut self.answers;
         self.screen.print(&mut || answers.text(text));
+    }
+
+    fn is_read(&self) -> bool {
+        self.answers.is_open()
+    }
+
+    fn fault(&self) -> Option<String> {
+        self.answers.fault()
     }
 
     fn tick(&mut self, at: Moment) {

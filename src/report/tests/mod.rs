@@ -7,16 +7,17 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::event::Event;
+use super::event::{Event, Finished, Outcome, Stage};
 use super::feed::Feed;
 use super::json::Json;
 use super::screen::Screen;
 use super::secret::Secrets;
 use super::sink::Sink;
 use super::terminal::Terminal;
-use super::{Moment, Renderer, Verbosity};
+use super::{Moment, Renderer, Verbosity, failure};
 use recorded::Act;
 
+mod directory;
 mod recorded;
 
 /// A stream that can be read back.
@@ -95,6 +96,17 @@ fn gitlab(run: &[Act], color: bool) -> String {
 }
 
 fn terminal(run: &[Act], verbosity: Verbosity) -> String {
+    let (text, moving) = drawn(run, verbosity);
+    assert!(moving.is_empty(), "nothing moves after the end");
+    text
+}
+
+fn terminal_while_it_runs(run: &[Act]) -> String {
+    drawn(run, Verbosity::Normal).0
+}
+
+/// What stands on the terminal, and what still moves.
+fn drawn(run: &[Act], verbosity: Verbosity) -> (String, Vec<String>) {
     let (page, paper) = (Page::default(), Paper::default());
     let mut terminal = Terminal::new(paper.clone(), page.sink(false), page.sink(false), false, verbosity);
     play(&mut terminal, run, |act| {
@@ -103,8 +115,8 @@ fn terminal(run: &[Act], verbosity: Verbosity) -> String {
             page.sink(false).lines(moving.iter().map(|line| format!("~ ⠹ {line}")));
         }
     });
-    assert!(paper.moving.lock().unwrap().is_empty(), "nothing moves after the end");
-    page.read()
+    let moving = paper.moving.lock().unwrap().clone();
+    (page.read(), moving)
 }
 
 fn machine(run: &[Act], answering: bool) -> String {
@@ -152,6 +164,36 @@ fn an_interrupted_run() {
     insta::assert_snapshot!("interrupted_plain", plain(&run, Verbosity::Normal));
     insta::assert_snapshot!("interrupted_gitlab", gitlab(&run, false));
     insta::assert_snapshot!("interrupted_terminal", terminal(&run, Verbosity::Normal));
+}
+
+#[test]
+fn a_long_wait() {
+    let run = recorded::long_wait();
+    insta::assert_snapshot!("wait_plain", plain(&run, Verbosity::Normal));
+    insta::assert_snapshot!("wait_gitlab", gitlab(&run, false));
+    insta::assert_snapshot!("wait_terminal", terminal_while_it_runs(&run));
+}
+
+#[test]
+fn what_was_done_about_it_is_what_happened() {
+    let said = |stage, exit_code, rolled_back_to| {
+        let finished = Finished {
+            exit_code,
+            stage,
+            rolled_back_to,
+            ..recorded::end("release", Outcome::Failed, 1, 1.0)
+        };
+        failure::deed(&finished).unwrap_or_default()
+    };
+    let left = "nothing was rolled back: the tier is left as it is";
+    assert_eq!(said(Some(Stage::Release), 31, None), left);
+    assert_eq!(said(Some(Stage::Release), 143, None), left);
+    assert_eq!(said(Some(Stage::Release), 35, Some(7)), "rolled back: revision 7 serves again");
+    let half = "the rollback to revision 7 is not complete: the tier is left as it is";
+    assert_eq!(said(Some(Stage::Rollback), 40, Some(7)), half);
+    assert_eq!(said(Some(Stage::Rollback), 130, Some(7)), half);
+    assert_eq!(said(Some(Stage::Build), 10, None), "");
+    assert_eq!(said(Some(Stage::Release), 34, None), "");
 }
 
 #[test]

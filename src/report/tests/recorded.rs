@@ -77,7 +77,7 @@ fn because(
     )
 }
 
-fn end(command: &str, outcome: Outcome, exit_code: u8, seconds: f64) -> Finished {
+pub(super) fn end(command: &str, outcome: Outcome, exit_code: u8, seconds: f64) -> Finished {
     Finished {
         command: command.into(),
         outcome,
@@ -86,6 +86,8 @@ fn end(command: &str, outcome: Outcome, exit_code: u8, seconds: f64) -> Finished
         images: BTreeMap::from([("web".to_owned(), IMAGE.to_owned())]),
         revision: None,
         rolled_back_to: None,
+        sent_back_to: None,
+        url: None,
         causes: Vec::new(),
         message: None,
         snippet: None,
@@ -286,6 +288,68 @@ pub(super) fn failing_tests() -> Vec<Act> {
             ..end("pipeline", Failed, 20, 17.0)
         }),
     ]
+}
+
+/// A release that fails and is rolled back by itself: the same object is heard of twice.
+pub(super) fn rolled_back() -> Vec<Act> {
+    use Outcome::{Failed, Ok};
+    use Stage::{Release, Rollback};
+    let mut back = object(5.0, "Deployment", "web", Verdict::Ready, Some("3/3"));
+    if let Act::Event(_, Event::Object(state)) = &mut back {
+        state.stage = Rollback;
+    }
+    let cause = Failure {
+        subject: Subject::Object("Deployment/web".into()),
+        cause: "image-not-found".into(),
+        message: "the registry has no image web:2".into(),
+        hint: None,
+        evidence: Vec::new(),
+    };
+    let refused = Failure { subject: Subject::Object("Ingress/shop".into()), ..cause.clone() };
+    vec![
+        stage(0.0, Release, "production: revision 8"),
+        object(0.2, "Deployment", "web", Verdict::Failed, Some("0/3")),
+        stage_end(1.0, Release, Failed, "1 of 1 object did not become ready", 1.0),
+        stage(1.0, Rollback, "production: back to revision 7"),
+        back,
+        stage_end(6.0, Rollback, Ok, "revision 9: back to 7", 5.0),
+        finished(Finished {
+            stage: Some(Release),
+            revision: Some(9),
+            rolled_back_to: Some(7),
+            causes: vec![cause, refused],
+            ..end("release", Failed, 35, 6.1)
+        }),
+    ]
+}
+
+/// A release that says nothing for a while, and then waits for more than there is room for.
+pub(super) fn long_wait() -> Vec<Act> {
+    use Stage::Release;
+    use Verdict::Progressing;
+    let mut run = vec![
+        Act::Tick(0.0),
+        Act::Tick(15.0),
+        stage(20.0, Release, "staging: revision 9"),
+        Act::Tick(21.5),
+        Act::Tick(36.0),
+        step(40.0, Release, "roll out workloads", "waiting for 7 objects"),
+    ];
+    for name in ["api", "cart", "mail", "search", "stock", "web"] {
+        run.push(object(40.1, "Deployment", name, Progressing, Some("0/2")));
+    }
+    let (cause, sentence) = (Cause::ImagePullFailed, "the registry answers 503\r\nfor web:2\u{1b}[2J");
+    run.extend([
+        because(42.0, "Deployment", "web", Progressing, Some("0/2"), Some(cause), Some(sentence)),
+        because(43.0, "Deployment", "api", Progressing, Some("1/2"), None, Some("1 starting: pulling image")),
+        Act::Tick(44.0),
+        Act::Tick(58.0),
+        // The same again is no news.
+        because(59.0, "Deployment", "api", Progressing, Some("1/2"), None, Some("1 starting: pulling image")),
+        Act::Tick(72.0),
+        Act::Tick(73.0),
+    ]);
+    run
 }
 
 /// A release that a signal ends.

@@ -1,0 +1,449 @@
+//! What must be known of a Dockerfile before the builder reads it: which registries it pulls from, and, when a step
+//! fails, which line that step stands on.
+//!
+//! The builder is the judge of the syntax; here nothing is refused.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::project::nearest;
+
+/// One instruction: `RUN`, `COPY` …
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Instruction {
+    /// The line it begins on, counted from 1.
+    pub(super) line: u32,
+    /// The line it ends on.
+    pub(super) end: u32,
+    /// In capitals.
+    keyword: String,
+    /// What follows, on one line.
+    rest: String,
+}
+
+/// A Dockerfile, instruction by instruction.
+#[derive(Debug)]
+pub(super) struct Dockerfile {
+    instructions: Vec<Instruction>,
+    /// It names the image that reads it.
+    has_syntax: bool,
+}
+
+/// Something that old builders do not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Novelty {
+    pub(super) line: u32,
+    /// What a person calls it.
+    pub(super) what: &'static str,
+    /// The first Engine whose own builder knows it.
+    pub(super) engine: u32,
+}
+
+/// `[build 4/6] RUN make`, `[2/3] COPY a b`, `[linux/amd64 build 2/3] …`.
+static STEP: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^\[(?:(?:[a-z0-9]+/\S+ )?(\S+) )?\s*(\d+)/(\d+)\] +(\S+) ?(.*)$")
+        .expect("the pattern is a constant")
+});
+/// The classic builder's name for a step.
+static CLASSIC: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"^(?:\[\d+/\d+\] )?Step (\d+)/\d+ : (\S+)").expect("the pattern is a constant")
+});
+/// `dockerfile parse error line 3: …`, `parse error on line 3`, `Dockerfile:3`.
+static LINE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"(?:[Dd]ockerfile (?:parse|syntax) error|parse error)(?: on)? line (\d+)|[Dd]ockerfile:(\d+)\b",
+    )
+    .expect("the pattern is a constant")
+});
+/// A whole word: `$((1<<N))` is none.
+static HEREDOC: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^[0-9]*<<(-?)["']?([A-Za-z_][A-Za-z0-9_.]*)["']?"#).expect("the pattern is a constant")
+});
+/// `# syntax=docker/dockerfile:1`
+static SYNTAX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)^#\s*syntax\s*=\s*\S").expect("the pattern is a constant"));
+static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+])([^}]*))?\})")
+        .expect("the pattern is a constant")
+});
+
+impl Dockerfile {
+    pub(super) fn parse(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let escape = escape(text);
+        let mut instructions = Vec::new();
+        let mut lines = (1..).zip(text.lines());
+        while let Some((line, first)) = lines.next() {
+            if is_blank(first) {
+                continue;
+            }
+            let mut whole = String::new();
+            let mut part = first;
+            let mut end = line;
+            loop {
+                let Some(begun) = part.trim_end().strip_suffix(escape) else {
+                    whole += part.trim();
+                    break;
+                };
+                whole += begun.trim_start();
+                // Comments and empty lines may stand between the lines of one instruction.
+                match lines.find(|(_, next)| !is_blank(next)) {
+                    Some((number, next)) => (end, part) = (number, next),
+                    None => break,
+                }
+            }
+            let end = skip_heredocs(&whole, &mut lines).unwrap_or(end);
+            let (keyword, rest) = whole.split_once(char::is_whitespace).unwrap_or((&whole, ""));
+            let (keyword, rest) = (keyword.to_uppercase(), rest.trim().to_owned());
+            instructions.push(Instruction { line, end, keyword, rest });
+        }
+        let directives = text.lines().take_while(|line| line.trim_start().starts_with('#'));
+        let has_syntax = directives.clone().any(|line| SYNTAX.is_match(line.trim_start()));
+        Self { instructions, has_syntax }
+    }
+
+    /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
+    pub(super) fn unknown_to(&self, engine: u32) -> Option<Novelty> {
+        let novelties = self.instructions.iter().filter_map(novelty);
+        novelties.filter(|_| !self.has_syntax).find(|one| one.engine > engine)
+    }
+
+    /// The images that this build pulls, as the builder will see their names with these build arguments.
+    pub(super) fn images(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<String> {
+        let mut images: Vec<String> = self.bases(args, platform).into_iter().map(|(_, name)| name).collect();
+        images.sort();
+        images.dedup();
+        images
+    }
+
+    /// As [`Dockerfile::images`], each with the line that names it.
+    pub(super) fn bases(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<(u32, String)> {
+        let values = self.global_values(args, platform);
+        let stages = self.stages();
+        let named = |from: &'_ Instruction| -> Option<String> {
+            from.rest.split_whitespace().find(|word| !word.starts_with("--")).map(str::to_owned)
+        };
+        let froms = self.froms().filter_map(|from| Some((from.line, named(from)?)));
+        let copied =
+            self.instructions.iter().filter_map(|one| Some((one.line, copied_from(one)?.to_owned())));
+        let all = froms.chain(copied).map(|(line, name)| (line, expand(&name, &values)));
+        all.filter(|(_, name)| !is_stage(name, &stages) && name != "scratch").collect()
+    }
+
+    /// The names of its stages, in their order.
+    pub(super) fn stages(&self) -> Vec<&str> {
+        self.froms().filter_map(stage_name).collect()
+    }
+
+    /// Whether a build can have this target: a stage's name or number.
+    pub(super) fn has_stage(&self, target: &str) -> bool {
+        target.parse::<usize>().map_or_else(
+            |_| self.stages().iter().any(|stage| stage.eq_ignore_ascii_case(target)),
+            |number| number < self.froms().count(),
+        )
+    }
+
+    /// The line and the name by which something is copied from a stage that there is not, where a builder's step or its
+    /// message speaks of an image of that name.
+    pub(super) fn missing_stage(&self, step: &str, message: &str) -> Option<(u32, &str)> {
+        let is_bare = |name: &&str| !name.contains(['/', ':', '@', '$']);
+        let copied = self.instructions.iter().filter_map(|one| Some((one.line, copied_from(one)?)));
+        let speaks_of = |name: &str| {
+            let forms = [format!("/library/{name}/"), format!("/library/{name}:")];
+            forms.iter().any(|form| step.contains(form) || message.contains(form))
+        };
+        // An image of a short name may well be meant; a slip is near to a stage.
+        let is_slip = |name: &str| nearest(name, self.stages().into_iter()).is_some();
+        copied
+            .filter(|(_, name)| is_bare(name) && !self.has_stage(name) && is_slip(name))
+            .find(|(_, name)| speaks_of(name))
+    }
+
+    /// First and last line of the step that the builder calls by this name, or that its message speaks of.
+    pub(super) fn lines_of(&self, step: &str, message: &str) -> Option<(u32, u32)> {
+        if let Some((line, _)) = self.missing_stage(step, message) {
+            return Some((line, line));
+        }
+        self.step(step).map(|found| (found.line, found.end)).or_else(|| {
+            let found = LINE.captures(message)?;
+            let line = found.get(1).or_else(|| found.get(2))?.as_str().parse().ok()?;
+            Some((line, line))
+        })
+    }
+
+    fn step(&self, name: &str) -> Option<&Instruction> {
+        if let Some(image) = name.strip_prefix("[internal] load metadata for ") {
+            let short = image.rsplit('/').next().unwrap_or(image).trim_end_matches(":latest");
+            return self.froms().find(|from| from.rest.contains(short)).or_else(|| self.only_from());
+        }
+        if let Some(parts) = CLASSIC.captures(name) {
+            // Podman counts otherwise than Docker: each stage by itself, and nothing that stands before the first.
+            if let Some(only) = self.written(name.split_once(" : ")?.1) {
+                return Some(only);
+            }
+            let found = self.instructions.get(parts[1].parse::<usize>().ok()?.checked_sub(1)?)?;
+            return (found.keyword == parts[2].to_uppercase()).then_some(found);
+        }
+        let parts = STEP.captures(name)?;
+        let (number, keyword) = (parts[2].parse::<usize>().ok()?, &parts[4]);
+        let stage = self.stage(parts.get(1).map(|stage| stage.as_str()))?;
+        let steps: Vec<&Instruction> = stage.iter().filter(|one| is_step(one)).collect();
+        // A stage from `scratch` or from another stage pulls nothing: its first step is its first instruction.
+        let pulls = usize::from(parts[3].parse::<usize>().ok()? > steps.len());
+        if pulls == 1 && number == 1 {
+            return stage.first();
+        }
+        let found = steps.get(number.checked_sub(1 + pulls)?)?;
+        (found.keyword == keyword.to_uppercase()).then_some(*found)
+    }
+
+    /// The only instruction that is written so.
+    fn written(&self, text: &str) -> Option<&Instruction> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let is_it = |one: &&Instruction| {
+            let own = std::iter::once(one.keyword.as_str()).chain(one.rest.split_whitespace());
+            own.map(str::to_lowercase).eq(words.iter().map(|word| word.to_lowercase()))
+        };
+        let mut found = self.instructions.iter().filter(is_it);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// The instructions of a stage from its `FROM` on: by name, by `stage-<number>`, or the only one.
+    fn stage(&self, name: Option<&str>) -> Option<&[Instruction]> {
+        let starts: Vec<usize> = (0..self.instructions.len())
+            .filter(|index| self.instructions[*index].keyword == "FROM")
+            .collect();
+        let index = match name {
+            None => starts.len().checked_sub(1)?,
+            Some(name) => {
+                let named = |start: &usize| {
+                    stage_name(&self.instructions[*start]).is_some_and(|own| own.eq_ignore_ascii_case(name))
+                };
+                starts.iter().position(named).or_else(|| name.strip_prefix("stage-")?.parse().ok())?
+            }
+        };
+        let end = starts.get(index + 1).copied().unwrap_or(self.instructions.len());
+        self.instructions.get(*starts.get(index)?..end)
+    }
+
+    fn froms(&self) -> impl Iterator<Item = &Instruction> {
+        self.instructions.iter().filter(|one| one.keyword == "FROM")
+    }
+
+    fn only_from(&self) -> Option<&Instruction> {
+        let mut froms = self.froms();
+        froms.next().filter(|_| froms.next().is_none())
+    }
+
+    /// The values of `ARG`s before the first `FROM`, and those that every build has.
+    fn global_values(&self, args: &BTreeMap<String, String>, platform: &str) -> BTreeMap<String, String> {
+        let mut values = BTreeMap::new();
+        let (os, machine) = platform.split_once('/').unwrap_or(("linux", platform));
+        for side in ["TARGET", "BUILD"] {
+            values.insert(format!("{side}PLATFORM"), platform.to_owned());
+            values.insert(format!("{side}OS"), os.to_owned());
+            values.insert(format!("{side}ARCH"), machine.to_owned());
+        }
+        for one in self.instructions.iter().take_while(|one| one.keyword != "FROM") {
+            for declared in one.rest.split_whitespace().filter(|_| one.keyword == "ARG") {
+                let (name, default) = declared.split_once('=').unwrap_or((declared, ""));
+                let default = expand(default.trim_matches(['"', '\'']), &values);
+                values.insert(name.to_owned(), args.get(name).cloned().unwrap_or(default));
+            }
+        }
+        values
+    }
+}
+
+/// The directive `# escape=` at the very top changes the character that continues a line.
+fn escape(text: &str) -> char {
+    let directives = text.lines().map_while(|line| line.trim().strip_prefix('#'));
+    let escapes =
+        directives.filter_map(|line| line.trim().to_lowercase().strip_prefix("escape").map(str::to_owned));
+    let mut values = escapes.filter_map(|rest| rest.trim_start().strip_prefix('=')?.trim().chars().next());
+    values.next().unwrap_or('\\')
+}
+
+fn is_blank(line: &str) -> bool {
+    let line = line.trim_start();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Skips the texts that follow an instruction, and gives the line on which the last one ends.
+fn skip_heredocs<'a>(instruction: &str, lines: &mut impl Iterator<Item = (u32, &'a str)>) -> Option<u32> {
+    if !["RUN", "COPY", "ADD"].iter().any(|word| instruction.to_uppercase().starts_with(word)) {
+        return None;
+    }
+    let mut last = None;
+    for found in instruction.split_whitespace().filter_map(|word| HEREDOC.captures(word)) {
+        let tabs = &found[1] == "-";
+        let end = &found[2];
+        let is_end = |line: &str| if tabs { line.trim_start_matches('\t') == end } else { line == end };
+        last = lines.find(|(_, line)| is_end(line)).map(|(number, _)| number);
+    }
+    last
+}
+
+fn novelty(one: &Instruction) -> Option<Novelty> {
+    let copies = matches!(one.keyword.as_str(), "COPY" | "ADD");
+    let runs = copies || one.keyword == "RUN";
+    let flag = |name: &str| {
+        let mut flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
+        flags.any(|flag| flag == name || flag.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+    };
+    let (what, engine) = if runs && one.rest.split_whitespace().any(|word| HEREDOC.is_match(word)) {
+        ("here-documents (`<<`)", 23)
+    } else if copies && flag("--link") {
+        ("`--link`", 23)
+    } else if one.keyword == "ADD" && flag("--checksum") {
+        ("`--checksum`", 25)
+    } else {
+        return None;
+    };
+    Some(Novelty { line: one.line, what, engine })
+}
+
+/// The instructions that the builder counts as steps.
+fn is_step(one: &Instruction) -> bool {
+    matches!(one.keyword.as_str(), "RUN" | "COPY" | "ADD" | "WORKDIR")
+}
+
+/// `build` of `FROM image AS build`.
+fn stage_name(from: &Instruction) -> Option<&str> {
+    let mut words = from.rest.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("as"));
+    words.nth(1)
+}
+
+fn copied_from(one: &Instruction) -> Option<&str> {
+    let mut words = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
+    match one.keyword.as_str() {
+        "COPY" | "ADD" => words.find_map(|word| word.strip_prefix("--from=")),
+        "RUN" => words
+            .filter_map(|word| word.strip_prefix("--mount="))
+            .flat_map(|mount| mount.split(','))
+            .find_map(|part| part.strip_prefix("from=")),
+        _ => None,
+    }
+}
+
+fn is_stage(name: &str, stages: &[&str]) -> bool {
+    name.parse::<usize>().is_ok() || stages.iter().any(|stage| stage.eq_ignore_ascii_case(name))
+}
+
+/// `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, as far as they are known.
+fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
+    let value = |found: &regex::Captures<'_>| {
+        let name = found.get(1).or_else(|| found.get(2)).map_or("", |name| name.as_str());
+        let value = values.get(name).cloned().unwrap_or_default();
+        match (found.get(3).map(|sign| sign.as_str()), found.get(4)) {
+            (Some("-"), Some(default)) if value.is_empty() => default.as_str().to_owned(),
+            (Some("+"), Some(other)) if !value.is_empty() => other.as_str().to_owned(),
+            _ => value,
+        }
+    };
+    VARIABLE.replace_all(text, value).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHOP: &str = "\
+ARG BASE=docker.io/library
+ARG TAG=\"3.11\"
+
+# Compiles.
+FROM ${BASE}/python:${TAG} AS build
+WORKDIR /src
+COPY requirements.txt \\
+  # and how to build
+     build.py ./
+RUN <<EOT
+make
+EOT
+RUN false
+
+FROM --platform=$BUILDPLATFORM ${BASE}/nginx${SUFFIX:-:1} as web
+COPY --from=build /a /a
+COPY --from=registry.test:5000/tools /b /b
+RUN --mount=type=bind,from=cache.test/x,target=/y make
+
+FROM web
+ENV A=b
+RUN make --of web
+FROM scratch
+ADD x y
+";
+
+    fn args(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_images_it_pulls_have_their_arguments_filled_in() {
+        let images = Dockerfile::parse(SHOP).images(&args(&[("BASE", "mirror.test")]), "linux/amd64");
+        let expected =
+            ["cache.test/x", "mirror.test/nginx:1", "mirror.test/python:3.11", "registry.test:5000/tools"];
+        assert_eq!(images, expected);
+    }
+
+    #[test]
+    fn a_failing_step_is_found_by_the_builder_s_name_for_it() {
+        let file = Dockerfile::parse(SHOP);
+        for (step, line) in [
+            ("[build 1/5] FROM docker.io/library/python:3.11", Some(5)),
+            ("[build 2/5] WORKDIR /src", Some(6)),
+            ("[build 3/5] COPY requirements.txt build.py ./", Some(7)),
+            ("[build 4/5] RUN <<EOT (make)", Some(10)),
+            ("[build 5/5] RUN false", Some(13)),
+            ("[web 2/4] COPY --from=build /a /a", Some(16)),
+            ("[linux/amd64 web 4/4] RUN --mount=type=bind make", Some(18)),
+            ("[stage-2 1/1] RUN make --of web", Some(22)),
+            ("[stage-3 1/1] ADD x y", Some(24)),
+            ("[internal] load metadata for docker.io/library/python:3.11", None),
+            ("[internal] load build context", None),
+            ("[build 5/5] COPY something else", None),
+            ("Step 5/18 : COPY requirements.txt build.py ./", Some(7)),
+            ("Step 1/18 : COPY others ./", None),
+            ("[1/2] Step 1/3 : COPY requirements.txt build.py ./", Some(7)),
+        ] {
+            assert_eq!(file.lines_of(step, "").map(|(first, _)| first), line, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_single_stage_has_no_name() {
+        let file = Dockerfile::parse(
+            "# syntax=docker/dockerfile:1\n# escape=`\n\nfrom busybox:gone\nrun a `\n  b\nrun c",
+        );
+        assert_eq!(file.lines_of("[2/3] RUN a   b", ""), Some((5, 6)));
+        assert_eq!(file.lines_of("[3/3] RUN c", ""), Some((7, 7)));
+        let metadata = "[internal] load metadata for docker.io/library/busybox:gone";
+        assert_eq!(file.lines_of(metadata, ""), Some((4, 4)));
+    }
+
+    #[test]
+    fn what_an_old_engine_does_not_know_is_found() {
+        let unknown =
+            |text: &str, engine| Dockerfile::parse(text).unknown_to(engine).map(|one| (one.line, one.what));
+        assert_eq!(unknown(SHOP, 20), Some((10, "here-documents (`<<`)")));
+        assert_eq!(unknown(SHOP, 23), None);
+        assert_eq!(unknown("FROM a\nCOPY --chown=1 --link=true a b", 20), Some((2, "`--link`")));
+        assert_eq!(unknown("FROM a\nCOPY --from=x a --link", 20), None);
+        assert_eq!(unknown("FROM a\nADD --checksum=sha256:0 http://x /", 24), Some((2, "`--checksum`")));
+        assert_eq!(unknown("FROM a\nRUN echo $((1<<N)) && echo 'a<<b'", 20), None);
+        assert_eq!(unknown("# Syntax = docker/dockerfile:1\nFROM a\nRUN <<EOT\nx\nEOT\n", 20), None);
+    }
+
+    #[test]
+    fn a_line_is_taken_from_the_message_where_no_step_failed() {
+        let file = Dockerfile::parse("FROM a\nRUNN x");
+        let message =
+            "failed to create LLB definition: dockerfile parse error line 2: unknown instruction: RUNN";
+        assert_eq!(file.lines_of("", message), Some((2, 2)));
+        assert_eq!(file.lines_of("", "Dockerfile:7\n-----"), Some((7, 7)));
+        assert_eq!(file.lines_of("", "something else"), None);
+    }
+}

@@ -1,0 +1,183 @@
+//! One build in the Docker Engine: the context goes in, the builder's words come out, an image or a failure is left.
+
+use std::collections::HashMap;
+use std::io;
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as Bollard;
+use bollard::models::{BuildInfo, BuildInfoAux};
+use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
+use futures::StreamExt;
+
+use super::dockerfile::Dockerfile;
+use super::failure;
+use super::order::{Ended, Order, listen, session_id, tell, tell_silence, unreadable};
+use super::progress::Progress;
+use super::session::{Lending, Lent, Served};
+use super::silence::Silence;
+use super::upload::Upload;
+use crate::engine::fault;
+use crate::engine::{Builder, Engine};
+use crate::error::{Error, Kind, Result};
+use crate::registry::Registry;
+use crate::report::StepReport;
+use crate::session::{Session, interrupted};
+
+/// Builds, and tries again where a base image could not be fetched; gives a line about what was done.
+///
+/// # Errors
+/// [`Kind::Build`] with the step that failed; [`Kind::Unreachable`] and [`Kind::Denied`] where it is the Engine or
+/// the registry of a base image.
+pub(super) async fn build(
+    session: &Session,
+    engine: &Engine,
+    registry: &Registry,
+    step: &StepReport,
+    order: &Order<'_>,
+) -> Result<String> {
+    let file = Dockerfile::parse(&order.context.text);
+    if engine.builder == Builder::BuildKit
+        && let Some(novelty) = file.unknown_to(engine.major())
+    {
+        return Err(failure::too_new(order, engine.version(), novelty));
+    }
+    let mut tries = 0;
+    loop {
+        let credentials = order.credentials(session, registry, &file, &engine.platform).await?;
+        tries += 1;
+        match once(session, engine, step, order, credentials).await {
+            Ok(summary) => return Ok(summary),
+            Err(ended) => order.before_another_try(session, step, &file, (tries, ended)).await?,
+        }
+    }
+}
+
+async fn once(
+    session: &Session,
+    engine: &Engine,
+    step: &StepReport,
+    order: &Order<'_>,
+    credentials: HashMap<String, DockerCredentials>,
+) -> Result<String, Ended> {
+    let (pieces, sending, sent) = order.pieces();
+    let body = bollard::body_try_stream(pieces);
+    let options = options(engine, order);
+    // Held until the build is over.
+    let (docker, _lending) = lend(engine, order, &credentials).await.map_err(Ended::Error)?;
+    let mut stream = docker.build_image(options, Some(credentials), Some(body));
+    let mut progress = Progress::default();
+    let (mut silence, mut upload) = (Silence::new(), Upload::new(sent));
+    let mut image = false;
+    let builder = format!("the Docker Engine at {}", engine.address());
+    loop {
+        let info = tokio::select! {
+            biased;
+            // Dropping the stream cancels the build: the Engine sees that nobody listens.
+            () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
+            info = stream.next() => info,
+            () = silence.lasting() => {
+                if let Some(progress) = upload.look().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
+                    step.progress(progress);
+                    silence.broken();
+                    continue;
+                }
+                let meaning = silence.ask(async { engine.docker().ping().await.is_ok() }).await;
+                tell_silence(session, step, order.name, &builder, &meaning).map_err(Ended::Error)?;
+                continue;
+            }
+        };
+        silence.broken();
+        match info {
+            None if image => return Ok(progress.summary()),
+            None => return Err(Ended::Error(silent(engine))),
+            Some(Ok(info)) => {
+                image |= is_image(&info);
+                let said = match &info.aux {
+                    Some(BuildInfoAux::BuildKit(status)) => listen(&mut progress, status),
+                    _ => info.stream.iter().flat_map(|text| progress.classic(text)).collect(),
+                };
+                tell(session, step, order.name, said);
+            }
+            Some(Err(error)) => {
+                drop(stream);
+                return Err(ended(engine, progress, &error, sending).await);
+            }
+        }
+    }
+}
+
+/// The client of a build, with a session that lends it what it is to have.
+async fn lend(
+    engine: &Engine,
+    order: &Order<'_>,
+    credentials: &HashMap<String, DockerCredentials>,
+) -> Result<(Docker, Option<Lending>)> {
+    let lent = Lent::of(order)?;
+    if lent.is_nothing() {
+        return Ok((engine.patient(), None));
+    }
+    if engine.builder == Builder::Classic {
+        return Err(Error::new(
+            Kind::Build,
+            format!("the builder of {} takes no secrets and no SSH agent", engine.address()),
+        )
+        .hint("a Docker Engine with BuildKit does"));
+    }
+    let id = session_id();
+    let served = Served { lent, credentials: credentials.clone(), context: None };
+    let headers = served.headers(&id);
+    let lending = served.over(engine.hijack("/session", &headers).await?);
+    Ok((engine.in_session(&id), Some(lending)))
+}
+
+fn options(engine: &Engine, order: &Order<'_>) -> BuildImageOptions {
+    let (version, session) = match engine.builder {
+        // A session that is used twice breaks builds that run at the same time.
+        Builder::BuildKit => (BuilderVersion::BuilderBuildKit, Some(session_id())),
+        Builder::Classic => (BuilderVersion::BuilderV1, None),
+    };
+    let mut arguments = order.arguments(engine.builder == Builder::BuildKit);
+    if engine.builder == Builder::BuildKit && order.image.cache {
+        arguments.entry("BUILDKIT_INLINE_CACHE".to_owned()).or_insert_with(|| "1".to_owned());
+    }
+    BuildImageOptions {
+        dockerfile: order.context.dockerfile.clone(),
+        t: Some(order.tag.to_string()),
+        buildargs: Some(arguments),
+        platform: order.platforms.first().cloned().unwrap_or_default(),
+        cachefrom: (!order.cache.is_empty()).then(|| order.cache.clone()),
+        labels: Some(order.labels.clone()),
+        target: order.image.target.clone().unwrap_or_default(),
+        rm: true,
+        forcerm: true,
+        version,
+        session,
+        ..BuildImageOptions::default()
+    }
+}
+
+fn is_image(info: &BuildInfo) -> bool {
+    matches!(info.aux, Some(BuildInfoAux::Default(_)))
+        || info.stream.as_deref().is_some_and(|text| text.starts_with("Successfully built"))
+}
+
+async fn ended(
+    engine: &Engine,
+    progress: Progress,
+    error: &Bollard,
+    sending: tokio::task::JoinHandle<io::Result<()>>,
+) -> Ended {
+    if let Some(unreadable) = unreadable(sending).await {
+        return unreadable;
+    }
+    if fault::is_connection(error) {
+        return Ended::Error(engine.error(Kind::Build, "building", error));
+    }
+    Ended::Failed(progress.failure(&fault::text(error)))
+}
+
+fn silent(engine: &Engine) -> Error {
+    let message = format!("the Docker Engine at {} ended the build without an image", engine.address());
+    Error::new(Kind::Unreachable, message).hint("see whether it still runs: `docker version`")
+}

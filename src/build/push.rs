@@ -1,0 +1,129 @@
+//! Layers to the registry, by the Engine; tags by one small request each.
+
+use std::time::{Duration, Instant};
+
+use bollard::models::PushImageInfo;
+use bollard::query_parameters::PushImageOptions;
+use futures::StreamExt;
+
+use crate::engine::fault::{self, Class};
+use crate::engine::{Engine, for_engine};
+use crate::error::{Error, Kind, Result};
+use crate::registry::{Digest, Reference, Registry};
+use crate::report::StepReport;
+use crate::session::{Session, interrupted};
+
+/// Tries of one push: the Engine itself tries a 5xx some times more, and 429 never.
+const TRIES: u32 = 5;
+/// A token that was good when the push began may have run out after this; then new credentials are worth a try.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
+
+/// Pushes an image of the Engine under its tag and gives the digest that the registry has for it then.
+///
+/// # Errors
+/// [`Kind::Push`], [`Kind::Denied`]; [`Kind::Unreachable`] where the Engine is gone.
+pub(super) async fn push(
+    session: &Session,
+    engine: &Engine,
+    registry: &Registry,
+    step: &StepReport,
+    image: &Reference,
+) -> Result<Digest> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let began = Instant::now();
+        let Err(text) = once(session, engine, registry, step, image).await? else { break };
+        let class = fault::classify(&text);
+        let stale = class == Class::Denied && began.elapsed() > TOKEN_LIFE;
+        if tries == TRIES || !(class == Class::Passing || stale) {
+            return Err(refused(image, class, &text));
+        }
+        step.progress(format!("pushing again after: {text}"));
+        super::pause(session, Duration::from_secs(1 << (tries - 1))).await?;
+    }
+    // Registries and Engines have lost tags after a push that looked good: what counts is what can be asked for.
+    registry.digest(image).await?.ok_or_else(|| {
+        Error::new(Kind::Push, format!("the push of {image} succeeded, but the registry does not have it"))
+            .hint("run the command again; if it stays so, look at the registry's log")
+    })
+}
+
+/// One try: `Ok(Err(text))` for what the registry or the Engine said against it.
+async fn once(
+    session: &Session,
+    engine: &Engine,
+    registry: &Registry,
+    step: &StepReport,
+    image: &Reference,
+) -> Result<Result<(), String>> {
+    let known = registry.credentials(&image.registry).await?;
+    let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
+    for secret in credentials.iter().flat_map(|known| [&known.password, &known.identitytoken]).flatten() {
+        session.reporter.hide(secret);
+    }
+    let options = PushImageOptions { tag: image.tag.clone(), platform: None };
+    let mut stream = engine.docker().push_image(&image.name(), Some(options), credentials);
+    loop {
+        let message = tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => return Err(interrupted()),
+            message = stream.next() => message,
+        };
+        match message {
+            None => return Ok(Ok(())),
+            Some(Ok(info)) => progress(&info).into_iter().for_each(|line| step.progress(line)),
+            Some(Err(error)) if fault::is_connection(&error) => {
+                return Err(engine.error(Kind::Push, "pushing an image", &error));
+            }
+            Some(Err(error)) => return Ok(Err(fault::text(&error))),
+        }
+    }
+}
+
+/// `Pushing, 12.5 of 40.1 MB`.
+fn progress(info: &PushImageInfo) -> Option<String> {
+    let status = info.status.as_deref()?;
+    let detail = info.progress_detail.as_ref();
+    let (done, all) =
+        detail.map_or((0, 0), |detail| (detail.current.unwrap_or(0), detail.total.unwrap_or(0)));
+    let millions = |bytes: i64| format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000);
+    (done > 0 && all > 0).then(|| format!("{status}, {} of {} MB", millions(done), millions(all)))
+}
+
+fn refused(image: &Reference, class: Class, text: &str) -> Error {
+    let host = &image.registry;
+    let message = format!("the image could not be pushed to {}: {}", image.name(), text.trim());
+    if class == Class::Denied {
+        return Error::new(Kind::Denied, message)
+            .hint(format!("`docker login {host}` with a user who may push there, or set CI_REGISTRY_USER and CI_REGISTRY_PASSWORD"));
+    }
+    let hint = if text.contains("server gave HTTP response to HTTPS client") {
+        format!(
+            "the Engine takes {host} for a registry with TLS: add it to `insecure-registries` of its daemon.json"
+        )
+    } else if text.contains("x509") {
+        format!(
+            "the Engine does not trust the certificate of {host}: put its CA into /etc/docker/certs.d/{host}/ca.crt"
+        )
+    } else {
+        "the Engine pushes: see whether it reaches the registry, then run the command again".to_owned()
+    };
+    Error::new(Kind::Push, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_push_says_what_to_do() {
+        let image: Reference = "r.test:5000/shop/web:t".parse().unwrap();
+        let denied = refused(&image, Class::Denied, "denied: requested access to the resource is denied");
+        assert_eq!(denied.kind(), Kind::Denied);
+        assert!(denied.advice().is_some_and(|hint| hint.contains("docker login r.test:5000")), "{denied}");
+        let plain = refused(&image, Class::Other, "http: server gave HTTP response to HTTPS client");
+        assert_eq!(plain.kind(), Kind::Push);
+        assert!(plain.advice().is_some_and(|hint| hint.contains("insecure-registries")), "{plain}");
+    }
+}

@@ -1,0 +1,404 @@
+//! One image on its way: looked for under its content tag, built where it is not there, pushed, and named.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::context::Context;
+use super::daemon::Daemon;
+use super::order::Order;
+use super::{Image, bytes, content, engine, failed, interruptible, pause, push};
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::project::{ImageConfig, Project, Revision, ci, slug};
+use crate::registry::{Digest, Reference, Registry};
+use crate::report::event::{Outcome, Stage};
+use crate::report::{StepReport, human};
+use crate::secret;
+use crate::session::Session;
+
+/// A context of more bytes than this is hardly meant.
+const BIG: u64 = 100_000_000;
+/// More pushes at the same time only take each other's bandwidth: the Engine pushes the layers of each in parallel.
+const PUSHES: usize = 3;
+/// Longer than anybody takes from looking at a tag to writing it, and shorter than a person notices.
+const AGREEMENT: Duration = Duration::from_millis(400);
+
+/// What all images of a run share.
+pub(super) struct Workshop<'a> {
+    session: &'a Session,
+    project: &'a Project,
+    revision: &'a Revision,
+    registry: Registry,
+    builder: Builder,
+    pushes: Semaphore,
+}
+
+/// Who builds.
+enum Builder {
+    /// The Docker Engine: what it has built is pushed afterwards.
+    Engine(Engine),
+    /// A BuildKit daemon, which pushes what it builds.
+    Daemon(Daemon),
+}
+
+impl Builder {
+    /// What it builds for where nothing is said.
+    fn platform(&self) -> &str {
+        match self {
+            Self::Engine(engine) => &engine.platform,
+            Self::Daemon(daemon) => &daemon.platform,
+        }
+    }
+}
+
+/// What was built.
+enum Product<'w> {
+    /// Images in the Engine, by what they are built for; `None` for the Engine's own platform.
+    InEngine(&'w Engine, Vec<(Option<String>, Reference)>),
+    /// An image that is in the registry already, under the commit's tag.
+    Pushed(Digest),
+}
+
+impl<'a> Workshop<'a> {
+    /// Connects to the builder.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] without a commit; those of [`Engine::connect`] and of [`Daemon::connect`].
+    pub(super) async fn open(session: &'a Session, project: &'a Project) -> Result<Self> {
+        let (revision, registry) = (project.revision()?, Registry::of(project)?);
+        let builder = match &project.config.builder {
+            Some(config) => Builder::Daemon(Daemon::connect(session, project, config).await?),
+            None => Builder::Engine(Engine::connect(session).await?),
+        };
+        Ok(Self { session, project, revision, registry, builder, pushes: Semaphore::new(PUSHES) })
+    }
+
+    /// The image, built or found, as one step of the stage; `needed` are the images it is built from, by argument.
+    pub(super) async fn image(
+        &self,
+        name: &str,
+        image: &ImageConfig,
+        needed: &BTreeMap<String, Image>,
+    ) -> Result<Image> {
+        let step = self.session.reporter.step(Stage::Build, format!("build {name}"), "looking for the image");
+        let looked = self.look(name, image, needed).await;
+        let (context, made_of, found) = match looked {
+            Ok(looked) => looked,
+            Err(error) => return Err(failed(step, error)),
+        };
+        let reference = self.commit_tag(&made_of);
+        if let Some(digest) = found {
+            let reference = reference.with_digest(digest);
+            return match self.name(&reference).await {
+                Ok(()) => {
+                    step.finish(Outcome::Skipped, format!("already built: {reference}"));
+                    Ok(Image { name: name.to_owned(), reference, built: false })
+                }
+                Err(error) => Err(failed(step, error)),
+            };
+        }
+        let product = match self.make(name, image, needed, context, &made_of, &step).await {
+            Ok((summary, product)) => {
+                step.finish(Outcome::Ok, summary);
+                product
+            }
+            Err(error) => return Err(failed(step, error)),
+        };
+        let step = self.session.reporter.step(Stage::Build, format!("push {name}"), "pushing");
+        let _turn = interruptible(self.session, self.turn()).await;
+        match self.publish(&made_of, product, &step).await {
+            Ok(reference) => {
+                step.finish(Outcome::Ok, reference.to_string());
+                Ok(Image { name: name.to_owned(), reference, built: true })
+            }
+            Err(error) => Err(failed(step, error)),
+        }
+    }
+
+    /// What would be built, under which content tag, and whether the registry has it: one request.
+    async fn look(
+        &self,
+        name: &str,
+        image: &ImageConfig,
+        needed: &BTreeMap<String, Image>,
+    ) -> Result<(Arc<Context>, Reference, Option<Digest>)> {
+        let (root, config) = (self.project.root.clone(), image.clone());
+        let platforms = image.platforms.join(",");
+        let platform = if platforms.is_empty() { self.builder.platform().to_owned() } else { platforms };
+        let commit = self.revision.tag();
+        let report = self.project.report.clone();
+        let needed: BTreeMap<String, Digest> = needed
+            .iter()
+            .filter_map(|(argument, image)| Some((argument.clone(), image.reference.digest.clone()?)))
+            .collect();
+        // Reading and hashing the files is work for a thread of its own.
+        let hashing = tokio::task::spawn_blocking(move || {
+            let mut context = Context::find(&root, &config.context, &config.dockerfile)?;
+            if let Some(report) = report {
+                context.leave_out(&root.join(&config.context), &report);
+            }
+            let tag = content::tag(&mut context, &config, &needed, &platform, &commit)?;
+            Ok::<_, Error>((context, tag))
+        });
+        let hashing = async {
+            hashing
+                .await
+                .map_err(|error| Error::new(Kind::Defect, format!("reading the context: {error}")))?
+        };
+        let (context, tag) = interruptible(self.session, hashing).await?;
+        let made_of = self.project.image_repository(name)?.with_tag(tag);
+        let found = interruptible(self.session, self.registry.digest(&made_of)).await?;
+        Ok((Arc::new(context), made_of, found))
+    }
+
+    async fn make(
+        &self,
+        name: &str,
+        image: &ImageConfig,
+        needed: &BTreeMap<String, Image>,
+        context: Arc<Context>,
+        tag: &Reference,
+        step: &StepReport,
+    ) -> Result<(String, Product<'_>)> {
+        self.complain(name, &context);
+        let mut image = image.clone();
+        for (argument, needed) in needed {
+            image.args.insert(argument.clone(), needed.reference.pinned()?);
+        }
+        let files = human::count(context.entries.len(), "file");
+        step.progress(format!("sending {files}, {}", bytes(context.size())));
+        let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
+        let (project, reporter) = (self.project, &self.session.reporter);
+        // The programs that are asked may take their time.
+        let lent = tokio::task::block_in_place(|| secret::lent(project, &image.secrets, reporter))?;
+        let order = |tag: Reference, platforms: Vec<String>| Order {
+            name,
+            image: &image,
+            context: context.clone(),
+            dockerfile: image.dockerfile.clone(),
+            tag,
+            platforms,
+            labels: self.labels(),
+            time: u64::try_from(self.revision.time).unwrap_or(0),
+            cache: cache.clone(),
+            lent: lent.clone(),
+        };
+        match &self.builder {
+            Builder::Daemon(daemon) => {
+                let reference = self.commit_tag(tag);
+                if let Some(other) = self.leads_to(&reference).await? {
+                    self.warn_of_other(&other);
+                }
+                let order = order(reference, image.platforms.clone());
+                let (summary, digest) = daemon.build(self.session, &self.registry, step, &order).await?;
+                Ok((summary, Product::Pushed(digest)))
+            }
+            Builder::Engine(engine) => {
+                let (mut built, mut summaries) = (Vec::new(), Vec::new());
+                for (platform, tag) in parts(&image.platforms, tag) {
+                    let order = order(tag.clone(), platform.clone().into_iter().collect());
+                    let summary = engine::build(self.session, engine, &self.registry, step, &order).await?;
+                    summaries.push(match &platform {
+                        Some(platform) => format!("{platform}: {summary}"),
+                        None => summary,
+                    });
+                    built.push((platform, tag));
+                }
+                Ok((summaries.join("; "), Product::InEngine(engine, built)))
+            }
+        }
+    }
+
+    /// The images of the branch and of the default branch, as far as they are there.
+    async fn caches(&self, image: &Reference) -> Result<Vec<String>> {
+        let default = ci::default_branch().unwrap_or_else(|| "main".to_owned());
+        let mut tags: Vec<String> = self.branch_tag().into_iter().chain([slug(&default)]).collect();
+        tags.dedup();
+        let looks = tags.into_iter().map(async |tag| {
+            let found = self.registry.digest(&image.with_tag(&tag)).await?;
+            Ok::<_, Error>(found.map(|_| image.with_tag(tag).to_string()))
+        });
+        let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.pushes.acquire().await.map_err(|error| Error::new(Kind::Defect, error.to_string()))
+    }
+
+    /// Pushes what was built and gives it its names.
+    async fn publish(
+        &self,
+        content: &Reference,
+        product: Product<'_>,
+        step: &StepReport,
+    ) -> Result<Reference> {
+        let reference = self.commit_tag(content);
+        // Somebody else may have built the same in the meantime: one content, one digest.
+        if let Some(digest) = interruptible(self.session, self.registry.digest(content)).await? {
+            let reference = reference.with_digest(digest);
+            self.name(&reference).await?;
+            return Ok(reference);
+        }
+        let pushed = match product {
+            Product::Pushed(digest) => self.verified(&reference, digest).await?,
+            Product::InEngine(engine, built) => self.push(engine, &reference, built, step).await?,
+        };
+        let agreed = self.agree(content, &pushed).await?;
+        let reference = reference.with_digest(agreed);
+        if reference.digest.as_ref() != Some(&pushed) {
+            self.put(&reference, reference.tag.as_deref()).await?;
+        }
+        self.put(&reference, self.branch_tag().as_deref()).await?;
+        Ok(reference)
+    }
+
+    /// Pushes what the Engine has built. Under the commit's tag first: between the look at the content's tag and its writing
+    /// must lie an instant only, and a push takes long.
+    async fn push(
+        &self,
+        engine: &Engine,
+        reference: &Reference,
+        built: Vec<(Option<String>, Reference)>,
+        step: &StepReport,
+    ) -> Result<Digest> {
+        if let Some(other) = self.leads_to(reference).await? {
+            self.warn_of_other(&other);
+        }
+        if let [(_, only)] = built.as_slice() {
+            engine.tag(&only.to_string(), reference).await?;
+            return push::push(self.session, engine, &self.registry, step, reference).await;
+        }
+        let mut images = Vec::new();
+        for (platform, image) in built {
+            let digest = push::push(self.session, engine, &self.registry, step, &image).await?;
+            images.push((platform.unwrap_or_default(), image.with_digest(digest)));
+        }
+        interruptible(self.session, self.registry.put_index(reference, &images)).await
+    }
+
+    /// Registries have lost tags after a push that looked good: what counts is what can be asked for.
+    async fn verified(&self, reference: &Reference, digest: Digest) -> Result<Digest> {
+        match self.leads_to(reference).await? {
+            Some(there) if there == digest => Ok(digest),
+            there => {
+                let there = there.map_or_else(|| "nothing".to_owned(), |there| there.to_string());
+                let message =
+                    format!("{reference} was pushed as {digest}, but the registry has {there} there");
+                Err(Error::new(Kind::Push, message)
+                    .hint("run the command again; if it stays so, look at the registry's log"))
+            }
+        }
+    }
+
+    /// The digest that all who built this content at the same time will use. A registry cannot write "only if there is
+    /// nothing yet": whoever saw nothing writes, waits longer than anybody takes from looking to writing, and then takes
+    /// what stands there.
+    async fn agree(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
+        if let Some(first) = self.leads_to(content).await? {
+            return Ok(first);
+        }
+        self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await?;
+        pause(self.session, AGREEMENT).await?;
+        Ok(self.leads_to(content).await?.unwrap_or_else(|| pushed.clone()))
+    }
+
+    /// Makes sure that the commit's tag leads to this image; one request where it does already.
+    async fn name(&self, image: &Reference) -> Result<()> {
+        match self.leads_to(image).await? {
+            there if there == image.digest => return Ok(()),
+            Some(other) => self.warn_of_other(&other),
+            None => {}
+        }
+        self.put(image, image.tag.as_deref()).await?;
+        self.put(image, self.branch_tag().as_deref()).await
+    }
+
+    /// What the image's tag leads to now.
+    async fn leads_to(&self, image: &Reference) -> Result<Option<Digest>> {
+        let tag = image.tag.clone().unwrap_or_default();
+        interruptible(self.session, self.registry.digest(&image.with_tag(tag))).await
+    }
+
+    async fn put(&self, image: &Reference, tag: Option<&str>) -> Result<()> {
+        match tag {
+            Some(tag) => interruptible(self.session, self.registry.tag(image, tag)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn warn_of_other(&self, other: &Digest) {
+        self.session.reporter.warn(format!(
+            "commit {} was built before with other content ({}): its tag now leads to the new image",
+            self.revision.short(),
+            human::shorten(other.as_str())
+        ));
+    }
+
+    fn commit_tag(&self, image: &Reference) -> Reference {
+        image.with_tag(self.revision.tag())
+    }
+
+    /// A branch's tag never leads to what is not on the branch, and never takes the place of another kind of tag.
+    fn branch_tag(&self) -> Option<String> {
+        let tag = slug(self.revision.branch.as_deref()?);
+        let taken = tag.starts_with("content-") || tag.starts_with("sha256-") || tag == self.revision.commit;
+        (!self.revision.dirty && !taken && !tag.is_empty()).then_some(tag)
+    }
+
+    fn labels(&self) -> HashMap<String, String> {
+        let mut labels =
+            HashMap::from([("org.opencontainers.image.revision".to_owned(), self.revision.tag())]);
+        if let Ok(time) = Timestamp::from_second(self.revision.time) {
+            labels.insert("org.opencontainers.image.created".to_owned(), time.to_string());
+        }
+        if let Some(branch) = &self.revision.branch {
+            labels.insert("org.opencontainers.image.ref.name".to_owned(), branch.clone());
+        }
+        labels
+    }
+
+    /// Says what makes builds slow or different, before it does.
+    fn complain(&self, name: &str, context: &Context) {
+        let reporter = &self.session.reporter;
+        if context.has_git() {
+            reporter.warn_with_hint(
+                format!("the build context of `{name}` has `.git` in it: every commit is built anew"),
+                "add `.git` to .dockerignore",
+            );
+        }
+        if context.size() > BIG {
+            let biggest = context.biggest(5).into_iter();
+            let biggest: Vec<String> =
+                biggest.map(|(path, size)| format!("{path} {}", bytes(size))).collect();
+            reporter.warn_with_hint(
+                format!(
+                    "the build context of `{name}` has {}: {}",
+                    bytes(context.size()),
+                    biggest.join(", ")
+                ),
+                format!(
+                    "leave out what the build does not need by .dockerignore; `windlass build --context-list {name}` shows what goes in"
+                ),
+            );
+        }
+    }
+}
+
+/// What the Engine builds one after the other, and what it calls it: of several platforms each has a tag of its own, by
+/// which it is pushed.
+fn parts(platforms: &[String], tag: &Reference) -> Vec<(Option<String>, Reference)> {
+    match platforms {
+        [] => vec![(None, tag.clone())],
+        [only] => vec![(Some(only.clone()), tag.clone())],
+        several => {
+            let content = tag.tag.as_deref().unwrap_or_default();
+            let named = |platform: &String| tag.with_tag(format!("{content}-{}", platform.replace('/', "-")));
+            several.iter().map(|platform| (Some(platform.clone()), named(platform))).collect()
+        }
+    }
+}

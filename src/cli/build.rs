@@ -1,0 +1,44 @@
+//! `windlass build [IMAGE…]`
+
+use clap::Args;
+
+use super::{Run, SourceArguments};
+use crate::build;
+use crate::error::Result;
+use crate::pipeline;
+
+/// Build and push the images; prints each as repository:tag@sha256:…
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// The images of windlass.yaml to build; all of them when none is named
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Build nothing; show which files the build would see, and which line of .dockerignore keeps the others out
+    #[arg(long)]
+    context_list: bool,
+    #[command(flatten)]
+    source: SourceArguments,
+}
+
+impl Build {
+    /// Whether it is asked for its answer only.
+    pub(super) fn answers(&self) -> bool {
+        self.context_list
+    }
+
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.project(run, None)?;
+        if self.context_list {
+            let (text, json) = build::contexts(&project, &self.images)?;
+            run.session.reporter.answer(Some(&json), &text);
+            return Ok(());
+        }
+        let images = pipeline::build(&run.session, &project, &self.images).await?;
+        let mut lines = String::new();
+        for image in images.values() {
+            lines += &format!("{}\n", image.reference);
+        }
+        run.session.reporter.answer(None, &lines);
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! `windlass doctor [TIER]`
+
+use clap::Args;
+
+use super::{Run, SourceArguments, TierOverrideArguments};
+use crate::doctor;
+use crate::error::Result;
+
+/// Check Docker, registry, cluster and permissions, and say what to fix
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// The tier whose cluster is checked too
+    #[arg(value_name = "TIER")]
+    tier: Option<String>,
+    #[command(flatten)]
+    source: SourceArguments,
+    #[command(flatten)]
+    overrides: TierOverrideArguments,
+}
+
+impl Doctor {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.project(run, self.overrides.project.as_deref())?;
+        let tier = match &self.tier {
+            Some(name) => Some(self.overrides.tier(run, &project, name)?),
+            None => None,
+        };
+        let examination = doctor::examine(&run.session, &project, tier.as_ref()).await;
+        run.session.reporter.answer(Some(&examination.to_json()), &examination.to_text());
+        examination.verdict()
+    }
+}

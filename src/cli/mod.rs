@@ -1,0 +1,387 @@
+//! The command line: one file per command, its arguments (whose doc comments are the help) and the call it
+//! makes. Here: what all commands share, and how a run begins and ends.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Kind, Result};
+use crate::project::{self, Project, Tier, TierOverrides};
+use crate::release::Rules;
+use crate::secret;
+use crate::session::Session;
+
+mod adopt;
+mod build;
+mod cleanup;
+mod doctor;
+mod explain;
+mod generate;
+mod history;
+mod init;
+mod lock;
+mod logs;
+mod pipeline;
+mod plan;
+mod release;
+mod remove;
+mod render;
+mod rollback;
+mod run;
+mod status;
+mod test;
+mod unlock;
+mod validate;
+
+/// Build, test, release and roll back a Git repository on Kubernetes.
+///
+/// The digest that is released is the digest that was tested; a failed release says why, and one command
+/// brings the last good one back.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, max_term_width = 110, propagate_version = true)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Run as if started in this directory
+    #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
+    directory: PathBuf,
+    /// Read this file instead of windlass.yaml
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// How to report
+    #[arg(short, long, value_enum, global = true, default_value_t = Output::Auto)]
+    output: Output,
+    /// Leave events.jsonl, junit.xml, report.html, windlass.env and the tests' reports in this directory
+    #[arg(long, value_name = "DIR", global = true)]
+    report: Option<PathBuf>,
+    /// When to colour
+    #[arg(long, value_enum, global = true, default_value_t = Color::Auto)]
+    color: Color,
+    /// Only warnings, failures and answers
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Everything, also what went well
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// How long a rollout may take: 90s, 5m, 1h30m [default: the tier's, else 10m]
+    #[arg(long, value_name = "DURATION", global = true, value_parser = duration)]
+    timeout: Option<Duration>,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
+impl Global {
+    /// Where the reports go; relative to the directory of the run.
+    fn report(&self) -> Option<PathBuf> {
+        self.report.as_ref().map(|report| self.directory.join(report))
+    }
+}
+
+/// How a run reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// What fits the place: terminal, gitlab or plain
+    Auto,
+    /// Live, with progress
+    Terminal,
+    /// A line when something changes
+    Plain,
+    /// As plain, in collapsible sections
+    Gitlab,
+    /// One JSON object a line on standard output
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// When the reader can show it and NO_COLOR is not set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The commands of the contract, in its order.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pipeline(pipeline::Pipeline),
+    Build(build::Build),
+    Test(test::Test),
+    Release(release::Release),
+    Rollback(rollback::Rollback),
+    Plan(plan::Plan),
+    Status(status::Status),
+    History(history::History),
+    Logs(logs::Logs),
+    Remove(remove::Remove),
+    Adopt(adopt::Adopt),
+    Lock(lock::Lock),
+    Unlock(unlock::Unlock),
+    Explain(explain::Explain),
+    Render(render::Render),
+    Validate(validate::Validate),
+    Cleanup(cleanup::Cleanup),
+    Doctor(doctor::Doctor),
+    Init(init::Init),
+    Generate(generate::Generate),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Pipeline(_) => "pipeline",
+            Self::Build(_) => "build",
+            Self::Test(_) => "test",
+            Self::Release(_) => "release",
+            Self::Rollback(_) => "rollback",
+            Self::Plan(_) => "plan",
+            Self::Status(_) => "status",
+            Self::History(_) => "history",
+            Self::Logs(_) => "logs",
+            Self::Remove(_) => "remove",
+            Self::Adopt(_) => "adopt",
+            Self::Lock(_) => "lock",
+            Self::Unlock(_) => "unlock",
+            Self::Explain(_) => "explain",
+            Self::Render(_) => "render",
+            Self::Validate(_) => "validate",
+            Self::Cleanup(_) => "cleanup",
+            Self::Doctor(_) => "doctor",
+            Self::Init(_) => "init",
+            Self::Generate(_) => "generate",
+        }
+    }
+
+    /// The command that these words name, also where they are wrong; empty where they name none.
+    fn named_in(arguments: &[OsString]) -> &'static str {
+        const NAMES: [&str; 20] = [
+            "pipeline", "build", "test", "release", "rollback", "plan", "status", "history", "logs",
+            "remove", "adopt", "lock", "unlock", "explain", "render", "validate", "cleanup", "doctor",
+            "init", "generate",
+        ];
+        let known = |word: &OsString| NAMES.into_iter().find(|name| word == name);
+        arguments.iter().skip(1).find_map(known).unwrap_or_default()
+    }
+
+    /// Whether the command is there for its answer, as opposed to one that does something.
+    fn answers(&self) -> bool {
+        match self {
+            Self::Build(build) => build.answers(),
+            Self::Pipeline(_) | Self::Test(_) | Self::Release(_) | Self::Rollback(_) => false,
+            _ => true,
+        }
+    }
+
+    /// Whether machines read its answer alone, as opposed to events and their end (contract, section 7).
+    fn answers_machines(&self) -> bool {
+        let alone = matches!(
+            self,
+            Self::Plan(_)
+                | Self::Status(_)
+                | Self::History(_)
+                | Self::Explain(_)
+                | Self::Render(_)
+                | Self::Generate(_)
+        );
+        alone || matches!(self, Self::Build(_)) && self.answers()
+    }
+
+    async fn run(self, run: &Run) -> Result<()> {
+        match self {
+            Self::Pipeline(command) => command.run(run).await,
+            Self::Build(command) => command.run(run).await,
+            Self::Test(command) => command.run(run).await,
+            Self::Release(command) => command.run(run).await,
+            Self::Rollback(command) => command.run(run).await,
+            Self::Plan(command) => command.run(run).await,
+            Self::Status(command) => command.run(run).await,
+            Self::History(command) => command.run(run).await,
+            Self::Remove(command) => command.run(run).await,
+            Self::Adopt(command) => command.run(run).await,
+            Self::Lock(command) => command.run(run).await,
+            Self::Unlock(command) => command.run(run).await,
+            Self::Logs(command) => command.run(run).await,
+            Self::Explain(command) => command.run(run).await,
+            Self::Render(command) => command.run(run).await,
+            Self::Validate(command) => command.run(run),
+            Self::Init(command) => command.run(run),
+            Self::Doctor(command) => command.run(run).await,
+            Self::Generate(command) => command.run(run),
+            Self::Cleanup(command) => command.run(run).await,
+        }
+    }
+}
+
+/// What a command is handed: the run and the global options.
+struct Run {
+    session: Session,
+    global: Global,
+}
+
+impl Run {
+    /// The project around the directory of the run. Nothing shows its secrets from now on.
+    fn project(
+        &self,
+        registry: Option<&str>,
+        vars: &[(String, String)],
+        name: Option<&str>,
+    ) -> Result<Project> {
+        let project = self.project_in_the_open(registry, vars, name)?;
+        secret::hide_at_hand(&project, &self.session.reporter);
+        Ok(project)
+    }
+
+    /// As [`Run::project`], for who asked to see the secrets.
+    fn project_in_the_open(
+        &self,
+        registry: Option<&str>,
+        vars: &[(String, String)],
+        name: Option<&str>,
+    ) -> Result<Project> {
+        Project::open(&project::Options {
+            directory: self.global.directory.clone(),
+            config: self.global.config.clone(),
+            project: name.map(str::to_owned),
+            registry: registry.map(str::to_owned),
+            vars: vars.to_vec(),
+            report: self.global.report(),
+        })
+    }
+}
+
+impl Run {
+    /// Asks before a release to a tier that wants to be asked for, or a rollback of it; nobody is asked who cannot
+    /// answer.
+    fn confirm(&self, tier: &Tier, rules: &Rules, what: &str) -> Result<()> {
+        if !tier.confirm || self.global.yes || rules.overrides("confirm") {
+            return Ok(());
+        }
+        let refused =
+            || Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).hint("--yes");
+        if !std::io::stdin().is_terminal() {
+            return Err(refused());
+        }
+        self.session.reporter.answer(None, &format!("A {what} {}? Type its name: ", tier.name));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(|_| refused())?;
+        if answer.trim() == tier.name { Ok(()) } else { Err(refused()) }
+    }
+}
+
+/// A tier and what may override the configuration's word on it.
+#[derive(Debug, Clone, Args)]
+struct TierArguments {
+    /// The tier: staging, production, review/feature-x …
+    #[arg(value_name = "TIER")]
+    tier: String,
+    #[command(flatten)]
+    overrides: TierOverrideArguments,
+}
+
+/// What may override the configuration's word on a tier.
+#[derive(Debug, Clone, Args)]
+struct TierOverrideArguments {
+    /// The project's name, instead of the configuration's or the Git remote's
+    #[arg(long, value_name = "NAME")]
+    project: Option<String>,
+    /// The context of the kubeconfig, instead of the tier's
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The namespace, instead of the tier's
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+}
+
+impl TierOverrideArguments {
+    fn given(&self) -> [(&'static str, &Option<String>); 3] {
+        [("--project", &self.project), ("--context", &self.context), ("--namespace", &self.namespace)]
+    }
+
+    /// Whether a cluster or a namespace was named.
+    fn is_given(&self) -> bool {
+        self.context.is_some() || self.namespace.is_some()
+    }
+
+    /// A dump is of no tier: what would override one is refused, not ignored.
+    fn refuse_with_a_dump(&self) -> Result<()> {
+        let given = self.given();
+        match given.iter().find(|(_, value)| value.is_some()) {
+            Some((flag, _)) => Err(Error::new(Kind::Usage, format!("{flag} has no meaning for a dump"))),
+            None => Ok(()),
+        }
+    }
+
+    fn tier(&self, run: &Run, project: &Project, name: &str) -> Result<Tier> {
+        let overrides = TierOverrides { context: self.context.clone(), namespace: self.namespace.clone() };
+        let mut tier = project.tier(name, &overrides)?;
+        if let Some(timeout) = run.global.timeout {
+            tier.timeout = timeout;
+        }
+        Ok(tier)
+    }
+}
+
+impl TierArguments {
+    /// The tier alone: enough for the commands to which the cluster's records are enough.
+    fn open(&self, run: &Run) -> Result<(Project, Tier)> {
+        let project = run.project(None, &[], self.overrides.project.as_deref())?;
+        let tier = self.overrides.tier(run, &project, &self.tier)?;
+        Ok((project, tier))
+    }
+}
+
+/// What decides the content of manifests and images besides the repository.
+#[derive(Debug, Clone, Args)]
+struct SourceArguments {
+    /// The registry that images are pushed to, as `host/path`, instead of the configuration's
+    #[arg(long, value_name = "REGISTRY", env = "WINDLASS_REGISTRY")]
+    registry: Option<String>,
+    /// A variable for the manifests; may be given several times
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
+    vars: Vec<(String, String)>,
+}
+
+impl SourceArguments {
+    fn project(&self, run: &Run, name: Option<&str>) -> Result<Project> {
+        run.project(self.registry.as_deref(), &self.vars, name)
+    }
+}
+
+fn variable(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, _)) if name.starts_with("WINDLASS_") => {
+            Err(format!("{name} is windlass's own: names of variables do not begin with WINDLASS_"))
+        }
+        Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    project::duration(text).map_err(|error| error.message().to_owned())
+}
+
+/// Runs the program with these arguments (the first is its own name) and gives its exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    run::main(&arguments.into_iter().collect::<Vec<_>>())
+}

@@ -1,0 +1,35 @@
+//! `windlass plan TIER`
+
+use clap::Args;
+
+use super::{Run, SourceArguments, TierArguments};
+use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::pipeline;
+
+/// What a release would change
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    tier: TierArguments,
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Exit 4 when there are changes
+    #[arg(long)]
+    exit_code: bool,
+}
+
+impl Plan {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
+        let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
+        manifest::check(&project, &tier)?;
+        let images = pipeline::find(&run.session, &project).await?;
+        let plan = pipeline::plan(&run.session, &project, &images, &tier).await?;
+        run.session.reporter.answer(Some(&plan.to_json()), &plan.to_text());
+        if self.exit_code && plan.has_changes() {
+            return Err(Error::new(Kind::Changes, "there are changes"));
+        }
+        Ok(())
+    }
+}

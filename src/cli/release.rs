@@ -1,0 +1,99 @@
+//! `windlass release TIER`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Run, SourceArguments, TierArguments, duration};
+use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::pipeline;
+use crate::release::{Rules, RunningJobs};
+
+/// Apply the tier's manifests and watch the rollout
+#[derive(Debug, Args)]
+pub(super) struct Release {
+    #[command(flatten)]
+    tier: TierArguments,
+    #[command(flatten)]
+    source: SourceArguments,
+    #[command(flatten)]
+    rules: RuleArguments,
+}
+
+impl Release {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let rules = self.rules.rules(run)?;
+        let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
+        let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
+        run.confirm(&tier, &rules, "release to")?;
+        manifest::check(&project, &tier)?;
+        let images = pipeline::find(&run.session, &project).await?;
+        pipeline::release(&run.session, &project, &images, &pipeline::Release { tier, rules }).await
+    }
+}
+
+/// Which rules of the tier are overridden, and how long to wait for the lock.
+#[derive(Debug, Clone, Args)]
+pub(super) struct RuleArguments {
+    /// Release an image without a passed test record (short for --override tested)
+    #[arg(long)]
+    untested: bool,
+    #[command(flatten)]
+    overrides: OverrideArguments,
+    /// Wait for a Job of other content that still runs
+    #[arg(long, conflicts_with = "kill_jobs")]
+    wait_jobs: bool,
+    /// Delete a Job of other content that still runs
+    #[arg(long)]
+    kill_jobs: bool,
+}
+
+impl RuleArguments {
+    /// Whether anything was said about a release.
+    pub(super) fn is_given(&self) -> bool {
+        self.untested || !self.overrides.overrides.is_empty() || self.overrides.wait_lock.is_some()
+    }
+
+    pub(super) fn rules(&self, run: &Run) -> Result<Rules> {
+        let running = match (self.wait_jobs, self.kill_jobs) {
+            (true, _) => RunningJobs::Wait,
+            (_, true) => RunningJobs::Kill,
+            _ => RunningJobs::Refuse,
+        };
+        Ok(self.overrides.rules(run, self.untested)?.with_running_jobs(running))
+    }
+}
+
+/// Which rules are overridden, for a release and for a rollback.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OverrideArguments {
+    /// Override rules of the tier by name: tested,after,branches …
+    #[arg(long = "override", value_name = "RULE", value_delimiter = ',')]
+    overrides: Vec<String>,
+    /// Why a rule is overridden; the record keeps it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait_lock: Option<Duration>,
+}
+
+impl OverrideArguments {
+    pub(super) fn rules(&self, run: &Run, untested: bool) -> Result<Rules> {
+        if !self.overrides.is_empty() && self.reason.as_deref().is_none_or(|reason| reason.trim().is_empty())
+        {
+            return Err(Error::new(
+                Kind::Usage,
+                "--override needs a reason, which the release's record keeps",
+            )
+            .hint("--reason \"INC-123\""));
+        }
+        let mut overridden = self.overrides.clone();
+        if untested {
+            overridden.push("tested".to_owned());
+        }
+        let rules = Rules::new(overridden, self.reason.clone(), self.wait_lock)?;
+        Ok(rules.answered(run.global.yes))
+    }
+}

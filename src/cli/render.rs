@@ -1,0 +1,55 @@
+//! `windlass render TIER`
+
+use clap::Args;
+
+use super::{Run, SourceArguments, TierArguments};
+use crate::error::Result;
+use crate::manifest;
+use crate::pipeline;
+use crate::project::{Project, Tier};
+use crate::report::Reporter;
+use crate::secret::{self, Secret};
+
+/// The manifests exactly as they would be applied, on standard output
+#[derive(Debug, Args)]
+pub(super) struct Render {
+    #[command(flatten)]
+    tier: TierArguments,
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Show the values of Secrets
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+impl Render {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let (name, source) = (self.tier.overrides.project.as_deref(), &self.source);
+        let project = if self.show_secrets {
+            run.project_in_the_open(source.registry.as_deref(), &source.vars, name)?
+        } else {
+            source.project(run, name)?
+        };
+        let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
+        manifest::check(&project, &tier)?;
+        let images = pipeline::find(&run.session, &project).await?;
+        let manifests =
+            pipeline::manifests(&run.session, &project, &images, &tier, self.secrets(run, &project, &tier)?)?;
+        let objects: Vec<_> = manifests
+            .objects
+            .into_iter()
+            .map(|object| if self.show_secrets { object.json } else { manifest::hide_secrets(object.json) })
+            .collect();
+        let text = manifest::to_yaml(&objects);
+        run.session.reporter.answer(Some(&serde_json::Value::Array(objects)), &text);
+        Ok(())
+    }
+
+    /// Who wants to see the values gets them in the answer, and nowhere else; to see the rest nobody needs them.
+    fn secrets(&self, run: &Run, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+        if self.show_secrets {
+            return secret::fetch(project, tier, &Reporter::silent());
+        }
+        Ok(secret::fetch(project, tier, &run.session.reporter).unwrap_or_else(|_| secret::unfetched(project)))
+    }
+}

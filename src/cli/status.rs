@@ -1,0 +1,23 @@
+//! `windlass status TIER`
+
+use clap::Args;
+
+use super::{Run, TierArguments};
+use crate::error::Result;
+use crate::release;
+
+/// What runs there now: revision, commit, image digests, health, lock, where a rollback would lead
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    tier: TierArguments,
+}
+
+impl Status {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let (project, tier) = self.tier.open(run)?;
+        let status = release::status(&run.session, &project, &tier).await?;
+        run.session.reporter.answer(Some(&status.to_json()), &status.to_text());
+        Ok(())
+    }
+}

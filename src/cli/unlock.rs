@@ -1,0 +1,24 @@
+//! `windlass unlock TIER`
+
+use clap::Args;
+
+use super::{Run, TierArguments};
+use crate::error::Result;
+use crate::release::{self, Rules};
+
+/// Remove a lock, after showing whose it is
+#[derive(Debug, Args)]
+pub(super) struct Unlock {
+    #[command(flatten)]
+    tier: TierArguments,
+}
+
+impl Unlock {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
+        let (project, tier) = self.tier.open(run)?;
+        let rules = Rules::new(Vec::new(), None, None)?.answered(run.global.yes);
+        let lock = release::unlock(&run.session, &project, &tier, &rules).await?;
+        run.session.reporter.answer(Some(&lock.to_json()), &lock.to_text());
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! What needs what, among images and among tests: circles, everything that a choice brings along, and running side by
+//! side what may.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+
+use crate::error::Result;
+
+/// Names, and what each of them needs.
+pub type Needs = BTreeMap<String, Vec<String>>;
+
+/// A circle: the names on it, the first again at the end.
+pub fn circle(needs: &Needs) -> Option<Vec<String>> {
+    let mut known = BTreeSet::new();
+    needs.keys().find_map(|name| {
+        let mut way = Vec::new();
+        follow(needs, name, &mut way, &mut known)
+    })
+}
+
+fn follow<'a>(
+    needs: &'a Needs,
+    name: &'a String,
+    way: &mut Vec<&'a String>,
+    known: &mut BTreeSet<&'a String>,
+) -> Option<Vec<String>> {
+    if let Some(start) = way.iter().position(|one| *one == name) {
+        return Some(way[start..].iter().copied().chain([name]).cloned().collect());
+    }
+    if !known.insert(name) {
+        return None;
+    }
+    way.push(name);
+    let found = needs.get(name).into_iter().flatten().find_map(|next| follow(needs, next, way, known));
+    way.pop();
+    found
+}
+
+/// The chosen names with everything that they need, directly or not.
+pub fn with_needs(chosen: impl IntoIterator<Item = String>, needs: &Needs) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut open: Vec<String> = chosen.into_iter().collect();
+    while let Some(name) = open.pop() {
+        if all.insert(name.clone()) {
+            open.extend(needs.get(&name).into_iter().flatten().cloned());
+        }
+    }
+    all
+}
+
+/// How the work on one name ended.
+#[derive(Debug)]
+pub enum Ended<T> {
+    /// It was done, well or not.
+    Done(Result<T>),
+    /// It was never begun: this one, which it needs, was not well.
+    Left(String),
+}
+
+/// Does the work on every name as soon as what it needs is done, on at most `limit` names at the same time. `work` is
+/// handed the results so far, those of what the name needs among them. Names that are needed but not among the keys are
+/// taken for done.
+pub async fn run<T, F>(
+    needs: &Needs,
+    limit: usize,
+    mut work: impl FnMut(&str, &BTreeMap<String, T>) -> F,
+) -> BTreeMap<String, Ended<T>>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut waiting: BTreeSet<&String> = needs.keys().collect();
+    let mut running = FuturesUnordered::new();
+    let (mut done, mut ended) = (BTreeMap::new(), BTreeMap::new());
+    loop {
+        let bad = |name: &&String| ended.contains_key(*name) && !done.contains_key(*name);
+        let left: Vec<_> =
+            waiting.iter().filter_map(|name| Some((*name, needs[*name].iter().find(bad)?.clone()))).collect();
+        if !left.is_empty() {
+            for (name, why) in left {
+                waiting.remove(name);
+                ended.insert(name.clone(), Ended::Left(why));
+            }
+            continue;
+        }
+        let met = |one: &String| done.contains_key(one) || !needs.contains_key(one);
+        let ready: Vec<_> = waiting.iter().filter(|name| needs[**name].iter().all(met)).copied().collect();
+        for name in ready.into_iter().take(limit.saturating_sub(running.len())) {
+            waiting.remove(name);
+            let future = work(name, &done);
+            running.push(async move { (name, future.await) });
+        }
+        let Some((name, result)) = running.next().await else { break };
+        match result {
+            Ok(value) => drop(done.insert(name.clone(), value)),
+            Err(error) => drop(ended.insert(name.clone(), Ended::Done(Err(error)))),
+        }
+    }
+    ended.extend(done.into_iter().map(|(name, value)| (name, Ended::Done(Ok(value)))));
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use super::*;
+    use crate::error::{Error, Kind};
+
+    fn needs(pairs: &[(&str, &[&str])]) -> Needs {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+        pairs.iter().map(|(name, list)| ((*name).to_owned(), names(list))).collect()
+    }
+
+    #[test]
+    fn a_circle_is_shown_from_its_first_name_to_its_first_name() {
+        let shown = |pairs: &[(&str, &[&str])]| circle(&needs(pairs)).map(|names| names.join(" "));
+        assert_eq!(shown(&[("a", &["b"]), ("b", &["c", "d"]), ("c", &[]), ("d", &["b"])]).unwrap(), "b d b");
+        assert_eq!(shown(&[("a", &["a"])]).unwrap(), "a a");
+        assert_eq!(shown(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])]), None);
+    }
+
+    #[test]
+    fn a_choice_brings_along_what_it_needs() {
+        let needs = needs(&[("a", &["b"]), ("b", &["c"]), ("c", &[]), ("d", &[])]);
+        let all: Vec<_> = with_needs(["a".to_owned()], &needs).into_iter().collect();
+        assert_eq!(all, ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn everything_runs_in_order_and_what_cannot_is_left() {
+        let needs = needs(&[
+            ("a", &[]),
+            ("b", &["a"]),
+            ("bad", &["a"]),
+            ("c", &["b"]),
+            ("d", &["bad"]),
+            ("e", &["d"]),
+        ]);
+        let (order, at_once) = (RefCell::new(Vec::new()), Cell::new((0_u32, 0_u32)));
+        let ended = run(&needs, 2, |name, done: &BTreeMap<String, usize>| {
+            order.borrow_mut().push(name.to_owned());
+            let (bad, seen, at_once) = (name == "bad", done.len(), &at_once);
+            async move {
+                let (now, most) = at_once.get();
+                at_once.set((now + 1, most.max(now + 1)));
+                tokio::task::yield_now().await;
+                let (now, most) = at_once.get();
+                at_once.set((now - 1, most));
+                if bad { Err(Error::new(Kind::Build, "no")) } else { Ok(seen) }
+            }
+        })
+        .await;
+        assert_eq!(*order.borrow(), ["a", "b", "bad", "c"]);
+        assert_eq!(at_once.get().1, 2);
+        let left = |name: &str| matches!(&ended[name], Ended::Left(why) if !why.is_empty());
+        assert!(left("d") && left("e"), "{ended:?}");
+        assert!(matches!(ended["c"], Ended::Done(Ok(2 | 3))), "{ended:?}");
+    }
+}

@@ -1,0 +1,197 @@
+//! From the name of an image of the project to the digest that was built, and where pods stand in an object.
+
+use std::collections::BTreeMap;
+
+use super::node::{Content, Node, Scalar};
+use crate::error::{Error, Kind};
+use crate::project::distance;
+use crate::registry::Reference;
+
+/// Where the specification of pods is, kind by kind: a Pod, the workloads, a `PodTemplate`, a `CronJob`. Kinds that are
+/// not built in have it in the same places.
+pub(super) const POD_SPECS: [&[&str]; 4] = [
+    &["spec"],
+    &["spec", "template", "spec"],
+    &["template", "spec"],
+    &["spec", "jobTemplate", "spec", "template", "spec"],
+];
+
+/// The images of the project.
+pub(super) struct Images<'a> {
+    /// The names in `windlass.yaml`.
+    pub(super) declared: &'a [String],
+    /// What each is to be replaced by.
+    pub(super) references: &'a BTreeMap<String, String>,
+    /// Where they are pushed to, as `host/path`.
+    pub(super) registry: Option<&'a str>,
+}
+
+/// What a container asks for.
+enum Asked<'a> {
+    /// An image of the project.
+    Own(&'a str),
+    /// Probably an image of the project.
+    Near(&'a str),
+    /// An image of the project's name with a tag, which means one of Docker Hub.
+    Tagged(&'a str),
+    Other,
+}
+
+impl Images<'_> {
+    /// Pins the project's images in all containers of an object.
+    pub(super) fn pin(&self, object: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<String>) {
+        for path in POD_SPECS {
+            let Some(pod) = object.at_mut(path) else { continue };
+            for list in ["initContainers", "containers"] {
+                let containers = pod.get_mut(list).map(Node::items_mut).unwrap_or_default();
+                for image in containers.iter_mut().filter_map(|container| container.get_mut("image")) {
+                    self.pin_image(image, mistakes, warnings);
+                }
+            }
+        }
+    }
+
+    fn pin_image(&self, image: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<String>) {
+        let Some(text) = image.text().map(str::to_owned) else { return };
+        match self.ask(&text) {
+            Asked::Own(name) => match self.references.get(name) {
+                Some(reference) => {
+                    let value = reference.as_str().into();
+                    image.content = Content::Scalar(Scalar { value, plain: false });
+                }
+                None => mistakes.push(not_built(name).at(image.spot.place())),
+            },
+            Asked::Near(name) => mistakes.push(
+                image.spot.mistake(format!("`{text}` is no image of windlass.yaml")).hint(format!(
+                    "did you mean `{name}`? An image of Docker Hub is written `docker.io/library/{text}`"
+                )),
+            ),
+            Asked::Tagged(name) => warnings.push(format!(
+                "{}: `{text}` is an image of Docker Hub; the project's image is written `{name}`, without a tag",
+                image.spot.place()
+            )),
+            Asked::Other => {}
+        }
+    }
+
+    fn ask(&self, text: &str) -> Asked<'_> {
+        if let Some(name) = self.declared.iter().find(|name| *name == text || self.is_pushed_as(name, text)) {
+            return Asked::Own(name);
+        }
+        let near = |name: &&String| is_near(name, text);
+        if let Some(name) = self.declared.iter().filter(|_| is_bare(text)).find(near) {
+            return Asked::Near(name);
+        }
+        match self
+            .declared
+            .iter()
+            .find(|name| text.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(':')))
+        {
+            Some(name) => Asked::Tagged(name),
+            None => Asked::Other,
+        }
+    }
+
+    /// `<registry>/<name>` with or without a tag. With a digest, it says itself which one is meant.
+    fn is_pushed_as(&self, name: &str, text: &str) -> bool {
+        let Some(registry) = self.registry else { return false };
+        let parse = |text: &str| text.parse::<Reference>().ok();
+        let (own, asked) = (parse(&format!("{registry}/{name}")), parse(text));
+        matches!((own, asked), (Some(own), Some(asked)) if own.name() == asked.name() && asked.digest.is_none())
+    }
+}
+
+fn not_built(name: &str) -> Error {
+    Error::new(Kind::Rule, format!("the image `{name}` of this commit was not built"))
+        .hint("run `windlass build`")
+}
+
+fn is_bare(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['/', ':', '@'])
+}
+
+/// One letter off, or two where there are letters enough for that to be a slip.
+fn is_near(name: &str, text: &str) -> bool {
+    let longest = name.len().max(text.len());
+    let most =
+        if longest > 3 || (longest == 3 && name.chars().next() == text.chars().next()) { 2 } else { 1 };
+    (1..=most).contains(&distance(name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::manifest::compose;
+    use crate::manifest::source::Source;
+
+    const PINNED: &str = "registry.test:5000/shop/web:1f@sha256:0123";
+
+    fn pinned(text: &str) -> (Value, Vec<Error>, Vec<String>) {
+        let source = Arc::new(Source { path: "a.yaml".into(), text: text.to_owned(), rendered: false });
+        let mut object = compose::documents(&source).expect("it is YAML").remove(0);
+        let declared = ["web".to_owned(), "worker".to_owned()];
+        let references = [("web".to_owned(), PINNED.to_owned())].into();
+        let images = Images {
+            declared: &declared,
+            references: &references,
+            registry: Some("registry.test:5000/shop"),
+        };
+        let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
+        images.pin(&mut object, &mut mistakes, &mut warnings);
+        (object.to_json(), mistakes, warnings)
+    }
+
+    fn image(name: &str) -> (String, Vec<Error>, Vec<String>) {
+        let (json, mistakes, warnings) = pinned(&format!("spec: {{containers: [{{image: \"{name}\"}}]}}\n"));
+        (json["spec"]["containers"][0]["image"].as_str().expect("a string").to_owned(), mistakes, warnings)
+    }
+
+    #[test]
+    fn the_projects_images_are_pinned_and_no_others() {
+        for name in ["web", "registry.test:5000/shop/web", "registry.test:5000/shop/web:main"] {
+            assert_eq!(image(name).0, PINNED, "{name}");
+        }
+        let digest = format!("registry.test:5000/shop/web@sha256:{}", "0".repeat(64));
+        for name in [&digest, "nginx", "docker.io/library/web", "other.test/shop/web", "redis:7"] {
+            let (image, mistakes, warnings) = image(name);
+            assert_eq!((image.as_str(), mistakes.len(), warnings.len()), (name, 0, 0));
+        }
+        assert_eq!(image("web:1").2.len(), 1);
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_a_mistake() {
+        for name in ["wbe", "webb", "eb", "wxyb", "workr", "workers"] {
+            let (_, mistakes, _) = image(name);
+            assert!(mistakes[0].advice().is_some_and(|hint| hint.starts_with("did you mean `w")), "{name}");
+        }
+        assert_eq!(image("wbe").1[0].to_string(), "a.yaml:1:29: `wbe` is no image of windlass.yaml");
+        for name in ["db", "php", "wb:2"] {
+            assert!(image(name).1.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_was_never_built_is_said_so() {
+        let (_, mistakes, _) = image("worker");
+        assert_eq!(mistakes[0].kind(), Kind::Rule);
+    }
+
+    #[test]
+    fn every_kind_of_workload_is_looked_into() {
+        let pod = "{initContainers: [{image: web}], containers: [{image: web}], ephemeralContainers: [{image: web}]}";
+        for text in [
+            format!("spec: {pod}"),
+            format!("spec: {{template: {{spec: {pod}}}}}"),
+            format!("template: {{spec: {pod}}}"),
+            format!("spec: {{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}"),
+        ] {
+            let (json, _, _) = pinned(&text);
+            assert_eq!(json.to_string().matches(PINNED).count(), 2, "{text}");
+        }
+    }
+}

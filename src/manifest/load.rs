@@ -1,0 +1,228 @@
+//! From `.kube` to the objects of a tier: read, replace, overlay, check, pin, stamp, order.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::identity::Identity;
+use super::images::Images;
+use super::node::Node;
+use super::stamp::Owner;
+use super::substitute::Names;
+use super::{Manifests, Object, overlay, phase, read, rules, secrets, sources, stamp, substitute};
+use crate::error::{Error, Kind, Place, Result};
+use crate::project::{Project, Tier, nearest};
+use crate::secret::{self, Secret};
+
+/// Which manifests are wanted: of which project, for which tier, with which images.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub(super) root: PathBuf,
+    pub(super) project: String,
+    tier: String,
+    slug: String,
+    pub(super) namespace: String,
+    names: Names,
+    images: Vec<String>,
+    references: BTreeMap<String, String>,
+    registry: Option<String>,
+    /// The tier's directory.
+    pub(super) overlay: PathBuf,
+    /// The values that the tier gives to a chart: files relative to the root, with where that stands.
+    pub(super) values: Vec<(Result<String>, Place)>,
+    /// The directories of all tiers of the configuration, with this one's.
+    directories: Vec<PathBuf>,
+    secrets: Vec<Secret>,
+}
+
+impl Request {
+    /// The manifests of this tier with these images, each `repository:tag@sha256:…`, by their names in the
+    /// configuration.
+    #[must_use]
+    pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, String>) -> Self {
+        let own = tier.vars.iter().chain(&tier.own).map(|(name, value)| (name.clone(), value.clone()));
+        let images = references.iter().map(|(image, reference)| (image_variable(image), reference.clone()));
+        let kube = project.root.join(".kube");
+        let overlay = overlay::directory(&kube, &tier.pattern);
+        Self {
+            root: project.root.clone(),
+            project: project.name.clone(),
+            tier: tier.name.clone(),
+            slug: tier.slug.clone(),
+            namespace: tier.namespace.clone(),
+            names: Names {
+                tier: tier.name.clone(),
+                values: own.chain(images).collect(),
+                texts: tier.texts.clone(),
+                without_value: tier.without_value.clone(),
+            },
+            images: project.config.images.keys().cloned().collect(),
+            references: references.clone(),
+            registry: project.registry.clone(),
+            directories: directories(project),
+            overlay,
+            values: values(tier),
+            secrets: secret::unfetched(project),
+        }
+    }
+
+    /// The same with the values of the configuration's Secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Vec<Secret>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// The directories of other tiers, which may lie in this one's.
+    pub(super) fn others(&self) -> Vec<PathBuf> {
+        self.directories.iter().filter(|other| **other != self.overlay).cloned().collect()
+    }
+}
+
+fn values(tier: &Tier) -> Vec<(Result<String>, Place)> {
+    let path = format!("tiers.{}.values", tier.pattern);
+    let expand = |(file, place): &(String, Place)| (tier.expand(file, &path, place), place.clone());
+    tier.values.iter().map(expand).collect()
+}
+
+/// `WINDLASS_IMAGE_WEB_SERVER` for `web-server`.
+fn image_variable(image: &str) -> String {
+    format!("WINDLASS_IMAGE_{}", image.to_uppercase().replace(['-', '.'], "_"))
+}
+
+/// The manifests of a tier as they would be applied, in the order in which they are applied.
+///
+/// # Errors
+/// [`Kind::Invalid`] for the first mistake, with its place; [`Kind::Usage`] for what is not built yet;
+/// [`Kind::Rule`] where they use an image that was not built.
+pub fn load(request: &Request) -> Result<Manifests> {
+    assemble(request).map_err(first)
+}
+
+/// The first mistake, which says how many more there are.
+pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
+    let more = mistakes.len().saturating_sub(1);
+    if mistakes.is_empty() {
+        return Error::new(Kind::Defect, "the manifests were refused without a reason");
+    }
+    let error = mistakes.swap_remove(0);
+    let others = match more {
+        0 => return error,
+        1 => "there is one more mistake: `windlass validate` shows both".to_owned(),
+        more => format!("there are {more} more mistakes: `windlass validate` shows them all"),
+    };
+    let hint = error.advice().map_or_else(|| others.clone(), |advice| format!("{advice} ({others})"));
+    error.hint(hint)
+}
+
+/// The manifests of a tier, or every mistake that can be found at once.
+pub(super) fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
+    let mut warnings: Vec<String> =
+        strays(&request.root, &request.directories).iter().map(ToString::to_string).collect();
+    let objects = merged(request, &mut warnings)?;
+    let mut mistakes = Vec::new();
+    let images = Images {
+        declared: &request.images,
+        references: &request.references,
+        registry: request.registry.as_deref(),
+    };
+    let owner = Owner {
+        project: &request.project,
+        tier: &request.tier,
+        slug: &request.slug,
+        namespace: &request.namespace,
+    };
+    let mut finished = Vec::with_capacity(objects.len());
+    for mut node in objects {
+        rules::check_base64(&node, &mut mistakes);
+        images.pin(&mut node, &mut mistakes, &mut warnings);
+        match finish(&node, &owner) {
+            Ok(object) => finished.push(object),
+            Err(error) => mistakes.push(error),
+        }
+    }
+    if finished.is_empty() && mistakes.is_empty() {
+        mistakes.push(
+            Error::new(Kind::Invalid, format!("there is no manifest for {}", request.tier))
+                .hint("put YAML into .kube; `windlass remove` is for what shall go"),
+        );
+    }
+    secrets::add(&mut finished, &request.secrets, request.registry.as_deref(), &owner, &mut mistakes);
+    finished.sort_by_key(|object| (object.phase, phase::rank(&object.json)));
+    in_the_end(Manifests { objects: finished, warnings }, mistakes)
+}
+
+fn in_the_end<T>(value: T, mistakes: Vec<Error>) -> Result<T, Vec<Error>> {
+    if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
+}
+
+/// The objects of the base with those of the tier laid over them, every name replaced.
+fn merged(request: &Request, warnings: &mut Vec<String>) -> Result<Vec<Node>, Vec<Error>> {
+    let mut mistakes = Vec::new();
+    let (mut base, mut tier) = sources::read(request, &mut mistakes, warnings);
+    in_the_end((), std::mem::take(&mut mistakes))?;
+    for object in base.iter_mut().chain(&mut tier) {
+        substitute::substitute(object, &request.names, &mut mistakes);
+        rules::check(object, &mut mistakes);
+    }
+    twice(&base, &request.namespace, &mut mistakes);
+    twice(&tier, &request.namespace, &mut mistakes);
+    in_the_end((), std::mem::take(&mut mistakes))?;
+    overlay::lay(&mut base, tier, &request.namespace, &mut mistakes);
+    for object in &mut base {
+        substitute::substitute_scripts(object, &request.names, &mut mistakes);
+    }
+    in_the_end(base, mistakes)
+}
+
+/// Two objects of one identity: which of them would be applied last is chance.
+fn twice(objects: &[Node], namespace: &str, mistakes: &mut Vec<Error>) {
+    let mut seen: BTreeMap<Identity, Place> = BTreeMap::new();
+    for object in objects {
+        let (id, place) = (Identity::of(object, namespace), object.spot.place());
+        if let Some(first) = seen.get(&id) {
+            let error = object.spot.mistake(format!("{id} stands here and at {first}"));
+            mistakes.push(error.hint("give one of them another name, or delete it"));
+        } else {
+            seen.insert(id, place);
+        }
+    }
+}
+
+fn finish(node: &Node, owner: &Owner) -> Result<Object> {
+    let mut json: Value = node.to_json();
+    let place = node.spot.place();
+    stamp::encode(&mut json).map_err(|error| error.at(place.clone()))?;
+    stamp::stamp(&mut json, owner);
+    Ok(Object { phase: phase::phase_of(&json), json, place })
+}
+
+/// The directories of all tiers of the configuration.
+pub(super) fn directories(project: &Project) -> Vec<PathBuf> {
+    let kube = project.root.join(".kube");
+    project.config.tiers.keys().map(|pattern| overlay::directory(&kube, pattern)).collect()
+}
+
+/// Manifests below `.kube/tiers` that belong to no tier of the configuration: somebody misspelt a directory.
+pub(super) fn strays(root: &Path, directories: &[PathBuf]) -> Vec<Error> {
+    if directories.is_empty() {
+        return Vec::new();
+    }
+    let tiers = root.join(".kube/tiers");
+    let mut strays = read::manifest_files(&tiers);
+    strays.retain(|file| !directories.iter().any(|directory| file.starts_with(directory)));
+    strays.iter().map(|file| stray(root, file, &tiers, directories)).collect()
+}
+
+fn stray(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Error {
+    let error = Error::new(Kind::Invalid, "the manifest belongs to no tier of windlass.yaml")
+        .at(Place::file(file.strip_prefix(root).unwrap_or(file)));
+    let name =
+        |directory: &'_ Path| directory.strip_prefix(tiers).ok().and_then(Path::to_str).map(str::to_owned);
+    let known: Vec<String> = directories.iter().filter_map(|directory| name(directory)).collect();
+    let own = file.parent().and_then(name).unwrap_or_default();
+    match nearest(&own, known.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean the directory `.kube/tiers/{near}`?")),
+        None => error.hint("what is for tier X alone stands in `.kube/tiers/X`"),
+    }
+}

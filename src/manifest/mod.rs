@@ -1,0 +1,70 @@
+//! The manifests of `.kube`: YAML in, variables, images, overlays per tier, order and checks.
+
+mod chart;
+mod check;
+mod compose;
+mod config_hash;
+mod identity;
+mod images;
+mod load;
+mod merge;
+mod node;
+mod overlay;
+mod phase;
+mod read;
+mod rendered;
+mod rules;
+mod scalar;
+mod secrets;
+mod source;
+mod sources;
+mod stamp;
+mod substitute;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use serde_json::Value;
+
+pub use check::{check, described, kinds, validate};
+pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
+pub use load::{Request, load};
+pub use phase::{Phase, phase_of};
+pub use secrets::is_from_configuration;
+pub use yaml::{hide_secrets, to_yaml};
+
+use crate::error::Place;
+use crate::project::{Project, Tier};
+
+/// Marks an object as the project's and the tier's, as every object of its manifests is.
+pub fn mark(object: &mut Value, project: &Project, tier: &Tier) {
+    let owner = stamp::Owner {
+        project: &project.name,
+        tier: &tier.name,
+        slug: &tier.slug,
+        namespace: &tier.namespace,
+    };
+    stamp::stamp(object, &owner);
+    // A word of the tool that it was made by is not true any more.
+    object["metadata"]["labels"][stamp::MANAGED_BY] = "windlass".into();
+}
+
+/// The manifests of a tier, as they would be applied.
+#[derive(Debug, Clone, Default)]
+pub struct Manifests {
+    /// In the order in which they are applied.
+    pub objects: Vec<Object>,
+    /// What is not wrong, but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// An object of the manifests.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// The object, without the stamps of a release.
+    pub json: Value,
+    /// Where it stands.
+    pub place: Place,
+    /// When it is applied.
+    pub phase: Phase,
+}

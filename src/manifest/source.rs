@@ -1,0 +1,137 @@
+//! A manifest file and a spot in it: every value of a manifest knows where it was written, so that a mistake is
+//! shown in the user's own words however late it is found.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Place};
+
+/// So much of a line is shown.
+const WIDEST: usize = 120;
+
+/// A file of manifests as it was read.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// Its path, relative to the project's root.
+    pub(super) path: PathBuf,
+    /// What stands in it.
+    pub(super) text: String,
+    /// Whether another program made the text from the file, so that its lines are not those of the file.
+    pub(super) rendered: bool,
+}
+
+/// A line and column of a file, both counted from 1.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    pub(super) source: Arc<Source>,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Spot {
+    pub(super) fn place(&self) -> Place {
+        if self.source.rendered {
+            return Place::file(&self.source.path);
+        }
+        Place::at(&self.source.path, self.line, self.column)
+    }
+
+    /// A mistake at this spot, with the line it stands on.
+    pub(super) fn mistake(&self, message: impl Into<String>) -> Error {
+        let error = Error::new(Kind::Invalid, message).at(self.place());
+        match self.excerpt() {
+            Some(excerpt) => error.snippet(excerpt),
+            None => error,
+        }
+    }
+
+    /// A mistake at this spot, without the line: it may hold what nobody should read in a log.
+    pub(super) fn secret_mistake(&self, message: impl Into<String>) -> Error {
+        Error::new(Kind::Invalid, message).at(self.place())
+    }
+
+    pub(super) fn text_of_line(&self) -> Option<&str> {
+        self.source.text.lines().nth(self.line as usize - 1)
+    }
+
+    /// The line with its number, and a mark below the column.
+    fn excerpt(&self) -> Option<String> {
+        let line: Vec<char> = self.text_of_line()?.replace('\t', " ").chars().collect();
+        let number = self.line.to_string();
+        let gutter = " ".repeat(number.len());
+        let column = (self.column as usize - 1).min(line.len());
+        // Of a long line only what stands around the column.
+        let first = if line.len() <= WIDEST { 0 } else { column.saturating_sub(WIDEST / 2) };
+        let last = line.len().min(first + WIDEST);
+        let cut = |is_cut: bool| if is_cut { "…" } else { "" };
+        let (before, after) = (cut(first > 0), cut(last < line.len()));
+        let shown: String = line[first..last].iter().collect();
+        let indent = " ".repeat(before.chars().count() + column - first);
+        Some(format!("{number} │ {before}{shown}{after}\n{gutter} │ {indent}^"))
+    }
+
+    /// Where this text first stands at or after this spot; this spot where it does not.
+    pub(super) fn find(&self, text: &str) -> Self {
+        let lines = self.source.text.lines().enumerate().skip(self.line as usize - 1);
+        for (index, line) in lines {
+            let first = index + 1 == self.line as usize;
+            let skipped = if first { byte_of_column(line, self.column) } else { 0 };
+            if let Some(found) = line[skipped..].find(text) {
+                let column = line[..skipped + found].chars().count() + 1;
+                return Self {
+                    source: Arc::clone(&self.source),
+                    line: number(index + 1),
+                    column: number(column),
+                };
+            }
+        }
+        self.clone()
+    }
+}
+
+/// A line or column as a place has it.
+pub(super) fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn byte_of_column(line: &str, column: u32) -> usize {
+    line.char_indices().nth(column as usize - 1).map_or(line.len(), |(byte, _)| byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(text: &str, line: u32, column: u32) -> Spot {
+        Spot {
+            source: Arc::new(Source { path: "a.yaml".into(), text: text.into(), rendered: false }),
+            line,
+            column,
+        }
+    }
+
+    #[test]
+    fn a_mistake_shows_its_line() {
+        let error = spot("a: 1\nhöst: ${X}\n", 2, 7).mistake("`X` has no value");
+        assert_eq!(error.to_string(), "a.yaml:2:7: `X` has no value");
+        assert_eq!(error.excerpt(), Some("2 │ höst: ${X}\n  │       ^"));
+    }
+
+    #[test]
+    fn of_a_long_line_only_what_stands_around_the_column_is_shown() {
+        let line = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
+        let error = spot(&line, 1, 1001).mistake("no");
+        let excerpt = error.excerpt().expect("a line");
+        let mark = excerpt.lines().last().expect("a mark").chars().count() - 1;
+        assert_eq!(excerpt.chars().nth(mark), Some('X'), "{excerpt}");
+        assert!(excerpt.lines().all(|line| line.chars().count() < 130), "{excerpt}");
+    }
+
+    #[test]
+    fn finding_starts_at_the_spot() {
+        let found = spot("${X}: ü ${X}\n  ${Y}\n", 1, 5).find("${X");
+        assert_eq!((found.line, found.column), (1, 9));
+        let found = spot("${X}: ü ${X}\n  ${Y}\n", 1, 5).find("${Y");
+        assert_eq!((found.line, found.column), (2, 3));
+    }
+}

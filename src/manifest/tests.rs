@@ -1,0 +1,228 @@
+//! Whole directories: the shop of `fixtures`, and small ones with mistakes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::error::Kind;
+use crate::project::{Options, Project, TierOverrides};
+
+fn open(directory: &Path) -> Project {
+    let options = Options { directory: directory.to_path_buf(), ..Options::default() };
+    Project::open(&options).expect("the project can be read")
+}
+
+fn shop() -> Project {
+    open(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/shop"))
+}
+
+fn project(files: &[(&str, &str)]) -> (TempDir, Project) {
+    let root = TempDir::new().expect("a directory");
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(path, text).expect("a file");
+    }
+    let project = open(root.path());
+    (root, project)
+}
+
+fn loaded(project: &Project, tier: &str) -> crate::error::Result<Manifests> {
+    let tier = project.tier(tier, &TierOverrides::default()).expect("the tier exists");
+    let reference = |image: &String| format!("registry.test/shop/{image}:1f@sha256:{}", "0".repeat(64));
+    let references: BTreeMap<String, String> =
+        project.config.images.keys().map(|image| (image.clone(), reference(image))).collect();
+    load(&Request::new(project, &tier, &references))
+}
+
+fn names(manifests: &Manifests) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let name = |object: &Object| {
+        format!("{}/{}", text(&object.json["kind"]), text(&object.json["metadata"]["name"]))
+    };
+    manifests.objects.iter().map(name).collect()
+}
+
+const CONFIG: &str = "\
+version: 1
+project: shop
+registry: registry.test/shop
+images: {web: {context: .}}
+vars: {LOG: info}
+tiers:
+  staging: {context: lab, namespace: shop-staging, vars: {HOST: staging.shop.test}}
+  production: {context: prod, namespace: shop, vars: {HOST: shop.test, DATABASE: db.test}}
+  review/*: {context: lab, namespace: \"shop-${WINDLASS_SLUG}\", vars: {HOST: review.shop.test}}
+";
+
+#[test]
+fn the_shop_is_valid() {
+    assert_eq!(
+        validate(&shop()).mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_tiers_of_the_shop_differ_as_their_files_say() {
+    let staging = loaded(&shop(), "staging").expect("it is valid");
+    assert_eq!(
+        names(&staging),
+        [
+            "ConfigMap/shop",
+            "Secret/shop",
+            "Service/web",
+            "Service/db",
+            "StatefulSet/db",
+            "Job/migrate",
+            "Deployment/web",
+            "CronJob/nightly",
+            "Ingress/web",
+        ]
+    );
+    assert_eq!(staging.warnings, Vec::<String>::new());
+    assert_eq!(staging.objects[4].phase, Phase::Before);
+    let production = loaded(&shop(), "production").expect("it is valid");
+    assert_eq!(production.objects.len(), 8);
+    let database = production
+        .objects
+        .iter()
+        .find(|object| object.json["metadata"]["name"] == "db")
+        .expect("it is there");
+    assert_eq!(database.json["spec"], json!({"type": "ExternalName", "externalName": "db.example.com"}));
+    assert_eq!(database.place.to_string(), ".kube/tiers/production/database.yaml:2:1");
+}
+
+#[test]
+fn an_object_of_the_shop_is_finished() {
+    let staging = loaded(&shop(), "staging").expect("it is valid");
+    let web =
+        &staging.objects.iter().find(|object| object.json["kind"] == "Deployment").expect("it is there").json;
+    assert_eq!(web["spec"]["replicas"], 2);
+    let image = format!("registry.test/shop/web:1f@sha256:{}", "0".repeat(64));
+    assert_eq!(web["spec"]["template"]["spec"]["containers"][0]["image"], Value::from(image));
+    assert_eq!(web["metadata"]["namespace"], "shop-staging");
+    assert_eq!(web["metadata"]["labels"]["windlass.dev/project"], "shop");
+    let secret = &staging.objects[1].json;
+    assert_eq!(secret.get("stringData"), None);
+    assert!(secret["data"]["PGPASSWORD"].is_string());
+}
+
+#[test]
+fn the_shop_is_written_so_that_kubectl_reads_the_same() {
+    let objects: Vec<Value> = loaded(&shop(), "production")
+        .expect("it is valid")
+        .objects
+        .into_iter()
+        .map(|object| hide_secrets(object.json))
+        .collect();
+    insta::assert_snapshot!(to_yaml(&objects));
+}
+
+#[test]
+fn the_pods_of_the_shop_roll_when_its_settings_change() {
+    let with_greeting = |greeting: &str| {
+        let mut staging = loaded(&shop(), "staging").expect("it is valid");
+        staging.objects[0].json["data"]["GREETING"] = greeting.into();
+        let hashed = with_config_hashes(staging, b"key");
+        let template = |object: &Object| object.json["spec"]["template"]["metadata"]["annotations"].clone();
+        hashed
+            .objects
+            .iter()
+            .filter(|object| object.json["kind"] == "Deployment")
+            .map(template)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(with_greeting("a"), with_greeting("a"));
+    assert_ne!(with_greeting("a"), with_greeting("b"));
+}
+
+#[test]
+fn variables_of_windlass_itself() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  hostname: ${WINDLASS_PROJECT}-${WINDLASS_SLUG}\n  \
+                subdomain: ${WINDLASS_TIER}\n  x: ${WINDLASS_IMAGE_WEB}\n";
+    let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", text)]);
+    let spec = loaded(&project, "review/x").expect("it is valid").objects[0].json["spec"].clone();
+    assert!(spec["hostname"].as_str().is_some_and(|name| name.starts_with("shop-review-x-")), "{spec}");
+    assert_eq!(spec["subdomain"], "review/x");
+    assert!(
+        spec["x"].as_str().is_some_and(|image| image.starts_with("registry.test/shop/web:1f@sha256:")),
+        "{spec}"
+    );
+}
+
+#[test]
+fn a_name_that_one_tier_lacks_is_found_offline() {
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {externalName: \"${DATABASE}\"}\n";
+    let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", service)]);
+    let mistakes = validate(&project).mistakes;
+    let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        words,
+        [
+            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `review/example`",
+            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `staging`",
+        ]
+    );
+    let tier = project.tier("staging", &TierOverrides::default()).expect("it exists");
+    assert_eq!(check(&project, &tier).expect_err("it is a mistake").kind(), Kind::Invalid);
+    let tier = project.tier("production", &TierOverrides::default()).expect("it exists");
+    assert_eq!(kinds(&project, &tier).expect("it is valid"), [("v1".to_owned(), "Service".to_owned())]);
+}
+
+#[test]
+fn the_same_object_twice_is_a_mistake_with_both_places() {
+    let object = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+    let other =
+        "apiVersion: apps/v1beta1\nkind: Deployment\nmetadata: {name: web, namespace: shop-staging}\n";
+    let (_root, project) =
+        project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", object), (".kube/b.yaml", other)]);
+    let error = loaded(&project, "staging").expect_err("it is a mistake");
+    assert_eq!(error.to_string(), ".kube/b.yaml:1:1: Deployment/web stands here and at .kube/a.yaml:1:1");
+    loaded(&project, "production").expect("there they are in two namespaces");
+}
+
+#[test]
+fn a_mistake_says_how_many_more_there_are() {
+    let text =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: [\"${HOTS}\", \"${B}\", \"${C}\"]\n";
+    let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", text)]);
+    let error = loaded(&project, "staging").expect_err("it is a mistake");
+    assert_eq!(
+        error.advice(),
+        Some("did you mean `HOST`? (there are 2 more mistakes: `windlass validate` shows them all)")
+    );
+}
+
+#[test]
+fn a_directory_of_no_tier_is_found() {
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+    let (_root, project) = project(&[
+        ("windlass.yaml", CONFIG),
+        (".kube/a.yaml", object),
+        (".kube/tiers/prodcution/b.yaml", object),
+        (".kube/tiers/review/c.yaml", object),
+    ]);
+    let mistakes = validate(&project).mistakes;
+    assert_eq!(mistakes.len(), 1);
+    assert_eq!(
+        mistakes[0].to_string(),
+        ".kube/tiers/prodcution/b.yaml: the manifest belongs to no tier of windlass.yaml"
+    );
+    assert_eq!(mistakes[0].advice(), Some("did you mean the directory `.kube/tiers/production`?"));
+    assert_eq!(loaded(&project, "staging").expect("it can be released").warnings.len(), 1);
+}
+
+#[test]
+fn without_manifests_nothing_can_be_released() {
+    let (_root, project) = project(&[("windlass.yaml", CONFIG)]);
+    let error = loaded(&project, "staging").expect_err("there is nothing");
+    assert_eq!(error.kind(), Kind::Invalid);
+    assert!(error.message().starts_with("there is no `.kube` directory in "), "{error}");
+    assert_eq!(validate(&project).mistakes.len(), 1);
+}

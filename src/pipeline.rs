@@ -1,0 +1,189 @@
+//! The mission in order: build, test, release, and the way back. Each stage hands the next a value with a
+//! type; here is only what connects them and what is said about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::build::{self, Image};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{self, Manifests};
+use crate::project::{Project, Tier};
+use crate::release::{self, Plan, Rules};
+use crate::report::event::{Outcome, Stage};
+use crate::secret::{self, Secret};
+use crate::session::Session;
+use crate::test::{self, TestOptions};
+
+/// The images of a commit by their names in the configuration.
+pub type Images = BTreeMap<String, Image>;
+
+/// Which stages run, and how.
+pub struct Stages {
+    /// How the tests are run.
+    pub tests: TestOptions,
+    /// The release that follows; `None` ends after the tests.
+    pub release: Option<Release>,
+}
+
+/// A release to a tier.
+pub struct Release {
+    /// Where to.
+    pub tier: Tier,
+    /// Which of the tier's rules are overridden.
+    pub rules: Rules,
+}
+
+/// Build, test and, where asked for, release.
+///
+/// # Errors
+/// Those of the first stage that fails.
+pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<()> {
+    if let Some(release) = &stages.release {
+        // A mistake in the manifests is known before minutes go into a build.
+        manifest::check(project, &release.tier)?;
+        secret::check(project, &release.tier)?;
+    }
+    let images = build(session, project, &[]).await?;
+    if project.config.has_tests() {
+        test(session, project, &images, &[], stages.tests).await?;
+    }
+    match &stages.release {
+        Some(release) => self::release(session, project, &images, release).await,
+        None => Ok(()),
+    }
+}
+
+/// Builds and pushes the named images, or all.
+///
+/// # Errors
+/// [`Kind::Build`](crate::error::Kind::Build), [`Kind::Push`](crate::error::Kind::Push), and what Docker and
+/// the registry refuse.
+pub async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Images> {
+    let title = match &project.revision {
+        Some(revision) => format!("commit {}", revision.describe()),
+        None => "no Git repository".to_owned(),
+    };
+    let stage = session.stage(Stage::Build, title);
+    let result = match nothing_to_build(project) {
+        Some(error) => Err(error),
+        None => build::build(session, project, names).await.map(by_name),
+    };
+    stage.close(&result, |images| match images.values().filter(|image| image.built).count() {
+        0 => (Outcome::Skipped, format!("{} already built", count(images.len(), "image"))),
+        built => (Outcome::Ok, format!("{} built, {} already there", built, images.len() - built)),
+    });
+    let images = result?;
+    note_images(session, &images);
+    Ok(images)
+}
+
+/// Without a configuration there is one image by convention, if there is a Dockerfile.
+fn nothing_to_build(project: &Project) -> Option<Error> {
+    (project.config_file.is_none() && project.config.images.is_empty()).then(|| {
+        Error::new(Kind::Invalid, "there is no Dockerfile here, and no windlass.yaml that names one")
+            .hint("where nothing is to be built, write a windlass.yaml with `images: {}`")
+    })
+}
+
+/// Finds the images of this commit, which an earlier `windlass build` pushed: never builds.
+///
+/// # Errors
+/// [`Kind::Rule`](crate::error::Kind::Rule) when an image of this commit was never built.
+pub async fn find(session: &Session, project: &Project) -> Result<Images> {
+    find_these(session, project, project.config.images.keys().cloned().collect()).await
+}
+
+/// As [`find`], for these tests only: all of them where none is named.
+///
+/// # Errors
+/// As [`find`], and [`Kind::Invalid`](crate::error::Kind::Invalid) for a test that there is not.
+pub async fn find_for_tests(session: &Session, project: &Project, tests: &[String]) -> Result<Images> {
+    find_these(session, project, test::images(project, tests)?).await
+}
+
+async fn find_these(session: &Session, project: &Project, names: BTreeSet<String>) -> Result<Images> {
+    let found = names.iter().map(|name| build::find(session, project, name));
+    let images = by_name(futures::future::try_join_all(found).await?);
+    note_images(session, &images);
+    Ok(images)
+}
+
+/// Runs the named tests, or all, inside the images.
+///
+/// # Errors
+/// [`Kind::TestsFailed`](crate::error::Kind::TestsFailed) and
+/// [`Kind::TestNotRun`](crate::error::Kind::TestNotRun).
+pub async fn test(
+    session: &Session,
+    project: &Project,
+    images: &Images,
+    names: &[String],
+    options: TestOptions,
+) -> Result<()> {
+    let stage = session.stage(Stage::Test, test::title(project, names));
+    let result = test::run(session, project, images, names, options).await;
+    stage.close(&result, |runs| match runs.iter().filter(|run| !run.reused).count() {
+        0 => (Outcome::Skipped, format!("{} passed before", count(runs.len(), "test"))),
+        ran => (Outcome::Ok, format!("{} passed", count(ran, "test"))),
+    });
+    result.map(|_| ())
+}
+
+/// Applies the tier's manifests with these images and watches the rollout.
+///
+/// # Errors
+/// Those of [`release::release`].
+pub async fn release(session: &Session, project: &Project, images: &Images, release: &Release) -> Result<()> {
+    release::release(session, project, &release.tier, images, &release.rules).await.map(drop)
+}
+
+/// Brings the tier back to a recorded release.
+///
+/// # Errors
+/// Those of [`release::rollback`].
+pub async fn rollback(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    to: Option<u64>,
+    rules: &Rules,
+) -> Result<()> {
+    release::rollback(session, project, tier, to, rules).await.map(drop)
+}
+
+/// What a release would change.
+///
+/// # Errors
+/// Those of [`release::plan`].
+pub async fn plan(session: &Session, project: &Project, images: &Images, tier: &Tier) -> Result<Plan> {
+    release::plan(session, project, tier, images).await
+}
+
+/// The tier's manifests as they would be applied with these images.
+///
+/// # Errors
+/// [`Kind::Invalid`](crate::error::Kind::Invalid).
+pub fn manifests(
+    session: &Session,
+    project: &Project,
+    images: &Images,
+    tier: &Tier,
+    secrets: Vec<Secret>,
+) -> Result<Manifests> {
+    release::manifests(session, project, tier, images, secrets)
+}
+
+fn by_name(images: Vec<Image>) -> Images {
+    images.into_iter().map(|image| (image.name.clone(), image)).collect()
+}
+
+fn note_images(session: &Session, images: &Images) {
+    session.note(|summary| {
+        for image in images.values() {
+            summary.images.insert(image.name.clone(), image.reference.to_string());
+        }
+    });
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

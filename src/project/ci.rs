@@ -1,0 +1,91 @@
+//! What CI says about the run: whether there is one, its job's address, its user.
+
+/// Looks a variable of the environment up; an empty one is as good as none, for GitLab sets many to nothing.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether the run is a job of GitLab or of another CI.
+pub fn detected() -> bool {
+    detected_by(variable)
+}
+
+/// The address of GitLab's job.
+pub fn job_url() -> Option<String> {
+    variable("CI_JOB_URL")
+}
+
+/// The login of the person for whom GitLab's job runs.
+pub fn user() -> Option<String> {
+    variable("GITLAB_USER_LOGIN")
+}
+
+/// The branch that others begin from, where CI names it.
+pub fn default_branch() -> Option<String> {
+    variable("CI_DEFAULT_BRANCH")
+}
+
+/// Which of several like jobs this one is, from 1, and how many there are: GitLab's `parallel`. None where it is alone.
+pub fn node() -> Option<(usize, usize)> {
+    node_by(variable)
+}
+
+fn node_by(variable: impl Fn(&str) -> Option<String>) -> Option<(usize, usize)> {
+    let number = |name| variable(name)?.parse::<usize>().ok();
+    let (index, total) = (number("CI_NODE_INDEX")?, number("CI_NODE_TOTAL")?);
+    (total > 1 && (1..=total).contains(&index)).then_some((index, total))
+}
+
+fn detected_by(variable: impl Fn(&str) -> Option<String>) -> bool {
+    ["GITLAB_CI", "CI"]
+        .into_iter()
+        .any(|name| variable(name).is_some_and(|value| value == "true" || value == "1"))
+}
+
+/// The branch that the job is for: none in a pipeline of a tag, and none of another commit's job.
+pub(super) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    if variable("CI_COMMIT_SHA").is_some_and(|of_the_job| of_the_job != commit) {
+        return None;
+    }
+    let name = || variable("CI_COMMIT_REF_NAME").filter(|_| variable("CI_COMMIT_TAG").is_none());
+    variable("CI_COMMIT_BRANCH").or_else(name)
+}
+
+/// Whether GitLab protects the branch or tag of this job; `None` outside of GitLab.
+pub fn is_protected() -> Option<bool> {
+    variable("CI_COMMIT_REF_PROTECTED").map(|word| word == "true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        |name| variables.iter().find(|(one, _)| *one == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    #[test]
+    fn a_false_ci_is_none() {
+        assert!(detected_by(with(&[("GITLAB_CI", "true")])));
+        assert!(detected_by(with(&[("CI", "1")])));
+        assert!(!detected_by(with(&[("CI", "false")])));
+        assert!(!detected_by(with(&[])));
+    }
+
+    #[test]
+    fn a_job_of_several_knows_which_one_it_is() {
+        let node = |index, total| node_by(with(&[("CI_NODE_INDEX", index), ("CI_NODE_TOTAL", total)]));
+        assert_eq!(node("2", "3"), Some((2, 3)));
+        assert_eq!(node("1", "1"), None, "alone");
+        assert_eq!(node("4", "3").or(node("0", "3")).or(node("", "3")), None, "nonsense");
+    }
+
+    #[test]
+    fn a_tag_and_a_foreign_commit_have_no_branch() {
+        let merge_request = [("CI_COMMIT_REF_NAME", "feature"), ("CI_COMMIT_SHA", "1f3c")];
+        assert_eq!(branch("1f3c", with(&merge_request)).as_deref(), Some("feature"));
+        assert_eq!(branch("ffff", with(&merge_request)), None);
+        assert_eq!(branch("1f3c", with(&[("CI_COMMIT_REF_NAME", "v1"), ("CI_COMMIT_TAG", "v1")])), None);
+        assert_eq!(branch("1f3c", with(&[("CI_COMMIT_BRANCH", "main")])).as_deref(), Some("main"));
+    }
+}

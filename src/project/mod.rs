@@ -1,0 +1,372 @@
+//! `windlass.yaml`, conventions, tiers, the Git revision and the variables of CI.
+//!
+//! [`Project::open`] reads all of it once; everything after it is handed the [`Project`].
+
+mod config;
+mod duration;
+mod environment;
+mod git;
+mod health;
+mod names;
+mod nearest;
+mod quantity;
+mod read;
+mod schema;
+mod secrets;
+mod slug;
+mod table;
+mod tier;
+mod variables;
+mod verify;
+mod yaml;
+
+pub mod ci;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use config::{
+    BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
+    TierConfig,
+};
+pub use duration::duration;
+pub use git::{Relation, Revision};
+pub use health::{Expectation, Health, HealthRule, word_at};
+pub use names::{NAMESPACE_SHAPE, is_namespace};
+pub(crate) use nearest::distance;
+pub use nearest::nearest;
+pub use schema::schema;
+pub use secrets::{External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource};
+pub(crate) use secrets::{SHORT_LIVED, short_lived};
+pub use slug::slug;
+pub use tier::{Tier, TierOverrides};
+pub use verify::{Addresses, VerifyConfig};
+pub use yaml::strings;
+
+use crate::error::{Error, Kind, Place, Result};
+use crate::registry::Reference;
+use environment::Lookup;
+
+/// What the command line says about the project.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `-C`: the directory to start from.
+    pub directory: PathBuf,
+    /// `--config`: the configuration, relative to the directory.
+    pub config: Option<PathBuf>,
+    /// `--project`
+    pub project: Option<String>,
+    /// `--registry`
+    pub registry: Option<String>,
+    /// `--var`
+    pub vars: Vec<(String, String)>,
+    /// `--report`: a directory that exists.
+    pub report: Option<PathBuf>,
+}
+
+/// A Git repository with a `.kube` directory and usually a Dockerfile; or nothing but a name.
+#[derive(Debug, Clone, Default)]
+pub struct Project {
+    /// The name, the same on a laptop and in CI.
+    pub name: String,
+    /// Where the name is from.
+    pub named: Named,
+    /// The directory of `windlass.yaml`, else the repository's root.
+    pub root: PathBuf,
+    /// The configuration; without `windlass.yaml`, what the conventions say.
+    pub config: Config,
+    /// The file of the configuration.
+    pub config_file: Option<PathBuf>,
+    /// Where images are pushed to, as `host/path`.
+    pub registry: Option<String>,
+    /// The Git revision; none without Git or before the first commit.
+    pub revision: Option<Revision>,
+    /// Why there is no revision, where there is a repository.
+    pub no_revision: Option<Error>,
+    /// The variables of `--var`.
+    pub vars: BTreeMap<String, String>,
+    /// What the command line said about where the project is: (`C`, directory), (`config`, file).
+    pub found_by: Vec<(String, String)>,
+    /// Where this run's reports go: they are no part of what is built.
+    pub report: Option<PathBuf>,
+}
+
+/// Where a project's name is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Named {
+    /// `--project`
+    Given,
+    /// `project:` in `windlass.yaml`.
+    #[default]
+    Configured,
+    /// The address of the Git remote `origin`.
+    Remote,
+    /// The directory's name: enough to build and to validate, not for a cluster, where others would see another
+    /// name.
+    Directory,
+}
+
+impl Project {
+    /// Reads the project around a directory. An empty directory is one too.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a mistake in the configuration, [`Kind::Usage`] for a key that is not built yet and for
+    /// a directory that does not exist, [`Kind::Denied`] for a Git repository of somebody else.
+    pub fn open(options: &Options) -> Result<Self> {
+        Self::open_with(options, &environment::variable)
+    }
+
+    fn open_with(options: &Options, environment: Lookup<'_>) -> Result<Self> {
+        let directory = directory(&options.directory)?;
+        // A configuration elsewhere is of the repository that it lies in.
+        let beside =
+            options.config.as_ref().and_then(|file| directory.join(file).parent().map(Path::to_path_buf));
+        let git = git::look(beside.as_deref().filter(|one| one.is_dir()).unwrap_or(&directory), environment)?;
+        let top = git.as_ref().and_then(|git| git.root.as_deref());
+        let Found { root, config_file } = find(&directory, options.config.as_deref(), top)?;
+        let config = read_config(&root, config_file.as_deref(), environment)?;
+        let origin = git.as_ref().and_then(|git| git.origin.as_deref());
+        let (name, named) = name(options.project.as_deref(), &config, origin, &root)?;
+        let (revision, no_revision) = match git.map(|git| git.revision) {
+            Some(Ok(revision)) => (Some(revision), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let registry = registry(options.registry.as_deref(), &config, environment)?;
+        let vars = options.vars.iter().cloned().collect();
+        let found_by = found_by(options);
+        let report = options.report.as_ref().and_then(|report| report.canonicalize().ok());
+        Ok(Self {
+            name,
+            named,
+            root,
+            config,
+            config_file,
+            registry,
+            revision,
+            no_revision,
+            vars,
+            found_by,
+            report,
+        })
+    }
+
+    /// Where an image stands in the configuration.
+    pub fn place_of_image(&self, image: &str) -> Option<Place> {
+        self.config.places.of(&["images", image]).cloned()
+    }
+
+    /// Whether anything but its directory names the project.
+    pub fn is_named(&self) -> bool {
+        self.named != Named::Directory
+    }
+
+    /// The tier of this name.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a tier that the configuration does not have, unless context and namespace are given,
+    /// and where nothing but the directory names the project.
+    pub fn tier(&self, name: &str, overrides: &TierOverrides) -> Result<Tier> {
+        if !self.is_named() {
+            return Err(Error::new(Kind::Invalid, "nothing says what this project is called")
+                .hint("--project NAME, `project:` in windlass.yaml, or a Git remote `origin`"));
+        }
+        Tier::open(self, name, overrides, &environment::variable)
+    }
+
+    /// How the work tree's commit is related to another; a clone that is too shallow to tell is deepened.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] where it cannot be deepened.
+    pub async fn relation_to(&self, commit: &str) -> Result<Relation> {
+        match &self.revision {
+            Some(revision) => git::relation_in_full(&self.root, &revision.commit, commit).await,
+            None => Ok(Relation::Unknown),
+        }
+    }
+
+    /// The commits of the branches and tags of `origin`, or of the repository itself where it has none, with their names.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] where `origin` cannot be asked.
+    pub async fn heads(&self) -> Result<BTreeMap<String, String>> {
+        git::heads(&self.root).await
+    }
+
+    /// Every tier of the configuration, for checks without a cluster; `review/*` is there as `review/example`.
+    pub fn sample_tiers(&self) -> Vec<Result<Tier>> {
+        let names = self.config.tiers.keys().map(|pattern| pattern.replace('*', "example"));
+        let open = |name: String| Tier::open(self, &name, &TierOverrides::default(), &environment::variable);
+        names.map(open).collect()
+    }
+
+    /// The Git revision.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where there is none.
+    pub fn revision(&self) -> Result<&Revision> {
+        let none = || {
+            Error::new(Kind::Invalid, format!("{} is not in a Git repository", self.root.display()))
+                .hint("git init && git add --all && git commit")
+        };
+        self.revision.as_ref().ok_or_else(|| self.no_revision.clone().unwrap_or_else(none))
+    }
+
+    /// Where an image is pushed to, without tag.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where no registry is named, and where the environment lacks a variable that the registry,
+    /// the images or the tests need.
+    pub fn image_repository(&self, image: &str) -> Result<Reference> {
+        let needed = |path: &str| path != "registry" || self.registry.is_none();
+        if let Some((_, error)) = self.config.missing.iter().find(|(path, _)| needed(path)) {
+            return Err(error.clone());
+        }
+        let Some(registry) = &self.registry else {
+            return Err(Error::new(Kind::Invalid, "no registry is named")
+                .hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
+        };
+        format!("{registry}/{image}").parse()
+    }
+}
+
+fn directory(given: &Path) -> Result<PathBuf> {
+    let given = if given.as_os_str().is_empty() { Path::new(".") } else { given };
+    match given.canonicalize() {
+        Ok(directory) if directory.is_dir() => Ok(directory),
+        _ => Err(Error::new(Kind::Usage, format!("there is no directory `{}`", given.display()))),
+    }
+}
+
+struct Found {
+    root: PathBuf,
+    config_file: Option<PathBuf>,
+}
+
+/// The nearest `windlass.yaml` from here up to the top of the repository; without one, the nearest `.kube`; without
+/// that, the top.
+fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Found> {
+    if let Some(given) = given {
+        let file = directory.join(given);
+        let file = file.canonicalize().ok().filter(|file| file.is_file()).ok_or_else(|| {
+            Error::new(Kind::Invalid, format!("there is no configuration `{}`", given.display()))
+        })?;
+        let root = file.parent().unwrap_or(directory).to_path_buf();
+        return Ok(Found { root, config_file: Some(file) });
+    }
+    let top = top.and_then(|top| top.canonicalize().ok()).unwrap_or_else(|| directory.to_path_buf());
+    let inside = || directory.ancestors().take_while(|one| one.starts_with(&top));
+    // A link to nothing is there, too: its tiers and their rules must not be gone without a word.
+    if let Some(root) = inside().find(|one| one.join(FILE).symlink_metadata().is_ok()) {
+        return Ok(Found { root: root.to_path_buf(), config_file: Some(root.join(FILE)) });
+    }
+    if let Some(other) = inside().find(|one| one.join("windlass.yml").is_file()) {
+        return Err(Error::new(Kind::Invalid, "the configuration is called windlass.yaml")
+            .at(Place::file("windlass.yml"))
+            .hint(format!("cd {} && mv windlass.yml windlass.yaml", other.display())));
+    }
+    let root = inside().find(|one| one.join(".kube").is_dir()).map_or(top.clone(), Path::to_path_buf);
+    Ok(Found { root, config_file: None })
+}
+
+/// The name of the configuration.
+const FILE: &str = "windlass.yaml";
+
+fn read_config(root: &Path, file: Option<&Path>, environment: Lookup<'_>) -> Result<Config> {
+    let images = conventional_images(root);
+    let Some(file) = file else {
+        return Ok(Config { version: 1, images, ..Config::default() });
+    };
+    let shown = file.strip_prefix(root).unwrap_or(file);
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Error::new(Kind::Invalid, format!("the configuration cannot be read: {error}")).at(Place::file(shown))
+    })?;
+    read::config(&text, shown, images, environment)
+}
+
+/// The image `app`, where there is a Dockerfile.
+fn conventional_images(root: &Path) -> BTreeMap<String, ImageConfig> {
+    let app = ImageConfig {
+        context: PathBuf::from("."),
+        dockerfile: PathBuf::from("Dockerfile"),
+        target: None,
+        args: BTreeMap::new(),
+        needs: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        ssh: false,
+        platforms: Vec::new(),
+        cache: true,
+    };
+    root.join("Dockerfile").is_file().then(|| ("app".to_owned(), app)).into_iter().collect()
+}
+
+fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path) -> Result<(String, Named)> {
+    if let Some(given) = given {
+        return check_name(given).map(|name| (name, Named::Given));
+    }
+    if let Some(configured) = &config.project {
+        let name = check_name(configured).map_err(|error| at(error, config, "project"))?;
+        return Ok((name, Named::Configured));
+    }
+    if let Some(name) = origin.and_then(git::name_of) {
+        return Ok((name, Named::Remote));
+    }
+    let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());
+    Ok((slug(&directory), Named::Directory))
+}
+
+/// The name becomes a label and a part of the records' names.
+fn check_name(name: &str) -> Result<String> {
+    if slug::is_slug(name) {
+        return Ok(name.to_owned());
+    }
+    Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a project's name"))
+        .hint("a-z, 0-9 and `-`, no `-` at either end, 40 characters at most"))
+}
+
+fn found_by(options: &Options) -> Vec<(String, String)> {
+    let elsewhere =
+        Some(&options.directory).filter(|one| !one.as_os_str().is_empty() && one.as_os_str() != ".");
+    let all = [("C", elsewhere), ("config", options.config.as_ref())];
+    all.into_iter().filter_map(|(flag, path)| Some((flag.to_owned(), path?.display().to_string()))).collect()
+}
+
+/// `--registry`, else the configuration's, else GitLab's.
+fn registry(given: Option<&str>, config: &Config, environment: Lookup<'_>) -> Result<Option<String>> {
+    let configured = config.registry.as_deref();
+    let missing = config.missing.iter().any(|(path, _)| path == "registry");
+    let of_ci = || environment("CI_REGISTRY_IMAGE").filter(|_| !missing);
+    let given = given.filter(|registry| !registry.is_empty());
+    let Some(registry) = given.or(configured).map(str::to_owned).or_else(of_ci).filter(|one| !one.is_empty())
+    else {
+        return Ok(None);
+    };
+    let registry = registry.trim_end_matches('/');
+    let error = if registry.contains("://") {
+        let hint = "leave the scheme out; `insecure: true` means plain HTTP";
+        Some(Error::new(Kind::Invalid, format!("the registry `{registry}` has a scheme")).hint(hint))
+    } else {
+        // The last part is only there to have a whole reference.
+        let wrong = format!("{registry}/image").parse::<Reference>().err();
+        wrong.map(|_| {
+            Error::new(Kind::Invalid, format!("`{registry}` cannot be a registry"))
+                .hint("`host/path` in lower case, such as `registry.example.com/group/shop`")
+        })
+    };
+    match error {
+        Some(error) if given.is_none() && configured.is_some() => Err(at(error, config, "registry")),
+        Some(error) => Err(error),
+        None => Ok(Some(registry.to_owned())),
+    }
+}
+
+/// The error with the place of a key of the whole file.
+fn at(error: Error, config: &Config, key: &str) -> Error {
+    match config.places.of(&[key]) {
+        Some(place) => error.at(place.clone()),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

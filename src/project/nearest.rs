@@ -1,0 +1,69 @@
+//! "Did you mean": the known word nearest to the one that was written.
+
+/// The candidate that differs from the word in the fewest letters, if it is near enough to be meant: at most one
+/// letter in three, and one at least.
+///
+/// ```
+/// assert_eq!(windlass::project::nearest("stagign", ["staging", "production"].into_iter()), Some("staging"));
+/// assert_eq!(windlass::project::nearest("lab", ["staging", "production"].into_iter()), None);
+/// ```
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let letters = word.chars().count();
+    let limit = (letters / 3).max(1);
+    candidates
+        // Of words of one letter all are alike; the word itself was not mistaken for itself.
+        .filter(|candidate| letters > 1 && *candidate != word)
+        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .filter(|&(distance, _)| distance <= limit)
+        .min_by_key(|&(distance, _)| distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters must be added, left out, replaced, or swapped with their neighbour.
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for i in 1..=one.len() {
+        let mut next = vec![i];
+        for j in 1..=other.len() {
+            let replaced = row[j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut best = replaced.min(row[j] + 1).min(next[j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            next.push(best);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_counted() {
+        for (one, other, count) in [
+            ("", "ab", 2),
+            ("images", "images", 0),
+            ("imges", "images", 1),
+            ("imaegs", "images", 1),
+            ("a", "b", 1),
+        ] {
+            assert_eq!(distance(one, other), count, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn only_a_near_word_is_proposed() {
+        let known = || ["image", "images", "tests", "tiers"].into_iter();
+        assert_eq!(nearest("tset", known()), None);
+        assert_eq!(nearest("Tests", known()), Some("tests"));
+        assert_eq!(nearest("teirs", known()), Some("tiers"));
+        assert_eq!(nearest("secrets", known()), None);
+        assert_eq!(nearest("tests", known()), None, "it is that word");
+        assert_eq!(nearest("x", ["y"].into_iter()), None);
+    }
+}

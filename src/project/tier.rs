@@ -1,0 +1,302 @@
+//! A tier as a release needs it: which cluster, which namespace, which variables, which rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{OnCancel, Rollback, Tested, TierConfig};
+use super::environment::{Fault, Lookup, expand, variable};
+use super::health::Health;
+use super::read::{TEN_MINUTES, choice};
+use super::variables::{Sources, Written};
+use super::verify::VerifyConfig;
+use super::{Project, names, slug};
+use crate::cluster::Target;
+use crate::error::{Error, Kind, Place, Result};
+
+/// An environment that the project is released to.
+#[derive(Debug, Clone)]
+pub struct Tier {
+    /// The full name: `review/feature-x`.
+    pub name: String,
+    /// The name as a slug: part of labels and of the names of records, and `WINDLASS_SLUG`.
+    pub slug: String,
+    /// The key in `tiers:` that it was found by: `review/*`; the name itself where the configuration has no such
+    /// tier.
+    pub pattern: String,
+    /// Contexts of the kubeconfig; the first that it has is used.
+    pub contexts: Vec<String>,
+    /// The uid of the cluster meant.
+    pub cluster: Option<String>,
+    /// The namespace.
+    pub namespace: String,
+    /// The variables of the configuration, of the tier and of `--var` that have a value, without `WINDLASS_…`.
+    pub vars: BTreeMap<String, String>,
+    /// The variables whose value is a text whatever it looks like: the file has it in quotes.
+    pub texts: BTreeSet<String>,
+    /// `WINDLASS_PROJECT`, `_TIER`, `_SLUG`, and in a Git repository `_COMMIT` and `_BRANCH`.
+    pub own: BTreeMap<String, String>,
+    /// Files of values for the chart in `.kube`, as written, and where that stands.
+    pub values: Vec<(String, Place)>,
+    /// The variables that got no value, and why: a rollback does not need them.
+    pub without_value: BTreeMap<String, Error>,
+    /// How long a rollout may take.
+    pub timeout: Duration,
+    /// What the command line gave instead of the configuration: (`context`, value) and so on.
+    pub given: Vec<(String, String)>,
+    /// Whether a release needs passed tests.
+    pub tested: Tested,
+    /// The tier on which the same images and manifests must have been good before.
+    pub after: Option<String>,
+    /// The branches that may be released here; empty for all.
+    pub branches: Vec<String>,
+    /// Whether a release must be confirmed.
+    pub confirm: bool,
+    /// Whether what is not committed is refused.
+    pub protected: bool,
+    /// What happens when a rollout fails.
+    pub rollback: Rollback,
+    /// What happens when a release is cancelled.
+    pub on_cancel: OnCancel,
+    /// What must hold after a rollout before the release is good.
+    pub verify: Option<VerifyConfig>,
+    /// How objects of custom kinds say that they are well.
+    pub health: Arc<Health>,
+}
+
+/// What the command line says about a tier.
+#[derive(Debug, Clone, Default)]
+pub struct TierOverrides {
+    /// `--context`
+    pub context: Option<String>,
+    /// `--namespace`
+    pub namespace: Option<String>,
+}
+
+impl Tier {
+    /// Which cluster and namespace it means.
+    pub fn target(&self) -> Target {
+        Target {
+            contexts: self.contexts.clone(),
+            namespace: self.namespace.clone(),
+            pin: self.cluster.clone(),
+        }
+    }
+
+    /// What a namespace says that windlass made for a tier: the annotation `windlass.dev/made-for`.
+    pub fn made_for(&self, project: &super::Project) -> String {
+        format!("{}/{}", project.name, self.name)
+    }
+
+    /// Whether a release needs a passed record of every test.
+    pub fn tests_required(&self) -> bool {
+        self.tested == Tested::Required
+    }
+
+    /// All variables that a manifest may use, but for `WINDLASS_IMAGE_…`.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] with its place for the first variable that has no value.
+    pub fn variables(&self) -> Result<BTreeMap<String, String>> {
+        match self.without_value.values().next() {
+            Some(error) => Err(error.clone()),
+            None => Ok(self
+                .vars
+                .iter()
+                .chain(&self.own)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()),
+        }
+    }
+
+    /// A text of the configuration with its variables replaced: the tier's, else the environment's. `path` and
+    /// `place` say where it stands.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a name that has no value.
+    pub fn expand(&self, text: &str, path: &str, place: &Place) -> Result<String> {
+        let mut lookup = |name: &str| match self.without_value.get(name) {
+            Some(error) => Err(Fault::Elsewhere(Box::new(error.clone()))),
+            None => {
+                Ok(self.vars.get(name).or_else(|| self.own.get(name)).cloned().or_else(|| variable(name)))
+            }
+        };
+        expand(text, &mut lookup).map_err(|fault| fault.error(path, Some(place)))
+    }
+
+    /// The tier of this name, with `${…}` looked up in this environment.
+    pub(super) fn open(
+        project: &Project,
+        name: &str,
+        overrides: &TierOverrides,
+        environment: Lookup<'_>,
+    ) -> Result<Self> {
+        names::tier(name)?;
+        let (pattern, config) = match found(project, name) {
+            Some((pattern, config)) => (pattern, Some(config)),
+            None if name.ends_with("/*") => return Err(unnamed(name)),
+            None if overrides.context.is_some() && overrides.namespace.is_some() => (name, None),
+            None => return Err(unknown(project, name)),
+        };
+        let own = own(project, name);
+        let place = |keys: &[&str]| project.config.places.of(keys);
+        let of_tier = |name: &str| place(&["tiers", pattern, "vars", name]);
+        let of_config = |name: &str| place(&["vars", name]);
+        let tier_vars = config.map(|config| &config.vars);
+        let sources = Sources {
+            own: &own,
+            given: &project.vars,
+            written: [
+                Written { path: format!("tiers.{pattern}.vars"), values: tier_vars, place: &of_tier },
+                Written { path: "vars".to_owned(), values: Some(&project.config.vars), place: &of_config },
+            ],
+            environment,
+        };
+        let at = place(&["tiers", pattern, "namespace"]);
+        let namespace = match (&overrides.namespace, config) {
+            (Some(namespace), _) => check_namespace(namespace.clone(), None)?,
+            (None, Some(config)) => written_namespace(&sources, pattern, &config.namespace, at)?,
+            (None, None) => return Err(unknown(project, name)),
+        };
+        let (vars, without_value) = parted(sources.all());
+        let is_text = |name: &&String| {
+            let of_tier = tier_vars.is_some_and(|vars| vars.contains_key(*name));
+            let keys: &[&str] =
+                if of_tier { &["tiers", pattern, "vars", name.as_str()] } else { &["vars", name.as_str()] };
+            !project.vars.contains_key(*name) && project.config.places.is_text(keys)
+        };
+        let texts = vars.keys().filter(is_text).cloned().collect();
+        Ok(Self {
+            name: name.to_owned(),
+            slug: slug(name),
+            pattern: pattern.to_owned(),
+            contexts: contexts(config, overrides),
+            cluster: config.and_then(|config| config.cluster.clone()),
+            namespace,
+            vars,
+            texts,
+            values: values(config, place(&["tiers", pattern, "values"])),
+            without_value,
+            timeout: config.map_or(TEN_MINUTES, |config| config.timeout),
+            given: given(project, overrides),
+            tested: config.and_then(|config| config.tested).unwrap_or(project.config.tested_by_default()),
+            after: config.and_then(|config| config.after.clone()),
+            branches: config.map(|config| config.branches.clone()).unwrap_or_default(),
+            confirm: config.is_some_and(|config| config.confirm),
+            protected: config.is_some_and(|config| config.protected),
+            rollback: config.map(|config| config.rollback).unwrap_or_default(),
+            on_cancel: config.map(|config| config.on_cancel).unwrap_or_default(),
+            verify: config.and_then(|config| config.verify.clone()),
+            health: Arc::new(health(project, config)),
+            own,
+        })
+    }
+}
+
+/// The rules of the configuration, and those of the tier before them.
+fn health(project: &Project, config: Option<&TierConfig>) -> Health {
+    let of_tier = config.map(|config| config.health.clone()).unwrap_or_default();
+    project.config.health.clone().into_iter().chain(of_tier).collect()
+}
+
+fn values(config: Option<&TierConfig>, place: Option<&Place>) -> Vec<(String, Place)> {
+    let place = place.cloned().unwrap_or_else(|| Place::file(super::FILE));
+    let files = config.into_iter().flat_map(|config| &config.values);
+    files.map(|file| (file.clone(), place.clone())).collect()
+}
+
+/// The tier's own entry, else that of the longest pattern that fits.
+fn found<'a>(project: &'a Project, name: &str) -> Option<(&'a str, &'a TierConfig)> {
+    let tiers = &project.config.tiers;
+    if name.ends_with("/*") {
+        return None;
+    }
+    let exact = tiers.get_key_value(name);
+    let fits = |pattern: &str| pattern.strip_suffix('*').is_some_and(|prefix| name.starts_with(prefix));
+    let fitting =
+        || tiers.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| pattern.len());
+    exact.or_else(fitting).map(|(pattern, config)| (pattern.as_str(), config))
+}
+
+fn unnamed(pattern: &str) -> Error {
+    let prefix = pattern.trim_end_matches('*');
+    Error::new(Kind::Invalid, format!("`{pattern}` stands for many tiers"))
+        .hint(format!("name one of them, such as `{prefix}feature-x`"))
+}
+
+fn unknown(project: &Project, name: &str) -> Error {
+    let error = Error::new(Kind::Invalid, format!("there is no tier `{name}`"));
+    let without = "--context and --namespace say where a tier is that the configuration does not have";
+    let Some(file) = &project.config_file else {
+        return error.hint(format!("{without}; here is no windlass.yaml"));
+    };
+    let file = file.strip_prefix(&project.root).unwrap_or(file);
+    let known = || project.config.tiers.keys().map(String::as_str);
+    let hint = if known().next().is_none() { without.to_owned() } else { choice(name, known, "tiers") };
+    error.at(Place::file(file)).hint(hint)
+}
+
+fn own(project: &Project, name: &str) -> BTreeMap<String, String> {
+    let revision = project.revision.as_ref();
+    let all = [
+        ("WINDLASS_PROJECT", Some(project.name.clone())),
+        ("WINDLASS_TIER", Some(name.to_owned())),
+        ("WINDLASS_SLUG", Some(slug(name))),
+        ("WINDLASS_COMMIT", revision.map(|revision| revision.commit.clone())),
+        ("WINDLASS_BRANCH", revision.and_then(|revision| revision.branch.clone())),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+}
+
+fn written_namespace(sources: &Sources<'_>, tier: &str, text: &str, place: Option<&Place>) -> Result<String> {
+    let path = format!("tiers.{tier}.namespace");
+    let namespace = sources.expand(text).map_err(|fault| fault.error(&path, place))?;
+    check_namespace(namespace, place)
+}
+
+fn check_namespace(name: String, place: Option<&Place>) -> Result<String> {
+    if names::is_namespace(&name) {
+        return Ok(name);
+    }
+    let error =
+        Error::new(Kind::Invalid, format!("`{name}` cannot be a namespace")).hint(names::NAMESPACE_SHAPE);
+    Err(match place {
+        Some(place) => error.at(place.clone()),
+        None => error,
+    })
+}
+
+fn contexts(config: Option<&TierConfig>, overrides: &TierOverrides) -> Vec<String> {
+    match (&overrides.context, config) {
+        (Some(context), _) => vec![context.clone()],
+        (None, Some(config)) => config.contexts.clone(),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn given(project: &Project, overrides: &TierOverrides) -> Vec<(String, String)> {
+    let name = Some(&project.name).filter(|_| project.named == super::Named::Given);
+    let all = [
+        ("project", name),
+        ("context", overrides.context.as_ref()),
+        ("namespace", overrides.namespace.as_ref()),
+    ];
+    let of_tier = all.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value?.clone())));
+    project.found_by.iter().cloned().chain(of_tier).collect()
+}
+
+type Parted = (BTreeMap<String, String>, BTreeMap<String, Error>);
+
+fn parted(all: BTreeMap<String, Result<String>>) -> Parted {
+    let mut parts = Parted::default();
+    for (name, value) in all {
+        match value {
+            Ok(value) => drop(parts.0.insert(name, value)),
+            Err(error) => drop(parts.1.insert(name, error)),
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! `verify:` of a tier: what must hold after a rollout before the release is called good.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+
+use super::Tier;
+use super::schema;
+use super::table::{Keys, Table, list, text};
+use super::yaml::{Node, Value};
+use crate::error::{Error, Kind, Place, Result};
+
+/// What is checked after a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
+#[schemars(deny_unknown_fields, transform = schema::require_any)]
+pub struct VerifyConfig {
+    /// Addresses that must answer with 2xx. May have `${NAME}`.
+    #[schemars(default, schema_with = "schema::one_or_several")]
+    pub http: Vec<String>,
+    /// Headers of these requests, such as `Host`. May have `${NAME}`.
+    #[schemars(default, schema_with = "schema::texts")]
+    pub headers: BTreeMap<String, String>,
+    /// How long they must answer so: a request each second, of which no three in a row may fail (5s:
+    /// what answers first may still be what was there before).
+    #[schemars(rename = "for", default = "schema::five_seconds", schema_with = "schema::duration")]
+    pub hold: Duration,
+    /// How long the first good answer may take to come (30s).
+    #[schemars(default = "schema::half_a_minute", schema_with = "schema::duration")]
+    pub within: Duration,
+    /// A test that is run against the tier: it has the tier's variables, `WINDLASS_TIER` and `WINDLASS_URL`. It runs nowhere
+    /// else, unless it is named.
+    pub test: Option<String>,
+    /// How long the objects are watched on: none may fail, and at the end all must be ready.
+    #[schemars(default, schema_with = "schema::duration")]
+    pub soak: Option<Duration>,
+    /// Where it stands.
+    #[schemars(skip)]
+    pub(super) place: Option<Place>,
+}
+
+pub(super) const VERIFY: Keys =
+    Keys { known: &["http", "headers", "for", "within", "test", "soak"], unbuilt: &[] };
+/// How long the first good answer may take where nothing is said.
+/// How long it must go on answering where nothing is said.
+const FIVE_SECONDS: Duration = Duration::from_secs(5);
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
+
+/// Reads `tiers.<name>.verify`.
+pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
+    let place = node.place.clone();
+    let mut table = Table::open(path, node, &VERIFY)?;
+    let http = table.take("http");
+    let of_http = |table: &Table| ["headers", "for", "within"].into_iter().find(|key| table.has(key));
+    if let Some(key) = of_http(&table).filter(|_| http.is_none()) {
+        return Err(Error::new(Kind::Invalid, format!("`{path}.{key}` is of `http`, which is not there"))
+            .at(place)
+            .hint("such as `http: \"https://${HOST}/health\"`"));
+    }
+    let http = match http {
+        Some(Node { value: Value::Scalar(one), .. }) => vec![one],
+        Some(node) => list(&table.path("http"), node)?,
+        None => Vec::new(),
+    };
+    let test = match table.take("test") {
+        Some(node) => Some(text(&table.path("test"), &node)?),
+        None => None,
+    };
+    let soak = table.has("soak").then(|| table.duration("soak", Duration::ZERO)).transpose()?;
+    if http.is_empty() && test.is_none() && soak.is_none() {
+        return Err(Error::new(Kind::Invalid, format!("`{path}` checks nothing"))
+            .at(place)
+            .hint("it has `http`, `test` or `soak`"));
+    }
+    Ok(VerifyConfig {
+        http,
+        headers: table.texts("headers")?,
+        hold: table.duration("for", FIVE_SECONDS)?,
+        within: table.duration("within", HALF_A_MINUTE)?,
+        test,
+        soak,
+        place: Some(place),
+    })
+}
+
+/// What is asked over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// With the tier's variables.
+    pub addresses: Vec<String>,
+    /// With the tier's variables.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Tier {
+    /// The addresses of `verify`, and the headers of their requests, with their variables replaced.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a variable without a value, and for what is no address.
+    pub fn addresses(&self) -> Result<Addresses> {
+        let Some(verify) = &self.verify else {
+            return Ok(Addresses { addresses: Vec::new(), headers: Vec::new() });
+        };
+        let place = verify.place.clone().unwrap_or_else(|| Place::file(super::FILE));
+        let path = format!("tiers.{}.verify", self.pattern);
+        let address = |text: &String| {
+            let address = self.expand(text, &format!("{path}.http"), &place)?;
+            if address.starts_with("http://") || address.starts_with("https://") {
+                return Ok(address);
+            }
+            Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is no address"))
+                .at(place.clone())
+                .hint("it begins with `http://` or `https://`"))
+        };
+        let header = |(name, value): (&String, &String)| {
+            Ok((name.clone(), self.expand(value, &format!("{path}.headers.{name}"), &place)?))
+        };
+        Ok(Addresses {
+            addresses: verify.http.iter().map(address).collect::<Result<_>>()?,
+            headers: verify.headers.iter().map(header).collect::<Result<_>>()?,
+        })
+    }
+}

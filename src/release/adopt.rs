@@ -1,0 +1,361 @@
+//! Taking over what already runs: which live objects the manifests describe and whose they are, the ownership of their
+//! fields without a change to any of them, and a release that has the state as it is: a rollback may lead back to it.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
+
+use super::difference::{self, Mask};
+use super::foreign;
+use super::forward;
+use super::identity::{self, ObjectId};
+use super::namespaces;
+use super::past::Past;
+use super::place::{self, Site};
+use super::plan;
+use super::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
+use super::rules::Rules;
+use super::survey::CONCURRENCY;
+use crate::cluster::{ApplyOptions, Cluster, ObjectRef};
+use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::project::{Project, Tier};
+use crate::report::event::{self, Stage};
+use crate::report::paint;
+use crate::session::Session;
+
+/// How often an object is tried to be taken over that somebody else changes at the same time.
+const TRIES: u32 = 20;
+
+/// What an adoption takes over.
+pub struct Adoption {
+    tier: String,
+    context: String,
+    namespace: String,
+    objects: Vec<Found>,
+    /// The release that has the state as it is; `None` where nothing was taken over.
+    revision: Option<u64>,
+}
+
+/// An object that the manifests describe.
+struct Found {
+    id: ObjectId,
+    api_version: String,
+    state: State,
+}
+
+/// How it stands with an object.
+enum State {
+    /// It does not exist yet.
+    Missing,
+    /// It is the tier's.
+    Ours,
+    /// It is to be taken over.
+    Foreign {
+        /// Whose it is.
+        owner: String,
+        /// As it is.
+        live: Box<Value>,
+        /// What somebody asked for, with the marks of the tier.
+        asked: Box<Value>,
+    },
+}
+
+/// Takes over what the tier's manifests describe and others made; with `dry_run` it is only shown.
+///
+/// # Errors
+/// [`Kind::Invalid`] for the manifests, [`Kind::Rule`] for what is another project's or would change, [`Kind::Locked`], and
+/// what the cluster refuses.
+pub async fn adopt(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    rules: &Rules,
+    dry_run: bool,
+) -> Result<Adoption> {
+    let cluster = place::connect(session, tier).await?;
+    let site = Site { session, project, tier, rules, cluster: &cluster };
+    let past = Past::read(&site.store()).await?;
+    let objects = look(site, &past).await?;
+    if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&past)) {
+        return Ok(Adoption::of(site, objects, None));
+    }
+    site.locked(take_over(site)).await
+}
+
+/// Takes over under the lock what is there by then.
+async fn take_over(site: Site<'_>) -> Result<Adoption> {
+    let mut past = Past::read(&site.store()).await?;
+    past.settle(site.session, None);
+    let objects = look(site, &past).await?;
+    let revision = revision(&past);
+    let foreign: Vec<&Found> = objects.iter().filter(|found| found.is_foreign()).collect();
+    let record = record(site, &past, revision, &foreign).await?;
+    site.store().write(&record, &mut past.summaries).await?;
+    let title = format!("taking over {} objects", foreign.len());
+    let step = site.session.reporter.step(Stage::Release, "adopt", title);
+    let work: Vec<_> = foreign.iter().map(|found| take(site.cluster, found, revision)).collect();
+    let taken: Vec<Applied> = stream::iter(work)
+        .buffered(CONCURRENCY)
+        .try_filter_map(|taken| async move { Ok(taken) })
+        .try_collect()
+        .await?;
+    step.finish(event::Outcome::Ok, format!("{} taken over", taken.len()));
+    let objects_of = |one: &Applied| ObjectId::of(&one.object);
+    let before =
+        record.objects.iter().filter(|one| taken.iter().all(|other| objects_of(one) != objects_of(other)));
+    let all: Vec<Applied> = before.cloned().chain(taken.iter().cloned()).collect();
+    let summary = Summary {
+        outcome: Outcome::Good,
+        finished: Some(site.cluster.now()),
+        set: identity::set(all.iter().map(|one| &one.object)),
+        ..record.summary.clone()
+    };
+    let record = Record { objects: all, summary, ..record };
+    site.store().write(&record, &mut past.summaries).await?;
+    site.session.note(|noted| noted.revision = Some(revision));
+    Ok(Adoption::of(site, objects, Some(revision)))
+}
+
+/// Whether an adoption did not come to its end.
+fn was_killed(past: &Past) -> bool {
+    let newest = past.summaries.first();
+    newest.is_some_and(|newest| newest.kind == ReleaseKind::Adoption && newest.outcome != Outcome::Good)
+}
+
+/// An adoption that was killed is done again under its own number.
+fn revision(past: &Past) -> u64 {
+    match past.summaries.first() {
+        None => 0,
+        Some(newest) if was_killed(past) => newest.revision,
+        Some(_) => past.next_revision(),
+    }
+}
+
+/// The record before the first change: what is on record already, and what is taken over.
+async fn record(site: Site<'_>, past: &Past, revision: u64, foreign: &[&Found]) -> Result<Record> {
+    let asked = foreign.iter().filter_map(|found| found.asked()).filter(|asked| is_kept(asked));
+    let asked: Vec<Applied> = asked.map(|asked| Applied { object: asked.clone(), fields: None }).collect();
+    let known = past.last.iter().flat_map(|last| &last.objects);
+    let known =
+        known.filter(|one| asked.iter().all(|new| ObjectId::of(&new.object) != ObjectId::of(&one.object)));
+    let objects: Vec<Applied> = known.cloned().chain(asked.iter().cloned()).collect();
+    let owned = past.last.iter().flat_map(|last| last.owned.iter().cloned());
+    let owned = owned.chain(foreign.iter().map(|found| found.owned())).collect();
+    let newest = past.summaries.first();
+    let summary = Summary {
+        format: FORMAT,
+        revision,
+        kind: ReleaseKind::Adoption,
+        project: site.project.name.clone(),
+        tier: site.tier.name.clone(),
+        commit: newest.and_then(|newest| newest.commit.clone()),
+        branch: newest.and_then(|newest| newest.branch.clone()),
+        images: newest.map(|newest| newest.images.clone()).unwrap_or_default(),
+        tested: newest.and_then(|newest| newest.tested),
+        verified: None,
+        dirty: newest.is_some_and(|newest| newest.dirty),
+        by: place::actor(site.cluster).await?,
+        started: site.cluster.now(),
+        finished: None,
+        outcome: Outcome::Running,
+        set: identity::set(objects.iter().map(|one| &one.object)),
+        objects: objects.len(),
+        progress: None,
+        jobs: Vec::new(),
+        sent_back: None,
+        kept: true,
+        causes: Vec::new(),
+        overrides: site.rules.recorded(),
+    };
+    let jobs = past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default();
+    Ok(Record { objects, owned, jobs, ..Record::new(summary) })
+}
+
+/// The values of the configuration's Secrets stand in no record.
+fn is_kept(asked: &Value) -> bool {
+    !manifest::is_from_configuration(asked)
+}
+
+/// Takes an object over: its fields become ours as they are, and those who asked for them before are forgotten.
+async fn take(cluster: &Cluster, found: &Found, revision: u64) -> Result<Option<Applied>> {
+    let State::Foreign { live, asked, .. } = &found.state else { return Ok(None) };
+    let mut object = (**asked).clone();
+    identity::stamp(&mut object, revision, None);
+    let applied = cluster.apply(&object, ApplyOptions { force: true, ..ApplyOptions::default() }).await?;
+    let ours = forget_authors(cluster, applied).await?;
+    if let Some(field) = changed(live, &ours) {
+        let sentence = format!("{field} of {} was changed by somebody while it was taken over", found.id);
+        return Err(Error::new(Kind::Refused, sentence).hint("adopt it again"));
+    }
+    Ok(is_kept(asked)
+        .then(|| Applied { fields: plan::owned_fields(&ours, false), object: (**asked).clone() }))
+}
+
+/// A field of what was asked for that differs. Replicas belong to whoever scales.
+fn changed(before: &Value, after: &Value) -> Option<String> {
+    let changes = difference::fields(before, after, &Mask::new(b""));
+    let counts = |field: &str| {
+        !field.starts_with("metadata.") && !field.starts_with("status") && field != "spec.replicas"
+    };
+    changes.into_iter().map(|change| change.field).find(|field| counts(field))
+}
+
+/// Forgets who else asked for something of the object. Its controller may write at the same time: then once more.
+async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
+    for _ in 0..TRIES {
+        let patch = json!({
+            "apiVersion": object["apiVersion"],
+            "kind": object["kind"],
+            "metadata": {
+                "name": object["metadata"]["name"],
+                "namespace": object["metadata"]["namespace"],
+                "resourceVersion": object["metadata"]["resourceVersion"],
+                "managedFields": foreign::without_other_authors(&object),
+                "annotations": {foreign::LAST_APPLIED: null},
+            },
+        });
+        match cluster.merge_patch(&patch).await {
+            Err(error) if error.refusal.is_lost_race() => {}
+            patched => return Ok(patched?),
+        }
+        let reference = ObjectRef::of(&object);
+        object = cluster
+            .get(&reference)
+            .await?
+            .ok_or_else(|| Error::new(Kind::Refused, format!("{} was deleted meanwhile", reference.id())))?;
+    }
+    let message = format!("{} is changed all the time by somebody else", ObjectId::of(&object));
+    Err(Error::new(Kind::Refused, message).hint("adopt it again when that has come to an end"))
+}
+
+/// The objects of the manifests, and how it stands with each.
+async fn look(site: Site<'_>, past: &Past) -> Result<Vec<Found>> {
+    let key = site.store().key(false).await?;
+    let described = manifest::described(site.project, site.tier)?;
+    let wanted = namespaces::placed(site.cluster, forward::wanted(described, &key)).await?;
+    let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
+    stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await
+}
+
+async fn find(site: Site<'_>, past: &Past, object: Value) -> Result<Found> {
+    let id = ObjectId::of(&object);
+    let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
+    let state = |state| Ok(Found { id: id.clone(), api_version: api_version.clone(), state });
+    let live = match site.cluster.get(&ObjectRef::of(&object)).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return state(State::Missing),
+        // Its definition comes with the set.
+        Err(error) if error.kind() == Kind::Refused => return state(State::Missing),
+        Err(error) => return Err(error),
+    };
+    let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
+    let of_project = label("windlass.dev/project");
+    let is_marked =
+        of_project == Some(&site.project.name) && label("windlass.dev/tier") == Some(&site.tier.slug);
+    let is_known = past.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
+    if is_marked && is_known && !(was_killed(past) && foreign::has_other_authors(&live)) {
+        return state(State::Ours);
+    }
+    let owner = foreign::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
+    if of_project.is_some() && !is_marked {
+        return Err(Error::new(Kind::Rule, format!("{id} is of {owner}"))
+            .hint("two projects cannot have the same object: give one of them another name"));
+    }
+    let mut asked = foreign::asked_for(&live);
+    manifest::mark(&mut asked, site.project, site.tier);
+    if manifest::is_from_configuration(&object) {
+        asked["metadata"]["annotations"]["windlass.dev/source"] =
+            object["metadata"]["annotations"]["windlass.dev/source"].clone();
+    }
+    let tried = site
+        .cluster
+        .apply(&asked, ApplyOptions { dry_run: true, force: true, ..ApplyOptions::default() })
+        .await?;
+    if let Some(field) = changed(&live, &tried) {
+        let message = format!("{id} cannot be taken over as it is: {field} would change");
+        return Err(Error::new(Kind::Rule, message).hint("release it instead: the plan shows what changes"));
+    }
+    state(State::Foreign { owner, live: Box::new(live), asked: Box::new(asked) })
+}
+
+impl Found {
+    fn is_foreign(&self) -> bool {
+        matches!(self.state, State::Foreign { .. })
+    }
+
+    fn asked(&self) -> Option<&Value> {
+        match &self.state {
+            State::Foreign { asked, .. } => Some(asked),
+            State::Missing | State::Ours => None,
+        }
+    }
+
+    fn owned(&self) -> Owned {
+        Owned { api_version: self.api_version.clone(), id: self.id.clone() }
+    }
+
+    fn words(&self) -> String {
+        match &self.state {
+            State::Missing => "does not exist yet".to_owned(),
+            State::Ours => "is this tier's already".to_owned(),
+            State::Foreign { owner, .. } => format!("of {owner}"),
+        }
+    }
+}
+
+impl Adoption {
+    fn of(site: Site<'_>, objects: Vec<Found>, revision: Option<u64>) -> Self {
+        let (context, namespace) = (site.cluster.context().to_owned(), site.cluster.namespace().to_owned());
+        Self { tier: site.tier.name.clone(), context, namespace, objects, revision }
+    }
+
+    /// The adoption for machines.
+    pub fn to_json(&self) -> Value {
+        let object = |found: &Found| {
+            let (state, owner) = match &found.state {
+                State::Missing => ("missing", None),
+                State::Ours => ("ours", None),
+                State::Foreign { owner, .. } => ("foreign", Some(owner)),
+            };
+            let mut line = json!({"apiVersion": found.api_version, "kind": found.id.kind,
+                "namespace": found.id.namespace, "name": found.id.name, "state": state});
+            if let Some(owner) = owner {
+                line["owner"] = json!(owner);
+            }
+            line
+        };
+        json!({
+            "tier": self.tier,
+            "revision": self.revision,
+            "objects": self.objects.iter().map(object).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The adoption for people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for found in &self.objects {
+            let id = found.id.to_string();
+            text += &format!("{}  {}\n", paint::strong(&format!("{id:<32}")), found.words());
+        }
+        let count = self.objects.iter().filter(|found| found.is_foreign()).count();
+        text += &match (self.revision, count) {
+            (Some(revision), count) => format!(
+                "{count} taken over without a change to any; release {revision} is the state as it is\n"
+            ),
+            (None, 0) => "there is nothing to take over\n".to_owned(),
+            (None, count) => format!("{count} would be taken over\n"),
+        };
+        let helm = |found: &Found| match &found.state {
+            State::Foreign { owner, .. } => owner.strip_prefix("Helm release ").map(str::to_owned),
+            State::Missing | State::Ours => None,
+        };
+        if let (Some(_), Some(release)) = (self.revision, self.objects.iter().find_map(helm)) {
+            text += &format!(
+                "Helm still lists them as its own, and `helm uninstall` would delete them: forget the release with\n  kubectl --context {} -n {} delete secret -l owner=helm,name={release}\n",
+                self.context, self.namespace
+            );
+        }
+        text
+    }
+}

@@ -1,0 +1,352 @@
+//! One release, or one rollback, from the record before the first change to the record after the last. State
+//! that matters is written before the act it describes: a kill at any instant leaves something the next run
+//! understands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::cancel;
+use super::execute::{self, Execution};
+use super::external;
+use super::identity::ObjectId;
+use super::past::{self, Past};
+use super::place::{self, Site};
+use super::plan::{Action, Plan};
+use super::record::{Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task};
+use super::rules::RunningJobs;
+use super::target::{self, Target};
+use super::unstick::Suspects;
+use super::verify::Checks;
+use crate::error::{Error, Kind, Result};
+use crate::report::event::{Failure, Stage};
+use crate::rollout::watch::Watcher;
+use crate::session::interrupted;
+
+/// How long what is under way may take to come to its end after a signal.
+const LANDING: Duration = Duration::from_secs(1);
+/// How long writing the record of an interrupted release may take.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+
+/// How many runs of Jobs are remembered.
+const RUNS: usize = 100;
+
+/// What a release or a rollback came to.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Its revision.
+    pub revision: u64,
+    /// Whether anything was changed in the cluster.
+    pub changed: bool,
+    pub(super) sentence: String,
+}
+
+impl Done {
+    /// One line for people.
+    pub fn sentence(&self) -> String {
+        self.sentence.clone()
+    }
+}
+
+/// What one attempt works with.
+pub(super) struct Attempt<'a> {
+    pub(super) site: Site<'a>,
+    pub(super) stage: Stage,
+    pub(super) past: &'a mut Past,
+    /// What the set has and this attempt leaves alone: the Jobs and claims of a rollback.
+    pub(super) untouched: Vec<Applied>,
+    /// What must hold before it is called good.
+    pub(super) checks: Option<Checks<'a>>,
+}
+
+impl<'a> Attempt<'a> {
+    /// Carries the plan out and keeps the record of it. Afterwards the past has this attempt as its newest.
+    pub(super) async fn run(mut self, plan: Plan, mut summary: Summary) -> Result<Done> {
+        let (revision, changed, sentence) = (summary.revision, plan.has_changes(), plan.sentence());
+        self.site.session.note(|noted| noted.revision = Some(revision));
+        summary.jobs = tasks(&plan);
+        if changed {
+            summary.progress = Some(Progress { written: None, of: writes(&plan) });
+            let running = self.running(&plan, summary.clone());
+            self.site.store().write(&running, &mut self.past.summaries).await?;
+        }
+        let (execution, result) = self.execute(plan, &mut summary).await;
+        let record = self.conclude(&execution, summary, &result).await;
+        drop(execution);
+        let written = if !changed && result.is_ok() && self.repeats(&record.summary) {
+            self.note(record).await
+        } else {
+            self.keep(record).await
+        };
+        match (result, written) {
+            (Ok(()), written) => written.map(|()| Done {
+                revision,
+                changed,
+                sentence: format!("{} {revision}: {sentence}", self.noun()),
+            }),
+            (Err(error), written) => {
+                if let Err(unwritten) = written {
+                    let what = format!("the record of {} {revision} could not be written", self.noun());
+                    self.site.session.reporter.warn(format!("{what}: {unwritten}"));
+                }
+                Err(self.with_way_on(error))
+            }
+        }
+    }
+
+    /// The record before the first change.
+    fn running(&self, plan: &Plan, summary: Summary) -> Record {
+        let objects = plan.steps.iter().map(|step| step.wanted.object.clone());
+        let objects: Vec<Applied> = objects
+            .map(|object| Applied { object, fields: None })
+            .chain(self.untouched.iter().cloned())
+            .collect();
+        let owned = self.owned_before().chain(objects.iter().map(|one| Owned::of(&one.object))).collect();
+        Record { jobs: self.jobs_before(), owned, objects, ..Record::new(summary) }
+    }
+
+    /// The record after the last change.
+    async fn conclude(&self, execution: &Execution<'_>, mut summary: Summary, result: &Result<()>) -> Record {
+        let good = result.is_ok();
+        summary.outcome = outcome(result);
+        summary.causes = result.as_ref().err().map_or_else(Vec::new, |error| causes(error.failures()));
+        note_tasks(&mut summary.jobs, execution);
+        if let Some(progress) = summary.progress.take().filter(|_| !good) {
+            summary.progress = Some(Progress { written: Some(execution.done.len()), ..progress });
+        }
+        if summary.outcome == Outcome::Interrupted {
+            summary.sent_back = cancel::send_back(self, execution).await;
+        }
+        summary.finished = Some(self.site.cluster.now().max(summary.started));
+        self.record(execution, summary, good)
+    }
+
+    fn record(&self, execution: &Execution<'_>, summary: Summary, good: bool) -> Record {
+        let objects: Vec<Applied> =
+            execution.applied().into_iter().chain(self.untouched.iter().cloned()).collect();
+        let set = objects.iter().map(|one| Owned::of(&one.object));
+        let owned = if good { set.collect() } else { self.owned_before().chain(set).collect() };
+        let pruned = execution.plan.prune.iter().filter(|_| good).map(ObjectId::of).collect();
+        let jobs = runs(execution.jobs(), self.jobs_before());
+        Record { objects, jobs, pruned, owned, ..Record::new(summary) }
+    }
+
+    /// Whether the release before was good and of the same set, so that its record says everything but who released, and when.
+    fn repeats(&self, summary: &Summary) -> bool {
+        let before = self.past.summaries.first();
+        self.past.last.is_some()
+            && summary.jobs.is_empty()
+            && before.is_some_and(|one| one.outcome == Outcome::Good && one.set == summary.set)
+    }
+
+    /// Leaves the line of a release that found nothing to change, and nothing else.
+    async fn note(&mut self, record: Record) -> Result<()> {
+        let cluster = self.site.cluster.for_cleanup();
+        let store = self.site.with_cluster(&cluster).store();
+        let written = store.note(&record.summary, &mut self.past.summaries).await;
+        self.past.last = Some(record);
+        written
+    }
+
+    /// Writes the record, also after a cancellation, and forgets the sets that are no longer needed.
+    async fn keep(&mut self, record: Record) -> Result<()> {
+        let cluster = self.site.cluster.for_cleanup();
+        let store = self.site.with_cluster(&cluster).store();
+        let past = &mut *self.past;
+        let interrupted = record.summary.outcome == Outcome::Interrupted;
+        let write = async {
+            store.write(&record, &mut past.summaries).await?;
+            if interrupted { Ok(()) } else { store.sweep(&mut past.summaries).await }
+        };
+        let limit = if interrupted { LAST_WORDS } else { Duration::MAX };
+        let written = tokio::time::timeout(limit, write).await;
+        past.last = Some(record);
+        written
+            .unwrap_or_else(|_| Err(Error::new(Kind::Unreachable, "the API server did not answer in time")))
+    }
+
+    fn owned_before(&self) -> impl Iterator<Item = Owned> {
+        self.past.last.iter().flat_map(|last| last.owned.iter().cloned())
+    }
+
+    fn jobs_before(&self) -> Vec<JobRun> {
+        self.past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default()
+    }
+
+    async fn execute(&mut self, plan: Plan, summary: &mut Summary) -> (Execution<'a>, Result<()>) {
+        let Site { session, cluster, tier, .. } = self.site;
+        let mut watcher = Watcher::new(session, cluster, self.stage, execute::watched(&plan));
+        watcher.made_elsewhere(external::names(self.site));
+        watcher.judge_by(tier.health.clone());
+        let budget = match self.stage {
+            Stage::Rollback => place::rollback_budget(tier),
+            _ => tier.timeout,
+        };
+        let mut execution = Execution {
+            session,
+            cluster,
+            stage: self.stage,
+            revision: summary.revision,
+            commit: summary.commit.clone(),
+            deadline: Instant::now() + budget,
+            plan,
+            watcher,
+            kill_jobs: self.stage == Stage::Release && self.site.rules.running_jobs() == RunningJobs::Kill,
+            suspects: self.suspects(summary.revision),
+            begun: BTreeSet::new(),
+            done: BTreeMap::new(),
+        };
+        let landed = async {
+            session.cancel.cancelled().await;
+            tokio::time::sleep(LANDING).await;
+        };
+        let result = tokio::select! {
+            biased;
+            result = self.carry_out(&mut execution, summary) => result,
+            () = landed => Err(interrupted()),
+        };
+        (execution, result)
+    }
+
+    /// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.
+    fn suspects(&self, revision: u64) -> Suspects {
+        let mut before = self.past.summaries.iter().filter(|one| one.revision != revision);
+        let broken = before.clone().next().is_some_and(|newest| newest.outcome != Outcome::Good);
+        match before.any(|one| one.outcome == Outcome::Good) {
+            false => Suspects::All,
+            true if broken || self.stage == Stage::Rollback => Suspects::Incomplete,
+            true => Suspects::None,
+        }
+    }
+
+    /// All phases; that Jobs ran is on record before anything else is touched, for they do not run again.
+    async fn carry_out(&mut self, execution: &mut Execution<'_>, summary: &mut Summary) -> Result<()> {
+        execution.up_to_jobs().await?;
+        note_tasks(&mut summary.jobs, execution);
+        if !summary.jobs.is_empty() {
+            let record = self.record(execution, summary.clone(), false);
+            self.site.store().write(&record, &mut self.past.summaries).await?;
+        }
+        execution.workloads().await?;
+        match &self.checks {
+            Some(checks) => Box::pin(checks.hold(execution)).await,
+            None => Ok(()),
+        }
+    }
+
+    fn noun(&self) -> &'static str {
+        if self.stage == Stage::Rollback { "rollback" } else { "release" }
+    }
+
+    /// Each failure of a release says the complete command that rolls it back; an interruption says how far it
+    /// came.
+    fn with_way_on(&self, error: Error) -> Error {
+        let way_back = target::choose(&self.past.summaries, None).ok();
+        let (session, tier) = (self.site.session, self.site.tier);
+        let interrupted = is_interruption(&error);
+        let sent_back = self.past.summaries.first().and_then(|newest| newest.sent_back).map(|sent| sent.to);
+        session.note(|summary| summary.sent_back_to = sent_back);
+        if interrupted && self.stage == Stage::Release && sent_back.is_none() {
+            session.note(|summary| summary.next.push(place::command("release", tier)));
+        }
+        if matches!(way_back, Some(Target::Release { .. })) && (interrupted || self.stage == Stage::Release) {
+            session.note(|summary| summary.next.push(place::rollback_command(tier)));
+        }
+        match self.past.summaries.first() {
+            Some(newest) if interrupted => Error::new(error.kind(), past::interruption(newest)),
+            _ => error,
+        }
+    }
+}
+
+fn is_interruption(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Interrupted | Kind::Terminated)
+}
+
+/// How an attempt ended.
+fn outcome(result: &Result<()>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Good,
+        Err(error) if is_interruption(error) => Outcome::Interrupted,
+        Err(error) if error.kind() == Kind::TimedOut => Outcome::TimedOut,
+        Err(_) => Outcome::Failed,
+    }
+}
+
+fn causes(failures: &[Failure]) -> Vec<RecordedCause> {
+    let cause = |failure: &Failure| RecordedCause {
+        object: failure.subject.name().to_owned(),
+        cause: failure.cause.clone(),
+        message: failure.message.clone(),
+    };
+    failures.iter().map(cause).collect()
+}
+
+/// All runs of Jobs that are known, newest first: a content that completed once does not run again, not even when
+/// another ran since.
+fn runs(now: Vec<JobRun>, before: Vec<JobRun>) -> Vec<JobRun> {
+    let mut all = now;
+    for run in before {
+        let same = all.iter().any(|one| one.job == run.job && one.content == run.content);
+        if run.completed && !same {
+            all.push(run);
+        }
+    }
+    all.truncate(RUNS);
+    all
+}
+
+/// How many objects the plan writes.
+fn writes(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| step.action != Action::Keep).count()
+}
+
+/// The Jobs that the plan runs.
+fn tasks(plan: &Plan) -> Vec<Task> {
+    let run = plan.steps.iter().filter(|step| step.action == Action::Run);
+    run.map(|step| Task {
+        job: step.wanted.id(),
+        completed: false,
+        refuses_rollback: refuses_rollback(&step.wanted.object),
+    })
+    .collect()
+}
+
+/// Whether what a Job did is not undone by going back.
+fn refuses_rollback(job: &Value) -> bool {
+    job.pointer("/metadata/annotations/windlass.dev~1rollback").and_then(Value::as_str) == Some("refuse")
+}
+
+/// Which of the Jobs were begun, and how they ended.
+fn note_tasks(tasks: &mut Vec<Task>, execution: &Execution<'_>) {
+    tasks.retain(|task| execution.begun.contains(&task.job));
+    for task in tasks {
+        task.completed = execution.watcher.is_ready(&task.job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_content_that_completed_is_remembered_when_another_ran_since() {
+        let run = |content: &str, completed| JobRun {
+            job: ObjectId::of(&json!({"kind": "Job", "metadata": {"name": "migrate"}})),
+            content: content.to_owned(),
+            completed,
+        };
+        let before = vec![run("a", true), run("failed", false)];
+        let after = runs(vec![run("b", true)], before);
+        assert_eq!(after, [run("b", true), run("a", true)]);
+        assert_eq!(
+            runs(vec![run("a", false)], after),
+            [run("a", false), run("b", true)],
+            "what ran last counts"
+        );
+    }
+}

@@ -1,0 +1,314 @@
+//! Rolling back: from a record to an attempt on the cluster; no Git, no CI, no rebuild.
+
+use serde_json::Value;
+
+use super::attempt::{Attempt, Done};
+use super::forward::{close, look};
+use super::identity::ObjectId;
+use super::images;
+use super::past::Past;
+use super::place::{self, Site};
+use super::plan::{self, Action, Plan, Wanted};
+use super::record::{Applied, Kind as ReleaseKind, Outcome, Record, Summary};
+use super::rules::Rules;
+use super::seal;
+use super::status;
+use super::target::{self, Target};
+use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::project::{Project, Rollback, Tier};
+use crate::report::event::Stage;
+use crate::report::human;
+use crate::rollout::explain::Explained;
+use crate::rollout::verdict::Verdict;
+use crate::session::Session;
+
+/// Brings the tier back to a recorded release: no Git, no CI, no rebuild.
+///
+/// # Errors
+/// As [`release`](super::release); [`Kind::RollbackFailed`] in place of [`Kind::Rollout`] and
+/// [`Kind::TimedOut`].
+pub async fn rollback(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    to: Option<u64>,
+    rules: &Rules,
+) -> Result<Done> {
+    let mut stage = Some(session.stage(Stage::Rollback, format!("{} on {}", project.name, tier.name)));
+    let result = async {
+        let cluster = place::connect_under(session, tier, rules).await?;
+        let site = Site { session, project, tier, rules, cluster: &cluster };
+        // Where there is nothing to go back to, nothing is locked either.
+        target::choose(&Past::read(&site.store()).await?.summaries, to)?;
+        site.locked(held(site, to)).await
+    };
+    let result = result.await;
+    close(&mut stage, &result);
+    result
+}
+
+/// What comes after a release that failed: where the tier says `rollback: auto` and something was changed, the
+/// last good release is brought back, with a time budget of its own. The evidence stays that of the failure.
+pub(super) async fn after(site: Site<'_>, past: &mut Past, revision: u64, error: Error) -> Error {
+    if !leads_back(site, past, revision, &error) {
+        return error;
+    }
+    let (to, from) = match target::choose(&past.summaries, None) {
+        Ok(Target::Release { to, from }) => (to, from),
+        Ok(Target::Already { .. }) => return error,
+        Err(none) => {
+            site.session.reporter.warn(format!("not rolled back: {}", none.message()));
+            return error;
+        }
+    };
+    let title = format!("{} on {}, by itself", site.project.name, site.tier.name);
+    let mut stage = Some(site.session.stage(Stage::Rollback, title));
+    let kind = ReleaseKind::Rollback { from, to, automatic: true };
+    let result = bring_back(site, past, to, kind).await;
+    close(&mut stage, &result);
+    site.session.note(|noted| {
+        noted.stage = Some(Stage::Release);
+        noted.revision = Some(from);
+    });
+    match result {
+        Ok(_) => {
+            site.session.note(|noted| noted.next.clear());
+            error.into_kind(Kind::RolledBack)
+        }
+        Err(failed) => failed_too(&error, &failed),
+    }
+}
+
+/// Whether a failed release is rolled back by itself.
+fn leads_back(site: Site<'_>, past: &Past, revision: u64, error: &Error) -> bool {
+    let Some(failed) = past.summaries.first().filter(|newest| newest.revision == revision) else {
+        return false;
+    };
+    let failure = matches!(error.kind(), Kind::Rollout | Kind::TimedOut | Kind::Refused);
+    let changed = failed.progress.and_then(|progress| progress.written).is_some_and(|written| written > 0);
+    if site.tier.rollback != Rollback::Auto || !failure || !changed {
+        return false;
+    }
+    let refusing = failed.jobs.iter().find(|task| task.refuses_rollback);
+    if let Some(task) = refusing {
+        site.session
+            .reporter
+            .warn(format!("not rolled back: {} ran, and it says windlass.dev/rollback: refuse", task.job));
+    }
+    refusing.is_none()
+}
+
+/// The release failed, and so did the way back: both are said, the first one first.
+fn failed_too(error: &Error, rollback: &Error) -> Error {
+    let kind = match rollback.kind() {
+        Kind::Interrupted | Kind::Terminated => rollback.kind(),
+        _ => Kind::RollbackFailed,
+    };
+    let whole =
+        Error::new(kind, format!("{}; the rollback failed too: {}", error.message(), rollback.message()));
+    let whole = whole.because(error.failures().iter().chain(rollback.failures()).cloned());
+    match rollback.advice().or(error.advice()) {
+        Some(hint) => whole.hint(hint),
+        None => whole,
+    }
+}
+
+/// The rollback itself, under the lock.
+async fn held(site: Site<'_>, to: Option<u64>) -> Result<Done> {
+    let mut past = Past::read(&site.store()).await?;
+    match target::choose(&past.summaries, to)? {
+        Target::Release { to, from } => {
+            agree(site, &past, to).await?;
+            mention_if_bad(site, &past, to);
+            let kind = ReleaseKind::Rollback { from, to, automatic: false };
+            bring_back(site, &mut past, to, kind).await
+        }
+        Target::Already { revision, from, to, further } => {
+            let Some(why) = undone(site, &past, to).await? else {
+                return Ok(already(site, &past, revision, from, to, further));
+            };
+            site.session
+                .reporter
+                .warn(format!("release {revision} is the rollback of {from} to {to}, but {why}"));
+            bring_back(site, &mut past, to, ReleaseKind::Rollback { from, to, automatic: false }).await
+        }
+    }
+}
+
+/// Why what was brought back is not what runs, or does not run well; `None` where there is nothing to do.
+async fn undone(site: Site<'_>, past: &Past, to: u64) -> Result<Option<String>> {
+    let Some(record) = site.store().recorded(&past.summaries, to).await? else { return Ok(None) };
+    let (wanted, untouched, key) = sought(site, &record, kept(past)).await?;
+    let plan = look(site, past, wanted, &untouched, &key).await.map_err(as_rollback)?.plan;
+    let differs = plan.steps.iter().find(|step| step.action != Action::Keep);
+    if let Some(step) = differs {
+        let what = if step.action == Action::Create { "gone" } else { "no longer what it was" };
+        return Ok(Some(format!("{} is {what}", step.wanted.id())));
+    }
+    let explained = status::explain(site, past.last.as_ref()).await?;
+    let brought = |one: &&Explained| plan.steps.iter().any(|step| one.is_about(&step.wanted.object));
+    let is_unwell = |one: &&Explained| {
+        matches!(one.verdict(), Verdict::Failed | Verdict::Progressing | Verdict::Terminating)
+    };
+    let unwell = explained.iter().filter(brought).find(is_unwell);
+    Ok(unwell.map(|one| format!("{} is {}", one.title(), one.verdict())))
+}
+
+/// The Secrets of the configuration: only the cluster knows their values, and they stay as they are.
+fn kept(past: &Past) -> Vec<Applied> {
+    past.last.as_ref().map(|last| seal::sealed_in(&last.objects)).unwrap_or_default()
+}
+
+/// What a rollback to this record applies, what it leaves alone, and the tier's key.
+async fn sought(
+    site: Site<'_>,
+    record: &Record,
+    kept: Vec<Applied>,
+) -> Result<(Vec<Wanted>, Vec<Applied>, Vec<u8>)> {
+    let (mut wanted, mut untouched) = recorded(record);
+    let key = site.store().key(false).await?;
+    seal::rehash(site.cluster, &mut wanted, &kept, &key).await?;
+    untouched.extend(kept);
+    Ok((wanted, untouched, key))
+}
+
+/// A revision that somebody names need not be a good one.
+fn mention_if_bad(site: Site<'_>, past: &Past, to: u64) {
+    let bad = past.summaries.iter().find(|one| one.revision == to && one.outcome != Outcome::Good);
+    if let Some(bad) = bad {
+        site.session.reporter.warn(format!("release {to} was not good: {}", bad.outcome.word()));
+    }
+}
+
+/// An older commit that was good here is released: as a rollback to what it was then.
+pub(super) async fn again(site: Site<'_>, past: &mut Past, from: u64, to: u64) -> Result<Done> {
+    site.session.reporter.warn(format!(
+        "this commit is older than the one that runs and was good here as release {to}: bringing that back, without its Jobs"
+    ));
+    bring_back(site, past, to, ReleaseKind::Rollback { from, to, automatic: false }).await
+}
+
+/// Applies the recorded set of a revision, after saying what that changes.
+async fn bring_back(site: Site<'_>, past: &mut Past, to: u64, kind: ReleaseKind) -> Result<Done> {
+    let record = site.store().recorded(&past.summaries, to).await?.ok_or_else(|| no_longer_kept(to))?;
+    let kept = kept(past);
+    seal::hide(site.session, site.cluster, &site.project.name, site.tier, &kept).await;
+    for id in seal::lost(&record.objects, &kept) {
+        let sentence = format!("{id} of release {to} is gone, and no record has its values");
+        site.session.reporter.warn_with_hint(sentence, "a release from the commit makes it again");
+    }
+    let (wanted, mut untouched, key) = sought(site, &record, kept).await?;
+    let looked = look(site, past, wanted, &untouched, &key).await;
+    past.settle(site.session, looked.as_ref().ok().map(|looked| &looked.live));
+    let mut plan = looked.map_err(as_rollback)?.plan;
+    untouched.extend(spare_running_jobs(site, past, &mut plan));
+    if plan.has_changes() {
+        site.session.reporter.plan(Stage::Rollback, plan.to_text().lines());
+        images::check(site, &plan).await?;
+    }
+    site.session.note(|noted| {
+        noted.rolled_back_to = Some(to);
+        noted.images.clone_from(&record.summary.images);
+    });
+    let summary = summary(site, &record, past, kind).await?;
+    let attempt = Attempt { site, stage: Stage::Rollback, past, untouched, checks: None };
+    attempt.run(plan, summary).await.map_err(as_rollback)
+}
+
+/// A Job of the release that is left behind and still runs is not broken off: nobody knows what it is doing. The
+/// next release deletes it.
+fn spare_running_jobs(site: Site<'_>, past: &Past, plan: &mut Plan) -> Vec<Applied> {
+    let runs =
+        |object: &Value| object["kind"] == "Job" && !plan::job_completed(object) && !plan::job_failed(object);
+    let (running, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(runs);
+    plan.prune = prune;
+    for job in &running {
+        site.session.reporter.warn(format!("{} still runs and is left alone", ObjectId::of(job)));
+    }
+    let applied = |job: &Value| {
+        let last = past.last.as_ref()?.objects.iter();
+        last.clone().find(|one| ObjectId::of(&one.object) == ObjectId::of(job)).cloned()
+    };
+    running.iter().filter_map(applied).collect()
+}
+
+/// What Jobs did between the revision that is brought back and now may not be undone by going back: somebody
+/// must say so.
+async fn agree(site: Site<'_>, past: &Past, to: u64) -> Result<()> {
+    let Some((revision, task)) = target::refusing(&past.summaries, to) else { return Ok(()) };
+    let fact = format!(
+        "release {revision} ran {}, which says windlass.dev/rollback: refuse: what it did stays",
+        task.job
+    );
+    site.rules.agree(site.session, &fact, &format!("go back to release {to} all the same?")).await
+}
+
+/// A rollback that fails is an exit code of its own.
+fn as_rollback(error: Error) -> Error {
+    match error.kind() {
+        Kind::Rollout | Kind::TimedOut | Kind::Refused => error.into_kind(Kind::RollbackFailed),
+        _ => error,
+    }
+}
+
+/// The wanted set of a record, and what a rollback leaves alone: Jobs, which it never runs again, and claims.
+pub(super) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
+    let (untouched, wanted): (Vec<&Applied>, Vec<&Applied>) =
+        record.objects.iter().filter(|one| !manifest::is_from_configuration(&one.object)).partition(|one| {
+            matches!(ObjectId::of(&one.object).kind.as_str(), "Job" | "PersistentVolumeClaim")
+        });
+    let wanted = wanted.into_iter().map(|one| Wanted {
+        phase: manifest::phase_of(&one.object),
+        place: None,
+        object: one.object.clone(),
+        values: None,
+    });
+    (wanted.collect(), untouched.into_iter().cloned().collect())
+}
+
+/// The images and the commit are those of the release that is brought back.
+async fn summary(site: Site<'_>, record: &Record, past: &Past, kind: ReleaseKind) -> Result<Summary> {
+    Ok(Summary {
+        revision: past.next_revision(),
+        kind,
+        by: place::actor(site.cluster).await?,
+        started: past.begin(site.cluster.now()),
+        finished: None,
+        outcome: Outcome::Running,
+        progress: None,
+        jobs: Vec::new(),
+        sent_back: None,
+        verified: None,
+        kept: true,
+        causes: Vec::new(),
+        overrides: site.rules.recorded(),
+        ..record.summary.clone()
+    })
+}
+
+fn already(site: Site<'_>, past: &Past, revision: u64, from: u64, to: u64, further: Option<u64>) -> Done {
+    site.session.note(|summary| {
+        summary.revision = Some(revision);
+        summary.rolled_back_to = Some(to);
+    });
+    let rollback = past.summaries.iter().find(|summary| summary.revision == revision);
+    let told = rollback.map(|one| {
+        let age = site.cluster.now().duration_since(one.finished.unwrap_or(one.started));
+        format!(", {} ago, by {}", human::whole(age.unsigned_abs()), one.by.person)
+    });
+    let further = further.map(|to| format!("; further back: --to {to}")).unwrap_or_default();
+    Done {
+        revision,
+        changed: false,
+        sentence: format!(
+            "release {revision} is already the rollback of {from} to {to}{}{further}",
+            told.unwrap_or_default()
+        ),
+    }
+}
+
+fn no_longer_kept(revision: u64) -> Error {
+    Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
+        .hint("the last ten are; `windlass history TIER` shows the releases")
+}

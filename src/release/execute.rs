@@ -1,0 +1,348 @@
+//! Carrying out a plan: phase by phase, in parallel inside a phase, watched to the end. Release and rollback
+//! are the same work on another set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::identity::{self, ObjectId};
+use super::plan::{self, Action, JOB_CONTENT, Plan, Step, Wanted};
+use super::record::{Applied, JobRun};
+use super::survey::{CONCURRENCY, refusal};
+use super::tasks;
+use super::trial;
+use super::unstick::{self, Suspects};
+use crate::cluster::{ApplyError, Cluster, DeleteOptions, ObjectRef, Propagation};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{Phase, phase_of};
+use crate::report::event::{Outcome, Stage};
+use crate::rollout::watch::{Goal, Watched, Watcher};
+use crate::session::{Session, interrupted};
+
+/// How long a deletion may take before it is called stuck.
+const DELETION: Duration = Duration::from_secs(60);
+
+/// A plan under way.
+pub(super) struct Execution<'a> {
+    pub(super) session: &'a Session,
+    pub(super) cluster: &'a Cluster,
+    pub(super) stage: Stage,
+    pub(super) revision: u64,
+    pub(super) commit: Option<String>,
+    pub(super) deadline: Instant,
+    pub(super) plan: Plan,
+    pub(super) watcher: Watcher,
+    /// Whether Jobs of other content that still run are deleted.
+    pub(super) kill_jobs: bool,
+    /// Whose pods may hold up a StatefulSet.
+    pub(super) suspects: Suspects,
+    /// What was sent, whether or not an answer came.
+    pub(super) begun: BTreeSet<ObjectId>,
+    /// What the cluster returned for each applied object, for the record.
+    pub(super) done: BTreeMap<ObjectId, Value>,
+}
+
+impl Execution<'_> {
+    /// The phases of the contract in their order, each waited for where the next one needs it: up to the Jobs.
+    pub(super) async fn up_to_jobs(&mut self) -> Result<()> {
+        self.kill_jobs().await?;
+        self.apply(Phase::Definitions).await?;
+        self.wait(&[Phase::Definitions]).await?;
+        self.apply(Phase::Settings).await?;
+        self.apply(Phase::Before).await?;
+        self.unstick(Phase::Before).await?;
+        self.wait(&[Phase::Before]).await?;
+        self.run_jobs(Phase::Before).await?;
+        self.run_jobs(Phase::Jobs).await
+    }
+
+    /// The phases after the Jobs.
+    pub(super) async fn workloads(&mut self) -> Result<()> {
+        self.apply(Phase::Workloads).await?;
+        self.unstick(Phase::Workloads).await?;
+        if self.has(Phase::After) {
+            self.wait(&[Phase::Settings, Phase::Workloads]).await?;
+            self.apply(Phase::After).await?;
+            self.unstick(Phase::After).await?;
+        }
+        self.wait(&[Phase::Settings, Phase::Workloads, Phase::After]).await?;
+        self.run_jobs(Phase::After).await?;
+        self.prune().await
+    }
+
+    /// Watches everything on, for so long.
+    pub(super) async fn soak(&mut self, length: Duration) -> Result<()> {
+        let steps = self.plan.steps.iter().filter(|step| !tasks::is_job(&step.wanted.object));
+        let ids: Vec<ObjectId> = steps.map(|step| step.wanted.id()).collect();
+        self.watcher.until(Goal::Stay(&ids), Instant::now() + length).await
+    }
+
+    fn has(&self, phase: Phase) -> bool {
+        self.plan.steps.iter().any(|step| step.wanted.phase == phase)
+    }
+
+    /// Applies what differs in a phase, in parallel.
+    async fn apply(&mut self, phase: Phase) -> Result<()> {
+        let of_phase = |step: &&Step| step.wanted.phase == phase && step.action != Action::Keep;
+        let is_no_job = |step: &&Step| !tasks::is_job(&step.wanted.object);
+        let steps: Vec<Step> = self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
+        for step in steps.iter().filter(|step| step.action == Action::Recreate) {
+            self.delete(&step.wanted.object).await?;
+        }
+        self.send(phase.describe(), steps).await
+    }
+
+    /// Sends objects, in parallel.
+    async fn send(&mut self, what: &str, steps: Vec<Step>) -> Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let report =
+            self.session.reporter.step(self.stage, format!("apply {what}"), format!("applying {what}"));
+        let count = steps.len();
+        self.begun.extend(steps.iter().map(|step| step.wanted.id()));
+        let steps = steps.into_iter().map(|step| self.stamped(step)).collect();
+        let (applied, refused) = apply_all(self.session, self.cluster, steps).await;
+        let done = applied.len();
+        for object in applied {
+            self.watcher.applied(&object);
+            self.done.insert(ObjectId::of(&object), object);
+        }
+        if done + refused.len() < count {
+            report.finish(Outcome::Interrupted, format!("{done} of {count} applied"));
+            return Err(interrupted());
+        }
+        if refused.is_empty() {
+            report.finish(Outcome::Ok, format!("{count} applied"));
+            return Ok(());
+        }
+        report.finish(Outcome::Failed, format!("{} of {count} refused", refused.len()));
+        Err(refusal(&refused))
+    }
+
+    /// Brings the `StatefulSets` of a phase out of a rollout that broke before.
+    async fn unstick(&self, phase: Phase) -> Result<()> {
+        for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
+            unstick::unstick(self.session, self.cluster, &step.wanted.object, self.suspects).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the Jobs of a phase whose content has not completed yet, each weight after the one before has
+    /// completed. One that is there with other content, or that failed, is deleted first.
+    async fn run_jobs(&mut self, phase: Phase) -> Result<()> {
+        let mut waves: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
+        for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
+            if step.action == Action::Run {
+                waves.entry(tasks::weight(&step.wanted.object)).or_default().push(step.clone());
+            }
+        }
+        for wave in waves.into_values() {
+            let ids: Vec<ObjectId> = wave.iter().map(|step| step.wanted.id()).collect();
+            for step in &wave {
+                let Some(live) = &step.live else { continue };
+                let same = plan::job_content(live) == Some(identity::content(&step.wanted.object).as_str());
+                // One of the same content that runs is joined.
+                if !same || plan::job_failed(live) {
+                    self.delete(live).await?;
+                }
+            }
+            self.send(Phase::Jobs.describe(), wave).await?;
+            self.watcher.until(Goal::Ready(&ids), self.deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the Jobs of earlier releases that a person wants ended.
+    async fn kill_jobs(&mut self) -> Result<()> {
+        if !self.kill_jobs || self.plan.running.is_empty() {
+            return Ok(());
+        }
+        let report = self.session.reporter.step(self.stage, "kill jobs", "deleting jobs that still run");
+        for job in self.plan.running.clone() {
+            self.delete(&job).await?;
+        }
+        report.finish(Outcome::Ok, names(&self.plan.running));
+        Ok(())
+    }
+
+    async fn wait(&mut self, phases: &[Phase]) -> Result<()> {
+        let ids: Vec<ObjectId> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| phases.contains(&step.wanted.phase) && !tasks::is_job(&step.wanted.object))
+            .map(|step| step.wanted.id())
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.watcher.until(Goal::Ready(&ids), self.deadline).await
+    }
+
+    /// Deletes what the manifests no longer have, once the new is ready.
+    async fn prune(&mut self) -> Result<()> {
+        if self.plan.prune.is_empty() {
+            return Ok(());
+        }
+        let report =
+            self.session.reporter.step(self.stage, "prune", "deleting what the manifests no longer have");
+        for phase in self.plan.prune.chunk_by(|one, other| phase_of(one) == phase_of(other)) {
+            let (session, cluster) = (self.session, self.cluster);
+            let deletions = stream::iter(phase.to_vec())
+                .map(|object| async move { delete_and_wait(session, cluster, &object).await });
+            deletions.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+        }
+        report.finish(Outcome::Ok, names(&self.plan.prune));
+        Ok(())
+    }
+
+    async fn delete(&self, object: &Value) -> Result<()> {
+        delete_and_wait(self.session, self.cluster, object).await
+    }
+
+    fn stamped(&self, mut step: Step) -> Step {
+        let object = &mut step.wanted.object;
+        if step.action == Action::Run {
+            let content = identity::content(object);
+            object["metadata"]["annotations"][JOB_CONTENT] = Value::from(content);
+        }
+        identity::stamp(object, self.revision, self.commit.as_deref());
+        step
+    }
+
+    /// The applied set as the record keeps it.
+    pub(super) fn applied(&self) -> Vec<Applied> {
+        let wanted: Vec<Wanted> = self.plan.steps.iter().map(|step| step.wanted.clone()).collect();
+        let scaled = plan::scaled_targets(&wanted);
+        self.plan
+            .steps
+            .iter()
+            .map(|step| {
+                let id = step.wanted.id();
+                let live = self.done.get(&id).or(match step.action {
+                    Action::Keep => step.live.as_ref(),
+                    _ => None,
+                });
+                Applied {
+                    object: step.wanted.object.clone(),
+                    fields: live.and_then(|live| plan::owned_fields(live, plan::is_scaled(&scaled, &id))),
+                }
+            })
+            .collect()
+    }
+
+    /// How the last run of each Job's content ended.
+    pub(super) fn jobs(&self) -> Vec<JobRun> {
+        self.plan
+            .steps
+            .iter()
+            .filter(|step| tasks::is_job(&step.wanted.object))
+            .map(|step| JobRun {
+                job: step.wanted.id(),
+                content: identity::content(&step.wanted.object),
+                completed: step.action == Action::Keep || self.watcher.is_ready(&step.wanted.id()),
+            })
+            .collect()
+    }
+}
+
+/// `Deployment/web, Service/web`
+fn names(objects: &[Value]) -> String {
+    objects.iter().map(|object| ObjectId::of(object).to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Applies these objects in parallel: what the cluster returned, and what it refused. After a signal no other one
+/// is sent, but what is under way comes to its end: it is known what was written.
+async fn apply_all(
+    session: &Session,
+    cluster: &Cluster,
+    steps: Vec<Step>,
+) -> (Vec<Value>, Vec<(Wanted, ApplyError)>) {
+    let cluster = &cluster.for_cleanup();
+    let results: Vec<_> = stream::iter(steps)
+        .take_until(session.cancel.cancelled())
+        .map(|step| apply_one(session, cluster, step))
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let mut applied = Vec::new();
+    let mut refused = Vec::new();
+    for result in results {
+        match result {
+            Ok(object) => applied.push(object),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    (applied, refused)
+}
+
+/// Applies an object, and says what came otherwise than planned.
+async fn apply_one(
+    session: &Session,
+    cluster: &Cluster,
+    mut step: Step,
+) -> std::result::Result<Value, (Wanted, ApplyError)> {
+    // What was recreated is nobody's yet.
+    let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(trial::is_ours);
+    match trial::apply(cluster, &mut step.wanted, trial::Sending { ours, ..trial::Sending::default() }).await
+    {
+        Ok(sent) => {
+            if let Some(sentence) = trial::surprise(&step, &sent) {
+                session.reporter.warn(sentence);
+            }
+            Ok(sent.object)
+        }
+        Err(error) => Err((step.wanted, error)),
+    }
+}
+
+/// Deletes an object with what it owns and waits until it is gone.
+pub(super) async fn delete_and_wait(session: &Session, cluster: &Cluster, object: &Value) -> Result<()> {
+    let reference = ObjectRef::of(object);
+    let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
+    if !cluster.delete(&reference, &options).await? {
+        return Ok(());
+    }
+    let gone = async {
+        let mut pause = Duration::from_millis(50);
+        while cluster.get(&reference).await?.is_some() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        Ok(())
+    };
+    let id = ObjectId::of(object);
+    let limit = DELETION + grace(object);
+    session
+        .within(limit, gone, || {
+            Error::new(Kind::TimedOut, format!("{id} is still being deleted after {} s", limit.as_secs()))
+                .hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
+        })
+        .await
+}
+
+/// How long the pods of an object may take to end.
+fn grace(object: &Value) -> Duration {
+    let pods = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    let grace = |pod: &&str| object.pointer(pod)?.get("terminationGracePeriodSeconds")?.as_u64();
+    pods.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
+}
+
+/// What the watcher needs to know of the set before anything is applied.
+pub(super) fn watched(plan: &Plan) -> Vec<Watched> {
+    plan.steps
+        .iter()
+        .map(|step| Watched {
+            object: step.wanted.object.clone(),
+            place: step.wanted.place.clone(),
+            live: match step.action {
+                Action::Keep => step.live.clone(),
+                _ => None,
+            },
+        })
+        .collect()
+}

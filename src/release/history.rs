@@ -1,0 +1,214 @@
+//! `history`: the releases of a tier, newest first, and what ran at a given time.
+
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+use serde_json::{Value, json};
+
+use super::record::{Kind as ReleaseKind, Outcome, Summary};
+use crate::error::{Error, Kind, Result};
+use crate::report::paint;
+
+/// The releases to show.
+pub struct History {
+    entries: Vec<(Summary, Option<Then>)>,
+}
+
+/// One release, for one line.
+pub struct Line<'a> {
+    summary: &'a Summary,
+    then: Option<Then>,
+}
+
+/// What a release was to the tier at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// It was what ran.
+    Ran,
+    /// It was being carried out.
+    UnderWay,
+    /// It had failed, or been broken off, and whatever it had changed was there.
+    Left,
+    /// It was what ran before that.
+    RanBefore,
+}
+
+impl Then {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Ran => "ran",
+            Self::UnderWay => "was under way",
+            Self::Left => "had not come to a good end, and what it had changed was there",
+            Self::RanBefore => "ran before",
+        }
+    }
+}
+
+impl History {
+    /// All releases, newest first, or only what ran at a time.
+    pub(super) fn new(newest_first: Vec<Summary>, at: Option<Timestamp>) -> Self {
+        match at {
+            None => Self { entries: newest_first.into_iter().map(|summary| (summary, None)).collect() },
+            Some(at) => Self { entries: ran_at(newest_first, at) },
+        }
+    }
+
+    /// The releases, newest first.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        self.entries.iter().map(|(summary, then)| Line { summary, then: *then })
+    }
+}
+
+/// The newest release that had begun by then, and, where that was not a good one yet, the good one before it.
+fn ran_at(newest_first: Vec<Summary>, at: Timestamp) -> Vec<(Summary, Option<Then>)> {
+    let mut begun = newest_first.into_iter().filter(|summary| summary.started <= at);
+    let Some(newest) = begun.next() else { return Vec::new() };
+    let then = match newest.finished {
+        Some(finished) if finished <= at && newest.outcome == Outcome::Good => Then::Ran,
+        Some(finished) if finished <= at => Then::Left,
+        None if newest.outcome != Outcome::Running => Then::Left,
+        _ => Then::UnderWay,
+    };
+    let before = begun.find(|summary| then != Then::Ran && summary.outcome == Outcome::Good);
+    let before = before.map(|summary| (summary, Some(Then::RanBefore)));
+    [(newest, Some(then))].into_iter().chain(before).collect()
+}
+
+/// Reads the time of `--at`: with an offset or zone, else in the local zone.
+///
+/// # Errors
+/// [`Kind::Usage`].
+pub fn moment(text: &str) -> Result<Timestamp> {
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Ok(timestamp);
+    }
+    let local = text.parse::<civil::DateTime>().ok().and_then(|time| time.to_zoned(TimeZone::system()).ok());
+    local.map(|zoned| zoned.timestamp()).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("`{text}` is not a time"))
+            .hint("like 2026-10-03T14:00 or 2026-10-03T14:00Z")
+    })
+}
+
+impl Line<'_> {
+    /// The release for machines.
+    pub fn to_json(&self) -> Value {
+        let summary = self.summary;
+        let mut line = json!({
+            "revision": summary.revision,
+            "kind": kind(&summary.kind),
+            "outcome": summary.outcome,
+            "started": summary.started,
+            "finished": summary.finished,
+            "commit": summary.commit,
+            "dirty": summary.dirty,
+            "branch": summary.branch,
+            "images": summary.images,
+            "tested": summary.tested,
+            "by": summary.by.person,
+            "identity": summary.by.identity,
+            "job": summary.by.job,
+            "objects": summary.objects,
+            "progress": summary.progress,
+            "jobs": summary.jobs,
+            "sent_back": summary.sent_back,
+            "overrides": summary.overrides,
+            "causes": summary.causes,
+        });
+        if let ReleaseKind::Rollback { from, to, .. } = summary.kind {
+            line["rolled_back_from"] = json!(from);
+            line["rolled_back_to"] = json!(to);
+        }
+        if let Some(then) = self.then {
+            line["then"] = json!(then.words());
+        }
+        line
+    }
+
+    /// The release for people, one line, a second one for what failed.
+    pub fn to_text(&self) -> String {
+        let summary = self.summary;
+        let when = summary.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+        let commit = summary.short_commit().unwrap_or_else(|| "-".to_owned());
+        let outcome = format!("{:<11}", summary.outcome.word());
+        let outcome = match summary.outcome {
+            Outcome::Good => paint::good(&outcome),
+            Outcome::Running => paint::doubtful(&outcome),
+            _ => paint::bad(&outcome),
+        };
+        let branch = summary.branch.as_deref().unwrap_or("-");
+        let tested = match summary.tested {
+            Some(true) => "tested",
+            Some(false) => "untested",
+            None => "no tests",
+        };
+        let mut line = format!(
+            "{:>4}  {when}  {outcome}  {commit:<8}  {branch:<16}  {tested:<8}  {:<24}  {}\n",
+            summary.revision,
+            kind(&summary.kind),
+            summary.by.person,
+        );
+        if let Some(then) = self.then {
+            line += &format!("        it {}\n", then.words());
+        }
+        for rule in &summary.overrides {
+            let reason = rule.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            line += &format!("        {} was overridden{reason}\n", rule.rule);
+        }
+        for cause in &summary.causes {
+            line += &format!("        {}: {}: {}\n", cause.object, cause.cause, cause.message);
+        }
+        line
+    }
+}
+
+/// `release`, or `rollback of 8 to 6`.
+pub(super) fn kind(kind: &ReleaseKind) -> String {
+    match kind {
+        ReleaseKind::Release => "release".to_owned(),
+        ReleaseKind::Adoption => "adoption".to_owned(),
+        ReleaseKind::Rollback { from, to, automatic: false } => format!("rollback of {from} to {to}"),
+        ReleaseKind::Rollback { from, to, automatic: true } => {
+            format!("automatic rollback of {from} to {to}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::tests::summary;
+    use super::*;
+
+    /// Began at this minute, ended a minute later.
+    fn release(revision: u64, minute: u8, outcome: Outcome) -> Summary {
+        let time = |minute: u8| format!("2026-10-03T14:{minute:02}:00Z").parse::<Timestamp>().unwrap();
+        let finished = (outcome != Outcome::Running).then(|| time(minute + 1));
+        Summary { started: time(minute), finished, outcome, ..summary(revision) }
+    }
+
+    #[test]
+    fn what_ran_at_a_time_is_the_newest_good_release_and_what_was_on_its_way() {
+        let past = vec![
+            release(4, 40, Outcome::Running),
+            release(3, 30, Outcome::Good),
+            release(2, 20, Outcome::Failed),
+            release(1, 10, Outcome::Good),
+        ];
+        let at = |time: &str| {
+            let ran = ran_at(past.clone(), format!("2026-10-03T14:{time}Z").parse().unwrap());
+            ran.into_iter().map(|(summary, then)| (summary.revision, then.unwrap())).collect::<Vec<_>>()
+        };
+        assert_eq!(at("09:00"), []);
+        assert_eq!(at("10:30"), [(1, Then::UnderWay)]);
+        assert_eq!(at("19:00"), [(1, Then::Ran)]);
+        assert_eq!(at("20:30"), [(2, Then::UnderWay), (1, Then::RanBefore)]);
+        assert_eq!(at("25:00"), [(2, Then::Left), (1, Then::RanBefore)]);
+        assert_eq!(at("35:00"), [(3, Then::Ran)]);
+        assert_eq!(at("45:00"), [(4, Then::UnderWay), (3, Then::RanBefore)]);
+    }
+
+    #[test]
+    fn a_time_without_a_zone_is_local() {
+        assert!(moment("2026-10-03T14:00").is_ok());
+        assert_eq!(moment("2026-10-03T14:00:00Z").unwrap().to_string(), "2026-10-03T14:00:00Z");
+        assert_eq!(moment("yesterday").unwrap_err().kind(), Kind::Usage);
+    }
+}

@@ -1,0 +1,109 @@
+//! Whether two contents of an object are the same, and which release last changed it.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+pub use crate::cluster::{ObjectId, group};
+
+/// Annotations that say which release last changed an object: they change without the content changing.
+pub const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
+
+/// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with.
+pub fn content(object: &Value) -> String {
+    let mut object = object.clone();
+    unstamp(&mut object);
+    hash(&object)
+}
+
+/// Takes the stamps of a release off an object.
+pub fn unstamp(object: &mut Value) {
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        for stamp in STAMPS {
+            annotations.shift_remove(stamp);
+        }
+    }
+}
+
+/// Puts the stamps of a release on an object.
+pub fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert(STAMPS[0].to_owned(), Value::from(revision.to_string()));
+        if let Some(commit) = commit {
+            annotations.insert(STAMPS[1].to_owned(), Value::from(commit));
+        }
+    }
+}
+
+/// A hash of all contents together: two sets with the same one run the same.
+pub fn set<'a>(objects: impl IntoIterator<Item = &'a Value>) -> String {
+    let mut lines: Vec<String> =
+        objects.into_iter().map(|object| format!("{:?} {}", ObjectId::of(object), content(object))).collect();
+    lines.sort();
+    hex(&Sha256::digest(lines.join("\n")))[..16].to_owned()
+}
+
+/// A hash of a value that does not depend on the order of keys.
+pub fn hash(value: &Value) -> String {
+    let mut hasher = Sha256::new();
+    feed(&mut hasher, value);
+    hex(&hasher.finalize())[..32].to_owned()
+}
+
+fn feed(hasher: &mut Sha256, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort();
+            hasher.update(b"{");
+            for key in keys {
+                hasher.update(Value::from(key.as_str()).to_string());
+                hasher.update(b":");
+                feed(hasher, &map[key]);
+                hasher.update(b",");
+            }
+            hasher.update(b"}");
+        }
+        Value::Array(items) => {
+            hasher.update(b"[");
+            for item in items {
+                feed(hasher, item);
+                hasher.update(b",");
+            }
+            hasher.update(b"]");
+        }
+        scalar => hasher.update(scalar.to_string()),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn content_does_not_depend_on_key_order_or_stamps() {
+        let one = json!({"kind": "A", "metadata": {"name": "x", "annotations": {"a": "b"}}});
+        let mut two = json!({"metadata": {"annotations": {"a": "b"}, "name": "x"}, "kind": "A"});
+        stamp(&mut two, 7, Some("abc"));
+        assert_eq!(content(&one), content(&two));
+        assert_ne!(content(&one), content(&json!({"kind": "A", "metadata": {"name": "y"}})));
+    }
+
+    #[test]
+    fn values_that_print_alike_differ() {
+        assert_ne!(hash(&json!({"a": "1"})), hash(&json!({"a": 1})));
+        assert_ne!(hash(&json!(["a", "b"])), hash(&json!(["a,", "b"])));
+    }
+}

@@ -1,0 +1,119 @@
+//! `lock` and `unlock`: the tier's lock in a person's hand.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::place::{self, Site};
+use super::rules::Rules;
+use super::store::base_name;
+use crate::cluster::{Hold, Holder, Lease, LeaseRequest};
+use crate::error::{Error, Kind, Result};
+use crate::project::{Project, Tier};
+use crate::session::Session;
+
+/// Who holds a tier's lock, or held it until now.
+pub struct Lock {
+    tier: String,
+    holder: Option<Holder>,
+    freed: bool,
+}
+
+/// Locks a tier in the name of whoever runs this, so that releases are refused.
+///
+/// # Errors
+/// [`Kind::Locked`] naming another holder, [`Kind::Usage`] without a message, what the cluster refuses.
+pub async fn lock(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    rules: &Rules,
+    message: &str,
+    limit: Option<Duration>,
+) -> Result<Lock> {
+    // Without words nobody is troubled: not even the cluster is asked.
+    let hold = Hold::new(message, None)?;
+    let cluster = place::connect(session, tier).await?;
+    cluster.ensure_namespace(&place::made_for(project, tier), place::LOCKING).await?;
+    let until =
+        limit.map(|limit| cluster.now() + SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX));
+    let request = LeaseRequest { holder: place::person(), ..place::lease_request(project, tier, rules) };
+    let before = Lease::holder(&cluster, &request.name).await?;
+    if let Some((before, hold)) = before.as_ref().and_then(|one| Some((one, one.hold.as_ref()?)))
+        && before.name == request.holder
+    {
+        session
+            .reporter
+            .warn(format!("this takes the place of your lock since {:.0}: {}", before.since, hold.message));
+    }
+    let holder = Lease::lock(session, &cluster, &request, &Hold { until, ..hold }).await?;
+    Ok(Lock { tier: tier.name.clone(), holder: Some(holder), freed: false })
+}
+
+/// Takes the lock from whoever holds it. A run that does not seem dead loses it only if a person agrees: it stops.
+///
+/// # Errors
+/// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
+pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
+    let cluster = place::connect(session, tier).await?;
+    let site = Site { session, project, tier, rules, cluster: &cluster };
+    let name = base_name(&project.name, &tier.slug);
+    let holder = Lease::holder(&cluster, &name).await?;
+    if let Some(holder) = &holder {
+        if holder.hold.is_none() {
+            let fact =
+                format!("a release by {} holds the lock of {}, and stops without it", holder.name, tier.name);
+            site.rules.agree(session, &fact, "take the lock from it?").await?;
+        }
+        if !Lease::unlock(&cluster, &name, holder).await? {
+            return Err(Error::new(
+                Kind::Locked,
+                format!("somebody else has locked {} meanwhile", tier.name),
+            )
+            .hint(place::command("status", tier)));
+        }
+    }
+    Ok(Lock { tier: tier.name.clone(), holder, freed: true })
+}
+
+/// A lock for machines.
+pub(super) fn to_json(holder: &Holder) -> Value {
+    let mut lock = json!({"holder": holder.name, "since": holder.since});
+    if let Some(hold) = &holder.hold {
+        lock["message"] = json!(hold.message);
+        lock["until"] = json!(hold.until);
+    }
+    lock
+}
+
+/// A lock for people: `ann@laptop since 2026-10-03T14:00:00Z until 2026-10-03T16:00:00Z: audit`.
+pub(super) fn to_text(holder: &Holder) -> String {
+    let mut text = format!("{} since {:.0}", holder.name, holder.since);
+    if let Some(hold) = &holder.hold {
+        text += &hold.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
+        text += &format!(": {}", hold.message);
+    }
+    text
+}
+
+impl Lock {
+    /// The lock for machines.
+    pub fn to_json(&self) -> Value {
+        let lock = self.holder.as_ref().map(to_json);
+        if self.freed {
+            return json!({"tier": self.tier, "lock": null, "removed": lock});
+        }
+        json!({"tier": self.tier, "lock": lock})
+    }
+
+    /// The lock for people.
+    pub fn to_text(&self) -> String {
+        let tier = &self.tier;
+        match (&self.holder, self.freed) {
+            (None, _) => format!("{tier} is not locked\n"),
+            (Some(holder), false) => format!("{tier} is locked by {}\n", to_text(holder)),
+            (Some(holder), true) => format!("{tier} was locked by {}\n{tier} is unlocked\n", to_text(holder)),
+        }
+    }
+}

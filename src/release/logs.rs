@@ -1,0 +1,157 @@
+//! `logs`: what the containers of a tier's pods write, read to its end in the order of time, or followed over
+//! restarts and new pods.
+
+mod follow;
+mod members;
+mod read;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::past::Past;
+use super::place;
+use super::record::Record;
+use super::seal;
+use super::store::Store;
+use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
+use crate::error::{Error, Kind, Result};
+use crate::project::{self, Tier};
+use crate::session::Session;
+use members::{Member, Members};
+
+/// Whose logs are wanted, and which lines of them.
+#[derive(Debug, Clone, Default)]
+pub struct LogRequest {
+    /// `Deployment/web`, `web`, a pod.
+    pub object: Option<String>,
+    /// The container's name.
+    pub container: Option<String>,
+    /// Until somebody has seen enough.
+    pub follow: bool,
+    /// Of the instances before these.
+    pub previous: bool,
+    /// So many of each container's last lines.
+    pub tail: Option<u32>,
+    /// Not older than this.
+    pub since: Option<Duration>,
+}
+
+/// Shows the logs.
+///
+/// # Errors
+/// [`Kind::Denied`] without the right to read pods or their logs, [`Kind::Invalid`] for an object that the tier
+/// does not have, [`Kind::Interrupted`], what the cluster refuses.
+pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
+    let cluster = place::connect(session, tier).await?;
+    let past = Past::read(&Store::new(&cluster, project, &tier.slug)).await?;
+    let Some(last) = past.last else {
+        session.reporter.warn(format!("nothing was released to {} yet", tier.name));
+        return Ok(());
+    };
+    seal::hide(session, &cluster, project, tier, &last.objects).await;
+    let mut members = Members::new(&cluster, project, &tier.slug, &last);
+    let namespaces = namespaces(&cluster, &last);
+    let mut pods = Vec::new();
+    for namespace in &namespaces {
+        for pod in cluster.list("v1", "Pod", Some(namespace), None).await?.items {
+            let member = members.of(&pod).await?.filter(|member| member.is(request.object.as_deref()));
+            pods.extend(member.map(|member| (member, pod)));
+        }
+    }
+    if pods.is_empty() {
+        none(session, tier, &last, request)?;
+    }
+    check_container(request, &pods)?;
+    pods.sort_by(|(a, one), (b, other)| (a.title(), name(one)).cmp(&(b.title(), name(other))));
+    let options = LogOptions {
+        follow: request.follow,
+        previous: request.previous,
+        tail: request.tail,
+        since: request.since.map(|since| before(cluster.now(), since)),
+    };
+    let wanted = Wanted { request, options };
+    if request.follow {
+        follow::follow(session, &cluster, &wanted, members, namespaces).await
+    } else {
+        read::read(session, &cluster, &wanted, &pods).await
+    }
+}
+
+/// Which lines of which containers.
+struct Wanted<'a> {
+    request: &'a LogRequest,
+    options: LogOptions,
+}
+
+impl Wanted<'_> {
+    /// The containers of a pod whose logs are wanted, those that run first before the others.
+    fn containers(&self, pod: &Value) -> Vec<ContainerRef> {
+        let lists = ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"];
+        let specs = lists.into_iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+        let names = specs.filter_map(|spec| spec["name"].as_str());
+        names
+            .filter(|name| self.request.container.as_deref().is_none_or(|wanted| wanted == *name))
+            .map(|container| ContainerRef {
+                namespace: pod["metadata"]["namespace"].as_str().unwrap_or_default().to_owned(),
+                pod: name(pod).to_owned(),
+                container: container.to_owned(),
+            })
+            .collect()
+    }
+}
+
+/// A container that no pod has was misspelt.
+fn check_container(request: &LogRequest, pods: &[(Member, Value)]) -> Result<()> {
+    let Some(wanted) = request.container.as_deref().filter(|_| !pods.is_empty()) else { return Ok(()) };
+    let any = Wanted { request: &LogRequest::default(), options: LogOptions::default() };
+    let known: BTreeSet<String> =
+        pods.iter().flat_map(|(_, pod)| any.containers(pod)).map(|one| one.container).collect();
+    if known.contains(wanted) {
+        return Ok(());
+    }
+    let names = known.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Error::new(Kind::Invalid, format!("no pod has a container `{wanted}`"))
+        .hint(format!("they have: {names}")))
+}
+
+/// Nobody writes anything: because nothing runs, or because there is no such thing.
+fn none(session: &Session, tier: &Tier, last: &Record, request: &LogRequest) -> Result<()> {
+    let Some(object) = &request.object else {
+        session.reporter.warn(format!("no pod of {} runs", tier.name));
+        return Ok(());
+    };
+    let owned: Vec<Member> = last.owned.iter().map(|one| Member::new(&one.id.kind, &one.id.name)).collect();
+    if owned.iter().any(|one| one.is(Some(object))) {
+        session.reporter.warn(format!("{object} has no pod"));
+        return Ok(());
+    }
+    let known: BTreeSet<&str> = owned.iter().flat_map(|one| [one.title(), one.name()]).collect();
+    let error = Error::new(Kind::Invalid, format!("{} has no `{object}`", tier.name));
+    Err(match project::nearest(object, known.into_iter()) {
+        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+        None => error.hint(format!("`windlass status {}` shows what runs there", tier.name)),
+    })
+}
+
+/// The namespaces in which the tier has objects.
+fn namespaces(cluster: &Cluster, last: &Record) -> BTreeSet<String> {
+    let of_objects = last.owned.iter().map(|one| one.id.namespace.clone());
+    of_objects.chain([cluster.namespace().to_owned()]).filter(|name| !name.is_empty()).collect()
+}
+
+fn before(now: Timestamp, since: Duration) -> Timestamp {
+    let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
+    now.checked_sub(since).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn show(session: &Session, container: &ContainerRef, line: &LogLine) {
+    let source = format!("{}/{}", container.pod, container.container);
+    session.reporter.answer_log(&source, line.time, &line.text);
+}

@@ -1,0 +1,225 @@
+//! Logs that are followed: over restarts of a container, over pods that come and go, over an API server that is
+//! away, until somebody has seen enough.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::members::Members;
+use super::{Wanted, show};
+use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
+use crate::error::{Error, Kind, Result};
+use crate::session::{Session, interrupted};
+
+/// So many lines wait to be shown before the containers' logs have to wait.
+const QUEUE: usize = 256;
+/// A log that ended although its container runs is asked for again after this.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether anybody reads.
+const LOOK: Duration = Duration::from_millis(500);
+
+type Line = (ContainerRef, Result<LogLine>);
+
+/// Follows the logs of the tier's pods.
+pub(super) async fn follow(
+    session: &Session,
+    cluster: &Cluster,
+    wanted: &Wanted<'_>,
+    members: Members,
+    namespaces: BTreeSet<String>,
+) -> Result<()> {
+    let mut watches = Watches::new(cluster);
+    for namespace in namespaces {
+        let namespace = Some(namespace);
+        watches.open(WatchSubject {
+            api_version: "v1".into(),
+            kind: "Pod".into(),
+            namespace,
+            selector: None,
+        });
+    }
+    let (sender, mut lines) = mpsc::channel(QUEUE);
+    let mut following =
+        Following { cluster, wanted, members, sender, pods: HashMap::new(), tasks: JoinSet::new() };
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => return Err(interrupted()),
+            Some((container, line)) = lines.recv() => show(session, &container, &line?),
+            (_, item) = watches.next() => following.take(item).await?,
+            _ = look.tick() => if !session.reporter.is_read() { return Ok(()) },
+        }
+    }
+}
+
+/// An instance of a container: how often it was started before, and whether it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Instance {
+    number: i64,
+    runs: bool,
+}
+
+/// What is followed.
+struct Following<'a> {
+    cluster: &'a Cluster,
+    wanted: &'a Wanted<'a>,
+    members: Members,
+    sender: mpsc::Sender<Line>,
+    /// The pods by their uid, each with its containers.
+    pods: HashMap<String, HashMap<String, watch::Sender<Instance>>>,
+    tasks: JoinSet<()>,
+}
+
+impl Following<'_> {
+    async fn take(&mut self, item: WatchItem) -> Result<()> {
+        match item {
+            WatchItem::Listed(pods) => {
+                for pod in pods {
+                    self.look(&pod).await?;
+                }
+            }
+            WatchItem::Applied(pod) => self.look(&pod).await?,
+            // Its log goes on until its containers have ended.
+            WatchItem::Deleted(pod) => drop(self.pods.remove(uid(&pod))),
+            WatchItem::Denied(error) => return Err(error),
+            WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods is in trouble"),
+            WatchItem::Back => {}
+        }
+        Ok(())
+    }
+
+    /// Follows what has begun in a pod, and tells those that are followed of new instances.
+    async fn look(&mut self, pod: &Value) -> Result<()> {
+        if !self.pods.contains_key(uid(pod)) {
+            let member = match self.members.of(pod).await {
+                Err(error) if error.kind() == Kind::Unreachable => return Ok(()),
+                member => member?,
+            };
+            if !member.is_some_and(|member| member.is(self.wanted.request.object.as_deref())) {
+                return Ok(());
+            }
+            self.pods.insert(uid(pod).to_owned(), HashMap::new());
+        }
+        while self.tasks.try_join_next().is_some() {}
+        for container in self.wanted.containers(pod) {
+            let Some(instance) = instance(pod, &container.container) else { continue };
+            let Some(known) = self.pods.get_mut(uid(pod)) else { continue };
+            if let Some(sender) = known.get(&container.container) {
+                sender.send_if_modified(|old| std::mem::replace(old, instance) != instance);
+                continue;
+            }
+            let (sender, receiver) = watch::channel(instance);
+            known.insert(container.container.clone(), sender);
+            let log = ContainerLog {
+                cluster: self.cluster.clone(),
+                container,
+                options: self.wanted.options.clone(),
+                instances: receiver,
+                lines: self.sender.clone(),
+            };
+            self.tasks.spawn(log.run());
+        }
+        Ok(())
+    }
+}
+
+fn uid(pod: &Value) -> &str {
+    pod["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// The instance of a container that is there, or was last; `None` before the first.
+fn instance(pod: &Value, container: &str) -> Option<Instance> {
+    let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
+    let statuses = lists.into_iter().filter_map(|list| pod["status"][list].as_array()).flatten();
+    let status = statuses.into_iter().find(|status| status["name"] == container)?;
+    let runs = !status["state"]["running"].is_null();
+    let has_run = !status["state"]["terminated"].is_null() || !status["lastState"]["terminated"].is_null();
+    (runs || has_run).then(|| Instance { number: status["restartCount"].as_i64().unwrap_or(0), runs })
+}
+
+/// The log of one container over all its instances.
+struct ContainerLog {
+    cluster: Cluster,
+    container: ContainerRef,
+    options: LogOptions,
+    instances: watch::Receiver<Instance>,
+    lines: mpsc::Sender<Line>,
+}
+
+impl ContainerLog {
+    async fn run(mut self) {
+        let mut read: Option<i64> = None;
+        loop {
+            let now = *self.instances.borrow_and_update();
+            // One that began and ended while nobody looked.
+            if read.is_some_and(|read| now.number > read + 1) && self.pass_on(true).await.is_none() {
+                return;
+            }
+            if self.pass_on(false).await.is_none() {
+                return;
+            }
+            read = Some(now.number);
+            if now.runs {
+                let _ = tokio::time::timeout(AGAIN, self.instances.changed()).await;
+                // The pod is gone, and nobody will say so again.
+                if self.instances.has_changed().is_err() {
+                    return;
+                }
+            } else if self.instances.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Passes on the lines of the instance that there is, or of the one before it; `None` when nobody listens.
+    async fn pass_on(&mut self, previous: bool) -> Option<()> {
+        let options = LogOptions { previous, follow: !previous, ..self.options.clone() };
+        let mut log = self.cluster.log(self.container.clone(), options);
+        let end = loop {
+            match log.next_line().await {
+                Ok(Some(line)) => self.send(Ok(line)).await?,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // What comes next comes after this.
+        self.options.since = log.position();
+        self.options.tail = None;
+        match end {
+            Err(error) if error.kind() == Kind::Denied => self.send(Err(error)).await,
+            Err(error) => {
+                tracing::debug!(%error, "a log cannot be followed");
+                Some(())
+            }
+            Ok(()) => Some(()),
+        }
+    }
+
+    async fn send(&self, line: Result<LogLine, Error>) -> Option<()> {
+        self.lines.send((self.container.clone(), line)).await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_instance_is_known_from_its_start_to_the_next_one() {
+        let pod = |status: Value| json!({"status": {"containerStatuses": [status]}});
+        let waits =
+            json!({"name": "app", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}});
+        assert_eq!(instance(&pod(waits), "app"), None);
+        let died = json!({"terminated": {"exitCode": 1}});
+        let loops = json!({"name": "app", "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": died});
+        assert_eq!(instance(&pod(loops), "app"), Some(Instance { number: 1, runs: false }));
+        let runs = json!({"name": "app", "restartCount": 2, "state": {"running": {"startedAt": "x"}}, "lastState": died});
+        assert_eq!(instance(&pod(runs), "app"), Some(Instance { number: 2, runs: true }));
+    }
+}

@@ -1,0 +1,175 @@
+//! Which pods are the tier's: those that have an object of it as an owner, or an owner's owner.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::super::record::Record;
+use crate::cluster::{Cluster, ObjectRef};
+use crate::error::{Kind, Result};
+
+/// An owner of an owner of …
+const FARTHEST: usize = 6;
+
+/// The object of the tier that a pod belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Member {
+    title: String,
+    pod: String,
+}
+
+impl Member {
+    pub(super) fn new(kind: &str, name: &str) -> Self {
+        Self { title: format!("{kind}/{name}"), pod: String::new() }
+    }
+
+    /// `Deployment/web`.
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// `web`.
+    pub(super) fn name(&self) -> &str {
+        self.title.split_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// Whether these words mean it: `Deployment/web`, `deploy/web`, `web`, the pod's name.
+    pub(super) fn is(&self, words: Option<&str>) -> bool {
+        let Some(words) = words else { return true };
+        let (kind, name) = words.split_once('/').map_or((None, words), |(kind, name)| (Some(kind), name));
+        let own = self.title.split_once('/').map_or("", |(kind, _)| kind);
+        let is_kind = |own: &str| kind.is_none_or(|kind| is_word_for(kind, own));
+        (is_kind(own) && name == self.name()) || (is_kind("Pod") && !name.is_empty() && name == self.pod)
+    }
+}
+
+/// Whether kubectl would take the word for the kind.
+fn is_word_for(word: &str, kind: &str) -> bool {
+    let (word, kind) = (word.to_lowercase(), kind.to_lowercase());
+    let short = match kind.as_str() {
+        "pod" => "po",
+        "deployment" => "deploy",
+        "statefulset" => "sts",
+        "daemonset" => "ds",
+        "replicaset" => "rs",
+        "cronjob" => "cj",
+        "service" => "svc",
+        _ => "",
+    };
+    word == kind || word.strip_suffix('s') == Some(&kind) || (!short.is_empty() && word == short)
+}
+
+/// Finds out whose a pod is, asking once for each owner.
+pub(super) struct Members {
+    cluster: Cluster,
+    project: String,
+    tier: String,
+    /// Kind, name and selector of what the last release applied, for who may not read the owners.
+    selectors: Vec<(Member, String, Value)>,
+    known: HashMap<String, Option<Member>>,
+}
+
+impl Members {
+    pub(super) fn new(cluster: &Cluster, project: &str, tier_slug: &str, last: &Record) -> Self {
+        let selectors = last.objects.iter().filter_map(|one| {
+            let object = &one.object;
+            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let labels = object.pointer("/spec/selector/matchLabels")?;
+            let member = Member::new(text("/kind"), text("/metadata/name"));
+            Some((member, text("/metadata/namespace").to_owned(), labels.clone()))
+        });
+        Self {
+            cluster: cluster.clone(),
+            project: project.to_owned(),
+            tier: tier_slug.to_owned(),
+            selectors: selectors.collect(),
+            known: HashMap::new(),
+        }
+    }
+
+    /// The object of the tier that the pod belongs to.
+    pub(super) async fn of(&mut self, pod: &Value) -> Result<Option<Member>> {
+        let own = super::name(pod).to_owned();
+        let found = match owner(pod) {
+            None => self.is_ours(pod).then(|| Member::new("Pod", &own)),
+            Some((uid, _)) if self.known.contains_key(&uid) => self.known[&uid].clone(),
+            Some((uid, _)) => {
+                let found = match self.root(pod).await {
+                    Err(error) if error.kind() == Kind::Denied => self.selected(pod),
+                    found => found?,
+                };
+                self.known.insert(uid, found.clone());
+                found
+            }
+        };
+        Ok(found.map(|member| Member { pod: own, ..member }))
+    }
+
+    /// The farthest owner that is an object of the tier.
+    async fn root(&self, pod: &Value) -> Result<Option<Member>> {
+        let mut found = self.is_ours(pod).then(|| Member::new("Pod", super::name(pod)));
+        let mut next = owner(pod);
+        for _ in 0..FARTHEST {
+            let Some((_, reference)) = next else { break };
+            let Some(object) = self.cluster.get(&reference).await? else { break };
+            if self.is_ours(&object) {
+                found = Some(Member::new(&reference.kind, &reference.name));
+            }
+            next = owner(&object);
+        }
+        Ok(found)
+    }
+
+    fn is_ours(&self, object: &Value) -> bool {
+        let labels = &object["metadata"]["labels"];
+        labels["windlass.dev/project"] == self.project.as_str()
+            && labels["windlass.dev/tier"] == self.tier.as_str()
+    }
+
+    /// What the last release applied that selects the pod by its labels.
+    fn selected(&self, pod: &Value) -> Option<Member> {
+        let labels = &pod["metadata"]["labels"];
+        let fits = |(_, namespace, wanted): &&(Member, String, Value)| {
+            (namespace.is_empty() || pod["metadata"]["namespace"] == namespace.as_str())
+                && wanted
+                    .as_object()
+                    .is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+        };
+        self.selectors.iter().find(fits).map(|(member, ..)| member.clone())
+    }
+}
+
+/// The uid of the controller, and where it is.
+fn owner(object: &Value) -> Option<(String, ObjectRef)> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true).or_else(|| owners.first())?;
+    let text = |key: &str| owner[key].as_str().unwrap_or_default();
+    let reference = ObjectRef::new(text("apiVersion"), text("kind"), text("name"));
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    Some((text("uid").to_owned(), reference.in_namespace(namespace)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_meant_by_several_words() {
+        let web = Member { pod: "web-5d9-x2x".into(), ..Member::new("Deployment", "web") };
+        for words in [
+            "web",
+            "Deployment/web",
+            "deployment/web",
+            "deploy/web",
+            "deployments/web",
+            "web-5d9-x2x",
+            "pod/web-5d9-x2x",
+        ] {
+            assert!(web.is(Some(words)), "{words}");
+        }
+        for words in ["we", "StatefulSet/web", "deployment/web-5d9-x2x", "sts/web", ""] {
+            assert!(!web.is(Some(words)), "{words}");
+        }
+        assert!(web.is(None));
+    }
+}

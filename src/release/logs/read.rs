@@ -1,0 +1,64 @@
+//! Logs that are read to their end: the lines of all containers in the order in which they were written.
+
+use serde_json::Value;
+
+use super::members::Member;
+use super::{Wanted, show};
+use crate::cluster::{Cluster, ContainerRef, LogFollower, LogLine};
+use crate::error::{Kind, Result};
+use crate::session::{Session, interrupted};
+
+/// So many logs are read at the same time: a server serves no more over one connection.
+const TOGETHER: usize = 80;
+
+/// Shows the lines of all containers of these pods.
+pub(super) async fn read(
+    session: &Session,
+    cluster: &Cluster,
+    wanted: &Wanted<'_>,
+    pods: &[(Member, Value)],
+) -> Result<()> {
+    let containers: Vec<ContainerRef> = pods.iter().flat_map(|(_, pod)| wanted.containers(pod)).collect();
+    for some in containers.chunks(TOGETHER) {
+        let logs = some.iter().map(|one| (one.clone(), cluster.log(one.clone(), wanted.options.clone())));
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => return Err(interrupted()),
+            merged = merge(session, logs.collect()) => merged?,
+        }
+    }
+    Ok(())
+}
+
+/// The next line of each log, the earliest of which is shown next.
+async fn merge(session: &Session, mut logs: Vec<(ContainerRef, LogFollower)>) -> Result<()> {
+    let first = logs.iter_mut().map(|(container, log)| next(session, container, log));
+    let mut heads: Vec<Option<LogLine>> = futures::future::try_join_all(first).await?;
+    loop {
+        let heads_of =
+            heads.iter().enumerate().filter_map(|(index, head)| Some((head.as_ref()?.time, index)));
+        let Some((_, index)) = heads_of.min() else { return Ok(()) };
+        let (container, log) = &mut logs[index];
+        if let Some(line) = heads[index].take() {
+            show(session, container, &line);
+        }
+        if !session.reporter.is_read() {
+            return Ok(());
+        }
+        heads[index] = next(session, container, log).await?;
+    }
+}
+
+/// A log that cannot be read to its end must not keep the others from being shown; a right that is missing is
+/// missing for all.
+async fn next(session: &Session, container: &ContainerRef, log: &mut LogFollower) -> Result<Option<LogLine>> {
+    match log.next_line().await {
+        Err(error) if matches!(error.kind(), Kind::Denied | Kind::Interrupted) => Err(error),
+        Err(error) => {
+            let ContainerRef { pod, container, .. } = container;
+            session.reporter.warn(format!("the log of {pod}/{container} cannot be read further: {error}"));
+            Ok(None)
+        }
+        line => line,
+    }
+}

@@ -1,0 +1,197 @@
+//! Release and rollback: what is wanted, what would change, carrying it out in order, and the record of it.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | [`plan`], [`survey`], `trial`, [`difference`], [`identity`] | what would change, decided object by object |
+//! | [`prune`], `restart`, `show` | what the manifests no longer have; why pods restart; the plan as it is read |
+//! | `execute`, `unstick` | carrying a plan out, phase by phase; `StatefulSets` that a broken version holds up |
+//! | `external`, `verify` | what others make, checked before; what must hold after the rollout |
+//! | `tasks` | Jobs: which still run, and in which order they do |
+//! | `seal` | values of Secrets that no record keeps |
+//! | [`record`], [`store`] | what a release leaves in the cluster |
+//! | [`target`], `images` | where a rollback leads, and whether its images are still there |
+//! | [`rules`] | what must be true before anything is changed |
+//! | `place`, `past` | the connected cluster, the lock, who we are; what is on record |
+//! | `forward`, `back` | a release from its manifests, a rollback from its record |
+//! | `attempt`, `cancel` | both from the record before the first change to the one after the last |
+//! | `adopt`, `foreign` | taking over what already runs; whose it is |
+//! | `remove` | taking everything away again |
+//! | [`history`], [`status`], `lock` | what people ask afterwards, and the lock in a person's hand |
+
+mod adopt;
+mod ancestry;
+mod attempt;
+mod back;
+mod cancel;
+pub mod difference;
+mod execute;
+mod external;
+mod foreign;
+mod forward;
+pub mod history;
+pub mod identity;
+mod images;
+mod lock;
+mod logs;
+mod namespaces;
+mod past;
+mod place;
+pub mod plan;
+mod promotion;
+pub mod prune;
+pub mod record;
+mod remove;
+mod restart;
+pub mod rules;
+mod seal;
+mod show;
+pub mod status;
+pub mod store;
+pub mod survey;
+pub mod target;
+mod tasks;
+mod trial;
+mod unstick;
+mod verify;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::error::Result;
+use crate::manifest::{self, Manifests};
+use crate::pipeline::Images;
+use crate::project::{Project, Tier};
+use crate::rollout::explain::Explained;
+use crate::secret::{self, Secret};
+use crate::session::Session;
+
+pub use adopt::{Adoption, adopt};
+pub use attempt::Done;
+pub use back::rollback;
+pub use forward::release;
+pub use history::History;
+pub use lock::{Lock, lock, unlock};
+pub use logs::{LogRequest, logs};
+pub use plan::Plan;
+pub use remove::{Removal, remove};
+pub use rules::{Rules, RunningJobs};
+pub use status::Status;
+
+/// The tier's manifests as they would be applied with these images, without the stamps of a release.
+///
+/// # Errors
+/// [`Kind::Invalid`](crate::error::Kind::Invalid) with the place in the user's files.
+pub fn manifests(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    images: &Images,
+    secrets: Vec<Secret>,
+) -> Result<Manifests> {
+    let references: BTreeMap<String, String> =
+        images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect();
+    let request = manifest::Request::new(project, tier, &references).with_secrets(secrets);
+    let manifests = manifest::load(&request)?;
+    for warning in &manifests.warnings {
+        session.reporter.warn(warning);
+    }
+    Ok(manifests)
+}
+
+/// The Secrets of the configuration with their values; nothing shows them from now on.
+fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+    // The programs that are asked may take their time.
+    tokio::task::block_in_place(|| secret::fetch(project, tier, &session.reporter))
+}
+
+/// What a release of these images would change; nothing is changed.
+///
+/// # Errors
+/// [`Kind::Refused`](crate::error::Kind::Refused) with every object that the server would refuse, and what
+/// the cluster refuses.
+pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Images) -> Result<Plan> {
+    manifest::check(project, tier)?;
+    let secrets = secrets(session, project, tier)?;
+    let cluster = place::connect(session, tier).await?;
+    let store = store::Store::new(&cluster, &project.name, &tier.slug);
+    let past = past::Past::read(&store).await?;
+    let images = &forward::as_they_run(images, forward::newest_written(&past.summaries));
+    let manifests = manifests(session, project, tier, images, secrets)?;
+    let key = store.key(false).await?;
+    let wanted = namespaces::placed(&cluster, forward::wanted(manifests, &key)).await?;
+    let rules = Rules::default();
+    let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    external::check(site, &wanted).await?;
+    let plan = forward::look(site, &past, wanted, &[], &key).await?.plan;
+    place::say_requests(session, &cluster);
+    forward::warn_of_foreign(site, &plan);
+    if let Some(sentence) = prune::mass_deletion(&plan) {
+        session.reporter.warn_with_hint(sentence, "a release needs --override mass-deletion --reason \"…\"");
+    }
+    if let Some(sentence) = tasks::running_sentence(&past, &plan) {
+        session.reporter.warn_with_hint(sentence, tasks::HINT);
+    }
+    Ok(plan)
+}
+
+/// What runs on the tier now.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result<Status> {
+    let cluster = place::connect(session, tier).await?;
+    let rules = Rules::default();
+    Status::read(place::Site { session, project, tier, rules: &rules, cluster: &cluster }).await
+}
+
+/// The images that a tier runs or may be rolled back to, each with who needs it. `everywhere`: of all tiers of the project in
+/// that cluster, whatever they are called.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn needed_images(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    everywhere: bool,
+) -> Result<Vec<(String, String)>> {
+    let cluster = place::connect(session, tier).await?;
+    let summaries = if everywhere {
+        store::histories(&cluster, &project.name).await?
+    } else {
+        store::Store::new(&cluster, &project.name, &tier.slug).history().await?
+    };
+    let is_kept = |one: &record::Summary| summaries.iter().any(|other| other.kept && other.set == one.set);
+    let needed = summaries.iter().filter(|one| is_kept(one));
+    let named = |one: &record::Summary| format!("release {} of {}", one.revision, one.tier);
+    Ok(needed.flat_map(|one| one.images.values().map(move |image| (image.clone(), named(one)))).collect())
+}
+
+/// The releases of the tier, newest first, or what ran at a time.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn history(
+    session: &Session,
+    project: &str,
+    tier: &Tier,
+    at: Option<Timestamp>,
+) -> Result<History> {
+    let cluster = place::connect(session, tier).await?;
+    let mut summaries = store::Store::new(&cluster, project, &tier.slug).whole_history().await?;
+    past::as_it_is(&cluster, &store::base_name(project, &tier.slug), &mut summaries).await;
+    Ok(History::new(summaries, at))
+}
+
+/// Verdict and cause of every object that runs on the tier now.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
+    let cluster = place::connect(session, tier).await?;
+    let rules = Rules::default();
+    let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    let past = past::Past::read(&site.store()).await?;
+    status::explain(site, past.last.as_ref()).await
+}

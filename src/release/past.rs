@@ -1,0 +1,119 @@
+//! What is on record when a command begins, and what a killed release left behind.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::history;
+use super::identity::{ObjectId, STAMPS};
+use super::plan::job_completed;
+use super::record::{Kind, Outcome, Progress, Record, Summary, Task};
+use super::store::Store;
+use crate::cluster::{Cluster, Holder, Lease};
+use crate::error::Result;
+use crate::session::Session;
+
+/// All summaries, newest first, and the newest full record.
+pub(super) struct Past {
+    pub(super) summaries: Vec<Summary>,
+    pub(super) last: Option<Record>,
+}
+
+impl Past {
+    pub(super) async fn read(store: &Store) -> Result<Self> {
+        Self::of(store, store.history().await?).await
+    }
+
+    /// With the newest full record of a history that was read before.
+    pub(super) async fn of(store: &Store, summaries: Vec<Summary>) -> Result<Self> {
+        let last = match summaries.first() {
+            Some(newest) => store.recorded(&summaries, newest.revision).await?,
+            None => None,
+        };
+        Ok(Self { summaries, last })
+    }
+
+    /// When a release begins: not before the one before has ended, whatever two readings of the server's clock say.
+    pub(super) fn begin(&self, now: Timestamp) -> Timestamp {
+        let before = self.summaries.first().and_then(|newest| newest.finished);
+        before.map_or(now, |before| before.max(now))
+    }
+
+    pub(super) fn next_revision(&self) -> u64 {
+        self.summaries.first().map_or(1, |newest| newest.revision + 1)
+    }
+
+    /// Says that the release before did not come to its end, and how far it came, which is counted in the cluster
+    /// where it was killed: its line of the history says so too from the next write on. Called under the
+    /// lock, so nobody runs it any more.
+    pub(super) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Value>>) {
+        let Some(newest) = self.summaries.first_mut() else { return };
+        if newest.outcome == Outcome::Running {
+            newest.outcome = Outcome::Interrupted;
+            if let Some(live) = live {
+                count(newest, live);
+            }
+        } else if newest.outcome != Outcome::Interrupted {
+            return;
+        }
+        session.reporter.warn(format!("{}; going on from what it left", interruption(newest)));
+    }
+}
+
+/// For those who only look: a release that is on record as running while nobody holds the lock was killed.
+pub(super) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Summary]) -> Option<Holder> {
+    // Who may not read leases sees what the record says.
+    let (holder, known) = match Lease::holder(cluster, name).await {
+        Ok(holder) => (holder, true),
+        Err(_) => (None, false),
+    };
+    if let Some(newest) = summaries.first_mut().filter(|newest| newest.outcome == Outcome::Running)
+        && known
+        && holder.as_ref().is_none_or(|holder| holder.hold.is_some())
+    {
+        newest.outcome = Outcome::Interrupted;
+    }
+    holder
+}
+
+/// `release 7 was interrupted after 12 of 30 objects, by ann@laptop`
+pub(super) fn interruption(summary: &Summary) -> String {
+    let noun = match summary.kind {
+        Kind::Release => "release".to_owned(),
+        Kind::Adoption => "adoption".to_owned(),
+        Kind::Rollback { .. } => "rollback".to_owned(),
+    };
+    let what = match summary.kind {
+        Kind::Release | Kind::Adoption => String::new(),
+        Kind::Rollback { .. } => format!(" ({})", history::kind(&summary.kind)),
+    };
+    let after = match summary.progress {
+        Some(Progress { written: Some(written), of }) => {
+            format!(" after {written} of {of} {}", if of == 1 { "object" } else { "objects" })
+        }
+        _ => String::new(),
+    };
+    let by = summary.by.job.as_deref().unwrap_or(&summary.by.person);
+    let sent_back = summary.sent_back.map_or_else(String::new, |sent| {
+        format!("; {} of {} objects of release {} were sent back, unwatched", sent.sent, sent.of, sent.to)
+    });
+    format!("{noun} {}{what} was interrupted{after}, by {by}{sent_back}", summary.revision)
+}
+
+/// What a killed release wrote, from the stamps in the cluster.
+fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Value>) {
+    let revision = killed.revision.to_string();
+    let stamp = STAMPS[0].replace('/', "~1");
+    let is_its = |object: &&Value| {
+        object.pointer(&format!("/metadata/annotations/{stamp}")).and_then(Value::as_str) == Some(&revision)
+    };
+    let written = live.values().filter(is_its).count();
+    let of = killed.progress.map_or(killed.objects, |progress| progress.of).max(written);
+    killed.progress = Some(Progress { written: Some(written), of });
+    let ran = |task: &Task| live.get(&task.job).filter(is_its);
+    killed.jobs.retain(|task| task.completed || ran(task).is_some());
+    for task in &mut killed.jobs {
+        task.completed |= ran(task).is_some_and(job_completed);
+    }
+}

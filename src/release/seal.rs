@@ -1,0 +1,151 @@
+//! The values of Secrets of the configuration: sent to the cluster and kept nowhere else. In the plan and in records
+//! a keyed hash stands in the place of each.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use serde_json::{Map, Value};
+use sha2::Sha256;
+
+use super::identity::{ObjectId, hex};
+use super::plan::Wanted;
+use super::record::Applied;
+use crate::cluster::{Cluster, ObjectRef};
+use crate::error::Result;
+use crate::manifest;
+use crate::project::Tier;
+use crate::secret;
+use crate::session::Session;
+
+/// The `data` of a Secret of the configuration.
+#[derive(Clone)]
+pub struct Values(Map<String, Value>);
+
+/// Whoever prints a plan does not mean the values.
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Values(…)")
+    }
+}
+
+impl Values {
+    /// The object with its values, as it is sent.
+    pub(super) fn in_place(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        object["data"] = Value::Object(self.0.clone());
+        object
+    }
+}
+
+/// Takes the values out of a Secret of the configuration; a hash keyed with the tier's own key stays for each.
+pub(super) fn seal(mut object: Value, key: &[u8]) -> (Value, Option<Values>) {
+    if !manifest::is_from_configuration(&object) {
+        return (object, None);
+    }
+    let Some(data) = object.get_mut("data").and_then(Value::as_object_mut) else { return (object, None) };
+    let values = data.clone();
+    for (name, value) in data.iter_mut() {
+        *value = sealed(name, value, key).into();
+    }
+    (object, Some(Values(values)))
+}
+
+fn sealed(name: &str, value: &Value, key: &[u8]) -> String {
+    let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
+    hasher.update(Value::from_iter([Value::from(name), value.clone()]).to_string().as_bytes());
+    format!("hmac-sha256:{}", &hex(&hasher.finalize().into_bytes())[..32])
+}
+
+/// The Secrets of the configuration that a record has: a rollback leaves them as they are, for their values are
+/// known to nobody but the cluster.
+pub(super) fn sealed_in(objects: &[Applied]) -> Vec<Applied> {
+    objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
+}
+
+/// Computes the configuration's hash of each pod template anew from the Secrets as they are now.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(super) async fn rehash(
+    cluster: &Cluster,
+    wanted: &mut [Wanted],
+    kept: &[Applied],
+    key: &[u8],
+) -> Result<()> {
+    let mut live = Vec::new();
+    for one in sealed_in(kept) {
+        live.extend(cluster.get(&ObjectRef::of(&one.object)).await?);
+    }
+    if live.is_empty() {
+        return Ok(());
+    }
+    let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| &mut one.object).collect();
+    manifest::rehash_configuration(&mut objects, &live, key);
+    Ok(())
+}
+
+/// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets of
+/// the configuration. Whoever may not read them sees what the programs wrote.
+pub(super) async fn hide(
+    session: &Session,
+    cluster: &Cluster,
+    project: &str,
+    tier: &Tier,
+    objects: &[Applied],
+) {
+    let words = [project, &tier.name, &tier.slug, &tier.namespace].map(str::to_owned);
+    let public: BTreeSet<String> = words.into_iter().chain(tier.contexts.iter().cloned()).collect();
+    for sealed in sealed_in(objects) {
+        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(&sealed.object)).await {
+            secret::hide_live(&live, &public, &session.reporter);
+        }
+    }
+}
+
+/// The Secrets that the pods of a set were released with and that are there no longer.
+pub(super) fn lost(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
+    let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.object)).collect();
+    let all = sealed_in(recorded);
+    all.iter().map(|one| ObjectId::of(&one.object)).filter(|id| !there.contains(id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn secret(password: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Secret", "data": {"password": password},
+            "metadata": {"name": "db", "namespace": "shop", "annotations": {"windlass.dev/source": "secrets"}}})
+    }
+
+    #[test]
+    fn a_value_is_sent_and_only_its_hash_is_kept() {
+        let (kept, values) = seal(secret("aHVudGVyMjI="), b"key");
+        let values = values.expect("it has values");
+        assert!(!kept.to_string().contains("aHVudGVyMjI="), "{kept}");
+        assert!(!format!("{values:?}").contains("aHVudGVyMjI="));
+        assert_eq!(values.in_place(&kept), secret("aHVudGVyMjI="));
+        assert_eq!(seal(secret("aHVudGVyMjI="), b"key").0, kept, "the same value has the same hash");
+        assert_ne!(seal(secret("aHVudGVyMjM="), b"key").0, kept);
+        assert_ne!(seal(secret("aHVudGVyMjI="), b"other").0, kept);
+    }
+
+    #[test]
+    fn a_secret_of_the_manifests_is_left_alone() {
+        let mut own = secret("aHVudGVyMjI=");
+        own["metadata"]["annotations"] = json!({});
+        assert_eq!(seal(own.clone(), b"key").0, own);
+    }
+
+    #[test]
+    fn what_is_no_longer_there_is_known() {
+        let applied = |object: Value| Applied { object, fields: None };
+        let mut other = secret("x");
+        other["metadata"]["name"] = "tls".into();
+        let recorded = [applied(secret("x")), applied(other.clone())];
+        assert_eq!(lost(&recorded, &[applied(secret("y"))]), [ObjectId::of(&other)]);
+    }
+}

@@ -1,0 +1,200 @@
+//! A plan as people and machines read it.
+
+use serde_json::{Value, json};
+
+use super::difference::FieldChange;
+use super::identity::ObjectId;
+use super::plan::{Action, Plan, Step, Taken};
+use super::restart;
+use crate::report::paint;
+
+impl Plan {
+    /// One line: `3 to create, 1 to change, 12 unchanged`.
+    pub fn sentence(&self) -> String {
+        let words = [
+            (Action::Create, "to create"),
+            (Action::Change, "to change"),
+            (Action::Recreate, "to recreate"),
+            (Action::Run, "to run"),
+            (Action::Prune, "to prune"),
+            (Action::Leave, "no longer wanted but left"),
+            (Action::Keep, "unchanged"),
+        ];
+        let parts: Vec<String> = words
+            .into_iter()
+            .map(|(action, word)| (self.count(action), word))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, word)| format!("{count} {word}"))
+            .collect();
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
+
+    /// The plan for machines.
+    pub fn to_json(&self) -> Value {
+        let steps = self.steps.iter().map(|step| {
+            let mut line = entry(&step.wanted.object, step.action, &step.changes);
+            let restarts = restart::reasons(self, step);
+            let facts = [
+                ("restarts", (!restarts.is_empty()).then(|| json!(restarts))),
+                ("takenBack", (!step.taken.is_empty()).then(|| json!(step.taken))),
+                ("because", step.because.as_ref().map(|because| json!(because))),
+            ];
+            for (key, value) in facts {
+                if let Some(value) = value {
+                    line[key] = value;
+                }
+            }
+            line
+        });
+        let prune = self.prune.iter().map(|object| entry(object, Action::Prune, &[]));
+        let left = self.left.iter().map(|left| {
+            let mut line = entry(&left.object, Action::Leave, &[]);
+            line["because"] = left.why.into();
+            line
+        });
+        json!({
+            "changes": self.has_changes(),
+            "objects": steps.chain(prune).chain(left).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The plan for people: what changes, field by field; what stays is only counted.
+    pub fn to_text(&self) -> String {
+        let mut lines = Vec::new();
+        for step in self.steps.iter().filter(|step| step.action != Action::Keep) {
+            lines.extend(self.step_lines(step));
+        }
+        for object in &self.prune {
+            lines.push(headline(Action::Prune, &ObjectId::of(object).to_string()));
+        }
+        for left in &self.left {
+            lines.push(headline(Action::Leave, &ObjectId::of(&left.object).to_string()));
+            lines.push(format!("      {}", left.why));
+        }
+        lines.push(self.sentence());
+        lines.join("\n") + "\n"
+    }
+
+    fn step_lines(&self, step: &Step) -> Vec<String> {
+        let mut lines = vec![headline(step.action, &step.wanted.id().to_string())];
+        lines.extend(step.because.iter().map(|because| format!("      {because}")));
+        lines.extend(step.changes.iter().flat_map(change_lines));
+        lines.extend(taken_lines(&step.taken));
+        let restarts = restart::reasons(self, step);
+        if !restarts.is_empty() {
+            let name = step.wanted.id().name;
+            lines.push(format!(
+                "      {}",
+                paint::doubtful(&format!("{name} restarts: {}", restarts.join(", ")))
+            ));
+        }
+        lines
+    }
+}
+
+fn entry(object: &Value, action: Action, changes: &[FieldChange]) -> Value {
+    json!({
+        "apiVersion": object["apiVersion"],
+        "kind": object["kind"],
+        "namespace": object.pointer("/metadata/namespace"),
+        "name": object.pointer("/metadata/name"),
+        "action": action,
+        "changes": changes,
+    })
+}
+
+fn headline(action: Action, name: &str) -> String {
+    match action {
+        Action::Create => format!("{} {name}", paint::good("+ create  ")),
+        Action::Change => format!("{} {name}", paint::doubtful("~ change  ")),
+        Action::Recreate => format!("{} {name}", paint::doubtful("± recreate")),
+        Action::Run => format!("{} {name}", paint::command("> run     ")),
+        Action::Prune => format!("{} {name}", paint::bad("- prune   ")),
+        Action::Leave => format!("  leave      {name}"),
+        Action::Keep => format!("  keep       {name}"),
+    }
+}
+
+fn change_lines(change: &FieldChange) -> Vec<String> {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => vec![
+            format!("      {}", change.field),
+            format!("        {} {before}", paint::bad("-")),
+            format!("        {} {after}", paint::good("+")),
+        ],
+        (None, Some(after)) => vec![format!("      {} {}: {after}", paint::good("+"), change.field)],
+        (Some(before), None) => vec![format!("      {} {}: {before}", paint::bad("-"), change.field)],
+        (None, None) => Vec::new(),
+    }
+}
+
+/// `taken back from kubectl-edit: spec.replicas, spec.paused`
+fn taken_lines(taken: &[Taken]) -> Vec<String> {
+    let mut managers: Vec<&str> = taken.iter().map(|one| one.manager.as_str()).collect();
+    managers.dedup();
+    let line = |manager: &str| {
+        let of_one = taken.iter().filter(|one| one.manager == manager);
+        let fields: Vec<&str> = of_one.map(|one| one.field.as_str()).collect();
+        paint::doubtful(&format!("taken back from {manager}: {}", fields.join(", ")))
+    };
+    managers.into_iter().map(|manager| format!("      {}", line(manager))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Wanted;
+    use super::super::prune::Left;
+    use super::*;
+    use crate::manifest::Phase;
+
+    fn object(kind: &str, name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
+    }
+
+    fn step(kind: &str, name: &str, action: Action) -> Step {
+        let wanted = Wanted { object: object(kind, name), phase: Phase::Settings, place: None, values: None };
+        Step::new(wanted, action, None)
+    }
+
+    #[test]
+    fn people_read_every_kind_of_step() {
+        let change = |field: &str, before: Option<&str>, after: Option<&str>| FieldChange {
+            field: field.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let mut map = step("ConfigMap", "web", Action::Change);
+        map.changes = vec![
+            change("data.LOG_LEVEL", Some("info"), Some("debug")),
+            change("data.NEW", None, Some("1")),
+            change("data.OLD", Some("1"), None),
+        ];
+        let mut web = step("Deployment", "web", Action::Change);
+        web.wanted.object["spec"]["template"]["spec"]["volumes"] = json!([{"configMap": {"name": "web"}}]);
+        web.changes =
+            vec![change("spec.template.metadata.annotations[windlass.dev/config]", Some("1"), Some("2"))];
+        web.taken = vec![Taken { manager: "kubectl-edit".into(), field: "spec.replicas".into() }];
+        let mut db = step("StatefulSet", "db", Action::Recreate);
+        db.because = Some("spec.serviceName cannot be changed".into());
+        let plan = Plan {
+            steps: vec![
+                step("Service", "new", Action::Create),
+                map,
+                step("Job", "migrate", Action::Run),
+                web,
+                db,
+                step("Service", "same", Action::Keep),
+            ],
+            prune: vec![object("Ingress", "old")],
+            left: vec![Left { object: object("PersistentVolumeClaim", "data"), why: "it holds data" }],
+            owned: 7,
+            ..Plan::default()
+        };
+        let text = anstream::adapter::strip_str(&plan.to_text()).to_string();
+        insta::assert_snapshot!("plan", text);
+        let json = plan.to_json();
+        assert_eq!(json["objects"][3]["restarts"][0], "ConfigMap/web LOG_LEVEL and 2 other keys changed");
+        assert_eq!(json["objects"][3]["takenBack"][0]["field"], "spec.replicas");
+        assert_eq!(json["objects"][7]["action"], "leave");
+    }
+}

@@ -1,0 +1,135 @@
+//! Drift: what somebody changed by hand since the release. The recorded set is tried against the cluster, as a plan
+//! would; nothing is changed.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::super::back;
+use super::super::difference::FieldChange;
+use super::super::forward::look;
+use super::super::identity::ObjectId;
+use super::super::past::Past;
+use super::super::place::Site;
+use super::super::plan::{Action, Step};
+use super::super::record::Outcome;
+use crate::error::{Kind, Result};
+
+/// What differs from what was released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Drift {
+    /// These objects; none, where nobody changed anything.
+    Known(Vec<Changed>),
+    /// It cannot be told, and why.
+    Unknown(String),
+}
+
+/// An object that is no longer what was released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Changed {
+    api_version: String,
+    id: ObjectId,
+    /// Field by field; empty where the object is gone.
+    fields: Vec<FieldChange>,
+    gone: bool,
+    by: BTreeSet<String>,
+}
+
+/// Compares what is there with what the newest release applied.
+///
+/// # Errors
+/// What the cluster refuses, but for missing rights.
+pub(super) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
+    match &past.last {
+        None => return Ok(Drift::Known(Vec::new())),
+        Some(last) if last.summary.outcome != Outcome::Good => {
+            return Ok(Drift::Unknown("the newest release did not come to a good end".to_owned()));
+        }
+        Some(_) => {}
+    }
+    match compared(site, past).await {
+        Err(error) if matches!(error.kind(), Kind::Denied | Kind::Refused) => {
+            Ok(Drift::Unknown(error.message().to_owned()))
+        }
+        compared => compared.map(Drift::Known),
+    }
+}
+
+async fn compared(site: Site<'_>, past: &Past) -> Result<Vec<Changed>> {
+    let Some(last) = &past.last else { return Ok(Vec::new()) };
+    let (wanted, untouched) = back::recorded(last);
+    let key = site.store().key(false).await?;
+    let looked = look(site, past, wanted, &untouched, &key).await?;
+    Ok(looked.plan.steps.iter().filter_map(changed).collect())
+}
+
+fn changed(step: &Step) -> Option<Changed> {
+    let gone = match step.action {
+        Action::Create => true,
+        Action::Change | Action::Recreate => false,
+        _ => return None,
+    };
+    let object = &step.wanted.object;
+    Some(Changed {
+        api_version: object["apiVersion"].as_str().unwrap_or_default().to_owned(),
+        id: step.wanted.id(),
+        fields: if gone { Vec::new() } else { step.changes.clone() },
+        gone,
+        by: step.taken.iter().map(|taken| taken.manager.clone()).collect(),
+    })
+}
+
+impl Drift {
+    pub(super) fn to_json(&self) -> Value {
+        match self {
+            Self::Known(all) => all.iter().map(Changed::to_json).collect(),
+            Self::Unknown(_) => Value::Null,
+        }
+    }
+
+    /// How many objects are gone.
+    pub(super) fn gone(&self) -> usize {
+        match self {
+            Self::Known(all) => all.iter().filter(|one| one.gone).count(),
+            Self::Unknown(_) => 0,
+        }
+    }
+
+    /// Lines for people; the first begins the row.
+    pub(super) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Known(all) if all.is_empty() => vec!["none: everything is as it was released".to_owned()],
+            Self::Known(all) => all.iter().flat_map(Changed::lines).collect(),
+            Self::Unknown(why) => vec![format!("not known: {why}")],
+        }
+    }
+}
+
+impl Changed {
+    fn to_json(&self) -> Value {
+        let field = |change: &FieldChange| json!({"field": change.field, "live": change.before, "released": change.after});
+        json!({
+            "apiVersion": self.api_version,
+            "kind": self.id.kind,
+            "namespace": self.id.namespace,
+            "name": self.id.name,
+            "gone": self.gone,
+            "by": self.by,
+            "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        if self.gone {
+            return vec![format!("{} is gone", self.id)];
+        }
+        let by = self.by.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let by = if by.is_empty() { String::new() } else { format!(" by {by}") };
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let field = |change: &FieldChange| {
+            format!("  {}: {}, released was {}", change.field, text(&change.before), text(&change.after))
+        };
+        let head = format!("{} was changed{by}", self.id);
+        [head].into_iter().chain(self.fields.iter().map(field)).collect()
+    }
+}

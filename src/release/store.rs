@@ -1,0 +1,405 @@
+//! Where records lie in the cluster: a Secret per release (the full set may hold Secrets), in several where one is
+//! too small, and a line per release in the [`chronicle`].
+
+mod chronicle;
+
+use std::io::{Read, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use super::record::{FORMAT, Outcome, Record, Summary};
+use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, ObjectRef};
+use crate::error::{Error, Kind, Result};
+
+/// How many different full sets are kept, besides the newest good one.
+const FULL_SETS: usize = 10;
+/// A Secret may hold 1 MiB; the rest is room for its metadata.
+const PART_BYTES: usize = 900 * 1024;
+/// The annotation that says how many parts a record has.
+const PARTS: &str = "windlass.dev/parts";
+
+/// The records of one project on one tier.
+pub struct Store {
+    cluster: Cluster,
+    name: String,
+    labels: Value,
+}
+
+impl Store {
+    /// The records of this project on this tier, in the cluster's namespace.
+    pub fn new(cluster: &Cluster, project: &str, tier_slug: &str) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            name: base_name(project, tier_slug),
+            labels: json!({
+                "app.kubernetes.io/managed-by": "windlass",
+                "windlass.dev/record-of-project": project,
+                "windlass.dev/record-of-tier": tier_slug,
+            }),
+        }
+    }
+
+    /// The full record of a release; `None` when it is no longer kept.
+    ///
+    /// # Errors
+    /// What the cluster refuses; [`Kind::Invalid`] when it cannot be read.
+    pub async fn record(&self, revision: u64) -> Result<Option<Record>> {
+        let name = self.part(revision, 0);
+        let Some(secret) = self.cluster.get(&self.reference("Secret", &name)).await? else { return Ok(None) };
+        let mut bytes = part_bytes(&secret).ok_or_else(|| unreadable(&name, &"no data"))?;
+        for part in 1..parts(&secret) {
+            let name = self.part(revision, part);
+            let secret = self.cluster.get(&self.reference("Secret", &name)).await?;
+            let more = secret.as_ref().and_then(part_bytes).ok_or_else(|| unreadable(&name, &"missing"))?;
+            bytes.extend(more);
+        }
+        unpack(&name, &bytes).map(Some)
+    }
+
+    /// The full record of a release of this history; of equal sets only one is kept, and speaks for all.
+    ///
+    /// # Errors
+    /// As [`Store::record`].
+    pub async fn recorded(&self, newest_first: &[Summary], revision: u64) -> Result<Option<Record>> {
+        let Some(summary) = newest_first.iter().find(|one| one.revision == revision) else { return Ok(None) };
+        let same = newest_first.iter().filter(|one| one.kept && one.set == summary.set);
+        let own = summary.kept.then_some(summary);
+        for one in own.into_iter().chain(same.filter(|one| one.revision != revision)) {
+            if let Some(record) = self.record(one.revision).await? {
+                return Ok(Some(Record { summary: summary.clone(), ..record }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the line of a release that changed nothing: its full set is there already.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn note(&self, summary: &Summary, known: &mut Vec<Summary>) -> Result<()> {
+        known.insert(0, Summary { kept: false, ..summary.clone() });
+        self.write_history(known).await
+    }
+
+    /// Writes a record: first its full set, then its line in the history, so that whatever the history names
+    /// is there. `known` is the history as it was read under the same lock; it is brought up to date.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn write(&self, record: &Record, known: &mut Vec<Summary>) -> Result<()> {
+        let bytes = pack(record)?;
+        let chunks: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
+        // The first part says how many there are: once it is there, all are.
+        for (part, chunk) in chunks.iter().enumerate().skip(1).chain(chunks.iter().enumerate().take(1)) {
+            let secret = json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "windlass.dev/record",
+                "metadata": {
+                    "name": self.part(record.summary.revision, part),
+                    "namespace": self.cluster.namespace(),
+                    "labels": self.labels,
+                    "annotations": {PARTS: chunks.len().to_string()},
+                },
+                "data": {"record": STANDARD.encode(chunk)},
+            });
+            self.put(&secret).await?;
+        }
+        known.retain(|summary| summary.revision != record.summary.revision);
+        known.insert(0, record.summary.clone());
+        known.sort_by_key(|summary| std::cmp::Reverse(summary.revision));
+        self.write_history(known).await
+    }
+
+    /// Deletes full sets that are no longer needed: all but those of the last ten different sets and the newest
+    /// good one. That they are gone is noted in the history; a killed sweep is done again.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn sweep(&self, known: &mut Vec<Summary>) -> Result<()> {
+        let gone = superfluous(known);
+        for revision in &gone {
+            self.delete(*revision).await?;
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        known.iter_mut().filter(|one| gone.contains(&one.revision)).for_each(|one| one.kept = false);
+        self.write_history(known).await
+    }
+
+    /// Deletes a full set, its first part last: as long as that is there, a killed deletion is done again.
+    async fn delete(&self, revision: u64) -> Result<()> {
+        let head = self.reference("Secret", &self.part(revision, 0));
+        let Some(secret) = self.cluster.get(&head).await? else { return Ok(()) };
+        let options = DeleteOptions::default();
+        // A larger record of the same revision, that was killed before its first part, may have left more.
+        let mut part = 1;
+        while self.cluster.delete(&self.reference("Secret", &self.part(revision, part)), &options).await?
+            || part < parts(&secret)
+        {
+            part += 1;
+        }
+        self.cluster.delete(&head, &options).await.map(drop)
+    }
+
+    /// Deletes everything that is on record of the tier, the newest lines of the history last: as long as they are there, a
+    /// killed deletion is done again.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn erase(&self, known: &[Summary]) -> Result<()> {
+        for summary in known {
+            self.delete(summary.revision).await?;
+        }
+        let options = DeleteOptions::default();
+        self.cluster.delete(&self.reference("Secret", &format!("{}.key", self.name)), &options).await?;
+        self.erase_history(known).await
+    }
+
+    /// The tier's own key, made on first use: what configuration hashes are keyed with.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn key(&self, create: bool) -> Result<Vec<u8>> {
+        let name = format!("{}.key", self.name);
+        let reference = self.reference("Secret", &name);
+        if let Some(key) = self.cluster.get(&reference).await?.as_ref().and_then(key_bytes) {
+            return Ok(key);
+        }
+        let key = random()?;
+        if create {
+            let secret = json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "windlass.dev/key",
+                "metadata": {"name": name, "namespace": self.cluster.namespace(), "labels": self.labels},
+                "data": {"key": STANDARD.encode(&key)},
+            });
+            self.put(&secret).await?;
+        }
+        Ok(key)
+    }
+
+    async fn put(&self, object: &Value) -> Result<()> {
+        let options = ApplyOptions { force: true, metadata: true, ..ApplyOptions::default() };
+        self.cluster.apply(object, options).await.map(|_| ()).map_err(Error::from)
+    }
+
+    fn part(&self, revision: u64, part: usize) -> String {
+        match part {
+            0 => format!("{}.{revision}", self.name),
+            part => format!("{}.{revision}.{part}", self.name),
+        }
+    }
+
+    fn reference(&self, kind: &str, name: &str) -> ObjectRef {
+        ObjectRef::new("v1", kind, name).in_namespace(self.cluster.namespace())
+    }
+}
+
+/// The newest lines of the history of every tier of a project that a cluster knows, whatever their namespaces.
+///
+/// # Errors
+/// What the cluster refuses: it takes the right to list ConfigMaps everywhere.
+pub async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Summary>> {
+    let selector = format!("windlass.dev/record-of-project={project}");
+    let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
+    let mut all = Vec::new();
+    for map in &maps.items {
+        all.extend(chronicle::read(map)?);
+    }
+    Ok(all)
+}
+
+/// What the lock, the history, the key and the records of a tier are called.
+pub fn base_name(project: &str, tier_slug: &str) -> String {
+    format!("windlass.{project}.{tier_slug}")
+}
+
+/// The revisions whose full set is no longer needed, newest first. A set that was released again and again counts
+/// once: the newest good release of it stands for it.
+fn superfluous(newest_first: &[Summary]) -> Vec<u64> {
+    let newest_good = newest_first.iter().find(|summary| summary.outcome == Outcome::Good);
+    let mut needed: Vec<u64> =
+        newest_first.first().into_iter().chain(newest_good).map(|one| one.revision).collect();
+    let mut sets: Vec<&str> = Vec::new();
+    for summary in newest_first.iter().filter(|one| one.kept) {
+        if sets.len() == FULL_SETS {
+            break;
+        }
+        if !sets.contains(&summary.set.as_str()) {
+            sets.push(&summary.set);
+            needed.push(best(newest_first, &summary.set).unwrap_or(summary.revision));
+        }
+    }
+    let kept = newest_first.iter().filter(|one| one.kept).map(|one| one.revision);
+    kept.filter(|revision| !needed.contains(revision)).collect()
+}
+
+/// The newest good release of a set whose record is still there.
+fn best(newest_first: &[Summary], set: &str) -> Option<u64> {
+    let good = |one: &&Summary| one.kept && one.set == set && one.outcome == Outcome::Good;
+    newest_first.iter().find(good).map(|one| one.revision)
+}
+
+/// How many parts a record has.
+fn parts(head: &Value) -> usize {
+    let text = head.pointer("/metadata/annotations").and_then(|all| all[PARTS].as_str());
+    text.and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
+fn pack(record: &Record) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(record).expect("a record is plain JSON");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder
+        .write_all(&json)
+        .and_then(|()| encoder.finish())
+        .map_err(|error| Error::new(Kind::Defect, format!("cannot compress the record: {error}")))
+}
+
+fn unpack(name: &str, bytes: &[u8]) -> Result<Record> {
+    let mut json = Vec::new();
+    GzDecoder::new(bytes).read_to_end(&mut json).map_err(|error| unreadable(name, &error))?;
+    let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(name, &error))?;
+    if value.pointer("/summary/format").and_then(Value::as_u64) > Some(u64::from(FORMAT)) {
+        return Err(written_by_newer(
+            value.pointer("/summary/revision").and_then(Value::as_u64).unwrap_or(0),
+        ));
+    }
+    serde_json::from_value(value).map_err(|error| unreadable(name, &error))
+}
+
+fn part_bytes(secret: &Value) -> Option<Vec<u8>> {
+    STANDARD.decode(secret.pointer("/data/record")?.as_str()?).ok()
+}
+
+fn key_bytes(secret: &Value) -> Option<Vec<u8>> {
+    STANDARD.decode(secret.pointer("/data/key")?.as_str()?).ok()
+}
+
+fn random() -> Result<Vec<u8>> {
+    let mut key = vec![0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut key))
+        .map_err(|error| Error::new(Kind::Defect, format!("cannot make a key: {error}")))?;
+    Ok(key)
+}
+
+fn unreadable(name: &str, error: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Invalid, format!("the record {name} in the cluster cannot be read: {error}"))
+        .hint("roll back to another revision with --to")
+}
+
+fn written_by_newer(revision: u64) -> Error {
+    Error::new(Kind::Invalid, format!("release {revision} was recorded by a newer windlass"))
+        .hint("use that version, or a newer one")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake::FakeServer;
+    use crate::report::Reporter;
+    use crate::session::Session;
+
+    fn summary(revision: u64, outcome: &str) -> Summary {
+        serde_json::from_value(json!({
+            "format": 1, "revision": revision, "kind": {"kind": "release"}, "project": "shop", "tier": "staging",
+            "by": {"identity": "a", "person": "b"}, "started": "2026-10-03T14:00:00Z", "outcome": outcome,
+            "set": "", "objects": 1,
+        }))
+        .unwrap()
+    }
+
+    fn of_set(revision: u64, set: &str, outcome: &str) -> Summary {
+        Summary { set: set.to_owned(), ..summary(revision, outcome) }
+    }
+
+    #[test]
+    fn the_last_ten_sets_and_the_newest_good_one_are_kept() {
+        let mut known: Vec<Summary> =
+            (2..=14).rev().map(|revision| of_set(revision, &revision.to_string(), "failed")).collect();
+        known.push(summary(1, "good"));
+        assert_eq!(superfluous(&known), [4, 3, 2]);
+        known.iter_mut().filter(|one| one.revision < 4).for_each(|one| one.kept = false);
+        assert_eq!(superfluous(&known), [4], "what is gone is not looked for again");
+    }
+
+    #[test]
+    fn a_set_that_is_released_again_and_again_does_not_push_the_others_out() {
+        let mut known: Vec<Summary> = (3..=30).rev().map(|revision| of_set(revision, "b", "good")).collect();
+        known.push(of_set(2, "a", "good"));
+        known.push(of_set(1, "a", "failed"));
+        let gone = superfluous(&known);
+        assert!(!gone.contains(&30) && !gone.contains(&2), "{gone:?}");
+        assert_eq!(gone.len(), 28);
+    }
+
+    #[test]
+    fn a_record_comes_back_as_it_went() {
+        let record = Record::new(summary(7, "good"));
+        assert_eq!(unpack("r", &pack(&record).unwrap()).unwrap(), record);
+        let mut newer = record.clone();
+        newer.summary.format = FORMAT + 1;
+        assert!(unpack("r", &pack(&newer).unwrap()).unwrap_err().message().contains("newer windlass"));
+    }
+
+    /// A record that does not compress: its parts, in bytes.
+    fn large(revision: u64, bytes: usize) -> Record {
+        let mut random = vec![0; bytes];
+        std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).unwrap();
+        let object = json!({"kind": "ConfigMap", "data": {"a": STANDARD.encode(random)}});
+        let objects = vec![super::super::record::Applied { object, fields: None }];
+        Record { objects, ..Record::new(of_set(revision, &revision.to_string(), "good")) }
+    }
+
+    #[tokio::test]
+    async fn a_set_that_is_larger_than_a_secret_comes_in_parts_and_goes_as_a_whole() {
+        const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
+        let server = FakeServer::start().await;
+        let cluster = server.cluster(&Session::new(Reporter::silent())).await;
+        let store = Store::new(&cluster, "shop", "staging");
+        let there = |name: &str| server.get(SECRETS, &format!("windlass.shop.staging.{name}")).is_some();
+        let mut known = Vec::new();
+        // Killed before its first part, and then released smaller.
+        server.put(SECRETS, json!({"metadata": {"name": "windlass.shop.staging.1.3"}}));
+        let first = large(1, 2_500_000);
+        store.write(&first, &mut known).await.unwrap();
+        assert!(there("1") && there("1.1") && there("1.2"));
+        assert_eq!(store.record(1).await.unwrap(), Some(first));
+        for revision in 2..=11 {
+            store.write(&large(revision, 10), &mut known).await.unwrap();
+            store.sweep(&mut known).await.unwrap();
+        }
+        assert!(!there("1") && !there("1.1") && !there("1.2") && !there("1.3"));
+        assert!(there("2"));
+        assert_eq!(store.record(1).await.unwrap(), None);
+        assert_eq!(known.iter().filter(|one| one.kept).count(), 10);
+        let read = store.history().await.unwrap();
+        assert_eq!(read.iter().filter(|one| one.kept).count(), 10, "what is gone is not looked for again");
+    }
+
+    #[tokio::test]
+    async fn a_release_that_changed_nothing_leaves_a_line_and_the_record_before_speaks_for_it() {
+        let server = FakeServer::start().await;
+        let cluster = server.cluster(&Session::new(Reporter::silent())).await;
+        let store = Store::new(&cluster, "shop", "staging");
+        let mut known = Vec::new();
+        store.write(&large(1, 10), &mut known).await.unwrap();
+        store.note(&of_set(2, "1", "good"), &mut known).await.unwrap();
+        store.note(&of_set(3, "1", "good"), &mut known).await.unwrap();
+        let read = store.history().await.unwrap();
+        assert_eq!(read, known);
+        let record = store.recorded(&read, 3).await.unwrap().expect("it is there");
+        assert_eq!((record.summary.revision, record.objects.len()), (3, 1));
+        store.write(&large(4, 10), &mut known).await.unwrap();
+        store.sweep(&mut known).await.unwrap();
+        assert!(store.recorded(&known, 2).await.unwrap().is_some(), "its set is one of the last ten");
+    }
+}

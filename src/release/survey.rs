@@ -1,0 +1,228 @@
+//! What is there, and what would differ: one list per kind and namespace, and a server-side dry run of what
+//! may differ, which is validation and difference in one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+
+use super::difference::Mask;
+use super::identity::{ObjectId, group};
+use super::plan::{self, Known, Plan, Step, Wanted};
+use super::prune::{self, Leftovers};
+use super::record::{Owned, Record};
+use super::tasks;
+use super::trial::{Decided, Trial};
+use crate::cluster::{ApplyError, Cluster};
+use crate::error::{Error, Kind, Result};
+use crate::report::event::Failure;
+
+/// How many requests are under way at once.
+pub const CONCURRENCY: usize = 16;
+
+/// What a survey compares.
+pub struct Subjects<'a> {
+    /// The wanted set, in apply order.
+    pub wanted: Vec<Wanted>,
+    /// The newest record, if there is one.
+    pub last: Option<&'a Record>,
+    /// Everything that records say was applied by earlier releases.
+    pub inventory: BTreeSet<ObjectId>,
+    /// Where those objects' kinds are served: `(apiVersion, kind, namespace)`.
+    pub places: BTreeSet<KindPlace>,
+    /// `windlass.dev/project=…,windlass.dev/tier=…`
+    pub selector: String,
+    /// What stands in the place of values that must not be seen.
+    pub mask: Mask,
+}
+
+/// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KindPlace {
+    /// `apps/v1`
+    pub api_version: String,
+    /// `Deployment`
+    pub kind: String,
+    /// Empty for a cluster-scoped kind.
+    pub namespace: String,
+}
+
+impl KindPlace {
+    /// Where an object of an earlier release is served.
+    pub fn owned(owned: &Owned) -> Self {
+        Self {
+            api_version: owned.api_version.clone(),
+            kind: owned.id.kind.clone(),
+            namespace: owned.id.namespace.clone(),
+        }
+    }
+
+    /// Where this object is served.
+    pub fn of(object: &Value) -> Self {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { api_version: text("/apiVersion"), kind: text("/kind"), namespace: text("/metadata/namespace") }
+    }
+}
+
+/// The live objects of the tier, and the plan.
+pub struct Survey {
+    /// What a release would change.
+    pub plan: Plan,
+    /// All live objects with the tier's labels.
+    pub live: BTreeMap<ObjectId, Value>,
+}
+
+/// Looks at the cluster and plans.
+///
+/// # Errors
+/// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a right is missing,
+/// [`Kind::Unreachable`].
+pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Survey> {
+    let live = live(cluster, &subjects).await?;
+    let scaled = plan::scaled_targets(&subjects.wanted);
+    for wanted in &mut subjects.wanted {
+        keep_replicas(wanted, &live, &scaled);
+        if live.get(&wanted.id()).is_some_and(prune::is_shared) {
+            prune::share(&mut wanted.object);
+        }
+    }
+    let known = |wanted: &Wanted| {
+        let id = wanted.id();
+        plan::known(wanted, live.get(&id), subjects.last, plan::is_scaled(&scaled, &id))
+    };
+    let defined = definitions(subjects.wanted.iter().filter(|one| known(one) != Known::Unchanged));
+    let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
+    let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
+    let namespaces = coming_namespaces(cluster, &subjects.wanted);
+    let trial = Trial {
+        cluster,
+        live: &live,
+        defined: &defined,
+        namespaces: &namespaces,
+        scaled: &scaled,
+        mask: &subjects.mask,
+    };
+    let wanted = std::mem::take(&mut subjects.wanted);
+    let running = tasks::not_stuck(cluster, tasks::running(&wanted, &live)).await;
+    let decided: Vec<Decided> = stream::iter(wanted.into_iter().map(|wanted| {
+        let known = known(&wanted);
+        trial.decide(wanted, known)
+    }))
+    .buffered(CONCURRENCY)
+    .collect()
+    .await;
+    let steps = accepted(decided)?;
+    Ok(Survey { plan: Plan { steps, prune, left, owned, running }, live })
+}
+
+async fn live(cluster: &Cluster, subjects: &Subjects<'_>) -> Result<BTreeMap<ObjectId, Value>> {
+    let mut places = subjects.places.clone();
+    places.extend(subjects.wanted.iter().map(|wanted| KindPlace::of(&wanted.object)));
+    let own = definitions(subjects.wanted.iter());
+    let wanted: BTreeSet<KindPlace> = subjects.wanted.iter().map(|one| KindPlace::of(&one.object)).collect();
+    let lists: Vec<Vec<Value>> = stream::iter(places)
+        .map(|place| {
+            let (own, wanted) = (&own, &wanted);
+            async move {
+                let namespace = Some(place.namespace.as_str()).filter(|name| !name.is_empty());
+                let listed =
+                    cluster.list(&place.api_version, &place.kind, namespace, Some(&subjects.selector)).await;
+                match listed {
+                    Ok(listing) => Ok(listing.items),
+                    // A kind that this very set defines is not served before its definition is applied, and one whose
+                    // definition is gone has no objects any more.
+                    Err(error)
+                        if error.kind() == Kind::Refused
+                            && (own.contains(&defined(&place)) || !wanted.contains(&place)) =>
+                    {
+                        Ok(Vec::new())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(lists.into_iter().flatten().map(|object| (ObjectId::of(&object), object)).collect())
+}
+
+/// The kinds that CustomResourceDefinitions define, as `group/kind`.
+fn definitions<'a>(wanted: impl Iterator<Item = &'a Wanted>) -> BTreeSet<String> {
+    wanted
+        .filter(|one| one.object["kind"] == "CustomResourceDefinition")
+        .map(|one| {
+            let spec = &one.object["spec"];
+            format!(
+                "{}/{}",
+                spec["group"].as_str().unwrap_or_default(),
+                spec["names"]["kind"].as_str().unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+/// The namespaces that a release makes before anything is put into them: its tier's, and those of the set.
+fn coming_namespaces(cluster: &Cluster, wanted: &[Wanted]) -> BTreeSet<String> {
+    let of_set = wanted.iter().map(Wanted::id).filter(|id| id.kind == "Namespace" && id.group.is_empty());
+    of_set.map(|id| id.name).chain([cluster.namespace().to_owned()]).collect()
+}
+
+fn defined(place: &KindPlace) -> String {
+    format!("{}/{}", group(&place.api_version), place.kind)
+}
+
+/// An autoscaler's target keeps the replicas it has: leaving the field out would reset it to one.
+fn keep_replicas(
+    wanted: &mut Wanted,
+    live: &BTreeMap<ObjectId, Value>,
+    scaled: &BTreeSet<(String, String, String)>,
+) {
+    let id = wanted.id();
+    if !plan::is_scaled(scaled, &id) {
+        return;
+    }
+    if let Some(replicas) = live.get(&id).and_then(|live| live.pointer("/spec/replicas")) {
+        wanted.object["spec"]["replicas"] = replicas.clone();
+    }
+}
+
+/// The steps, or one error with everything that the server refused.
+fn accepted(decided: Vec<Decided>) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut refused = Vec::new();
+    for one in decided {
+        match one {
+            Ok(step) => steps.push(step),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    if refused.is_empty() { Ok(steps) } else { Err(refusal(&refused)) }
+}
+
+/// One error for all objects that the server refused. Rights missing, or the cluster gone, are another exit
+/// code than a mistake in a manifest.
+pub fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
+    let kinds: Vec<Kind> = refused.iter().map(|(_, error)| Error::from(error.clone()).kind()).collect();
+    let kind = kinds.into_iter().find(|kind| *kind != Kind::Refused).unwrap_or(Kind::Refused);
+    let (first, error) = &refused[0];
+    let message = match refused.len() {
+        1 => format!("the cluster refused {}: {}", first.id(), error.message),
+        count => format!("the cluster refused {count} objects"),
+    };
+    let mut whole = Error::new(kind, message);
+    if let (1, Some(place)) = (refused.len(), &first.place) {
+        whole = whole.at(place.clone());
+    }
+    if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
+        whole = whole.hint(hint);
+    }
+    whole.because(refused.iter().map(|(wanted, error)| failure(wanted, error)))
+}
+
+fn failure(wanted: &Wanted, error: &ApplyError) -> Failure {
+    let place = wanted.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    let failure = error.failure();
+    Failure { message: format!("{place}{}", failure.message), ..failure }
+}

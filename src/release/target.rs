@@ -1,0 +1,276 @@
+//! Where a rollback leads: a pure function of the releases' summaries.
+
+use super::record::{Kind, Outcome, Summary, Task};
+use crate::error::{Error, Kind as ErrorKind, Result};
+
+/// What a rollback would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Bring back this revision's set; the second is what runs now.
+    Release {
+        /// The revision to bring back.
+        to: u64,
+        /// The newest revision: what is rolled back from.
+        from: u64,
+    },
+    /// The newest release is already a good rollback, and nobody asked for another revision than it led to.
+    Already {
+        /// The rollback.
+        revision: u64,
+        /// What it was rolled back from.
+        from: u64,
+        /// Where it led.
+        to: u64,
+        /// The next good release further back, if there is one.
+        further: Option<u64>,
+    },
+}
+
+/// Chooses the revision: `asked`, or the newest good release whose set differs from the newest release's and
+/// that was not itself rolled back from. `newest_first` holds all releases of the tier.
+///
+/// # Errors
+/// [`ErrorKind::Rule`] when there is nothing to go back to, [`ErrorKind::Invalid`] when `asked` is unknown.
+pub fn choose(newest_first: &[Summary], asked: Option<u64>) -> Result<Target> {
+    let Some(newest) = newest_first.first() else {
+        return Err(Error::new(
+            ErrorKind::Rule,
+            "nothing was released here yet: there is nothing to roll back",
+        ));
+    };
+    if let Some(to) = asked {
+        known(newest_first, to)?;
+    }
+    if let (Kind::Rollback { from, to, .. }, Outcome::Good) = (&newest.kind, newest.outcome)
+        && asked.is_none_or(|asked| asked == *to)
+    {
+        return Ok(Target::Already {
+            revision: newest.revision,
+            from: *from,
+            to: *to,
+            further: further_back(newest_first, *to),
+        });
+    }
+    if let Some(to) = asked {
+        return Ok(Target::Release { to, from: newest.revision });
+    }
+    match candidate(newest_first) {
+        Some(summary) => Ok(Target::Release { to: summary.revision, from: newest.revision }),
+        None => Err(Error::new(ErrorKind::Rule, "no earlier good release differs from what runs")
+            .hint("`windlass history TIER` shows them; `--to REVISION` names one")),
+    }
+}
+
+fn known(newest_first: &[Summary], revision: u64) -> Result<()> {
+    if newest_first.iter().any(|summary| summary.revision == revision) {
+        return Ok(());
+    }
+    let first = newest_first.last().map_or(0, |summary| summary.revision);
+    let last = newest_first.first().map_or(0, |summary| summary.revision);
+    Err(Error::new(ErrorKind::Invalid, format!("there is no release {revision}"))
+        .hint(format!("the tier has releases {first} to {last}")))
+}
+
+/// The newest good release whose set differs from what runs and that nobody rolled back from.
+///
+/// While an interrupted or failed rollback is the newest release, its source still counts as rolled back
+/// from: going on must not lead back to the broken one.
+fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
+    let running = &newest_first.first()?.set;
+    let left_behind: Vec<u64> = newest_first.iter().filter_map(rolled_back_from).collect();
+    newest_first.iter().find(|summary| {
+        summary.outcome == Outcome::Good
+            && (summary.set != *running || newest_first[0].outcome != Outcome::Good)
+            && !left_behind.contains(&summary.revision)
+    })
+}
+
+/// The newest good release before this one that differs from what runs.
+fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
+    let running = &newest_first.first()?.set;
+    let left_behind: Vec<u64> = newest_first.iter().filter_map(rolled_back_from).collect();
+    let fits = |one: &&Summary| {
+        one.revision < to
+            && one.outcome == Outcome::Good
+            && one.set != *running
+            && !left_behind.contains(&one.revision)
+    };
+    newest_first.iter().find(fits).map(|one| one.revision)
+}
+
+fn rolled_back_from(summary: &Summary) -> Option<u64> {
+    match summary.kind {
+        Kind::Rollback { from, .. } => Some(from),
+        Kind::Release | Kind::Adoption => None,
+    }
+}
+
+/// The Job that ran after this revision and whose work is not undone by going back to it, newest first.
+pub fn refusing(newest_first: &[Summary], to: u64) -> Option<(u64, &Task)> {
+    let later = newest_first.iter().filter(|summary| summary.revision > to);
+    later
+        .flat_map(|summary| summary.jobs.iter().map(|task| (summary.revision, task)))
+        .find(|(_, task)| task.refuses_rollback)
+}
+
+/// Whether this set was rolled back from, and was not good again since: it needs an override to come again.
+pub fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> {
+    for summary in newest_first {
+        if summary.set == set && summary.outcome == Outcome::Good {
+            return None;
+        }
+        let left = rolled_back_from(summary)
+            .filter(|from| newest_first.iter().any(|one| one.revision == *from && one.set == set));
+        if left.is_some() {
+            return left;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::Timestamp;
+
+    use super::super::record::{Actor, FORMAT};
+    use super::*;
+
+    /// A good release of nothing in particular.
+    pub(in crate::release) fn summary(revision: u64) -> Summary {
+        release(revision, "set", Outcome::Good, Kind::Release)
+    }
+
+    fn release(revision: u64, set: &str, outcome: Outcome, kind: Kind) -> Summary {
+        Summary {
+            format: FORMAT,
+            revision,
+            kind,
+            project: "shop".to_owned(),
+            tier: "staging".to_owned(),
+            commit: None,
+            branch: None,
+            images: BTreeMap::new(),
+            tested: None,
+            verified: None,
+            dirty: false,
+            by: Actor { identity: "admin".to_owned(), person: "ann@host".to_owned(), job: None },
+            started: Timestamp::UNIX_EPOCH,
+            finished: None,
+            outcome,
+            set: set.to_owned(),
+            objects: 1,
+            progress: None,
+            jobs: Vec::new(),
+            sent_back: None,
+            kept: true,
+            causes: Vec::new(),
+            overrides: Vec::new(),
+        }
+    }
+
+    fn newest_first(mut releases: Vec<Summary>) -> Vec<Summary> {
+        releases.reverse();
+        releases
+    }
+
+    const REL: fn() -> Kind = || Kind::Release;
+
+    fn back(from: u64, to: u64) -> Kind {
+        Kind::Rollback { from, to, automatic: false }
+    }
+
+    #[test]
+    fn a_failed_release_leads_to_the_last_good_one() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "c", Outcome::Failed, REL()),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 2, from: 3 });
+    }
+
+    #[test]
+    fn a_good_release_leads_to_the_one_before_that_differs() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "b", Outcome::Good, REL()),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+    }
+
+    #[test]
+    fn a_failed_release_of_the_good_set_leads_back_to_that_set() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "a", Outcome::Failed, REL()),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 2 });
+    }
+
+    #[test]
+    fn said_twice_it_does_nothing() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "c", Outcome::Good, REL()),
+            release(4, "b", Outcome::Good, back(3, 2)),
+        ]);
+        let already = Target::Already { revision: 4, from: 3, to: 2, further: Some(1) };
+        assert_eq!(choose(&history, None).unwrap(), already);
+        assert_eq!(choose(&history, Some(2)).unwrap(), choose(&history, None).unwrap());
+        assert_eq!(choose(&history, Some(1)).unwrap(), Target::Release { to: 1, from: 4 });
+    }
+
+    #[test]
+    fn an_interrupted_rollback_goes_on_to_the_same_place() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Running, back(2, 1)),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+    }
+
+    #[test]
+    fn what_was_rolled_back_from_is_never_a_target() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Good, back(2, 1)),
+            release(4, "d", Outcome::Failed, REL()),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 3, from: 4 });
+        assert_eq!(was_rolled_back_from(&history, "b"), Some(2));
+        assert_eq!(was_rolled_back_from(&history, "d"), None);
+    }
+
+    #[test]
+    fn what_was_rolled_back_from_stays_so_until_it_is_good_again() {
+        let mut history = vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Good, back(2, 1)),
+            release(4, "c", Outcome::Good, REL()),
+        ];
+        assert_eq!(was_rolled_back_from(&newest_first(history.clone()), "b"), Some(2));
+        history.push(release(5, "b", Outcome::Good, REL()));
+        assert_eq!(
+            was_rolled_back_from(&newest_first(history.clone()), "b"),
+            None,
+            "released by an override"
+        );
+        history.push(release(6, "c", Outcome::Good, back(5, 4)));
+        assert_eq!(was_rolled_back_from(&newest_first(history), "b"), Some(5));
+    }
+
+    #[test]
+    fn nothing_good_is_a_refusal() {
+        let history = newest_first(vec![release(1, "a", Outcome::Failed, REL())]);
+        assert_eq!(choose(&history, None).unwrap_err().kind(), ErrorKind::Rule);
+        assert_eq!(choose(&[], None).unwrap_err().kind(), ErrorKind::Rule);
+        assert_eq!(choose(&history, Some(9)).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

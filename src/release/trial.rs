@@ -1,0 +1,272 @@
+//! One object, sent: for a trial (which is validation and difference in one) or in earnest. What others wrote into our
+//! fields decides whether it is theirs to keep.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::difference::{self, FieldChange, Mask};
+use super::foreign;
+use super::identity::{self, ObjectId};
+use super::plan::{self, Action, Known, Step, Taken, Wanted};
+use super::prune;
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, ObjectRef, Refusal};
+
+/// What a set is tried with.
+pub(super) struct Trial<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) live: &'a BTreeMap<ObjectId, Value>,
+    /// `group/kind` of what definitions of the set define that are not what they were.
+    pub(super) defined: &'a BTreeSet<String>,
+    /// The namespaces that will exist once the set is applied.
+    pub(super) namespaces: &'a BTreeSet<String>,
+    /// What an autoscaler of the set scales.
+    pub(super) scaled: &'a BTreeSet<(String, String, String)>,
+    pub(super) mask: &'a Mask,
+}
+
+/// A step, or what the server refuses.
+pub(super) type Decided = Result<Step, (Wanted, ApplyError)>;
+
+impl Trial<'_> {
+    /// What happens to an object.
+    pub(super) async fn decide(&self, mut wanted: Wanted, known: Known) -> Decided {
+        let live = self.live.get(&wanted.id());
+        match known {
+            Known::Unchanged | Known::JobDone => return Ok(Step::new(wanted, Action::Keep, live)),
+            Known::JobToRun if live.is_some() => return self.decide_again(wanted, live).await,
+            Known::MayDiffer | Known::JobToRun => {}
+        }
+        // Of what is not there yet nothing is compared.
+        let sending = Sending { ours: live.is_some_and(is_ours), dry_run: true, metadata: live.is_none() };
+        match apply(self.cluster, &mut wanted, sending).await {
+            Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
+            Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
+            Err(error) => {
+                if live.is_none()
+                    && let Ok(Some(there)) = self.cluster.get(&ObjectRef::of(&wanted.object)).await
+                    && let Some(refused) = of_another_tier(&wanted, &there)
+                {
+                    return Err((wanted, refused));
+                }
+                self.refused(wanted, known, live, error).await
+            }
+        }
+    }
+
+    /// What is there already without the labels of the release.
+    async fn decide_foreign(&self, mut wanted: Wanted, known: Known) -> Decided {
+        let there = self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
+        if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
+            return Err((wanted, refused));
+        }
+        if there.as_ref().is_some_and(|there| is_of_another_tier(&wanted, there)) {
+            prune::share(&mut wanted.object);
+        }
+        match apply(self.cluster, &mut wanted, Sending { dry_run: true, ..Sending::default() }).await {
+            Ok(sent) => {
+                let foreign = there.as_ref().and_then(foreign::owner).filter(|owner| owner != FIELD_MANAGER);
+                let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
+                Ok(self.compared(step, known, sent))
+            }
+            Err(error) => self.refused(wanted, known, None, error).await,
+        }
+    }
+
+    /// A Job of which one is there already. Of new content it is tried under another name: the old one goes first.
+    async fn decide_again(&self, wanted: Wanted, live: Option<&Value>) -> Decided {
+        let same = live.and_then(plan::job_content) == Some(identity::content(&wanted.object).as_str());
+        let step = Step::new(wanted, Action::Run, live);
+        if same { Ok(step) } else { self.tried_under_another_name(step).await }
+    }
+
+    fn compared(&self, mut step: Step, known: Known, sent: Sent) -> Step {
+        match (known, &step.live) {
+            (Known::JobToRun, _) => step.action = Action::Run,
+            (_, None) => step.action = Action::Create,
+            (_, Some(live)) => {
+                step.changes = difference::fields(live, &sent.object, self.mask);
+                let scaled = plan::is_scaled(self.scaled, &step.wanted.id());
+                let ours = plan::owned_fields(live, scaled) == plan::owned_fields(&sent.object, scaled);
+                if step.changes.is_empty() && ours {
+                    step.action = Action::Keep;
+                }
+                step.tried = Some(sent.object);
+            }
+        }
+        step.taken = sent.taken;
+        step
+    }
+
+    async fn refused(
+        &self,
+        wanted: Wanted,
+        known: Known,
+        live: Option<&Value>,
+        error: ApplyError,
+    ) -> Decided {
+        let untried = |action| Ok(Step::new(wanted.clone(), action, live));
+        let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
+        match &error.refusal {
+            Refusal::Immutable { field } | Refusal::Invalid { field }
+                if may_recreate(&wanted.object) && cannot_be_changed(&error.refusal) =>
+            {
+                let because = Some(format!("{field} cannot be changed"));
+                let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
+                self.tried_under_another_name(step).await
+            }
+            // It comes with this very release.
+            Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
+                untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
+            }
+            // The definition that it is refused by, or for the lack of, is about to change.
+            Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
+                untried(if live.is_some() { Action::Change } else { Action::Create })
+            }
+            _ => Err((wanted, error)),
+        }
+    }
+
+    /// Whether the server would take the object if there were none of its name.
+    async fn tried_under_another_name(&self, step: Step) -> Decided {
+        let mut other = step.wanted.sent().into_owned();
+        let name = step.wanted.id().name;
+        let start: String = name.chars().take(40).collect();
+        other["metadata"]["name"] = format!("{start}-{}", &identity::hash(&Value::from(name))[..8]).into();
+        match self
+            .cluster
+            .apply(&other, ApplyOptions { dry_run: true, metadata: true, ..ApplyOptions::default() })
+            .await
+        {
+            Ok(_) => Ok(step),
+            Err(error) => {
+                let object = ObjectRef::of(&step.wanted.object);
+                Err((step.wanted, ApplyError { object, ..error }))
+            }
+        }
+    }
+}
+
+/// How an object is sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sending {
+    /// Whether we have applied it before.
+    pub(super) ours: bool,
+    /// For a trial only.
+    pub(super) dry_run: bool,
+    /// Whether its metadata is all that anybody asks for.
+    pub(super) metadata: bool,
+}
+
+/// What came of sending an object.
+pub(super) struct Sent {
+    pub(super) object: Value,
+    /// What was, or would be, taken back.
+    pub(super) taken: Vec<Taken>,
+}
+
+/// Applies an object. What a person wrote with kubectl into a field of an object that is ours is taken back; the
+/// replicas that an autoscaler set are kept; anything else that others own is a conflict.
+pub(super) async fn apply(
+    cluster: &Cluster,
+    wanted: &mut Wanted,
+    sending: Sending,
+) -> Result<Sent, ApplyError> {
+    let Sending { ours, dry_run, metadata } = sending;
+    let options = ApplyOptions { dry_run, metadata, force: false };
+    let error = match cluster.apply(&wanted.sent(), options).await {
+        Ok(object) => return Ok(Sent { object, taken: Vec::new() }),
+        Err(error) => error,
+    };
+    let Refusal::Conflict(mut conflicts) = error.refusal.clone() else { return Err(error) };
+    if conflicts.iter().any(crate::cluster::Conflict::is_scaling) {
+        let live = cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
+        if let Some(replicas) = live.as_ref().and_then(|live| live.pointer("/spec/replicas")) {
+            wanted.object["spec"]["replicas"] = replicas.clone();
+            conflicts.retain(|conflict| !conflict.is_scaling());
+        }
+    }
+    let by_hand = ours && conflicts.iter().all(crate::cluster::Conflict::is_by_hand);
+    if !conflicts.is_empty() && !by_hand {
+        return Err(error);
+    }
+    let force = !conflicts.is_empty();
+    let object = cluster.apply(&wanted.sent(), ApplyOptions { force, ..options }).await?;
+    Ok(Sent { object, taken: conflicts.iter().map(Taken::of).collect() })
+}
+
+/// Whether the object of a trial exists: what a trial alone made has no version.
+fn is_there(tried: &Value) -> bool {
+    tried
+        .pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|version| !version.is_empty())
+}
+
+/// Why an object cannot be taken that a release of another project or tier made: both would change it for ever, and
+/// whoever is removed first takes it along. What is outside of namespaces tiers of one project may share.
+fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
+    let same_project = label(there, PROJECT) == label(&wanted.object, PROJECT);
+    if !is_of_another_tier(wanted, there) || (same_project && wanted.id().namespace.is_empty()) {
+        return None;
+    }
+    Some(ApplyError {
+        object: ObjectRef::of(&wanted.object),
+        refusal: Refusal::Conflict(Vec::new()),
+        message: format!("it is there already, of {}", foreign::owner(there).unwrap_or_default()),
+        hint: Some(
+            "two tiers cannot have the same object: give it another name, or the tier another namespace"
+                .to_owned(),
+        ),
+        pointer: None,
+    })
+}
+
+/// Whether a release of another tier, or of another project, made it last.
+fn is_of_another_tier(wanted: &Wanted, there: &Value) -> bool {
+    let differs = |key: &str| label(there, key) != label(&wanted.object, key);
+    label(there, PROJECT).is_some() && (differs(PROJECT) || differs(TIER))
+}
+
+const PROJECT: &str = "windlass.dev/project";
+const TIER: &str = "windlass.dev/tier";
+
+fn label<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
+    object["metadata"]["labels"].get(key)?.as_str()
+}
+
+/// Whether we have applied this object before.
+pub(super) fn is_ours(live: &Value) -> bool {
+    plan::owned_fields(live, false).is_some()
+}
+
+/// Whether the live object is in the way, not the manifest: a field of it that stays as it is, or a default of the
+/// server's for another strategy, which belongs to nobody.
+fn cannot_be_changed(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Immutable { .. } => true,
+        Refusal::Invalid { field } => field.ends_with("trategy.rollingUpdate"),
+        _ => false,
+    }
+}
+
+/// A claim or a StatefulSet holds data: it says so itself, or it stays.
+fn may_recreate(object: &Value) -> bool {
+    object.pointer("/metadata/annotations/windlass.dev~1recreate").and_then(Value::as_str) == Some("allowed")
+}
+
+/// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.
+pub(super) fn surprise(step: &Step, sent: &Sent) -> Option<String> {
+    let tried = step.tried.as_ref()?;
+    let changes = difference::fields(tried, &sent.object, &Mask::new(b""));
+    let fields = changes.iter().map(|change: &FieldChange| Cow::from(change.field.as_str()));
+    let taken =
+        sent.taken.iter().filter(|one| !step.taken.contains(one)).map(|one| Cow::from(one.field.as_str()));
+    let mut fields: Vec<Cow<'_, str>> = fields.chain(taken).collect();
+    fields.sort();
+    fields.dedup();
+    (!fields.is_empty()).then(|| {
+        format!("{} changed in the cluster between plan and apply: {}", step.wanted.id(), fields.join(", "))
+    })
+}

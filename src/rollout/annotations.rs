@@ -1,0 +1,142 @@
+//! What a manifest itself asks of its rollout: `windlass.dev/…` annotations.
+//!
+//! An annotation with a value that cannot be read counts as absent, and says so in a warning: `validate` is
+//! where it is an error.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::object;
+
+/// So many deaths of a container are allowed where nothing else is said.
+const FAILURES_ALLOWED: i64 = 2;
+/// So many seconds a pod without a readiness probe must have run where nothing else is said.
+const STABLE_FOR: Duration = Duration::from_secs(5);
+
+/// A Job's controller says itself that its time is over: so much later it is said without it.
+const CONTROLLER: Duration = Duration::from_secs(15);
+
+/// The time that an object may take, where it has one of its own: the annotation's, else of a Job the one after
+/// which its controller ends it.
+pub(super) fn timeout(object: &Value) -> Option<Duration> {
+    let given = object::annotation(object, "windlass.dev/timeout").and_then(duration);
+    let of_job = || {
+        let seconds =
+            object::number(object, "/spec/activeDeadlineSeconds").filter(|_| object["kind"] == "Job")?;
+        Some(Duration::from_secs(u64::try_from(seconds).ok()?) + CONTROLLER)
+    };
+    given.or_else(of_job)
+}
+
+/// How long a pod without a readiness probe must have run.
+pub(super) fn stable_for(object: &Value) -> Duration {
+    let given = template_annotation(object, "windlass.dev/stable-for");
+    given.and_then(duration).unwrap_or(STABLE_FOR)
+}
+
+/// How often a container may die.
+pub(super) fn failures_allowed(object: &Value) -> i64 {
+    let given = template_annotation(object, "windlass.dev/failures-allowed");
+    given.and_then(|text| text.parse().ok()).filter(|number| *number >= 0).unwrap_or(FAILURES_ALLOWED)
+}
+
+/// How many of the wanted replicas must be there: `50%`, `maxUnavailable`, `none`; `None` for all of them.
+pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
+    match object::annotation(object, "windlass.dev/required-rollout")?.trim() {
+        "none" => Some(0),
+        "maxUnavailable" => {
+            let most = object.pointer("/spec/strategy/rollingUpdate/maxUnavailable");
+            Some(wanted.saturating_sub(unavailable(most.unwrap_or(&Value::Null), wanted)).max(0))
+        }
+        share => {
+            let percent: i64 = share.strip_suffix('%')?.trim().parse().ok()?;
+            (0..100).contains(&percent).then_some((wanted.saturating_mul(percent) + 99) / 100)
+        }
+    }
+}
+
+/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress.
+pub(super) fn waits_for(object: &Value, what: &str) -> bool {
+    object::annotation(object, "windlass.dev/wait").is_some_and(|value| value.trim() == what)
+}
+
+/// An annotation with one sentence about each whose value cannot be read.
+pub(super) fn unreadable(object: &Value) -> Vec<String> {
+    let readable = |key: &str, value: &str| match key {
+        "windlass.dev/timeout" | "windlass.dev/stable-for" => duration(value).is_some(),
+        "windlass.dev/failures-allowed" => value.parse().is_ok_and(|number: i64| number >= 0),
+        "windlass.dev/required-rollout" => {
+            let value = value.trim();
+            matches!(value, "none" | "maxUnavailable" | "full")
+                || value.strip_suffix('%').is_some_and(|share| {
+                    share.trim().parse().is_ok_and(|percent: i64| (0..=100).contains(&percent))
+                })
+        }
+        "windlass.dev/wait" => matches!(value.trim(), "started" | "address"),
+        _ => true,
+    };
+    let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
+    let texts = annotations.into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?)));
+    texts
+        .filter(|(key, value)| !readable(key, value))
+        .map(|(key, value)| {
+            format!("annotation {key}: `{value}` is not understood and was left out of account")
+        })
+        .collect()
+}
+
+/// The server rounds a percentage of `maxUnavailable` down, and takes 25% where nothing is said.
+fn unavailable(most: &Value, wanted: i64) -> i64 {
+    match most {
+        Value::Number(number) => number.as_i64().unwrap_or(0),
+        Value::String(share) => share
+            .strip_suffix('%')
+            .and_then(|percent| percent.parse::<i64>().ok())
+            .map_or(0, |percent| wanted.saturating_mul(percent) / 100),
+        _ => wanted / 4,
+    }
+}
+
+/// On the object, or on the template of its pods.
+fn template_annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    let template = object.pointer("/spec/template");
+    object::annotation(object, key).or_else(|| object::annotation(template?, key))
+}
+
+/// `90s`, `5m`, `1h30m`, `0s`.
+fn duration(text: &str) -> Option<Duration> {
+    text.trim().parse::<SignedDuration>().ok()?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn with(key: &str, value: &str) -> Value {
+        let key = format!("windlass.dev/{key}");
+        json!({"metadata": {"annotations": {key: value}},
+            "spec": {"strategy": {"rollingUpdate": {"maxUnavailable": "25%"}}}})
+    }
+
+    #[test]
+    fn durations_are_read_as_in_the_configuration() {
+        let seconds = |text: &str| stable_for(&with("stable-for", text)).as_secs();
+        assert_eq!(seconds("1h30m"), 5400);
+        assert_eq!(seconds("0s"), 0);
+        assert_eq!(seconds("soon"), STABLE_FOR.as_secs());
+    }
+
+    #[test]
+    fn a_lower_bar_is_rounded_up() {
+        let bar = |text: &str| required_rollout(&with("required-rollout", text), 3);
+        assert_eq!(bar("50%"), Some(2));
+        assert_eq!(bar("none"), Some(0));
+        assert_eq!(bar("100%"), None);
+        assert_eq!(bar("maxUnavailable"), Some(3));
+        assert_eq!(required_rollout(&with("required-rollout", "maxUnavailable"), 8), Some(6));
+    }
+}

@@ -1,0 +1,69 @@
+//! A condition of an object's status.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::object;
+
+/// One entry of `status.conditions`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Condition<'a> {
+    pub(super) kind: &'a str,
+    pub(super) status: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) message: &'a str,
+    /// When its status last changed.
+    pub(super) since: Option<Timestamp>,
+    /// When it was last written: what tells a leftover of an earlier rollout.
+    pub(super) written: Option<Timestamp>,
+    observed: Option<i64>,
+}
+
+impl<'a> Condition<'a> {
+    fn read(value: &'a Value) -> Self {
+        let since = object::time(value, "/lastTransitionTime");
+        Self {
+            kind: object::text(value, "/type"),
+            status: object::text(value, "/status"),
+            reason: object::text(value, "/reason"),
+            message: object::text(value, "/message"),
+            since,
+            written: object::time(value, "/lastUpdateTime").or(since),
+            observed: object::number(value, "/observedGeneration"),
+        }
+    }
+
+    pub(super) fn is_true(&self) -> bool {
+        self.status == "True"
+    }
+
+    pub(super) fn is_false(&self) -> bool {
+        self.status == "False"
+    }
+
+    /// Whether it speaks of an older generation of the object.
+    pub(super) fn is_older_than(&self, object: &Value) -> bool {
+        let generation = object::number(object, "/metadata/generation");
+        matches!((self.observed, generation), (Some(observed), Some(generation)) if observed < generation)
+    }
+
+    /// Its message, else its reason.
+    pub(super) fn words(&self) -> &'a str {
+        if self.message.is_empty() { self.reason } else { self.message }
+    }
+}
+
+/// All conditions of an object.
+pub(super) fn all(object: &Value) -> impl Iterator<Item = Condition<'_>> {
+    object::list(object, "/status/conditions").iter().map(Condition::read)
+}
+
+/// The condition of this type.
+pub(super) fn find<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
+    all(object).find(|condition| condition.kind == kind)
+}
+
+/// Whether the condition of this type is `True`.
+pub(super) fn is_true(object: &Value, kind: &str) -> bool {
+    find(object, kind).is_some_and(|condition| condition.is_true())
+}

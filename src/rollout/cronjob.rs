@@ -1,0 +1,20 @@
+//! `CronJobs`: what their Jobs do at night decides about no release.
+
+use super::condition;
+use super::judge::Judgement;
+use super::object::{self, is_true};
+use super::scene::Scene;
+
+/// Judges a `CronJob`.
+pub(super) fn judge(scene: &mut Scene) -> Judgement {
+    if is_true(scene.object, "/spec/suspend") {
+        return Judgement::paused("the CronJob is suspended (spec.suspend is true): it starts no Jobs");
+    }
+    let jobs = scene.world.children_of_kind(scene.object, "Job");
+    let last = jobs.max_by_key(|job| object::created(job));
+    let failed = last.filter(|job| condition::is_true(job, "Failed"));
+    match failed {
+        Some(job) => Judgement::ready().warning(format!("its last run failed: {}", object::title(job))),
+        None => Judgement::ready(),
+    }
+}

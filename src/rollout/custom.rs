@@ -1,0 +1,158 @@
+//! The rule for every kind that has none of its own: custom resources, by the conventions that most of them keep.
+
+use serde_json::Value;
+
+use super::condition::{self, Condition};
+use super::evidence;
+use super::judge::Judgement;
+use super::object::{self, is_true, text};
+use super::scene::Scene;
+use super::verdict::{Cause, Verdict};
+
+/// Conditions that say it is done, the most telling first.
+const DONE: &[&str] = &["Ready", "Available", "Succeeded", "Complete", "Established", "Synced", "Healthy"];
+/// Conditions that say it will not be done.
+const BROKEN: &[&str] = &["Stalled", "Failed", "Degraded"];
+/// Conditions that say it is on its way.
+const UNDERWAY: &[&str] = &["Reconciling", "Progressing"];
+/// Conditions that say it was told to stand still.
+const HELD: &[&str] = &["Suspended", "Paused"];
+/// Where those without conditions keep a word about themselves.
+const WORDS: &[&str] =
+    &["/status/phase", "/status/state", "/status/health", "/status/health/status", "/status/health/state"];
+/// A controller that writes a status does so within so many seconds.
+const SILENCE: i64 = 15;
+/// A controller may try again: only an error that lasts so many seconds is a failure.
+const ERROR_PATIENCE: i64 = 30;
+
+/// Judges an object of any other kind.
+pub(super) fn judge(scene: &mut Scene) -> Judgement {
+    let judgement = by_failure(scene)
+        .or_else(|| held(scene))
+        .or_else(|| by_conditions(scene))
+        .or_else(|| by_word(scene))
+        .unwrap_or_else(|| silent(scene));
+    match judgement.verdict {
+        Verdict::Ready | Verdict::Paused => judgement,
+        _ => evidence::with_events(scene, &[scene.object], judgement),
+    }
+}
+
+fn find<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
+    // What was written for an older generation says nothing about this one.
+    condition::find(object, kind).filter(|condition| !condition.is_older_than(object))
+}
+
+fn by_failure(scene: &Scene) -> Option<Judgement> {
+    let object = scene.object;
+    let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
+    let ended = || find(object, "Succeeded").filter(Condition::is_false);
+    broken.or_else(ended).map(|condition| Judgement::failed(Cause::ControllerFailed, sentence(&condition)))
+}
+
+fn held(scene: &Scene) -> Option<Judgement> {
+    let object = scene.object;
+    let field = ["suspend", "paused"].into_iter().find(|field| is_true(object, &format!("/spec/{field}")));
+    if let Some(field) = field {
+        return Some(Judgement::paused(format!("spec.{field} is true: it is not waited for")));
+    }
+    let condition = HELD.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true)?;
+    Some(Judgement::paused(format!("{}: it is not waited for", sentence(&condition))))
+}
+
+fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
+    let object = scene.object;
+    let is_ready = find(object, "Ready").is_some_and(|condition| condition.is_true());
+    let underway = UNDERWAY.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
+    if let Some(underway) = underway.filter(|_| !is_ready) {
+        return Some(Judgement::progressing(sentence(&underway)));
+    }
+    let Some(kind) = DONE.iter().find(|kind| condition::find(object, kind).is_some()) else {
+        let known = |condition: Condition| UNDERWAY.contains(&condition.kind);
+        return condition::all(object).any(known).then(|| by_word(scene)).flatten();
+    };
+    let Some(condition) = find(object, kind) else {
+        return Some(Judgement::progressing("its controller has not seen this generation yet"));
+    };
+    if condition.is_true() {
+        return Some(Judgement::ready());
+    }
+    if *kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) {
+        let judgement = if scene.has_lasted("error", condition.since, ERROR_PATIENCE) {
+            Judgement::new(Verdict::Failed)
+        } else {
+            Judgement::new(Verdict::Progressing)
+        };
+        return Some(judgement.because(Cause::ControllerFailed).saying(sentence(&condition)));
+    }
+    Some(Judgement::progressing(sentence(&condition)))
+}
+
+fn speaks_of_error(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["failed", "error", "invalid"].iter().any(|word| reason.contains(word))
+}
+
+/// `Ready is False: BuildFailed, kustomize build failed`.
+fn sentence(condition: &Condition) -> String {
+    let words: Vec<&str> =
+        [condition.reason, condition.message].into_iter().filter(|word| !word.is_empty()).collect();
+    let said = words.join(", ");
+    let colon = if said.is_empty() { "" } else { ": " };
+    format!("{} is {}{colon}{said}", condition.kind, condition.status)
+}
+
+/// Without any condition that is known: a word about itself.
+fn by_word(scene: &Scene) -> Option<Judgement> {
+    if !object::has(scene.object, "/status") {
+        return None;
+    }
+    let words = WORDS.iter().map(|pointer| (pointer, text(scene.object, pointer)));
+    let words: Vec<(&&str, &str)> = words.filter(|(_, word)| !word.is_empty()).collect();
+    let told = words.iter().find_map(|(pointer, word)| Some((pointer, word, meaning(word)?)));
+    let Some((pointer, word, verdict)) = told else {
+        let said = match words.first() {
+            Some((pointer, word)) => format!("{} is {word}, which says nothing to windlass", field(pointer)),
+            None => "nothing in its status says how it is".to_owned(),
+        };
+        return Some(Judgement::new(Verdict::Unknown).saying(said));
+    };
+    let said = format!("{} is {word}", field(pointer));
+    let more = text(scene.object, "/status/message");
+    let said = if more.is_empty() { said } else { format!("{said}: {more}") };
+    Some(match verdict {
+        Verdict::Ready => Judgement::ready(),
+        Verdict::Failed => Judgement::failed(Cause::ControllerFailed, said),
+        other => Judgement::new(other).saying(said),
+    })
+}
+
+fn meaning(word: &str) -> Option<Verdict> {
+    match word.to_ascii_lowercase().as_str() {
+        "ready" | "running" | "active" | "bound" | "available" | "healthy" | "succeeded" | "completed" => {
+            Some(Verdict::Ready)
+        }
+        "failed" | "error" | "degraded" | "rejected" => Some(Verdict::Failed),
+        "pending" | "creating" | "updating" | "progressing" | "deleting" | "provisioning"
+        | "initializing" | "installing" | "upgrading" | "starting" | "scaling" | "reconciling"
+        | "terminating" | "waiting" | "inprogress" | "in progress" | "processing" | "deploying" => {
+            Some(Verdict::Progressing)
+        }
+        _ => None,
+    }
+}
+
+/// `status.phase` of `/status/phase`.
+fn field(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+/// No status at all: perhaps nobody writes one, perhaps nobody has come to it yet.
+fn silent(scene: &mut Scene) -> Judgement {
+    let applied = scene.release().and_then(|release| release.applied_at);
+    let since = applied.or_else(|| object::created(scene.object));
+    if scene.has_lasted("silence", since, SILENCE) {
+        return Judgement::ready().saying("it has no status: no controller says how it is");
+    }
+    Judgement::progressing("no controller has written a status yet")
+}

@@ -1,0 +1,98 @@
+//! `DaemonSets`: a pod on each node that it matches, as far as the nodes themselves are there.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::condition;
+use super::creation;
+use super::evidence;
+use super::judge::Judgement;
+use super::object::{self, count, text};
+use super::revision::{self, Pods};
+use super::scene::Scene;
+use super::verdict::Verdict;
+use super::workload::{self, Progress};
+
+/// Judges a `DaemonSet`.
+pub(super) fn judge(scene: &mut Scene) -> Judgement {
+    let desired = count(scene.object, "/status/desiredNumberScheduled");
+    if desired == 0 {
+        return Judgement::ready().counting(0, 0).warning("no node matches: no pod of the DaemonSet runs");
+    }
+    let mut pods = revision::of_daemon_set(scene);
+    let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
+    let lost = lost_nodes(scene);
+    let progress = progress(scene, &pods, &lost, on_delete);
+    pods.current.retain(|pod| !lost.contains(node(pod)));
+    let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
+    let judgement = workload::conclude(scene, &pods, refused, &progress);
+    if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
+        return judgement.warning(evidence::stale_pods(&pods));
+    }
+    judgement
+}
+
+fn progress(scene: &Scene, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
+    let status = |field: &str| count(scene.object, &format!("/status/{field}"));
+    let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
+    let (ready, available) = (status("numberReady"), status("numberAvailable"));
+    // Nodes that do not answer are not waited for: what they have of an earlier revision, and what they do not have.
+    let on = |name: &str, pods: &[&Value]| pods.iter().any(|pod| node(pod) == name);
+    let well: Vec<&Value> = pods
+        .current
+        .iter()
+        .chain(&pods.stale)
+        .copied()
+        .filter(|pod| condition::is_true(pod, "Ready"))
+        .collect();
+    let stale = lost.iter().filter(|name| !on(name, &pods.current)).count();
+    let down = lost.iter().filter(|name| !on(name, &well)).count();
+    let (stale, down) = (i64::try_from(stale).unwrap_or(0), i64::try_from(down).unwrap_or(0));
+    let is_updated = on_delete || updated + stale >= desired;
+    let waits_for = if is_updated {
+        format!("{available} of {desired} pods are available")
+    } else {
+        format!("{updated} of {desired} pods are of the new revision")
+    };
+    Progress {
+        is_complete: is_updated && available + down >= desired,
+        reaches_bar: false,
+        ready,
+        wanted: desired,
+        waits_for,
+        overdue: None,
+    }
+}
+
+/// Nodes that are not ready, not schedulable or gone, where nodes may be read.
+fn lost_nodes<'a>(scene: &Scene<'a>) -> BTreeSet<&'a str> {
+    let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
+    if nodes.is_empty() {
+        return BTreeSet::new();
+    }
+    let is_well = |name: &str| {
+        nodes.iter().any(|node| {
+            object::name(node) == name
+                && condition::is_true(node, "Ready")
+                && !object::is_true(node, "/spec/unschedulable")
+        })
+    };
+    // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
+    let pods = scene.world.children_of_kind(scene.object, "Pod");
+    pods.map(node).filter(|name| !name.is_empty() && !is_well(name)).collect()
+}
+
+/// The node that a pod runs on, or that it is meant for.
+fn node(pod: &Value) -> &str {
+    let bound = text(pod, "/spec/nodeName");
+    if !bound.is_empty() {
+        return bound;
+    }
+    let terms =
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    let fields = object::list(pod, terms).iter().flat_map(|term| object::list(term, "/matchFields"));
+    let named =
+        fields.filter(|field| text(field, "/key") == "metadata.name").map(|field| text(field, "/values/0"));
+    named.into_iter().next().unwrap_or_default()
+}

@@ -1,0 +1,148 @@
+//! What a judgement rests on: how containers ended, and what happened, in the order in which it did.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::container::Container;
+use super::event::Event;
+use super::finding::Finding;
+use super::judge::Judgement;
+use super::object;
+use super::revision::Pods;
+use super::scene::Scene;
+use super::{configuration, creation, strikes};
+
+/// So many lines are shown of what a container said at its end.
+const LAST_WORDS: usize = 10;
+/// So many events are shown, the latest.
+const EVENTS: usize = 8;
+
+/// Adds what was seen of a workload: the worst pod's containers, and the warnings among the events.
+pub(super) fn of_workload<'a>(
+    scene: &Scene<'a>,
+    finding: Option<&Finding<'a>>,
+    judgement: Judgement,
+) -> Judgement {
+    let mut about = vec![scene.object];
+    let subject = finding.map(|finding| finding.subject);
+    about.extend(subject.filter(|subject| !std::ptr::eq(*subject, scene.object)));
+    // A pod that no node takes may wait for its claims: what keeps them is why.
+    about.extend(subject.into_iter().flat_map(|pod| unbound_claims(scene, pod)));
+    let judgement = match subject.filter(|subject| object::kind(subject) == "Pod") {
+        Some(pod) => of_pod(pod, judgement),
+        None => judgement,
+    };
+    with_events(scene, &about, judgement)
+}
+
+/// The claims of a pod that are not bound.
+fn unbound_claims<'a>(scene: &Scene<'a>, pod: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let volumes = object::list(pod, "/spec/volumes").iter();
+    let names = volumes.map(|volume| object::text(volume, "/persistentVolumeClaim/claimName"));
+    let namespace = object::namespace(pod);
+    let world = scene.world;
+    let claims = names.filter_map(move |name| world.get("", "PersistentVolumeClaim", namespace, name));
+    claims.filter(|claim| object::text(claim, "/status/phase") == "Pending")
+}
+
+/// Adds how the containers of a pod are, where one of them is not well.
+pub(super) fn of_pod(pod: &Value, judgement: Judgement) -> Judgement {
+    let lines: Vec<String> = Container::all(pod).iter().flat_map(container_lines).collect();
+    judgement.showing(format!("pod {}", object::name(pod)), lines)
+}
+
+/// Adds the events out of the ordinary about these objects, those that say the same as one.
+pub(super) fn with_events<'a>(scene: &Scene<'a>, about: &[&'a Value], judgement: Judgement) -> Judgement {
+    let mut seen: Vec<Happened> = Vec::new();
+    for object in about {
+        for event in scene.events_of(object).into_iter().filter(|event| !is_noise(event)) {
+            let line = format!("{} {}", event.reason, object::title(object));
+            let message = words(&event);
+            match seen.iter_mut().find(|one| one.line == line && one.message == message) {
+                Some(known) => {
+                    known.count += event.count;
+                    known.last = known.last.max(event.last);
+                }
+                None => seen.push(Happened { last: event.last, count: event.count, line, message }),
+            }
+        }
+    }
+    seen.sort_by_key(|one| one.last);
+    let from = seen.len().saturating_sub(EVENTS);
+    judgement.showing("events", seen[from..].iter().map(Happened::line).collect())
+}
+
+/// What happened to an object, as often as it did.
+struct Happened {
+    last: Option<Timestamp>,
+    count: i64,
+    /// `FailedMount Pod/web-1`.
+    line: String,
+    message: String,
+}
+
+impl Happened {
+    /// `FailedMount Pod/web-1, 4 times: configmap "shop" not found`.
+    fn line(&self) -> String {
+        let times = if self.count > 1 { format!(", {} times", self.count) } else { String::new() };
+        format!("{}{times}: {}", self.line, self.message)
+    }
+}
+
+/// Ordinary events, and those that only say that the kubelet waits after what another event tells.
+fn is_noise(event: &Event) -> bool {
+    let is_word = |text: &str| !text.contains(' ');
+    !event.is_warning()
+        || event.reason == "BackOff"
+        || (event.reason == "Failed" && event.message.strip_prefix("Error: ").is_some_and(is_word))
+        || configuration::is_cache_trouble(event.message)
+}
+
+/// In one line, and without the names of pods that never were.
+fn words(event: &Event) -> String {
+    let message = match event.reason {
+        "FailedCreate" => creation::core(event.message),
+        _ => event.message.trim_start_matches("(combined from similar events): "),
+    };
+    object::one_line(message)
+}
+
+/// Says which pods still run an earlier revision, where nobody replaces them.
+pub(super) fn stale_pods(pods: &Pods) -> String {
+    let names: Vec<&str> = pods.stale.iter().map(|pod| object::name(pod)).collect();
+    let count = names.len();
+    let noun = if count == 1 { "pod keeps" } else { "pods keep" };
+    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
+}
+
+fn container_lines(container: &Container) -> Vec<String> {
+    let title = container.title();
+    let mut lines = Vec::new();
+    if !container.waits().is_empty() && !matches!(container.waits(), "ContainerCreating" | "PodInitializing")
+    {
+        let said = container.waiting_message();
+        let said = if said.is_empty() { String::new() } else { format!(": {}", object::one_line(said)) };
+        lines.push(format!("{title} waits, {}{said}", container.waits()));
+    }
+    for death in container.known_deaths().filter(|death| death.exit_code != 0 || death.wanted_memory()) {
+        let reason = if death.reason.is_empty() { String::new() } else { format!(", {}", death.reason) };
+        let when = death.finished.map(|at| format!(" at {at}")).unwrap_or_default();
+        let ended = format!("{title} ended with exit code {}{reason}{when}", death.exit_code);
+        let said: Vec<&str> = death.message.lines().filter(|line| !line.trim().is_empty()).collect();
+        match said.as_slice() {
+            [] => lines.push(ended),
+            [line] => lines.push(format!("{ended}: {line}")),
+            // The cause is at the end of what it said.
+            all => {
+                lines.push(format!("{ended}:"));
+                lines.extend(
+                    all[all.len().saturating_sub(LAST_WORDS)..].iter().map(|line| format!("  {line}")),
+                );
+            }
+        }
+    }
+    if container.restarts() > 0 {
+        lines.push(format!("{title} was restarted {}", strikes::times(container.restarts())));
+    }
+    lines
+}

@@ -1,0 +1,191 @@
+//! `explain`: verdicts and causes of what a dump holds, offline, by the same judge that watches a release.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::dump::{self, Dumped};
+use super::judge::{Context, Judgement, Memory, judge};
+use super::object;
+use super::verdict::Verdict;
+use super::world::World;
+use crate::error::Result;
+use crate::project::Health;
+use crate::report::event::Evidence;
+use crate::report::paint;
+
+/// What is said of an object that no other object of the dump owns.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+    /// Whether the dump holds objects of other namespaces, so that this one's is worth a word.
+    is_abroad: bool,
+    judgement: Judgement,
+}
+
+/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages.
+///
+/// # Errors
+/// [`crate::error::Kind::Invalid`] with its place for anything that is no Kubernetes object.
+pub fn explain(text: &str, name: &str, now: Timestamp, health: &Arc<Health>) -> Result<Vec<Explained>> {
+    Ok(explain_dumped(dump::read(text, name)?, now, health))
+}
+
+/// Explains objects as if they had been dumped now.
+///
+/// # Errors
+/// None so far; a tier that cannot be explained would be one.
+pub fn explain_objects(objects: Vec<Value>, now: Timestamp, health: &Arc<Health>) -> Result<Vec<Explained>> {
+    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
+    Ok(explain_dumped(dumped.collect(), now, health))
+}
+
+fn explain_dumped(dumped: Vec<Dumped>, now: Timestamp, health: &Arc<Health>) -> Vec<Explained> {
+    let mut world = World::default();
+    let mut order = Vec::new();
+    let mut warnings: Vec<(usize, String)> = Vec::new();
+    for Dumped { object, repeated } in dumped {
+        let said = repeated
+            .into_iter()
+            .map(|path| format!("the key {path} stands there twice: the last one counts"));
+        warnings.extend(said.map(|warning| (order.len(), warning)));
+        order.extend(world.insert(object));
+    }
+    let context = Context { now, release: None, health: health.clone() };
+    let mut seen = BTreeSet::new();
+    let mut explained = Vec::new();
+    for (index, key) in order.iter().enumerate().rev() {
+        let Some(object) = world.at(key).filter(|object| seen.insert(key) && is_root(&world, object)) else {
+            continue;
+        };
+        let mut judgement = judge(object, &world, &context, &mut Memory::default());
+        let mine = warnings.extract_if(.., |(of, _)| *of == index).map(|(_, warning)| warning);
+        judgement.warnings.extend(mine);
+        explained.push(Explained::new(object, judgement));
+    }
+    explained.reverse();
+    if let Some(first) = explained.first_mut() {
+        first.judgement.warnings.extend(warnings.into_iter().map(|(_, warning)| warning));
+    }
+    mark_abroad(&mut explained);
+    explained
+}
+
+/// Whether nothing here owns it, or only itself, be it by detours.
+fn is_root(world: &World, object: &Value) -> bool {
+    let mut seen: Vec<&Value> = vec![object];
+    let mut next = world.owners(object).next();
+    while let Some(owner) = next {
+        if seen.iter().any(|one| std::ptr::eq(*one, owner)) {
+            return std::ptr::eq(owner, object);
+        }
+        seen.push(owner);
+        next = world.owners(owner).next();
+    }
+    seen.len() == 1
+}
+
+fn mark_abroad(explained: &mut [Explained]) {
+    let namespaces: BTreeSet<&str> = explained.iter().map(|one| one.namespace.as_str()).collect();
+    let many = namespaces.iter().filter(|namespace| !namespace.is_empty()).count() > 1;
+    for one in explained {
+        one.is_abroad = many && !one.namespace.is_empty();
+    }
+}
+
+impl Explained {
+    fn new(object: &Value, judgement: Judgement) -> Self {
+        Self {
+            api_version: object::api_version(object).to_owned(),
+            kind: object::kind(object).to_owned(),
+            namespace: object::namespace(object).to_owned(),
+            name: object::name(object).to_owned(),
+            is_abroad: false,
+            judgement,
+        }
+    }
+
+    /// Whether this object is meant.
+    pub fn is_about(&self, object: &Value) -> bool {
+        self.kind == object::kind(object)
+            && self.namespace == object::namespace(object)
+            && self.name == object::name(object)
+            && object::group(&self.api_version) == object::group(object::api_version(object))
+    }
+
+    /// `Deployment/web`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+
+    /// How it is.
+    pub fn verdict(&self) -> Verdict {
+        self.judgement.verdict
+    }
+
+    /// One line of machine output (contract, section 7).
+    pub fn to_json(&self) -> Value {
+        let mut line = json!({
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "namespace": self.namespace,
+            "name": self.name,
+            "verdict": self.judgement.verdict,
+        });
+        if let Some(cause) = self.judgement.cause {
+            line["cause"] = json!(cause);
+        }
+        if let Some(message) = self.message() {
+            line["message"] = json!(message);
+        }
+        line["evidence"] = json!(self.evidence());
+        line
+    }
+
+    /// For people: `Deployment/web  failed  image-not-found  image web:nope of container web …`, and below it
+    /// what was seen.
+    pub fn to_text(&self) -> String {
+        let name = paint::strong(&format!("{}/{}", self.kind, self.name));
+        let verdict = self.judgement.verdict.to_string();
+        let verdict = match self.judgement.verdict {
+            Verdict::Ready => paint::good(&verdict),
+            Verdict::Failed => paint::bad(&verdict),
+            Verdict::Terminating => paint::faint(&verdict),
+            Verdict::Progressing | Verdict::Paused | Verdict::Unknown => paint::doubtful(&verdict),
+        };
+        // Where there is a cause, it says more than how many replicas are ready.
+        let cause = self.judgement.cause.map(|cause| cause.to_string()).or(self.judgement.ready.clone());
+        let namespace = self.is_abroad.then(|| paint::faint(&format!("in {}", self.namespace)));
+        let words = [Some(verdict), cause, self.message(), namespace];
+        let words: Vec<String> = std::iter::once(name).chain(words.into_iter().flatten()).collect();
+        let mut text = words.join("  ") + "\n";
+        for Evidence { title, lines } in self.evidence() {
+            text += &format!("    {}\n", paint::faint(&title));
+            text.extend(lines.iter().map(|line| format!("      {line}\n")));
+        }
+        text
+    }
+
+    /// The sentence; where there is none, the first warning is worth one.
+    fn message(&self) -> Option<String> {
+        self.judgement.message.clone().or_else(|| self.judgement.warnings.first().cloned())
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        let said = self.message();
+        let lines: Vec<String> = self
+            .judgement
+            .warnings
+            .iter()
+            .filter(|warning| said.as_ref() != Some(*warning))
+            .cloned()
+            .collect();
+        let warnings = (!lines.is_empty()).then(|| Evidence { title: "warnings".to_owned(), lines });
+        self.judgement.evidence.iter().cloned().chain(warnings).collect()
+    }
+}

@@ -1,0 +1,66 @@
+//! Which rule judges which kind.
+
+use super::judge::Judgement;
+use super::object;
+use super::scene::Scene;
+use super::{
+    autoscaler, bare_pod, claim, cronjob, custom, daemonset, definition, deployment, health, ingress, job,
+    namespace, quota, replicaset, service, statefulset,
+};
+
+/// API groups of Kubernetes itself: a kind of theirs without a rule of its own is ready when it exists.
+const BUILT_IN: &[&str] = &[
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Judges by the rule of the object's kind.
+pub(super) fn judge(scene: &mut Scene) -> Judgement {
+    if let Some(rule) = scene.health() {
+        return health::judge(scene, rule);
+    }
+    let group = object::group(object::api_version(scene.object));
+    match (group, object::kind(scene.object)) {
+        ("apps" | "extensions", "Deployment") => deployment::judge(scene),
+        ("apps" | "extensions", "ReplicaSet") | ("", "ReplicationController") => replicaset::judge(scene),
+        ("apps", "StatefulSet") => statefulset::judge(scene),
+        ("apps" | "extensions", "DaemonSet") => daemonset::judge(scene),
+        ("", "Pod") => bare_pod::judge(scene),
+        ("batch", "Job") => job::judge(scene),
+        ("batch", "CronJob") => cronjob::judge(scene),
+        ("", "Service") => service::judge(scene),
+        ("networking.k8s.io" | "extensions", "Ingress") => ingress::judge(scene),
+        ("", "PersistentVolumeClaim") => claim::judge(scene),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::judge(scene),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::of_custom_resources(scene),
+        ("apiregistration.k8s.io", "APIService") => definition::of_api(scene),
+        ("", "Namespace") => namespace::judge(scene),
+        ("", "ResourceQuota") => quota::judge(scene),
+        // Nodes and volumes speak of themselves as custom resources do.
+        ("", "Node" | "PersistentVolume") => custom::judge(scene),
+        (group, _) if BUILT_IN.contains(&group) => Judgement::ready(),
+        _ => custom::judge(scene),
+    }
+}

@@ -1,0 +1,28 @@
+//! `ReplicaSets` that no Deployment owns, and their forerunner, the `ReplicationController`.
+
+use super::creation;
+use super::judge::Judgement;
+use super::object::{count, number};
+use super::revision;
+use super::scene::Scene;
+use super::workload::{self, Progress, of_wanted};
+
+/// Judges a `ReplicaSet`.
+pub(super) fn judge(scene: &mut Scene) -> Judgement {
+    let object = scene.object;
+    let pods = revision::of_replica_set(scene);
+    let wanted = number(object, "/spec/replicas").unwrap_or(1);
+    let (ready, available) =
+        (count(object, "/status/readyReplicas"), count(object, "/status/availableReplicas"));
+    let is_complete = ready == wanted && available == wanted && count(object, "/status/replicas") == wanted;
+    let progress = Progress {
+        is_complete,
+        reaches_bar: false,
+        ready,
+        wanted,
+        waits_for: of_wanted(available.min(ready), wanted, "available"),
+        overdue: None,
+    };
+    let refused = creation::by_condition(scene, object);
+    workload::conclude(scene, &pods, refused, &progress)
+}

@@ -1,0 +1,192 @@
+//! Every dump in `fixtures/rollout/` is explained, and must get the verdicts and causes that stand in its head.
+//!
+//! ```text
+//! # now: 2026-10-03T14:05:00Z
+//! # expect: Deployment/web failed image-not-found
+//! # says: image registry.example.com/shop/web:nope of container web does not exist in its registry
+//! ```
+//! One `expect` for each object that no other object owns, in their order; `says` is part of what people read.
+
+mod release;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::explain::{Explained, explain};
+use super::verdict::Verdict;
+use crate::project::{Expectation, Health, HealthRule};
+
+/// A dump and what is expected of it.
+struct Case {
+    path: PathBuf,
+    text: String,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rollout");
+        let entries = std::fs::read_dir(directory).expect("the fixtures are there");
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+        paths.sort();
+        let read = |path: PathBuf| Self { text: std::fs::read_to_string(&path).expect("a text"), path };
+        paths.into_iter().map(read).collect()
+    }
+
+    fn head<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.text.lines().take_while(|line| line.starts_with('#'));
+        lines.filter_map(move |line| line.strip_prefix("# ")?.strip_prefix(key)?.strip_prefix(": "))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.head("now").next().expect("a dump has its time").parse().expect("a time")
+    }
+
+    fn explained(&self) -> Vec<Explained> {
+        let name = self.path.display().to_string();
+        explain(&self.text, &name, self.now(), &Arc::default())
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+/// `Deployment/web failed image-not-found`.
+fn line(one: &Explained) -> String {
+    let json = one.to_json();
+    let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
+    let cause = Some(text("cause")).filter(|cause| !cause.is_empty()).map(|cause| format!(" {cause}"));
+    format!("{}/{} {}{}", text("kind"), text("name"), text("verdict"), cause.unwrap_or_default())
+}
+
+#[test]
+fn every_dump_gets_its_verdicts_and_causes() {
+    let mut wrong = Vec::new();
+    let cases = Case::all();
+    for case in &cases {
+        let explained = case.explained();
+        let lines: Vec<String> = explained.iter().map(line).collect();
+        let expected: Vec<&str> = case.head("expect").collect();
+        let text: String = explained.iter().map(Explained::to_text).collect();
+        let unsaid: Vec<&str> = case.head("says").filter(|words| !plain(&text).contains(words)).collect();
+        if lines != expected || !unsaid.is_empty() {
+            let name = case.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            wrong.push(format!(
+                "{name}\n  expected {expected:?}\n  got      {lines:?}\n  unsaid   {unsaid:?}\n{text}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} dumps:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// The configuration's rule for a kind goes before every other.
+#[test]
+fn a_kind_is_judged_by_the_rule_of_the_configuration() {
+    let expects = |pointer: &str, values: &[&str]| Expectation {
+        pointer: pointer.to_owned(),
+        values: values.iter().map(|&value| value.to_owned()).collect(),
+    };
+    let rule = HealthRule {
+        ready: vec![expects("/status/stage", &["Serving", "Idle"]), expects("/status/synced", &["true"])],
+        failed: vec![expects("/status/stage", &["Broken"])],
+        message: Some("/status/why".to_owned()),
+    };
+    let health = Arc::new(Health::from([("Database.example.com".to_owned(), rule)]));
+    let says = |status: &str| {
+        let text = format!(
+            "{{apiVersion: example.com/v1, kind: Database, metadata: {{name: db}}, status: {status}}}"
+        );
+        let now = "2026-10-03T14:00:00Z".parse().expect("a time");
+        let explained = explain(&text, "test", now, &health).expect("it explains");
+        (line(&explained[0]), explained[0].to_json()["message"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(says("{stage: Idle, synced: true}").0, "Database/db ready");
+    let (line, message) = says("{stage: Copying, synced: true}");
+    assert_eq!(line, "Database/db progressing");
+    assert_eq!(message, "status.stage is Copying, not Serving or Idle");
+    let (line, message) = says("{phase: Running, stage: Broken, why: disk full}");
+    assert_eq!(line, "Database/db failed controller-failed");
+    assert_eq!(message, "status.stage is Broken: disk full");
+    assert_eq!(says("{phase: Running}").1, "status.stage is not there yet, and should be Serving or Idle");
+}
+
+#[test]
+fn whatever_is_not_well_says_why_in_one_sentence() {
+    for case in Case::all() {
+        for one in case.explained() {
+            let json = one.to_json();
+            let has_sentence = json["message"].as_str().is_some_and(|message| !message.contains('\n'));
+            assert!(has_sentence || one.verdict() == Verdict::Ready, "{}: {json}", case.path.display());
+            let is_failed = one.verdict() == Verdict::Failed;
+            assert!(!is_failed || json["cause"].is_string(), "{}: {json}", case.path.display());
+        }
+    }
+}
+
+/// Fields may be missing or of odd types: whatever is put into a dump, nothing panics.
+#[test]
+fn no_damage_to_a_dump_makes_it_panic() {
+    // All places of all dumps would take minutes: each dump is damaged in some, another dump in others.
+    const STRIDE: usize = 97;
+    let odd = [
+        Value::Null,
+        Value::from("7"),
+        Value::from(i64::MIN),
+        Value::from(i64::MAX),
+        Value::from(vec![Value::Null]),
+    ];
+    for (first, case) in Case::all().iter().enumerate() {
+        let documents = super::dump::read(&case.text, "dump").expect("it was read before");
+        let objects: Vec<Value> = documents.into_iter().map(|one| one.object).collect();
+        let places = objects
+            .iter()
+            .enumerate()
+            .flat_map(|(index, object)| pointers(object).into_iter().map(move |pointer| (index, pointer)));
+        for (turn, (index, pointer)) in places.skip(first % STRIDE).step_by(STRIDE).enumerate() {
+            let mut damaged = objects.clone();
+            if let Some(place) = damaged[index].pointer_mut(&pointer) {
+                *place = odd[turn % odd.len()].clone();
+            }
+            let explained =
+                super::explain::explain_objects(damaged, case.now(), &Arc::default()).expect("it explains");
+            assert!(explained.iter().all(|one| one.to_json().is_object() && !one.to_text().is_empty()));
+        }
+    }
+}
+
+/// Every place in an object.
+fn pointers(object: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open = vec![(String::new(), object)];
+    while let Some((at, value)) = open.pop() {
+        let inner: Vec<(String, &Value)> = match value {
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| (key.replace('~', "~0").replace('/', "~1"), value)).collect()
+            }
+            Value::Array(list) => {
+                list.iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (key, value) in inner {
+            let pointer = format!("{at}/{key}");
+            found.push(pointer.clone());
+            open.push((pointer, value));
+        }
+    }
+    found
+}
+
+/// Without colours.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            letters.by_ref().find(|letter| *letter == 'm');
+        } else {
+            plain.push(letter);
+        }
+    }
+    plain
+}

@@ -1,0 +1,86 @@
+//! When waiting ends: the rollout's own deadline, and that of an object which has one.
+//!
+//! An object's own time does not use up that of the others: while nothing else is waited for, the rollout's
+//! clock stands still.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::tracked::Tracked;
+
+/// The rollout's clock.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    stood_still: Duration,
+    /// Since when nothing is waited for but objects with their own time.
+    standing: Option<Instant>,
+}
+
+impl Clock {
+    /// When waiting for these ends.
+    pub(super) fn next<'a>(
+        &mut self,
+        waiting: impl Iterator<Item = &'a Tracked>,
+        deadline: Instant,
+    ) -> Instant {
+        let times = waiting.map(|tracked| (tracked.since, tracked.own_timeout()));
+        self.at(Instant::now(), times, deadline)
+    }
+
+    fn at(
+        &mut self,
+        now: Instant,
+        waiting: impl Iterator<Item = (Option<Instant>, Option<Duration>)>,
+        deadline: Instant,
+    ) -> Instant {
+        if let Some(since) = self.standing.take() {
+            self.stood_still += now - since;
+        }
+        let mut shared = false;
+        let mut first: Option<Instant> = None;
+        for (since, own) in waiting {
+            match own {
+                None => shared = true,
+                Some(own) => {
+                    let end = since.unwrap_or(now) + own;
+                    first = Some(first.map_or(end, |first| first.min(end)));
+                }
+            }
+        }
+        if shared {
+            let end = deadline + self.stood_still;
+            first = Some(first.map_or(end, |first| first.min(end)));
+        } else {
+            self.standing = Some(now);
+        }
+        first.unwrap_or(deadline + self.stood_still)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_own_time_is_not_taken_from_the_others() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let own = |seconds| (Some(start), Some(Duration::from_secs(seconds)));
+        let shared = (Some(start), None);
+        let mut clock = Clock::default();
+        assert_eq!(clock.at(at(0), [own(1800), shared].into_iter(), at(600)), at(600));
+        // Only the long one is left: the rollout's clock stands still for 1000 s.
+        assert_eq!(clock.at(at(100), [own(1800)].into_iter(), at(600)), at(1800));
+        assert_eq!(clock.at(at(1100), [shared].into_iter(), at(600)), at(1600));
+        assert_eq!(clock.at(at(1200), [shared].into_iter(), at(600)), at(1600));
+    }
+
+    #[test]
+    fn a_short_time_of_its_own_ends_first() {
+        let start = Instant::now();
+        let waiting = [(Some(start), Some(Duration::from_secs(5))), (Some(start), None)];
+        let end = Clock::default().at(start, waiting.into_iter(), start + Duration::from_secs(600));
+        assert_eq!(end, start + Duration::from_secs(5));
+    }
+}

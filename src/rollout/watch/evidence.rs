@@ -1,0 +1,158 @@
+//! What is said of an object that did not become ready: the sentence, the log lines of the container that
+//! died, the events, the place in the manifest, and what would help.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Watcher;
+use super::tracked::Tracked;
+use crate::cluster::{Cluster, ContainerRef, ObjectId};
+use crate::error::{Error, Kind};
+use crate::report::event::{Evidence, Failure, Subject};
+use crate::report::human;
+use crate::rollout::hint;
+use crate::rollout::judge::{Judgement, Suspect};
+use crate::rollout::object;
+use crate::rollout::verdict::Verdict;
+
+/// So many of a container's last lines are shown.
+const LINES: u32 = 20;
+/// Evidence that takes longer is left out.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Watcher {
+    pub(super) async fn failed(&self, ids: &[ObjectId]) -> Error {
+        let failed = |tracked: &&Tracked| tracked.verdict() == Some(Verdict::Failed);
+        let failed: Vec<&Tracked> = ids.iter().map(|id| &self.set[id]).filter(failed).collect();
+        let message = format!("{} of {} objects failed: {}", failed.len(), ids.len(), titles(&failed));
+        Error::new(Kind::Rollout, message).because(gather(&self.cluster, failed).await)
+    }
+
+    pub(super) async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
+        let late: Vec<&Tracked> = waiting.iter().map(|id| &self.set[id]).collect();
+        let titles = titles(&late);
+        let mut message = format!("{} of {count} objects did not become ready in time: {titles}", late.len());
+        if let Some(trouble) = self.feed.trouble.sentence(Instant::now()) {
+            message = format!("{message}; {trouble}");
+        }
+        Error::new(Kind::TimedOut, message).because(gather(&self.cluster, late).await)
+    }
+}
+
+/// What is said of these objects, asked for in parallel.
+async fn gather(cluster: &Cluster, objects: Vec<&Tracked>) -> Vec<Failure> {
+    let failures = objects.into_iter().map(|tracked| async move {
+        let suspect = tracked.judgement.as_ref().and_then(|judgement| judgement.suspect.as_ref());
+        let log = match suspect {
+            Some(suspect) => {
+                tokio::time::timeout(PATIENCE, last_lines(cluster, suspect)).await.unwrap_or_default()
+            }
+            None => None,
+        };
+        failure(tracked, log)
+    });
+    futures::future::join_all(failures).await
+}
+
+/// The last lines of the instance that died, or of the one that runs where nothing is left of that.
+async fn last_lines(cluster: &Cluster, suspect: &Suspect) -> Option<Evidence> {
+    let container = ContainerRef {
+        namespace: suspect.namespace.clone(),
+        pod: suspect.pod.clone(),
+        container: suspect.container.clone(),
+    };
+    for previous in [true, false].into_iter().skip(usize::from(!suspect.previous)) {
+        match cluster.last_lines(&container, LINES, previous).await {
+            Ok(Some(lines)) => return Some(Evidence { title: title(suspect, previous, lines.len()), lines }),
+            Ok(None) => {}
+            Err(error) => {
+                let title = format!("the log of container {} cannot be read", suspect.container);
+                return Some(Evidence { title, lines: vec![error.message().to_owned()] });
+            }
+        }
+    }
+    None
+}
+
+/// `container app of web-5d9-x2x, previous instance, last 20 lines`
+fn title(suspect: &Suspect, previous: bool, count: usize) -> String {
+    let instance = if previous { ", previous instance" } else { "" };
+    let Suspect { container, pod, .. } = suspect;
+    format!("container {container} of {pod}{instance}, last {}", human::count(count, "line"))
+}
+
+fn failure(tracked: &Tracked, log: Option<Evidence>) -> Failure {
+    let judgement = tracked.judgement.as_ref();
+    let message = judgement.and_then(|judgement| judgement.message.clone());
+    let mut evidence: Vec<Evidence> = log.into_iter().collect();
+    evidence.extend(judgement.into_iter().flat_map(|judgement| judgement.evidence.iter().cloned()));
+    evidence.extend(manifest(tracked, judgement));
+    Failure {
+        subject: Subject::Object(tracked.id().to_string()),
+        cause: tracked.cause().to_string(),
+        message: message.unwrap_or_else(|| "nothing is known of it yet".to_owned()),
+        hint: judgement.and_then(|judgement| judgement.cause).and_then(hint::of).map(ToOwned::to_owned),
+        evidence,
+    }
+}
+
+/// Where it stands in the user's files, and the field that it is about.
+fn manifest(tracked: &Tracked, judgement: Option<&Judgement>) -> Option<Evidence> {
+    let place = tracked.place.as_ref()?;
+    let pointer = judgement.and_then(|judgement| judgement.pointer.as_deref());
+    let line = pointer.and_then(|pointer| field(&tracked.manifest, pointer));
+    Some(Evidence { title: place.to_string(), lines: line.into_iter().collect() })
+}
+
+/// `spec.template.spec.containers[0].image: shop/web:1`
+fn field(manifest: &Value, pointer: &str) -> Option<String> {
+    /// A longer value is a whole section.
+    const LONGEST: usize = 200;
+    let value = manifest.pointer(pointer)?;
+    let mut path = String::new();
+    for part in pointer.split('/').skip(1) {
+        let part = part.replace("~1", "/").replace("~0", "~");
+        if part.bytes().all(|byte| byte.is_ascii_digit()) {
+            path.extend(["[", &part, "]"]);
+        } else {
+            path += if path.is_empty() { "" } else { "." };
+            path += &part;
+        }
+    }
+    let text = match value {
+        Value::Object(_) | Value::Array(_) => return Some(path),
+        Value::String(text) => text.clone(),
+        scalar => scalar.to_string(),
+    };
+    Some(if text.len() > LONGEST { path } else { format!("{path}: {text}") })
+}
+
+/// The names of some objects, the first few of them.
+fn titles(objects: &[&Tracked]) -> String {
+    const NAMED: usize = 3;
+    let names: Vec<String> = objects.iter().map(|tracked| object::title(&tracked.manifest)).collect();
+    match names.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_field_is_written_as_people_write_it() {
+        let manifest = json!({"spec": {"containers": [{"image": "shop/web:1"}], "a/b": {"c": 1}}});
+        assert_eq!(
+            field(&manifest, "/spec/containers/0/image").as_deref(),
+            Some("spec.containers[0].image: shop/web:1")
+        );
+        assert_eq!(field(&manifest, "/spec/a~1b").as_deref(), Some("spec.a/b"));
+        assert_eq!(field(&manifest, "/spec/missing"), None);
+    }
+}

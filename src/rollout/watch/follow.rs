@@ -1,0 +1,124 @@
+//! The logs of a Job's pods, told as they come while the Job is waited for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::cluster::{Cluster, ContainerRef};
+use crate::report::Reporter;
+use crate::report::event::{Stage, Stream};
+use crate::rollout::object;
+use crate::rollout::world::World;
+
+/// So many containers are followed at the same time.
+const MOST: usize = 20;
+/// The last lines of what has ended may take so long to come, as long as they come.
+const DRAIN: Duration = Duration::from_secs(2);
+const QUIET: Duration = Duration::from_millis(300);
+
+/// The containers that are followed.
+pub(super) struct Follows {
+    cluster: Cluster,
+    reporter: Reporter,
+    stage: Stage,
+    /// Instances that are or were followed.
+    known: HashSet<String>,
+    tasks: JoinSet<()>,
+    line: Arc<Notify>,
+}
+
+impl Follows {
+    pub(super) fn new(cluster: &Cluster, reporter: &Reporter, stage: Stage) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            reporter: reporter.clone(),
+            stage,
+            known: HashSet::new(),
+            tasks: JoinSet::new(),
+            line: Arc::default(),
+        }
+    }
+
+    /// Follows every container of the Job's pods that has begun and is not followed yet.
+    pub(super) fn look(&mut self, world: &World, job: &Value) {
+        while self.tasks.try_join_next().is_some() {}
+        for pod in world.children_of_kind(job, "Pod") {
+            for (container, instance) in begun(pod) {
+                if self.tasks.len() < MOST && self.known.insert(instance) {
+                    self.follow(object::title(job), container);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, source: String, container: ContainerRef) {
+        let (reporter, stage, line) = (self.reporter.clone(), self.stage, Arc::clone(&self.line));
+        let mut log = self.cluster.follow_log(container);
+        self.tasks.spawn(async move {
+            loop {
+                match log.next().await {
+                    Ok(Some(text)) => reporter.log(stage, &source, Stream::Stdout, text),
+                    Ok(None) => return,
+                    // The log is there for people; the verdict does not depend on it.
+                    Err(error) => return tracing::debug!(%error, "a log cannot be followed"),
+                }
+                line.notify_one();
+            }
+        });
+    }
+
+    /// Waits for the last lines of what has ended, and ends the rest.
+    pub(super) async fn finish(&mut self) {
+        let all = async {
+            loop {
+                tokio::select! {
+                    ended = self.tasks.join_next() => if ended.is_none() { return },
+                    () = self.line.notified() => {}
+                    () = tokio::time::sleep(QUIET) => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, all).await;
+        self.tasks.abort_all();
+    }
+}
+
+/// The containers of a pod that have begun, each with what tells its instance from others.
+fn begun(pod: &Value) -> Vec<(ContainerRef, String)> {
+    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let all = statuses.into_iter().flat_map(|pointer| object::list(pod, pointer));
+    all.filter(|status| object::has(status, "/state/running") || object::has(status, "/state/terminated"))
+        .map(|status| {
+            let container = ContainerRef {
+                namespace: object::namespace(pod).to_owned(),
+                pod: object::name(pod).to_owned(),
+                container: object::text(status, "/name").to_owned(),
+            };
+            let restarts = object::count(status, "/restartCount");
+            let instance = format!("{}/{}/{restarts}", object::uid(pod), container.container);
+            (container, instance)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_is_followed_once_it_has_begun() {
+        let status = |name: &str, state: &str| json!({"name": name, "state": {state: {"x": 1}}});
+        let pod = json!({"metadata": {"name": "migrate-a", "namespace": "shop", "uid": "1"}, "status": {
+            "initContainerStatuses": [status("wait", "terminated")],
+            "containerStatuses": [status("app", "waiting"), status("proxy", "running")],
+        }});
+        let names: Vec<String> = begun(&pod).into_iter().map(|(container, _)| container.container).collect();
+        assert_eq!(names, ["wait", "proxy"]);
+    }
+}

@@ -1,0 +1,101 @@
+//! Which watches an object needs that is not ready yet: of its own kind, of what it owns, of what tells why.
+
+use serde_json::Value;
+
+use crate::cluster::{WatchSubject, group};
+use crate::rollout::object;
+
+/// What a watch is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Role {
+    /// Without it there is less to go by, and nobody need know.
+    Extra,
+    /// Without it a cause says less.
+    Evidence,
+    /// Without it there is no verdict.
+    Own,
+}
+
+/// The watches of an object. Its own kind is watched by the labels of the release, where the object has them,
+/// so that what others have in the namespace is not sent.
+pub(super) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
+    let namespace = Some(object::namespace(object)).filter(|name| !name.is_empty());
+    let subject = |api_version: &str, kind: &str, namespace: Option<&str>, selector| WatchSubject {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        namespace: namespace.map(ToOwned::to_owned),
+        selector,
+    };
+    let own = subject(object::api_version(object), object::kind(object), namespace, selector(object));
+    let beside = beside(object).iter().map(|(api_version, kind, role)| {
+        let namespace = namespace.filter(|_| !CLUSTER_WIDE.contains(kind));
+        (subject(api_version, kind, namespace, None), *role)
+    });
+    std::iter::once((own, Role::Own)).chain(beside).collect()
+}
+
+type Beside = &'static [(&'static str, &'static str, Role)];
+
+const CLUSTER_WIDE: [&str; 3] = ["Node", "PersistentVolume", "StorageClass"];
+const EVENTS: (&str, &str, Role) = ("v1", "Event", Role::Evidence);
+const PODS: (&str, &str, Role) = ("v1", "Pod", Role::Evidence);
+const SETS: (&str, &str, Role) = ("apps/v1", "ReplicaSet", Role::Evidence);
+const REVISIONS: (&str, &str, Role) = ("apps/v1", "ControllerRevision", Role::Extra);
+const NODES: (&str, &str, Role) = ("v1", "Node", Role::Extra);
+const CLASSES: (&str, &str, Role) = ("storage.k8s.io/v1", "StorageClass", Role::Extra);
+
+const VOLUMES: (&str, &str, Role) = ("v1", "PersistentVolume", Role::Extra);
+
+fn beside(object: &Value) -> Beside {
+    match (group(object::api_version(object)), object::kind(object)) {
+        ("apps", "Deployment") => &[SETS, PODS, EVENTS],
+        ("apps", "StatefulSet") => &[PODS, EVENTS, REVISIONS],
+        ("apps", "DaemonSet") => &[PODS, EVENTS, REVISIONS, NODES],
+        ("apps", "ReplicaSet") | ("", "ReplicationController") | ("batch", "Job") => &[PODS, EVENTS],
+        ("", "PersistentVolumeClaim") => &[EVENTS, CLASSES, VOLUMES],
+        ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) | ("", "Namespace") => &[],
+        _ => &[EVENTS],
+    }
+}
+
+/// The labels that every object of a release carries.
+fn selector(object: &Value) -> Option<String> {
+    let label = |key| object::label(object, key).map(|value| format!("{key}={value}"));
+    Some([label("windlass.dev/project")?, label("windlass.dev/tier")?].join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deployment_is_watched_with_what_it_owns() {
+        let labels = json!({"windlass.dev/project": "shop", "windlass.dev/tier": "staging"});
+        let web = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop", "labels": labels}});
+        let needs = of(&web);
+        let words: Vec<String> = needs
+            .iter()
+            .map(|(need, _)| {
+                let WatchSubject { kind, namespace, selector, .. } = need;
+                format!(
+                    "{kind} {} {}",
+                    namespace.as_deref().unwrap_or("-"),
+                    selector.as_deref().unwrap_or("-")
+                )
+            })
+            .collect();
+        let own = "Deployment shop windlass.dev/project=shop,windlass.dev/tier=staging";
+        assert_eq!(words, [own, "ReplicaSet shop -", "Pod shop -", "Event shop -"]);
+    }
+
+    #[test]
+    fn classes_are_cluster_wide() {
+        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "data", "namespace": "shop"}});
+        let classes = of(&claim).into_iter().find(|(need, _)| need.kind == "StorageClass");
+        assert_eq!(classes.expect("classes are watched").0.namespace, None);
+    }
+}

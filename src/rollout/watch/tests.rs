@@ -1,0 +1,236 @@
+//! Rollouts on a server that is made up.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::*;
+use crate::cluster::fake::{FakeServer, Fault};
+use crate::report::event::{Event, Subject};
+use crate::report::{Moment, Renderer, Reporter};
+
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
+const JOBS: &str = "/apis/batch/v1/namespaces/shop/jobs";
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+
+/// Keeps what was said, a line each.
+#[derive(Clone, Default)]
+struct Ear(Arc<Mutex<Vec<String>>>);
+
+impl Renderer for Ear {
+    fn event(&mut self, _: Moment, event: &Event) {
+        let line = match event {
+            Event::Object(state) => format!("{}/{} {}", state.kind, state.name, state.verdict),
+            Event::Log { source, line, .. } => format!("{source}: {line}"),
+            Event::Warning { message, .. } => format!("warning: {message}"),
+            _ => return,
+        };
+        self.0.lock().expect("no test panics in here").push(line);
+    }
+
+    fn answer(&mut self, _: Option<&Value>, _: &str) {}
+}
+
+impl Ear {
+    fn heard(&self) -> Vec<String> {
+        self.0.lock().expect("no test panics in here").clone()
+    }
+}
+
+struct Lab {
+    server: FakeServer,
+    session: Session,
+    cluster: Cluster,
+    ear: Ear,
+}
+
+impl Lab {
+    async fn set() -> Self {
+        let ear = Ear::default();
+        let session = Session::new(Reporter::new(vec![Box::new(ear.clone())]));
+        let server = FakeServer::start().await;
+        let cluster = server.cluster(&session).await;
+        Self { server, session, cluster, ear }
+    }
+
+    /// A watcher of objects that were just applied.
+    fn watcher(&self, objects: &[(&str, &Value)]) -> (Watcher, Vec<ObjectId>) {
+        let fresh = |object: &Value| Watched { object: object.clone(), place: None, live: None };
+        let all = objects.iter().map(|(_, object)| fresh(object)).collect();
+        let mut watcher = Watcher::new(&self.session, &self.cluster, Stage::Release, all);
+        for (collection, object) in objects {
+            watcher.applied(&self.server.put(collection, (*object).clone()));
+        }
+        (watcher, objects.iter().map(|(_, object)| ObjectId::of(object)).collect())
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn thing(api_version: &str, kind: &str, name: &str) -> Value {
+    let metadata = json!({"name": name, "namespace": "shop", "uid": name, "generation": 1});
+    json!({"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": {}})
+}
+
+fn deployment(ready: bool) -> Value {
+    let mut deployment = thing("apps/v1", "Deployment", "web");
+    deployment["spec"] = json!({"replicas": 1, "minReadySeconds": 1});
+    if ready {
+        deployment["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1,
+            "readyReplicas": 1, "availableReplicas": 1,
+            "conditions": [{"type": "Available", "status": "True"}]});
+    }
+    deployment
+}
+
+fn failed_job() -> Value {
+    let mut job = thing("batch/v1", "Job", "migrate");
+    job["status"] =
+        json!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]});
+    job
+}
+
+#[tokio::test]
+async fn what_is_ready_when_it_is_applied_is_not_watched() {
+    let stage = Lab::set().await;
+    let map = thing("v1", "ConfigMap", "settings");
+    let (mut watcher, ids) = stage.watcher(&[("/api/v1/namespaces/shop/configmaps", &map)]);
+    watcher.until(Goal::Ready(&ids), soon()).await.expect("it is there");
+    assert!(watcher.is_ready(&ids[0]));
+    assert_eq!(stage.ear.heard(), ["ConfigMap/settings ready"]);
+    assert!(stage.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_ready_before_is_not_watched() {
+    let stage = Lab::set().await;
+    let live = Some(deployment(true));
+    let set = vec![Watched { object: deployment(false), place: None, live }];
+    let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
+    let ids = [ObjectId::of(&deployment(false))];
+    watcher.until(Goal::Ready(&ids), soon()).await.expect("it is ready");
+    assert!(stage.server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_deployment_is_watched_until_it_is_ready_whatever_the_server_does_meanwhile() {
+    let stage = Lab::set().await;
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &deployment(false))]);
+    let server = stage.server.clone();
+    let controller = async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.faults(|_, _| Some(Fault::Code(503, 0)));
+        server.cut_watches();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.put(DEPLOYMENTS, deployment(true));
+        server.compact();
+        server.no_faults();
+    };
+    let (waited, ()) = tokio::join!(watcher.until(Goal::Ready(&ids), soon()), controller);
+    waited.expect("it becomes ready");
+    let heard = stage.ear.heard();
+    assert_eq!(heard.first().map(String::as_str), Some("Deployment/web progressing"));
+    assert_eq!(heard.last().map(String::as_str), Some("Deployment/web ready"));
+}
+
+#[tokio::test]
+async fn a_failed_job_ends_the_rollout_with_what_it_said() {
+    let stage = Lab::set().await;
+    let job = thing("batch/v1", "Job", "migrate");
+    let (mut watcher, ids) = stage.watcher(&[(JOBS, &job)]);
+    let mut pod = thing("v1", "Pod", "migrate-a");
+    pod["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "batch/v1", "kind": "Job", "name": "migrate", "uid": "migrate"}]);
+    let ended = json!({"name": "app", "restartCount": 0, "state": {"terminated": {"exitCode": 1}}});
+    pod["status"] = json!({"phase": "Failed", "containerStatuses": [ended]});
+    stage.server.log("shop/migrate-a/app", "2026-11-23T09:05:00Z no such table\n");
+    stage.server.put(PODS, pod);
+    let server = stage.server.clone();
+    let controller = async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.put(JOBS, failed_job());
+    };
+    let (waited, ()) = tokio::join!(watcher.until(Goal::Ready(&ids), soon()), controller);
+    let error = waited.expect_err("the Job failed");
+    assert_eq!(error.kind(), Kind::Rollout);
+    assert_eq!(error.message(), "1 of 1 objects failed: Job/migrate");
+    assert_eq!(error.failures()[0].subject, Subject::Object("Job/migrate".into()));
+    assert_eq!(error.failures()[0].cause, "job-failed");
+    assert!(stage.ear.heard().contains(&"Job/migrate: no such table".to_owned()), "{:?}", stage.ear.heard());
+}
+
+#[tokio::test]
+async fn at_the_deadline_it_is_said_what_was_waited_for() {
+    let stage = Lab::set().await;
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &deployment(false))]);
+    let deadline = Instant::now() + Duration::from_millis(300);
+    let error = watcher.until(Goal::Ready(&ids), deadline).await.expect_err("nothing happens");
+    assert_eq!(error.kind(), Kind::TimedOut);
+    assert_eq!(error.failures().len(), 1);
+    assert_ne!(error.failures()[0].message, "");
+}
+
+#[tokio::test]
+async fn without_the_right_to_watch_it_is_read_and_without_events_less_is_said() {
+    let stage = Lab::set().await;
+    stage.server.faults(|_, path| {
+        let denied = path.contains("/events") || path.contains("/deployments?");
+        denied.then_some(Fault::Code(403, 0))
+    });
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &deployment(false))]);
+    let server = stage.server.clone();
+    let controller = async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        server.put(DEPLOYMENTS, deployment(true));
+    };
+    let (waited, ()) = tokio::join!(watcher.until(Goal::Ready(&ids), soon()), controller);
+    waited.expect("it becomes ready");
+    let warnings: Vec<String> =
+        stage.ear.heard().into_iter().filter(|line| line.starts_with("warning")).collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("warning: without Events less can be said"));
+}
+
+#[tokio::test]
+async fn a_signal_ends_it() {
+    let stage = Lab::set().await;
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &deployment(false))]);
+    let cancel = stage.session.cancel.clone();
+    let signal = async move {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.cancel();
+    };
+    let (waited, ()) = tokio::join!(watcher.until(Goal::Ready(&ids), soon()), signal);
+    assert_eq!(waited.expect_err("it was interrupted").kind(), Kind::Interrupted);
+}
+
+#[tokio::test]
+async fn what_became_ready_a_moment_ago_is_watched_for_a_while() {
+    let stage = Lab::set().await;
+    let mut live = deployment(true);
+    live["spec"] = json!({"replicas": 1});
+    live["status"]["conditions"][0]["lastTransitionTime"] = json!(Timestamp::now());
+    let set = vec![Watched { object: deployment(false), place: None, live: Some(live.clone()) }];
+    stage.server.put(DEPLOYMENTS, live);
+    let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
+    let ids = [ObjectId::of(&deployment(false))];
+    watcher.until(Goal::Ready(&ids), soon()).await.expect("it stays ready");
+    assert!(stage.server.requests().iter().any(|request| request.contains("/pods")));
+}
+
+#[tokio::test]
+async fn a_custom_resource_whose_manifest_names_no_namespace_is_found() {
+    let stage = Lab::set().await;
+    let mut manifest = thing("example.com/v1", "Widget", "w");
+    manifest["metadata"].as_object_mut().expect("metadata").shift_remove("namespace");
+    let set = vec![Watched { object: manifest.clone(), place: None, live: None }];
+    let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
+    let mut live = thing("example.com/v1", "Widget", "w");
+    live["status"] = json!({"conditions": [{"type": "Ready", "status": "True"}]});
+    watcher.applied(&live);
+    let ids = [ObjectId::of(&manifest)];
+    watcher.until(Goal::Ready(&ids), soon()).await.expect("it is ready");
+    assert!(watcher.is_ready(&ids[0]));
+}

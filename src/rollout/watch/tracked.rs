@@ -1,0 +1,319 @@
+//! One object of the release while it is watched: what was applied, what was judged, what was told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Watched;
+use super::patience::{Patience, deaths};
+use crate::cluster::{FIELD_MANAGER, ObjectId, WatchSubject};
+use crate::error::Place;
+use crate::project::Health;
+use crate::report::event::{ObjectState, Stage};
+use crate::rollout::annotations;
+use crate::rollout::judge::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::object;
+use crate::rollout::verdict::{Cause, Verdict};
+use crate::rollout::world::World;
+
+/// An object of the release.
+pub(super) struct Tracked {
+    pub(super) manifest: Value,
+    pub(super) place: Option<Place>,
+    pub(super) judgement: Option<Judgement>,
+    /// The watches without which a good verdict may be wrong.
+    pub(super) needs: Vec<WatchSubject>,
+    /// When the waiting for it began.
+    pub(super) since: Option<Instant>,
+    /// Whether discovery serves what this definition defines.
+    pub(super) served: Option<bool>,
+    id: ObjectId,
+    stamp: Option<Stamp>,
+    memory: Memory,
+    patience: Patience,
+    last_seen: Option<Value>,
+    told: Option<ObjectState>,
+}
+
+/// Which state of an object our apply returned.
+struct Stamp {
+    at: Timestamp,
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+/// How the other workloads of the release are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    /// One is on its way, and may be what this one crashes for the lack of.
+    OnTheirWay,
+    /// All have arrived, or have themselves died too often.
+    There,
+    /// None is on its way, and one has failed.
+    Failed,
+}
+
+/// What of a judgement's surroundings only the whole release knows.
+pub(super) struct Around<'a> {
+    pub(super) now: Timestamp,
+    pub(super) others: Others,
+    pub(super) made_elsewhere: &'a [(String, String)],
+    pub(super) health: &'a Arc<Health>,
+}
+
+impl Tracked {
+    pub(super) fn new(watched: Watched) -> Self {
+        Self {
+            id: ObjectId::of(watched.live.as_ref().unwrap_or(&watched.object)),
+            manifest: watched.object,
+            place: watched.place,
+            judgement: None,
+            needs: Vec::new(),
+            since: None,
+            served: None,
+            stamp: None,
+            memory: Memory::default(),
+            patience: Patience::default(),
+            last_seen: watched.live,
+            told: None,
+        }
+    }
+
+    pub(super) fn id(&self) -> &ObjectId {
+        &self.id
+    }
+
+    /// The cluster returned this from our apply; `began` is when the rollout began.
+    pub(super) fn applied(&mut self, object: &Value, began: Timestamp) {
+        self.stamp = Some(Stamp {
+            at: written(object).unwrap_or(began),
+            uid: Some(object::uid(object)).filter(|uid| !uid.is_empty()).map(ToOwned::to_owned),
+            generation: object::number(object, "/metadata/generation"),
+        });
+        self.id = ObjectId::of(object);
+        self.last_seen = Some(object.clone());
+        self.judgement = None;
+        self.served = Some(false);
+    }
+
+    /// As it was seen last; before that, as the manifest has it.
+    pub(super) fn newest(&self) -> &Value {
+        self.last_seen.as_ref().unwrap_or(&self.manifest)
+    }
+
+    pub(super) fn is_applied(&self) -> bool {
+        self.stamp.is_some()
+    }
+
+    /// Whether it is or was there at all.
+    pub(super) fn exists(&self) -> bool {
+        self.last_seen.is_some()
+    }
+
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        self.judgement.as_ref().map(|judgement| judgement.verdict)
+    }
+
+    /// Whether it is to be judged again although nothing changed.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let judgement = self.judgement.as_ref();
+        judgement.and_then(|judgement| judgement.again_at).is_some_and(|again| again <= now)
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.verdict(), Some(Verdict::Ready | Verdict::Paused))
+    }
+
+    /// It may be what another workload crashes for the lack of.
+    pub(super) fn is_on_its_way(&self) -> bool {
+        is_workload(&self.id)
+            && self.judgement.as_ref().is_none_or(|judgement| {
+                matches!(judgement.verdict, Verdict::Progressing | Verdict::Unknown)
+                    && !judgement.out_of_strikes
+            })
+    }
+
+    /// Judges it as it is in the world now.
+    pub(super) fn look(&mut self, world: &World, around: &Around<'_>) {
+        let ObjectId { group, kind, namespace, name } = &self.id;
+        let judgement = match (world.get(group, kind, namespace, name), &self.last_seen) {
+            (Some(object), _) => {
+                self.last_seen = Some(object.clone());
+                self.as_it_was(object, world, around).unwrap_or_else(|| {
+                    let mut release = self.release(around);
+                    let deaths = || deaths(world, object);
+                    release.others_on_their_way = self.patience.lasts(around.others, around.now, deaths);
+                    let health = around.health.clone();
+                    let context = Context { now: around.now, release: Some(release), health };
+                    judge(object, world, &context, &mut self.memory)
+                })
+            }
+            (None, Some(last_seen)) => judge_gone(last_seen),
+            (None, None) => return,
+        };
+        self.judgement = Some(judgement);
+    }
+
+    /// What was not applied, and was good for a while, needs no watch to be called good.
+    fn as_it_was(&self, object: &Value, world: &World, around: &Around<'_>) -> Option<Judgement> {
+        if self.is_applied()
+            || !self.needs.is_empty()
+            || !(is_long_settled(object, around.now) || is_probed(object))
+        {
+            return None;
+        }
+        let context = Context { now: around.now, release: None, health: around.health.clone() };
+        let judgement = judge(object, world, &context, &mut Memory::default());
+        matches!(judgement.verdict, Verdict::Ready | Verdict::Paused).then_some(judgement)
+    }
+
+    fn release(&self, around: &Around<'_>) -> ReleaseContext {
+        let stamp = self.stamp.as_ref();
+        ReleaseContext {
+            applied_at: stamp.map(|stamp| stamp.at),
+            uid: stamp.and_then(|stamp| stamp.uid.clone()),
+            generation: stamp.and_then(|stamp| stamp.generation),
+            others_on_their_way: false,
+            made_elsewhere: around.made_elsewhere.to_vec(),
+            sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
+            served: self.served,
+        }
+    }
+
+    /// A verdict that ends the waiting is given only once every watch was heard.
+    pub(super) fn wait_until_heard(&mut self) {
+        if let Some(judgement) = &mut self.judgement
+            && matches!(judgement.verdict, Verdict::Ready | Verdict::Failed)
+        {
+            judgement.verdict = Verdict::Progressing;
+        }
+    }
+
+    /// What to tell about it, if it is not what was told last.
+    pub(super) fn tell(&mut self, stage: Stage) -> Option<ObjectState> {
+        let judgement = self.judgement.as_ref()?;
+        let news = ObjectState {
+            stage,
+            api_version: object::api_version(&self.manifest).to_owned(),
+            kind: self.id.kind.clone(),
+            namespace: self.id.namespace.clone(),
+            name: self.id.name.clone(),
+            verdict: judgement.verdict,
+            cause: judgement.cause,
+            message: judgement.message.clone(),
+            ready: judgement.ready.clone(),
+        };
+        if self.told.as_ref() == Some(&news) {
+            return None;
+        }
+        self.told = Some(news.clone());
+        Some(news)
+    }
+
+    /// The time that the manifest gives it.
+    pub(super) fn own_timeout(&self) -> Option<Duration> {
+        annotations::timeout(&self.manifest)
+    }
+
+    /// The word of its cause, where it did not become ready.
+    pub(super) fn cause(&self) -> Cause {
+        let cause = self.judgement.as_ref().and_then(|judgement| judgement.cause);
+        cause.unwrap_or(Cause::TimedOut)
+    }
+
+    /// Whether it is a definition that the cluster has accepted and nobody asked discovery for yet.
+    pub(super) fn is_served_unknown(&self) -> bool {
+        self.id.kind == "CustomResourceDefinition"
+            && self.is_applied()
+            && self.served != Some(true)
+            && self
+                .last_seen
+                .as_ref()
+                .is_some_and(|seen| crate::rollout::condition::is_true(seen, "Established"))
+    }
+}
+
+/// Whether no condition changed lately: a program that crashes every few seconds is ready in between.
+fn is_long_settled(object: &Value, now: Timestamp) -> bool {
+    const LONG: jiff::SignedDuration = jiff::SignedDuration::from_secs(15);
+    object::list(object, "/status/conditions")
+        .iter()
+        .filter_map(|condition| object::time(condition, "/lastTransitionTime"))
+        .all(|changed| now.duration_since(changed) >= LONG)
+}
+
+/// Whether a probe says of each of its containers that it can serve: then no more is to be waited for.
+fn is_probed(object: &Value) -> bool {
+    let containers = object::list(object, "/spec/template/spec/containers");
+    !containers.is_empty() && containers.iter().all(|one| object::has(one, "/readinessProbe"))
+}
+
+/// Kinds that run something. A custom resource may well stand for a database.
+fn is_workload(id: &ObjectId) -> bool {
+    match id.group.as_str() {
+        "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
+        "apps" => true,
+        "batch" => id.kind == "Job",
+        group => group.contains('.') && !group.ends_with(".k8s.io"),
+    }
+}
+
+/// When our last apply that changed something was written, by the API server's clock.
+fn written(object: &Value) -> Option<Timestamp> {
+    let entries = object::list(object, "/metadata/managedFields").iter();
+    entries
+        .filter(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply")
+        .filter(|entry| object::text(entry, "/subresource").is_empty())
+        .find_map(|entry| object::time(entry, "/time"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_server_says_when_it_was_applied() {
+        let entry =
+            |manager: &str, time: &str| json!({"manager": manager, "operation": "Apply", "time": time});
+        let fields = [entry("kubectl", "2026-11-23T09:00:00Z"), entry(FIELD_MANAGER, "2026-11-23T09:05:00Z")];
+        let object = json!({"metadata": {"managedFields": fields}});
+        assert_eq!(written(&object), "2026-11-23T09:05:00Z".parse().ok());
+    }
+
+    #[test]
+    fn what_others_may_crash_for_is_a_workload() {
+        let id = |group: &str, kind: &str| ObjectId {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: "shop".into(),
+            name: "x".into(),
+        };
+        assert!(
+            is_workload(&id("apps", "StatefulSet")) && is_workload(&id("postgres.example.com", "Cluster"))
+        );
+        assert!(!is_workload(&id("", "Service")) && !is_workload(&id("networking.k8s.io", "Ingress")));
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}});
+        let watched = Watched { object: object.clone(), place: None, live: None };
+        let mut tracked = Tracked::new(watched);
+        assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
+        tracked.applied(&object, Timestamp::UNIX_EPOCH);
+        let world = World::new([object]);
+        let (now, health) = (Timestamp::UNIX_EPOCH, Arc::default());
+        let around = Around { now, others: Others::There, made_elsewhere: &[], health: &health };
+        tracked.look(&world, &around);
+        assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
+        tracked.look(&world, &around);
+        assert!(tracked.tell(Stage::Release).is_none());
+    }
+}

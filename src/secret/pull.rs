@@ -1,0 +1,54 @@
+//! Credentials with which nodes pull the project's images.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Place, Result};
+use crate::project::{Project, SHORT_LIVED, SecretSource, short_lived};
+use crate::registry::Reference;
+
+/// The type of such Secrets, and their one key.
+pub(super) const KIND: &str = "kubernetes.io/dockerconfigjson";
+pub(super) const KEY: &str = ".dockerconfigjson";
+
+/// The user of GitLab's job token, whatever variable it was handed over in.
+const JOB_USER: &str = "gitlab-ci-token";
+
+/// The host that the project pushes to.
+pub(super) fn host(project: &Project) -> Option<String> {
+    let registry = project.registry.as_ref()?;
+    let reference: Reference = format!("{registry}/image").parse().ok()?;
+    Some(reference.registry)
+}
+
+/// What kubelet reads.
+pub(super) fn document(host: &str, user: &str, password: &str) -> Vec<u8> {
+    // Docker Hub has its own word for itself there.
+    let host = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
+    let auth = STANDARD.encode(format!("{user}:{password}"));
+    json!({"auths": {host: {"username": user, "password": password, "auth": auth}}}).to_string().into_bytes()
+}
+
+/// The password in there.
+pub(super) fn password(document: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(document).ok()?;
+    let entry = document["auths"].as_object()?.values().next()?;
+    entry["password"].as_str().map(str::to_owned)
+}
+
+/// Refuses the job's own token: in an hour no node could pull with it.
+pub(super) fn check(source: &SecretSource, user: &str, password: &str) -> Result<()> {
+    let same = |name: &&&str| std::env::var(name).is_ok_and(|value| !value.is_empty() && value == password);
+    match SHORT_LIVED.iter().find(same) {
+        Some(name) => Err(short_lived(name, source)),
+        None if user == JOB_USER => Err(short_lived(JOB_USER, source)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn no_registry(place: &Place) -> Error {
+    Error::new(Kind::Invalid, "a pull secret, and no registry is named")
+        .at(place.clone())
+        .hint("`registry:` in windlass.yaml, --registry, or `host:` beside `user` and `password`")
+}

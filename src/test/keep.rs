@@ -1,0 +1,91 @@
+//! `test --keep`: what a test started stays, and its container becomes an image in which a shell can be had.
+
+use std::sync::PoisonError;
+
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::CommitContainerOptions;
+
+use super::Bench;
+use super::case::{Case, Standing};
+use super::container::name;
+use crate::engine::{fault, owner};
+use crate::error::Result;
+use crate::project::On;
+
+/// Says how to get in, and how to be rid of it. Trouble is a warning: the test's own outcome counts.
+pub(super) async fn keep(bench: &Bench<'_>, case: &Case<'_>) {
+    let standing = case.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if case.test.on == On::Cluster {
+        return keep_job(bench, case, &standing);
+    }
+    let Some(container) = &standing.container else {
+        return note(bench, case, "its command never ran", &inspect(bench));
+    };
+    match image_of(bench, case, container).await {
+        Ok(image) => note(bench, case, "a shell where it ended", &shell(&image, &standing)),
+        Err(error) => {
+            bench
+                .session
+                .reporter
+                .warn(format!("test `{}` is kept, but not as an image: {error}", case.name));
+        }
+    }
+}
+
+/// A pod that has ended has no shell: the next one of its image has.
+fn keep_job(bench: &Bench<'_>, case: &Case<'_>, standing: &Standing) {
+    let (Some(job), Some(ground), Ok(image)) =
+        (&standing.container, &bench.ground, case.image.reference.pinned())
+    else {
+        return;
+    };
+    let (context, namespace) = (ground.cluster.context(), ground.cluster.namespace());
+    let kubectl = format!("kubectl --context {context} -n {namespace}");
+    let shell =
+        format!("{kubectl} run windlass-shell --rm -it --restart Never --image {image} --command -- sh");
+    let message =
+        format!("test `{}` is left standing as Job/{job}; a shell in its image: {shell}", case.name);
+    bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {kubectl} delete job {job}"));
+    bench.session.note(|summary| summary.next.push(shell));
+}
+
+fn note(bench: &Bench<'_>, case: &Case<'_>, what: &str, command: &str) {
+    let until = bench.owner.expires().strftime("%H:%M UTC");
+    let message = format!("test `{}` is left standing until {until}; {what}: {command}", case.name);
+    bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {}", removal(bench)));
+    bench.session.note(|summary| summary.next.push(command.to_owned()));
+}
+
+/// The container has ended: its files live on in an image.
+async fn image_of(bench: &Bench<'_>, case: &Case<'_>, container: &str) -> Result<String> {
+    let role = format!("kept {}", case.name);
+    let tag = name(&bench.owner, &role).to_lowercase();
+    let options = CommitContainerOptions {
+        container: Some(container.to_owned()),
+        repo: Some("windlass-kept".to_owned()),
+        tag: Some(tag.clone()),
+        ..Default::default()
+    };
+    let config = ContainerConfig { labels: Some(bench.owner.labels(&role)), ..Default::default() };
+    let done = bench.engine()?.docker().commit_container(options, config).await;
+    done.map_err(|error| {
+        let kind = crate::error::Kind::TestNotRun;
+        crate::error::Error::new(kind, fault::text(&error))
+    })?;
+    Ok(format!("windlass-kept:{tag}"))
+}
+
+fn shell(image: &str, standing: &Standing) -> String {
+    format!("docker run --rm -it --network {} --entrypoint sh {image}", standing.network)
+}
+
+fn inspect(bench: &Bench<'_>) -> String {
+    format!("docker ps -a --filter label={}={}", owner::RUN, bench.owner.run())
+}
+
+fn removal(bench: &Bench<'_>) -> String {
+    let filter = format!("-q --filter label={}={}", owner::RUN, bench.owner.run());
+    format!(
+        "docker rm -fv $(docker ps -a {filter}); docker network rm $(docker network ls {filter}); docker rmi $(docker images {filter})"
+    )
+}

@@ -1,0 +1,159 @@
+//! That a test passed, as a fact about an image: it lies in the registry beside the image, so that every machine sees it.
+//!
+//! The key is the image's digest and the test's definition. What makes a test another test counts (command, services,
+//! variables); how long it may take and which files are brought out does not.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::build::Image;
+use crate::error::Result;
+use crate::project::{Ready, TestConfig, ci};
+use crate::registry::Registry;
+use crate::registry::reference::hex;
+
+/// The images of the commit by their names.
+pub(super) type Images = BTreeMap<String, Image>;
+
+/// What the record of a test says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It passed with this very definition; when, and what it came to.
+    Passed { time: String, summary: String },
+    /// It did not: why a release must not rely on it.
+    Open(String),
+}
+
+/// The definition's hash, 16 hexadecimal digits.
+pub(super) fn definition(test: &TestConfig, images: &Images) -> String {
+    let services: BTreeMap<&String, Value> = test
+        .services
+        .iter()
+        .map(|(name, service)| {
+            let image = service_image(&service.image, images);
+            (name, json!({"image": image, "env": service.env, "ready": service.ready.as_ref().map(ready)}))
+        })
+        .collect();
+    let all = json!({"image": test.image, "run": test.run, "env": test.env, "services": services});
+    hex(all.to_string().as_bytes())[..16].to_owned()
+}
+
+fn ready(ready: &Ready) -> Value {
+    json!({"command": ready.command, "tcp": ready.tcp, "http": ready.http, "log": ready.log})
+}
+
+/// A service may be one of the project's own images: then that very digest, whatever commit it was built for.
+pub(super) fn service_image(image: &str, images: &Images) -> String {
+    let own = images.get(image).and_then(|own| own.reference.pinned().ok());
+    own.unwrap_or_else(|| image.to_owned())
+}
+
+/// What is known of this test and this image: one request.
+///
+/// # Errors
+/// Those of the registry.
+pub(super) async fn read(
+    registry: &Registry,
+    image: &Image,
+    name: &str,
+    definition: &str,
+) -> Result<Standing> {
+    let record = registry.read_record(&image.reference, &kind(name)).await?;
+    Ok(judge(record.as_ref(), definition))
+}
+
+/// Leaves what came of the test.
+///
+/// # Errors
+/// Those of the registry.
+pub(super) async fn write(
+    registry: &Registry,
+    image: &Image,
+    name: &str,
+    definition: &str,
+    outcome: (bool, &str),
+) -> Result<()> {
+    let record = json!({
+        "test": name,
+        "definition": definition,
+        "passed": outcome.0,
+        "summary": outcome.1,
+        "commit": image.reference.tag,
+        "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "by": ci::user(),
+        "job": ci::job_url(),
+    });
+    registry.write_record(&image.reference, &kind(name), &record).await.map(drop)
+}
+
+fn kind(test: &str) -> String {
+    format!("test-{test}")
+}
+
+fn judge(record: Option<&Value>, definition: &str) -> Standing {
+    let Some(record) = record else { return Standing::Open("it was never run in this image".to_owned()) };
+    let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    if record["definition"].as_str() != Some(definition) {
+        return Standing::Open("its definition has changed since it ran".to_owned());
+    }
+    if record["passed"].as_bool() != Some(true) {
+        return Standing::Open(format!("it failed on {}: {}", text("time"), text("summary")));
+    }
+    Standing::Passed { time: text("time"), summary: text("summary") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::project::ServiceConfig;
+
+    fn test() -> TestConfig {
+        let db = ServiceConfig { image: "postgres:15".to_owned(), env: BTreeMap::new(), ready: None };
+        TestConfig { services: [("db".to_owned(), db)].into(), ..super::super::plan::tests::test(&[]) }
+    }
+
+    #[test]
+    fn only_what_makes_it_another_test_counts() {
+        let images = Images::new();
+        let first = definition(&test(), &images);
+        let patient = TestConfig { timeout: Duration::from_secs(9), ..test() };
+        assert_eq!(definition(&patient, &images), first);
+        let mut changed = vec![TestConfig { run: vec!["make test".to_owned()], ..test() }];
+        changed.push(TestConfig { env: [("A".to_owned(), "1".to_owned())].into(), ..test() });
+        changed.push(TestConfig { services: BTreeMap::new(), ..test() });
+        let hashes: Vec<String> = changed.iter().map(|test| definition(test, &images)).collect();
+        assert!(!hashes.contains(&first), "{first} {hashes:?}");
+    }
+
+    #[test]
+    fn a_service_of_the_project_counts_by_its_digest() {
+        let image = |digit: &str| Image {
+            name: "postgres:15".to_owned(),
+            reference: format!("r.test/shop/db:c@sha256:{}", digit.repeat(64)).parse().unwrap(),
+            built: false,
+        };
+        let with = |digit| definition(&test(), &[("postgres:15".to_owned(), image(digit))].into());
+        assert_ne!(with("1"), with("2"));
+    }
+
+    #[test]
+    fn a_release_may_rely_on_a_pass_of_the_same_definition_only() {
+        let record = json!({"definition": "d", "passed": true, "time": "t", "summary": "6 passed"});
+        assert_eq!(
+            judge(Some(&record), "d"),
+            Standing::Passed { time: "t".into(), summary: "6 passed".into() }
+        );
+        let open = |record: Option<&Value>, definition| match judge(record, definition) {
+            Standing::Open(why) => why,
+            Standing::Passed { .. } => panic!("it passed"),
+        };
+        assert!(open(Some(&record), "e").contains("changed"));
+        assert!(open(None, "d").contains("never run"));
+        let failed = json!({"definition": "d", "passed": false, "time": "t", "summary": "1 failed"});
+        assert_eq!(open(Some(&failed), "d"), "it failed on t: 1 failed");
+    }
+}

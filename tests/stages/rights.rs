@@ -1,0 +1,149 @@
+//! Users who may use one namespace: the Role of the documentation is enough, as it stands there.
+
+use crate::bench::{Project, lab};
+
+/// The Role in `docs/permissions.md`: its rules, in YAML's flow style.
+pub(crate) fn rules() -> String {
+    let page = include_str!("../../docs/permissions.md");
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let role: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
+    role["rules"].to_string()
+}
+
+/// One object of each kind that the page speaks of.
+const MANIFESTS: &str = r#"apiVersion: v1
+kind: ServiceAccount
+metadata: {name: web}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {VERSION: "WHICH"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: password}
+stringData: {PASSWORD: WHICH-quite-secret}
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: files}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web}
+spec: {podSelector: {matchLabels: {app: web}}, ingress: [{}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec: {selector: {matchLabels: {app: web}}, minAvailable: 0}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec: {maxReplicas: 2, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+spec: {schedule: "0 3 * * *", jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: IMAGE, command: ["true"]}]}}}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: a, image: IMAGE, command: [echo, "migrated to WHICH"]}]}}}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db, annotations: {windlass.dev/phase: before}}
+spec:
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: db, image: IMAGE, command: [sleep, "100000"], readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      serviceAccountName: web
+      terminationGracePeriodSeconds: 0
+      containers: [{name: web, image: IMAGE, command: [sh, -c, "echo serving WHICH; sleep 100000"], envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: password}}], readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}}]
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: agent}
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: agent, image: IMAGE, command: [sleep, "100000"], readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}}]}
+"#;
+
+fn manifests(version: &str) -> String {
+    let image = format!("{}/base/busybox", lab("LAB_REGISTRY"));
+    MANIFESTS.replace("WHICH", version).replace("IMAGE", &image)
+}
+
+/// Everything that a team does with a tier, from the first release to its end.
+fn live_a_life(project: &Project) {
+    project.windlass(&["plan", "staging"]).exits(0);
+    let first = project.windlass(&["release", "staging"]).exits(0);
+    assert!(!first.stderr.contains("may not"), "no right is missed: {first}");
+    project.write(".kube/app.yaml", &manifests("two"));
+    project.commit("two");
+    project.windlass(&["release", "staging"]).exits(0);
+    project.windlass(&["status", "staging"]).exits(0).says("objects ready").says("rollback  ready");
+    project.windlass(&["explain", "staging"]).exits(0).says("Deployment/web");
+    project.windlass(&["logs", "staging", "Deployment/web"]).exits(0).says("serving two");
+    project.windlass(&["rollback", "staging"]).exits(0).says("back to the content of 1");
+    project.windlass(&["history", "staging"]).exits(0).says("rollback of 2 to 1");
+    project.windlass(&["lock", "staging", "--message", "audit"]).exits(0);
+    project.windlass(&["unlock", "staging"]).exits(0);
+    // What a release broke says why.
+    project.edit(".kube/app.yaml", "echo serving two; sleep 100000", "echo no table; exit 3");
+    project.commit("broken");
+    let broken =
+        project.windlass(&["release", "staging", "--override", "rolled-back", "--reason", "t"]).exits(31);
+    broken.says("exited 3").says("no table");
+    project.windlass(&["rollback", "staging"]).exits(0);
+    project.windlass(&["remove", "staging", "--confirm", "staging", "--with-data"]).exits(0);
+}
+
+#[test]
+fn the_role_of_the_documentation_is_enough() {
+    let mut project = Project::bare_on("lab-real", "rights-role", "", &manifests("one"));
+    project.edit("windlass.yaml", "timeout: 1m", "timeout: 2m");
+    project.commit("time");
+    project.kubectl(&["create", "namespace", &project.namespace]);
+    project.with_rights(&rules());
+    live_a_life(&project);
+}
+
+#[test]
+fn whoever_has_one_namespace_needs_nothing_beyond_it() {
+    let mut project = Project::bare_on("lab-tenant", "rights-tenant", "", &manifests("one"));
+    let own = format!("namespace: {}", project.namespace);
+    project.edit("windlass.yaml", &own, "namespace: tenant");
+    project.edit("windlass.yaml", "timeout: 1m", "timeout: 2m");
+    project.commit("as a tenant");
+    project.move_into("tenant");
+    live_a_life(&project);
+}

@@ -1,0 +1,234 @@
+//! Values that never stand in Git: they reach the pods, and nobody finds them anywhere else.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::bench::{Project, Run, lab, text};
+
+const PASSWORD: &str = "p@ss w/rd+42?";
+const CHANGED: &str = "n3w&p@ss=w/rd";
+
+const READER: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+        - {name: web, image: \"registry.test/web:1\", envFrom: [{secretRef: {name: db}}]}
+";
+
+fn reader(test: &str) -> Project {
+    let config = "secrets: {db: {password: {env: DB_PASSWORD}, token: {command: [sh, -c, \"echo tok-$WINDLASS_TIER\"]}}}\n";
+    let mut project = Project::bare(test, config, READER);
+    project.set("DB_PASSWORD", PASSWORD);
+    project
+}
+
+fn value(project: &Project, key: &str) -> String {
+    let encoded = project.object("secret/db")["data"][key].as_str().unwrap_or_default().to_owned();
+    String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap()
+}
+
+/// Everything that records of releases hold, unpacked.
+fn records(project: &Project) -> String {
+    let listed = project.kubectl(&["get", "secrets,configmaps", "-o", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let mut found = String::new();
+    for item in listed["items"].as_array().unwrap() {
+        if item["metadata"]["name"] == "db" || item["metadata"]["name"] == "registry" {
+            continue;
+        }
+        found += &item.to_string();
+        if let Some(packed) = item["data"]["record"].as_str() {
+            let bytes = STANDARD.decode(packed).unwrap();
+            flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut found).unwrap();
+        }
+    }
+    found
+}
+
+/// Everything below a directory.
+fn files(directory: &Path) -> String {
+    text(Command::new("grep").args(["-rah", ""]).arg(directory))
+}
+
+/// The value as it is, base64-encoded wherever it begins, URL-encoded, and as JSON writes it.
+fn forms(secret: &str) -> Vec<String> {
+    let url: String = secret
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    let alone = STANDARD.encode(secret);
+    let inside = STANDARD.encode(format!("me:{secret}"))[6..16].to_owned();
+    vec![secret.to_owned(), url, alone.trim_end_matches('=').to_owned(), inside]
+}
+
+#[track_caller]
+fn holds_none(what: &str, haystack: &str, secrets: &[&str]) {
+    assert!(!haystack.is_empty(), "{what} is empty");
+    for form in secrets.iter().flat_map(|secret| forms(secret)) {
+        let found = haystack.lines().find(|line| line.contains(&form));
+        assert_eq!(found, None, "{what} holds {form}");
+    }
+}
+
+fn said(run: &Run) -> String {
+    format!("{}{}", run.stdout, run.stderr)
+}
+
+#[test]
+fn a_value_reaches_the_pods_and_is_found_nowhere_else() {
+    let project = reader("secret-search");
+    let mut seen = Vec::new();
+    for arguments in [
+        &["plan", "staging"][..],
+        &["release", "staging", "-v", "--report", "report"],
+        &["plan", "staging", "-o", "json"],
+        &["release", "staging", "-o", "json"],
+        &["render", "staging"],
+        &["status", "staging"],
+        &["history", "staging", "-o", "json"],
+    ] {
+        let run = project.windlass(arguments).exits(0);
+        seen.push((arguments.join(" "), said(&run)));
+    }
+    assert_eq!(value(&project, "password"), PASSWORD);
+    assert_eq!(value(&project, "token"), "tok-staging");
+    seen.push(("the report".to_owned(), files(&project.path().join("report"))));
+    seen.push(("a record".to_owned(), records(&project)));
+    for (what, text) in &seen {
+        holds_none(what, text, &[PASSWORD, "tok-staging"]);
+    }
+    assert!(records(&project).contains("hmac-sha256:"), "a record has a hash of each value");
+    let shown = project.windlass(&["render", "staging", "--show-secrets"]).exits(0);
+    assert!(shown.stdout.contains(&STANDARD.encode(PASSWORD)), "{shown}");
+}
+
+#[test]
+fn a_changed_value_restarts_the_pods_and_stays_on_a_rollback() {
+    let mut project = reader("secret-change");
+    project.windlass(&["release", "staging"]).exits(0);
+    project.windlass(&["release", "staging"]).exits(0).says("2 unchanged");
+
+    project.set("DB_PASSWORD", CHANGED);
+    let plan = project.windlass(&["plan", "staging"]).exits(0);
+    holds_none("the plan", &said(&plan), &[PASSWORD, CHANGED]);
+    assert!(plan.stdout.contains("data.password"), "{plan}");
+    assert!(plan.stdout.contains("web restarts: Secret/db password changed"), "{plan}");
+    assert_eq!(plan.stdout.matches("[MASKED ").count(), 2, "{plan}");
+    project.windlass(&["release", "staging"]).exits(0).says("2 to change");
+
+    project.edit(".kube/app.yaml", "web:1", "web:2");
+    project.commit("another image");
+    project.windlass(&["release", "staging"]).exits(0).says("1 to change");
+    project.windlass(&["rollback", "staging", "--to", "1"]).exits(0);
+    assert_eq!(value(&project, "password"), CHANGED, "the live value is kept");
+    let running = project.object("deployment/web");
+    assert_eq!(running["spec"]["template"]["spec"]["containers"][0]["image"], "registry.test/web:1");
+
+    // The pods know the value that is there: a release of the same has nothing to restart.
+    let hash =
+        |object: &Value| object["spec"]["template"]["metadata"]["annotations"]["windlass.dev/config"].clone();
+    project.edit(".kube/app.yaml", "web:2", "web:1");
+    project.commit("back");
+    project.windlass(&["release", "staging"]).exits(0).says("2 unchanged");
+    assert_eq!(hash(&project.object("deployment/web")), hash(&running));
+
+    // And the value of before comes back when the environment has it again.
+    project.set("DB_PASSWORD", PASSWORD);
+    project.windlass(&["release", "staging"]).exits(0);
+    assert_eq!(value(&project, "password"), PASSWORD);
+}
+
+#[test]
+fn what_cannot_be_had_is_known_before_anything_is_changed() {
+    let config = "secrets: {db: {password: {env: DB_PASSWORD_THAT_NOBODY_SET}}}\n";
+    let project = Project::bare("secret-missing", config, READER);
+    let run = project.windlass(&["release", "staging"]).exits(3);
+    let run = run.says("`DB_PASSWORD_THAT_NOBODY_SET` is not set (in `secrets.db.password`)");
+    assert!(run.stderr.contains("windlass.yaml:6:"), "{run}");
+    project.windlass(&["validate"]).exits(0);
+    project.windlass(&["render", "staging"]).exits(0).says("name: db");
+
+    let config = "registry: registry.test/shop\nsecrets: {registry: {pull: {user: {env: CI_REGISTRY_USER}, password: {env: CI_REGISTRY_PASSWORD}}}}\n";
+    let project = Project::bare("secret-token", config, READER);
+    project.windlass(&["validate"]).exits(3).says("CI_DEPLOY_USER");
+    let config =
+        "registry: registry.test/shop\nsecrets: {registry: {pull: {user: bot, password: {env: TOKEN}}}}\n";
+    let mut project = Project::bare("secret-token-2", config, READER);
+    project.set("TOKEN", "glcbt-64-abcdefgh");
+    project.set("CI_JOB_TOKEN", "glcbt-64-abcdefgh");
+    let run = project.windlass(&["release", "staging"]).exits(3).says("the job's own token");
+    holds_none("the refusal", &said(&run), &["glcbt-64-abcdefgh"]);
+}
+
+#[test]
+fn nodes_pull_with_the_pull_secret() {
+    let dockerfile = "ARG BASE\nFROM ${BASE}/busybox\nCMD [\"sleep\", \"3600\"]\n";
+    let manifests = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {terminationGracePeriodSeconds: 0, containers: [{name: web, image: app}]}
+";
+    let mut project = Project::small("secret-pull", dockerfile, manifests);
+    project.set("REGISTRY", format!("{}/{}", lab("LAB_REGISTRY_TLS"), project.name));
+    project.set("DEPLOY_PASSWORD", lab("LAB_REGISTRY_PASSWORD"));
+    let auth = STANDARD.encode(format!("{}:{}", lab("LAB_REGISTRY_USER"), lab("LAB_REGISTRY_PASSWORD")));
+    project
+        .set("DOCKER_AUTH_CONFIG", json!({"auths": {lab("LAB_REGISTRY_TLS"): {"auth": auth}}}).to_string());
+    let config = format!(
+        "ca: {}\nsecrets: {{registry: {{pull: {{user: {}, password: {{env: DEPLOY_PASSWORD}}}}}}}}\ntiers:",
+        lab("LAB_REGISTRY_CA"),
+        lab("LAB_REGISTRY_USER")
+    );
+    project.edit("windlass.yaml", "tiers:", &config);
+    project.commit("with a password");
+    let run = project.windlass(&["pipeline", "staging"]).exits(0);
+    holds_none("the pipeline", &said(&run), &[&lab("LAB_REGISTRY_PASSWORD")]);
+    let pod = &project.object("deployment/web")["spec"]["template"]["spec"];
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+    assert_eq!(project.object("secret/registry")["type"], "kubernetes.io/dockerconfigjson");
+    holds_none("a record", &records(&project), &[&lab("LAB_REGISTRY_PASSWORD")]);
+}
+
+#[test]
+fn what_others_make_is_checked_before_the_first_change() {
+    let manifests = READER.replace(
+        "envFrom: [{secretRef: {name: db}}]",
+        "env: [{name: A, valueFrom: {secretKeyRef: {name: made, key: password}}}]",
+    );
+    let project = Project::bare("secret-external", "external: [Secret/made]\n", &manifests);
+    let run = project.windlass(&["release", "staging", "-o", "json"]).exits(30);
+    assert_eq!(run.finished()["causes"][0]["object"], "Secret/made", "{run}");
+    assert_eq!(run.finished()["causes"][0]["cause"], "config-missing", "{run}");
+    let namespace =
+        project.kubectl(&["get", "namespace", &project.namespace, "--ignore-not-found", "-o", "name"]);
+    assert_eq!(namespace, "", "nothing was changed, not even the namespace was made");
+
+    project.kubectl(&["create", "namespace", &project.namespace]);
+    project.kubectl(&["create", "secret", "generic", "made", "--from-literal=other=x"]);
+    let run = project.windlass(&["release", "staging"]).exits(30).says("lacks the key `password`");
+    assert!(run.stderr.contains("windlass.yaml:6:"), "{run}");
+    project.kubectl(&["delete", "secret", "made"]);
+    project.kubectl(&["create", "secret", "generic", "made", "--from-literal=password=x"]);
+    project.windlass(&["release", "staging"]).exits(0);
+    let made = project.object("secret/made");
+    assert_eq!(made["metadata"]["labels"], Value::Null, "it is left as it is");
+}
