@@ -9,9 +9,9 @@ use super::tracked::Others;
 use crate::rollout::object;
 use crate::rollout::world::World;
 
-/// That another is ready is not known to everybody at once: Services follow it, and a death that it came too late for is
-/// told later still.
-const LAG: SignedDuration = SignedDuration::from_secs(2);
+/// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
+/// 5 s (`CoreDNS`'s default) that a headless one had no address.
+const LAG: SignedDuration = SignedDuration::from_secs(5);
 
 /// What one object was forgiven.
 #[derive(Debug, Default)]
@@ -22,11 +22,12 @@ pub(super) struct Patience {
     arrived: Option<Timestamp>,
 }
 
-/// How often containers have died, and when last.
+/// How often containers have died, and when the latest instance that did had begun: one that began before the others
+/// were there had no fair try, however late it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Deaths {
     count: i64,
-    last: Option<Timestamp>,
+    last_began: Option<Timestamp>,
 }
 
 impl Patience {
@@ -41,7 +42,7 @@ impl Patience {
                 let Some(forgiven) = self.forgiven else { return false };
                 let arrived = *self.arrived.get_or_insert(now);
                 let deaths = deaths();
-                if deaths.last.is_some_and(|last| last.duration_since(arrived) <= LAG) {
+                if deaths.last_began.is_some_and(|began| began.duration_since(arrived) <= LAG) {
                     self.forgiven = Some(deaths.count);
                     return true;
                 }
@@ -61,7 +62,7 @@ pub(super) fn deaths(world: &World, object: &Value) -> Deaths {
     let statuses = own.into_iter().chain(pods).chain(of_sets).flat_map(statuses);
     statuses.fold(Deaths::default(), |deaths, status| Deaths {
         count: deaths.count + deaths_of_container(status),
-        last: deaths.last.max(last_death(status)),
+        last_began: deaths.last_began.max(began(status)),
     })
 }
 
@@ -70,9 +71,14 @@ fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
     lists.into_iter().flat_map(|list| object::list(pod, list))
 }
 
-fn last_death(status: &Value) -> Option<Timestamp> {
-    let died = ["/state/terminated/finishedAt", "/lastState/terminated/finishedAt"];
-    died.into_iter().filter_map(|pointer| object::time(status, pointer)).max()
+/// When the latest of the container's instances that have ended had begun.
+fn began(status: &Value) -> Option<Timestamp> {
+    let ended = ["/state/terminated", "/lastState/terminated"];
+    let began = |ended: &str| {
+        let time = |field: &str| object::time(status, &format!("{ended}/{field}"));
+        time("startedAt").or_else(|| time("finishedAt"))
+    };
+    ended.into_iter().filter_map(began).max()
 }
 
 /// A restart is counted when the next instance runs, a death when this one has ended.
@@ -115,14 +121,28 @@ mod tests {
         let mut patience = Patience::default();
         let start: Timestamp = "2026-11-25T17:36:00Z".parse().unwrap();
         let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
-        let died = |count, seconds| move || Deaths { count, last: Some(at(seconds)) };
+        let died = |count, began| move || Deaths { count, last_began: Some(at(began)) };
         assert!(!patience.lasts(Others::There, at(0), died(3, 0)), "nobody was waited for");
         assert!(patience.lasts(Others::OnTheirWay, at(1), died(3, 0)));
         assert!(patience.lasts(Others::OnTheirWay, at(2), died(4, 2)));
         assert!(patience.lasts(Others::There, at(9), died(4, 2)));
-        assert!(patience.lasts(Others::There, at(11), died(5, 10)), "it did not know of the others yet");
-        assert!(patience.lasts(Others::There, at(30), died(5, 10)));
-        assert!(!patience.lasts(Others::There, at(40), died(6, 40)));
+        assert!(patience.lasts(Others::There, at(19), died(5, 8)), "it began before the others were there");
+        assert!(patience.lasts(Others::There, at(20), died(6, 13)), "it did not know of the others yet");
+        assert!(patience.lasts(Others::There, at(30), died(6, 13)));
+        assert!(!patience.lasts(Others::There, at(40), died(7, 30)));
         assert!(!patience.lasts(Others::Failed, at(40), died(4, 2)), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_death_goes_by_when_it_began() {
+        let ended = |began: &str, ended: &str| json!({"startedAt": began, "finishedAt": ended});
+        let status = json!({
+            "state": {"terminated": ended("2026-11-25T17:36:20Z", "2026-11-25T17:36:50Z")},
+            "lastState": {"terminated": ended("2026-11-25T17:36:00Z", "2026-11-25T17:36:01Z")},
+        });
+        assert_eq!(began(&status), "2026-11-25T17:36:20Z".parse().ok());
+        let unknown = json!({"lastState": {"terminated": {"finishedAt": "2026-11-25T17:36:01Z"}}});
+        assert_eq!(began(&unknown), "2026-11-25T17:36:01Z".parse().ok());
+        assert_eq!(began(&json!({"state": {"running": {"startedAt": "2026-11-25T17:36:01Z"}}})), None);
     }
 }

@@ -31,10 +31,10 @@ use table::Line;
 use crate::bench::Project;
 
 /// So many scenarios play at the same time.
-const SIDE_BY_SIDE: usize = 10;
+const SIDE_BY_SIDE: usize = 6;
 
-/// More that are late are not the machine's fault.
-const MOST_LATE: usize = 4;
+/// More that end wrongly are not the machine's fault.
+const MOST_WRONG: usize = 4;
 
 fn all() -> Vec<Case> {
     let mut all = programs::that_recover();
@@ -69,11 +69,16 @@ fn every_scenario_ends_as_the_rules_say() {
         }
     });
     let mut lines = lines.into_inner().unwrap();
-    // Two processors with ten scenarios on them are sometimes late: what is too slow is too slow when it plays alone.
-    let late = lines.iter().filter(|line| line.wrong.is_some() && line.is_late).count();
-    assert!(late <= MOST_LATE, "{late} scenarios were late: that is no accident\n{}", table::text(&lines));
-    for line in lines.iter_mut().filter(|line| line.wrong.is_some() && line.is_late) {
-        println!("once more, alone: {}: {}", line.name, line.wrong.as_deref().unwrap_or_default());
+    // On a machine that is short of processors, programs are late as well: a database that is slow to start, a death that
+    // nobody tells in time. What is wrong is wrong when it plays alone.
+    let wrong = lines.iter().filter(|line| line.wrong.is_some()).count();
+    assert!(
+        wrong <= MOST_WRONG,
+        "{wrong} scenarios ended wrongly: that is no accident\n{}",
+        table::text(&lines)
+    );
+    for line in lines.iter_mut().filter(|line| line.wrong.is_some()) {
+        println!("once more, alone: {}", table::mistakes(&[line]));
         if let Some(case) = all().into_iter().find(|case| case.name == line.name) {
             let again = catch_unwind(AssertUnwindSafe(|| play(&case, &shared, &observer)));
             *line = again.unwrap_or_else(|panic| Line::of_panic(&case, &panic));

@@ -2,9 +2,12 @@
 
 use std::any::Any;
 
+use serde_json::Value;
+
 use super::case::Case;
 use super::observe::Observer;
 use super::stage::Ending;
+use crate::bench::Run;
 
 /// How one scenario ended.
 pub(super) struct Line {
@@ -16,9 +19,6 @@ pub(super) struct Line {
     delay: Option<f64>,
     sentence: String,
     pub(super) wrong: Option<String>,
-    /// Whether a starved machine explains what is wrong: it took too long, or a death was told when nobody waited for
-    /// it any more.
-    pub(super) is_late: bool,
 }
 
 impl Line {
@@ -35,11 +35,9 @@ impl Line {
             seconds: ending.run.took.as_secs_f64(),
             delay,
             sentence: text("message"),
-            is_late: (case.code == 31 && ending.run.code == 0)
-                || wrong(case, ending, found.is_some()).is_none(),
             wrong: wrong(case, ending, found.is_some())
                 .or_else(|| late(case, ending, delay))
-                .map(|what| format!("{what}\n{}", ending.run)),
+                .map(|what| format!("{what}\n{}", course(&ending.run))),
         }
     }
 
@@ -54,7 +52,6 @@ impl Line {
             delay: None,
             sentence: String::new(),
             wrong,
-            is_late: false,
         }
     }
 }
@@ -116,6 +113,21 @@ pub(super) fn mistakes(lines: &[&Line]) -> String {
         format!("── {} ({}): {}", line.name, line.title, line.wrong.as_deref().unwrap_or_default())
     };
     lines.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+/// How the run went: when it said what of which object, in a line each, for logs that are cut.
+fn course(run: &Run) -> String {
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();
+    let line = |line: &str| {
+        let event: Value = serde_json::from_str(line).ok()?;
+        let time = text(&event, "time");
+        let about =
+            ["event", "kind", "name", "verdict", "cause", "outcome", "message"].map(|key| text(&event, key));
+        let about: Vec<String> = about.into_iter().filter(|word| !word.is_empty()).collect();
+        Some(format!("  {} {}", time.get(11..23).unwrap_or_default(), about.join(" ")))
+    };
+    let lines: Vec<String> = run.stdout.lines().filter_map(line).collect();
+    format!("{}\n{}", lines.join("\n"), run.stderr)
 }
 
 /// The table of the documentation.
