@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::condition;
+use super::condition::{self, Condition};
 use super::container::Container;
 use super::event::Event;
 use super::judge::Judgement;
@@ -109,6 +109,11 @@ fn unobserved(object: &Value) -> Option<Judgement> {
     let kind = (object::group(object::api_version(object)), object::kind(object));
     let generation = object::number(object, "/metadata/generation");
     let observed = object::number(object, "/status/observedGeneration");
+    // Flux counts a generation as observed once it is ready: of one that fails, the condition itself says that it is seen.
+    let is_refusal = |ready: &Condition| ready.is_false() && ready.is_current_for(object);
+    if !OBSERVERS.contains(&kind) && condition::find(object, "Ready").as_ref().is_some_and(is_refusal) {
+        return None;
+    }
     let older = match (observed, generation) {
         (Some(observed), Some(generation)) => observed < generation,
         (None, Some(_)) => OBSERVERS.contains(&kind),

@@ -47,6 +47,12 @@ impl<'a> Condition<'a> {
         matches!((self.observed, generation), (Some(observed), Some(generation)) if observed < generation)
     }
 
+    /// Whether it says itself that it is about the object's present generation.
+    pub(super) fn is_current_for(&self, object: &Value) -> bool {
+        let generation = object::number(object, "/metadata/generation");
+        matches!((self.observed, generation), (Some(observed), Some(generation)) if observed >= generation)
+    }
+
     /// Its message, else its reason.
     pub(super) fn words(&self) -> &'a str {
         if self.message.is_empty() { self.reason } else { self.message }
@@ -56,6 +62,11 @@ impl<'a> Condition<'a> {
 /// All conditions of an object.
 pub(super) fn all(object: &Value) -> impl Iterator<Item = Condition<'_>> {
     object::list(object, "/status/conditions").iter().map(Condition::read)
+}
+
+/// The conditions of something within an object.
+pub(super) fn of_list(value: &Value) -> impl Iterator<Item = Condition<'_>> {
+    object::list(value, "/conditions").iter().map(Condition::read)
 }
 
 /// The condition of this type.

@@ -6,11 +6,15 @@ use super::condition::{self, Condition};
 use super::evidence;
 use super::judge::Judgement;
 use super::object::{self, is_true, text};
+use super::owned;
 use super::scene::Scene;
 use super::verdict::{Cause, Verdict};
 
 /// Conditions that say it is done, the most telling first.
 const DONE: &[&str] = &["Ready", "Available", "Succeeded", "Complete", "Established", "Synced", "Healthy"];
+/// The API group of Gateways and routes, and the conditions that are all that those have.
+const GATEWAYS: &str = "gateway.networking.k8s.io";
+const TAKEN: &[&str] = &["Programmed", "Accepted"];
 /// Conditions that say it will not be done.
 const BROKEN: &[&str] = &["Stalled", "Failed", "Degraded"];
 /// Conditions that say it is on its way.
@@ -30,8 +34,10 @@ pub(super) fn judge(scene: &mut Scene) -> Judgement {
     let judgement = by_failure(scene)
         .or_else(|| held(scene))
         .or_else(|| by_conditions(scene))
+        .or_else(|| by_parents(scene))
         .or_else(|| by_word(scene))
         .unwrap_or_else(|| silent(scene));
+    let judgement = owned::weighed(scene, judgement);
     match judgement.verdict {
         Verdict::Ready | Verdict::Paused => judgement,
         _ => evidence::with_events(scene, &[scene.object], judgement),
@@ -47,7 +53,11 @@ fn by_failure(scene: &Scene) -> Option<Judgement> {
     let object = scene.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
-    broken.or_else(ended).map(|condition| Judgement::failed(Cause::ControllerFailed, sentence(&condition)))
+    let aborted = || find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason));
+    broken
+        .or_else(ended)
+        .or_else(aborted)
+        .map(|condition| Judgement::failed(Cause::ControllerFailed, sentence(&condition)))
 }
 
 fn held(scene: &Scene) -> Option<Judgement> {
@@ -62,35 +72,87 @@ fn held(scene: &Scene) -> Option<Judgement> {
 
 fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
     let object = scene.object;
-    let is_ready = find(object, "Ready").is_some_and(|condition| condition.is_true());
-    let underway = UNDERWAY.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
+    let ready = find(object, "Ready");
+    let is_ready = ready.is_some_and(|condition| condition.is_true());
+    // Where a controller tries again after an error, the error is what there is to say.
+    let has_failed = ready.is_some_and(|ready| ready.is_false() && speaks_of_error(ready.reason));
+    let is_underway = |one: &Condition| {
+        one.is_true() && !one.reason.ends_with("Available") && !(has_failed && one.reason.contains("Retry"))
+    };
+    let underway = UNDERWAY.iter().filter_map(|kind| find(object, kind)).find(is_underway);
     if let Some(underway) = underway.filter(|_| !is_ready) {
         return Some(Judgement::progressing(sentence(&underway)));
     }
-    let Some(kind) = DONE.iter().find(|kind| condition::find(object, kind).is_some()) else {
+    if let Some(not_ready) = find(object, "NotReady").filter(Condition::is_true) {
+        return Some(not_done(scene, &not_ready));
+    }
+    let is_of_gateways = object::group(object::api_version(object)) == GATEWAYS;
+    let taken = TAKEN.iter().filter(|_| is_of_gateways);
+    let Some(kind) = DONE.iter().chain(taken).find(|kind| condition::find(object, kind).is_some()) else {
         let known = |condition: Condition| UNDERWAY.contains(&condition.kind);
         return condition::all(object).any(known).then(|| by_word(scene)).flatten();
     };
     let Some(condition) = find(object, kind) else {
         return Some(Judgement::progressing("its controller has not seen this generation yet"));
     };
+    // Beside it another may tell of the error that keeps it.
+    let mut errors = condition::all(object).filter(|one| {
+        one.kind != *kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
+    });
     if condition.is_true() {
-        return Some(Judgement::ready());
+        let judgement = Judgement::ready();
+        return Some(match errors.next() {
+            Some(error) => judgement.warning(sentence(&error)),
+            None => judgement,
+        });
     }
     if *kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) {
-        let judgement = if scene.has_lasted("error", condition.since, ERROR_PATIENCE) {
-            Judgement::new(Verdict::Failed)
-        } else {
-            Judgement::new(Verdict::Progressing)
-        };
-        return Some(judgement.because(Cause::ControllerFailed).saying(sentence(&condition)));
+        return Some(not_done(scene, &condition));
     }
-    Some(Judgement::progressing(sentence(&condition)))
+    Some(match errors.next() {
+        Some(error) => Judgement::progressing(sentence(&error)).because(Cause::ControllerFailed),
+        None => Judgement::progressing(sentence(&condition)),
+    })
 }
 
+/// An error that lasts is a failure; anything else may still come right.
+fn not_done(scene: &mut Scene, condition: &Condition) -> Judgement {
+    if !speaks_of_error(condition.reason) {
+        return Judgement::progressing(sentence(condition));
+    }
+    let lasts = scene.has_lasted("error", condition.since, ERROR_PATIENCE);
+    let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
+    Judgement::new(verdict).because(Cause::ControllerFailed).saying(sentence(condition))
+}
+
+/// Words of a reason: `BuildFailed`, `ReconcileError`, `ErrInitIssuer`, `TimeoutException`.
 fn speaks_of_error(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["failed", "error", "invalid"].iter().any(|word| reason.contains(word))
+    let is_short = |(at, _): (usize, &str)| reason[at + 3..].chars().next().is_none_or(char::is_uppercase);
+    let lower = reason.to_ascii_lowercase();
+    ["failed", "error", "invalid", "exception"].iter().any(|word| lower.contains(word))
+        || reason.match_indices("Err").any(is_short)
+}
+
+/// Reasons for which nobody tries on: `RolloutAborted`, `ProgressDeadlineExceeded`.
+fn speaks_of_end(reason: &str) -> bool {
+    let lower = reason.to_ascii_lowercase();
+    speaks_of_error(reason) || ["abort", "deadline"].iter().any(|word| lower.contains(word))
+}
+
+/// A route of the Gateway API has conditions for each of its parents.
+fn by_parents(scene: &Scene) -> Option<Judgement> {
+    let parents = object::list(scene.object, "/status/parents");
+    let conditions = parents.iter().flat_map(condition::of_list);
+    let mut conditions = conditions.filter(|one| !one.is_older_than(scene.object));
+    let wanted = |one: &Condition| matches!(one.kind, "Accepted" | "ResolvedRefs");
+    let conditions: Vec<Condition> = conditions.by_ref().filter(wanted).collect();
+    if conditions.iter().all(|one| one.kind != "Accepted") {
+        return None;
+    }
+    Some(match conditions.iter().find(|one| !one.is_true()) {
+        Some(condition) => Judgement::progressing(sentence(condition)),
+        None => Judgement::ready(),
+    })
 }
 
 /// `Ready is False: BuildFailed, kustomize build failed`.

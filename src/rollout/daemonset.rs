@@ -22,9 +22,12 @@ pub(super) fn judge(scene: &mut Scene) -> Judgement {
     }
     let mut pods = revision::of_daemon_set(scene);
     let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
-    let lost = lost_nodes(scene);
-    let progress = progress(scene, &pods, &lost, on_delete);
-    pods.current.retain(|pod| !lost.contains(node(pod)));
+    let lost = Lost::of(scene, desired);
+    for pods in [&mut pods.current, &mut pods.stale] {
+        pods.retain(|pod| !lost.gone.contains(node(pod)));
+    }
+    let progress = progress(scene, &pods, &lost.silent, on_delete);
+    pods.current.retain(|pod| !lost.silent.contains(node(pod)));
     let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
     let judgement = workload::conclude(scene, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
@@ -65,22 +68,35 @@ fn progress(scene: &Scene, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) 
     }
 }
 
-/// Nodes that are not ready, not schedulable or gone, where nodes may be read.
-fn lost_nodes<'a>(scene: &Scene<'a>) -> BTreeSet<&'a str> {
-    let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
-    if nodes.is_empty() {
-        return BTreeSet::new();
+/// Nodes that are not waited for, where nodes may be read.
+#[derive(Default)]
+struct Lost<'a> {
+    /// Those that are not ready or not schedulable: the controller wants pods on them all the same.
+    silent: BTreeSet<&'a str>,
+    /// Those that are gone: the controller no longer counts them, only their pods are still there.
+    gone: BTreeSet<&'a str>,
+}
+
+impl<'a> Lost<'a> {
+    fn of(scene: &Scene<'a>, desired: i64) -> Self {
+        let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
+        // A dump need not hold them all: fewer than there are pods to be are not all.
+        let all_known = i64::try_from(nodes.len()).is_ok_and(|known| known >= desired);
+        let is_well =
+            |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
+        let mut lost = Self::default();
+        // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
+        for name in scene.world.children_of_kind(scene.object, "Pod").map(node) {
+            match nodes.iter().find(|node| object::name(node) == name) {
+                _ if name.is_empty() => {}
+                Some(node) if is_well(node) => {}
+                Some(_) => drop(lost.silent.insert(name)),
+                None if all_known => drop(lost.gone.insert(name)),
+                None => {}
+            }
+        }
+        lost
     }
-    let is_well = |name: &str| {
-        nodes.iter().any(|node| {
-            object::name(node) == name
-                && condition::is_true(node, "Ready")
-                && !object::is_true(node, "/spec/unschedulable")
-        })
-    };
-    // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
-    let pods = scene.world.children_of_kind(scene.object, "Pod");
-    pods.map(node).filter(|name| !name.is_empty() && !is_well(name)).collect()
 }
 
 /// The node that a pod runs on, or that it is meant for.

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use super::object;
 
+/// What the recorder puts before the message of the tenth event and later ones of its like.
+const COMBINED: &str = "(combined from similar events): ";
+
 /// What happened to an object.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event<'a> {
@@ -35,7 +38,7 @@ impl<'a> Event<'a> {
         let last = ["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime"];
         Self {
             reason: object::text(value, "/reason"),
-            message: text(["/message", "/note"]),
+            message: text(["/message", "/note"]).trim_start_matches(COMBINED),
             severity: object::text(value, "/type"),
             count: counts.iter().find_map(|pointer| object::number(value, pointer)).unwrap_or(1),
             first: first.or(created),

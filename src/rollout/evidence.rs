@@ -102,7 +102,7 @@ fn is_noise(event: &Event) -> bool {
 fn words(event: &Event) -> String {
     let message = match event.reason {
         "FailedCreate" => creation::core(event.message),
-        _ => event.message.trim_start_matches("(combined from similar events): "),
+        _ => event.message,
     };
     object::one_line(message)
 }

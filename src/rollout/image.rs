@@ -141,7 +141,11 @@ fn without_name(text: &str, image: &str) -> String {
     let (repository, tag) = name_and_tag(image);
     let path = repository.split_once('/').map_or(repository, |(_, path)| path);
     let text = [image, repository, path].iter().fold(text.to_owned(), |text, name| without_word(&text, name));
-    if tag.is_empty() { text } else { text.replace(&format!(":{tag}:"), ":") }
+    if tag.is_empty() {
+        return text;
+    }
+    // CRI-O names the tag alone: `reading manifest v500 in registry.example.com/shop/web`.
+    text.replace(&format!(":{tag}:"), ":").replace(&format!("manifest {tag} in"), "manifest in")
 }
 
 /// Takes out a word wherever it stands alone: an image `e` is no part of `denied`.

@@ -39,6 +39,7 @@ mod loose;
 mod memory;
 mod namespace;
 mod object;
+mod owned;
 mod placement;
 mod pod;
 mod probe;

@@ -119,11 +119,10 @@ fn configuration<'a>(scene: &mut Scene<'a>, pod: &'a Value, container: &Containe
     if configuration::is_cache_trouble(said) {
         return Finding::new(pod, Grade::Waiting, None, format!("{}: {said}", container.title()));
     }
-    let lasts = scene.has_lasted(
-        &format!("{}/{}/configuration", pod_key(pod), container.name),
-        None,
-        CONFIG_PATIENCE,
-    );
+    // In a dump the pod's own age bounds it.
+    let since = if scene.release().is_none() { placement::began(pod) } else { None };
+    let state = format!("{}/{}/configuration", pod_key(pod), container.name);
+    let lasts = scene.has_lasted(&state, since, CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
         let grade = if lasts { Grade::Failed } else { Grade::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());
@@ -160,8 +159,9 @@ fn cannot_run<'a>(
             };
             let failed = events.iter().filter(own).rev().find(same);
             let state = format!("{}/{}/creation", pod_key(pod), container.name);
+            let began = if scene.release().is_none() { placement::began(pod) } else { None };
             failed.is_some_and(|event| event.count > 1)
-                || scene.has_lasted(&state, failed.and_then(|event| event.first), CREATE_RETRY)
+                || scene.has_lasted(&state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
         }
         _ => container.restarts() > 0,
     };

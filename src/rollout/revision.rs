@@ -34,7 +34,8 @@ impl<'a> Pods<'a> {
         for pod in pods.into_iter().filter(|pod| !object::is_being_deleted(pod)) {
             match (is_current(pod), object::text(pod, "/status/phase")) {
                 (false, _) => sorted.stale.push(pod),
-                (true, "Failed") => sorted.put_off.push(pod),
+                // One that succeeded was ended with its node, and its controller counts it no more.
+                (true, "Failed" | "Succeeded") => sorted.put_off.push(pod),
                 (true, _) => sorted.current.push(pod),
             }
         }

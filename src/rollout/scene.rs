@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::before;
 use super::configuration::Missing;
 use super::event::Event;
 use super::judge::{Context, Judgement, ReleaseContext};
+use super::kinds;
 use super::memory::{Deaths, Memory};
 use super::object;
 use super::world::World;
@@ -153,6 +155,23 @@ impl<'a> Scene<'a> {
             Some(spec) => (spec, "/spec/template/spec"),
             None => (self.object.get("spec").unwrap_or(&Value::Null), "/spec"),
         }
+    }
+
+    /// Judges something that the object owns, as a part of it: what the release knows of the object itself is not about that.
+    pub(super) fn judge_owned(&mut self, owned: &Value) -> Judgement {
+        let release = self.release().map(|release| ReleaseContext {
+            uid: None,
+            generation: None,
+            sets_progress_deadline: false,
+            served: None,
+            ..release.clone()
+        });
+        let context = Context { now: self.context.now, release, health: self.context.health.clone() };
+        let mut scene = Scene::new(owned, self.world, &context, self.memory);
+        let judgement = before::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
+        let judgement = scene.close(judgement);
+        self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
+        judgement
     }
 
     /// Ends the look.

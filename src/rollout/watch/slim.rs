@@ -16,7 +16,7 @@ const METADATA: &[&str] = &[
     "deletionTimestamp",
 ];
 const SPEC: &[&str] = &["containers", "initContainers", "nodeName", "restartPolicy"];
-const CONTAINER: &[&str] = &["name", "image", "restartPolicy", "readinessProbe"];
+const CONTAINER: &[&str] = &["name", "image", "restartPolicy", "readinessProbe", "livenessProbe"];
 const STATUS: &[&str] = &["phase", "conditions", "containerStatuses", "initContainerStatuses"];
 const CONDITION: &[&str] = &["type", "status"];
 const CONTAINER_STATUS: &[&str] = &["name", "ready", "started", "restartCount", "state", "containerID"];
