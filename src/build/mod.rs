@@ -65,6 +65,7 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
     for name in needs.keys() {
         lacks(project, name, &project.config.images[name])?;
     }
+    warn_of_submodules(session, project, needs.keys());
     let workshop = Workshop::open(session, project).await?;
     let workshop = &workshop;
     let ended = graph::run(&needs, AT_ONCE, |name, done: &BTreeMap<String, Image>| {
@@ -170,6 +171,23 @@ fn lacks(project: &Project, name: &str, image: &ImageConfig) -> Result<()> {
             }))
         }
         _ => Ok(()),
+    }
+}
+
+/// A submodule that was not checked out goes into the image as an empty directory: Git says nothing of it.
+fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iterator<Item = &'n String>) {
+    let contexts: Vec<_> =
+        names.map(|name| project.root.join(&project.config.images[name].context)).collect();
+    let contexts: Vec<_> = contexts.iter().filter_map(|context| context.canonicalize().ok()).collect();
+    for path in project.missing_submodules() {
+        let path = path.canonicalize().unwrap_or(path);
+        if contexts.iter().any(|context| path.starts_with(context)) {
+            let shown = path.strip_prefix(&project.root).unwrap_or(&path).display();
+            session.reporter.warn_with_hint(
+                format!("the submodule `{shown}` is not checked out: what is built has nothing of it"),
+                "`git submodule update --init --recursive`, or `GIT_SUBMODULE_STRATEGY: recursive` in .gitlab-ci.yml",
+            );
+        }
     }
 }
 

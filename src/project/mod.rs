@@ -14,6 +14,7 @@ mod read;
 mod schema;
 mod secrets;
 mod slug;
+mod submodules;
 mod table;
 mod tier;
 mod variables;
@@ -210,6 +211,11 @@ impl Project {
                 .hint("git init && git add --all && git commit")
         };
         self.revision.as_ref().ok_or_else(|| self.no_revision.clone().unwrap_or_else(none))
+    }
+
+    /// The repository's submodules with nothing in them, by their paths on this machine.
+    pub fn missing_submodules(&self) -> Vec<PathBuf> {
+        submodules::missing(&self.root)
     }
 
     /// Where an image is pushed to, without tag.

@@ -81,11 +81,18 @@ pub(super) async fn ask(
 /// An image that knows how to tell is believed.
 async fn healthy(service: &Container) -> Result<Answer> {
     let state = service.inspect().await?.state.unwrap_or_default();
-    match state.health.and_then(|health| health.status) {
-        Some(HealthStatusEnum::STARTING) => Ok(Answer::Not("its HEALTHCHECK has not passed yet".to_owned())),
-        Some(HealthStatusEnum::UNHEALTHY) => Ok(Answer::Not("its HEALTHCHECK fails".to_owned())),
-        _ => Ok(Answer::Yes),
-    }
+    let health = state.health.unwrap_or_default();
+    let fault = match health.status {
+        Some(HealthStatusEnum::STARTING) => "its HEALTHCHECK has not passed yet",
+        Some(HealthStatusEnum::UNHEALTHY) => "its HEALTHCHECK fails",
+        _ => return Ok(Answer::Yes),
+    };
+    let last = health.log.as_deref().and_then(<[_]>::last);
+    let said = last.and_then(|last| last.output.as_deref()).unwrap_or_default();
+    Ok(Answer::Not(match said.lines().rfind(|line| !line.trim().is_empty()) {
+        Some(line) => format!("{fault}: {}", line.trim()),
+        None => fault.to_owned(),
+    }))
 }
 
 async fn listens(engine: &Engine, service: &Container, port: u16) -> Result<bool> {

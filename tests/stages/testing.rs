@@ -132,14 +132,19 @@ fn services_are_asked_whether_they_are_ready() {
          tcp:\n    image: app\n    run: [python3, -c, 'import urllib.request; urllib.request.urlopen(\"http://web:8080/\")']\n    \
          services: {web: {image: served, ready: {tcp: 8080, timeout: 20s}}}\n  \
          log:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {log: 'open for \\w+', timeout: 20s}}}\n  \
-         refused:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {http: ':8080/none', timeout: 3s}}}\n",
+         refused:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {http: ':8080/none', timeout: 3s}}}\n  \
+         sick:\n    image: app\n    run: ['true']\n    services: {web: {image: sick}}\n",
     );
+    let check =
+        "HEALTHCHECK --interval=1s --retries=1 CMD echo no table orders; exit 1\nCMD [\"sleep\", \"1000\"]\n";
+    project.write("sick.Dockerfile", &format!("{DOCKERFILE}{check}"));
     project
         .write("served.Dockerfile", &format!("{DOCKERFILE}CMD [\"sh\", \"-c\", {}]\n", Value::from(server)));
     project.edit(
         "windlass.yaml",
         "images: {app:",
-        "images: {served: {dockerfile: served.Dockerfile, args: {BASE: \"${BASE}\"}}, app:",
+        "images: {served: {dockerfile: served.Dockerfile, args: {BASE: \"${BASE}\"}}, \
+         sick: {dockerfile: sick.Dockerfile, args: {BASE: \"${BASE}\"}}, app:",
     );
     project.commit("a service");
     project.windlass(&["build"]).exits(0);
@@ -154,6 +159,8 @@ fn services_are_asked_whether_they_are_ready() {
         "{refused}"
     );
     assert!(run.finished()["causes"][0]["evidence"].to_string().contains("open for business"), "{run}");
+    let sick = summary(&run, "test sick");
+    assert!(sick.ends_with("its HEALTHCHECK fails: no table orders"), "{sick}");
 }
 
 #[test]
