@@ -23,7 +23,9 @@ fn project(test: &str, seconds: u32) -> Project {
              - {{name: app, image: {base}, command: [sh, -c, {web:?}], \
              readinessProbe: {{exec: {{command: ['true']}}, periodSeconds: 1}}}}\n        \
              - {{name: helper, image: {base}, command: [sh, -c, 'echo helping; sleep 100000'], \
-             readinessProbe: {{exec: {{command: ['true']}}, periodSeconds: 1}}}}\n"
+             readinessProbe: {{exec: {{command: ['true']}}, periodSeconds: 1}}}}\n---\n\
+             apiVersion: v1\nkind: Service\nmetadata: {{name: front}}\n\
+             spec: {{selector: {{app: web}}, ports: [{{port: 80}}]}}\n"
         ),
     );
     project.write(
@@ -99,6 +101,9 @@ fn the_logs_of_a_tier_are_those_of_its_pods_in_the_order_of_time() {
         project.windlass(&["logs", "staging", "deploy/web", "--container", "app", "--tail", "1"]).exits(0);
     assert_eq!(web.stdout.lines().count(), 1, "{web}");
     assert!(web.stdout.contains("/app │ web begins"), "{web}");
+    let front =
+        project.windlass(&["logs", "staging", "svc/front"]).exits(0).says("web begins").says("helping");
+    assert!(!front.stdout.contains("/migrate"), "{front}");
     let pod = lines[at("web begins")].split('/').next().unwrap();
     project.windlass(&["logs", "staging", pod]).exits(0).says("web begins");
     project.windlass(&["logs", "staging", "webb"]).exits(3).says("did you mean `web`?");

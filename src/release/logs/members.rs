@@ -16,11 +16,13 @@ const FARTHEST: usize = 6;
 pub(super) struct Member {
     title: String,
     pod: String,
+    /// The tier's Services that select the pod.
+    services: Vec<String>,
 }
 
 impl Member {
     pub(super) fn new(kind: &str, name: &str) -> Self {
-        Self { title: format!("{kind}/{name}"), pod: String::new() }
+        Self { title: format!("{kind}/{name}"), pod: String::new(), services: Vec::new() }
     }
 
     /// `Deployment/web`.
@@ -33,13 +35,19 @@ impl Member {
         self.title.split_once('/').map_or("", |(_, name)| name)
     }
 
-    /// Whether these words mean it: `Deployment/web`, `deploy/web`, `web`, the pod's name.
+    /// Whether these words mean it: `Deployment/web`, `deploy/web`, `web`, the pod's name, `Service/web`.
     pub(super) fn is(&self, words: Option<&str>) -> bool {
         let Some(words) = words else { return true };
         let (kind, name) = words.split_once('/').map_or((None, words), |(kind, name)| (Some(kind), name));
         let own = self.title.split_once('/').map_or("", |(kind, _)| kind);
         let is_kind = |own: &str| kind.is_none_or(|kind| is_word_for(kind, own));
-        (is_kind(own) && name == self.name()) || (is_kind("Pod") && !name.is_empty() && name == self.pod)
+        let of_service = || {
+            kind.is_some_and(|kind| is_word_for(kind, "Service"))
+                && self.services.iter().any(|one| one == name)
+        };
+        (is_kind(own) && name == self.name())
+            || (is_kind("Pod") && !name.is_empty() && name == self.pod)
+            || of_service()
     }
 }
 
@@ -66,23 +74,19 @@ pub(super) struct Members {
     tier: String,
     /// Kind, name and selector of what the last release applied, for who may not read the owners.
     selectors: Vec<(Member, String, Value)>,
+    /// The same of Services.
+    services: Vec<(Member, String, Value)>,
     known: HashMap<String, Option<Member>>,
 }
 
 impl Members {
     pub(super) fn new(cluster: &Cluster, project: &str, tier_slug: &str, last: &Record) -> Self {
-        let selectors = last.objects.iter().filter_map(|one| {
-            let object = &one.object;
-            let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let labels = object.pointer("/spec/selector/matchLabels")?;
-            let member = Member::new(text("/kind"), text("/metadata/name"));
-            Some((member, text("/metadata/namespace").to_owned(), labels.clone()))
-        });
         Self {
             cluster: cluster.clone(),
             project: project.to_owned(),
             tier: tier_slug.to_owned(),
-            selectors: selectors.collect(),
+            selectors: selectors(last, "/spec/selector/matchLabels", |kind| kind != "Service"),
+            services: selectors(last, "/spec/selector", |kind| kind == "Service"),
             known: HashMap::new(),
         }
     }
@@ -102,7 +106,8 @@ impl Members {
                 found
             }
         };
-        Ok(found.map(|member| Member { pod: own, ..member }))
+        let services: Vec<String> = selecting(&self.services, pod).map(|one| one.name().to_owned()).collect();
+        Ok(found.map(|member| Member { pod: own, services, ..member }))
     }
 
     /// The farthest owner that is an object of the tier.
@@ -128,15 +133,35 @@ impl Members {
 
     /// What the last release applied that selects the pod by its labels.
     fn selected(&self, pod: &Value) -> Option<Member> {
-        let labels = &pod["metadata"]["labels"];
-        let fits = |(_, namespace, wanted): &&(Member, String, Value)| {
-            (namespace.is_empty() || pod["metadata"]["namespace"] == namespace.as_str())
-                && wanted
-                    .as_object()
-                    .is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
-        };
-        self.selectors.iter().find(fits).map(|(member, ..)| member.clone())
+        selecting(&self.selectors, pod).next().cloned()
     }
+}
+
+/// What the release applied that has labels to select pods by, with its namespace.
+fn selectors(last: &Record, pointer: &str, is_wanted: fn(&str) -> bool) -> Vec<(Member, String, Value)> {
+    let selector = |object: &Value| {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let labels = object.pointer(pointer).filter(|_| is_wanted(text("/kind")))?;
+        let member = Member::new(text("/kind"), text("/metadata/name"));
+        Some((member, text("/metadata/namespace").to_owned(), labels.clone()))
+    };
+    last.objects.iter().filter_map(|one| selector(&one.object)).collect()
+}
+
+fn selecting<'a>(
+    selectors: &'a [(Member, String, Value)],
+    pod: &'a Value,
+) -> impl Iterator<Item = &'a Member> {
+    let labels = &pod["metadata"]["labels"];
+    let has_all = move |wanted: &Value| {
+        let wanted = wanted.as_object().filter(|wanted| !wanted.is_empty());
+        wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+    };
+    let is_there = move |namespace: &str| namespace.is_empty() || pod["metadata"]["namespace"] == namespace;
+    selectors
+        .iter()
+        .filter(move |(_, namespace, wanted)| is_there(namespace) && has_all(wanted))
+        .map(|(member, ..)| member)
 }
 
 /// The uid of the controller, and where it is.
@@ -155,7 +180,8 @@ mod tests {
 
     #[test]
     fn an_object_is_meant_by_several_words() {
-        let web = Member { pod: "web-5d9-x2x".into(), ..Member::new("Deployment", "web") };
+        let services = vec!["front".to_owned()];
+        let web = Member { pod: "web-5d9-x2x".into(), services, ..Member::new("Deployment", "web") };
         for words in [
             "web",
             "Deployment/web",
@@ -164,10 +190,12 @@ mod tests {
             "deployments/web",
             "web-5d9-x2x",
             "pod/web-5d9-x2x",
+            "Service/front",
+            "svc/front",
         ] {
             assert!(web.is(Some(words)), "{words}");
         }
-        for words in ["we", "StatefulSet/web", "deployment/web-5d9-x2x", "sts/web", ""] {
+        for words in ["we", "StatefulSet/web", "deployment/web-5d9-x2x", "sts/web", "", "front", "svc/web"] {
             assert!(!web.is(Some(words)), "{words}");
         }
         assert!(web.is(None));
