@@ -53,6 +53,14 @@ fn running(newest_first: &[Summary]) -> Option<&Summary> {
     newest_first.iter().find(|one| one.outcome == Outcome::Good && one.commit.is_some())
 }
 
+/// The good release of this very commit, where others came after it and none of them was good.
+pub(super) fn returns_to(commit: Option<&Revision>, newest_first: &[Summary]) -> Option<u64> {
+    let running = running(newest_first)?;
+    let is_it = commit.is_some_and(|commit| running.commit.as_deref() == Some(&commit.commit));
+    let is_newest = newest_first.first().is_some_and(|newest| newest.outcome == Outcome::Good);
+    (is_it && !is_newest).then_some(running.revision)
+}
+
 fn decide(newest_first: &[Summary], candidate: &Candidate<'_>, rules: &Rules) -> Result<Course> {
     let Some((newest, running)) = newest_first.first().zip(running(newest_first)) else {
         return Ok(Course::Release);
@@ -81,6 +89,7 @@ fn good_release<'a>(newest_first: &'a [Summary], commit: &Revision) -> Option<&'
     let fits = |one: &&Summary| {
         one.kind == ReleaseKind::Release
             && one.outcome == Outcome::Good
+            && !one.dirty
             && is_kept(&one.set)
             && one.commit.as_deref() == Some(&commit.commit)
     };
@@ -159,8 +168,19 @@ mod tests {
             error.message(),
             "staging runs ccc (release 3), and bbb is older and was never good there"
         );
+        let dirty = [past[0].clone(), Summary { dirty: true, ..past[2].clone() }];
+        assert!(go(&dirty, &mine("aaa"), Relation::Older).is_err(), "it was another content");
         let gone = [past[0].clone(), Summary { kept: false, ..past[2].clone() }];
         assert!(go(&gone, &mine("aaa"), Relation::Older).is_err(), "its set is no longer kept");
+    }
+
+    #[test]
+    fn the_commit_that_was_good_last_comes_back_after_others_failed() {
+        let past = [ran(2, "bbb", Outcome::Failed), ran(1, "aaa", Outcome::Good)];
+        assert_eq!(returns_to(Some(&mine("aaa")), &past), Some(1));
+        assert_eq!(returns_to(Some(&mine("bbb")), &past), None);
+        assert_eq!(returns_to(Some(&mine("aaa")), &past[1..]), None);
+        assert_eq!(returns_to(None, &past), None);
     }
 
     #[test]

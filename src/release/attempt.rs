@@ -21,6 +21,7 @@ use super::target::{self, Target};
 use super::unstick::Suspects;
 use super::verify::Checks;
 use crate::error::{Error, Kind, Result};
+use crate::report::Reporter;
 use crate::report::event::{Failure, Stage};
 use crate::rollout::watch::Watcher;
 use crate::session::interrupted;
@@ -40,6 +41,8 @@ pub struct Done {
     pub revision: u64,
     /// Whether anything was changed in the cluster.
     pub changed: bool,
+    /// Whether it was the way back to an older commit: that this was good is proven already.
+    pub(super) brought_back: bool,
     pub(super) sentence: String,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Attempt<'a> {
             (Ok(()), written) => written.map(|()| Done {
                 revision,
                 changed,
+                brought_back: false,
                 sentence: format!("{} {revision}: {sentence}", self.noun()),
             }),
             (Err(error), written) => {
@@ -111,7 +115,9 @@ impl<'a> Attempt<'a> {
     async fn conclude(&self, execution: &Execution<'_>, mut summary: Summary, result: &Result<()>) -> Record {
         let good = result.is_ok();
         summary.outcome = outcome(result);
-        summary.causes = result.as_ref().err().map_or_else(Vec::new, |error| causes(error.failures()));
+        let reporter = &self.site.session.reporter;
+        summary.causes =
+            result.as_ref().err().map_or_else(Vec::new, |error| causes(error.failures(), reporter));
         note_tasks(&mut summary.jobs, execution);
         if let Some(progress) = summary.progress.take().filter(|_| !good) {
             summary.progress = Some(Progress { written: Some(execution.done.len()), ..progress });
@@ -120,15 +126,24 @@ impl<'a> Attempt<'a> {
             summary.sent_back = cancel::send_back(self, execution).await;
         }
         summary.finished = Some(self.site.cluster.now().max(summary.started));
-        self.record(execution, summary, good)
+        let sent_back = summary.sent_back.is_some();
+        let mut record = self.record(execution, summary, good);
+        // What was sent back is not what this release applied, although the same fields are ours.
+        for one in record.objects.iter_mut().filter(|_| sent_back) {
+            one.fields = one.fields.take().filter(|_| !execution.begun.contains(&ObjectId::of(&one.object)));
+        }
+        record
     }
 
     fn record(&self, execution: &Execution<'_>, summary: Summary, good: bool) -> Record {
         let objects: Vec<Applied> =
             execution.applied().into_iter().chain(self.untouched.iter().cloned()).collect();
         let set = objects.iter().map(|one| Owned::of(&one.object));
-        let owned = if good { set.collect() } else { self.owned_before().chain(set).collect() };
-        let pruned = execution.plan.prune.iter().filter(|_| good).map(ObjectId::of).collect();
+        // What takes its time to go is there until somebody has seen that it is gone.
+        let stays = |one: &Owned| !good || execution.lingers.contains(&one.id);
+        let owned = self.owned_before().filter(stays).chain(set).collect();
+        let is_gone = |id: &ObjectId| good && !execution.lingers.contains(id);
+        let pruned = execution.plan.prune.iter().map(ObjectId::of).filter(is_gone).collect();
         let jobs = runs(execution.jobs(), self.jobs_before());
         Record { objects, jobs, pruned, owned, ..Record::new(summary) }
     }
@@ -197,6 +212,7 @@ impl<'a> Attempt<'a> {
             suspects: self.suspects(summary.revision),
             begun: BTreeSet::new(),
             done: BTreeMap::new(),
+            lingers: BTreeSet::new(),
         };
         let landed = async {
             session.cancel.cancelled().await;
@@ -216,7 +232,9 @@ impl<'a> Attempt<'a> {
         let broken = before.clone().next().is_some_and(|newest| newest.outcome != Outcome::Good);
         match before.any(|one| one.outcome == Outcome::Good) {
             false => Suspects::All,
-            true if broken || self.stage == Stage::Rollback => Suspects::Incomplete,
+            // Nobody goes back from what works.
+            true if self.stage == Stage::Rollback => Suspects::All,
+            true if broken => Suspects::Incomplete,
             true => Suspects::None,
         }
     }
@@ -230,10 +248,11 @@ impl<'a> Attempt<'a> {
             self.site.store().write(&record, &mut self.past.summaries).await?;
         }
         execution.workloads().await?;
-        match &self.checks {
-            Some(checks) => Box::pin(checks.hold(execution)).await,
-            None => Ok(()),
+        if let Some(checks) = &self.checks {
+            Box::pin(checks.hold(execution)).await?;
         }
+        // Last: a release that does not hold leaves what the one before needs.
+        execution.prune().await
     }
 
     fn noun(&self) -> &'static str {
@@ -275,11 +294,12 @@ fn outcome(result: &Result<()>) -> Outcome {
     }
 }
 
-fn causes(failures: &[Failure]) -> Vec<RecordedCause> {
+/// The history is read by whoever may read ConfigMaps: what no output shows does not stand in it either.
+fn causes(failures: &[Failure], reporter: &Reporter) -> Vec<RecordedCause> {
     let cause = |failure: &Failure| RecordedCause {
         object: failure.subject.name().to_owned(),
         cause: failure.cause.clone(),
-        message: failure.message.clone(),
+        message: reporter.masked(&failure.message),
     };
     failures.iter().map(cause).collect()
 }
@@ -332,6 +352,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::report::event::Subject;
+
+    #[test]
+    fn what_no_output_shows_does_not_stand_in_the_history() {
+        let reporter = Reporter::silent();
+        reporter.hide("hunter22hunter");
+        let failure = Failure {
+            subject: Subject::Object("Deployment/web".to_owned()),
+            cause: "readiness-probe".to_owned(),
+            message: "cannot reach postgres://app:hunter22hunter@db".to_owned(),
+            hint: None,
+            evidence: Vec::new(),
+        };
+        let recorded = causes(&[failure], &reporter);
+        assert_eq!(recorded[0].message, "cannot reach postgres://app:[MASKED]@db");
+    }
 
     #[test]
     fn a_content_that_completed_is_remembered_when_another_ran_since() {

@@ -17,7 +17,7 @@ use super::target::{self, Target};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::project::{Project, Rollback, Tier};
-use crate::report::event::Stage;
+use crate::report::event::{Failure, Stage};
 use crate::report::human;
 use crate::rollout::explain::Explained;
 use crate::rollout::verdict::Verdict;
@@ -62,6 +62,13 @@ pub(super) async fn after(site: Site<'_>, past: &mut Past, revision: u64, error:
             return error;
         }
     };
+    // Also what a release in between ran is not undone by going back behind it.
+    if let Some((_, task)) = target::refusing(&past.summaries, to) {
+        site.session
+            .reporter
+            .warn(format!("not rolled back: {} ran, and it says windlass.dev/rollback: refuse", task.job));
+        return error;
+    }
     let title = format!("{} on {}, by itself", site.project.name, site.tier.name);
     let mut stage = Some(site.session.stage(Stage::Rollback, title));
     let kind = ReleaseKind::Rollback { from, to, automatic: true };
@@ -76,7 +83,7 @@ pub(super) async fn after(site: Site<'_>, past: &mut Past, revision: u64, error:
             site.session.note(|noted| noted.next.clear());
             error.into_kind(Kind::RolledBack)
         }
-        Err(failed) => failed_too(&error, &failed),
+        Err(failed) => failed_too(&error, &failed, to),
     }
 }
 
@@ -90,24 +97,22 @@ fn leads_back(site: Site<'_>, past: &Past, revision: u64, error: &Error) -> bool
     if site.tier.rollback != Rollback::Auto || !failure || !changed {
         return false;
     }
-    let refusing = failed.jobs.iter().find(|task| task.refuses_rollback);
-    if let Some(task) = refusing {
-        site.session
-            .reporter
-            .warn(format!("not rolled back: {} ran, and it says windlass.dev/rollback: refuse", task.job));
-    }
-    refusing.is_none()
+    true
 }
 
 /// The release failed, and so did the way back: both are said, the first one first.
-fn failed_too(error: &Error, rollback: &Error) -> Error {
+fn failed_too(error: &Error, rollback: &Error, to: u64) -> Error {
     let kind = match rollback.kind() {
         Kind::Interrupted | Kind::Terminated => rollback.kind(),
         _ => Kind::RollbackFailed,
     };
     let whole =
         Error::new(kind, format!("{}; the rollback failed too: {}", error.message(), rollback.message()));
-    let whole = whole.because(error.failures().iter().chain(rollback.failures()).cloned());
+    let in_rollback = rollback.failures().iter().cloned().map(|failure| Failure {
+        message: format!("in the rollback to {to}: {}", failure.message),
+        ..failure
+    });
+    let whole = whole.because(error.failures().iter().cloned().chain(in_rollback));
     match rollback.advice().or(error.advice()) {
         Some(hint) => whole.hint(hint),
         None => whole,
@@ -139,7 +144,8 @@ async fn held(site: Site<'_>, to: Option<u64>) -> Result<Done> {
 /// Why what was brought back is not what runs, or does not run well; `None` where there is nothing to do.
 async fn undone(site: Site<'_>, past: &Past, to: u64) -> Result<Option<String>> {
     let Some(record) = site.store().recorded(&past.summaries, to).await? else { return Ok(None) };
-    let (wanted, untouched, key) = sought(site, &record, kept(past)).await?;
+    let kept = seal::there(site.cluster, past.last.as_ref(), &record).await?;
+    let (wanted, untouched, key) = sought(site, &record, kept).await?;
     let plan = look(site, past, wanted, &untouched, &key).await.map_err(as_rollback)?.plan;
     let differs = plan.steps.iter().find(|step| step.action != Action::Keep);
     if let Some(step) = differs {
@@ -153,11 +159,6 @@ async fn undone(site: Site<'_>, past: &Past, to: u64) -> Result<Option<String>> 
     };
     let unwell = explained.iter().filter(brought).find(is_unwell);
     Ok(unwell.map(|one| format!("{} is {}", one.title(), one.verdict())))
-}
-
-/// The Secrets of the configuration: only the cluster knows their values, and they stay as they are.
-fn kept(past: &Past) -> Vec<Applied> {
-    past.last.as_ref().map(|last| seal::sealed_in(&last.objects)).unwrap_or_default()
 }
 
 /// What a rollback to this record applies, what it leaves alone, and the tier's key.
@@ -183,16 +184,19 @@ fn mention_if_bad(site: Site<'_>, past: &Past, to: u64) {
 
 /// An older commit that was good here is released: as a rollback to what it was then.
 pub(super) async fn again(site: Site<'_>, past: &mut Past, from: u64, to: u64) -> Result<Done> {
+    agree(site, past, to).await?;
     site.session.reporter.warn(format!(
         "this commit is older than the one that runs and was good here as release {to}: bringing that back, without its Jobs"
     ));
-    bring_back(site, past, to, ReleaseKind::Rollback { from, to, automatic: false }).await
+    let kind = ReleaseKind::Rollback { from, to, automatic: false };
+    let done = bring_back(site, past, to, kind).await?;
+    Ok(Done { brought_back: true, ..done })
 }
 
 /// Applies the recorded set of a revision, after saying what that changes.
 async fn bring_back(site: Site<'_>, past: &mut Past, to: u64, kind: ReleaseKind) -> Result<Done> {
     let record = site.store().recorded(&past.summaries, to).await?.ok_or_else(|| no_longer_kept(to))?;
-    let kept = kept(past);
+    let kept = seal::there(site.cluster, past.last.as_ref(), &record).await?;
     seal::hide(site.session, site.cluster, &site.project.name, site.tier, &kept).await;
     for id in seal::lost(&record.objects, &kept) {
         let sentence = format!("{id} of release {to} is gone, and no record has its values");
@@ -235,7 +239,7 @@ fn spare_running_jobs(site: Site<'_>, past: &Past, plan: &mut Plan) -> Vec<Appli
 
 /// What Jobs did between the revision that is brought back and now may not be undone by going back: somebody
 /// must say so.
-async fn agree(site: Site<'_>, past: &Past, to: u64) -> Result<()> {
+pub(super) async fn agree(site: Site<'_>, past: &Past, to: u64) -> Result<()> {
     let Some((revision, task)) = target::refusing(&past.summaries, to) else { return Ok(()) };
     let fact = format!(
         "release {revision} ran {}, which says windlass.dev/rollback: refuse: what it did stays",
@@ -301,6 +305,7 @@ fn already(site: Site<'_>, past: &Past, revision: u64, from: u64, to: u64, furth
     Done {
         revision,
         changed: false,
+        brought_back: false,
         sentence: format!(
             "release {revision} is already the rollback of {from} to {to}{}{further}",
             told.unwrap_or_default()

@@ -30,6 +30,11 @@ pub(super) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
         return None;
     }
     let Ok(Target::Release { to, .. }) = target::choose(&attempt.past.summaries, None) else { return None };
+    if let Some(job) = refuses(attempt, execution, to) {
+        let sentence = format!("nothing is sent back: {job} ran, and it says windlass.dev/rollback: refuse");
+        site.session.reporter.warn(sentence);
+        return None;
+    }
     let report = site.session.reporter.step(attempt.stage, "send back", format!("sending release {to} back"));
     let cluster = site.cluster.for_cleanup();
     let mut sent = SentBack { to, sent: 0, of: 0 };
@@ -48,6 +53,17 @@ pub(super) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
     let outcome = if sent.sent == sent.of { Outcome::Ok } else { Outcome::Interrupted };
     report.finish(outcome, format!("{} of {} objects of release {to} sent, not watched", sent.sent, sent.of));
     Some(sent)
+}
+
+/// The Job whose work is not undone by going back to this revision.
+fn refuses<'a>(attempt: &'a Attempt<'_>, execution: &Execution<'_>, to: u64) -> Option<&'a ObjectId> {
+    let later = attempt.past.summaries.iter().filter(|one| one.revision > to);
+    let mut tasks = later.flat_map(|one| one.jobs.iter().map(move |task| (one.revision, task)));
+    // Of this release's own, some may not have begun.
+    let began = |revision, job| revision != execution.revision || execution.begun.contains(job);
+    tasks
+        .find(|(revision, task)| task.refuses_rollback && began(*revision, &task.job))
+        .map(|(_, task)| &task.job)
 }
 
 /// The recorded version of what was written, but of no Job and no claim.

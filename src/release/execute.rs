@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::claims;
 use super::identity::{self, ObjectId};
 use super::plan::{self, Action, JOB_CONTENT, Plan, Step, Wanted};
 use super::record::{Applied, JobRun};
@@ -43,6 +44,8 @@ pub(super) struct Execution<'a> {
     pub(super) begun: BTreeSet<ObjectId>,
     /// What the cluster returned for each applied object, for the record.
     pub(super) done: BTreeMap<ObjectId, Value>,
+    /// What was deleted and is not gone yet.
+    pub(super) lingers: BTreeSet<ObjectId>,
 }
 
 impl Execution<'_> {
@@ -69,8 +72,7 @@ impl Execution<'_> {
             self.unstick(Phase::After).await?;
         }
         self.wait(&[Phase::Settings, Phase::Workloads, Phase::After]).await?;
-        self.run_jobs(Phase::After).await?;
-        self.prune().await
+        self.run_jobs(Phase::After).await
     }
 
     /// Watches everything on, for so long.
@@ -183,21 +185,51 @@ impl Execution<'_> {
         self.watcher.until(Goal::Ready(&ids), self.deadline).await
     }
 
-    /// Deletes what the manifests no longer have, once the new is ready.
-    async fn prune(&mut self) -> Result<()> {
+    /// Deletes what the manifests no longer have, once the new is ready. What the cluster takes its time for, as a finalizer
+    /// may, changes nothing about that.
+    pub(super) async fn prune(&mut self) -> Result<()> {
         if self.plan.prune.is_empty() {
             return Ok(());
         }
         let report =
             self.session.reporter.step(self.stage, "prune", "deleting what the manifests no longer have");
+        self.mark_claims().await;
         for phase in self.plan.prune.chunk_by(|one, other| phase_of(one) == phase_of(other)) {
             let (session, cluster) = (self.session, self.cluster);
-            let deletions = stream::iter(phase.to_vec())
-                .map(|object| async move { delete_and_wait(session, cluster, &object).await });
-            deletions.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+            let deletions = stream::iter(phase.to_vec()).map(|object| async move {
+                match delete_and_wait(session, cluster, &object).await {
+                    Err(error) if error.kind() == Kind::TimedOut => {
+                        session.reporter.warn_with_hint(error.message(), error.advice().unwrap_or_default());
+                        Ok(Some(ObjectId::of(&object)))
+                    }
+                    deleted => deleted.map(|()| None),
+                }
+            });
+            let lingering: Vec<Option<ObjectId>> =
+                deletions.buffer_unordered(CONCURRENCY).try_collect().await?;
+            self.lingers.extend(lingering.into_iter().flatten());
         }
         report.finish(Outcome::Ok, names(&self.plan.prune));
         Ok(())
+    }
+
+    /// The claims of `StatefulSet`s that go stay, and `remove --with-data` finds them when the records know the sets no more.
+    async fn mark_claims(&self) {
+        for set in self.plan.prune.iter().filter(|object| object["kind"] == "StatefulSet") {
+            let label = |key: &str| set["metadata"]["labels"][key].as_str().unwrap_or_default();
+            let (project, tier) = (label("windlass.dev/project"), label("windlass.dev/tier"));
+            let marked = async {
+                let claims = claims::of_sets(self.cluster, std::iter::once(set)).await?;
+                claims::mark(self.cluster, project, tier, claims.iter()).await
+            };
+            if let Err(error) = marked.await {
+                let name = set["metadata"]["name"].as_str().unwrap_or_default();
+                let sentence = format!(
+                    "the claims of StatefulSet/{name} stay, and could not be marked as the tier's: {error}"
+                );
+                self.session.reporter.warn(sentence);
+            }
+        }
     }
 
     async fn delete(&self, object: &Value) -> Result<()> {

@@ -68,6 +68,9 @@ pub async fn release(
     let result = result.await;
     close(&mut stage, &result);
     let done = result?;
+    if done.brought_back {
+        return Ok(done);
+    }
     if let Err(error) = promotion::prove(project, tier, images, done.revision).await {
         session.reporter.warn(format!("that this was good could not be noted in the registry: {error}"));
     }
@@ -153,6 +156,10 @@ async fn held<'a>(site: Site<'a>, cargo: Cargo<'a>, stage: &mut Option<StageRepo
     if let Course::BringBack { to, from } = ancestry::course(site, &past.summaries).await? {
         return back::again(site, &mut past, from, to).await;
     }
+    // The commit of the last good release, after one that failed, is a way back as well.
+    if let Some(good) = ancestry::returns_to(site.project.revision.as_ref(), &past.summaries) {
+        back::agree(site, &past, good).await?;
+    }
     let revision = past.next_revision();
     let result = attempt(site, &mut past, cargo).await;
     close(stage, &result);
@@ -202,6 +209,37 @@ pub(super) fn warn_of_foreign(site: Site<'_>, plan: &Plan) {
             place::command("adopt", site.tier)
         );
         site.session.reporter.warn_with_hint(sentence, hint);
+    }
+}
+
+/// For a plan: what of the tier's rules would refuse a release of this, and whether it would be a rollback.
+pub(super) async fn foretell(site: Site<'_>, past: &Past, images: &Images, set: &str) {
+    let Site { session, project, tier, rules, .. } = site;
+    let course = match ancestry::course(site, &past.summaries).await {
+        Ok(Course::BringBack { to, .. }) => {
+            let sentence =
+                format!("a release of this older commit, which was good here, brings back release {to}");
+            session.reporter.warn(sentence);
+            return;
+        }
+        course => course.map(drop),
+    };
+    let checks = [
+        rules.check_source(session, project, tier),
+        rules.check_tested(session, project, tier, images).await.map(drop),
+        rules.check_after(session, project, tier, images).await,
+        course,
+        rules.check_rolled_back(&past.summaries, set),
+    ];
+    for error in checks.into_iter().filter_map(Result::err) {
+        let sentence = match error.kind() {
+            Kind::Rule => format!("a release would be refused: {}", error.message()),
+            _ => format!("whether a release would be refused is not known: {}", error.message()),
+        };
+        match error.advice() {
+            Some(advice) => session.reporter.warn_with_hint(sentence, advice),
+            None => session.reporter.warn(sentence),
+        }
     }
 }
 

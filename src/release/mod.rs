@@ -23,6 +23,7 @@ mod ancestry;
 mod attempt;
 mod back;
 mod cancel;
+mod claims;
 pub mod difference;
 mod execute;
 mod external;
@@ -123,8 +124,10 @@ pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Im
     let rules = Rules::default();
     let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
     external::check(site, &wanted).await?;
+    let set = identity::set(wanted.iter().map(|one| &one.object));
     let plan = forward::look(site, &past, wanted, &[], &key).await?.plan;
     place::say_requests(session, &cluster);
+    forward::foretell(site, &past, images, &set).await;
     forward::warn_of_foreign(site, &plan);
     if let Some(sentence) = prune::mass_deletion(&plan) {
         session.reporter.warn_with_hint(sentence, "a release needs --override mass-deletion --reason \"…\"");

@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
+use super::claims;
 use super::execute::delete_and_wait;
 use super::forward;
 use super::identity::ObjectId;
 use super::past::Past;
 use super::place::{self, Site};
 use super::prune::Left;
-use super::record::Record;
 use super::rules::Rules;
 use super::store::base_name;
 use super::survey::CONCURRENCY;
@@ -97,7 +97,8 @@ async fn delete(site: Site<'_>, with_data: bool) -> Result<Removal> {
         deletions.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     }
     step.finish(Outcome::Ok, format!("{} deleted", removal.goes.len()));
-    mark(site, &removal.stays).await?;
+    let stay = removal.stays.iter().map(|left| &left.object).filter(|object| claims::is_claim(object));
+    claims::mark(cluster, &site.project.name, &site.tier.slug, stay).await?;
     let step =
         session.reporter.step(Stage::Release, "delete records", "deleting the records of the releases");
     site.store().erase(&past.summaries).await?;
@@ -105,32 +106,9 @@ async fn delete(site: Site<'_>, with_data: bool) -> Result<Removal> {
     Ok(removal)
 }
 
-/// Claims that stay are found again by the tier's labels when there is no record any more.
-async fn mark(site: Site<'_>, stays: &[Left]) -> Result<()> {
-    for claim in stays.iter().filter(|left| left.object["kind"] == "PersistentVolumeClaim") {
-        let labels = json!({"windlass.dev/project": site.project.name, "windlass.dev/tier": site.tier.slug});
-        if labels.as_object().is_some_and(|all| {
-            all.iter().all(|(key, value)| claim.object["metadata"]["labels"][key] == *value)
-        }) {
-            continue;
-        }
-        let patch = json!({
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {
-                "name": claim.object["metadata"]["name"],
-                "namespace": claim.object["metadata"]["namespace"],
-                "labels": labels,
-            },
-        });
-        site.cluster.merge_patch(&patch).await?;
-    }
-    Ok(())
-}
-
 /// Claims last: what uses them must be gone.
 fn rank(object: &Value) -> (bool, std::cmp::Reverse<crate::manifest::Phase>) {
-    (object["kind"] == "PersistentVolumeClaim", std::cmp::Reverse(phase_of(object)))
+    (claims::is_claim(object), std::cmp::Reverse(phase_of(object)))
 }
 
 /// The lease itself, unless somebody has taken it meanwhile.
@@ -151,20 +129,18 @@ async fn look(site: Site<'_>, with_data: bool) -> Result<(Past, Removal)> {
     let key = store.key(false).await?;
     let plan = forward::look(site, &past, Vec::new(), &[], &key).await?.plan;
     let (mut goes, mut stays) = (plan.prune, plan.left);
-    let mut claims = claims_of_sets(site.cluster, past.last.as_ref()).await?;
-    if past.last.is_none() {
-        // What an earlier removal kept bears the tier's labels.
-        let (name, selector) = (site.cluster.namespace(), place::selector(&site.project.name, site.tier));
-        let kept = site.cluster.list_metadata("v1", "PersistentVolumeClaim", Some(name), Some(&selector));
-        claims.extend(kept.await?.items);
-    }
+    let sets = past.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
+    let mut claims = claims::of_sets(site.cluster, sets).await?;
+    // What an earlier removal, or a set that is gone, left bears the tier's labels.
+    let (name, selector) = (site.cluster.namespace(), place::selector(&site.project.name, site.tier));
+    let kept = site.cluster.list_metadata("v1", "PersistentVolumeClaim", Some(name), Some(&selector));
+    claims.extend(kept.await?.items);
     for claim in claims {
         if stays.iter().all(|left| ObjectId::of(&left.object) != ObjectId::of(&claim)) {
             stays.push(Left { object: claim, why: HOLDS_DATA });
         }
     }
-    let is_claim =
-        |left: &Left| left.object["kind"] == "PersistentVolumeClaim" && left.why.starts_with("it holds data");
+    let is_claim = |left: &Left| claims::is_claim(&left.object) && left.why.starts_with("it holds data");
     for left in stays.extract_if(.., |left| is_claim(left) && with_data) {
         goes.push(left.object);
     }
@@ -184,34 +160,6 @@ async fn look(site: Site<'_>, with_data: bool) -> Result<(Past, Removal)> {
 }
 
 const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
-
-/// The claims that StatefulSets of the record made from their templates.
-async fn claims_of_sets(cluster: &Cluster, last: Option<&Record>) -> Result<Vec<Value>> {
-    let sets = last.into_iter().flat_map(|last| &last.objects).map(|one| &one.object);
-    let mut prefixes: BTreeSet<(String, String)> = BTreeSet::new();
-    for set in sets.filter(|object| object["kind"] == "StatefulSet") {
-        let id = ObjectId::of(set);
-        let templates = set.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
-        for template in templates.into_iter().flatten() {
-            let name = template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            prefixes.insert((id.namespace.clone(), format!("{name}-{}-", id.name)));
-        }
-    }
-    let namespaces: BTreeSet<&String> = prefixes.iter().map(|(namespace, _)| namespace).collect();
-    let mut found = Vec::new();
-    for namespace in namespaces {
-        let claims = cluster.list_metadata("v1", "PersistentVolumeClaim", Some(namespace), None).await?.items;
-        let is_of_set = |claim: &Value| {
-            let name = claim.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            let mut of_namespace = prefixes.iter().filter(|(of, _)| of == namespace);
-            of_namespace.any(|(_, prefix)| {
-                name.strip_prefix(prefix.as_str()).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
-            })
-        };
-        found.extend(claims.into_iter().filter(is_of_set));
-    }
-    Ok(found)
-}
 
 /// The namespace goes if windlass made it for this tier and nothing but what goes is in it.
 async fn namespace(site: Site<'_>, goes: &[Value], stays: &[Left]) -> Result<Namespace> {

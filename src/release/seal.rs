@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, Mac};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
+use super::difference::{self, FieldChange, Mask};
 use super::identity::{ObjectId, hex};
 use super::plan::Wanted;
-use super::record::Applied;
+use super::record::{Applied, Record};
 use crate::cluster::{Cluster, ObjectRef};
 use crate::error::Result;
 use crate::manifest;
@@ -63,6 +64,23 @@ pub(super) fn sealed_in(objects: &[Applied]) -> Vec<Applied> {
     objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
 }
 
+/// The Secrets of the configuration that the newest release or the one to go back to knows, and that are there: only the
+/// cluster knows their values, and they stay as they are. One that the newest release no longer had is among them.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(super) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record) -> Result<Vec<Applied>> {
+    let mut known: Vec<Applied> = Vec::new();
+    for one in last.into_iter().chain([to]).flat_map(|record| sealed_in(&record.objects)) {
+        let id = ObjectId::of(&one.object);
+        let is_new = known.iter().all(|other| ObjectId::of(&other.object) != id);
+        if is_new && cluster.get(&ObjectRef::of(&one.object)).await?.is_some() {
+            known.push(one);
+        }
+    }
+    Ok(known)
+}
+
 /// Computes the configuration's hash of each pod template anew from the Secrets as they are now.
 ///
 /// # Errors
@@ -83,6 +101,17 @@ pub(super) async fn rehash(
     let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| &mut one.object).collect();
     manifest::rehash_configuration(&mut objects, &live, key);
     Ok(())
+}
+
+/// In which keys a live Secret of the configuration is no longer what was released: values are seen by nobody.
+pub(super) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<FieldChange> {
+    if !manifest::is_from_configuration(recorded) {
+        return Vec::new();
+    }
+    let only_data = |data: &Value| json!({"kind": "Secret", "data": data});
+    let hash = |(name, value): (&String, &Value)| (name.clone(), Value::from(sealed(name, value, key)));
+    let live: Map<String, Value> = live["data"].as_object().into_iter().flatten().map(hash).collect();
+    difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
 }
 
 /// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets of
@@ -112,8 +141,6 @@ pub(super) fn lost(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn secret(password: &str) -> Value {
@@ -138,6 +165,16 @@ mod tests {
         let mut own = secret("aHVudGVyMjI=");
         own["metadata"]["annotations"] = json!({});
         assert_eq!(seal(own.clone(), b"key").0, own);
+    }
+
+    #[test]
+    fn a_value_that_somebody_changed_is_seen_and_not_shown() {
+        let (recorded, _) = seal(secret("aHVudGVyMjI="), b"key");
+        assert!(differences(&recorded, &secret("aHVudGVyMjI="), b"key").is_empty());
+        let changes = differences(&recorded, &secret("b3RoZXI="), b"key");
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "data.password");
+        assert!(!format!("{changes:?}").contains("b3RoZXI="));
     }
 
     #[test]

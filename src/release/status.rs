@@ -35,6 +35,8 @@ pub struct Status {
     newest: Option<Summary>,
     /// Each object's verdict; or why none is known.
     health: std::result::Result<Vec<Explained>, String>,
+    /// What the newest release has and the cluster has not.
+    missing: Vec<ObjectId>,
     drift: Drift,
     lock: Option<Holder>,
     way_back: WayBack,
@@ -46,19 +48,20 @@ impl Status {
         let Site { project, tier, cluster, .. } = site;
         let mut summaries = site.store().history().await?;
         let lock = past::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
-        let (health, drift, way_back) = match Box::pin(seen(site, &summaries)).await {
+        let (health, missing, drift, way_back) = match Box::pin(seen(site, &summaries)).await {
             // Whoever may not read Secrets still sees what is in the history.
             Err(error) if error.kind() == Kind::Denied => {
                 let why = error.message().to_owned();
-                (Err(why.clone()), Drift::Unknown(why.clone()), WayBack::None(why))
+                (Err(why.clone()), Vec::new(), Drift::Unknown(why.clone()), WayBack::None(why))
             }
-            seen => seen.map(|(health, drift, way_back)| (Ok(health), drift, way_back))?,
+            seen => seen.map(|(health, missing, drift, way_back)| (Ok(health), missing, drift, way_back))?,
         };
         Ok(Self {
             tier: tier.name.clone(),
             context: cluster.context().to_owned(),
             namespace: cluster.namespace().to_owned(),
             health,
+            missing,
             drift,
             lock,
             way_back,
@@ -112,6 +115,9 @@ impl Status {
         for object in self.objects().filter(|one| !is_fine(one.verdict())) {
             lines.push(format!("          {}", object.to_text().trim_end()));
         }
+        if let Drift::Unknown(_) = self.drift {
+            lines.extend(self.missing.iter().map(|id| format!("          {id} is not there")));
+        }
         if self.newest.is_some() {
             lines.extend(row("drift", &self.drift.lines()));
         }
@@ -130,7 +136,7 @@ impl Status {
     fn all_ready(&self) -> bool {
         self.newest.is_some()
             && self.health.is_ok()
-            && self.drift.gone() == 0
+            && self.missing.is_empty()
             && self.objects().all(|one| is_fine(one.verdict()))
     }
 
@@ -139,20 +145,32 @@ impl Status {
             return paint::doubtful(&format!("not known: {why}"));
         }
         let ready = self.objects().filter(|one| is_fine(one.verdict())).count();
-        let sentence = format!("{ready} of {} objects ready", self.objects().count() + self.drift.gone());
+        let sentence = format!("{ready} of {} objects ready", self.objects().count() + self.missing.len());
         if self.all_ready() { paint::good(&sentence) } else { paint::bad(&sentence) }
     }
 }
 
 /// What needs the full records.
-async fn seen(site: Site<'_>, summaries: &[Summary]) -> Result<(Vec<Explained>, Drift, WayBack)> {
+async fn seen(
+    site: Site<'_>,
+    summaries: &[Summary],
+) -> Result<(Vec<Explained>, Vec<ObjectId>, Drift, WayBack)> {
     let past = Past::of(&site.store(), summaries.to_vec()).await?;
     let (health, drift, way_back) = futures::join!(
         explain(site, past.last.as_ref()),
         drift::drift(site, &past),
         way_back::way_back(site, summaries),
     );
-    Ok((health?, drift?, way_back?))
+    let (health, drift) = (health?, drift?);
+    let missing = drift.gone().unwrap_or_else(|| missing(past.last.as_ref(), &health));
+    Ok((health, missing, drift, way_back?))
+}
+
+/// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run.
+fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectId> {
+    let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &one.object);
+    let lacks = |object: &&Value| object["kind"] != "Job" && !health.iter().any(|one| one.is_about(object));
+    wanted.filter(lacks).map(ObjectId::of).collect()
 }
 
 /// A row of the table, with its further lines below the first.

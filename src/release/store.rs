@@ -22,6 +22,8 @@ const FULL_SETS: usize = 10;
 const PART_BYTES: usize = 900 * 1024;
 /// The annotation that says how many parts a record has.
 const PARTS: &str = "windlass.dev/parts";
+/// The annotation that says under which of two names the further parts lie.
+const GENERATION: &str = "windlass.dev/generation";
 
 /// The records of one project on one tier.
 pub struct Store {
@@ -49,11 +51,11 @@ impl Store {
     /// # Errors
     /// What the cluster refuses; [`Kind::Invalid`] when it cannot be read.
     pub async fn record(&self, revision: u64) -> Result<Option<Record>> {
-        let name = self.part(revision, 0);
-        let Some(secret) = self.cluster.get(&self.reference("Secret", &name)).await? else { return Ok(None) };
-        let mut bytes = part_bytes(&secret).ok_or_else(|| unreadable(&name, &"no data"))?;
-        for part in 1..parts(&secret) {
-            let name = self.part(revision, part);
+        let name = self.part(revision, 0, 0);
+        let Some(head) = self.cluster.get(&self.reference("Secret", &name)).await? else { return Ok(None) };
+        let mut bytes = part_bytes(&head).ok_or_else(|| unreadable(&name, &"no data"))?;
+        for part in 1..parts(&head) {
+            let name = self.part(revision, part, generation(&head));
             let secret = self.cluster.get(&self.reference("Secret", &name)).await?;
             let more = secret.as_ref().and_then(part_bytes).ok_or_else(|| unreadable(&name, &"missing"))?;
             bytes.extend(more);
@@ -94,6 +96,16 @@ impl Store {
     pub async fn write(&self, record: &Record, known: &mut Vec<Summary>) -> Result<()> {
         let bytes = pack(record)?;
         let chunks: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
+        let revision = record.summary.revision;
+        // What is written anew never mixes with what is there: killed in between, the old record is whole.
+        let generation = match chunks.len() {
+            1 => 0,
+            _ => self
+                .cluster
+                .get(&self.reference("Secret", &self.part(revision, 0, 0)))
+                .await?
+                .map_or(0, |head| 1 - generation(&head)),
+        };
         // The first part says how many there are: once it is there, all are.
         for (part, chunk) in chunks.iter().enumerate().skip(1).chain(chunks.iter().enumerate().take(1)) {
             let secret = json!({
@@ -101,10 +113,10 @@ impl Store {
                 "kind": "Secret",
                 "type": "windlass.dev/record",
                 "metadata": {
-                    "name": self.part(record.summary.revision, part),
+                    "name": self.part(revision, part, generation),
                     "namespace": self.cluster.namespace(),
                     "labels": self.labels,
-                    "annotations": {PARTS: chunks.len().to_string()},
+                    "annotations": {PARTS: chunks.len().to_string(), GENERATION: generation.to_string()},
                 },
                 "data": {"record": STANDARD.encode(chunk)},
             });
@@ -135,15 +147,16 @@ impl Store {
 
     /// Deletes a full set, its first part last: as long as that is there, a killed deletion is done again.
     async fn delete(&self, revision: u64) -> Result<()> {
-        let head = self.reference("Secret", &self.part(revision, 0));
+        let head = self.reference("Secret", &self.part(revision, 0, 0));
         let Some(secret) = self.cluster.get(&head).await? else { return Ok(()) };
         let options = DeleteOptions::default();
         // A larger record of the same revision, that was killed before its first part, may have left more.
-        let mut part = 1;
-        while self.cluster.delete(&self.reference("Secret", &self.part(revision, part)), &options).await?
-            || part < parts(&secret)
-        {
-            part += 1;
+        for generation in [0, 1] {
+            let mut part = 1;
+            let name = |part| self.reference("Secret", &self.part(revision, part, generation));
+            while self.cluster.delete(&name(part), &options).await? || part < parts(&secret) {
+                part += 1;
+            }
         }
         self.cluster.delete(&head, &options).await.map(drop)
     }
@@ -191,10 +204,12 @@ impl Store {
         self.cluster.apply(object, options).await.map(|_| ()).map_err(Error::from)
     }
 
-    fn part(&self, revision: u64, part: usize) -> String {
-        match part {
-            0 => format!("{}.{revision}", self.name),
-            part => format!("{}.{revision}.{part}", self.name),
+    /// The first part has one name in every generation: it says which one counts.
+    fn part(&self, revision: u64, part: usize, generation: usize) -> String {
+        match (part, generation) {
+            (0, _) => format!("{}.{revision}", self.name),
+            (part, 0) => format!("{}.{revision}.{part}", self.name),
+            (part, generation) => format!("{}.{revision}.{part}.{generation}", self.name),
         }
     }
 
@@ -228,6 +243,8 @@ fn superfluous(newest_first: &[Summary]) -> Vec<u64> {
     let newest_good = newest_first.iter().find(|summary| summary.outcome == Outcome::Good);
     let mut needed: Vec<u64> =
         newest_first.first().into_iter().chain(newest_good).map(|one| one.revision).collect();
+    // One that found nothing to change has no set of its own.
+    needed.extend(newest_good.and_then(|good| best(newest_first, &good.set)));
     let mut sets: Vec<&str> = Vec::new();
     for summary in newest_first.iter().filter(|one| one.kept) {
         if sets.len() == FULL_SETS {
@@ -250,8 +267,16 @@ fn best(newest_first: &[Summary], set: &str) -> Option<u64> {
 
 /// How many parts a record has.
 fn parts(head: &Value) -> usize {
-    let text = head.pointer("/metadata/annotations").and_then(|all| all[PARTS].as_str());
-    text.and_then(|text| text.parse().ok()).unwrap_or(1)
+    number(head, PARTS).unwrap_or(1)
+}
+
+/// Which of the two generations of further parts is the record's.
+fn generation(head: &Value) -> usize {
+    number(head, GENERATION).unwrap_or(0).min(1)
+}
+
+fn number(head: &Value, annotation: &str) -> Option<usize> {
+    head.pointer("/metadata/annotations")?.get(annotation)?.as_str()?.parse().ok()
 }
 
 fn pack(record: &Record) -> Result<Vec<u8>> {
@@ -332,6 +357,15 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_good_set_is_kept_also_under_the_revision_of_an_earlier_release_of_it() {
+        let mut known: Vec<Summary> =
+            (3..=14).rev().map(|revision| of_set(revision, &revision.to_string(), "failed")).collect();
+        known.push(Summary { kept: false, ..of_set(2, "g", "good") });
+        known.push(of_set(1, "g", "good"));
+        assert_eq!(superfluous(&known), [4, 3]);
+    }
+
+    #[test]
     fn a_set_that_is_released_again_and_again_does_not_push_the_others_out() {
         let mut known: Vec<Summary> = (3..=30).rev().map(|revision| of_set(revision, "b", "good")).collect();
         known.push(of_set(2, "a", "good"));
@@ -383,6 +417,29 @@ mod tests {
         assert_eq!(known.iter().filter(|one| one.kept).count(), 10);
         let read = store.history().await.unwrap();
         assert_eq!(read.iter().filter(|one| one.kept).count(), 10, "what is gone is not looked for again");
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_written_anew_never_mixes_with_what_was_there() {
+        const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
+        let server = FakeServer::start().await;
+        let cluster = server.cluster(&Session::new(Reporter::silent())).await;
+        let store = Store::new(&cluster, "shop", "staging");
+        let (mut known, name) = (Vec::new(), |part: &str| format!("windlass.shop.staging.1{part}"));
+        store.write(&large(1, 2_500_000), &mut known).await.unwrap();
+        let head = server.get(SECRETS, &name("")).unwrap();
+        let second = large(1, 2_500_000);
+        store.write(&second, &mut known).await.unwrap();
+        assert_eq!(store.record(1).await.unwrap(), Some(second));
+        // As if it had been killed before the first part, which decides.
+        server.put(SECRETS, head);
+        assert_ne!(store.record(1).await.unwrap().expect("it is whole").objects, large(1, 1).objects);
+        store.write(&large(1, 2_500_000), &mut known).await.unwrap();
+        store.write(&large(1, 2_500_000), &mut known).await.unwrap();
+        store.erase(&known).await.unwrap();
+        for part in ["", ".1", ".2", ".1.1", ".2.1"] {
+            assert!(server.get(SECRETS, &name(part)).is_none(), "{part}");
+        }
     }
 
     #[tokio::test]

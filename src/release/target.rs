@@ -77,23 +77,21 @@ fn known(newest_first: &[Summary], revision: u64) -> Result<()> {
 /// from: going on must not lead back to the broken one.
 fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
     let running = &newest_first.first()?.set;
-    let left_behind: Vec<u64> = newest_first.iter().filter_map(rolled_back_from).collect();
     newest_first.iter().find(|summary| {
         summary.outcome == Outcome::Good
             && (summary.set != *running || newest_first[0].outcome != Outcome::Good)
-            && !left_behind.contains(&summary.revision)
+            && was_rolled_back_from(newest_first, &summary.set).is_none()
     })
 }
 
 /// The newest good release before this one that differs from what runs.
 fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
     let running = &newest_first.first()?.set;
-    let left_behind: Vec<u64> = newest_first.iter().filter_map(rolled_back_from).collect();
     let fits = |one: &&Summary| {
         one.revision < to
             && one.outcome == Outcome::Good
             && one.set != *running
-            && !left_behind.contains(&one.revision)
+            && was_rolled_back_from(newest_first, &one.set).is_none()
     };
     newest_first.iter().find(fits).map(|one| one.revision)
 }
@@ -119,8 +117,9 @@ pub fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> 
         if summary.set == set && summary.outcome == Outcome::Good {
             return None;
         }
-        let left = rolled_back_from(summary)
-            .filter(|from| newest_first.iter().any(|one| one.revision == *from && one.set == set));
+        // A release of the set that it led to, broken off, is no reason to leave that set.
+        let left = rolled_back_from(summary).filter(|_| summary.set != set);
+        let left = left.filter(|from| newest_first.iter().any(|one| one.revision == *from && one.set == set));
         if left.is_some() {
             return left;
         }
@@ -229,6 +228,23 @@ pub(super) mod tests {
         let history = newest_first(vec![
             release(1, "a", Outcome::Good, REL()),
             release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Running, back(2, 1)),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+    }
+
+    #[test]
+    fn a_set_that_was_rolled_back_from_is_no_target_under_an_older_revision_either() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "b", Outcome::Good, REL()),
+            release(4, "a", Outcome::TimedOut, back(3, 1)),
+        ]);
+        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 4 });
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "a", Outcome::Failed, REL()),
             release(3, "a", Outcome::Running, back(2, 1)),
         ]);
         assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });

@@ -110,7 +110,8 @@ impl Trial<'_> {
         let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
         match &error.refusal {
             Refusal::Immutable { field } | Refusal::Invalid { field }
-                if may_recreate(&wanted.object) && cannot_be_changed(&error.refusal) =>
+                if (may_recreate(&wanted.object) || may_go_back(&wanted, live))
+                    && cannot_be_changed(&error.refusal) =>
             {
                 let because = Some(format!("{field} cannot be changed"));
                 let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
@@ -254,6 +255,11 @@ fn cannot_be_changed(refusal: &Refusal) -> bool {
 /// A claim or a StatefulSet holds data: it says so itself, or it stays.
 fn may_recreate(object: &Value) -> bool {
     object.pointer("/metadata/annotations/windlass.dev~1recreate").and_then(Value::as_str) == Some("allowed")
+}
+
+/// A recorded object that its release could not know to be recreated later: the one that took its place says so.
+fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
+    wanted.place.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
 }
 
 /// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.

@@ -159,6 +159,11 @@ fn a_cancelled_release_sends_the_old_set_back_where_the_tier_says_so() {
     assert!(container["readinessProbe"]["initialDelaySeconds"].as_i64().unwrap_or(0) < 300, "{container}");
     let record = project.windlass(&["history", "staging", "-o", "json"]).exits(0).events();
     assert_eq!(record[0]["sent_back"]["to"], 1, "{record:?}");
+    // The job is run again: what was sent back is not taken for what it wants.
+    let again = Running::start(&project, &["release", "staging"]);
+    stamped(&project, "deployment/web", "3");
+    assert_eq!(project.object("configmap/settings")["data"]["VERSION"], "2");
+    again.signal("-TERM").exits(143);
     project.windlass(&["rollback", "staging"]).exits(0);
 }
 

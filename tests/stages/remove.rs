@@ -95,6 +95,27 @@ fn a_tier_goes_and_its_data_stays_until_somebody_says_otherwise() {
 }
 
 #[test]
+fn the_claims_of_a_set_that_went_in_an_earlier_release_are_the_tiers_still() {
+    let project = Project::bare_on("lab-real", "remove-set", "", &manifests());
+    project.windlass(&["release", "staging"]).exits(0);
+    for content in ["first", "second"] {
+        let map = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{a: {content}}}\n");
+        project.write(".kube/app.yaml", &map);
+        project.commit(content);
+        project
+            .windlass(&["release", "staging", "--override", "mass-deletion", "--reason", "a test"])
+            .exits(0);
+    }
+    assert!(!names(&project).contains(&"statefulset.apps/db".to_owned()));
+    remove(&project, &["--confirm", "staging", "--with-data"])
+        .exits(0)
+        .says("removed   PersistentVolumeClaim/data-db-0");
+    let namespace =
+        project.kubectl(&["get", "namespace", &project.namespace, "--ignore-not-found", "-o", "name"]);
+    assert_eq!(namespace.trim(), "");
+}
+
+#[test]
 fn a_namespace_that_somebody_else_made_stays() {
     let project = Project::bare("remove-ns", "", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n");
     project.kubectl(&["create", "namespace", &project.namespace]);

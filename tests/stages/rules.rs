@@ -14,6 +14,7 @@ fn an_older_commit_that_was_good_is_brought_back_and_a_diverged_one_is_refused()
     project.windlass(&["pipeline", "staging"]).exits(0);
 
     project.git(&["checkout", "-q", "HEAD~1"]);
+    project.windlass(&["plan", "staging"]).exits(0).says("brings back release 1");
     project.windlass(&["release", "staging"]).exits(0).says("bringing that back");
     assert_eq!(project.object("configmap/web")["data"]["a"], "b");
     project.windlass(&["history", "staging"]).exits(0).says("rollback of 2 to 1");
@@ -21,6 +22,8 @@ fn an_older_commit_that_was_good_is_brought_back_and_a_diverged_one_is_refused()
 
     project.git(&["checkout", "-q", "-b", "aside"]);
     project.git(&["commit", "-q", "--amend", "-m", "another first"]);
+    project.windlass(&["build"]).exits(0);
+    project.windlass(&["plan", "staging"]).exits(0).says("a release would be refused: staging runs");
     project
         .windlass(&["pipeline", "staging"])
         .exits(34)
@@ -46,6 +49,10 @@ fn a_tier_takes_its_branches_and_what_was_good_before() {
     project.commit("production");
     project.windlass(&["build"]).exits(0);
     project.windlass(&["release", "production"]).exits(34).says("must be confirmed").says("--yes");
+    project
+        .windlass(&["plan", "production"])
+        .exits(0)
+        .says("a release would be refused: this was not good on staging");
     project.windlass(&["release", "production", "--yes"]).exits(34).says("was not good on staging");
     project.windlass(&["release", "staging"]).exits(0);
     project.windlass(&["release", "production", "--yes"]).exits(0);

@@ -153,6 +153,37 @@ fn a_changed_value_restarts_the_pods_and_stays_on_a_rollback() {
 }
 
 #[test]
+fn a_secret_that_a_failed_release_no_longer_had_is_there_after_the_way_back() {
+    let project = reader("secret-renamed");
+    project.windlass(&["release", "staging"]).exits(0);
+    let edit = |file: &str, from: &str, to: &str| project.edit(file, from, to);
+    edit("windlass.yaml", "secrets: {db:", "secrets: {database:");
+    edit(".kube/app.yaml", "name: db", "name: database");
+    // The fake nodes pull whatever they are told to: the cluster's own word ends it.
+    edit(".kube/app.yaml", "spec:\n  selector", "spec:\n  progressDeadlineSeconds: 3\n  selector");
+    edit(".kube/app.yaml", "    spec:\n", "    spec:\n      nodeSelector: {no: where}\n");
+    project.commit("another name");
+    let failed = project.windlass(&["release", "staging", "--timeout", "20s"]);
+    assert!([31, 32].contains(&failed.code), "{failed}");
+    let status = project.windlass(&["status", "staging", "-o", "json"]).exits(0).events().remove(0);
+    assert_eq!(status["ready"], false, "{status}");
+    let back = project.windlass(&["rollback", "staging"]).exits(0);
+    assert!(!back.stderr.contains("is gone"), "{back}");
+    assert_eq!(value(&project, "password"), PASSWORD, "{back}");
+    assert!(!project.object("secret/database").is_null(), "no record has its value: {back}");
+
+    // What somebody does to it by hand is seen, and not shown.
+    let patch = format!(r#"{{"data":{{"password":"{}"}}}}"#, STANDARD.encode(CHANGED));
+    project.kubectl(&["patch", "secret/db", "--type=merge", "-p", &patch]);
+    let drifted = project.windlass(&["status", "staging"]).exits(0).says("data.password");
+    holds_none("the status", &said(&drifted), &[PASSWORD, CHANGED]);
+    project.kubectl(&["delete", "secret/db"]);
+    project.windlass(&["status", "staging"]).exits(0).says("Secret/db is gone");
+    let gone = project.windlass(&["status", "staging", "-o", "json"]).exits(0).events().remove(0);
+    assert_eq!(gone["ready"], false, "{gone}");
+}
+
+#[test]
 fn what_cannot_be_had_is_known_before_anything_is_changed() {
     let config = "secrets: {db: {password: {env: DB_PASSWORD_THAT_NOBODY_SET}}}\n";
     let project = Project::bare("secret-missing", config, READER);

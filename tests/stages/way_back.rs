@@ -101,6 +101,7 @@ fn a_rollback_that_fails_too_says_both() {
     let causes = failed.finished()["causes"].clone();
     assert_eq!(causes[0]["cause"], "exit-code", "{failed}");
     assert_eq!(causes[1]["cause"], "config-missing", "{failed}");
+    assert!(causes[1]["message"].as_str().unwrap().starts_with("in the rollback to 1: "), "{failed}");
 }
 
 #[test]
@@ -114,7 +115,13 @@ fn what_a_job_did_that_refuses_rollback_is_said_first() {
     let refused = project.windlass(&["rollback", "staging"]).exits(34).says("what it did stays");
     refused.says("--yes");
     assert!(command_of_web(&project).contains("no ledger"), "a refused rollback changes nothing");
+    // Also a release later, for which the Job had nothing to do.
+    let again = release(&project, "echo still no ledger; exit 4", &refusing).exits(31);
+    again.says("not rolled back: Job/migrate ran");
     let uid = project.object("job/migrate")["metadata"]["uid"].clone();
+    // Nor as GitLab's own Rollback, which runs the old job again.
+    project.git(&["checkout", "-q", "HEAD~2"]);
+    project.windlass(&["release", "staging"]).exits(34).says("what it did stays");
     project.windlass(&["rollback", "staging", "--yes"]).exits(0).says("what it did stays");
     assert!(command_of_web(&project).contains(GOOD));
     assert_eq!(project.object("job/migrate")["metadata"]["uid"], uid, "no Job runs");
@@ -201,6 +208,62 @@ fn a_stateful_set_stuck_on_a_broken_pod_comes_back() {
     project.write(".kube/app.yaml", &set("echo fixed; sleep 1000000"));
     project.commit("fixed");
     project.windlass(&["pipeline", "staging"]).exits(0);
+}
+
+#[test]
+fn a_stateful_set_that_broke_after_its_release_comes_back_too() {
+    let set = |version: u32| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  replicas: 2\n  serviceName: db\n  selector: {{matchLabels: {{app: db}}}}\n  \
+             template:\n    metadata: {{labels: {{app: db}}}}\n    spec:\n      terminationGracePeriodSeconds: 0\n      containers:\n        - name: db\n          image: app\n          \
+             command: [sh, -c, \"touch /well; echo {version}; sleep 1000000\"]\n          \
+             readinessProbe: {{exec: {{command: [cat, /well]}}, periodSeconds: 1, failureThreshold: 1}}\n"
+        )
+    };
+    let project = Project::small("broke", DOCKERFILE, &set(1));
+    project.windlass(&["pipeline", "staging"]).exits(0);
+    project.write(".kube/app.yaml", &set(2));
+    project.commit("second");
+    project.windlass(&["pipeline", "staging"]).exits(0);
+    project.kubectl(&["exec", "db-0", "--", "rm", "/well"]);
+    let wait = ["wait", "--for=condition=Ready=false", "pod/db-0", "--timeout=30s"];
+    project.kubectl(&wait);
+    let back = project.windlass(&["rollback", "staging"]).exits(0).says("deleted Pod/db-0");
+    assert!(back.took.as_secs() < 60, "{:?}", back.took);
+}
+
+#[test]
+fn what_had_to_be_made_anew_goes_back_the_same_way() {
+    let project = released("anew", "", "");
+    let other = manifests(BAD, "").replace("app: web", "app: other");
+    project.write(".kube/app.yaml", &other);
+    project.commit("another selector");
+    project.windlass(&["pipeline", "staging"]).exits(30).says("windlass.dev/recreate: allowed");
+    let allowed = "{name: web, annotations: {windlass.dev/recreate: allowed}}";
+    project.write(".kube/app.yaml", &other.replacen("{name: web}", allowed, 1));
+    project.commit("allowed");
+    project.windlass(&["pipeline", "staging"]).exits(31);
+    project.windlass(&["rollback", "staging"]).exits(0);
+    assert!(command_of_web(&project).contains(GOOD));
+    assert_eq!(project.object("deployment/web")["spec"]["selector"]["matchLabels"]["app"], "web");
+}
+
+#[test]
+fn what_takes_its_time_to_go_does_not_make_a_good_release_bad() {
+    let held =
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/slow]}\n";
+    let project = released("held", ", rollback: auto", held);
+    let good = release(&project, "echo 2; sleep 1000000", "").exits(0);
+    good.says("ConfigMap/held is still being deleted after 60 s");
+    project.windlass(&["status", "staging"]).exits(0).says("(good)");
+    project.kubectl(&[
+        "patch",
+        "configmap/held",
+        "--type=merge",
+        "-p",
+        r#"{"metadata":{"finalizers":null}}"#,
+    ]);
+    project.windlass(&["release", "staging"]).exits(0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::super::back;
+use super::super::claims;
 use super::super::difference::FieldChange;
 use super::super::forward::look;
 use super::super::identity::ObjectId;
@@ -13,6 +14,7 @@ use super::super::past::Past;
 use super::super::place::Site;
 use super::super::plan::{Action, Step};
 use super::super::record::Outcome;
+use super::super::seal;
 use crate::error::{Kind, Result};
 
 /// What differs from what was released.
@@ -60,7 +62,18 @@ async fn compared(site: Site<'_>, past: &Past) -> Result<Vec<Changed>> {
     let (wanted, untouched) = back::recorded(last);
     let key = site.store().key(false).await?;
     let looked = look(site, past, wanted, &untouched, &key).await?;
-    Ok(looked.plan.steps.iter().filter_map(changed).collect())
+    let mut all: Vec<Changed> = looked.plan.steps.iter().filter_map(changed).collect();
+    let claims = untouched.iter().filter(|one| claims::is_claim(&one.object)).cloned();
+    for one in claims.chain(seal::sealed_in(&last.objects)) {
+        let id = ObjectId::of(&one.object);
+        let live = looked.live.get(&id);
+        let fields = live.map(|live| seal::differences(&one.object, live, &key)).unwrap_or_default();
+        if live.is_none() || !fields.is_empty() {
+            let api_version = one.object["apiVersion"].as_str().unwrap_or_default().to_owned();
+            all.push(Changed { api_version, id, fields, gone: live.is_none(), by: BTreeSet::new() });
+        }
+    }
+    Ok(all)
 }
 
 fn changed(step: &Step) -> Option<Changed> {
@@ -87,11 +100,11 @@ impl Drift {
         }
     }
 
-    /// How many objects are gone.
-    pub(super) fn gone(&self) -> usize {
+    /// Which objects are gone; `None` where that was not looked at.
+    pub(super) fn gone(&self) -> Option<Vec<ObjectId>> {
         match self {
-            Self::Known(all) => all.iter().filter(|one| one.gone).count(),
-            Self::Unknown(_) => 0,
+            Self::Known(all) => Some(all.iter().filter(|one| one.gone).map(|one| one.id.clone()).collect()),
+            Self::Unknown(_) => None,
         }
     }
 
