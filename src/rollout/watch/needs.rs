@@ -54,6 +54,8 @@ fn beside(object: &Value) -> Beside {
         ("apps", "ReplicaSet") | ("", "ReplicationController") | ("batch", "Job") => &[PODS, EVENTS],
         ("", "PersistentVolumeClaim") => &[EVENTS, CLASSES, VOLUMES],
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) | ("", "Namespace") => &[],
+        // What an operator makes for a custom resource tells why it does not get on.
+        (group, _) if group.contains('.') && !group.ends_with(".k8s.io") => &[PODS, EVENTS],
         _ => &[EVENTS],
     }
 }
@@ -69,6 +71,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_custom_resource_is_watched_with_the_pods_of_its_namespace() {
+        let kinds = |api_version: &str| {
+            let object = json!({"apiVersion": api_version, "kind": "Cluster", "metadata": {"name": "a", "namespace": "shop"}});
+            of(&object).into_iter().map(|(need, _)| need.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds("postgresql.cnpg.io/v1"), ["Cluster", "Pod", "Event"]);
+        assert_eq!(kinds("networking.k8s.io/v1"), ["Cluster", "Event"]);
+    }
 
     #[test]
     fn a_deployment_is_watched_with_what_it_owns() {

@@ -122,11 +122,14 @@ impl Hearing {
     pub(super) async fn service_lines(&self, pod: &Value, name: &str) -> Option<Evidence> {
         let container = self.container(pod, &pod::container_of(name));
         let cluster = self.cluster.for_cleanup();
-        let mut lines = cluster.last_lines(&container, TAIL, true).await.ok().flatten();
-        if lines.is_none() {
-            lines = cluster.last_lines(&container, TAIL, false).await.ok().flatten();
+        // Started again between two questions, the instance that died is the previous one after all.
+        for previous in [true, false, true] {
+            let lines = cluster.last_lines(&container, TAIL, previous).await.ok().flatten();
+            if let Some(lines) = lines.filter(|lines| !lines.is_empty()) {
+                return Some(Evidence { title: format!("service {name}, the last lines"), lines });
+            }
         }
-        Some(Evidence { title: format!("service {name}, the last lines"), lines: lines? })
+        None
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
