@@ -63,7 +63,8 @@ async fn last_lines(cluster: &Cluster, suspect: &Suspect) -> Option<Evidence> {
         pod: suspect.pod.clone(),
         container: suspect.container.clone(),
     };
-    for previous in [true, false].into_iter().skip(usize::from(!suspect.previous)) {
+    // Started again between two questions, the instance that died is the previous one after all.
+    for previous in [true, false, true].into_iter().skip(usize::from(!suspect.previous)) {
         match cluster.last_lines(&container, LINES, previous).await {
             Ok(Some(lines)) => return Some(Evidence { title: title(suspect, previous, lines.len()), lines }),
             Ok(None) => {}
