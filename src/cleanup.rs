@@ -134,7 +134,7 @@ fn keep_parts(found: &mut [Found]) {
     let stays = found.iter().filter(|image| image.stays.is_some());
     let stays: BTreeSet<String> = stays.flat_map(|image| image.tags.iter().cloned()).collect();
     for image in found.iter_mut() {
-        if let Some(index) = image.tags.iter().find_map(whole).filter(|index| stays.contains(index)) {
+        if let Some(index) = image.tags.iter().filter_map(whole).find(|index| stays.contains(index)) {
             image.stays.get_or_insert_with(|| format!("of the index {index}"));
         }
     }

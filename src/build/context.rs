@@ -4,7 +4,7 @@
 //! a runner does not reach the image. (Zero would do as well for equality, but archivers refuse 1970, and a web server
 //! would give every version of a file the same `Last-Modified`.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -71,12 +71,26 @@ impl Context {
         Ok((context, found.decisions.unwrap_or_default()))
     }
 
-    /// Leaves a directory out, whatever `.dockerignore` says of it; `top` is what [`Context::find`] looked at.
+    /// Leaves a directory of reports out, whatever `.dockerignore` says of it; `top` is what [`Context::find`] looked at.
     pub(super) fn leave_out(&mut self, top: &Path, directory: &Path) {
         let Ok(top) = top.canonicalize() else { return };
-        if let Ok(inside) = directory.strip_prefix(top) {
-            self.entries.retain(|entry| !entry.path.starts_with(inside));
+        let Ok(inside) = directory.strip_prefix(&top) else { return };
+        if crate::report::is_ours(directory) {
+            return self.entries.retain(|entry| !entry.path.starts_with(inside));
         }
+        // Among what others have in it only what this run writes there is left out.
+        let is_written = |path: &Path| crate::report::FILES.iter().any(|name| path == inside.join(name));
+        let tests: BTreeSet<PathBuf> = self
+            .entries
+            .iter()
+            .filter_map(|entry| entry.path.parent())
+            .filter(|parent| parent.parent() == Some(&inside.join("tests")))
+            .filter(|parent| crate::report::is_ours(&top.join(parent)))
+            .map(Path::to_path_buf)
+            .collect();
+        self.entries.retain(|entry| {
+            !is_written(&entry.path) && !entry.path.ancestors().any(|parent| tests.contains(parent))
+        });
     }
 
     /// The Dockerfile must be sent even where it is ignored or lies outside: then under its own name or a made-up one.
@@ -256,11 +270,30 @@ mod tests {
 
     #[test]
     fn the_reports_of_this_run_are_no_part_of_it() {
-        let root =
-            project(&[("Dockerfile", "FROM scratch\n"), ("report/events.jsonl", "{}"), ("reports", "")]);
+        let root = project(&[
+            ("Dockerfile", "FROM scratch\n"),
+            ("report/.gitignore", "*\n"),
+            ("report/x", "{}"),
+            ("reports", ""),
+        ]);
         let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
         context.leave_out(root.path(), &root.path().canonicalize().unwrap().join("report"));
         assert_eq!(names(&context), ["Dockerfile", "reports"]);
+    }
+
+    #[test]
+    fn of_a_directory_that_is_not_only_for_reports_the_rest_is_built() {
+        let files = [
+            ("Dockerfile", "FROM scratch\n"),
+            ("events.jsonl", "{}"),
+            ("tests/unit/.gitignore", "*\n"),
+            ("tests/unit/junit.xml", ""),
+            ("tests/own/code", ""),
+        ];
+        let root = project(&files);
+        let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
+        context.leave_out(root.path(), &root.path().canonicalize().unwrap());
+        assert_eq!(names(&context), ["Dockerfile", "tests", "tests/own", "tests/own/code"]);
     }
 
     #[test]

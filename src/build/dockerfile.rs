@@ -27,8 +27,8 @@ pub(super) struct Instruction {
 #[derive(Debug)]
 pub(super) struct Dockerfile {
     instructions: Vec<Instruction>,
-    /// It names the image that reads it.
-    has_syntax: bool,
+    /// The image that reads it, where it names one.
+    syntax: Option<String>,
 }
 
 /// Something that old builders do not know.
@@ -63,7 +63,7 @@ static HEREDOC: LazyLock<Regex> = LazyLock::new(|| {
 });
 /// `# syntax=docker/dockerfile:1`
 static SYNTAX: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?i)^#\s*syntax\s*=\s*\S").expect("the pattern is a constant"));
+    LazyLock::new(|| Regex::new(r"(?i)^#\s*syntax\s*=\s*(\S+)").expect("the pattern is a constant"));
 static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)(?::?([-+])([^}]*))?\})")
         .expect("the pattern is a constant")
@@ -100,19 +100,21 @@ impl Dockerfile {
             instructions.push(Instruction { line, end, keyword, rest });
         }
         let directives = text.lines().take_while(|line| line.trim_start().starts_with('#'));
-        let has_syntax = directives.clone().any(|line| SYNTAX.is_match(line.trim_start()));
-        Self { instructions, has_syntax }
+        let mut named = directives.clone().filter_map(|line| SYNTAX.captures(line.trim_start()));
+        let syntax = named.next().map(|found| found[1].to_owned());
+        Self { instructions, syntax }
     }
 
     /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
     pub(super) fn unknown_to(&self, engine: u32) -> Option<Novelty> {
         let novelties = self.instructions.iter().filter_map(novelty);
-        novelties.filter(|_| !self.has_syntax).find(|one| one.engine > engine)
+        novelties.filter(|_| self.syntax.is_none()).find(|one| one.engine > engine)
     }
 
-    /// The images that this build pulls, as the builder will see their names with these build arguments.
+    /// The images that this build pulls, the one that reads the Dockerfile included, as the builder will see their names with these build arguments.
     pub(super) fn images(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<String> {
-        let mut images: Vec<String> = self.bases(args, platform).into_iter().map(|(_, name)| name).collect();
+        let bases = self.bases(args, platform).into_iter().map(|(_, name)| name);
+        let mut images: Vec<String> = bases.chain(self.syntax.clone()).collect();
         images.sort();
         images.dedup();
         images

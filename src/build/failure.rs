@@ -126,8 +126,12 @@ fn fetches(failed: &Failed) -> bool {
         || is_frontend(failed)
 }
 
-/// Before the first step only the image that `# syntax=` names is fetched.
+/// Before the first step only the image that `# syntax=` names is fetched; newer builders have a step for it.
 fn is_frontend(failed: &Failed) -> bool {
+    let steps = ["resolve image config for", "docker-image://"];
+    if steps.iter().any(|step| failed.step.starts_with(step)) {
+        return true;
+    }
     let fetch = ["failed to do request", "failed to resolve", "failed to fetch", "pull access denied"];
     failed.step.is_empty() && fetch.iter().any(|words| failed.message.contains(words))
 }
@@ -271,6 +275,10 @@ mod tests {
         let syntax =
             "failed to do request: Head \"https://registry-1.docker.io/v2/\": dial tcp: no such host";
         assert!(passes(&failed("", syntax)));
+        let step = "resolve image config for docker-image://docker.io/docker/dockerfile:1";
+        assert!(passes(&failed(step, syntax)));
+        assert_eq!(told(step, syntax).kind(), Kind::Unreachable);
+        assert_eq!(told(step, "unexpected status: 401 Unauthorized").kind(), Kind::Denied);
         assert!(!passes(&failed("[build 3/3] RUN curl", "exit code: 7: connection refused")));
     }
 }

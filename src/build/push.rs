@@ -30,10 +30,13 @@ pub(super) async fn push(
     image: &Reference,
 ) -> Result<Digest> {
     let mut tries = 0;
-    loop {
+    let pushed = loop {
         tries += 1;
         let began = Instant::now();
-        let Err(text) = once(session, engine, registry, step, image).await? else { break };
+        let text = match once(session, engine, registry, step, image).await? {
+            Ok(pushed) => break pushed,
+            Err(text) => text,
+        };
         let class = fault::classify(&text);
         let stale = class == Class::Denied && began.elapsed() > TOKEN_LIFE;
         if tries == TRIES || !(class == Class::Passing || stale) {
@@ -41,22 +44,41 @@ pub(super) async fn push(
         }
         step.progress(format!("pushing again after: {text}"));
         super::pause(session, Duration::from_secs(1 << (tries - 1))).await?;
-    }
-    // Registries and Engines have lost tags after a push that looked good: what counts is what can be asked for.
-    registry.digest(image).await?.ok_or_else(|| {
-        Error::new(Kind::Push, format!("the push of {image} succeeded, but the registry does not have it"))
-            .hint("run the command again; if it stays so, look at the registry's log")
-    })
+    };
+    verified(registry, image, pushed).await
 }
 
-/// One try: `Ok(Err(text))` for what the registry or the Engine said against it.
+/// Registries and Engines have lost tags after a push that looked good, and somebody else may have pushed under the same
+/// tag since: what counts is what the Engine pushed, and that it can be asked for.
+async fn verified(registry: &Registry, image: &Reference, pushed: Option<Digest>) -> Result<Digest> {
+    let there = registry.digest(image).await?;
+    let Some(pushed) = pushed.filter(|pushed| there.as_ref() != Some(pushed)) else {
+        return there.ok_or_else(|| lost(image));
+    };
+    let exact = Reference { digest: Some(pushed.clone()), tag: None, ..image.clone() };
+    if registry.digest(&exact).await?.is_none() {
+        return Err(lost(&exact));
+    }
+    if let Some(tag) = &image.tag {
+        registry.tag(&exact, tag).await?;
+    }
+    Ok(pushed)
+}
+
+fn lost(image: &Reference) -> Error {
+    Error::new(Kind::Push, format!("the push of {image} succeeded, but the registry does not have it"))
+        .hint("run the command again; if it stays so, look at the registry's log")
+}
+
+/// One try, with the digest that the Engine tells, where it does: `Ok(Err(text))` for what the registry or the Engine said
+/// against it.
 async fn once(
     session: &Session,
     engine: &Engine,
     registry: &Registry,
     step: &StepReport,
     image: &Reference,
-) -> Result<Result<(), String>> {
+) -> Result<Result<Option<Digest>, String>> {
     let known = registry.credentials(&image.registry).await?;
     let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
     for secret in credentials.iter().flat_map(|known| [&known.password, &known.identitytoken]).flatten() {
@@ -64,21 +86,36 @@ async fn once(
     }
     let options = PushImageOptions { tag: image.tag.clone(), platform: None };
     let mut stream = engine.docker().push_image(&image.name(), Some(options), credentials);
+    let mut pushed = None;
     loop {
         let message = tokio::select! {
             biased;
             () = session.cancel.cancelled() => return Err(interrupted()),
-            message = stream.next() => message,
+            message = tokio::time::timeout(fault::STALLED, stream.next()) => message,
         };
         match message {
-            None => return Ok(Ok(())),
-            Some(Ok(info)) => progress(&info).into_iter().for_each(|line| step.progress(line)),
-            Some(Err(error)) if fault::is_connection(&error) => {
-                return Err(engine.error(Kind::Push, "pushing an image", &error));
-            }
-            Some(Err(error)) => return Ok(Err(fault::text(&error))),
+            Err(_) => return Err(engine.stalled("pushing an image")),
+            Ok(message) => match message {
+                None => return Ok(Ok(pushed)),
+                Some(Ok(info)) => {
+                    pushed = digest(&info).or(pushed);
+                    if let Some(line) = progress(&info) {
+                        step.progress(line);
+                    }
+                }
+                Some(Err(error)) if fault::is_connection(&error) => {
+                    return Err(engine.error(Kind::Push, "pushing an image", &error));
+                }
+                Some(Err(error)) => return Ok(Err(fault::text(&error))),
+            },
         }
     }
+}
+
+/// `v1: digest: sha256:… size: 528`.
+fn digest(info: &PushImageInfo) -> Option<Digest> {
+    let (_, rest) = info.status.as_deref()?.split_once("digest: ")?;
+    rest.split_whitespace().next()?.parse().ok()
 }
 
 /// `Pushing, 12.5 of 40.1 MB`.
@@ -115,6 +152,18 @@ fn refused(image: &Reference, class: Class, text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_engine_tells_what_it_pushed() {
+        let told =
+            |status: &str| digest(&PushImageInfo { status: Some(status.to_owned()), ..Default::default() });
+        let hex = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            told(&format!("v1: digest: sha256:{hex} size: 528")).unwrap().as_str(),
+            format!("sha256:{hex}")
+        );
+        assert_eq!(told("Pushed"), None);
+    }
 
     #[test]
     fn a_refused_push_says_what_to_do() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -299,23 +299,40 @@ impl<'a> Workshop<'a> {
     /// nothing yet": whoever saw nothing writes, waits longer than anybody takes from looking to writing, and then takes
     /// what stands there.
     async fn agree(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
+        let began = Instant::now();
         if let Some(first) = self.leads_to(content).await? {
             return Ok(first);
         }
         self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await?;
-        pause(self.session, AGREEMENT).await?;
+        // To a registry that is far away others take as long as this one took.
+        pause(self.session, AGREEMENT.max(2 * began.elapsed())).await?;
         Ok(self.leads_to(content).await?.unwrap_or_else(|| pushed.clone()))
     }
 
     /// Makes sure that the commit's tag leads to this image; one request where it does already.
     async fn name(&self, image: &Reference) -> Result<()> {
-        match self.leads_to(image).await? {
-            there if there == image.digest => return Ok(()),
-            Some(other) => self.warn_of_other(&other),
-            None => {}
+        // A commit that reaches the default branch by fast-forward was built on its own branch: the default branch's tag,
+        // from which all others take their layers, must follow all the same.
+        let default = ci::default_branch().map(|branch| slug(&branch));
+        let branch_tag = self.branch_tag();
+        let looked_at =
+            branch_tag.as_ref().filter(|tag| default.as_ref() == Some(tag)).map(|tag| image.with_tag(tag));
+        let branch = async {
+            match &looked_at {
+                Some(branch) => self.leads_to(branch).await,
+                None => Ok(image.digest.clone()),
+            }
+        };
+        let (there, branch) = futures::future::try_join(self.leads_to(image), branch).await?;
+        if there == image.digest {
+            let behind = branch_tag.filter(|_| branch != image.digest);
+            return self.put(image, behind.as_deref()).await;
+        }
+        if let Some(other) = there {
+            self.warn_of_other(&other);
         }
         self.put(image, image.tag.as_deref()).await?;
-        self.put(image, self.branch_tag().as_deref()).await
+        self.put(image, branch_tag.as_deref()).await
     }
 
     /// What the image's tag leads to now.

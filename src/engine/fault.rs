@@ -2,10 +2,17 @@
 //!
 //! The Engine reports most of what went wrong as text; the patterns here were seen from Engine 20.10 and 29.
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use bollard::errors::Error as Bollard;
+use regex::Regex;
 
 use super::Engine;
 use crate::error::{Error, Kind};
+
+/// An Engine that pushes or pulls says something all the time: after so long without a word nothing more will come.
+pub const STALLED: Duration = Duration::from_secs(600);
 
 /// What kind of trouble a pull or a push met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +26,12 @@ pub enum Class {
     /// Anything else.
     Other,
 }
+
+/// Names and digests hold any letters and digits: a code is one only where something says so, or stands by itself.
+static CODE: LazyLock<Regex> = LazyLock::new(|| {
+    let word = r"(?:status(?: code)?:? |http |^|[ (\[])(?:408|429|5\d\d)(?:$|[ ,:)\]])|\beof\b|\bgoaway\b";
+    Regex::new(word).expect("the pattern is a constant")
+});
 
 /// Sorts the text of an error of a pull or push.
 pub fn classify(text: &str) -> Class {
@@ -42,30 +55,31 @@ pub fn classify(text: &str) -> Class {
     if has(&["manifest unknown", "not found", "name unknown", "repository does not exist"]) {
         return Class::NotFound;
     }
-    if has(&[
-        "429",
-        "toomanyrequests",
-        "too many requests",
-        "status: 5",
-        "500 ",
-        "502",
-        "503",
-        "504",
-        "connection refused",
-        "connection reset",
-        "broken pipe",
-        "eof",
-        "timeout",
-        "timed out",
-        "tls handshake",
-        "blob unknown",
-        "blob upload unknown",
-        "408",
-        "no such host",
-        "temporary failure",
-        "network is unreachable",
-        "retry",
-    ]) {
+    if CODE.is_match(&text)
+        || has(&[
+            "toomanyrequests",
+            "too many requests",
+            "connection refused",
+            "connection reset",
+            "closed network connection",
+            "broken pipe",
+            "stream error",
+            "timeout",
+            "timed out",
+            "deadline exceeded",
+            "tls handshake",
+            "blob unknown",
+            "blob upload unknown",
+            "no such host",
+            "server misbehaving",
+            "temporary failure",
+            "network is unreachable",
+            "no route to host",
+            "please retry",
+            "retry later",
+            "retry after",
+        ])
+    {
         return Class::Passing;
     }
     Class::Other
@@ -109,6 +123,15 @@ pub fn status(error: &Bollard) -> Option<u16> {
 }
 
 impl Engine {
+    /// The error of an Engine that has not said a word for [`STALLED`].
+    pub(crate) fn stalled(&self, doing: &str) -> Error {
+        let minutes = STALLED.as_secs() / 60;
+        let message =
+            format!("the Docker Engine at {} said nothing for {minutes} min while {doing}", self.address());
+        Error::new(Kind::Unreachable, message)
+            .hint("see whether it and the registry still answer, then run the command again")
+    }
+
     /// An error of the Engine in our words: `kind` unless the Engine itself went away.
     pub(crate) fn error(&self, kind: Kind, doing: &str, error: &Bollard) -> Error {
         if is_connection(error) {
@@ -147,7 +170,17 @@ mod tests {
                 "Get \"http://127.0.0.1:1/v2/\": dial tcp 127.0.0.1:1: connect: connection refused",
                 Class::Passing,
             ),
+            ("received unexpected HTTP status: 429 Too Many Requests", Class::Passing),
+            ("stream error: stream ID 5; INTERNAL_ERROR; received from peer", Class::Passing),
+            ("http2: server sent GOAWAY and closed the connection", Class::Passing),
+            ("dial tcp: lookup r.test on 10.0.0.2:53: server misbehaving", Class::Passing),
+            ("Get \"https://r.test/v2/\": EOF", Class::Passing),
+            (
+                "unexpected status from PUT request to https://r.test/v2/a/blobs: 502 Bad Gateway",
+                Class::Passing,
+            ),
             ("name invalid: invalid repository name", Class::Other),
+            ("failed to copy sha256:50242915035040842900 of geofence/retryer: checksum", Class::Other),
         ] {
             assert_eq!(classify(text), class, "{text}");
         }

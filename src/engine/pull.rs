@@ -49,7 +49,10 @@ impl Engine {
             ..Default::default()
         };
         let mut stream = self.docker().create_image(Some(options), None, credentials);
-        while let Some(message) = stream.next().await {
+        while let Some(message) = tokio::time::timeout(fault::STALLED, stream.next())
+            .await
+            .map_err(|_| self.stalled("pulling an image"))?
+        {
             match message {
                 Ok(info) => {
                     if let Some(detail) = info.error_detail.and_then(|detail| detail.message) {

@@ -57,7 +57,10 @@ impl Registry {
     pub fn of(project: &Project) -> Result<Self> {
         let config = &project.config;
         let ca = config.ca.as_ref().map(|file| project.root.join(file));
-        Self::new(RegistrySettings { insecure: config.insecure, ca })
+        // `insecure` is about the project's own registry: to no other host are credentials sent in the clear.
+        let host = project.registry.as_deref().and_then(|registry| registry.split('/').next());
+        let insecure = host.filter(|_| config.insecure).map(str::to_owned);
+        Self::new(RegistrySettings { insecure, ca })
     }
 
     /// As [`Registry::new`], with credentials from elsewhere.
@@ -341,7 +344,7 @@ mod tests {
         let keychain = Keychain::new(|name| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
         });
-        Registry::with_keychain(RegistrySettings { insecure: true, ca: None }, keychain)
+        Registry::with_keychain(RegistrySettings { insecure: None, ca: None }, keychain)
     }
 
     fn image(server: &MockServer, rest: &str) -> Reference {

@@ -28,8 +28,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// How the registry is reached.
 #[derive(Debug, Clone, Default)]
 pub struct RegistrySettings {
-    /// Plain HTTP although the host is not this machine.
-    pub insecure: bool,
+    /// The host that is asked by plain HTTP although it is not this machine.
+    pub insecure: Option<String>,
     /// A file of further certificate authorities in PEM.
     pub ca: Option<PathBuf>,
 }
@@ -158,12 +158,16 @@ impl Transport {
         self.judge(ask, answer).await
     }
 
+    fn is_insecure(&self, host: &str) -> bool {
+        self.settings.insecure.as_deref() == Some(host)
+    }
+
     async fn host(&self, name: &str) -> Result<Host> {
         if let Some(host) = self.hosts.lock().await.get(name) {
             return Ok(host.clone());
         }
         let certificates = self.certificates(name)?;
-        let plain = self.settings.insecure || (is_loopback(name) && certificates.is_empty());
+        let plain = self.is_insecure(name) || (is_loopback(name) && certificates.is_empty());
         let scheme = if plain { "http" } else { "https" };
         let host = Host { client: client(certificates)?, scheme, passes: HashMap::new() };
         self.hosts.lock().await.insert(name.to_owned(), host.clone());
@@ -206,7 +210,7 @@ impl Transport {
     ) -> Result<Answer, Trouble> {
         let pass = host.passes.get(slot);
         let answer = request(host, ask, pass).await;
-        let tls = host.scheme == "http" && !self.settings.insecure;
+        let tls = host.scheme == "http" && !self.is_insecure(ask.host);
         match answer {
             Ok(answer)
                 if tls

@@ -49,7 +49,7 @@ impl Directory {
     /// could not be kept.
     pub(super) fn open(path: &Path, answering: bool, people: Sink) -> Result<Self> {
         let trouble = Trouble::default();
-        let file = prepare(path).and_then(|()| File::create(path.join("events.jsonl")));
+        let file = make(path).and_then(|()| File::create(path.join("events.jsonl")));
         let file = file.map_err(|error| refused(path, &error))?;
         let lines = Watched { file, trouble: trouble.clone() };
         let directory = Self {
@@ -160,13 +160,23 @@ impl Write for Watched {
 
 /// Makes the directory. A new one is ignored by Git: in the work tree, where CI must have it, it would make every
 /// commit look changed. In one that others have put something into, that is their decision.
-fn prepare(path: &Path) -> io::Result<()> {
+pub fn make(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)?;
     match fs::read_dir(path)?.next() {
-        None => fs::write(path.join(".gitignore"), "*\n"),
+        None => fs::write(path.join(".gitignore"), IGNORED),
         Some(_) => Ok(()),
     }
 }
+
+/// Whether [`make`] made this directory, so that all in it is a former run's.
+pub fn is_ours(path: &Path) -> bool {
+    fs::read(path.join(".gitignore")).is_ok_and(|text| text == IGNORED.as_bytes())
+}
+
+/// The files that a run writes into a directory that is not its own.
+pub const FILES: [&str; 4] = ["events.jsonl", "junit.xml", "report.html", "windlass.env"];
+
+const IGNORED: &str = "*\n";
 
 fn refused(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Usage, format!("the report cannot be written into `{}`: {error}", path.display()))

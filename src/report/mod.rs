@@ -43,6 +43,7 @@ mod terminal;
 mod tests;
 
 use crate::error::Result;
+pub use directory::{FILES, is_ours, make};
 use event::{Event, Outcome, Stage, Stream};
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 use secret::Secrets;

@@ -36,7 +36,11 @@ pub(super) fn definition(test: &TestConfig, images: &Images) -> String {
             (name, json!({"image": image, "env": service.env, "ready": service.ready.as_ref().map(ready)}))
         })
         .collect();
-    let all = json!({"image": test.image, "run": test.run, "env": test.env, "services": services});
+    let limits = json!({"memory": test.memory.map(|memory| memory.to_string()), "cpus": test.cpus});
+    let all = json!({
+        "image": test.image, "run": test.run, "env": test.env, "services": services, "limits": limits,
+        "on": format!("{:?}", test.on),
+    });
     hex(all.to_string().as_bytes())[..16].to_owned()
 }
 

@@ -102,8 +102,10 @@ impl Reports {
         let mut reports = Self::default();
         let (mut taken, mut sources) = (BTreeSet::new(), sources.into_iter());
         if let Some(directory) = directory {
-            // What a former run left must not be taken for a result of this one.
-            let _ = std::fs::remove_dir_all(directory);
+            // What a former run left must not be taken for a result of this one; anything else in there is not ours.
+            if crate::report::is_ours(directory) {
+                let _ = std::fs::remove_dir_all(directory);
+            }
         }
         for (kind, pattern) in wanted(test, directory) {
             let found = match Glob::parse(pattern) {
@@ -269,7 +271,8 @@ fn write(directory: &Path, file: &Found, pattern: &str, taken: &mut BTreeSet<Pat
         taken.insert(path.clone());
     }
     let parent = path.parent().unwrap_or(directory);
-    std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&path, &file.bytes)).map_err(|error| {
+    let made = crate::report::make(directory).and_then(|()| std::fs::create_dir_all(parent));
+    made.and_then(|()| std::fs::write(&path, &file.bytes)).map_err(|error| {
         Error::new(Kind::Invalid, format!("the report {} cannot be written: {error}", path.display()))
             .hint("--report names a directory that can be written")
     })

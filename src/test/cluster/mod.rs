@@ -107,6 +107,9 @@ impl Ground {
     }
 }
 
+/// The first minor version of Kubernetes in which an init container that is restarted always is a sidecar by default.
+const SIDECARS: u32 = 29;
+
 /// Runs the command of a test in a Job.
 ///
 /// # Errors
@@ -120,6 +123,16 @@ pub(super) async fn run(bench: &Bench<'_>, case: &Case<'_>, step: &StepReport) -
     let order =
         order(bench, ground, case, outcome::command(&case.test.run, &bases, &mark, case.test.timeout))?;
     let job = pod::job(&order)?;
+    // Older ones drop the field that makes a sidecar of an init container, and what is left never ends.
+    if !order.services.is_empty()
+        && ground.cluster.minor_version().await.is_some_and(|minor| minor < SIDECARS)
+    {
+        let message =
+            format!("services of a test on a cluster need Kubernetes 1.{SIDECARS}, and this one is older");
+        let error = Error::new(Kind::TestNotRun, message)
+            .hint("run the test in a Docker Engine: leave `on: cluster` out");
+        return Err(explained(case.name, error, Vec::new()));
+    }
     case.note(|standing| standing.container = Some(order.name.clone()));
     let creating = ground.cluster.for_cleanup();
     let made = bench.making.spawn(async move { creating.create(&job).await });
