@@ -52,7 +52,9 @@ pub(super) struct RuleArguments {
 impl RuleArguments {
     /// Whether anything was said about a release.
     pub(super) fn is_given(&self) -> bool {
-        self.untested || !self.overrides.overrides.is_empty() || self.overrides.wait_lock.is_some()
+        let OverrideArguments { overrides, reason, wait_lock } = &self.overrides;
+        let of_jobs = self.wait_jobs || self.kill_jobs;
+        self.untested || of_jobs || !overrides.is_empty() || reason.is_some() || wait_lock.is_some()
     }
 
     pub(super) fn rules(&self, run: &Run) -> Result<Rules> {
@@ -88,6 +90,10 @@ impl OverrideArguments {
                 "--override needs a reason, which the release's record keeps",
             )
             .hint("--reason \"INC-123\""));
+        }
+        if self.overrides.is_empty() && self.reason.is_some() && !untested {
+            return Err(Error::new(Kind::Usage, "--reason says why a rule is overridden, and none is")
+                .hint("--override RULE names one"));
         }
         let mut overridden = self.overrides.clone();
         if untested {

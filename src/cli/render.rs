@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::{Run, SourceArguments, TierArguments};
-use crate::error::Result;
+use super::{Output, Run, SourceArguments, TierArguments};
+use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::pipeline;
 use crate::project::{Project, Tier};
@@ -30,6 +30,11 @@ impl Render {
         } else {
             source.project(run, name)?
         };
+        let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
+        if self.show_secrets && json && kept {
+            return Err(Error::new(Kind::Usage, "--report would keep the values that --show-secrets shows")
+                .hint("leave one of the two out"));
+        }
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         manifest::check(&project, &tier)?;
         let images = pipeline::find(&run.session, &project).await?;
@@ -41,7 +46,15 @@ impl Render {
             .map(|object| if self.show_secrets { object.json } else { manifest::hide_secrets(object.json) })
             .collect();
         let text = manifest::to_yaml(&objects);
-        run.session.reporter.answer(Some(&serde_json::Value::Array(objects)), &text);
+        let reporter = &run.session.reporter;
+        if !self.show_secrets && reporter.masked(&text) != text {
+            reporter.warn(
+                "a value that is secret stands among the rest of the manifests too: it is masked there",
+            );
+        }
+        let objects = serde_json::Value::Array(objects);
+        // Who wants to see the values sees them; a report keeps no answer that is for people only.
+        reporter.answer(Some(&objects).filter(|_| json || !self.show_secrets), &text);
         Ok(())
     }
 

@@ -82,7 +82,7 @@ fn start(arguments: Arguments) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (command, json) = (&arguments.command, arguments.global.output == Output::Json);
     let answers = if json { command.answers_machines() } else { command.answers() };
-    let options = output_options(&arguments.global, answers);
+    let options = output_options(&arguments.global, answers, command.answers_machines());
     let name = arguments.command.name();
     let reporter = match report::start(&options) {
         Ok(reporter) => reporter,
@@ -241,7 +241,7 @@ fn finished(command: &str, summary: Summary, error: Option<&Error>, began: Insta
     }
 }
 
-fn output_options(global: &Global, answering: bool) -> report::OutputOptions {
+fn output_options(global: &Global, answering: bool, answering_machines: bool) -> report::OutputOptions {
     report::OutputOptions {
         format: match global.output {
             Output::Auto => report::Format::Auto,
@@ -261,6 +261,7 @@ fn output_options(global: &Global, answering: bool) -> report::OutputOptions {
             _ => report::Verbosity::Normal,
         },
         answering,
+        answering_machines,
         directory: global.report(),
     }
 }

@@ -28,7 +28,10 @@ pub(super) fn lay(base: &mut Vec<Node>, overlay: Vec<Node>, namespace: &str, mis
                 Ok(())
             }
             Some(index) if replaces => merge::clean(&mut object).map(|()| base[index] = object),
-            Some(index) => merge::object(&mut base[index], object),
+            Some(index) => {
+                reveal(&mut base[index], &object);
+                merge::object(&mut base[index], object)
+            }
             None if deletes(&object) => Err(object
                 .spot
                 .mistake(format!("`$patch: delete` for {id}, which does not stand in the base"))),
@@ -38,6 +41,18 @@ pub(super) fn lay(base: &mut Vec<Node>, overlay: Vec<Node>, namespace: &str, mis
             None => merge::clean(&mut object).map(|()| base.push(object)),
         };
         mistakes.extend(result.err());
+    }
+}
+
+/// What a tier says of a key in a Secret's `data` counts also where the base has it as text, which would win.
+fn reveal(base: &mut Node, overlay: &Node) {
+    let is_secret = base.text_at(&["kind"]) == Some("Secret");
+    let Some(data) = overlay.at(&["data"]).filter(|_| is_secret) else { return };
+    let keys: Vec<String> = data.entries().iter().map(|entry| entry.key.clone()).collect();
+    if let Some(plain) = base.at_mut(&["stringData"]) {
+        for key in keys {
+            plain.remove(&key);
+        }
     }
 }
 
@@ -93,6 +108,20 @@ mod tests {
         assert!(mistakes.is_empty());
         assert_eq!(objects[0]["data"], json!({"z": "two", "w": "three"}));
         assert_eq!(objects[1]["data"], json!({}));
+    }
+
+    #[test]
+    fn the_data_of_a_tier_wins_over_the_text_of_the_base() {
+        let secret =
+            |rest: &str| format!("{{apiVersion: v1, kind: Secret, metadata: {{name: db}}, {rest}}}\n");
+        let mut objects = nodes("base.yaml", &secret("stringData: {PASSWORD: dev, USER: shop, OLD: x}"));
+        let mut mistakes = Vec::new();
+        let tier = nodes("tier.yaml", &secret("data: {PASSWORD: cHJvZA==, OLD: null}"));
+        lay(&mut objects, tier, "shop", &mut mistakes);
+        assert!(mistakes.is_empty());
+        let object = objects[0].to_json();
+        assert_eq!(object["stringData"], json!({"USER": "shop"}));
+        assert_eq!(object["data"], json!({"PASSWORD": "cHJvZA=="}));
     }
 
     #[test]

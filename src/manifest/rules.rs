@@ -38,7 +38,7 @@ const ANNOTATIONS: [(&str, Takes); 17] = [
     ("prune", Takes::Words(&["allowed", "never"])),
     ("sensitive", Takes::Anything),
     ("restart-on", Takes::Words(&["none"])),
-    ("rollback", Takes::Anything),
+    ("rollback", Takes::Words(&["refuse"])),
     ("timeout", Takes::Duration),
     ("stable-for", Takes::Duration),
     ("failures-allowed", Takes::Number),
@@ -287,7 +287,7 @@ mod tests {
             "windlass.dev/failures-allowed: \"0\"",
             "windlass.dev/required-rollout: 50%",
             "windlass.dev/required-rollout: none",
-            "windlass.dev/rollback: never",
+            "windlass.dev/rollback: refuse",
             "windlass.dev/phase: null",
             "example.com/phase: anything",
         ] {

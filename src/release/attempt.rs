@@ -140,7 +140,10 @@ impl<'a> Attempt<'a> {
             execution.applied().into_iter().chain(self.untouched.iter().cloned()).collect();
         let set = objects.iter().map(|one| Owned::of(&one.object));
         // What takes its time to go is there until somebody has seen that it is gone.
-        let stays = |one: &Owned| !good || execution.lingers.contains(&one.id);
+        // So is what stays by itself: it is told, and may go one day.
+        let left: BTreeSet<ObjectId> =
+            execution.plan.left.iter().map(|left| ObjectId::of(&left.object)).collect();
+        let stays = |one: &Owned| !good || execution.lingers.contains(&one.id) || left.contains(&one.id);
         let owned = self.owned_before().filter(stays).chain(set).collect();
         let is_gone = |id: &ObjectId| good && !execution.lingers.contains(id);
         let pruned = execution.plan.prune.iter().map(ObjectId::of).filter(is_gone).collect();

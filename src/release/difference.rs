@@ -120,11 +120,16 @@ fn compare(
     }
 }
 
-/// Lists whose items have a name are compared by it; others as a whole.
+/// Lists whose items have names of their own are compared by them, and then by their order; others as a whole.
 fn arrays(changes: &mut Vec<FieldChange>, path: &str, old: &[Value], new: &[Value], hidden: &Hidden<'_>) {
+    let is_unique = |key: &str, items: &[Value]| {
+        items.iter().enumerate().all(|(at, item)| {
+            item.get(key).is_some_and(|name| items[..at].iter().all(|other| other.get(key) != Some(name)))
+        })
+    };
     let Some(key) = ["name", "mountPath", "containerPort", "port", "ip", "key"]
         .into_iter()
-        .find(|key| old.iter().chain(new).all(|item| item.get(key).is_some()))
+        .find(|key| is_unique(key, old) && is_unique(key, new))
     else {
         changes.push(FieldChange {
             field: path.to_owned(),
@@ -145,6 +150,15 @@ fn arrays(changes: &mut Vec<FieldChange>, path: &str, old: &[Value], new: &[Valu
     }
     for item in new.iter().filter(|item| !in_old.contains(&name(item))) {
         compare(changes, &format!("{path}[{}]", name(item)), None, Some(item), hidden);
+    }
+    let order = |items: &[Value], others: &[Value]| {
+        let others: Vec<String> = others.iter().map(name).collect();
+        items.iter().map(name).filter(|name| others.contains(name)).collect::<Vec<_>>().join(", ")
+    };
+    let (before, after) = (order(old, new), order(new, old));
+    if before != after {
+        let field = format!("{path} (order)");
+        changes.push(FieldChange { field, before: Some(before), after: Some(after) });
     }
 }
 
@@ -188,9 +202,24 @@ mod tests {
         let before = json!({"spec": {"containers": [{"name": "app", "image": "a:1"}, {"name": "log", "image": "l:1"}]}});
         let after = json!({"spec": {"containers": [{"name": "log", "image": "l:1"}, {"name": "app", "image": "a:2"}]}});
         let changes = fields(&before, &after, &Mask::new(b"k"));
-        assert_eq!(changes.len(), 1);
+        assert_eq!(changes.len(), 2);
         assert_eq!(changes[0].field, "spec.containers[app].image");
         assert_eq!((changes[0].before.as_deref(), changes[0].after.as_deref()), (Some("a:1"), Some("a:2")));
+        assert_eq!(changes[1].field, "spec.containers (order)");
+        assert_eq!(changes[1].after.as_deref(), Some("log, app"));
+    }
+
+    #[test]
+    fn items_of_one_name_are_compared_as_a_whole() {
+        let tolerations = |effects: &[&str]| {
+            let all: Vec<Value> =
+                effects.iter().map(|effect| json!({"key": "dedicated", "effect": effect})).collect();
+            json!({"spec": {"tolerations": all}})
+        };
+        let (before, after) = (tolerations(&["NoSchedule"]), tolerations(&["NoSchedule", "NoExecute"]));
+        let changes = fields(&before, &after, &Mask::new(b"k"));
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "spec.tolerations");
     }
 
     #[test]

@@ -94,7 +94,14 @@ impl Execution<'_> {
         for step in steps.iter().filter(|step| step.action == Action::Recreate) {
             self.delete(&step.wanted.object).await?;
         }
-        self.send(phase.describe(), steps).await
+        // A binding is taken only when the role is there.
+        let (bindings, rest): (Vec<Step>, Vec<Step>) =
+            steps.into_iter().partition(|step| step.wanted.id().kind.ends_with("RoleBinding"));
+        if rest.iter().all(|step| !step.wanted.id().kind.ends_with("Role")) {
+            return self.send(phase.describe(), rest.into_iter().chain(bindings).collect()).await;
+        }
+        self.send(phase.describe(), rest).await?;
+        self.send("role bindings", bindings).await
     }
 
     /// Sends objects, in parallel.

@@ -8,11 +8,39 @@ pub use crate::cluster::{ObjectId, group};
 /// Annotations that say which release last changed an object: they change without the content changing.
 pub const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
 
-/// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with.
+/// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with. An image
+/// that is named by its digest is that image under every tag.
 pub fn content(object: &Value) -> String {
     let mut object = object.clone();
     unstamp(&mut object);
+    untag(&mut object);
     hash(&object)
+}
+
+/// `registry/web:v1@sha256:…` becomes `registry/web@sha256:…`, wherever an image is named.
+fn untag(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map.iter_mut() {
+                match value {
+                    Value::String(image) if key == "image" => {
+                        if let Some(plain) = without_tag(image) {
+                            *image = plain;
+                        }
+                    }
+                    other => untag(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(untag),
+        _ => {}
+    }
+}
+
+fn without_tag(image: &str) -> Option<String> {
+    let (name, digest) = image.split_once("@sha256:")?;
+    let (repository, tag) = name.rsplit_once(':')?;
+    (!tag.contains('/')).then(|| format!("{repository}@sha256:{digest}"))
 }
 
 /// Takes the stamps of a release off an object.
@@ -99,6 +127,16 @@ mod tests {
         stamp(&mut two, 7, Some("abc"));
         assert_eq!(content(&one), content(&two));
         assert_ne!(content(&one), content(&json!({"kind": "A", "metadata": {"name": "y"}})));
+    }
+
+    #[test]
+    fn an_image_is_its_digest_under_every_tag() {
+        let pod = |image: &str| json!({"spec": {"containers": [{"name": "a", "image": image}]}});
+        let one = content(&pod("r.test:5000/web:v1@sha256:aa"));
+        assert_eq!(one, content(&pod("r.test:5000/web:v2@sha256:aa")));
+        assert_eq!(one, content(&pod("r.test:5000/web@sha256:aa")));
+        assert_ne!(one, content(&pod("r.test:5000/web:v1@sha256:bb")));
+        assert_ne!(content(&pod("web:v1")), content(&pod("web:v2")));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::difference::FieldChange;
-use super::identity::{ObjectId, group};
+use super::identity::{ObjectId, STAMPS, group};
 use super::prune::Left;
 use super::record::{Applied, JobRun, Record};
 use super::seal::Values;
@@ -228,6 +228,13 @@ pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
     let mut fields = ours.get("fieldsV1")?.clone();
     if scaled && let Some(spec) = fields.get_mut("f:spec").and_then(Value::as_object_mut) {
         spec.shift_remove("f:replicas");
+    }
+    // Every release has its own stamps, and a trial has none.
+    if let Some(annotations) = fields.pointer_mut("/f:metadata/f:annotations").and_then(Value::as_object_mut)
+    {
+        for stamp in STAMPS {
+            annotations.shift_remove(&format!("f:{stamp}"));
+        }
     }
     Some(super::identity::hash(&fields))
 }

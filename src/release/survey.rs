@@ -95,11 +95,18 @@ pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Sur
     let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
     let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
     let namespaces = coming_namespaces(cluster, &subjects.wanted);
+    let roles = subjects.wanted.iter().filter_map(|one| match one.id().kind.as_str() {
+        "Role" => Some(("roles".to_owned(), one.id().name)),
+        "ClusterRole" => Some(("clusterroles".to_owned(), one.id().name)),
+        _ => None,
+    });
+    let roles: BTreeSet<(String, String)> = roles.collect();
     let trial = Trial {
         cluster,
         live: &live,
         defined: &defined,
         namespaces: &namespaces,
+        roles: &roles,
         scaled: &scaled,
         mask: &subjects.mask,
     };

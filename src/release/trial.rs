@@ -21,6 +21,8 @@ pub(super) struct Trial<'a> {
     pub(super) defined: &'a BTreeSet<String>,
     /// The namespaces that will exist once the set is applied.
     pub(super) namespaces: &'a BTreeSet<String>,
+    /// The roles of the set, as `roles` or `clusterroles` and a name.
+    pub(super) roles: &'a BTreeSet<(String, String)>,
     /// What an autoscaler of the set scales.
     pub(super) scaled: &'a BTreeSet<(String, String, String)>,
     pub(super) mask: &'a Mask,
@@ -65,6 +67,9 @@ impl Trial<'_> {
             prune::share(&mut wanted.object);
         }
         match apply(self.cluster, &mut wanted, Sending { dry_run: true, ..Sending::default() }).await {
+            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => {
+                Ok(Step { tried: Some(sent.object), ..Step::new(wanted, Action::Keep, there.as_ref()) })
+            }
             Ok(sent) => {
                 let foreign = there.as_ref().and_then(foreign::owner).filter(|owner| owner != FIELD_MANAGER);
                 let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
@@ -121,10 +126,18 @@ impl Trial<'_> {
             Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
                 untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
             }
+            // To who may not bind what he does not have, the server says so of a role that comes with this very release.
+            Refusal::ReferenceMissing { resource, name }
+                if self.roles.contains(&(resource.clone(), name.clone())) =>
+            {
+                untried(if live.is_some() { Action::Change } else { Action::Create })
+            }
             // The definition that it is refused by, or for the lack of, is about to change.
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
                 untried(if live.is_some() { Action::Change } else { Action::Create })
             }
+            // What is ours already is not adopted.
+            Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
             _ => Err((wanted, error)),
         }
     }
@@ -147,6 +160,13 @@ impl Trial<'_> {
             }
         }
     }
+}
+
+/// A conflict about fields of an object of ours, with what takes them back.
+fn taken_back(error: ApplyError) -> ApplyError {
+    let hint = "take the fields out of the manifest, or stop the other from setting them, or take them back once: \
+                windlass render TIER | kubectl apply --server-side --force-conflicts --field-manager=windlass -f -";
+    ApplyError { hint: Some(hint.to_owned()), ..error }
 }
 
 /// How an object is sent.
@@ -228,6 +248,15 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
 fn is_of_another_tier(wanted: &Wanted, there: &Value) -> bool {
     let differs = |key: &str| label(there, key) != label(&wanted.object, key);
     label(there, PROJECT).is_some() && (differs(PROJECT) || differs(TIER))
+}
+
+/// Whether what tiers share is what this one wants of it, whichever of them released it last.
+fn is_the_same(there: &Value, sent: &Value) -> bool {
+    let of_whom = |change: &FieldChange| {
+        let field = change.field.as_str();
+        field.contains("[windlass.dev/tier]") || field.contains("[windlass.dev/project]")
+    };
+    prune::is_shared(there) && difference::fields(there, sent, &Mask::new(b"")).iter().all(of_whom)
 }
 
 const PROJECT: &str = "windlass.dev/project";

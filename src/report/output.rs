@@ -27,6 +27,8 @@ pub struct OutputOptions {
     /// opposed to one that does something. Then a good end says nothing more, and with [`Format::Json`] the
     /// answer is all that stands on standard output; only where there was none the `finished` line says why.
     pub answering: bool,
+    /// As `answering`, of what a machine reads: the files of `--report` are the same whatever the screen shows.
+    pub answering_machines: bool,
     /// Where to leave the run in files as well: `events.jsonl`, `junit.xml`, `report.html`, `windlass.env`.
     pub directory: Option<PathBuf>,
 }
@@ -79,7 +81,7 @@ pub fn start(options: &OutputOptions) -> Result<Reporter> {
     let mut renderers = vec![renderer(options)];
     if let Some(path) = &options.directory {
         let color = people_color(options, resolve_here(options));
-        let directory = Directory::open(path, options.answering, Sink::new(stderr(), color))?;
+        let directory = Directory::open(path, options.answering_machines, Sink::new(stderr(), color))?;
         renderers.push(Box::new(directory));
     }
     Ok(Reporter::new(renderers))

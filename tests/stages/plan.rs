@@ -109,8 +109,68 @@ fn a_conflict_names_the_other_manager_and_the_field() {
     assert_eq!(finished["causes"][0]["object"], "Deployment/web", "{run}");
     let message = finished["causes"][0]["message"].as_str().unwrap();
     assert!(message.contains("`tuner` owns spec.replicas"), "{run}");
-    assert!(finished["hint"].as_str().unwrap().contains("windlass adopt"), "{run}");
+    assert!(finished["hint"].as_str().unwrap().contains("--force-conflicts"), "{run}");
     assert_eq!(project.object("deployment/web")["spec"]["replicas"], 7, "nothing was changed");
+    // The hint is followed.
+    let rendered = project.windlass(&["render", "staging"]).exits(0).stdout;
+    let take = ["apply", "--server-side", "--force-conflicts", "--field-manager=windlass", "-f", "-"];
+    project.pipe_to_kubectl(&rendered, &take).exits(0);
+    project.windlass(&["release", "staging"]).exits(0);
+    assert_eq!(project.object("deployment/web")["spec"]["replicas"], 2);
+}
+
+#[test]
+fn what_was_tried_and_does_not_differ_is_unchanged() {
+    let project = released("plan-same");
+    // Somebody takes a field of ours and sets it to what it was: it is ours no more, and asked about.
+    for replicas in ["5", "2"] {
+        let patch = format!(r#"{{"spec":{{"replicas":{replicas}}}}}"#);
+        let arguments = ["patch", "deployment/web", "--subresource=scale", "--type=merge", "-p", &patch];
+        project.kubectl(&[&arguments[..], &["--field-manager=keda"]].concat());
+    }
+    let scale = r#"{"spec":{"replicas":6}}"#;
+    project.kubectl(&[
+        "patch",
+        "deployment/web",
+        "--subresource=scale",
+        "--type=merge",
+        "-p",
+        scale,
+        "--field-manager=keda",
+    ]);
+    let revision =
+        || project.object("deployment/web")["metadata"]["annotations"]["windlass.dev/revision"].clone();
+    project.windlass(&["release", "staging"]).exits(0);
+    let first = revision();
+    project.windlass(&["plan", "staging", "--exit-code"]).exits(0).says("3 unchanged");
+    let status = project.windlass(&["status", "staging", "-o", "json"]).exits(0).events().remove(0);
+    assert_eq!(status["drift"].to_string(), "[]");
+    project.windlass(&["release", "staging"]).exits(0).says("3 unchanged");
+    assert_eq!((revision(), &project.object("deployment/web")["spec"]["replicas"]), (first, &json!(6)));
+}
+
+#[test]
+fn another_order_is_a_change_that_is_seen() {
+    let project = Project::bare(
+        "plan-order",
+        "",
+        &SHOP.replace(
+            "containers:\n",
+            "initContainers: [{name: one, image: a}, {name: two, image: b}]\n      containers:\n",
+        ),
+    );
+    project.windlass(&["release", "staging"]).exits(0);
+    project.edit(
+        ".kube/app.yaml",
+        "[{name: one, image: a}, {name: two, image: b}]",
+        "[{name: two, image: b}, {name: one, image: a}]",
+    );
+    let plan = project.windlass(&["plan", "staging"]).exits(0).says("1 to change").says("web restarts");
+    assert!(plan.stdout.contains("initContainers (order)"), "{plan}");
+    project.commit("order");
+    project.windlass(&["release", "staging"]).exits(0);
+    let containers = project.object("deployment/web")["spec"]["template"]["spec"]["initContainers"].clone();
+    assert_eq!(containers[0]["name"], "two");
 }
 
 #[test]
@@ -211,6 +271,12 @@ fn what_the_manifests_no_longer_have_goes_last_and_data_stays() {
     assert_eq!(project.object("configmap/m1"), Value::Null);
     assert_ne!(project.object("configmap/protected"), Value::Null, "{run}");
     assert_ne!(project.object("configmap/kept"), Value::Null);
+    // What was left is still known, and goes when somebody lets it.
+    project.windlass(&["plan", "staging"]).exits(0).says("1 no longer wanted but left");
+    project.kubectl(&["annotate", "configmap/protected", "windlass.dev/prune-", "--overwrite"]);
+    project.windlass(&["plan", "staging"]).exits(0).says("1 to prune");
+    project.windlass(&["release", "staging"]).exits(0);
+    assert_eq!(project.object("configmap/protected"), Value::Null);
 }
 
 #[test]

@@ -128,6 +128,38 @@ fn live_a_life(project: &Project) {
 }
 
 #[test]
+fn a_role_and_its_binding_come_in_one_release() {
+    let rights = "\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader}
+subjects: [{kind: ServiceAccount, name: reader, namespace: tenant}]
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader}
+rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get]}]
+";
+    let mut project = Project::bare_on("lab-tenant", "rights-bind", "", rights);
+    let own = format!("namespace: {}", project.namespace);
+    project.edit("windlass.yaml", &own, "namespace: tenant");
+    project.commit("as a tenant");
+    project.move_into("tenant");
+    project.windlass(&["plan", "staging"]).exits(0).says("3 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("3 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("3 unchanged");
+    project.windlass(&["remove", "staging", "--confirm", "staging"]).exits(0);
+
+    project.edit(".kube/app.yaml", "kind: Role, name: reader", "kind: Role, name: raeder");
+    project.windlass(&["plan", "staging"]).exits(30).says("the Role `raeder` that it binds does not exist");
+}
+
+#[test]
 fn the_role_of_the_documentation_is_enough() {
     let mut project = Project::bare_on("lab-real", "rights-role", "", &manifests("one"));
     project.edit("windlass.yaml", "timeout: 1m", "timeout: 2m");

@@ -177,3 +177,30 @@ fn a_job_runs_once_per_content_also_when_another_ran_since() {
     project.windlass(&["release", "staging"]).exits(0);
     assert_eq!(project.object("job/migrate")["metadata"]["uid"], uid, "nothing ran again");
 }
+
+#[test]
+fn content_that_comes_back_under_another_commit_is_that_content() {
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, \
+               containers: [{name: a, image: app, command: [\"true\"]}]}}}\n";
+    let project = Project::small("revert", DOCKERFILE, job);
+    project.write(".dockerignore", ".*\nREADME\n");
+    project.commit("what is built");
+    let pipeline = || project.windlass(&["pipeline", "staging"]);
+    pipeline().exits(0);
+    project.write("version", "2");
+    project.commit("second");
+    pipeline().exits(0).says("1 to run");
+    project.git(&["revert", "--no-edit", "HEAD"]);
+    pipeline().exits(0).says("1 unchanged");
+
+    // And what was rolled back from stays so under every commit.
+    project.write("version", "2");
+    project.commit("second again");
+    project.windlass(&["build"]).exits(0);
+    project.windlass(&["release", "staging"]).exits(0);
+    project.windlass(&["rollback", "staging"]).exits(0);
+    project.write("README", "no part of the image");
+    project.commit("a word about it");
+    project.windlass(&["build"]).exits(0);
+    project.windlass(&["release", "staging"]).exits(34).says("rolled back from");
+}

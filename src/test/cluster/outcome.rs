@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::reports::Source;
+use crate::registry::reference::hex;
 
 /// What the last mark says.
 const END: &str = "end";
@@ -15,6 +16,9 @@ const END: &str = "end";
 pub(super) struct Log {
     /// What the lines begin with that are no words of the test; no test knows it.
     mark: String,
+    /// What each line of an archive begins with: what the test writes to standard error takes another way, and may come in
+    /// between.
+    line_mark: String,
     /// An empty line that may be the one before the mark.
     pending: bool,
     /// The archive that is being read.
@@ -27,7 +31,7 @@ pub(super) struct Log {
 impl Log {
     /// A log whose reports are announced by this mark.
     pub(super) fn new(mark: String) -> Self {
-        Self { mark, ..Self::default() }
+        Self { line_mark: line_mark(&mark), mark, ..Self::default() }
     }
 
     /// The words of the test in this line.
@@ -41,8 +45,10 @@ impl Log {
             }
             return Vec::new();
         }
-        if let Some(number) = self.open {
-            self.archives[number].push_str(line.trim());
+        if let Some(number) = self.open
+            && let Some(rest) = line.strip_prefix(&self.line_mark)
+        {
+            self.archives[number].push_str(rest.trim());
             return Vec::new();
         }
         let mut said = Vec::new();
@@ -80,6 +86,11 @@ impl Log {
     }
 }
 
+/// The beginning of each line of an archive.
+fn line_mark(mark: &str) -> String {
+    format!("{}:", &hex(mark.as_bytes())[..8])
+}
+
 /// The command, and after it, whatever came of it, what brings these files and directories out, each as an archive whose
 /// first name is the last word of its path. The image must have `sh`, `tar` and `base64`.
 /// It ends the command itself when that takes longer than `limit`: with the pod would go its log.
@@ -95,11 +106,13 @@ pub(super) fn command(run: &[String], paths: &[String], mark: &str, limit: Durat
          while kill -0 $test 2>/dev/null; do wait $test; code=$?; done\nkill $timer 2>/dev/null\n",
         limit.as_secs().max(1)
     );
+    let line_mark = line_mark(mark);
     for (number, path) in paths.iter().enumerate() {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
         let parent = if parent.is_empty() { "/" } else { parent };
         script += &format!(
-            "printf '\\n%s\\n' '{mark} {number}'\n[ ! -e {} ] || tar -C {} -cf - {} 2>/dev/null | base64\n",
+            "printf '\\n%s\\n' '{mark} {number}'\n[ ! -e {} ] || tar -C {} -cf - {} 2>/dev/null | base64 | \
+             while read -r line; do printf '%s%s\n' '{line_mark}' \"$line\"; done\n",
             quoted(path),
             quoted(parent),
             quoted(name)
@@ -149,6 +162,20 @@ mod tests {
             .map(|entry| entry.unwrap().path().unwrap().display().to_string())
             .collect();
         assert_eq!(names, ["o'ut/", "o'ut/a.xml"]);
+    }
+
+    #[test]
+    fn what_comes_in_between_by_standard_error_spoils_no_archive() {
+        let mut log = Log::new("mark".to_owned());
+        let line = |text: &str| format!("{}{text}", line_mark("mark"));
+        let lines = ["", "mark 0", "Terminated", &line("YWJj"), "dead", &line("ZGVm"), "", "mark end"];
+        let said: Vec<String> = lines.iter().flat_map(|line| log.line(line)).collect();
+        assert_eq!(said, ["Terminated", "dead"]);
+        let archives = log.archives();
+        assert!(
+            matches!(archives.as_slice(), [Source::Archive(bytes)] if bytes == b"abcdef"),
+            "{archives:?}"
+        );
     }
 
     #[test]
