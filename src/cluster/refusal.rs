@@ -107,13 +107,8 @@ pub enum Refusal {
     NamespaceMissing(String),
     /// The namespace is being deleted.
     NamespaceTerminating(String),
-    /// Something that it refers to does not exist.
-    ReferenceMissing {
-        /// `roles`
-        resource: String,
-        /// `web`
-        name: String,
-    },
+    /// The role that a binding refers to does not exist.
+    RoleMissing,
     /// The cluster does not serve this kind.
     KindUnknown,
     /// The object to change does not exist.
@@ -142,7 +137,7 @@ impl Refusal {
             | Self::UnknownField { .. }
             | Self::KindUnknown
             | Self::NotFound
-            | Self::ReferenceMissing { .. }
+            | Self::RoleMissing
             | Self::NamespaceMissing(_) => Cause::InvalidManifest,
             Self::Forbidden | Self::Unauthorized => Cause::Forbidden,
             Self::QuotaExceeded => Cause::QuotaExceeded,
@@ -335,18 +330,9 @@ fn missing(status: &Status, object: &ObjectRef) -> Read {
         )
         .hint(format!("create it, or ask an administrator to: kubectl create namespace {namespace}"));
     }
-    let resource = status.details.kind.as_str();
-    // The server's own words for them are in the singular.
-    let role = ["roles", "clusterroles"]
-        .into_iter()
-        .find(|role| role.trim_end_matches('s') == resource.trim_end_matches('s'));
-    if let Some(resource) = role.filter(|_| kind.ends_with("RoleBinding")) {
-        let name = status.details.name.clone();
-        let words = format!(
-            "the {} `{name}` that it binds does not exist",
-            if resource == "roles" { "Role" } else { "ClusterRole" }
-        );
-        return Read::new(Refusal::ReferenceMissing { resource: resource.to_owned(), name }, words);
+    // To whom may not bind what he does not have, the server says of a role that is not there that the binding is not.
+    if kind.ends_with("RoleBinding") && status.details.kind.to_lowercase().contains("role") {
+        return Read::new(Refusal::RoleMissing, "the role that it binds does not exist");
     }
     if status.details.name == *name && !name.is_empty() {
         return Read::new(Refusal::NotFound, "it does not exist");

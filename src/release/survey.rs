@@ -95,12 +95,9 @@ pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Sur
     let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
     let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
     let namespaces = coming_namespaces(cluster, &subjects.wanted);
-    let roles = subjects.wanted.iter().filter_map(|one| match one.id().kind.as_str() {
-        "Role" => Some(("roles".to_owned(), one.id().name)),
-        "ClusterRole" => Some(("clusterroles".to_owned(), one.id().name)),
-        _ => None,
-    });
-    let roles: BTreeSet<(String, String)> = roles.collect();
+    let ids = subjects.wanted.iter().map(Wanted::id);
+    let roles = ids.filter(|id| matches!(id.kind.as_str(), "Role" | "ClusterRole"));
+    let roles: BTreeSet<(String, String)> = roles.map(|id| (id.kind, id.name)).collect();
     let trial = Trial {
         cluster,
         live: &live,

@@ -21,7 +21,7 @@ pub(super) struct Trial<'a> {
     pub(super) defined: &'a BTreeSet<String>,
     /// The namespaces that will exist once the set is applied.
     pub(super) namespaces: &'a BTreeSet<String>,
-    /// The roles of the set, as `roles` or `clusterroles` and a name.
+    /// The roles of the set, by kind and name.
     pub(super) roles: &'a BTreeSet<(String, String)>,
     /// What an autoscaler of the set scales.
     pub(super) scaled: &'a BTreeSet<(String, String, String)>,
@@ -127,10 +127,13 @@ impl Trial<'_> {
                 untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
             }
             // To who may not bind what he does not have, the server says so of a role that comes with this very release.
-            Refusal::ReferenceMissing { resource, name }
-                if self.roles.contains(&(resource.clone(), name.clone())) =>
-            {
+            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => {
                 untried(if live.is_some() { Action::Change } else { Action::Create })
+            }
+            Refusal::RoleMissing => {
+                let (kind, name) = role(&wanted.object);
+                let message = format!("the {kind} `{name}` that it binds does not exist");
+                Err((wanted, ApplyError { message, ..error }))
             }
             // The definition that it is refused by, or for the lack of, is about to change.
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
@@ -160,6 +163,12 @@ impl Trial<'_> {
             }
         }
     }
+}
+
+/// Kind and name of the role that a binding refers to.
+fn role(binding: &Value) -> (String, String) {
+    let text = |key: &str| binding["roleRef"][key].as_str().unwrap_or_default().to_owned();
+    (text("kind"), text("name"))
 }
 
 /// A conflict about fields of an object of ours, with what takes them back.
