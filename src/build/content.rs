@@ -15,7 +15,7 @@ use crate::registry::Digest;
 use crate::registry::reference::hex;
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
-const FORMAT: &[u8] = b"windlass content 1";
+const FORMAT: &[u8] = b"windlass content 2";
 /// Hexadecimal digits: 64 bits are enough for what one repository will ever hold.
 const DIGITS: usize = 16;
 

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Kind, Place, Result};
 
@@ -18,12 +18,14 @@ mod listing;
 mod walk;
 
 pub(super) use entry::field;
-use entry::{Entry, EntryKind};
+pub(super) use entry::{Entry, EntryKind};
 pub(super) use listing::Listing;
 use walk::Decision;
 
 /// What a directory of Git's is called; see [`Context::hash`].
 const GIT: &str = ".git";
+/// The rules of the context.
+const IGNORE: &str = ".dockerignore";
 
 /// More threads than this only wait for the disk.
 const READERS: usize = 8;
@@ -35,10 +37,13 @@ const BUFFER: usize = 256 * 1024;
 pub(super) struct Context {
     /// In the order in which they are sent: a directory before what it holds, otherwise by name.
     pub(super) entries: Vec<Entry>,
-    /// The Dockerfile's name among the entries.
+    /// The Dockerfile's path in the context; a made-up one where it lies outside.
     pub(super) dockerfile: String,
     /// Its text.
     pub(super) text: String,
+    /// What only a builder that knows no session must be sent as well: a Dockerfile that is ignored or lies outside, and the
+    /// rules, by which that builder takes both out again once it has read them.
+    unseen: Vec<Entry>,
 }
 
 impl Context {
@@ -66,7 +71,8 @@ impl Context {
         let text = check(root, directory, dockerfile)?;
         let rules = walk::rules(root, directory, dockerfile)?;
         let found = walk::walk(&top, &rules, listing)?;
-        let mut context = Self { entries: found.entries, dockerfile: String::new(), text };
+        let mut context =
+            Self { entries: found.entries, dockerfile: String::new(), text, unseen: Vec::new() };
         context.dockerfile = context.with_dockerfile(&top, &root.join(dockerfile))?;
         Ok((context, found.decisions.unwrap_or_default()))
     }
@@ -93,7 +99,7 @@ impl Context {
         });
     }
 
-    /// The Dockerfile must be sent even where it is ignored or lies outside: then under its own name or a made-up one.
+    /// Where the Dockerfile is for a builder, which may not see it among the files.
     fn with_dockerfile(&mut self, top: &Path, dockerfile: &Path) -> Result<String> {
         let real = |path: &Path| path.canonicalize().map_err(|error| unreadable(path, &error));
         let source = real(dockerfile)?;
@@ -101,9 +107,19 @@ impl Context {
             Ok(inside) => inside.to_path_buf(),
             Err(_) => PathBuf::from(".windlass.Dockerfile"),
         };
-        if !self.entries.iter().any(|entry| entry.path == path) {
+        let is_seen = |path: &Path| self.entries.iter().any(|entry| entry.path == path);
+        if !is_seen(&path) {
             let kind = EntryKind::File { executable: false, size: self.text.len() as u64 };
-            self.entries.push(Entry { path: path.clone(), source, kind, digest: None });
+            let digest = Some(Sha256::digest(&self.text).into());
+            self.unseen.push(Entry { path: path.clone(), source, kind, digest });
+            let (rules, name) = (top.join(IGNORE), PathBuf::from(IGNORE));
+            if let Ok(bytes) = std::fs::read(&rules)
+                && !is_seen(&name)
+            {
+                let kind = EntryKind::File { executable: false, size: bytes.len() as u64 };
+                let digest = Some(Sha256::digest(&bytes).into());
+                self.unseen.push(Entry { path: name, source: rules, kind, digest });
+            }
         }
         Ok(path.to_string_lossy().into_owned())
     }
@@ -170,7 +186,7 @@ impl Context {
     /// hashed is an error: an image under the tag of another content would be found again for ever.
     pub(super) fn write(&self, time: u64, to: impl Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(to);
-        for entry in &self.entries {
+        for entry in self.entries.iter().chain(&self.unseen) {
             entry.write(time, &mut tar).map_err(|error| {
                 io::Error::new(error.kind(), format!("{} cannot be sent: {error}", entry.source.display()))
             })?;
@@ -222,7 +238,6 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use serde::Deserialize;
-    use sha2::Digest as _;
 
     use super::*;
 
@@ -261,11 +276,9 @@ mod tests {
         ];
         let root = project(&files);
         let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        assert_eq!(
-            names(&context),
-            ["a", "a/b", "a/b/keep", "Dockerfile"],
-            "the Dockerfile although it is ignored"
-        );
+        assert_eq!(names(&context), ["a", "a/b", "a/b/keep"]);
+        let unseen: Vec<_> = context.unseen.iter().map(|entry| entry.path.display().to_string()).collect();
+        assert_eq!(unseen, ["Dockerfile", ".dockerignore"], "for a builder that takes them out again");
     }
 
     #[test]
@@ -307,7 +320,7 @@ mod tests {
         ]);
         let context =
             Context::find(root.path(), Path::new("src"), Path::new("docker/app.Dockerfile")).unwrap();
-        assert_eq!(names(&context), [".dockerignore", "a", ".windlass.Dockerfile"]);
+        assert_eq!(names(&context), [".dockerignore", "a"]);
         assert_eq!(
             (context.dockerfile.as_str(), context.text.as_str()),
             (".windlass.Dockerfile", "FROM scratch")

@@ -18,10 +18,12 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 
 use super::dockerfile::Dockerfile;
-use super::order::{Ended, Order, listen, session_id, tell, tell_silence};
+use super::filesync::Files;
+use super::order::{Ended, Order, listen, not_readable, session_id, tell, tell_silence};
 use super::progress::Progress;
-use super::session::{Lending, Lent, Served, Source};
+use super::session::{Lending, Lent, Served};
 use super::silence::Silence;
+use super::upload::{Sent, Upload};
 use crate::error::{Error, Kind, Result};
 use crate::project::{BuilderConfig, Project};
 use crate::registry::{Digest, Registry};
@@ -116,17 +118,19 @@ impl Daemon {
         credentials: HashMap<String, DockerCredentials>,
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
-        let path = format!("/{id}");
-        let source = Source { path: path.clone(), context: order.context.clone(), time: order.time };
+        let sent = Sent::default();
+        let files = Files::new(order.context.clone(), order.time, sent.clone());
+        let trouble = files.trouble();
         let lent = Lent::of(order).map_err(Ended::Error)?;
-        let served = Served { lent, credentials, context: Some(source) };
+        let served = Served { lent, credentials, files };
         // Held until the build is over.
         let _lending = self.open(&id, served).await.map_err(|status| self.gone(&status))?;
         let mut control = self.control.clone();
-        let solving = control.solve(self.request(order, &id, &path));
+        let solving = control.solve(self.request(order, &id));
         tokio::pin!(solving);
         let (_hearing, mut news) = self.hear(id.clone());
         let (mut progress, mut silence) = (Progress::default(), Silence::new());
+        let mut upload = Upload::new(sent);
         let builder = format!("the builder at {}", self.address);
         let solved = loop {
             tokio::select! {
@@ -139,6 +143,11 @@ impl Daemon {
                 }
                 solved = &mut solving => break solved,
                 () = silence.lasting() => {
+                    if let Some(told) = upload.look().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
+                        step.progress(told);
+                        silence.broken();
+                        continue;
+                    }
                     let meaning = silence.ask(self.is_there()).await;
                     tell_silence(session, step, order.name, &builder, &meaning).map_err(Ended::Error)?;
                 }
@@ -157,8 +166,11 @@ impl Daemon {
                 })?;
                 Ok((progress.summary(), digest))
             }
-            Err(status) if matches!(status.code(), Code::Unavailable) => Err(self.gone(&status)),
-            Err(status) => Err(Ended::Failed(progress.failure(status.message()))),
+            Err(status) => Err(match trouble.take() {
+                Some(why) => not_readable(why),
+                None if matches!(status.code(), Code::Unavailable) => self.gone(&status),
+                None => Ended::Failed(progress.failure(status.message())),
+            }),
         }
     }
 
@@ -206,7 +218,7 @@ impl Daemon {
         self.control.clone().list_workers(ListWorkersRequest { filter: Vec::new() }).await.is_ok()
     }
 
-    fn request(&self, order: &Order<'_>, id: &str, path: &str) -> SolveRequest {
+    fn request(&self, order: &Order<'_>, id: &str) -> SolveRequest {
         let mut exporter = HashMap::from([
             ("name".to_owned(), order.tag.to_string()),
             ("push".to_owned(), "true".to_owned()),
@@ -226,7 +238,7 @@ impl Daemon {
             exporter_deprecated: "image".to_owned(),
             exporter_attrs_deprecated: exporter,
             frontend: "dockerfile.v0".to_owned(),
-            frontend_attrs: attributes(order, path),
+            frontend_attrs: attributes(order),
             cache: Some(cache),
             ..SolveRequest::default()
         }
@@ -240,12 +252,8 @@ impl Daemon {
 }
 
 /// What the Dockerfile's frontend is told.
-fn attributes(order: &Order<'_>, path: &str) -> HashMap<String, String> {
-    let mut attributes = HashMap::from([
-        // This host stands for the session.
-        ("context".to_owned(), format!("http://buildkit-session{path}")),
-        ("filename".to_owned(), order.context.dockerfile.clone()),
-    ]);
+fn attributes(order: &Order<'_>) -> HashMap<String, String> {
+    let mut attributes = HashMap::from([("filename".to_owned(), Files::dockerfile(&order.context))]);
     let mut set = |key: &str, value: String| {
         if !value.is_empty() {
             attributes.insert(key.to_owned(), value);

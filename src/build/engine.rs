@@ -8,15 +8,17 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Bollard;
 use bollard::models::{BuildInfo, BuildInfoAux};
 use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
+use bytes::Bytes;
 use futures::StreamExt;
 
 use super::dockerfile::Dockerfile;
 use super::failure;
-use super::order::{Ended, Order, listen, session_id, tell, tell_silence, unreadable};
+use super::filesync::{Files, Trouble};
+use super::order::{Ended, Order, listen, not_readable, session_id, tell, tell_silence, unreadable};
 use super::progress::Progress;
 use super::session::{Lending, Lent, Served};
 use super::silence::Silence;
-use super::upload::Upload;
+use super::upload::{Sent, Upload};
 use crate::engine::fault;
 use crate::engine::{Builder, Engine};
 use crate::error::{Error, Kind, Result};
@@ -60,11 +62,18 @@ async fn once(
     order: &Order<'_>,
     credentials: HashMap<String, DockerCredentials>,
 ) -> Result<String, Ended> {
-    let (pieces, sending, sent) = order.pieces();
-    let body = bollard::body_try_stream(pieces);
     let options = options(engine, order);
     // Held until the build is over.
-    let (docker, _lending) = lend(engine, order, &credentials).await.map_err(Ended::Error)?;
+    let (docker, supply) = supply(engine, order, &credentials).await.map_err(Ended::Error)?;
+    let (_lending, body, way, sent) = match supply {
+        Supply::Session(lending, trouble, sent) => {
+            (Some(lending), bollard::body_full(Bytes::new()), Way::Fetched(trouble), sent)
+        }
+        Supply::Tar => {
+            let (pieces, sending, sent) = order.pieces();
+            (None, bollard::body_try_stream(pieces), Way::Sent(sending), sent)
+        }
+    };
     let mut stream = docker.build_image(options, Some(credentials), Some(body));
     let mut progress = Progress::default();
     let (mut silence, mut upload) = (Silence::new(), Upload::new(sent));
@@ -101,34 +110,50 @@ async fn once(
             }
             Some(Err(error)) => {
                 drop(stream);
-                return Err(ended(engine, progress, &error, sending).await);
+                return Err(ended(engine, progress, &error, way).await);
             }
         }
     }
 }
 
-/// The client of a build, with a session that lends it what it is to have.
-async fn lend(
+/// How the context comes to the Engine.
+enum Supply {
+    /// It is fetched over a session, which lends the build what it is to have besides.
+    Session(Lending, Trouble, Sent),
+    /// It is sent as a tar, with the request.
+    Tar,
+}
+
+/// The same under way.
+enum Way {
+    Fetched(Trouble),
+    Sent(tokio::task::JoinHandle<io::Result<()>>),
+}
+
+/// The client of a build, and how its context comes to the Engine.
+async fn supply(
     engine: &Engine,
     order: &Order<'_>,
     credentials: &HashMap<String, DockerCredentials>,
-) -> Result<(Docker, Option<Lending>)> {
+) -> Result<(Docker, Supply)> {
     let lent = Lent::of(order)?;
-    if lent.is_nothing() {
-        return Ok((engine.patient(), None));
-    }
     if engine.builder == Builder::Classic {
+        if lent.is_nothing() {
+            return Ok((engine.patient(), Supply::Tar));
+        }
         return Err(Error::new(
             Kind::Build,
             format!("the builder of {} takes no secrets and no SSH agent", engine.address()),
         )
         .hint("a Docker Engine with BuildKit does"));
     }
-    let id = session_id();
-    let served = Served { lent, credentials: credentials.clone(), context: None };
+    let (id, sent) = (session_id(), Sent::default());
+    let files = Files::new(order.context.clone(), order.time, sent.clone());
+    let trouble = files.trouble();
+    let served = Served { lent, credentials: credentials.clone(), files };
     let headers = served.headers(&id);
     let lending = served.over(engine.hijack("/session", &headers).await?);
-    Ok((engine.in_session(&id), Some(lending)))
+    Ok((engine.in_session(&id), Supply::Session(lending, trouble, sent)))
 }
 
 fn options(engine: &Engine, order: &Order<'_>) -> BuildImageOptions {
@@ -142,7 +167,12 @@ fn options(engine: &Engine, order: &Order<'_>) -> BuildImageOptions {
         arguments.entry("BUILDKIT_INLINE_CACHE".to_owned()).or_insert_with(|| "1".to_owned());
     }
     BuildImageOptions {
-        dockerfile: order.context.dockerfile.clone(),
+        dockerfile: match engine.builder {
+            Builder::BuildKit => Files::dockerfile(&order.context),
+            Builder::Classic => order.context.dockerfile.clone(),
+        },
+        // The files come over the session.
+        remote: (engine.builder == Builder::BuildKit).then(|| "client-session".to_owned()),
         t: Some(order.tag.to_string()),
         buildargs: Some(arguments),
         platform: order.platforms.first().cloned().unwrap_or_default(),
@@ -162,13 +192,13 @@ fn is_image(info: &BuildInfo) -> bool {
         || info.stream.as_deref().is_some_and(|text| text.starts_with("Successfully built"))
 }
 
-async fn ended(
-    engine: &Engine,
-    progress: Progress,
-    error: &Bollard,
-    sending: tokio::task::JoinHandle<io::Result<()>>,
-) -> Ended {
-    if let Some(unreadable) = unreadable(sending).await {
+async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -> Ended {
+    // A context that could not be read is the reason, not the builder.
+    let unreadable = match way {
+        Way::Sent(sending) => unreadable(sending).await,
+        Way::Fetched(trouble) => trouble.take().map(not_readable),
+    };
+    if let Some(unreadable) = unreadable {
         return unreadable;
     }
     if fault::is_connection(error) {

@@ -21,6 +21,7 @@ mod daemon;
 mod dockerfile;
 mod engine;
 mod failure;
+mod filesync;
 mod ignore;
 mod order;
 mod progress;

@@ -121,8 +121,12 @@ impl Order<'_> {
         &self,
     ) -> (impl Stream<Item = io::Result<Bytes>> + Send + use<>, tokio::task::JoinHandle<io::Result<()>>, Sent)
     {
-        let (pieces, sending) = pieces(self.context.clone(), self.time);
+        let (sender, mut receiver) = mpsc::channel(PIECES);
+        let (context, time) = (self.context.clone(), self.time);
+        let sending = tokio::task::spawn_blocking(move || send(&context, time, &sender));
+        let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let sent = Sent::default();
+        sent.begin();
         let (counter, end) = (sent.clone(), sent.clone());
         let pieces = pieces.inspect(move |piece| counter.add(piece.as_ref().map_or(0, Bytes::len))).chain(
             futures::stream::poll_fn(move |_| {
@@ -132,16 +136,6 @@ impl Order<'_> {
         );
         (pieces, sending, sent)
     }
-}
-
-/// As [`Order::pieces`].
-pub(super) fn pieces(
-    context: Arc<Context>,
-    time: u64,
-) -> (impl Stream<Item = io::Result<Bytes>> + Send, tokio::task::JoinHandle<io::Result<()>>) {
-    let (sender, mut receiver) = mpsc::channel(PIECES);
-    let sending = tokio::task::spawn_blocking(move || send(&context, time, &sender));
-    (futures::stream::poll_fn(move |context| receiver.poll_recv(context)), sending)
 }
 
 /// Writes the tar into the channel, in a thread of its own.
@@ -170,11 +164,14 @@ impl Write for Pieces<'_> {
 /// A context that could not be read breaks the request: then that is the reason, not the builder.
 pub(super) async fn unreadable(sending: tokio::task::JoinHandle<io::Result<()>>) -> Option<Ended> {
     match tokio::time::timeout(Duration::from_secs(1), sending).await {
-        Ok(Ok(Err(why))) if why.kind() != io::ErrorKind::BrokenPipe => {
-            Some(Ended::Error(Error::new(Kind::Build, why.to_string()).hint("run the command again")))
-        }
+        Ok(Ok(Err(why))) if why.kind() != io::ErrorKind::BrokenPipe => Some(not_readable(why.to_string())),
         _ => None,
     }
+}
+
+/// The end of a build whose context could not be read.
+pub(super) fn not_readable(why: String) -> Ended {
+    Ended::Error(Error::new(Kind::Build, why).hint("run the command again"))
 }
 
 /// A name that no other build of any machine has.

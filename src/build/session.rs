@@ -1,13 +1,12 @@
 //! What a builder may ask of us while it builds, over a session in its own words (gRPC): who we are to registries, what
-//! the build may see and no image keeps (secrets and the SSH agent, for `RUN --mount=type=secret` and `type=ssh`), and, where
-//! it cannot be sent otherwise, the context.
+//! the build may see and no image keeps (secrets and the SSH agent, for `RUN --mount=type=secret` and `type=ssh`), and the
+//! files of the context.
 //!
-//! The library's session knows credentials only, so that a build with secrets has one of ours, which knows those too.
+//! The library's session knows credentials only, so that builds have one of ours, which knows those too.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use bollard::auth::DockerCredentials;
@@ -20,10 +19,9 @@ use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{Secret
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use bollard_buildkit_proto::moby::filesync::v1 as filesync;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth, AuthServer};
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::{Ssh, SshServer};
 use bollard_buildkit_proto::moby::sshforward::v1::{BytesMessage, CheckAgentRequest, CheckAgentResponse};
-use bollard_buildkit_proto::moby::upload::v1::BytesMessage as Piece;
-use bollard_buildkit_proto::moby::upload::v1::upload_server::{Upload, UploadServer};
 use futures::{Stream, StreamExt, stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::UnixStream;
@@ -31,8 +29,8 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::context::Context;
-use super::order::{self, Order};
+use super::filesync::Files;
+use super::order::Order;
 use crate::error::{Error, Kind, Result};
 
 /// What is lent to a build.
@@ -75,18 +73,7 @@ impl Lent {
 pub(super) struct Served {
     pub(super) lent: Lent,
     pub(super) credentials: HashMap<String, DockerCredentials>,
-    /// The context, where it is fetched over the session: under which path.
-    pub(super) context: Option<Source>,
-}
-
-/// A context that is fetched.
-#[derive(Clone)]
-pub(super) struct Source {
-    /// `/` and a name.
-    pub(super) path: String,
-    pub(super) context: Arc<Context>,
-    /// The time stamp of every file.
-    pub(super) time: u64,
+    pub(super) files: Files,
 }
 
 /// Serves a build; ended when it is dropped.
@@ -105,16 +92,16 @@ impl Served {
             "/moby.filesync.v1.Auth/Credentials",
             "/moby.buildkit.secrets.v1.Secrets/GetSecret",
             "/grpc.health.v1.Health/Check",
+            "/moby.filesync.v1.FileSync/DiffCopy",
         ];
         if self.lent.agent.is_some() {
             methods.extend(["/moby.sshforward.v1.SSH/CheckAgent", "/moby.sshforward.v1.SSH/ForwardAgent"]);
         }
-        if self.context.is_some() {
-            methods.push("/moby.upload.v1.Upload/Pull");
-        }
         let methods =
             methods.into_iter().map(|method| ("x-docker-expose-session-grpc-method", method.to_owned()));
-        std::iter::once(("x-docker-expose-session-uuid", id.to_owned())).chain(methods).collect()
+        // A builder compares files with those of an earlier session of the same key by their times, which are all alike.
+        let names = ["x-docker-expose-session-uuid", "x-docker-expose-session-sharedkey"];
+        names.into_iter().map(|name| (name, id.to_owned())).chain(methods).collect()
     }
 
     /// Answers the builder over this connection until the build is over.
@@ -123,12 +110,10 @@ impl Served {
         let mut router = server
             .add_service(HealthServer::new(Well))
             .add_service(AuthServer::new(Keys(self.credentials)))
-            .add_service(SecretsServer::new(Values(self.lent.secrets)));
+            .add_service(SecretsServer::new(Values(self.lent.secrets)))
+            .add_service(FileSyncServer::new(self.files));
         if let Some(socket) = self.lent.agent {
             router = router.add_service(SshServer::new(Agent(socket)));
-        }
-        if let Some(source) = self.context {
-            router = router.add_service(UploadServer::new(source));
         }
         // One connection, and then nothing more for ever: the end of the list would end the server.
         let incoming =
@@ -158,24 +143,6 @@ impl Health for Well {
 
     async fn watch(&self, _: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         Err(Status::unimplemented("ask again"))
-    }
-}
-
-#[tonic::async_trait]
-impl Upload for Source {
-    type PullStream = Pin<Box<dyn Stream<Item = Result<Piece, Status>> + Send>>;
-
-    async fn pull(&self, request: Request<Streaming<Piece>>) -> Result<Response<Self::PullStream>, Status> {
-        let path = request.metadata().get("urlpath").and_then(|path| path.to_str().ok());
-        if path != Some(self.path.as_str()) {
-            return Err(Status::not_found("this build has one context only"));
-        }
-        let (pieces, _) = order::pieces(self.context.clone(), self.time);
-        let pieces = pieces.map(|piece| match piece {
-            Ok(piece) => Ok(Piece { data: piece.into() }),
-            Err(error) => Err(Status::from(error)),
-        });
-        Ok(Response::new(Box::pin(pieces)))
     }
 }
 

@@ -13,10 +13,16 @@ const STALLED: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
     bytes: Arc<AtomicU64>,
-    whole: Arc<AtomicBool>,
+    /// Whether it is being sent: a builder fetches it when it wants it, if ever.
+    under_way: Arc<AtomicBool>,
 }
 
 impl Sent {
+    /// The builder takes it from now on.
+    pub(super) fn begin(&self) {
+        self.under_way.store(true, Ordering::Relaxed);
+    }
+
     /// So many bytes more were taken.
     pub(super) fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -24,7 +30,7 @@ impl Sent {
 
     /// There is no more to send.
     pub(super) fn end(&self) {
-        self.whole.store(true, Ordering::Relaxed);
+        self.under_way.store(false, Ordering::Relaxed);
     }
 }
 
@@ -65,7 +71,7 @@ impl Upload {
 
     fn look_at(&mut self, now: Instant) -> Result<Option<String>, Stalled> {
         let bytes = self.sent.bytes.load(Ordering::Relaxed);
-        if self.sent.whole.load(Ordering::Relaxed) {
+        if !self.sent.under_way.load(Ordering::Relaxed) {
             return Ok(None);
         }
         if bytes > self.last {
@@ -88,6 +94,7 @@ mod tests {
     #[test]
     fn what_gets_on_is_waited_for_and_what_does_not_is_given_up() {
         let sent = Sent::default();
+        sent.begin();
         let mut upload = Upload::new(sent.clone());
         let at = |upload: &Upload, seconds: u64| upload.moved + Duration::from_secs(seconds);
         for _ in 0..10 {

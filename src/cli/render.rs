@@ -52,6 +52,16 @@ impl Render {
                 "a value that is secret stands among the rest of the manifests too: it is masked there",
             );
         }
+        let unknown = manifest::of_unknown_scope(&objects);
+        if !unknown.is_empty() {
+            reporter.warn_with_hint(
+                format!(
+                    "whether these have a namespace is known to the cluster alone: {}",
+                    unknown.join(", ")
+                ),
+                format!("a release asks it; for kubectl name it: kubectl -n {} apply …", tier.namespace),
+            );
+        }
         let objects = serde_json::Value::Array(objects);
         // Who wants to see the values sees them; a report keeps no answer that is for people only.
         reporter.answer(Some(&objects).filter(|_| json || !self.show_secrets), &text);

@@ -36,6 +36,20 @@ pub use yaml::{hide_secrets, to_yaml};
 use crate::error::Place;
 use crate::project::{Project, Tier};
 
+/// Objects of kinds that are not built in and that name no namespace, as `Kind/name`: whether they have one, only their
+/// cluster knows.
+pub fn of_unknown_scope(objects: &[Value]) -> Vec<String> {
+    let text = |object: &'_ Value, pointer: &str| {
+        object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let is_one = |object: &&Value| {
+        !identity::is_built_in(identity::group(&text(object, "/apiVersion")))
+            && text(object, "/metadata/namespace").is_empty()
+    };
+    let name = |object: &Value| format!("{}/{}", text(object, "/kind"), text(object, "/metadata/name"));
+    objects.iter().filter(is_one).map(name).collect()
+}
+
 /// Marks an object as the project's and the tier's, as every object of its manifests is.
 pub fn mark(object: &mut Value, project: &Project, tier: &Tier) {
     let owner = stamp::Owner {

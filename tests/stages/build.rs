@@ -55,6 +55,41 @@ fn the_context_is_what_the_docker_command_sends() {
     }
 }
 
+/// All that is left in of a context must be all that there is in the image.
+pub(crate) const FILES: &str = "ARG BASE\nFROM ${BASE}/busybox\nCOPY . /files\n\
+     RUN find /files -type f | sort > /found && printf '/files/src/%s\\n' one two/three | diff - /found\n";
+
+/// The Dockerfile is read wherever it is, and seen nowhere.
+pub(crate) fn sees_only_what_is_left_in(project: &Project) {
+    project.write("src/one", "1");
+    project.write("src/two/three", "3");
+    project.write("other", "no part of it");
+    project.write(".dockerignore", "*\n!src\n");
+    project.commit("files");
+    project.windlass(&["build"]).exits(0);
+    // The same of files that look alike to whoever compares only times and sizes.
+    project.write("src/one", "2");
+    project.commit("another one");
+    let second = project.windlass(&["build", "-o", "json"]).exits(0).finished()["images"]["app"].clone();
+    let read = ["run", "--rm", second.as_str().unwrap(), "cat", "/files/src/one"];
+    assert_eq!(text(Command::new("docker").args(read)), "2");
+
+    project.write("elsewhere/app.Dockerfile", FILES);
+    project.git(&["rm", "-q", "Dockerfile"]);
+    project.write("elsewhere/app.Dockerfile.dockerignore", "*\n!src\n");
+    project.git(&["mv", "src", "inner"]);
+    project.write("inner/src/one", "1");
+    project.write("inner/src/two/three", "3");
+    project.edit("windlass.yaml", "context: .,", "context: inner, dockerfile: elsewhere/app.Dockerfile,");
+    project.commit("elsewhere");
+    project.windlass(&["build"]).exits(0);
+}
+
+#[test]
+fn what_is_left_out_is_in_no_image_the_dockerfile_included() {
+    sees_only_what_is_left_in(&Project::small("left-out", FILES, ""));
+}
+
 #[test]
 fn a_context_that_is_too_big_is_told_with_its_biggest_paths() {
     let project = Project::small("big", "ARG BASE\nFROM ${BASE}/busybox\n", "");

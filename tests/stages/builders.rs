@@ -67,6 +67,12 @@ fn a_daemon_builds_what_the_engine_cannot_read_and_it_is_tested_as_any_image() {
 }
 
 #[test]
+fn a_daemon_sees_only_what_is_left_in() {
+    let project = built_elsewhere("daemon-files", crate::build::FILES);
+    crate::build::sees_only_what_is_left_in(&project);
+}
+
+#[test]
 fn a_daemon_is_lent_secrets_as_long_as_the_build_takes() {
     // The daemon remembers what it has run before: no run is like another.
     let dockerfile = format!(

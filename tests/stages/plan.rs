@@ -443,6 +443,14 @@ fn what_is_rendered_kubectl_accepts() {
         .filter(|line| line.starts_with(['+', '-']) && !line.starts_with("+++") && !line.starts_with("---"))
         .collect();
     assert!(changed.is_empty(), "{changed:?}");
+
+    let certificate = "apiVersion: example.com/v1\nkind: Certificate\nmetadata: {name: shop}\n";
+    project.write(".kube/certificate.yaml", certificate);
+    project.commit("a kind of others");
+    let rendered = project.windlass(&["render", "staging"]).exits(0);
+    rendered.says("Certificate/shop").says(&format!("kubectl -n {} apply", project.namespace));
+    let kept = ["render", "staging", "--show-secrets", "-o", "json", "--report", "out"];
+    project.windlass(&kept).exits(2).says("--report would keep the values");
 }
 
 #[test]

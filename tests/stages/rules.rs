@@ -47,6 +47,11 @@ fn a_tier_takes_its_branches_and_what_was_good_before() {
         ),
     );
     project.commit("production");
+    project.windlass(&["pipeline", "--kill-jobs"]).exits(2);
+    project
+        .windlass(&["release", "staging", "--reason", "x"])
+        .exits(2)
+        .says("--reason says why a rule is overridden");
     project.windlass(&["build"]).exits(0);
     project.windlass(&["release", "production"]).exits(34).says("must be confirmed").says("--yes");
     project

@@ -43,7 +43,7 @@ impl Entry {
         }
     }
 
-    fn mode(&self) -> u32 {
+    pub(in crate::build) fn mode(&self) -> u32 {
         match self.kind {
             EntryKind::File { executable: false, .. } => 0o644,
             EntryKind::Link { .. } => 0o777,
@@ -78,6 +78,33 @@ impl Entry {
                 hash.update(size.to_be_bytes());
                 hash.update(self.digest.ok_or_else(unread)?);
             }
+        }
+        Ok(())
+    }
+
+    /// Hands a file's bytes over, so many at a time, as they were when they were hashed.
+    pub(in crate::build) fn read_out(
+        &self,
+        piece: usize,
+        take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let EntryKind::File { size, .. } = self.kind else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let about = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{} cannot be sent: {error}", self.source.display()))
+        };
+        if self.digest.is_none() && !self.path.starts_with(GIT) {
+            return Err(about(unread()));
+        }
+        let mut bytes = Bytes::of(File::open(&self.source).map_err(about)?, size);
+        let mut buffer = vec![0; piece];
+        loop {
+            match bytes.read(&mut buffer).map_err(about)? {
+                0 => break,
+                length => take(&buffer[..length])?,
+            }
+        }
+        if self.digest.is_some_and(|digest| digest != bytes.digest()) {
+            return Err(about(changed()));
         }
         Ok(())
     }

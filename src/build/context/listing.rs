@@ -108,8 +108,8 @@ out             node_modules/  (.dockerignore:4: node_modules)
 in         1 B  out/keep  (.dockerignore:8: !out/keep)
 out        1 B  out/more  (.dockerignore:7: out)
 in              var/
-image web: 3 files, 90 B go in; 5 left out
-the biggest: .dockerignore 75 B, Dockerfile 12 B, README.md 2 B, out/keep 1 B
+image web: 3 files, 78 B go in; 5 left out
+the biggest: .dockerignore 75 B, README.md 2 B, out/keep 1 B
 ";
         assert_eq!(listing.text("web"), expected);
         let json = listing.json("web");
