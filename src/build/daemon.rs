@@ -119,7 +119,7 @@ impl Daemon {
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();
-        let files = Files::new(order.context.clone(), order.time, sent.clone());
+        let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
         let lent = Lent::of(order).map_err(Ended::Error)?;
         let served = Served { lent, credentials, files };

@@ -148,7 +148,7 @@ async fn supply(
         .hint("a Docker Engine with BuildKit does"));
     }
     let (id, sent) = (session_id(), Sent::default());
-    let files = Files::new(order.context.clone(), order.time, sent.clone());
+    let files = Files::new(order.context.clone(), order.time, sent.clone())?;
     let trouble = files.trouble();
     let served = Served { lent, credentials: credentials.clone(), files };
     let headers = served.headers(&id);

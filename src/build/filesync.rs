@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::context::{Context, Entry, EntryKind};
 use super::upload::Sent;
+use crate::error::{Error, Kind, Result};
 
 /// Packets that may wait to be sent.
 const PACKETS: usize = 16;
@@ -52,8 +53,25 @@ impl Trouble {
 }
 
 impl Files {
-    pub(super) fn new(context: Arc<Context>, time: u64, sent: Sent) -> Self {
-        Self { context, time, sent, trouble: Trouble::default() }
+    /// The files of this context.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
+    pub(super) fn new(context: Arc<Context>, time: u64, sent: Sent) -> Result<Self> {
+        let odd = |entry: &&Entry| {
+            let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
+            entry.path.to_str().is_none() || is_odd_link
+        };
+        if let Some(entry) = context.entries.iter().find(odd) {
+            let message = format!(
+                "`{}` has a name that is not UTF-8, and BuildKit takes no other",
+                entry.path.display()
+            );
+            return Err(
+                Error::new(Kind::Build, message).hint("rename it, or leave it out with .dockerignore")
+            );
+        }
+        Ok(Self { context, time, sent, trouble: Trouble::default() })
     }
 
     pub(super) fn trouble(&self) -> Trouble {
@@ -273,7 +291,7 @@ mod tests {
         }
         let mut context = Context::find(root.path(), Path::new("."), Path::new(dockerfile)).unwrap();
         context.hash(&mut sha2::Digest::new(), "c").unwrap();
-        (root, Files::new(Arc::new(context), 7, Sent::default()))
+        (root, Files::new(Arc::new(context), 7, Sent::default()).unwrap())
     }
 
     fn paths(files: &Files, directory: &str, only: &[&str]) -> Vec<String> {
@@ -310,6 +328,17 @@ mod tests {
         files.offer("dockerfile", &[]).unwrap().read(0, &mut take).unwrap();
         assert!(offer.read(9, &mut take).is_err());
         assert_eq!(read, b"2FROM scratch");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
+        std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+        let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
+        let refused = Files::new(Arc::new(context), 7, Sent::default()).err().expect("it cannot be sent");
+        assert!(refused.message().contains("is not UTF-8"), "{refused}");
     }
 
     #[test]

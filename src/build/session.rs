@@ -33,6 +33,9 @@ use super::filesync::Files;
 use super::order::Order;
 use crate::error::{Error, Kind, Result};
 
+/// Bytes that the headers of a request may have.
+const HEADERS: u32 = 8 * 1024 * 1024;
+
 /// What is lent to a build.
 #[derive(Default)]
 pub(super) struct Lent {
@@ -106,7 +109,8 @@ impl Served {
 
     /// Answers the builder over this connection until the build is over.
     pub(super) fn over(self, connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Lending {
-        let mut server = tonic::transport::Server::builder();
+        // A builder names each file that a Dockerfile copies in a header of its own.
+        let mut server = tonic::transport::Server::builder().http2_max_header_list_size(HEADERS);
         let mut router = server
             .add_service(HealthServer::new(Well))
             .add_service(AuthServer::new(Keys(self.credentials)))

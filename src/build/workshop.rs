@@ -325,8 +325,14 @@ impl<'a> Workshop<'a> {
         };
         let (there, branch) = futures::future::try_join(self.leads_to(image), branch).await?;
         if there == image.digest {
-            let behind = branch_tag.filter(|_| branch != image.digest);
-            return self.put(image, behind.as_deref()).await;
+            let Some(tag) = branch_tag.filter(|_| branch != image.digest) else { return Ok(()) };
+            // A job that runs again must not lead it back.
+            let newest = match branch {
+                Some(_) => interruptible(self.session, self.registry.made(&image.with_tag(&tag))).await?,
+                None => None,
+            };
+            let is_behind = newest.is_none_or(|newest| newest.as_second() <= self.revision.time);
+            return self.put(image, Some(tag.as_str()).filter(|_| is_behind)).await;
         }
         if let Some(other) = there {
             self.warn_of_other(&other);

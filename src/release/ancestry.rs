@@ -56,9 +56,10 @@ fn running(newest_first: &[Summary]) -> Option<&Summary> {
 /// The good release of this very commit, where others came after it and none of them was good.
 pub(super) fn returns_to(commit: Option<&Revision>, newest_first: &[Summary]) -> Option<u64> {
     let running = running(newest_first)?;
-    let is_it = commit.is_some_and(|commit| running.commit.as_deref() == Some(&commit.commit));
+    let is_it =
+        commit.is_some_and(|commit| !commit.dirty && running.commit.as_deref() == Some(&commit.commit));
     let is_newest = newest_first.first().is_some_and(|newest| newest.outcome == Outcome::Good);
-    (is_it && !is_newest).then_some(running.revision)
+    (is_it && !running.dirty && !is_newest).then_some(running.revision)
 }
 
 fn decide(newest_first: &[Summary], candidate: &Candidate<'_>, rules: &Rules) -> Result<Course> {

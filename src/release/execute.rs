@@ -327,8 +327,10 @@ async fn apply_one(
 ) -> std::result::Result<Value, (Wanted, ApplyError)> {
     // What was recreated is nobody's yet.
     let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(trial::is_ours);
-    match trial::apply(cluster, &mut step.wanted, trial::Sending { ours, ..trial::Sending::default() }).await
-    {
+    // What the plan takes back is taken back.
+    let takes_back = trial::TakesBack::of(ours, !step.taken.is_empty());
+    let sending = trial::Sending { takes_back, ..trial::Sending::default() };
+    match trial::apply(cluster, &mut step.wanted, sending).await {
         Ok(sent) => {
             if let Some(sentence) = trial::surprise(&step, &sent) {
                 session.reporter.warn(sentence);

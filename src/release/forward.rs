@@ -288,6 +288,7 @@ pub(super) async fn look(
         places: owned.iter().map(|one| KindPlace::owned(one)).collect(),
         selector: place::selector(&site.project.name, site.tier),
         mask: Mask::new(key),
+        takes_back: site.rules.overrides("conflict"),
     };
     survey(site.cluster, subjects).await
 }

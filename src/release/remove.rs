@@ -136,7 +136,9 @@ async fn look(site: Site<'_>, with_data: bool) -> Result<(Past, Removal)> {
     let kept = site.cluster.list_metadata("v1", "PersistentVolumeClaim", Some(name), Some(&selector));
     claims.extend(kept.await?.items);
     for claim in claims {
-        if stays.iter().all(|left| ObjectId::of(&left.object) != ObjectId::of(&claim)) {
+        let id = ObjectId::of(&claim);
+        let is_known = stays.iter().map(|left| &left.object).chain(&goes).any(|one| ObjectId::of(one) == id);
+        if !is_known && claim.pointer("/metadata/deletionTimestamp").is_none() {
             stays.push(Left { object: claim, why: HOLDS_DATA });
         }
     }

@@ -16,7 +16,7 @@ use crate::session::{Session, interrupted};
 use crate::test;
 
 /// The rules that this version knows.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "tested",
     "rolled-back",
     "images",
@@ -28,6 +28,7 @@ const KNOWN: [&str; 11] = [
     "diverged",
     "cluster",
     "mass-deletion",
+    "conflict",
 ];
 
 /// How long a job waits for the lock when nobody says otherwise.

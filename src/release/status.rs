@@ -166,10 +166,12 @@ async fn seen(
     Ok((health, missing, drift, way_back?))
 }
 
-/// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run.
+/// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run, and what lies
+/// outside of namespaces may be another tier's as well, and bear its labels.
 fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectId> {
     let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &one.object);
-    let lacks = |object: &&Value| object["kind"] != "Job" && !health.iter().any(|one| one.is_about(object));
+    let is_alone = |object: &Value| object["kind"] != "Job" && !ObjectId::of(object).namespace.is_empty();
+    let lacks = |object: &&Value| is_alone(object) && !health.iter().any(|one| one.is_about(object));
     wanted.filter(lacks).map(ObjectId::of).collect()
 }
 

@@ -34,6 +34,8 @@ pub struct Subjects<'a> {
     pub selector: String,
     /// What stands in the place of values that must not be seen.
     pub mask: Mask,
+    /// Whether fields of our objects are taken back whoever wrote them.
+    pub takes_back: bool,
 }
 
 /// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
@@ -104,6 +106,7 @@ pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Sur
         defined: &defined,
         namespaces: &namespaces,
         roles: &roles,
+        takes_back: subjects.takes_back,
         scaled: &scaled,
         mask: &subjects.mask,
     };

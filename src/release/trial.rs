@@ -23,6 +23,8 @@ pub(super) struct Trial<'a> {
     pub(super) namespaces: &'a BTreeSet<String>,
     /// The roles of the set, by kind and name.
     pub(super) roles: &'a BTreeSet<(String, String)>,
+    /// Whether fields of objects of ours are taken back whoever wrote them: a person said so.
+    pub(super) takes_back: bool,
     /// What an autoscaler of the set scales.
     pub(super) scaled: &'a BTreeSet<(String, String, String)>,
     pub(super) mask: &'a Mask,
@@ -41,7 +43,8 @@ impl Trial<'_> {
             Known::MayDiffer | Known::JobToRun => {}
         }
         // Of what is not there yet nothing is compared.
-        let sending = Sending { ours: live.is_some_and(is_ours), dry_run: true, metadata: live.is_none() };
+        let takes_back = TakesBack::of(live.is_some_and(is_ours), self.takes_back);
+        let sending = Sending { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
             Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
             Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
@@ -173,20 +176,42 @@ fn role(binding: &Value) -> (String, String) {
 
 /// A conflict about fields of an object of ours, with what takes them back.
 fn taken_back(error: ApplyError) -> ApplyError {
-    let hint = "take the fields out of the manifest, or stop the other from setting them, or take them back once: \
-                windlass render TIER | kubectl apply --server-side --force-conflicts --field-manager=windlass -f -";
+    let hint = "take the fields out of the manifest, or stop the other from setting them, or take them back once with \
+                --override conflict --reason \"…\"";
     ApplyError { hint: Some(hint.to_owned()), ..error }
 }
 
 /// How an object is sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sending {
-    /// Whether we have applied it before.
-    pub(super) ours: bool,
+    /// Which fields that others wrote are taken back.
+    pub(super) takes_back: TakesBack,
     /// For a trial only.
     pub(super) dry_run: bool,
     /// Whether its metadata is all that anybody asks for.
     pub(super) metadata: bool,
+}
+
+/// Which fields of an object that others wrote are taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum TakesBack {
+    /// None: we have not applied it before.
+    #[default]
+    Nothing,
+    /// What a person wrote with kubectl.
+    ByHand,
+    /// All: a person said so.
+    Everything,
+}
+
+impl TakesBack {
+    pub(super) fn of(is_ours: bool, everything: bool) -> Self {
+        match (is_ours, everything) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::ByHand,
+            (true, true) => Self::Everything,
+        }
+    }
 }
 
 /// What came of sending an object.
@@ -203,7 +228,7 @@ pub(super) async fn apply(
     wanted: &mut Wanted,
     sending: Sending,
 ) -> Result<Sent, ApplyError> {
-    let Sending { ours, dry_run, metadata } = sending;
+    let Sending { takes_back, dry_run, metadata } = sending;
     let options = ApplyOptions { dry_run, metadata, force: false };
     let error = match cluster.apply(&wanted.sent(), options).await {
         Ok(object) => return Ok(Sent { object, taken: Vec::new() }),
@@ -217,8 +242,12 @@ pub(super) async fn apply(
             conflicts.retain(|conflict| !conflict.is_scaling());
         }
     }
-    let by_hand = ours && conflicts.iter().all(crate::cluster::Conflict::is_by_hand);
-    if !conflicts.is_empty() && !by_hand {
+    let may_go = match takes_back {
+        TakesBack::Nothing => false,
+        TakesBack::ByHand => conflicts.iter().all(crate::cluster::Conflict::is_by_hand),
+        TakesBack::Everything => true,
+    };
+    if !conflicts.is_empty() && !may_go {
         return Err(error);
     }
     let force = !conflicts.is_empty();

@@ -53,7 +53,11 @@ fn by_failure(scene: &Scene) -> Option<Judgement> {
     let object = scene.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
-    let aborted = || find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason));
+    // One that was aborted before is no failure of what was applied since.
+    let is_new = |one: &Condition| one.is_current_for(object) || scene.is_of_this_release(one.written);
+    let aborted = || {
+        find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason) && is_new(one))
+    };
     broken
         .or_else(ended)
         .or_else(aborted)

@@ -42,11 +42,18 @@ fn worst(scene: &mut Scene) -> Option<Judgement> {
         scene.world.children(scene.object).filter(|child| !object::is_being_deleted(child)).collect();
     let is_pod = |child: &&Value| object::kind(child) == "Pod";
     let has_ended = |pod: &Value| matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-    let current = children.iter().copied().filter(is_pod).filter(|pod| !has_ended(pod)).collect();
-    let of_pods = workload::worst(scene, &Pods { current, ..Pods::default() }).map(|finding| {
+    let pods = children.iter().copied().filter(is_pod).filter(|pod| !has_ended(pod));
+    // What was there before tells why it does not get on, but its operator may be about to replace it.
+    let (old, new): (Vec<&Value>, Vec<&Value>) = pods.partition(|pod| scene.is_older_than_release(pod));
+    let mut found = Vec::new();
+    for (current, is_new) in [(new, true), (old, false)] {
+        let worst = workload::worst(scene, &Pods { current, ..Pods::default() });
+        found.extend(worst.map(|finding| (finding, is_new)));
+    }
+    let of_pods = found.into_iter().map(|(finding, is_new)| {
         let fails = match finding.grade {
-            Grade::Failed => true,
-            Grade::OutOfStrikes => !scene.others_are_on_their_way(),
+            Grade::Failed => is_new,
+            Grade::OutOfStrikes => is_new && !scene.others_are_on_their_way(),
             Grade::Waiting => false,
         };
         let verdict = if fails { Verdict::Failed } else { Verdict::Progressing };
@@ -56,9 +63,12 @@ fn worst(scene: &mut Scene) -> Option<Judgement> {
     let is_workload = |child: &&Value| {
         WORKLOADS.contains(&(object::group(object::api_version(child)), object::kind(child)))
     };
-    let mut all: Vec<Judgement> = of_pods.into_iter().collect();
+    let mut all: Vec<Judgement> = of_pods.collect();
     for child in children.into_iter().filter(is_workload) {
         let mut judgement = scene.judge_owned(child);
+        if judgement.verdict == Verdict::Failed && scene.is_older_than_release(child) {
+            judgement.verdict = Verdict::Progressing;
+        }
         let said = judgement.message.take().unwrap_or_default();
         judgement.message = Some(format!("{}: {said}", object::title(child)));
         // It points into a manifest that is not the user's.

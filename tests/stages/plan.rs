@@ -109,14 +109,13 @@ fn a_conflict_names_the_other_manager_and_the_field() {
     assert_eq!(finished["causes"][0]["object"], "Deployment/web", "{run}");
     let message = finished["causes"][0]["message"].as_str().unwrap();
     assert!(message.contains("`tuner` owns spec.replicas"), "{run}");
-    assert!(finished["hint"].as_str().unwrap().contains("--force-conflicts"), "{run}");
+    assert!(finished["hint"].as_str().unwrap().contains("--override conflict"), "{run}");
     assert_eq!(project.object("deployment/web")["spec"]["replicas"], 7, "nothing was changed");
     // The hint is followed.
-    let rendered = project.windlass(&["render", "staging"]).exits(0).stdout;
-    let take = ["apply", "--server-side", "--force-conflicts", "--field-manager=windlass", "-f", "-"];
-    project.pipe_to_kubectl(&rendered, &take).exits(0);
-    project.windlass(&["release", "staging"]).exits(0);
+    let taken = ["release", "staging", "--override", "conflict", "--reason", "nobody tunes it any more"];
+    project.windlass(&taken).exits(0);
     assert_eq!(project.object("deployment/web")["spec"]["replicas"], 2);
+    project.windlass(&["release", "staging"]).exits(0).says("3 unchanged");
 }
 
 #[test]

@@ -265,3 +265,48 @@ fn a_job_that_is_gone_is_judged_by_how_it_was_last_seen() {
     assert_eq!(job(json!({"ttlSecondsAfterFinished": 0}), failed), Verdict::Failed);
     assert_eq!(job(json!({}), json!({"active": 1})), Verdict::Failed);
 }
+
+/// A custom resource of this release in this state, judged half a minute after its apply.
+fn custom(status: &str, owned: &str) -> (Verdict, Option<Cause>) {
+    let mut release = Release::new();
+    release.context.uid = None;
+    release.see(&format!(
+        "{{apiVersion: example.com/v1, kind: App, metadata: {{name: app, namespace: shop, uid: a, generation: 2}}, status: {{{status}}}}}"
+    ));
+    if !owned.is_empty() {
+        release.see(owned);
+    }
+    let now = APPLIED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(30);
+    let context = Context { now, release: Some(release.context.clone()), health: Arc::default() };
+    let object = release.world.get("example.com", "App", "shop", "app").expect("it was seen").clone();
+    let judgement = judge(&object, &release.world, &context, &mut release.memory);
+    (judgement.verdict, judgement.cause)
+}
+
+#[test]
+fn what_a_broken_version_left_does_not_fail_the_one_that_mends_it() {
+    let pod = |created: &str| {
+        format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: app-1, namespace: shop, uid: p, creationTimestamp: '{created}',
+               ownerReferences: [{{apiVersion: example.com/v1, kind: App, name: app, uid: a}}]}},
+              spec: {{containers: [{{name: db, image: 'r.example.com/db:nope'}}]}},
+              status: {{phase: Pending, containerStatuses: [{{name: db, restartCount: 0, state: {{waiting: {{reason: ImagePullBackOff,
+                message: 'Back-off pulling image \"r.example.com/db:nope\": ErrImagePull: r.example.com/db:nope: not found'}}}}}}]}}}}"
+        )
+    };
+    let waits = "conditions: [{type: Ready, status: 'False', reason: Creating}]";
+    let old = custom(waits, &pod("2026-10-03T13:00:00Z"));
+    assert_eq!(old, (Verdict::Progressing, Some(Cause::ImageNotFound)));
+    let new = custom(waits, &pod("2026-10-03T14:00:05Z"));
+    assert_eq!(new, (Verdict::Failed, Some(Cause::ImageNotFound)));
+
+    let aborted = |when: &str, observed: &str| {
+        format!(
+            "observedGeneration: '{observed}', conditions: [{{type: Progressing, status: 'False', reason: RolloutAborted, \
+             lastTransitionTime: '{when}'}}, {{type: Available, status: 'False'}}]"
+        )
+    };
+    assert_eq!(custom(&aborted("2026-10-03T13:00:00Z", "1"), "").0, Verdict::Progressing);
+    assert_eq!(custom(&aborted("2026-10-03T13:00:00Z", "2"), "").0, Verdict::Progressing);
+    assert_eq!(custom(&aborted("2026-10-03T14:00:09Z", "2"), "").0, Verdict::Failed);
+}

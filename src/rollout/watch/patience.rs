@@ -76,7 +76,9 @@ fn began(status: &Value) -> Option<Timestamp> {
     let ended = ["/state/terminated", "/lastState/terminated"];
     let began = |ended: &str| {
         let time = |field: &str| object::time(status, &format!("{ended}/{field}"));
-        time("startedAt").or_else(|| time("finishedAt"))
+        // Of one that was killed while it started the kubelet says that it began in 1970.
+        let began = time("startedAt").filter(|began| *began > Timestamp::UNIX_EPOCH);
+        began.or_else(|| time("finishedAt"))
     };
     ended.into_iter().filter_map(began).max()
 }
@@ -143,6 +145,8 @@ mod tests {
         assert_eq!(began(&status), "2026-11-25T17:36:20Z".parse().ok());
         let unknown = json!({"lastState": {"terminated": {"finishedAt": "2026-11-25T17:36:01Z"}}});
         assert_eq!(began(&unknown), "2026-11-25T17:36:01Z".parse().ok());
+        let never = ended("1970-01-01T00:00:00Z", "2026-11-25T17:36:09Z");
+        assert_eq!(began(&json!({"state": {"terminated": never}})), "2026-11-25T17:36:09Z".parse().ok());
         assert_eq!(began(&json!({"state": {"running": {"startedAt": "2026-11-25T17:36:01Z"}}})), None);
     }
 }
