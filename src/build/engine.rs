@@ -99,6 +99,7 @@ async fn once(
         silence.broken();
         match info {
             None if image => return Ok(progress.summary()),
+            Some(Err(error)) if image && fault::is_the_end(&error) => return Ok(progress.summary()),
             None => return Err(Ended::Error(silent(engine))),
             Some(Ok(info)) => {
                 image |= is_image(&info);

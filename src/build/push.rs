@@ -97,6 +97,7 @@ async fn once(
             Err(_) => return Err(engine.stalled("pushing an image")),
             Ok(message) => match message {
                 None => return Ok(Ok(pushed)),
+                Some(Err(error)) if fault::is_the_end(&error) => return Ok(Ok(pushed)),
                 Some(Ok(info)) => {
                     pushed = digest(&info).or(pushed);
                     if let Some(line) = progress(&info) {

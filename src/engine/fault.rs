@@ -114,6 +114,12 @@ pub fn is_connection(error: &Bollard) -> bool {
     )
 }
 
+/// Is it the end of an answer, and no error? The library takes the carriage return that may be left of the last line, where a
+/// line came in two pieces, for something that is missing.
+pub fn is_the_end(error: &Bollard) -> bool {
+    matches!(error, Bollard::IOError { err } if err.to_string() == "bytes remaining on stream")
+}
+
 /// The status code of the Engine's answer, where there was one.
 pub fn status(error: &Bollard) -> Option<u16> {
     match error {
@@ -152,6 +158,13 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_of_the_last_line_is_no_error() {
+        let error = |text: &str| Bollard::IOError { err: std::io::Error::other(text.to_owned()) };
+        assert!(is_the_end(&error("bytes remaining on stream")));
+        assert!(!is_the_end(&error("connection reset by peer")));
+    }
 
     #[test]
     fn texts_seen_from_engines_are_sorted() {

@@ -62,6 +62,7 @@ impl Engine {
                         progress(status);
                     }
                 }
+                Err(error) if fault::is_the_end(&error) => break,
                 Err(error) if fault::is_connection(&error) => {
                     return Err(self.error(Kind::Unreachable, "pulling an image", &error));
                 }
