@@ -111,7 +111,8 @@ impl Dockerfile {
         novelties.filter(|_| self.syntax.is_none()).find(|one| one.engine > engine)
     }
 
-    /// The images that this build pulls, the one that reads the Dockerfile included, as the builder will see their names with these build arguments.
+    /// The images that this build pulls, the one that reads the Dockerfile included, as the builder will see their names with
+    /// these build arguments.
     pub(super) fn images(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<String> {
         let bases = self.bases(args, platform).into_iter().map(|(_, name)| name);
         let mut images: Vec<String> = bases.chain(self.syntax.clone()).collect();

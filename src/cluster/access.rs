@@ -53,17 +53,19 @@ impl Cluster {
 
     /// The minor version of the API server, of Kubernetes 1; `None` where it is not told.
     pub async fn minor_version(&self) -> Option<u32> {
-        let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
-        let version = self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()?;
+        let version = self.version().await?;
         let minor: String = version["minor"].as_str()?.chars().take_while(char::is_ascii_digit).collect();
         minor.parse().ok().filter(|_| version["major"] == "1")
     }
 
+    async fn version(&self) -> Option<Value> {
+        let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
+        self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()
+    }
+
     /// Any web server answers 404: what is a Kubernetes API server tells its version.
     async fn check_kind_of_server(&self) -> Result<()> {
-        let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
-        let version = self.transport.json(&Call::get("/version".to_owned(), wanted)).await;
-        if version.is_ok_and(|version| version["gitVersion"].is_string()) {
+        if self.version().await.is_some_and(|version| version["gitVersion"].is_string()) {
             return Ok(());
         }
         let context = self.context();

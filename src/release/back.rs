@@ -94,10 +94,7 @@ fn leads_back(site: Site<'_>, past: &Past, revision: u64, error: &Error) -> bool
     };
     let failure = matches!(error.kind(), Kind::Rollout | Kind::TimedOut | Kind::Refused);
     let changed = failed.progress.and_then(|progress| progress.written).is_some_and(|written| written > 0);
-    if site.tier.rollback != Rollback::Auto || !failure || !changed {
-        return false;
-    }
-    true
+    site.tier.rollback == Rollback::Auto && failure && changed
 }
 
 /// The release failed, and so did the way back: both are said, the first one first.

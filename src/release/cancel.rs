@@ -57,13 +57,10 @@ pub(super) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
 
 /// The Job whose work is not undone by going back to this revision.
 fn refuses<'a>(attempt: &'a Attempt<'_>, execution: &Execution<'_>, to: u64) -> Option<&'a ObjectId> {
-    let later = attempt.past.summaries.iter().filter(|one| one.revision > to);
-    let mut tasks = later.flat_map(|one| one.jobs.iter().map(move |task| (one.revision, task)));
     // Of this release's own, some may not have begun.
     let began = |revision, job| revision != execution.revision || execution.begun.contains(job);
-    tasks
-        .find(|(revision, task)| task.refuses_rollback && began(*revision, &task.job))
-        .map(|(_, task)| &task.job)
+    let mut refusing = target::all_refusing(&attempt.past.summaries, to);
+    refusing.find(|(revision, task)| began(*revision, &task.job)).map(|(_, task)| &task.job)
 }
 
 /// The recorded version of what was written, but of no Job and no claim.

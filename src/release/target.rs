@@ -105,10 +105,15 @@ fn rolled_back_from(summary: &Summary) -> Option<u64> {
 
 /// The Job that ran after this revision and whose work is not undone by going back to it, newest first.
 pub fn refusing(newest_first: &[Summary], to: u64) -> Option<(u64, &Task)> {
-    let later = newest_first.iter().filter(|summary| summary.revision > to);
+    all_refusing(newest_first, to).next()
+}
+
+/// As [`refusing`], all of them.
+pub fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<Item = (u64, &Task)> {
+    let later = newest_first.iter().filter(move |summary| summary.revision > to);
     later
         .flat_map(|summary| summary.jobs.iter().map(|task| (summary.revision, task)))
-        .find(|(_, task)| task.refuses_rollback)
+        .filter(|(_, task)| task.refuses_rollback)
 }
 
 /// Whether this set was rolled back from, and was not good again since: it needs an override to come again.

@@ -71,11 +71,10 @@ fn worst(scene: &mut Scene) -> Option<Judgement> {
         }
         let said = judgement.message.take().unwrap_or_default();
         judgement.message = Some(format!("{}: {said}", object::title(child)));
-        // It points into a manifest that is not the user's.
-        judgement.pointer = None;
         all.push(judgement);
     }
     all.retain(|one| matches!(one.verdict, Verdict::Failed | Verdict::Progressing) && one.cause.is_some());
     let at = all.iter().position(|one| one.verdict == Verdict::Failed).unwrap_or(0);
+    // What it points into is a manifest that is not the user's.
     (!all.is_empty()).then(|| Judgement { pointer: None, ..all.swap_remove(at) })
 }

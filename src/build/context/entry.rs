@@ -92,10 +92,7 @@ impl Entry {
         let about = |error: io::Error| {
             io::Error::new(error.kind(), format!("{} cannot be sent: {error}", self.source.display()))
         };
-        if self.digest.is_none() && !self.path.starts_with(GIT) {
-            return Err(about(unread()));
-        }
-        let mut bytes = Bytes::of(File::open(&self.source).map_err(about)?, size);
+        let mut bytes = self.open(size).map_err(about)?;
         let mut buffer = vec![0; piece];
         loop {
             match bytes.read(&mut buffer).map_err(about)? {
@@ -103,10 +100,20 @@ impl Entry {
                 length => take(&buffer[..length])?,
             }
         }
-        if self.digest.is_some_and(|digest| digest != bytes.digest()) {
-            return Err(about(changed()));
+        self.prove(bytes).map_err(about)
+    }
+
+    /// A file that was read before; what Git keeps for itself never is.
+    fn open(&self, size: u64) -> io::Result<Bytes> {
+        if self.digest.is_none() && !self.path.starts_with(GIT) {
+            return Err(unread());
         }
-        Ok(())
+        Ok(Bytes::of(File::open(&self.source)?, size))
+    }
+
+    /// What was sent must be what was hashed.
+    fn prove(&self, bytes: Bytes) -> io::Result<()> {
+        if self.digest.is_some_and(|digest| digest != bytes.digest()) { Err(changed()) } else { Ok(()) }
     }
 
     pub(super) fn write<W: Write>(&self, time: u64, tar: &mut tar::Builder<W>) -> io::Result<()> {
@@ -125,15 +132,10 @@ impl Entry {
                 header.set_entry_type(tar::EntryType::Symlink);
                 tar.append_link(&mut header, &self.path, target)
             }
-            EntryKind::File { .. } if self.digest.is_none() && !self.path.starts_with(GIT) => Err(unread()),
             EntryKind::File { size, .. } => {
-                let mut bytes = Bytes::of(File::open(&self.source)?, *size);
+                let mut bytes = self.open(*size)?;
                 tar.append_data(&mut header, &self.path, &mut bytes)?;
-                if self.digest.is_some_and(|digest| digest != bytes.digest()) {
-                    Err(changed())
-                } else {
-                    Ok(())
-                }
+                self.prove(bytes)
             }
         }
     }

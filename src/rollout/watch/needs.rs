@@ -55,9 +55,14 @@ fn beside(object: &Value) -> Beside {
         ("", "PersistentVolumeClaim") => &[EVENTS, CLASSES, VOLUMES],
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) | ("", "Namespace") => &[],
         // What an operator makes for a custom resource tells why it does not get on.
-        (group, _) if group.contains('.') && !group.ends_with(".k8s.io") => &[PODS, EVENTS],
+        (group, _) if is_of_others(group) => &[PODS, EVENTS],
         _ => &[EVENTS],
     }
+}
+
+/// Whether others than Kubernetes itself have made the kinds of this API group.
+pub(super) fn is_of_others(group: &str) -> bool {
+    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// The labels that every object of a release carries.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Watched;
 use super::patience::{Patience, deaths};
+use super::{Watched, needs};
 use crate::cluster::{FIELD_MANAGER, ObjectId, WatchSubject};
 use crate::error::Place;
 use crate::project::Health;
@@ -258,7 +258,7 @@ fn is_workload(id: &ObjectId) -> bool {
         "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
         "apps" => true,
         "batch" => id.kind == "Job",
-        group => group.contains('.') && !group.ends_with(".k8s.io"),
+        group => needs::is_of_others(group),
     }
 }
 
