@@ -14,28 +14,34 @@ pub type Needs = BTreeMap<String, Vec<String>>;
 /// A circle: the names on it, the first again at the end.
 pub fn circle(needs: &Needs) -> Option<Vec<String>> {
     let mut known = BTreeSet::new();
-    needs.keys().find_map(|name| {
-        let mut way = Vec::new();
-        follow(needs, name, &mut way, &mut known)
-    })
+    needs.keys().find_map(|name| follow(needs, name, &mut known))
 }
 
-fn follow<'a>(
-    needs: &'a Needs,
-    name: &'a String,
-    way: &mut Vec<&'a String>,
-    known: &mut BTreeSet<&'a String>,
-) -> Option<Vec<String>> {
-    if let Some(start) = way.iter().position(|one| *one == name) {
-        return Some(way[start..].iter().copied().chain([name]).cloned().collect());
+/// The circle that is reached from here by names that are not known yet. The way is a list and no recursion: a thousand
+/// images in a row are no reason to die of.
+fn follow<'a>(needs: &'a Needs, start: &'a String, known: &mut BTreeSet<&'a String>) -> Option<Vec<String>> {
+    let (mut way, mut on_way) = (Vec::new(), BTreeSet::new());
+    let open = |name| needs.get(name).map(Vec::as_slice).unwrap_or_default().iter();
+    if known.insert(start) {
+        way.push((start, open(start)));
+        on_way.insert(start);
     }
-    if !known.insert(name) {
-        return None;
+    while let Some((name, needed)) = way.last_mut() {
+        let Some(next) = needed.next() else {
+            on_way.remove(*name);
+            way.pop();
+            continue;
+        };
+        if on_way.contains(next) {
+            let names = way.iter().map(|(name, _)| *name).skip_while(|name| *name != next);
+            return Some(names.chain([next]).cloned().collect());
+        }
+        if known.insert(next) {
+            way.push((next, open(next)));
+            on_way.insert(next);
+        }
     }
-    way.push(name);
-    let found = needs.get(name).into_iter().flatten().find_map(|next| follow(needs, next, way, known));
-    way.pop();
-    found
+    None
 }
 
 /// The chosen names with everything that they need, directly or not.

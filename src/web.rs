@@ -8,8 +8,8 @@ use crate::error::{Error, Kind, Result};
 
 /// How long one answer may take to come.
 const LIMIT: Duration = Duration::from_secs(5);
-/// More of an answer's text is not shown.
-const SHOWN: usize = 500;
+/// More bytes of an answer are not read.
+const READ: usize = 64 << 10;
 
 /// Who asks.
 pub struct Asker {
@@ -24,8 +24,8 @@ pub struct Answer {
     pub is_good: bool,
     /// `answered 503 Service Unavailable`, `refused the connection`.
     pub sentence: String,
-    /// The first lines of its text.
-    pub lines: Vec<String>,
+    /// The beginning of its text.
+    pub text: String,
 }
 
 impl Asker {
@@ -39,7 +39,10 @@ impl Asker {
             let pair =
                 HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
             let Some((name, value)) = pair else {
-                return Err(Error::new(Kind::Invalid, format!("`{name}: {value}` cannot be a header")));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("the header `{name}` cannot have this name or value"),
+                ));
             };
             map.insert(name, value);
         }
@@ -61,22 +64,23 @@ impl Asker {
                 let status = response.status();
                 let to = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
                 let to = to.map(|to| format!(", and leads to {to}")).unwrap_or_default();
-                let text = response.text().await.unwrap_or_default();
-                let text: String = text.chars().take(SHOWN).collect();
-                Answer {
-                    is_good: status.is_success(),
-                    sentence: format!("answered {status}{to}"),
-                    lines: text
-                        .lines()
-                        .map(str::trim_end)
-                        .filter(|line| !line.is_empty())
-                        .map(str::to_owned)
-                        .collect(),
-                }
+                let text = beginning(response).await;
+                Answer { is_good: status.is_success(), sentence: format!("answered {status}{to}"), text }
             }
-            Err(error) => Answer { is_good: false, sentence: trouble(&error), lines: Vec::new() },
+            Err(error) => Answer { is_good: false, sentence: trouble(&error), text: String::new() },
         }
     }
+}
+
+/// The first letters of an answer, however much comes.
+async fn beginning(mut response: reqwest::Response) -> String {
+    let mut read = Vec::new();
+    while read.len() < READ
+        && let Ok(Some(piece)) = response.chunk().await
+    {
+        read.extend_from_slice(&piece[..piece.len().min(READ - read.len())]);
+    }
+    String::from_utf8_lossy(&read).into_owned()
 }
 
 /// Why there is no answer: the innermost reason says most.
@@ -89,4 +93,38 @@ fn trouble(error: &reqwest::Error) -> String {
         inner = source;
     }
     format!("cannot be asked: {inner}")
+}
+
+#[cfg(test)]
+mod tests {
+    use wiremock::matchers::any;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use super::*;
+
+    fn asker(headers: &[(String, String)]) -> Asker {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Asker::new(headers).unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_a_long_answer_the_beginning_is_read() {
+        let (host, pouring) = crate::registry::fountain("200 OK\r\nContent-Type: text/plain");
+        let answer = asker(&[]).ask(&format!("http://{host}/")).await;
+        assert!(answer.is_good && answer.text.len() <= READ, "{answer:?}");
+        let poured = tokio::task::spawn_blocking(move || pouring.join().unwrap()).await.unwrap();
+        assert!(poured < 16 << 20, "{poured}");
+    }
+
+    #[tokio::test]
+    async fn headers_go_to_the_address_and_nowhere_else() {
+        let (server, login) = (MockServer::start().await, MockServer::start().await);
+        let away = ResponseTemplate::new(302).insert_header("location", format!("{}/login", login.uri()));
+        Mock::given(wiremock::matchers::header("x-key", "s3cret")).respond_with(away).mount(&server).await;
+        Mock::given(any()).respond_with(ResponseTemplate::new(200)).mount(&login).await;
+        let asker = asker(&[("X-Key".to_owned(), "s3cret".to_owned())]);
+        let answer = asker.ask(&server.uri()).await;
+        assert!(!answer.is_good && answer.sentence.contains("and leads to"), "{answer:?}");
+        assert_eq!(login.received_requests().await.unwrap().len(), 0);
+    }
 }

@@ -1,5 +1,7 @@
 //! What CI says about the run: whether there is one, its job's address, its user.
 
+use super::git::MergeRequest;
+
 /// Looks a variable of the environment up; an empty one is as good as none, for GitLab sets many to nothing.
 pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -13,6 +15,11 @@ pub fn detected() -> bool {
 /// The address of GitLab's job.
 pub fn job_url() -> Option<String> {
     variable("CI_JOB_URL")
+}
+
+/// GitLab's pipeline: the same for a job that is run again.
+pub fn pipeline() -> Option<String> {
+    variable("CI_PIPELINE_ID")
 }
 
 /// The login of the person for whom GitLab's job runs.
@@ -36,7 +43,7 @@ fn node_by(variable: impl Fn(&str) -> Option<String>) -> Option<(usize, usize)> 
     (total > 1 && (1..=total).contains(&index)).then_some((index, total))
 }
 
-fn detected_by(variable: impl Fn(&str) -> Option<String>) -> bool {
+pub(super) fn detected_by(variable: impl Fn(&str) -> Option<String>) -> bool {
     ["GITLAB_CI", "CI"]
         .into_iter()
         .any(|name| variable(name).is_some_and(|value| value == "true" || value == "1"))
@@ -49,6 +56,17 @@ pub(super) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) ->
     }
     let name = || variable("CI_COMMIT_REF_NAME").filter(|_| variable("CI_COMMIT_TAG").is_none());
     variable("CI_COMMIT_BRANCH").or_else(name)
+}
+
+/// The merge request (or the pull request of another host) that the job is for, in whatever kind of pipeline: of its
+/// branch, of its result, of a merge train.
+pub(super) fn merge_request(variable: impl Fn(&str) -> Option<String>) -> Option<MergeRequest> {
+    let number = variable("CI_MERGE_REQUEST_IID").or_else(|| variable("CI_EXTERNAL_PULL_REQUEST_IID"))?;
+    let of = |name: &str, other: &str| variable(name).or_else(|| variable(other));
+    let from = of("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY");
+    let to = of("CI_MERGE_REQUEST_PROJECT_ID", "CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY");
+    // Where GitLab does not say whose the branch is, it may be anybody's.
+    Some(MergeRequest { number, from_fork: from.is_none() || from != to })
 }
 
 /// Whether GitLab protects the branch or tag of this job; `None` outside of GitLab.
@@ -78,6 +96,23 @@ mod tests {
         assert_eq!(node("2", "3"), Some((2, 3)));
         assert_eq!(node("1", "1"), None, "alone");
         assert_eq!(node("4", "3").or(node("0", "3")).or(node("", "3")), None, "nonsense");
+    }
+
+    #[test]
+    fn a_merge_request_comes_from_a_fork_unless_both_projects_are_one() {
+        let of = |from, to| {
+            let variables = [
+                ("CI_MERGE_REQUEST_IID", "3"),
+                ("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", from),
+                ("CI_MERGE_REQUEST_PROJECT_ID", to),
+            ];
+            merge_request(with(&variables)).unwrap()
+        };
+        assert_eq!(of("1", "1"), MergeRequest { number: "3".to_owned(), from_fork: false });
+        assert!(of("99", "1").from_fork);
+        assert!(merge_request(with(&[("CI_MERGE_REQUEST_IID", "3")])).unwrap().from_fork, "it may be");
+        assert_eq!(merge_request(with(&[("CI_COMMIT_BRANCH", "main")])), None);
+        assert_eq!(merge_request(with(&[("CI_EXTERNAL_PULL_REQUEST_IID", "7")])).unwrap().number, "7");
     }
 
     #[test]

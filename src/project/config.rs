@@ -10,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::health::Health;
+use super::ignored::Ignored;
 use super::schema;
 use super::secrets::{External, SecretConfig, SecretSource};
 use super::verify::VerifyConfig;
@@ -244,6 +245,10 @@ pub struct TierConfig {
     /// As `health` of the whole, for this tier: a rule here goes before one for the same kind there.
     #[schemars(default, schema_with = "schema::health")]
     pub health: Health,
+    /// Objects that others make in every namespace, such as `Secret/builder-*`: they do not keep `remove` from deleting a
+    /// namespace that windlass created.
+    #[schemars(default, schema_with = "schema::objects")]
+    pub ignore: Vec<Ignored>,
 }
 
 /// Whether a release to a tier needs passed tests.

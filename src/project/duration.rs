@@ -4,19 +4,27 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 
+/// No duration is longer: ten years. Clocks of computers do not go on for ever, and neither does a lock.
+pub const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
+
 /// Reads `90s`, `5m`, `1h30m`: hours, minutes and seconds, in this order, each at most once.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for anything else, also a number without a unit.
+/// [`Kind::Invalid`] for anything else, also a number without a unit, and for more than [`LONGEST`].
 ///
 /// ```
 /// assert_eq!(windlass::project::duration("1h30m")?.as_secs(), 5400);
 /// # Ok::<(), windlass::error::Error>(())
 /// ```
 pub fn duration(text: &str) -> Result<Duration> {
-    seconds(text).filter(|_| !text.is_empty()).map(Duration::from_secs).ok_or_else(|| {
+    let duration = seconds(text).filter(|_| !text.is_empty()).map(Duration::from_secs).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{text}` is not a duration")).hint("write `90s`, `5m` or `1h30m`")
-    })
+    })?;
+    if duration <= LONGEST {
+        return Ok(duration);
+    }
+    let error = Error::new(Kind::Invalid, format!("`{text}` is longer than ten years"));
+    Err(error.hint("a duration is at most `87600h`"))
 }
 
 fn seconds(text: &str) -> Option<u64> {
@@ -42,7 +50,22 @@ mod tests {
         for (text, seconds) in [("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h0m5s", 3605), ("0s", 0)] {
             assert_eq!(duration(text).unwrap().as_secs(), seconds, "{text}");
         }
-        for text in ["", "5", "m", "-5m", "+5m", "30m1h", "1.5h", "5 m", "5ms", "5mm", "99999999999999999h"] {
+        for text in [
+            "",
+            "5",
+            "m",
+            "-5m",
+            "+5m",
+            "30m1h",
+            "1.5h",
+            "5 m",
+            "5ms",
+            "5mm",
+            "99999999999999999h",
+            "99999999h",
+            "18446744073709551615s",
+            "87600h1s",
+        ] {
             let error = duration(text).unwrap_err();
             assert_eq!((error.kind(), error.advice().is_some()), (Kind::Invalid, true), "{text}");
         }

@@ -11,6 +11,11 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
+/// A value that is longer is accepted by nobody: a `ConfigMap` holds no more.
+pub(super) const LONGEST: usize = 1 << 20;
+/// A default may hold a reference with a default, and so on, this often.
+const DEEPEST: usize = 20;
+
 /// Why a text has no value.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
@@ -18,6 +23,8 @@ pub(super) enum Fault {
     Missing { name: String, words: Option<String> },
     /// What follows a `${` is not a name, or has no end.
     Malformed(String),
+    /// It is more than anybody means; the sentence says what.
+    TooMuch(String),
     /// Looking a name up failed for a reason that has its own place.
     Elsewhere(Box<Error>),
 }
@@ -27,6 +34,7 @@ impl Fault {
     pub(super) fn error(self, path: &str, place: Option<&Place>) -> Error {
         let (sentence, hint) = match self {
             Self::Elsewhere(error) => return *error,
+            Self::TooMuch(sentence) => (sentence, "refer to fewer variables".to_owned()),
             Self::Malformed(text) => (
                 format!("`{text}` is not `${{NAME}}` or `${{NAME:-default}}`"),
                 "write `$$` where a dollar is meant".to_owned(),
@@ -52,6 +60,18 @@ pub(super) fn expand(
     text: &str,
     lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
 ) -> Result<String, Fault> {
+    expand_within(text, lookup, DEEPEST)
+}
+
+/// As [`expand`], in a default that may hold defaults of so many levels.
+fn expand_within(
+    text: &str,
+    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    levels: usize,
+) -> Result<String, Fault> {
+    let Some(levels) = levels.checked_sub(1) else {
+        return Err(Fault::TooMuch(format!("more than {DEEPEST} references stand inside of each other")));
+    };
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -62,7 +82,13 @@ pub(super) fn expand(
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
             let end = closing(after).ok_or_else(|| Fault::Malformed(rest.to_owned()))?;
-            result.push_str(&one(&after[..end], lookup)?);
+            result.push_str(&one(&after[..end], lookup, levels)?);
+            if result.len() > LONGEST {
+                let limit = LONGEST >> 20;
+                let sentence =
+                    format!("the value is longer than {limit} MiB once its variables are replaced");
+                return Err(Fault::TooMuch(sentence));
+            }
             rest = &after[end + 1..];
         } else {
             result.push('$');
@@ -88,7 +114,11 @@ fn closing(text: &str) -> Option<usize> {
     None
 }
 
-fn one(inner: &str, lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>) -> Result<String, Fault> {
+fn one(
+    inner: &str,
+    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    levels: usize,
+) -> Result<String, Fault> {
     let end = inner.find(':').unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
     if !is_name(name) {
@@ -101,7 +131,7 @@ fn one(inner: &str, lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault
     if let Some(default) = rest.strip_prefix(":-") {
         return match value()? {
             Some(value) => Ok(value),
-            None => expand(default, lookup),
+            None => expand_within(default, lookup, levels),
         };
     }
     let Some(words) = rest.strip_prefix(":?") else {
@@ -168,6 +198,21 @@ mod tests {
         ] {
             assert!(matches!(expanded(text), Err(Fault::Malformed(_))), "{text}: {:?}", expanded(text));
         }
+    }
+
+    #[test]
+    fn a_value_has_its_limits() {
+        let said = |text: &str| {
+            let result = expand(text, &mut |name| Ok((name == "LONG").then(|| "x".repeat(LONGEST / 2))));
+            result.map_err(|fault| fault.error("vars.A", None).message().to_owned())
+        };
+        assert_eq!(said("${LONG}${LONG}").unwrap().len(), LONGEST);
+        let too_long = "the value is longer than 1 MiB once its variables are replaced (in `vars.A`)";
+        assert_eq!(said("${LONG}${LONG}${LONG}").unwrap_err(), too_long);
+        let nested = |levels: usize| format!("{}x{}", "${NO:-".repeat(levels), "}".repeat(levels));
+        assert_eq!(said(&nested(DEEPEST - 1)).unwrap(), "x");
+        let too_deep = "more than 20 references stand inside of each other (in `vars.A`)";
+        assert_eq!(said(&nested(30_000)).unwrap_err(), too_deep);
     }
 
     proptest! {

@@ -1,51 +1,90 @@
 //! The Git revision that a build is of: commit, branch, and whether the work tree is that commit.
 //!
-//! The only file that uses git2. Shallow clones and a detached HEAD, as CI has them, are enough.
+//! Shallow clones and a detached HEAD, as CI has them, are enough.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::Read;
+mod open;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use git2::{ErrorCode, Repository, StatusOptions};
-use sha2::{Digest, Sha256};
+use git2::{ErrorCode, Repository};
 
+use super::changes::Changes;
 use super::ci;
-use super::environment::Lookup;
+use super::environment::{Lookup, variable};
 use crate::error::{Error, Kind, Result};
+use crate::program::Program;
+
+mod work_tree;
+
+pub(super) use open::{around, discover, open};
+pub(crate) use work_tree::WorkTree;
 
 /// How long one `git fetch` may take.
 const FETCH: Duration = Duration::from_secs(120);
+/// How many branches are fetched at once: more do not fit into one command.
+const MOST_BRANCHES: usize = 10_000;
 
 /// The revision of the work tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
     /// The commit, 40 hexadecimal digits.
     pub commit: String,
     /// The branch; where none is checked out, the one that CI names.
     pub branch: Option<String>,
-    /// Whether the work tree differs from the commit; untracked files count, ignored ones do not.
+    /// The merge request that CI runs for, `!3`: then the branch is where it comes from, in a fork of the project too, and
+    /// the commit is on no branch of the project yet.
+    pub merge_request: Option<MergeRequest>,
+    /// Whether what images and manifests are made of differs from the commit: known after
+    /// [`build::compared`](crate::build::compared).
     pub dirty: bool,
     /// 8 hexadecimal digits over what differs, where it does.
     pub dirty_hash: Option<String>,
+    /// What differs, where it does.
+    pub changes: Changes,
     /// When the commit was made, in seconds since 1970.
     pub time: i64,
 }
 
+/// A merge request that CI runs for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeRequest {
+    /// Its number in its project.
+    pub number: String,
+    /// Whether it comes from another project.
+    pub from_fork: bool,
+}
+
 impl Revision {
+    /// The branch that this commit is on, as a rule or a tag may take it: none in a merge request, whose commit may be
+    /// anybody's.
+    pub fn own_branch(&self) -> Option<&str> {
+        self.branch.as_deref().filter(|_| self.merge_request.is_none())
+    }
+
+    /// The branch by its name in this project: none of a fork, which may call its own as it likes.
+    pub fn branch_of_project(&self) -> Option<&str> {
+        let is_foreign = self.merge_request.as_ref().is_some_and(|request| request.from_fork);
+        self.branch.as_deref().filter(|_| !is_foreign)
+    }
+
     /// The first 8 digits of the commit, with `-dirty` where the work tree differs.
     pub fn short(&self) -> String {
-        let commit = &self.commit[..self.commit.len().min(8)];
+        let commit = short(&self.commit);
         if self.dirty { format!("{commit}-dirty") } else { commit.to_owned() }
     }
 
     /// For people: `1f3c9a0b of main (work tree dirty)`.
     pub fn describe(&self) -> String {
-        let commit = &self.commit[..self.commit.len().min(8)];
-        let branch = self.branch.as_ref().map(|branch| format!(" of {branch}")).unwrap_or_default();
+        let commit = short(&self.commit);
+        let of = match (&self.merge_request, &self.branch) {
+            (Some(request), _) => format!(" of merge request !{}", request.number),
+            (None, Some(branch)) => format!(" of {branch}"),
+            (None, None) => String::new(),
+        };
         let dirty = if self.dirty { " (work tree dirty)" } else { "" };
-        format!("{commit}{branch}{dirty}")
+        format!("{commit}{of}{dirty}")
     }
 
     /// The tag of its images: `<commit>`, or `<commit>-dirty-<hash>`.
@@ -72,7 +111,7 @@ pub(super) struct Found {
 /// # Errors
 /// [`Kind::Denied`] for a repository that belongs to someone else, [`Kind::Invalid`] for one that cannot be read.
 pub(super) fn look(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Found>> {
-    let repository = match Repository::discover(directory) {
+    let repository = match discover(directory, lookup) {
         Ok(repository) => repository,
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&error)),
@@ -84,6 +123,12 @@ pub(super) fn look(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Found>
         _ => Ok(revision(&repository, lookup).map_err(|error| unreadable(&error))?),
     };
     Ok(Some(Found { root: repository.workdir().map(Path::to_path_buf), origin, revision }))
+}
+
+/// The root of the work tree that a directory lies in, without links.
+pub(super) fn top(directory: &Path) -> Option<PathBuf> {
+    let repository = discover(directory, &variable).ok()?;
+    repository.workdir().and_then(|root| root.canonicalize().ok())
 }
 
 /// How this commit is related to another.
@@ -107,7 +152,7 @@ pub(super) fn relation(root: &Path, this: &str, other: &str) -> Relation {
         return Relation::Same;
     }
     let related = || -> Result<Relation, git2::Error> {
-        let repository = Repository::discover(root)?;
+        let repository = discover(root, &variable)?;
         let (this, other) = (git2::Oid::from_str(this)?, git2::Oid::from_str(other)?);
         if repository.find_commit(other).is_err() {
             return Ok(Relation::Unknown);
@@ -131,6 +176,9 @@ pub(super) fn relation(root: &Path, this: &str, other: &str) -> Relation {
 /// # Errors
 /// [`Kind::Unreachable`] where it cannot be deepened and so cannot be told.
 pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Result<Relation> {
+    if !is_commit(other) {
+        return Err(Error::new(Kind::Invalid, "what the records of the tier call a commit is none"));
+    }
     let known = relation(root, this, other);
     if known != Relation::Unknown {
         return Ok(known);
@@ -143,7 +191,9 @@ pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
         if let Err(words) = fetch(root, depth, &[this, other]).await {
             // `origin` may no longer have the other commit; then what is known of this one decides.
             trouble = words;
-            if shallow && fetch(root, depth, &[this]).await.is_err() && fetch(root, depth, &[]).await.is_err()
+            if shallow
+                && fetch(root, depth, &[this]).await.is_err()
+                && fetch_branches(root, depth).await.is_err()
             {
                 break;
             }
@@ -170,62 +220,82 @@ pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
 /// # Errors
 /// [`Kind::Unreachable`] where `origin` cannot be asked.
 pub(super) async fn heads(root: &Path) -> Result<BTreeMap<String, String>> {
-    let origin = Repository::discover(root).is_ok_and(|repository| repository.find_remote("origin").is_ok());
+    let plain = |name: String| {
+        let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
+        short.map_or_else(|| name.clone(), str::to_owned)
+    };
+    Ok(references(root).await?.into_iter().map(|(commit, name)| (commit, plain(name))).collect())
+}
+
+/// The commits of all branches and tags, with their full names.
+async fn references(root: &Path) -> Result<Vec<(String, String)>> {
+    let origin = discover(root, &variable).is_ok_and(|repository| repository.find_remote("origin").is_ok());
     let ask: &[&str] = if origin {
-        &["ls-remote", "--heads", "--tags", "origin"]
+        &["ls-remote", "--heads", "--tags", "--end-of-options", "origin"]
     } else {
         &["show-ref", "--heads", "--tags", "--dereference"]
     };
-    let mut git = tokio::process::Command::new("git");
-    git.arg("-C").arg(root).args(ask);
-    git.env("GIT_TERMINAL_PROMPT", "0").stdin(std::process::Stdio::null()).kill_on_drop(true);
     let unknown = |why: &str| {
         Error::new(Kind::Unreachable, format!("which branches and tags there are cannot be known: {why}"))
             .hint("check that `git ls-remote origin` works here")
     };
-    let output =
-        tokio::time::timeout(FETCH, git.output()).await.map_err(|_| unknown("git did not end in time"))?;
-    let output = output.map_err(|error| unknown(&error.to_string()))?;
+    let output = git(root).arguments(ask).run().await.map_err(|fault| unknown(&fault.sentence("git")))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
         // ssh says why in the first lines, Git what it makes of it in the last.
-        let said: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+        let said: Vec<String> = output.said().into_iter().take(3).collect();
         return Err(unknown(&if said.is_empty() { "git failed".to_owned() } else { said.join("; ") }));
     }
-    let lines = String::from_utf8_lossy(&output.stdout);
-    let head = |line: &str| {
+    let lines = String::from_utf8_lossy(&output.printed);
+    let reference = |line: &str| {
         let (commit, name) = line.split_once(|letter: char| letter.is_whitespace())?;
         let name = name.trim().trim_end_matches("^{}");
-        let name =
-            name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(name);
-        Some((commit.to_owned(), name.to_owned()))
+        is_commit(commit).then(|| (commit.to_owned(), name.to_owned()))
     };
-    Ok(lines.lines().filter_map(head).collect())
+    Ok(lines.lines().filter_map(reference).collect())
+}
+
+/// Whether a text is the full id of a commit. What a record, a server or a job's variable calls a commit is given to Git
+/// only if it is: Git would take `--upload-pack=…` for an option, and `+refs/…` for what it shall overwrite.
+pub fn is_commit(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn short(commit: &str) -> &str {
-    &commit[..commit.len().min(8)]
+    commit.get(..8).unwrap_or(commit)
 }
 
 fn is_shallow(root: &Path) -> bool {
-    Repository::discover(root).is_ok_and(|repository| repository.is_shallow())
+    discover(root, &variable).is_ok_and(|repository| repository.is_shallow())
 }
 
-/// `git fetch` of these commits (of all branches, where none is named); what Git said, where it failed.
+/// The user's own Git, which knows how to get at `origin`.
+fn git(root: &Path) -> Program {
+    Program::new("git")
+        .arguments(["-C".as_ref(), root])
+        .environment([("GIT_TERMINAL_PROMPT", "0")])
+        .limit(FETCH)
+}
+
+/// Fetches these commits, with so much more of the history, into no branch; what Git said, where it failed.
 async fn fetch(root: &Path, depth: Option<&str>, commits: &[&str]) -> Result<(), String> {
-    let mut git = tokio::process::Command::new("git");
-    git.arg("-C").arg(root).args(["fetch", "--quiet", "--no-tags"]).args(depth).arg("origin").args(commits);
-    git.env("GIT_TERMINAL_PROMPT", "0").stdin(std::process::Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(FETCH, git.output()).await;
-    match output {
-        Ok(Ok(output)) if output.status.success() => Ok(()),
-        Ok(Ok(output)) => {
-            let words = String::from_utf8_lossy(&output.stderr);
-            Err(words.lines().last().unwrap_or("git fetch failed").to_owned())
-        }
-        Ok(Err(error)) => Err(format!("git cannot be run: {error}")),
-        Err(_) => Err(format!("git fetch did not end within {} s", FETCH.as_secs())),
+    let options = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--refmap="];
+    let git = git(root).arguments(options).arguments(depth).arguments(["--end-of-options", "origin"]);
+    let output = git.arguments(commits).run().await.map_err(|fault| fault.sentence("git fetch"))?;
+    if output.status.success() {
+        return Ok(());
     }
+    Err(output.said().pop().unwrap_or_else(|| "git fetch failed".to_owned()))
+}
+
+/// As [`fetch`], of all branches: some servers give away nothing that is not the end of one.
+async fn fetch_branches(root: &Path, depth: Option<&str>) -> Result<(), String> {
+    let references = references(root).await.map_err(|error| error.message().to_owned())?;
+    let branches = references.iter().filter(|(_, name)| name.starts_with("refs/heads/"));
+    let ends: BTreeSet<&str> = branches.map(|(commit, _)| commit.as_str()).take(MOST_BRANCHES).collect();
+    if ends.is_empty() {
+        return Err("`origin` has no branches".to_owned());
+    }
+    fetch(root, depth, &ends.into_iter().collect::<Vec<_>>()).await
 }
 
 fn unborn() -> Error {
@@ -247,96 +317,8 @@ fn revision(repository: &Repository, lookup: Lookup<'_>) -> Result<Revision, git
     let id = commit.id().to_string();
     let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let branch = if head.is_branch() { Some(head.shorthand()?.to_owned()) } else { ci::branch(&id, set) };
-    let changed = changed(repository)?;
-    let dirty_hash = repository.workdir().filter(|_| !changed.is_empty()).map(|root| hash(root, &changed));
-    Ok(Revision {
-        commit: id,
-        branch,
-        dirty: dirty_hash.is_some(),
-        dirty_hash,
-        time: commit.time().seconds(),
-    })
-}
-
-/// The paths that differ from the commit, sorted; untracked files too, ignored ones not.
-fn changed(repository: &Repository) -> Result<Vec<Vec<u8>>, git2::Error> {
-    if repository.is_bare() {
-        return Ok(Vec::new());
-    }
-    let mut options = StatusOptions::new();
-    options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false);
-    let statuses = repository.statuses(Some(&mut options))?;
-    let mut paths: Vec<_> = statuses.iter().map(|entry| entry.path_bytes().to_vec()).collect();
-    paths.sort_unstable();
-    paths.dedup();
-    Ok(paths)
-}
-
-/// 8 hexadecimal digits over the paths and what stands there now.
-fn hash(root: &Path, paths: &[Vec<u8>]) -> String {
-    let mut hasher = Sha256::new();
-    for path in paths {
-        hasher.update(path.len().to_le_bytes());
-        hasher.update(path);
-        content(&root.join(native(path)), &mut hasher);
-    }
-    hasher.finalize().iter().take(4).fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
-}
-
-/// What a path is, and what is in it: a file's length, rights and bytes, a link's target.
-fn content(path: &Path, hasher: &mut Sha256) {
-    let Ok(metadata) = path.symlink_metadata() else { return hasher.update("gone") };
-    if metadata.is_symlink() {
-        hasher.update("link");
-        hasher.update(path.read_link().unwrap_or_default().as_os_str().as_encoded_bytes());
-    } else if metadata.is_file() {
-        hasher.update(if executable(&metadata) { "program" } else { "file" });
-        hasher.update(metadata.len().to_le_bytes());
-        bytes(path, hasher);
-    } else {
-        inner(path, hasher);
-    }
-}
-
-/// A submodule, or another repository inside the work tree: its commit and what differs from it.
-fn inner(path: &Path, hasher: &mut Sha256) {
-    let Ok(repository) = Repository::open(path) else { return hasher.update("directory") };
-    let commit = repository.head().ok().and_then(|head| head.target());
-    hasher.update(commit.map_or_else(|| "no commit".to_owned(), |commit| commit.to_string()));
-    hasher.update(hash(path, &changed(&repository).unwrap_or_default()));
-}
-
-fn bytes(path: &Path, hasher: &mut Sha256) {
-    let Ok(mut file) = std::fs::File::open(path) else { return hasher.update("unreadable") };
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = file.read(&mut buffer) {
-        hasher.update(&buffer[..count]);
-    }
-}
-
-#[cfg(unix)]
-fn executable(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o100 != 0
-}
-
-#[cfg(not(unix))]
-fn executable(_: &std::fs::Metadata) -> bool {
-    false
-}
-
-#[cfg(unix)]
-fn native(path: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt as _;
-    PathBuf::from(std::ffi::OsStr::from_bytes(path))
-}
-
-#[cfg(not(unix))]
-fn native(path: &[u8]) -> PathBuf {
-    PathBuf::from(String::from_utf8_lossy(path).into_owned())
+    let (merge_request, time) = (ci::merge_request(set), commit.time().seconds());
+    Ok(Revision { commit: id, branch, merge_request, time, ..Revision::default() })
 }
 
 /// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH
@@ -392,14 +374,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_clean_work_tree_is_its_commit() {
+    fn a_revision_is_that_of_the_commit_checked_out() {
         let (directory, repository) = work_tree();
-        fs::write(directory.path().join("ignored"), "x").unwrap();
         fs::create_dir(directory.path().join("sub")).unwrap();
         let revision = revision_of(&directory.path().join("sub"));
         assert_eq!(revision.commit, repository.head().unwrap().target().unwrap().to_string());
-        assert_eq!((revision.branch.as_deref(), revision.dirty), (Some("main"), false));
-        assert_eq!((revision.dirty_hash, revision.time), (None, 1_700_000_000));
+        assert_eq!((revision.branch.as_deref(), revision.time), (Some("main"), 1_700_000_000));
     }
 
     #[test]
@@ -424,39 +404,53 @@ pub(super) mod tests {
         assert_eq!(relation(&second, &"1".repeat(40)), Relation::Unknown);
     }
 
-    #[test]
-    fn the_dirty_hash_is_that_of_what_differs() {
-        let (directory, _repository) = work_tree();
-        let write = |path: &str, text: &str| fs::write(directory.path().join(path), text).unwrap();
-        let hash = || revision_of(directory.path()).dirty_hash.unwrap();
-        write("new", "1");
-        let one = hash();
-        assert_eq!((one.len(), hash()), (8, one.clone()));
-        write("new", "2");
-        assert_ne!(hash(), one);
-        write("new", "1");
-        assert_eq!(hash(), one);
-        write("a", "changed");
-        assert_ne!(hash(), one);
-        fs::remove_file(directory.path().join("a")).unwrap();
-        let gone = hash();
-        fs::rename(directory.path().join("new"), directory.path().join("newer")).unwrap();
-        assert_ne!(hash(), gone);
+    fn run_git(directory: &Path, arguments: &[&str]) -> String {
+        let ann = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"];
+        let mut git = std::process::Command::new("git");
+        let output = git.arg("-C").arg(directory).args(ann).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    #[test]
-    fn what_differs_in_a_repository_inside_counts_too() {
-        let (directory, _repository) = work_tree();
-        let inside = directory.path().join("inside");
-        fs::create_dir(&inside).unwrap();
-        fs::write(inside.join("a"), "a").unwrap();
-        commit_all(&inside);
-        let clean = revision_of(directory.path()).dirty_hash.unwrap();
-        fs::write(inside.join("a"), "b").unwrap();
-        let dirty = revision_of(directory.path()).dirty_hash.unwrap();
-        fs::write(inside.join("a"), "c").unwrap();
-        assert_ne!(dirty, clean);
-        assert_ne!(revision_of(directory.path()).dirty_hash.unwrap(), dirty);
+    #[tokio::test]
+    async fn a_shallow_clone_is_deepened_and_none_of_its_branches_moves() {
+        let (origin, clone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        run_git(origin.path(), &["init", "-q", "-b", "main"]);
+        let commit = |message: &str| {
+            run_git(origin.path(), &["commit", "-q", "--allow-empty", "-m", message]);
+            run_git(origin.path(), &["rev-parse", "HEAD"])
+        };
+        let (first, _, third) = (commit("first"), commit("second"), commit("third"));
+        let address = format!("file://{}", origin.path().display());
+        run_git(clone.path(), &["clone", "-q", "--depth", "1", &address, "."]);
+        let newer = commit("newer");
+        let references = || run_git(clone.path(), &["for-each-ref"]);
+        let before = references();
+        assert_eq!(relation(clone.path(), &third, &first), Relation::Unknown);
+        assert_eq!(relation_in_full(clone.path(), &third, &first).await.unwrap(), Relation::Newer);
+        assert_eq!(relation_in_full(clone.path(), &third, &newer).await.unwrap(), Relation::Older);
+        fetch_branches(clone.path(), None).await.unwrap();
+        assert_eq!(references(), before);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_commit_is_not_given_to_git() {
+        let (directory, repository) = work_tree();
+        repository.remote("origin", "file:///nowhere").unwrap();
+        let pwned = directory.path().join("pwned");
+        let this = revision_of(directory.path()).commit;
+        for forged in [
+            format!("--upload-pack=touch {};", pwned.display()),
+            "+refs/*:refs/*".into(),
+            "€€€".into(),
+            String::new(),
+        ] {
+            let error = relation_in_full(directory.path(), &this, &forged).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{forged}");
+        }
+        assert!(!pwned.exists());
+        assert!(is_commit(&"1f3c9a0b".repeat(5)) && is_commit(&"1f3c9a0b".repeat(8)));
+        assert!(!is_commit(&"1f3c9a0b".repeat(6)) && !is_commit(&"g".repeat(40)));
     }
 
     #[test]
@@ -505,13 +499,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_dirty_work_tree_has_a_tag_of_its_own() {
-        let clean = Revision {
-            commit: "1f3c9a0b".repeat(5),
-            branch: Some("main".to_owned()),
-            dirty: false,
-            dirty_hash: None,
-            time: 0,
-        };
+        let clean =
+            Revision { commit: "1f3c9a0b".repeat(5), branch: Some("main".to_owned()), ..Revision::default() };
         assert_eq!((clean.describe().as_str(), clean.tag()), ("1f3c9a0b of main", "1f3c9a0b".repeat(5)));
         let dirty = Revision { dirty: true, dirty_hash: Some("00c0ffee".to_owned()), branch: None, ..clean };
         assert_eq!(dirty.describe(), "1f3c9a0b (work tree dirty)");

@@ -2,11 +2,16 @@
 //!
 //! [`Project::open`] reads all of it once; everything after it is handed the [`Project`].
 
+mod changes;
+mod checkout;
 mod config;
 mod duration;
 mod environment;
+pub(crate) mod fuzzing;
 mod git;
 mod health;
+mod ignored;
+mod known;
 mod names;
 mod nearest;
 mod quantity;
@@ -26,13 +31,17 @@ pub mod ci;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use changes::{Change, ChangedFile, Changes};
 pub use config::{
     BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
     TierConfig,
 };
-pub use duration::duration;
-pub use git::{Relation, Revision};
+pub use duration::{LONGEST, duration};
+pub(crate) use git::WorkTree;
+pub use git::{MergeRequest, Relation, Revision, is_commit};
 pub use health::{Expectation, Health, HealthRule, word_at};
+pub use ignored::Ignored;
+pub use known::{Known, known};
 pub use names::{NAMESPACE_SHAPE, is_namespace};
 pub(crate) use nearest::distance;
 pub use nearest::nearest;
@@ -40,9 +49,10 @@ pub use schema::schema;
 pub use secrets::{External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource};
 pub(crate) use secrets::{SHORT_LIVED, short_lived};
 pub use slug::slug;
-pub use tier::{Tier, TierOverrides};
+pub use tier::{Tier, TierOverrides, TierRules};
 pub use verify::{Addresses, VerifyConfig};
 pub use yaml::strings;
+pub(crate) use yaml::{MOST_REPEATED, not_yaml};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::registry::Reference;
@@ -63,6 +73,8 @@ pub struct Options {
     pub vars: Vec<(String, String)>,
     /// `--report`: a directory that exists.
     pub report: Option<PathBuf>,
+    /// The command needs the cluster's records only: a repository that cannot be read does not stop it.
+    pub for_records: bool,
 }
 
 /// A Git repository with a `.kube` directory and usually a Dockerfile; or nothing but a name.
@@ -84,6 +96,8 @@ pub struct Project {
     pub revision: Option<Revision>,
     /// Why there is no revision, where there is a repository.
     pub no_revision: Option<Error>,
+    /// Why the repository cannot be read, where a command goes on without it.
+    pub git_trouble: Option<Error>,
     /// The variables of `--var`.
     pub vars: BTreeMap<String, String>,
     /// What the command line said about where the project is: (`C`, directory), (`config`, file).
@@ -100,7 +114,7 @@ pub enum Named {
     /// `project:` in `windlass.yaml`.
     #[default]
     Configured,
-    /// The address of the Git remote `origin`.
+    /// The address of the Git remote `origin`; without one, the project's path in GitLab.
     Remote,
     /// The directory's name: enough to build and to validate, not for a cluster, where others would see another
     /// name.
@@ -122,11 +136,20 @@ impl Project {
         // A configuration elsewhere is of the repository that it lies in.
         let beside =
             options.config.as_ref().and_then(|file| directory.join(file).parent().map(Path::to_path_buf));
-        let git = git::look(beside.as_deref().filter(|one| one.is_dir()).unwrap_or(&directory), environment)?;
+        let start = beside.as_deref().filter(|one| one.is_dir()).unwrap_or(&directory);
+        let (git, git_trouble) = match git::look(start, environment) {
+            Err(error) if options.for_records => {
+                let (root, origin) = git::around(start, environment);
+                (Some(git::Found { root, origin, revision: Err(error.clone()) }), Some(error))
+            }
+            git => (git?, None),
+        };
         let top = git.as_ref().and_then(|git| git.root.as_deref());
         let Found { root, config_file } = find(&directory, options.config.as_deref(), top)?;
         let config = read_config(&root, config_file.as_deref(), environment)?;
         let origin = git.as_ref().and_then(|git| git.origin.as_deref());
+        let of_ci = project_path(environment);
+        let origin = origin.or(of_ci.as_deref());
         let (name, named) = name(options.project.as_deref(), &config, origin, &root)?;
         let (revision, no_revision) = match git.map(|git| git.revision) {
             Some(Ok(revision)) => (Some(revision), None),
@@ -146,15 +169,34 @@ impl Project {
             registry,
             revision,
             no_revision,
+            git_trouble,
             vars,
             found_by,
             report,
         })
     }
 
+    /// A project of which nothing but its name is known: neither a configuration nor a repository is read.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for what cannot be a project's name.
+    pub fn of_records(name: &str) -> Result<Self> {
+        Ok(Self { name: check_name(name)?, named: Named::Given, ..Self::default() })
+    }
+
+    /// Whether the configuration has this tier, by its name or by a pattern.
+    pub fn has_tier(&self, name: &str) -> bool {
+        tier::is_configured(self, name)
+    }
+
     /// Where an image stands in the configuration.
     pub fn place_of_image(&self, image: &str) -> Option<Place> {
         self.config.places.of(&["images", image]).cloned()
+    }
+
+    /// Where the builder's private key stands in the configuration.
+    pub fn place_of_builder_key(&self) -> Option<Place> {
+        self.config.places.of(&["builder", "key"]).cloned()
     }
 
     /// Whether anything but its directory names the project.
@@ -178,7 +220,7 @@ impl Project {
     /// How the work tree's commit is related to another; a clone that is too shallow to tell is deepened.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`] where it cannot be deepened.
+    /// [`Kind::Unreachable`] where it cannot be deepened; [`Kind::Invalid`] for what is no commit.
     pub async fn relation_to(&self, commit: &str) -> Result<Relation> {
         match &self.revision {
             Some(revision) => git::relation_in_full(&self.root, &revision.commit, commit).await,
@@ -195,10 +237,9 @@ impl Project {
     }
 
     /// Every tier of the configuration, for checks without a cluster; `review/*` is there as `review/example`.
-    pub fn sample_tiers(&self) -> Vec<Result<Tier>> {
+    pub fn sample_tiers(&self) -> impl Iterator<Item = Result<Tier>> {
         let names = self.config.tiers.keys().map(|pattern| pattern.replace('*', "example"));
-        let open = |name: String| Tier::open(self, &name, &TierOverrides::default(), &environment::variable);
-        names.map(open).collect()
+        names.map(|name| Tier::open(self, &name, &TierOverrides::default(), &environment::variable))
     }
 
     /// The Git revision.
@@ -206,11 +247,15 @@ impl Project {
     /// # Errors
     /// [`Kind::Invalid`] where there is none.
     pub fn revision(&self) -> Result<&Revision> {
-        let none = || {
-            Error::new(Kind::Invalid, format!("{} is not in a Git repository", self.root.display()))
-                .hint("git init && git add --all && git commit")
-        };
-        self.revision.as_ref().ok_or_else(|| self.no_revision.clone().unwrap_or_else(none))
+        self.revision.as_ref().ok_or_else(|| checkout::without_commit(self, &environment::variable))
+    }
+
+    /// In a job of CI: whether the commit is there that the job is for.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] without a repository, and for one of another commit.
+    pub fn check_checkout(&self) -> Result<()> {
+        checkout::check(self, &environment::variable)
     }
 
     /// The repository's submodules with nothing in them, by their paths on this machine.
@@ -319,6 +364,11 @@ fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path)
     }
     let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());
     Ok((slug(&directory), Named::Directory))
+}
+
+/// What GitLab calls the project of a job, which may have no clone of it.
+fn project_path(environment: Lookup<'_>) -> Option<String> {
+    environment("CI_PROJECT_PATH").filter(|path| !path.is_empty())
 }
 
 /// The name becomes a label and a part of the records' names.

@@ -1,5 +1,8 @@
 //! "Did you mean": the known word nearest to the one that was written.
 
+/// Nobody misspells a word of more letters.
+const LONGEST: usize = 100;
+
 /// The candidate that differs from the word in the fewest letters, if it is near enough to be meant: at most one
 /// letter in three, and one at least.
 ///
@@ -10,10 +13,15 @@
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let letters = word.chars().count();
     let limit = (letters / 3).max(1);
+    let lower = word.to_lowercase();
     candidates
-        // Of words of one letter all are alike; the word itself was not mistaken for itself.
-        .filter(|candidate| letters > 1 && *candidate != word)
-        .map(|candidate| (distance(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        // Of words of one letter all are alike; the word itself was not mistaken for itself. To compare takes the square of
+        // the length.
+        .filter(|candidate| {
+            (2..=LONGEST).contains(&letters) && candidate.len() <= 4 * LONGEST && *candidate != word
+        })
+        .filter(|candidate| candidate.chars().count().abs_diff(letters) <= limit)
+        .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|&(distance, _)| distance <= limit)
         .min_by_key(|&(distance, _)| distance)
         .map(|(_, candidate)| candidate)
@@ -65,5 +73,7 @@ mod tests {
         assert_eq!(nearest("secrets", known()), None);
         assert_eq!(nearest("tests", known()), None, "it is that word");
         assert_eq!(nearest("x", ["y"].into_iter()), None);
+        let (long, longer) = ("x".repeat(1 << 20), "x".repeat((1 << 20) + 1));
+        assert_eq!(nearest(&long, [longer.as_str()].into_iter()), None, "which took half an hour");
     }
 }

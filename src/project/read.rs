@@ -9,7 +9,7 @@ use super::environment::{Fault, Lookup, expand};
 use super::table::{self, Keys, ROOT, Table, list, text};
 use super::verify::VerifyConfig;
 use super::yaml::{self, Key, Node, Value};
-use super::{health, names, nearest, secrets, verify};
+use super::{health, ignored, names, nearest, secrets, verify};
 use crate::error::{Error, Kind, Place, Result};
 
 mod images;
@@ -40,6 +40,7 @@ const TIER: Keys = Keys {
         "timeout",
         "verify",
         "health",
+        "ignore",
     ],
     unbuilt: &["secrets", "external"],
 };
@@ -243,6 +244,10 @@ impl Reader<'_> {
             health: {
                 let path = table.path("health");
                 table.maps("health", |key, node| health::rule(&path, key, node))?
+            },
+            ignore: {
+                let path = table.path("ignore");
+                table.take("ignore").map_or_else(|| Ok(Vec::new()), |node| ignored::ignored(&path, node))?
             },
         })
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::Repository;
+use super::environment::variable;
+use super::git;
 
 /// Where the repository around this directory has submodules with nothing in them, in sorted order.
 pub(super) fn missing(root: &Path) -> Vec<PathBuf> {
-    let Ok(repository) = Repository::discover(root) else { return Vec::new() };
+    let Ok(repository) = git::discover(root, &variable) else { return Vec::new() };
     let (Some(top), Ok(submodules)) = (repository.workdir(), repository.submodules()) else {
         return Vec::new();
     };

@@ -24,7 +24,11 @@ fn an_empty_directory_needs_only_a_name() {
     let directory = tempfile::tempdir().unwrap();
     let project = open(directory.path()).unwrap();
     assert!(project.config.images.is_empty() && project.revision.is_none());
-    let overrides = TierOverrides { context: Some("lab".to_owned()), namespace: Some("shop".to_owned()) };
+    let overrides = TierOverrides {
+        context: Some("lab".to_owned()),
+        namespace: Some("shop".to_owned()),
+        ..TierOverrides::default()
+    };
     let error = project.tier("staging", &overrides).unwrap_err();
     assert!(error.advice().unwrap().contains("--project"), "{error}");
     assert_eq!(project.revision().unwrap_err().kind(), Kind::Invalid);
@@ -47,6 +51,38 @@ fn conventions_hold_without_a_configuration() {
     assert_eq!((project.name.as_str(), project.named), ("group-shop", Named::Remote));
     assert_eq!(project.config.images["app"].dockerfile, Path::new("Dockerfile"));
     assert_eq!(project.revision().unwrap().branch.as_deref(), Some("main"));
+}
+
+#[test]
+fn a_repository_that_cannot_be_read_stops_no_command_on_records() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "windlass.yaml", "version: 1\nimages: {}\n");
+    write(directory.path(), "below/file", "");
+    let repository = commit_all(directory.path());
+    repository.remote("origin", "git@example.com:group/shop.git").unwrap();
+    let config = "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefstorage = reftable\n\
+                  [remote \"origin\"]\n\turl = git@example.com:group/shop.git\n";
+    write(directory.path(), ".git/config", config);
+    let below = directory.path().join("below");
+    let error = open(&below).unwrap_err();
+    assert_eq!(error.kind(), Kind::Invalid);
+    let lenient = || Options { for_records: true, ..Options::default() };
+    let project = open_given(&below, lenient()).unwrap();
+    assert_eq!((project.name.as_str(), project.named), ("group-shop", Named::Remote));
+    assert!(project.config_file.is_some(), "it lies above");
+    assert_eq!(project.git_trouble.unwrap().message(), error.message());
+    // A windlass.yaml that is broken is an error all the same.
+    write(directory.path(), "windlass.yaml", "version: 1\nimges: {}\n");
+    assert!(open_given(&below, lenient()).unwrap_err().message().contains("imges"));
+}
+
+#[test]
+fn without_a_clone_gitlab_names_the_project() {
+    let directory = tempfile::tempdir().unwrap();
+    let ci = |name: &str| (name == "CI_PROJECT_PATH").then(|| "group/shop".to_owned());
+    let options = Options { directory: directory.path().to_path_buf(), ..Options::default() };
+    let project = Project::open_with(&options, &ci).unwrap();
+    assert_eq!((project.name.as_str(), project.named), ("group-shop", Named::Remote));
 }
 
 #[test]

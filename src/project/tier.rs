@@ -1,12 +1,16 @@
 //! A tier as a release needs it: which cluster, which namespace, which variables, which rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::config::{OnCancel, Rollback, Tested, TierConfig};
 use super::environment::{Fault, Lookup, expand, variable};
 use super::health::Health;
+use super::ignored::Ignored;
 use super::read::{TEN_MINUTES, choice};
 use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
@@ -24,6 +28,10 @@ pub struct Tier {
     /// The key in `tiers:` that it was found by: `review/*`; the name itself where the configuration has no such
     /// tier.
     pub pattern: String,
+    /// Whether the configuration has the tier; where it does not, the rules that its records keep count.
+    pub configured: bool,
+    /// The file to read instead of the kubeconfig of the environment.
+    pub kubeconfig: Option<PathBuf>,
     /// Contexts of the kubeconfig; the first that it has is used.
     pub contexts: Vec<String>,
     /// The uid of the cluster meant.
@@ -62,6 +70,8 @@ pub struct Tier {
     pub verify: Option<VerifyConfig>,
     /// How objects of custom kinds say that they are well.
     pub health: Arc<Health>,
+    /// Objects of others that keep no namespace alive.
+    pub ignore: Vec<Ignored>,
 }
 
 /// What the command line says about a tier.
@@ -71,6 +81,19 @@ pub struct TierOverrides {
     pub context: Option<String>,
     /// `--namespace`
     pub namespace: Option<String>,
+    /// `--kubeconfig`, as a path that is good from anywhere.
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The rules of a tier that its records keep, for commands that read no configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TierRules {
+    /// Whether a release and a rollback must be confirmed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// Whether jobs of unprotected branches and tags are refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 impl Tier {
@@ -80,7 +103,19 @@ impl Tier {
             contexts: self.contexts.clone(),
             namespace: self.namespace.clone(),
             pin: self.cluster.clone(),
+            kubeconfig: self.kubeconfig.clone(),
         }
+    }
+
+    /// The rules that its records keep.
+    pub fn rules(&self) -> TierRules {
+        TierRules { confirm: self.confirm, protected: self.protected }
+    }
+
+    /// The tier with the rules that its records keep.
+    #[must_use]
+    pub fn under(self, rules: TierRules) -> Self {
+        Self { confirm: rules.confirm, protected: rules.protected, ..self }
     }
 
     /// What a namespace says that windlass made for a tier: the annotation `windlass.dev/made-for`.
@@ -170,6 +205,8 @@ impl Tier {
             name: name.to_owned(),
             slug: slug(name),
             pattern: pattern.to_owned(),
+            configured: config.is_some(),
+            kubeconfig: overrides.kubeconfig.clone(),
             contexts: contexts(config, overrides),
             cluster: config.and_then(|config| config.cluster.clone()),
             namespace,
@@ -188,6 +225,7 @@ impl Tier {
             on_cancel: config.map(|config| config.on_cancel).unwrap_or_default(),
             verify: config.and_then(|config| config.verify.clone()),
             health: Arc::new(health(project, config)),
+            ignore: config.map(|config| config.ignore.clone()).unwrap_or_default(),
             own,
         })
     }
@@ -216,6 +254,11 @@ fn found<'a>(project: &'a Project, name: &str) -> Option<(&'a str, &'a TierConfi
     let fitting =
         || tiers.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| pattern.len());
     exact.or_else(fitting).map(|(pattern, config)| (pattern.as_str(), config))
+}
+
+/// Whether the configuration has a tier of this name.
+pub(super) fn is_configured(project: &Project, name: &str) -> bool {
+    found(project, name).is_some()
 }
 
 fn unnamed(pattern: &str) -> Error {
@@ -275,13 +318,15 @@ fn contexts(config: Option<&TierConfig>, overrides: &TierOverrides) -> Vec<Strin
 }
 
 fn given(project: &Project, overrides: &TierOverrides) -> Vec<(String, String)> {
-    let name = Some(&project.name).filter(|_| project.named == super::Named::Given);
+    let name = Some(project.name.clone()).filter(|_| project.named == super::Named::Given);
+    let file = overrides.kubeconfig.as_ref().map(|file| file.display().to_string());
     let all = [
         ("project", name),
-        ("context", overrides.context.as_ref()),
-        ("namespace", overrides.namespace.as_ref()),
+        ("context", overrides.context.clone()),
+        ("namespace", overrides.namespace.clone()),
+        ("kubeconfig", file),
     ];
-    let of_tier = all.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value?.clone())));
+    let of_tier = all.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value?)));
     project.found_by.iter().cloned().chain(of_tier).collect()
 }
 

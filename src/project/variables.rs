@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::environment::{Fault, Lookup, expand};
+use super::environment::{Fault, LONGEST, Lookup, expand};
 use crate::error::{Error, Kind, Place, Result};
 
 /// Where variables may come from; what stands first wins.
@@ -30,14 +30,40 @@ pub(super) struct Written<'a> {
 /// A variable whose value is being found: its name and which of the [`Sources::written`] it is.
 type Step = (String, usize);
 
+/// A variable may refer to one that refers to another, and so on, this often.
+const DEEPEST: usize = 32;
+
+/// What is known while values are being found: each is found once, however many refer to it.
+struct Search {
+    steps: Vec<Step>,
+    found: BTreeMap<Step, Result<String, Fault>>,
+    /// How much all values together may still hold.
+    room: usize,
+}
+
+impl Search {
+    fn new() -> Self {
+        Self { steps: Vec::new(), found: BTreeMap::new(), room: LONGEST }
+    }
+
+    /// A value that was expanded, as long as there is room for it.
+    fn keep(&mut self, value: String) -> Result<String, Fault> {
+        let too_much =
+            || Fault::TooMuch(format!("the variables hold more than {} MiB together", LONGEST >> 20));
+        self.room = self.room.checked_sub(value.len()).ok_or_else(too_much)?;
+        Ok(value)
+    }
+}
+
 impl Sources<'_> {
     /// The value of every variable, or what is wrong with it.
     pub(super) fn all(&self) -> BTreeMap<String, Result<String>> {
         let written = self.written.iter().filter_map(|written| written.values).flat_map(BTreeMap::keys);
+        let mut search = Search::new();
         written
             .chain(self.given.keys())
             .map(|name| {
-                let value = self.value(name, &mut Vec::new());
+                let value = self.value(name, &mut search);
                 (name.clone(), value.map(Option::unwrap_or_default).map_err(|fault| fault.error(name, None)))
             })
             .collect()
@@ -45,29 +71,49 @@ impl Sources<'_> {
 
     /// A text with its variables replaced.
     pub(super) fn expand(&self, text: &str) -> Result<String, Fault> {
-        expand(text, &mut |name| self.value(name, &mut Vec::new()))
+        let mut search = Search::new();
+        expand(text, &mut |name| self.value(name, &mut search))
     }
 
-    fn value(&self, name: &str, steps: &mut Vec<Step>) -> Result<Option<String>, Fault> {
+    fn value(&self, name: &str, search: &mut Search) -> Result<Option<String>, Fault> {
         if let Some(value) = self.own.get(name).or_else(|| self.given.get(name)) {
             return Ok(Some(value.clone()));
         }
         // A value that has its own name in it means the one that it hides.
-        let from = match steps.last() {
+        let from = match search.steps.last() {
             Some((last, layer)) if last == name => layer + 1,
-            _ if steps.iter().any(|(step, _)| step == name) => return Err(self.circle(name, steps)),
+            _ if search.steps.iter().any(|(step, _)| step == name) => {
+                return Err(self.circle(name, &search.steps));
+            }
             _ => 0,
         };
         for layer in from..self.written.len() {
-            let written = &self.written[layer];
-            let Some(text) = written.values.and_then(|values| values.get(name)) else { continue };
-            steps.push((name.to_owned(), layer));
-            let result = expand(text, &mut |name| self.value(name, steps));
-            steps.pop();
-            let path = format!("{}.{name}", written.path);
-            return result.map(Some).map_err(|fault| elsewhere(fault.error(&path, (written.place)(name))));
+            let Some(text) = self.written[layer].values.and_then(|values| values.get(name)) else { continue };
+            let step = (name.to_owned(), layer);
+            if let Some(found) = search.found.get(&step) {
+                return found.clone().map(Some);
+            }
+            let found = self.expanded(text, &step, search);
+            search.found.insert(step, found.clone());
+            return found.map(Some);
         }
         Ok((self.environment)(name))
+    }
+
+    /// The value of the variable of this step.
+    fn expanded(&self, text: &str, step: &Step, search: &mut Search) -> Result<String, Fault> {
+        let (name, layer) = step;
+        search.steps.push(step.clone());
+        let result = if search.steps.len() > DEEPEST {
+            let sentence = format!("variables refer to each other more than {DEEPEST} levels deep");
+            Err(Fault::TooMuch(sentence))
+        } else {
+            expand(text, &mut |name| self.value(name, search)).and_then(|value| search.keep(value))
+        };
+        search.steps.pop();
+        let written = &self.written[*layer];
+        let path = format!("{}.{name}", written.path);
+        result.map_err(|fault| elsewhere(fault.error(&path, (written.place)(name))))
     }
 
     fn circle(&self, name: &str, steps: &[Step]) -> Fault {
@@ -120,6 +166,32 @@ mod tests {
         {
             assert_eq!(vars[name].as_ref().unwrap(), value, "{name}");
         }
+    }
+
+    #[test]
+    fn values_that_double_or_go_deep_have_their_limits() {
+        let doubling: Vec<(String, String)> = (0..60)
+            .map(|at| {
+                (
+                    format!("A{at:02}"),
+                    if at == 0 { "x".repeat(16) } else { format!("${{A{0:02}}}", at - 1).repeat(2) },
+                )
+            })
+            .collect();
+        let pairs = |all: &'static [(String, String)]| -> Vec<(&str, &str)> {
+            all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        };
+        let vars = resolved(&pairs(doubling.leak()), &[]);
+        assert_eq!(vars["A10"].as_ref().unwrap().len(), 16 << 10);
+        let too_much = "the variables hold more than 1 MiB together (in `tiers.staging.vars.A16`)";
+        assert_eq!(vars["A59"].as_ref().unwrap_err().message(), too_much);
+        // From the last to the first, so that each is found by way of all that follow.
+        let chain: Vec<(String, String)> =
+            (0..5000).map(|at| (format!("C{at:04}"), format!("${{C{:04}}}", at + 1))).collect();
+        let vars = resolved(&pairs(chain.leak()), &[]);
+        let too_deep =
+            "variables refer to each other more than 32 levels deep (in `tiers.staging.vars.C0032`)";
+        assert_eq!(vars["C0000"].as_ref().unwrap_err().message(), too_deep);
     }
 
     #[test]

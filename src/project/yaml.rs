@@ -10,6 +10,9 @@ use serde_saphyr::{Location, MessageFormatter, NonFiniteFloatPolicy, Spanned, Us
 
 use crate::error::{Error, Kind, Place, Result};
 
+/// So many values may aliases stand for.
+pub(crate) const MOST_REPEATED: usize = 50_000;
+
 /// A value and where it stands; behind an alias, where the anchor is: there it can be put right.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -71,7 +74,13 @@ fn plain(value: Value) -> serde_json::Value {
 /// [`Kind::Invalid`] with its place for what is not YAML, for a key that stands there twice, and for a second
 /// document.
 pub(super) fn read(text: &str, file: &Path) -> Result<Node> {
+    // What aliases repeat is counted too: they may not make more of a file than a file of that size could hold itself.
     let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_recorded_anchor_events: MOST_REPEATED,
+            max_total_scalar_bytes: 2 * text.len() + (1 << 20),
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
         with_snippet: false,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
     };
@@ -88,9 +97,32 @@ fn refused(error: &serde_saphyr::Error, file: &Path) -> Error {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("the key `{key}` stands here a second time")
         }
-        _ => format!("this is not YAML: {}", UserMessageFormatter.format_message(error)),
+        _ => not_yaml(error),
     };
     Error::new(Kind::Invalid, message).at(place)
+}
+
+/// Why a text is not read as YAML, with a limit in our words where it is one.
+pub(crate) fn not_yaml(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::budget::BudgetBreach as Breach;
+    let mut error = error.without_snippet();
+    while let serde_saphyr::Error::AliasError { error: within, .. } = error {
+        error = within;
+    }
+    match error {
+        serde_saphyr::Error::Budget { breach: Breach::Depth { depth }, .. } => {
+            format!("the value is nested more than {} levels deep", depth.saturating_sub(1))
+        }
+        serde_saphyr::Error::Budget { breach: Breach::ScalarBytes { .. }, .. } => {
+            "the aliases of the file repeat more than 1 MiB of text".to_owned()
+        }
+        serde_saphyr::Error::Budget { .. }
+        | serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+        | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => {
+            format!("the anchors and aliases of the file stand for more than {MOST_REPEATED} values")
+        }
+        _ => format!("this is not YAML: {}", UserMessageFormatter.format_message(error)),
+    }
 }
 
 fn place(file: &Path, location: Location) -> Place {
@@ -281,6 +313,30 @@ mod tests {
         assert_eq!(keys, ["x", "y"]);
         let x = &entries(&entries(&node)[2].1)[0].1;
         assert_eq!((scalar(x), &x.place), ("1.0", &Place::at("windlass.yaml", 1, 11)));
+    }
+
+    #[test]
+    fn aliases_cannot_make_much_of_little() {
+        // A run has the stack for it; the thread of a test has not.
+        let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(aliases_are_bounded);
+        thread.unwrap().join().unwrap();
+    }
+
+    fn aliases_are_bounded() {
+        let string = format!("a: &a {}\nb:\n{}", "x".repeat(30_000), "- *a\n".repeat(90));
+        let error = parse(&string).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "windlass.yaml:38:3: the aliases of the file repeat more than 1 MiB of text"
+        );
+        let list = format!("a: &a [{}]\nb: [{}]\n", "1,".repeat(9_000), "*a,".repeat(9));
+        let many = "the anchors and aliases of the file stand for more than 50000 values";
+        assert_eq!(parse(&list).unwrap_err().message(), many);
+        let nested: String = (0..50).map(|at| format!("{}- &a{at}\n", " ".repeat(at))).collect();
+        let nested = format!("{nested}{}[{}]\n", " ".repeat(51), "1,".repeat(9_000));
+        assert_eq!(parse(&nested).unwrap_err().message(), many);
+        let deep = parse(&format!("{}1{}", "[".repeat(100), "]".repeat(100))).unwrap_err();
+        assert_eq!(deep.to_string(), "windlass.yaml:1:65: the value is nested more than 64 levels deep");
     }
 
     #[test]

@@ -64,8 +64,7 @@ fn a_variable_without_a_value_stops_a_release_and_no_rollback() {
     assert_eq!(error.to_string(), "windlass.yaml:3:23: `DB_PASSWORD` has no value (in `vars.DB`)");
     let mut project = project(FILE);
     project.vars.insert("DB".to_owned(), "x".to_owned());
-    project.revision =
-        Some(Revision { commit: "1f3c".to_owned(), branch: None, dirty: false, dirty_hash: None, time: 0 });
+    project.revision = Some(Revision { commit: "1f3c".to_owned(), ..Revision::default() });
     let staging = Tier::open(&project, "staging", &TierOverrides::default(), &|_| None).unwrap();
     let all = staging.variables().unwrap();
     assert_eq!((all["DB"].as_str(), all["WINDLASS_COMMIT"].as_str()), ("x", "1f3c"));
@@ -82,13 +81,17 @@ fn unknown_tiers_are_refused_with_the_nearest() {
     );
     assert_eq!(tier("review/*").unwrap_err().advice(), Some("name one of them, such as `review/feature-x`"));
     assert_eq!(tier("review/").unwrap_err().kind(), Kind::Invalid);
-    let only_context = TierOverrides { context: Some("lab".to_owned()), namespace: None };
+    let only_context = TierOverrides { context: Some("lab".to_owned()), ..TierOverrides::default() };
     assert!(Tier::open(&Project::default(), "staging", &only_context, &|_| None).is_err());
 }
 
 #[test]
 fn context_and_namespace_are_enough_without_a_configuration() {
-    let overrides = TierOverrides { context: Some("lab".to_owned()), namespace: Some("shop".to_owned()) };
+    let overrides = TierOverrides {
+        context: Some("lab".to_owned()),
+        namespace: Some("shop".to_owned()),
+        ..TierOverrides::default()
+    };
     let project = Project { name: "shop".to_owned(), named: Named::Given, ..Project::default() };
     let tier = Tier::open(&project, "qa", &overrides, &|_| None).unwrap();
     assert_eq!((tier.contexts[0].as_str(), tier.namespace.as_str()), ("lab", "shop"));
@@ -107,6 +110,6 @@ fn a_namespace_must_be_one() {
         tier("broken").unwrap_err().to_string(),
         "windlass.yaml:10:37: `TEAM` has no value (in `tiers.broken.namespace`)"
     );
-    let elsewhere = TierOverrides { context: None, namespace: Some("shop".to_owned()) };
+    let elsewhere = TierOverrides { namespace: Some("shop".to_owned()), ..TierOverrides::default() };
     assert_eq!(Tier::open(&project(FILE), "broken", &elsewhere, &|_| None).unwrap().namespace, "shop");
 }

@@ -1,0 +1,113 @@
+//! Whether a job of CI has the commit that it is for: GitLab can be told to fetch nothing (`GIT_STRATEGY`), and then a
+//! runner has an empty directory, or what an earlier job left there.
+
+use super::environment::Lookup;
+use super::{Project, ci, git};
+use crate::error::{Error, Kind, Result};
+
+/// What to change in the job.
+const FETCH: &str = "set GIT_STRATEGY: fetch for this job in .gitlab-ci.yml; with `none` and `empty` it has no commit of its own";
+
+/// Whether the work tree is at the job's commit. A clone of something else beside the job's own is no business of it.
+pub(super) fn check(project: &Project, lookup: Lookup<'_>) -> Result<()> {
+    let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
+    if !ci::detected_by(variable) {
+        return Ok(());
+    }
+    let revision = project.revision.as_ref().ok_or_else(|| without_commit(project, lookup))?;
+    let Some(wanted) = variable("CI_COMMIT_SHA").filter(|wanted| *wanted != revision.commit) else {
+        return Ok(());
+    };
+    let is_of_job = match (variable("CI_PROJECT_DIR"), git::top(&project.root)) {
+        (Some(job), Some(top)) => std::fs::canonicalize(job).is_ok_and(|job| job == top),
+        _ => true,
+    };
+    if !is_of_job {
+        return Ok(());
+    }
+    let (here, wanted) = (short(&revision.commit), short(&wanted));
+    let message = format!("the work tree is at commit {here}, and this job is for {wanted} (CI_COMMIT_SHA)");
+    let on_purpose =
+        "where the job itself checks out another commit: CI_COMMIT_SHA=$(git rev-parse HEAD) windlass …";
+    Err(Error::new(Kind::Invalid, message).hint(format!("{FETCH}; {on_purpose}")))
+}
+
+/// Why there is no revision, and what to do about it: in CI nobody makes a repository.
+pub(super) fn without_commit(project: &Project, lookup: Lookup<'_>) -> Error {
+    let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
+    let error = project.no_revision.clone().unwrap_or_else(|| {
+        Error::new(Kind::Invalid, format!("{} is not in a Git repository", project.root.display()))
+            .hint("git init && git add --all && git commit")
+    });
+    if error.kind() != Kind::Invalid || !ci::detected_by(variable) {
+        return error;
+    }
+    let hint = if variable("GITLAB_CI").is_some() {
+        FETCH.to_owned()
+    } else {
+        format!("check the repository out in this job; in GitLab: {FETCH}")
+    };
+    error.hint(hint)
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..8).unwrap_or(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::git::tests::commit_all;
+    use super::super::{Options, Project};
+    use super::*;
+
+    fn opened(directory: &std::path::Path) -> Project {
+        let options = Options { directory: directory.to_path_buf(), ..Options::default() };
+        Project::open_with(&options, &|_| None).unwrap()
+    }
+
+    fn in_job<'a>(more: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
+        let all = [("CI", "true"), ("GITLAB_CI", "true")];
+        move |name| {
+            let mut all = all.iter().chain(more);
+            all.find(|(one, _)| *one == name).map(|(_, value)| (*value).to_owned())
+        }
+    }
+
+    #[test]
+    fn a_job_without_the_repository_is_told_about_git_strategy() {
+        let empty = tempfile::tempdir().unwrap();
+        let project = opened(empty.path());
+        assert!(check(&project, &|_| None).is_ok(), "not in a job");
+        let error = check(&project, &in_job(&[])).unwrap_err();
+        let hint = error.advice().unwrap();
+        assert!(
+            error.kind() == Kind::Invalid && hint.contains("GIT_STRATEGY") && !hint.contains("init"),
+            "{hint}"
+        );
+        git2::Repository::init(empty.path()).unwrap();
+        let error = check(&opened(empty.path()), &in_job(&[])).unwrap_err();
+        assert!(error.advice().unwrap().contains("GIT_STRATEGY"), "no commit: {error}");
+        assert!(without_commit(&opened(empty.path()), &|_| None).advice().unwrap().contains("git commit"));
+    }
+
+    #[test]
+    fn a_work_tree_of_another_commit_is_not_the_jobs() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a"), "a").unwrap();
+        commit_all(directory.path());
+        let project = opened(directory.path());
+        let commit = project.revision().unwrap().commit.clone();
+        let other = "1f3c9a0b".repeat(5);
+        assert!(check(&project, &in_job(&[("CI_COMMIT_SHA", &commit)])).is_ok());
+        let error = check(&project, &in_job(&[("CI_COMMIT_SHA", &other)])).unwrap_err();
+        assert!(
+            error.message().contains("1f3c9a0b") && error.advice().unwrap().contains("GIT_STRATEGY"),
+            "{error}"
+        );
+        let here = directory.path().to_str().unwrap();
+        let of_job = [("CI_COMMIT_SHA", other.as_str()), ("CI_PROJECT_DIR", here)];
+        assert!(check(&project, &in_job(&of_job)).is_err());
+        let beside = [("CI_COMMIT_SHA", other.as_str()), ("CI_PROJECT_DIR", "/builds/another")];
+        assert!(check(&project, &in_job(&beside)).is_ok(), "a clone of something else");
+    }
+}
