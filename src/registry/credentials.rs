@@ -11,18 +11,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::io::AsyncWriteExt;
 
 use crate::error::{Error, Kind, Result};
+use crate::program::Program;
 
 /// How long a credential helper may take: a keychain that asks a person would otherwise hang the run.
 const HELPER_LIMIT: Duration = Duration::from_secs(10);
+/// How many bytes it may print.
+const HELPER_MOST: usize = 1 << 20;
 
 /// User and password, or an identity token, and where they came from.
 #[derive(Debug, Clone)]
@@ -163,8 +164,7 @@ fn parse(text: &str, name: &str) -> Result<DockerConfig> {
 }
 
 async fn from_config(config: &DockerConfig, host: &str, name: &str) -> Result<Option<Credentials>> {
-    let helper = config.cred_helpers.iter().find(|(server, _)| key(server) == key(host));
-    if let Some((server, helper)) = helper {
+    if let Some((server, helper)) = of_host(&config.cred_helpers, host) {
         return ask(helper, server, name).await;
     }
     if !config.creds_store.is_empty()
@@ -172,11 +172,13 @@ async fn from_config(config: &DockerConfig, host: &str, name: &str) -> Result<Op
     {
         return Ok(Some(found));
     }
-    config
-        .auths
-        .iter()
-        .find(|(server, _)| key(server) == key(host))
-        .map_or(Ok(None), |(server, entry)| from_entry(entry, server, name))
+    of_host(&config.auths, host).map_or(Ok(None), |(server, entry)| from_entry(entry, server, name))
+}
+
+/// The entry of this very host; one that says no more than the host comes before one with a path.
+fn of_host<'a, T>(entries: &'a BTreeMap<String, T>, host: &str) -> Option<(&'a String, &'a T)> {
+    let same = || entries.iter().filter(|(server, _)| key(server) == key(host));
+    entries.get_key_value(host).or_else(|| same().min_by_key(|(server, _)| server.matches('/').count()))
 }
 
 /// An entry of `auths`; one without any secret only says that the credentials store has it.
@@ -219,30 +221,23 @@ async fn ask(helper: &str, server: &str, name: &str) -> Result<Option<Credential
         )
         .hint(format!("try `echo {server} | {program} get`"))
     };
-    let mut child = tokio::process::Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    let mut input = child.stdin.take().expect("standard input was asked for");
-    // A helper that never reads its input may have closed it: what it answers counts.
-    let _ = input.write_all(server.as_bytes()).await;
-    drop(input);
-    let output = tokio::time::timeout(HELPER_LIMIT, child.wait_with_output())
-        .await
-        .map_err(|_| failed(format!("no answer within {} s", HELPER_LIMIT.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
+    if !is_helper(helper) {
+        let message = format!("`{helper}` in {name} is no name of a credential helper");
+        return Err(Error::new(Kind::Invalid, message).hint(
+            "`credsStore` and `credHelpers` name a program docker-credential-NAME of the PATH: ecr-login, pass",
+        ));
+    }
+    let asking =
+        Program::new(&program).arguments(["get"]).input(server).limit(HELPER_LIMIT).most(HELPER_MOST);
+    let output = asking.run().await.map_err(|fault| failed(fault.sentence(&program)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.printed).trim().to_owned();
         if said.contains("credentials not found") {
             return Ok(None);
         }
         return Err(failed(if said.is_empty() { output.status.to_string() } else { said }));
     }
-    let answer: HelperAnswer = serde_json::from_slice(&output.stdout)
+    let answer: HelperAnswer = serde_json::from_slice(&output.printed)
         .map_err(|_| failed("its answer is not what Docker expects".into()))?;
     let token = answer.username == "<token>";
     Ok(Some(Credentials {
@@ -251,6 +246,11 @@ async fn ask(helper: &str, server: &str, name: &str) -> Result<Option<Credential
         password: answer.secret.into(),
         source: format!("{program} of {name}"),
     }))
+}
+
+/// Whether this is the end of a program's name, and no way to another directory.
+fn is_helper(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The name under which Docker keeps a registry's credentials.
@@ -264,7 +264,7 @@ fn is_hub(host: &str) -> bool {
 
 /// A server's key without scheme and path, so that `https://host/v1/` and `host` are the same. The port counts.
 fn key(server: &str) -> String {
-    let server = server.trim_start_matches("https://").trim_start_matches("http://");
+    let server = server.strip_prefix("https://").or(server.strip_prefix("http://")).unwrap_or(server);
     let host = server.split('/').next().unwrap_or(server);
     if is_hub(host) { "docker.io".to_owned() } else { host.to_owned() }
 }
@@ -324,6 +324,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn credentials_are_for_one_host_and_no_other() {
+        let entry = |host: &str, user: &str| format!(r#""{host}": {{"auth": "{}"}}"#, auth(user, "x"));
+        let entries = [
+            entry("https://a.test/group/", "group"),
+            entry("a.test", "host"),
+            entry("https://b.test:5000/v1/", "port"),
+        ];
+        let config = format!(r#"{{"auths": {{{}}}}}"#, entries.join(", "));
+        let keychain = keychain(&[("DOCKER_AUTH_CONFIG", &config)]);
+        assert_eq!(who(&keychain, "a.test").await.unwrap().0, "host");
+        assert_eq!(who(&keychain, "b.test:5000").await.unwrap().0, "port");
+        for other in
+            ["a.test.evil.test", "evil-a.test", "test", "a.test:443", "b.test", "b.test:50000", "A.b.test"]
+        {
+            assert_eq!(who(&keychain, other).await, None, "{other}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_empty_variable_is_an_unset_one() {
         let keychain =
             keychain(&[("DOCKER_AUTH_CONFIG", ""), ("CI_REGISTRY", ""), ("CI_REGISTRY_USER", "u")]);
@@ -343,5 +362,16 @@ mod tests {
         let error = keychain.find("a.test").await.unwrap_err();
         assert!(error.message().contains("docker-credential-no-such"), "{error}");
         assert_eq!(keychain.find("other.test").await.unwrap().map(|found| found.source), None);
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_a_program_of_the_path() {
+        let config = r#"{"credHelpers": {"a.test": "x/../../../tmp/evil"}, "credsStore": "y/z"}"#;
+        let keychain = keychain(&[("DOCKER_AUTH_CONFIG", config)]);
+        for host in ["a.test", "b.test"] {
+            let error = keychain.find(host).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid, "{error}");
+            assert!(error.message().contains("is no name of a credential helper"), "{error}");
+        }
     }
 }

@@ -41,6 +41,12 @@ pub(super) fn first(manifest: &Value) -> Option<Digest> {
     manifest.pointer("/manifests/0/digest")?.as_str()?.parse().ok()
 }
 
+/// All that an index leads to; nothing for what is none.
+pub(super) fn members(manifest: &Value) -> Vec<Digest> {
+    let members = manifest["manifests"].as_array().into_iter().flatten();
+    members.filter_map(|one| one["digest"].as_str()?.parse().ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +66,8 @@ mod tests {
         let platform = json!({"architecture": "arm", "os": "linux", "variant": "v7"});
         assert_eq!(index["manifests"][1]["platform"], platform);
         assert_eq!(first(&index), Some(parts[0].digest.clone()));
+        assert_eq!(members(&index), parts.iter().map(|part| part.digest.clone()).collect::<Vec<_>>());
+        assert!(members(&json!({"layers": []})).is_empty());
         let oci =
             [part("linux/amd64", "application/vnd.oci.image.manifest.v1+json"), part("linux/arm64", docker)];
         assert_eq!(super::index(&oci).0, OCI);

@@ -2,7 +2,7 @@
 //!
 //! The only room that speaks to a registry itself; layers are pushed and pulled by the Engine.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -15,13 +15,21 @@ use crate::project::Project;
 
 mod challenge;
 pub mod credentials;
+pub(crate) mod fuzzing;
+#[cfg(test)]
+mod hostile;
 mod index;
 mod record;
 pub mod reference;
+mod series;
 mod transport;
 
 pub use credentials::{Credentials, Keychain};
+#[cfg(test)]
+pub(crate) use hostile::fountain;
 pub use reference::{Digest, Reference};
+#[cfg(test)]
+pub(crate) use series::tests::with_image as in_memory;
 pub use transport::RegistrySettings;
 use transport::{Answer, Ask, Transport};
 
@@ -29,10 +37,32 @@ use transport::{Answer, Ask, Transport};
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, application/vnd.docker.distribution.manifest.list.v2+json";
 
+/// Bytes of a manifest: the most that registries take.
+const MANIFEST: usize = 4 << 20;
+/// Bytes of an image's configuration.
+const CONFIG: usize = 16 << 20;
+/// Bytes of a page of tags: some registries give all of them at once.
+const PAGE: usize = 16 << 20;
+/// Pages and tags of one list.
+const PAGES: usize = 2_000;
+const TAGS: usize = 1_000_000;
+
+/// How many numbers of a record are tried that others took in the meantime.
+const RECORD_TRIES: u32 = 10;
+
 /// The way to every registry of a run. Remembers connections, tokens and manifests, so make one and share it.
 pub struct Registry {
     transport: Transport,
     manifests: Mutex<HashMap<Digest, Manifest>>,
+}
+
+/// Where an image that windlass built comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// When its commit was made; `None` where nothing says so.
+    pub made: Option<Timestamp>,
+    /// The branch that it was built for first.
+    pub branch: Option<String>,
 }
 
 #[derive(Clone)]
@@ -86,6 +116,7 @@ impl Registry {
             path: "/v2/".to_owned(),
             headers: Vec::new(),
             body: Bytes::new(),
+            most: PAGE,
         };
         let answer = self.transport.send(&ask).await?;
         if answer.status.is_success() {
@@ -101,15 +132,48 @@ impl Registry {
     /// The digest that the reference leads to now, in one request; `None` where there is nothing.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`] after retries, [`Kind::Denied`] where the registry refuses us.
+    /// [`Kind::Unreachable`] after retries, [`Kind::Denied`] where the registry refuses us or the request.
     pub async fn digest(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let answer = self.ask(reference, Method::HEAD, format!("manifests/{}", reference.selector())).await?;
+        let answer = self.transport.send(&look(reference)).await?;
+        self.digest_in(reference, answer).await
+    }
+
+    /// As [`Registry::digest`], and whether it may be an index: what the registry names so, or names nothing.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn digest_and_kind(&self, reference: &Reference) -> Result<Option<(Digest, bool)>> {
+        let answer = self.transport.send(&look(reference)).await?;
+        let may_be_index = answer.header("content-type").is_none_or(|kind| !kind.contains(".manifest.v"));
+        Ok(self.digest_in(reference, answer).await?.map(|digest| (digest, may_be_index)))
+    }
+
+    /// As [`Registry::digest`], before a first push: there are registries that refuse to say whether a repository exists.
+    /// Then nothing is known to be there, and whether we may push is what the push says.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`]; [`Kind::Denied`] only where the registry, or its token server, does not know us.
+    pub async fn digest_before_push(&self, reference: &Reference) -> Result<Option<Digest>> {
+        let ask = look(reference);
+        let answer = self.transport.send_refusable(&ask).await?;
+        if !answer.is_refusal() {
+            return self.digest_in(reference, answer).await;
+        }
+        if answer.may_hide_nothing() { Ok(None) } else { Err(self.transport.refusal(&ask).await?) }
+    }
+
+    /// The digest in the answer to a look-up.
+    async fn digest_in(&self, reference: &Reference, answer: Answer) -> Result<Option<Digest>> {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        expect(reference, &answer, "answered a look-up")?;
-        match answer.header("docker-content-digest").map(str::parse) {
-            Some(digest) => digest.map(Some),
+        // HEAD may be missing; then GET tells the same.
+        let has_head = !matches!(answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
+        if has_head {
+            expect(reference, &answer, "answered a look-up")?;
+        }
+        match answer.header("docker-content-digest").filter(|_| has_head).map(str::parse) {
+            Some(digest) => same_digest(reference, digest?).map(Some),
             // The header is a SHOULD of the specification; the bytes tell as well.
             None => Ok(self.manifest(reference).await?.map(|manifest| Digest::of(&manifest.bytes))),
         }
@@ -118,7 +182,8 @@ impl Registry {
     /// Puts a tag beside those that the image has already; no layer is moved.
     ///
     /// # Errors
-    /// As [`Registry::digest`]; [`Kind::Rule`] where the image is not there.
+    /// As [`Registry::digest`]; [`Kind::Push`] where the registry does not take the tag, [`Kind::Rule`] where the image is not
+    /// there.
     pub async fn tag(&self, image: &Reference, tag: &str) -> Result<()> {
         let manifest = self.manifest(image).await?.ok_or_else(|| gone(image))?;
         self.put(&image.with_tag(tag), &manifest).await.map(drop)
@@ -146,7 +211,8 @@ impl Registry {
     }
 
     /// Leaves a record about the image (which must have a digest) under `sha256-<hex>.<kind>`, as a referrer of the
-    /// image, too, where the registry has that API. A former record of this kind is replaced.
+    /// image, too, where the registry has that API. A former record of this kind is replaced; where the registry keeps tags
+    /// as they are, the record gets the next number (`sha256-<hex>.2.<kind>`).
     /// Returns whether the registry lists it as a referrer.
     ///
     /// # Errors
@@ -157,22 +223,104 @@ impl Registry {
         self.empty_blob(image).await?;
         let bytes = record::manifest(digest, &subject.media_type, subject.bytes.len(), kind, json);
         let manifest = Manifest { bytes: bytes.into(), media_type: record::MANIFEST.to_owned() };
-        self.put(&image.with_tag(record::tag(digest, kind)), &manifest).await
+        self.write_numbered(image, &manifest, |number| record::tag(digest, kind, number)).await
     }
 
-    /// The record of this kind about the image, in one request.
+    /// Puts a manifest under the newest of these tags, which have numbers; where that cannot be overwritten, under the next.
+    async fn write_numbered(
+        &self,
+        image: &Reference,
+        manifest: &Manifest,
+        tag: impl Fn(u32) -> String,
+    ) -> Result<bool> {
+        let mut number = self.newest(image, &tag).await?;
+        let last = number + RECORD_TRIES;
+        loop {
+            let reference = image.with_tag(tag(number));
+            let refused = match self.put(&reference, manifest).await {
+                Err(error) if is_refusal(&error) && number < last => error,
+                written => return written,
+            };
+            // What is refused although nothing is there is not refused for being there.
+            if !matches!(self.digest(&reference).await, Ok(Some(_))) {
+                return Err(refused);
+            }
+            number += 1;
+        }
+    }
+
+    /// What the mark of this name in a repository is now; it changes whenever somebody calls [`Registry::move_mark`], and is
+    /// empty before. One request where nobody has.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn mark(&self, repository: &Reference, name: &str) -> Result<String> {
+        let tag = |number| record::mark_tag(name, number);
+        let Some(first) = self.digest(&repository.with_tag(tag(1))).await? else { return Ok(String::new()) };
+        let newest = match self.newest(repository, &tag).await? {
+            1 => Some(first),
+            number => self.digest(&repository.with_tag(tag(number))).await?,
+        };
+        Ok(newest.map(|digest| digest.to_string()).unwrap_or_default())
+    }
+
+    /// Makes the mark of this name another one.
+    ///
+    /// # Errors
+    /// As [`Registry::tag`].
+    pub async fn move_mark(&self, repository: &Reference, name: &str) -> Result<()> {
+        self.empty_blob(repository).await?;
+        let bytes = record::mark(name, &Timestamp::now().to_string());
+        let manifest = Manifest { bytes: bytes.into(), media_type: record::MANIFEST.to_owned() };
+        self.write_numbered(repository, &manifest, |number| record::mark_tag(name, number)).await.map(drop)
+    }
+
+    /// The newest record of this kind about the image: one request where there is none, two for a first one.
     ///
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Invalid`] where something else stands under its tag.
     pub async fn read_record(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
         let digest = digest_of(image)?;
-        let tag = record::tag(digest, kind);
-        let answer = self.ask(image, Method::GET, format!("manifests/{tag}")).await?;
+        let Some(mut answer) = self.record(image, &record::tag(digest, kind, 1)).await? else {
+            return Ok(None);
+        };
+        let tag =
+            record::tag(digest, kind, self.newest(image, |number| record::tag(digest, kind, number)).await?);
+        if tag != record::tag(digest, kind, 1)
+            && let Some(newest) = self.record(image, &tag).await?
+        {
+            answer = newest;
+        }
+        record::read(digest, &tag, &answer.body).map(Some)
+    }
+
+    /// The record under this tag of the image's repository, of which the caller knows that it is the newest of its kind.
+    ///
+    /// # Errors
+    /// As [`Registry::read_record`].
+    pub async fn read_record_under(&self, image: &Reference, tag: &str) -> Result<Option<Value>> {
+        let Some(answer) = self.record(image, tag).await? else { return Ok(None) };
+        record::read(digest_of(image)?, tag, &answer.body).map(Some)
+    }
+
+    /// What stands under a record's tag.
+    async fn record(&self, image: &Reference, tag: &str) -> Result<Option<Answer>> {
+        let answer = self.ask(image, Method::GET, format!("manifests/{tag}"), MANIFEST).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         expect(image, &answer, "answered a look-up")?;
-        record::read(digest, &tag, &answer.body).map(Some)
+        expect_manifest(image, &answer)?;
+        Ok(Some(answer))
+    }
+
+    /// The number of the newest of these tags; 1 where there is none.
+    async fn newest(&self, repository: &Reference, tag: impl Fn(u32) -> String) -> Result<u32> {
+        let exists = |number| {
+            let tagged = repository.with_tag(tag(number));
+            async move { Ok(self.digest(&tagged).await?.is_some()) }
+        };
+        series::newest(exists).await
     }
 
     /// When the commit of an image was made that windlass built, by its label; `None` where nothing says so.
@@ -180,20 +328,46 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`].
     pub async fn made(&self, image: &Reference) -> Result<Option<Timestamp>> {
-        let Some(manifest) = self.manifest(image).await? else { return Ok(None) };
+        Ok(self.origin(image).await?.made)
+    }
+
+    /// What the labels of an image that windlass built say of where it comes from; an index speaks by its first image.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn origin(&self, image: &Reference) -> Result<Origin> {
+        // Nothing of this is remembered: of thousands of images it would be too much.
+        let Some(manifest) = self.fetch(image).await? else { return Ok(Origin::default()) };
         let mut manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
         if let Some(first) = index::first(&manifest)
-            && let Some(part) = self.manifest(&image.with_digest(first)).await?
+            && let Some(part) = self.fetch(&image.with_digest(first)).await?
         {
             manifest = serde_json::from_slice(&part.bytes).unwrap_or_default();
         }
-        let Some(config) = manifest.pointer("/config/digest").and_then(Value::as_str) else {
-            return Ok(None);
+        let digest = manifest.pointer("/config/digest").and_then(Value::as_str);
+        let Some(digest) = digest.and_then(|digest| digest.parse::<Digest>().ok()) else {
+            return Ok(Origin::default());
         };
-        let answer = self.ask(image, Method::GET, format!("blobs/{config}")).await?;
+        let answer = self.ask(image, Method::GET, format!("blobs/{digest}"), CONFIG).await?;
+        if Digest::of(&answer.body) != digest {
+            return Ok(Origin::default());
+        }
         let config: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let label = config["config"]["Labels"]["org.opencontainers.image.created"].as_str();
-        Ok(label.and_then(|time| time.parse().ok()))
+        let label = |name: &str| config["config"]["Labels"][name].as_str();
+        Ok(Origin {
+            made: label("org.opencontainers.image.created").and_then(|time| time.parse().ok()),
+            branch: label("org.opencontainers.image.ref.name").map(str::to_owned),
+        })
+    }
+
+    /// The images that an index leads to; none where the manifest is no index.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn members(&self, index: &Reference) -> Result<Vec<Digest>> {
+        let manifest = self.fetch(index).await?;
+        let manifest: Option<Value> = manifest.and_then(|found| serde_json::from_slice(&found.bytes).ok());
+        Ok(manifest.map(|manifest| index::members(&manifest)).unwrap_or_default())
     }
 
     /// Every tag of the repository, in the registry's order.
@@ -201,18 +375,28 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`]; a repository that does not exist has no tags.
     pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>> {
-        let mut tags = Vec::new();
+        let (mut tags, mut pages) = (Vec::new(), BTreeSet::new());
         let mut path = Some("tags/list?n=1000".to_owned());
         while let Some(page) = path {
-            let answer = self.ask(repository, Method::GET, page).await?;
-            if answer.status == StatusCode::NOT_FOUND {
+            if !pages.insert(page.clone()) {
+                return Err(endless(repository, "its pages lead back to one that was read"));
+            }
+            if pages.len() > PAGES || tags.len() > TAGS {
+                return Err(endless(repository, &format!("more than {PAGES} pages, or {TAGS} tags")));
+            }
+            let answer = self.ask(repository, Method::GET, page, PAGE).await?;
+            // A later page is missing only where something is wrong, and half a list is none.
+            if answer.status == StatusCode::NOT_FOUND && tags.is_empty() {
                 break;
             }
             expect(repository, &answer, "answered a list of tags")?;
-            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let names = body["tags"].as_array().into_iter().flatten();
-            tags.extend(names.filter_map(|tag| tag.as_str().map(str::to_owned)));
-            path = answer.header("link").and_then(next_page);
+            let body: Value =
+                serde_json::from_slice(&answer.body).map_err(|error| no_list(repository, &error))?;
+            let names = body["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            // A tag becomes a part of an address.
+            tags.extend(names.filter(|tag| reference::is_tag(tag)).map(str::to_owned));
+            let links = answer.headers.get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
+            path = links.into_iter().find_map(next_page);
         }
         Ok(tags)
     }
@@ -222,7 +406,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Denied`] where the registry has deletion switched off.
     pub async fn delete(&self, image: &Reference) -> Result<()> {
-        let answer = self.ask(image, Method::DELETE, format!("manifests/{}", digest_of(image)?)).await?;
+        let path = format!("manifests/{}", digest_of(image)?);
+        let answer = self.ask(image, Method::DELETE, path, MANIFEST).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),
             StatusCode::METHOD_NOT_ALLOWED => {
@@ -240,15 +425,25 @@ impl Registry {
         {
             return Ok(Some(known.clone()));
         }
-        let answer = self.ask(reference, Method::GET, format!("manifests/{}", reference.selector())).await?;
+        let manifest = self.fetch(reference).await?;
+        if let Some(manifest) = &manifest {
+            self.manifests.lock().await.insert(Digest::of(&manifest.bytes), manifest.clone());
+        }
+        Ok(manifest)
+    }
+
+    /// Media type and bytes of a manifest as they are now.
+    async fn fetch(&self, reference: &Reference) -> Result<Option<Manifest>> {
+        let path = format!("manifests/{}", reference.selector());
+        let answer = self.ask(reference, Method::GET, path, MANIFEST).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
         expect(reference, &answer, "answered a look-up")?;
+        expect_manifest(reference, &answer)?;
+        same_digest(reference, Digest::of(&answer.body))?;
         let media_type = answer.header("content-type").unwrap_or(record::MANIFEST).to_owned();
-        let manifest = Manifest { bytes: answer.body, media_type };
-        self.manifests.lock().await.insert(Digest::of(&manifest.bytes), manifest.clone());
-        Ok(Some(manifest))
+        Ok(Some(Manifest { bytes: answer.body, media_type }))
     }
 
     /// Puts a manifest under the reference's tag; says whether the registry listed it as a referrer.
@@ -260,21 +455,22 @@ impl Registry {
             path: format!("manifests/{}", reference.selector()),
             headers: vec![(header::CONTENT_TYPE, manifest.media_type.clone())],
             body: manifest.bytes.clone(),
+            most: MANIFEST,
         };
         let answer = self.transport.send(&ask).await?;
-        expect(reference, &answer, "did not take a manifest")?;
+        expect_push(reference, &answer, "did not take a manifest")?;
         Ok(answer.headers.contains_key("oci-subject"))
     }
 
     /// Makes sure that the blob every record names is there.
     async fn empty_blob(&self, image: &Reference) -> Result<()> {
         let digest = Digest::of(record::EMPTY);
-        let found = self.ask(image, Method::HEAD, format!("blobs/{digest}")).await?;
+        let found = self.ask(image, Method::HEAD, format!("blobs/{digest}"), CONFIG).await?;
         if found.status.is_success() {
             return Ok(());
         }
-        let begun = self.ask(image, Method::POST, "blobs/uploads/".to_owned()).await?;
-        expect(image, &begun, "did not begin an upload")?;
+        let begun = self.ask(image, Method::POST, "blobs/uploads/".to_owned(), PAGE).await?;
+        expect_push(image, &begun, "did not begin an upload")?;
         let place = begun.header("location").unwrap_or_default();
         let mark = if place.contains('?') { '&' } else { '?' };
         let place = place.strip_prefix(&format!("/v2/{}/", image.repository)).unwrap_or(place);
@@ -285,22 +481,70 @@ impl Registry {
             path: format!("{place}{mark}digest={digest}"),
             headers: vec![(header::CONTENT_TYPE, "application/octet-stream".to_owned())],
             body: Bytes::from_static(record::EMPTY),
+            most: PAGE,
         };
         let answer = self.transport.send(&ask).await?;
-        expect(image, &answer, "did not take a blob")
+        expect_push(image, &answer, "did not take a blob")
     }
 
-    async fn ask(&self, reference: &Reference, method: Method, path: String) -> Result<Answer> {
-        let ask = Ask {
-            host: &reference.registry,
-            repository: &reference.repository,
-            method,
-            path,
-            headers: vec![(header::ACCEPT, MANIFESTS.to_owned())],
-            body: Bytes::new(),
-        };
-        self.transport.send(&ask).await
+    async fn ask(&self, reference: &Reference, method: Method, path: String, most: usize) -> Result<Answer> {
+        self.transport.send(&Ask { method, path, most, ..look(reference) }).await
     }
+}
+
+/// The question for the manifest of an image, without the manifest.
+fn look(reference: &Reference) -> Ask<'_> {
+    Ask {
+        host: &reference.registry,
+        repository: &reference.repository,
+        method: Method::HEAD,
+        path: format!("manifests/{}", reference.selector()),
+        headers: vec![(header::ACCEPT, MANIFESTS.to_owned())],
+        body: Bytes::new(),
+        most: MANIFEST,
+    }
+}
+
+/// What a registry says is a manifest must be one: any web server answers 200.
+fn expect_manifest(reference: &Reference, answer: &Answer) -> Result<()> {
+    let manifest: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if manifest["schemaVersion"].is_u64() {
+        return Ok(());
+    }
+    let kind = answer.header("content-type").unwrap_or("no content type");
+    let message = format!(
+        "what answers at {} is no registry: what it sent for {reference} is no manifest ({kind})",
+        reference.registry
+    );
+    Err(Error::new(Kind::Unreachable, message).hint(transport::BETWEEN))
+}
+
+/// A digest that was asked for is the one that must come.
+fn same_digest(reference: &Reference, digest: Digest) -> Result<Digest> {
+    match &reference.digest {
+        Some(wanted) if *wanted != digest => {
+            let message =
+                format!("the registry {} has {digest} where {reference} was asked for", reference.registry);
+            Err(Error::new(Kind::Unreachable, message).hint(transport::BETWEEN))
+        }
+        _ => Ok(digest),
+    }
+}
+
+fn endless(repository: &Reference, why: &str) -> Error {
+    let message = format!(
+        "the registry {} lists the tags of `{}` without end: {why}",
+        repository.registry, repository.repository
+    );
+    Error::new(Kind::Unreachable, message).hint("see whether it lists them to others: `/v2/…/tags/list`")
+}
+
+fn no_list(repository: &Reference, error: &serde_json::Error) -> Error {
+    let message = format!(
+        "the registry {} answered a list of tags of `{}` with what is no JSON: {error}",
+        repository.registry, repository.repository
+    );
+    Error::new(Kind::Unreachable, message).hint("is there a proxy in between?")
 }
 
 fn digest_of(image: &Reference) -> Result<&Digest> {
@@ -312,31 +556,58 @@ fn gone(image: &Reference) -> Error {
     Error::new(Kind::Rule, format!("the image {image} is not in the registry")).hint("run `windlass build`")
 }
 
+/// Whether an error of a push says that the registry does not want it, so that no other try helps.
+pub fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Push | Kind::Denied)
+}
+
+/// A registry that answers and says no is not worth another try.
 fn expect(reference: &Reference, answer: &Answer, what: &str) -> Result<()> {
+    expected(reference, answer, what, Kind::Denied, "the registry's log says more")
+}
+
+fn expect_push(reference: &Reference, answer: &Answer, what: &str) -> Result<()> {
+    let hint = "see the settings of this repository in the registry: immutable tags, quotas, allowed names";
+    expected(reference, answer, what, Kind::Push, hint)
+}
+
+fn expected(reference: &Reference, answer: &Answer, what: &str, kind: Kind, hint: &str) -> Result<()> {
     if answer.status.is_success() {
         return Ok(());
     }
     let said = transport::message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
-    Err(Error::new(
-        Kind::Unreachable,
-        format!(
-            "the registry {} {what} of `{}` with {}{said}",
-            reference.registry, reference.repository, answer.status
-        ),
-    ))
+    let message = format!(
+        "the registry {} {what} of `{}` with {}{said}",
+        reference.registry, reference.repository, answer.status
+    );
+    Err(if answer.status.is_client_error() {
+        Error::new(kind, message).hint(hint)
+    } else {
+        Error::new(Kind::Unreachable, message)
+    })
 }
 
-/// The path below the repository of `Link: </v2/a/tags/list?last=x&n=1000>; rel="next"`.
-fn next_page(link: &str) -> Option<String> {
-    let address = link.split_once('<')?.1.split_once('>')?.0;
-    let (_, query) = address.split_once("/tags/list")?;
-    link.contains("rel=\"next\"").then(|| format!("tags/list{query}"))
+/// The path below the repository of `Link: </v2/a/tags/list?last=x&n=1000>; rel="next"`. Of the address only the query
+/// counts: the next page comes from where the first one came.
+fn next_page(mut link: &str) -> Option<String> {
+    loop {
+        let (address, rest) = link.split_once('<')?.1.split_once('>')?;
+        let (own, others) = rest.split_once(',').unwrap_or((rest, ""));
+        let is_next = |parameter: &str| matches!(parameter.trim(), "rel=\"next\"" | "rel=next");
+        if own.split(';').any(is_next) {
+            let (_, query) = address.split_once("/tags/list")?;
+            return Some(format!("tags/list{query}"));
+        }
+        link = others;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use wiremock::matchers::{basic_auth, header, method, path, query_param};
     use wiremock::{Mock, MockServer, ResponseTemplate};
+
+    use serde_json::json;
 
     use super::*;
 
@@ -410,6 +681,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_tokens_of_repositories_that_are_asked_at_once_are_all_remembered() {
+        let server = MockServer::start().await;
+        let challenge = format!(r#"Bearer realm="{}/jwt/auth",service="reg""#, server.uri());
+        Mock::given(path("/jwt/auth"))
+            .respond_with(ResponseTemplate::new(200).set_body_json(serde_json::json!({"token": "t0k"})))
+            .expect(8)
+            .mount(&server)
+            .await;
+        Mock::given(header("authorization", "Bearer t0k")).respond_with(found()).mount(&server).await;
+        Mock::given(method("HEAD"))
+            .respond_with(ResponseTemplate::new(401).insert_header("www-authenticate", challenge.as_str()))
+            .mount(&server)
+            .await;
+        let registry = registry(&[]);
+        for _ in 0..2 {
+            let looks =
+                (0..8).map(async |number| registry.digest(&image(&server, &format!("a{number}:t"))).await);
+            for found in futures::future::join_all(looks).await {
+                assert!(found.unwrap().is_some());
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_refused_password_names_its_source_and_never_itself() {
         let server = MockServer::start().await;
         let host: &'static str = Box::leak(server.address().to_string().into_boxed_str());
@@ -448,6 +743,70 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_a_registry_refuses_is_not_worth_another_try() {
+        let server = MockServer::start().await;
+        for (verb, status) in [("HEAD", 400), ("GET", 422), ("PUT", 409), ("DELETE", 412)] {
+            let refusal = ResponseTemplate::new(status).insert_header("docker-distribution-api-version", "2");
+            Mock::given(method(verb)).respond_with(refusal).expect(1).mount(&server).await;
+        }
+        let (registry, image) = (registry(&[]), image(&server, "a:t"));
+        let pinned = image.with_digest(Digest::of(b"x"));
+        let manifest = Manifest { bytes: Bytes::new(), media_type: String::new() };
+        let kinds = [
+            registry.digest(&image).await.unwrap_err().kind(),
+            registry.tags(&image).await.unwrap_err().kind(),
+            registry.put(&image, &manifest).await.unwrap_err().kind(),
+            registry.delete(&pinned).await.unwrap_err().kind(),
+        ];
+        assert_eq!(kinds, [Kind::Denied, Kind::Denied, Kind::Push, Kind::Denied]);
+    }
+
+    #[tokio::test]
+    async fn a_registry_without_head_is_asked_with_get() {
+        let server = MockServer::start().await;
+        Mock::given(method("HEAD")).respond_with(ResponseTemplate::new(405)).mount(&server).await;
+        Mock::given(method("GET"))
+            .and(path("/v2/a/manifests/t"))
+            .respond_with(ResponseTemplate::new(200).set_body_string(r#"{"schemaVersion":2}"#))
+            .mount(&server)
+            .await;
+        let registry = registry(&[]);
+        let digest = Digest::of(br#"{"schemaVersion":2}"#);
+        assert_eq!(registry.digest(&image(&server, "a:t")).await.unwrap(), Some(digest));
+        assert_eq!(registry.digest(&image(&server, "a:none")).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_token_server_that_refuses_is_not_asked_again() {
+        let server = MockServer::start().await;
+        let challenge = format!(r#"Bearer realm="{}/gone",service="reg""#, server.uri());
+        Mock::given(path("/gone")).respond_with(ResponseTemplate::new(404)).expect(1).mount(&server).await;
+        Mock::given(method("HEAD"))
+            .respond_with(ResponseTemplate::new(401).insert_header("www-authenticate", challenge.as_str()))
+            .mount(&server)
+            .await;
+        let error = registry(&[]).digest(&image(&server, "a:t")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Denied, "{error}");
+    }
+
+    /// A registry on this machine need not say which API it speaks: its refusal is no sign of TLS.
+    #[tokio::test]
+    async fn a_refusal_without_a_header_is_no_sign_of_tls() {
+        let server = MockServer::start().await;
+        let refusal = json!({"errors": [{"code": "TAG_INVALID", "message": "the tag is immutable"}]});
+        Mock::given(method("PUT"))
+            .respond_with(ResponseTemplate::new(400).set_body_json(refusal))
+            .mount(&server)
+            .await;
+        Mock::given(method("HEAD")).respond_with(found()).mount(&server).await;
+        let (registry, image) = (registry(&[]), image(&server, "a:t"));
+        let manifest = Manifest { bytes: Bytes::new(), media_type: String::new() };
+        let error = registry.put(&image, &manifest).await.unwrap_err();
+        assert!(error.kind() == Kind::Push && error.message().contains("immutable"), "{error}");
+        assert!(registry.digest(&image).await.unwrap().is_some(), "still by plain HTTP");
+    }
+
+    #[tokio::test]
     async fn nobody_at_home_is_unreachable() {
         let error = registry(&[]).digest(&"127.0.0.1:9/a:t".parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Unreachable);
@@ -460,6 +819,10 @@ mod tests {
             next_page(r#"</v2/a/b/tags/list?last=x&n=2>; rel="next""#).as_deref(),
             Some("tags/list?last=x&n=2")
         );
-        assert_eq!(next_page("nonsense"), None);
+        let several = r#"</v2/a/tags/list?n=1>; rel="first", </v2/a/tags/list?n=3>; title="a" ; rel=next"#;
+        assert_eq!(next_page(several).as_deref(), Some("tags/list?n=3"));
+        for nothing in ["nonsense", r#"</v2/a/tags/list?n=1>; rel="prev""#, &"<>,".repeat(100_000)] {
+            assert_eq!(next_page(nothing), None);
+        }
     }
 }

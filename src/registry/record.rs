@@ -1,6 +1,6 @@
 //! Facts about an image that lie in the registry beside it: one tag for each record.
 //!
-//! A record is an OCI manifest whose annotation holds the JSON, so that reading it is one request. Its `subject` is
+//! A record is an OCI manifest whose annotation holds the JSON, so that a look at the tag is enough. Its `subject` is
 //! the image: a registry with the referrers API lists it there as well; one without keeps the tag, which is what
 //! windlass reads. One tag per record, because a single index tag would lose concurrent writes.
 
@@ -13,13 +13,18 @@ use crate::error::{Error, Kind, Result};
 const ANNOTATION: &str = "dev.windlass.record";
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
+/// What the tags of marks begin with.
+const MARK: &str = "windlass.";
 /// The blob that a manifest without content must still name.
 pub(super) const EMPTY: &[u8] = b"{}";
 /// A tag has 128 characters at most; `sha256-<64>.` takes 72.
 const LONGEST_KIND: usize = 56;
 
-/// The tag of a record: `sha256-<hex>.test-unit`.
-pub(super) fn tag(image: &Digest, kind: &str) -> String {
+/// The tag of a record: `sha256-<hex>.test-unit`; from the second on, where tags cannot be overwritten,
+/// `sha256-<hex>.2.test-unit`. No kind begins with a digit.
+pub(super) fn tag(image: &Digest, kind: &str, number: u32) -> String {
+    let kind = if number == 1 { kind.to_owned() } else { format!("{number}.{kind}") };
+    let kind = kind.as_str();
     let clean: String = kind
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() || "_.-".contains(letter) { letter } else { '-' })
@@ -43,6 +48,26 @@ pub(super) fn manifest(image: &Digest, media_type: &str, size: usize, kind: &str
         "layers": [empty],
         "subject": {"mediaType": media_type, "digest": image, "size": size},
         "annotations": {ANNOTATION: record.to_string(), "dev.windlass.kind": kind},
+    });
+    manifest.to_string().into_bytes()
+}
+
+/// The tag of a mark: `windlass.tests`; from the second on, where tags cannot be overwritten, `windlass.tests.2`. A branch's
+/// tag has no dot.
+pub(super) fn mark_tag(name: &str, number: u32) -> String {
+    if number == 1 { format!("{MARK}{name}") } else { format!("{MARK}{name}.{number}") }
+}
+
+/// The manifest of a mark, of which no two are the same.
+pub(super) fn mark(name: &str, now: &str) -> Vec<u8> {
+    let empty = json!({"mediaType": EMPTY_TYPE, "digest": Digest::of(EMPTY), "size": EMPTY.len()});
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "artifactType": "application/vnd.windlass.mark.v1+json",
+        "config": empty,
+        "layers": [empty],
+        "annotations": {"dev.windlass.mark": name, "dev.windlass.moved": now, "dev.windlass.by": std::process::id().to_string()},
     });
     manifest.to_string().into_bytes()
 }
@@ -81,9 +106,12 @@ mod tests {
     #[test]
     fn a_tag_is_never_longer_than_a_registry_takes() {
         let image = Digest::of(b"image");
-        assert_eq!(tag(&image, "test-unit"), format!("sha256-{}.test-unit", image.hex()));
-        let long = tag(&image, &format!("test-{}", "x".repeat(100)));
-        assert!(long.len() <= 128 && long != tag(&image, &format!("test-{}", "x".repeat(101))), "{long}");
-        assert!(!tag(&image, "test-a b").contains(' '));
+        assert_eq!(tag(&image, "test-unit", 1), format!("sha256-{}.test-unit", image.hex()));
+        assert_eq!(tag(&image, "test-unit", 2), format!("sha256-{}.2.test-unit", image.hex()));
+        let long = tag(&image, &format!("test-{}", "x".repeat(100)), 1);
+        assert!(long.len() <= 128 && long != tag(&image, &format!("test-{}", "x".repeat(101)), 1), "{long}");
+        assert!(!tag(&image, "test-a b", 1).contains(' '));
+        let numbered = |number| tag(&image, &format!("test-{}", "x".repeat(51)), number);
+        assert!(numbered(1).len() == 128 && numbered(12).len() <= 128 && numbered(12) != numbered(13));
     }
 }

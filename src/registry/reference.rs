@@ -28,6 +28,11 @@ static HOST: LazyLock<Regex> = LazyLock::new(|| {
 static DIGEST: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^sha256:[0-9a-f]{64}$").expect("the pattern is a constant"));
 
+/// Whether a registry could have a tag of this name.
+pub(super) fn is_tag(name: &str) -> bool {
+    TAG.is_match(name)
+}
+
 /// The content address of a manifest: `sha256:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(String);

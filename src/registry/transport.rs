@@ -9,8 +9,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
@@ -24,6 +25,12 @@ const TRIES: u32 = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of the answer of a token server.
+const TOKEN: usize = 1 << 20;
+/// Bytes of an answer that is no success: enough for a sentence that says why.
+const WORDS: usize = 64 << 10;
+/// Redirects that one request follows.
+const REDIRECTS: u32 = 10;
 
 /// How the registry is reached.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +51,8 @@ pub(super) struct Ask<'a> {
     pub(super) path: String,
     pub(super) headers: Vec<(header::HeaderName, String)>,
     pub(super) body: Bytes,
+    /// Bytes that a good answer may have.
+    pub(super) most: usize,
 }
 
 /// What it answered.
@@ -52,11 +61,49 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The origin that answered, where a redirect led to another one.
+    elsewhere: Option<String>,
 }
 
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Whether the registry itself refused. A token server that refuses is an error before that.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    }
+
+    /// Whether a refusal may only mean that there is no such repository yet: so answer registries that tell nobody which
+    /// repositories they have. One that wants a password does not know us at all.
+    pub(super) fn may_hide_nothing(&self) -> bool {
+        match self.status {
+            StatusCode::FORBIDDEN => true,
+            StatusCode::UNAUTHORIZED => matches!(self.challenge(), Some(Challenge::Bearer(_))),
+            _ => false,
+        }
+    }
+
+    fn challenge(&self) -> Option<Challenge> {
+        let offered = self.headers.get_all(header::WWW_AUTHENTICATE);
+        challenge::parse(offered.iter().filter_map(|value| value.to_str().ok()))
+    }
+
+    /// Whether it is a page for people. Quay sends some of its answers as `text/html`, beside headers of a registry.
+    fn is_page(&self) -> bool {
+        let is_html = self.header("content-type").is_some_and(|kind| {
+            kind.trim_start().get(..9).is_some_and(|start| start.eq_ignore_ascii_case("text/html"))
+        });
+        let mut names = self.headers.keys().map(header::HeaderName::as_str);
+        let knows_images = names.any(|name| name.starts_with("docker-") || name.starts_with("oci-"));
+        self.status == StatusCode::OK && is_html && !knows_images
+    }
+
+    /// The address that it leads to instead.
+    fn leads_to(&self, from: &Url) -> Option<Url> {
+        let redirects = matches!(self.status.as_u16(), 301 | 302 | 303 | 307 | 308);
+        from.join(self.header("location").filter(|_| redirects)?).ok()
     }
 }
 
@@ -107,8 +154,14 @@ impl Transport {
         &self.keychain
     }
 
-    /// Asks, with retries for what passes by itself (408, 429, 5xx, broken connections).
+    /// Asks, with retries for what passes by itself (408, 429, 5xx, broken connections). A refusal is an error.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+        let answer = self.send_refusable(ask).await?;
+        if answer.is_refusal() { Err(self.refusal(ask).await?) } else { Ok(answer) }
+    }
+
+    /// As [`Transport::send`], for callers that look at a refusal themselves.
+    pub(super) async fn send_refusable(&self, ask: &Ask<'_>) -> Result<Answer> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -124,21 +177,25 @@ impl Transport {
         }
     }
 
+    /// The error of a registry that refused this.
+    pub(super) async fn refusal(&self, ask: &Ask<'_>) -> Result<Error> {
+        let credentials = self.keychain.find(ask.host).await?;
+        let what = if is_read(&ask.method) { "reading" } else { "writing" };
+        Ok(denied(ask.host, &format!("{what} `{}`", ask.repository), credentials.as_ref()))
+    }
+
     /// One try: at most three requests (as we are, after a challenge, with credentials read anew).
     async fn once(&self, ask: &Ask<'_>) -> Result<Answer, Trouble> {
-        let right = if matches!(ask.method, Method::GET | Method::HEAD) { "pull" } else { "pull,push" };
+        let right = if is_read(&ask.method) { "pull" } else { "pull,push" };
         let slot = (ask.repository.to_owned(), right);
         let mut host = self.host(ask.host).await?;
         let mut answer = self.exchange(&mut host, ask, &slot).await?;
         for _ in 0..2 {
-            if answer.status != StatusCode::UNAUTHORIZED {
+            // Who asks for credentials after a redirect is not the registry that they are for.
+            if answer.status != StatusCode::UNAUTHORIZED || answer.elsewhere.is_some() {
                 break;
             }
-            let offered = answer.headers.get_all(header::WWW_AUTHENTICATE);
-            let Some(challenge) = challenge::parse(offered.iter().filter_map(|value| value.to_str().ok()))
-            else {
-                break;
-            };
+            let Some(challenge) = answer.challenge() else { break };
             let before = host.passes.remove(&slot);
             let credentials = self.keychain.find(ask.host).await?;
             let pass = match challenge {
@@ -154,8 +211,19 @@ impl Transport {
             host.passes.insert(slot.clone(), pass);
             answer = self.exchange(&mut host, ask, &slot).await?;
         }
-        self.hosts.lock().await.insert(ask.host.to_owned(), host);
-        self.judge(ask, answer).await
+        self.learn(ask.host, host, slot).await;
+        judge(ask.host, answer)
+    }
+
+    /// Remembers what an exchange came to, and no more: others, of other repositories, are under way.
+    async fn learn(&self, name: &str, mut host: Host, slot: (String, &'static str)) {
+        let mut hosts = self.hosts.lock().await;
+        let Some(known) = hosts.get_mut(name) else { return drop(hosts.insert(name.to_owned(), host)) };
+        known.scheme = host.scheme;
+        match host.passes.remove(&slot) {
+            Some(pass) => drop(known.passes.insert(slot, pass)),
+            None => drop(known.passes.remove(&slot)),
+        }
     }
 
     fn is_insecure(&self, host: &str) -> bool {
@@ -218,7 +286,14 @@ impl Transport {
                     && !answer.headers.contains_key("docker-distribution-api-version") =>
             {
                 host.scheme = "https";
-                request(host, ask, pass).await
+                match request(host, ask, pass).await {
+                    // No port that speaks TLS: what it said is its answer. A certificate that is not trusted is final.
+                    Err(Trouble::Passing(..)) => {
+                        host.scheme = "http";
+                        Ok(answer)
+                    }
+                    secure => secure,
+                }
             }
             other => other,
         }
@@ -238,30 +313,40 @@ impl Transport {
         let mut query: Vec<(&str, &str)> =
             scope.as_deref().map(|scope| ("scope", scope)).into_iter().collect();
         query.extend(bearer.service.as_deref().map(|service| ("service", service)));
+        let realm = realm(host, ask.host, &bearer.realm, self.is_insecure(ask.host))?;
         let refresh = credentials.and_then(|credentials| credentials.identity_token.as_ref());
-        let request = if let Some(refresh) = refresh {
+        let answer = if let Some(refresh) = refresh {
             query.extend([
                 ("grant_type", "refresh_token"),
                 ("client_id", "windlass"),
                 ("refresh_token", refresh.expose_secret()),
             ]);
-            let form = encode(&query);
-            host.client
-                .post(&bearer.realm)
-                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form)
+            let form = host.client.post(realm.clone()).body(encode(&query));
+            let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+            collect(form, ask.host, TOKEN).await?
         } else {
-            let mark = if bearer.realm.contains('?') { '&' } else { '?' };
-            let request = host.client.get(format!("{}{mark}{}", bearer.realm, encode(&query)));
-            match credentials {
-                Some(known) => request.basic_auth(&known.username, Some(known.password.expose_secret())),
-                None => request,
-            }
+            let mut address = realm.clone();
+            let before = address.query().map(|query| format!("{query}&")).unwrap_or_default();
+            address.set_query(Some(&format!("{before}{}", encode(&query))));
+            let dress = |request: reqwest::RequestBuilder, is_home: bool| match credentials {
+                Some(known) if is_home => {
+                    request.basic_auth(&known.username, Some(known.password.expose_secret()))
+                }
+                _ => request,
+            };
+            follow(&host.client, &Method::GET, (address, &realm), (ask.host, TOKEN), dress).await?
         };
-        let answer = collect(request, ask.host).await?;
+        if answer.elsewhere.is_some() || answer.leads_to(&realm).is_some() || answer.is_page() {
+            return Err(Trouble::Final(no_token_server(ask.host, &realm, &answer)));
+        }
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)
         {
             return Err(denied(ask.host, "the token server", credentials).into());
+        }
+        if answer.status.is_client_error() && !passes(answer.status) {
+            let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
+            let words = format!("the token server of {} answered {}{said}", ask.host, answer.status);
+            return Err(Trouble::Final(Error::new(Kind::Denied, words)));
         }
         if !answer.status.is_success() {
             return Err(passing(ask.host, &answer));
@@ -275,24 +360,23 @@ impl Transport {
             ))
         })
     }
+}
 
-    /// Sorts the answer: usable (2xx, 404 and what callers look at themselves), refused, or worth another try.
-    async fn judge(&self, ask: &Ask<'_>, answer: Answer) -> Result<Answer, Trouble> {
-        let host = ask.host;
-        match answer.status.as_u16() {
-            401 | 403 => {
-                let credentials = self.keychain.find(host).await?;
-                let what = if ask.method == Method::HEAD || ask.method == Method::GET {
-                    "reading"
-                } else {
-                    "writing"
-                };
-                Err(denied(host, &format!("{what} `{}`", ask.repository), credentials.as_ref()).into())
-            }
-            408 | 429 | 500..=599 => Err(passing(host, &answer)),
-            _ => Ok(answer),
-        }
+/// Sorts the answer: usable (2xx, 404 and what callers look at themselves), no registry's, or worth another try.
+fn judge(host: &str, answer: Answer) -> Result<Answer, Trouble> {
+    if passes(answer.status) {
+        return Err(passing(host, &answer));
     }
+    if answer.is_page() { Err(Trouble::Final(no_registry(host, &answer))) } else { Ok(answer) }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Whether what a server answers may pass by itself: it is late, busy, or broken.
+fn passes(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502..=599)
 }
 
 fn same(one: &Credentials, other: &Credentials) -> bool {
@@ -304,6 +388,8 @@ fn client(certificates: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
         reqwest::Client::builder()
             .connect_timeout(CONNECT_LIMIT)
             .timeout(REQUEST_LIMIT)
+            // Which redirect is followed, and with what, depends on what is asked: see `follow`.
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
     };
     // A machine without any system CA (an image made from scratch) can still use the authorities it was given.
@@ -315,30 +401,140 @@ fn client(certificates: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
 }
 
 async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Answer, Trouble> {
+    let root = format!("{}://{}", host.scheme, endpoint(ask.host));
     let address = if ask.path.starts_with("http://") || ask.path.starts_with("https://") {
         ask.path.clone()
     } else if ask.path.starts_with('/') {
-        format!("{}://{}{}", host.scheme, endpoint(ask.host), ask.path)
+        format!("{root}{}", ask.path)
     } else {
-        format!("{}://{}/v2/{}/{}", host.scheme, endpoint(ask.host), ask.repository, ask.path)
+        format!("{root}/v2/{}/{}", ask.repository, ask.path)
     };
-    let mut request = host.client.request(ask.method.clone(), address);
-    for (name, value) in &ask.headers {
-        request = request.header(name, value);
-    }
-    request = match pass {
-        Some(Pass::Basic(known)) => request.basic_auth(&known.username, Some(known.password.expose_secret())),
-        Some(Pass::Token(token)) => request.bearer_auth(token.expose_secret()),
-        None => request,
+    let dress = |mut request: reqwest::RequestBuilder, is_home: bool| {
+        for (name, value) in &ask.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(ask.body.clone());
+        match pass.filter(|_| is_home) {
+            Some(Pass::Basic(known)) => {
+                request.basic_auth(&known.username, Some(known.password.expose_secret()))
+            }
+            Some(Pass::Token(token)) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
     };
-    collect(request.body(ask.body.clone()), ask.host).await
+    let (address, home) = (parse(ask.host, &address)?, parse(ask.host, &root)?);
+    follow(&host.client, &ask.method, (address, &home), (ask.host, ask.most), dress).await
 }
 
-async fn collect(request: reqwest::RequestBuilder, host: &str) -> Result<Answer, Trouble> {
-    let response = request.send().await.map_err(|error| broken(host, &error))?;
+fn parse(host: &str, address: &str) -> Result<Url, Error> {
+    let wrong = |error| {
+        Error::new(Kind::Unreachable, format!("the registry {host} names an address that is none: {error}"))
+    };
+    address.parse().map_err(wrong)
+}
+
+/// Sends a request and follows its redirects: those of a look to wherever they lead (blobs lie with others), those of a
+/// write within the origin. `dress` is told whether a request goes to the origin of `home`: what says who we are goes
+/// nowhere else. From HTTPS nothing leads to plain HTTP.
+async fn follow(
+    client: &reqwest::Client,
+    method: &Method,
+    (mut address, home): (Url, &Url),
+    (host, most): (&str, usize),
+    dress: impl Fn(reqwest::RequestBuilder, bool) -> reqwest::RequestBuilder,
+) -> Result<Answer, Trouble> {
+    for _ in 0..=REDIRECTS {
+        if home.scheme() == "https" && address.scheme() != "https" {
+            return Err(Trouble::Final(without_tls(host, &address)));
+        }
+        let is_home = address.origin() == home.origin();
+        let request = dress(client.request(method.clone(), address.clone()), is_home);
+        let mut answer = collect(request, host, most).await?;
+        answer.elsewhere = (!is_home).then(|| address.origin().ascii_serialization());
+        let may_follow = |next: &Url| {
+            is_read(method) || (matches!(answer.status.as_u16(), 307 | 308) && next.origin() == home.origin())
+        };
+        match answer.leads_to(&address).filter(may_follow) {
+            Some(next) => address = next,
+            None => return Ok(answer),
+        }
+    }
+    let message = format!("the registry {host} leads from one address to the next, {REDIRECTS} times");
+    Err(Trouble::Final(Error::new(Kind::Unreachable, message).hint(BETWEEN)))
+}
+
+/// What to look for where somebody else answers than the server that is meant.
+pub(super) const BETWEEN: &str =
+    "check `registry:` in windlass.yaml, and whether a proxy or a login page stands in between";
+
+fn without_tls(host: &str, address: &Url) -> Error {
+    let to = address.origin().ascii_serialization();
+    let message =
+        format!("the registry {host} leads from HTTPS to {to}, which has no TLS, and is not followed");
+    Error::new(Kind::Denied, message)
+        .hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
+}
+
+fn no_registry(host: &str, answer: &Answer) -> Error {
+    let by = answer.elsewhere.as_ref().map(|origin| format!(", by way of {origin}")).unwrap_or_default();
+    let message = format!("what answers at {host} is no registry: it sent a web page (text/html){by}");
+    Error::new(Kind::Unreachable, message).hint(BETWEEN)
+}
+
+fn no_token_server(host: &str, realm: &Url, answer: &Answer) -> Error {
+    let realm_origin = realm.origin().ascii_serialization();
+    let leads = answer.leads_to(realm).map(|next| next.origin().ascii_serialization());
+    let what = match answer.elsewhere.as_ref().or(leads.as_ref()) {
+        Some(origin) => format!("leads to {origin}, and credentials do not go there"),
+        None => "sent a web page (text/html) instead of a token".to_owned(),
+    };
+    let message = format!("the token server {realm_origin} of the registry {host} {what}");
+    Error::new(Kind::Unreachable, message).hint(BETWEEN)
+}
+
+/// The token server that a registry names: one with TLS. A registry on this machine may name one here without; to one that
+/// is `insecure`, and so to its token server, credentials go in the clear because the configuration says so.
+fn realm(host: &Host, name: &str, realm: &str, insecure: bool) -> Result<Url, Error> {
+    let mut address = parse(name, realm)?;
+    address.set_fragment(None);
+    let is_here = is_loopback(name) && address.host_str().is_some_and(is_loopback);
+    match address.scheme() {
+        "https" => Ok(address),
+        "http" if host.scheme == "http" && (insecure || is_here) => Ok(address),
+        _ => {
+            let to = address.origin().ascii_serialization();
+            let message = format!(
+                "the registry {name} names a token server without TLS, {to}: no credentials go there"
+            );
+            Err(Error::new(Kind::Denied, message).hint(
+                "whoever runs the registry must name the token server (`realm`) by an https:// address",
+            ))
+        }
+    }
+}
+
+/// Reads the answer, as far as it may go.
+async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> Result<Answer, Trouble> {
+    let mut response = request.send().await.map_err(|error| broken(host, &error))?;
     let (status, headers) = (response.status(), response.headers().clone());
-    let body = response.bytes().await.map_err(|error| broken(host, &error))?;
-    Ok(Answer { status, headers, body })
+    let most = if status.is_success() { most } else { WORDS };
+    let mut body = BytesMut::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| broken(host, &error))? {
+        if body.len() + piece.len() > most {
+            if status.is_success() {
+                return Err(Trouble::Final(too_long(host, most)));
+            }
+            break;
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(Answer { status, headers, body: body.freeze(), elsewhere: None })
+}
+
+fn too_long(host: &str, most: usize) -> Error {
+    let message =
+        format!("the registry {host} sent an answer of more than {} MiB, the limit for it", most >> 20);
+    Error::new(Kind::Unreachable, message).hint(BETWEEN)
 }
 
 /// The innermost reason: reqwest's own sentence hides it.
@@ -433,7 +629,7 @@ fn endpoint(host: &str) -> &str {
 
 /// Is this host this machine, for which plain HTTP is the rule (contract, section 8)?
 fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let name = host.rsplit_once(':').filter(|_| !host.ends_with(']')).map_or(host, |(name, _)| name);
     name == "localhost"
         || name == "[::1]"
         || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -445,8 +641,29 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_this_machine() {
+        assert!(is_loopback("[::1]:5000") && is_loopback("[::1]") && !is_loopback("[::2]:1"));
         assert!(is_loopback("127.0.0.1:5000") && is_loopback("127.8.8.8") && is_loopback("localhost:1"));
         assert!(!is_loopback("128.0.0.1:5000") && !is_loopback("localhost.example.com"));
+    }
+
+    #[test]
+    fn a_token_server_has_tls_but_where_plain_http_is_the_rule() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = client(Vec::new()).unwrap();
+        let named = |scheme, name, address, insecure| {
+            let host = Host { client: client.clone(), scheme, passes: HashMap::new() };
+            realm(&host, name, address, insecure).is_ok()
+        };
+        assert!(named("https", "r.test", "https://auth.test/token", false));
+        assert!(!named("https", "r.test", "http://r.test/token", false));
+        assert!(!named("https", "r.test", "http://r.test/token", true), "it turned out to have TLS");
+        assert!(named("http", "127.0.0.1:5000", "http://localhost:5001/token", false));
+        assert!(named("http", "127.0.0.1:5000", "https://auth.test/token", false));
+        assert!(!named("http", "127.0.0.1:5000", "http://auth.test/token", false));
+        assert!(named("http", "r.test:5000", "http://auth.test/token", true));
+        for none in ["", "token", "ftp://auth.test/token", "javascript:x", "http://"] {
+            assert!(!named("http", "127.0.0.1:5000", none, false), "{none}");
+        }
     }
 
     #[test]
