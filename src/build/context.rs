@@ -15,11 +15,13 @@ use crate::error::{Error, Kind, Place, Result};
 
 mod entry;
 mod listing;
+mod seen;
 mod walk;
 
 pub(super) use entry::field;
 pub(super) use entry::{Entry, EntryKind};
 pub(super) use listing::Listing;
+pub(super) use seen::{Seen, is_seen, rules_file};
 use walk::Decision;
 
 /// What a directory of Git's is called; see [`Context::hash`].
@@ -79,24 +81,7 @@ impl Context {
 
     /// Leaves a directory of reports out, whatever `.dockerignore` says of it; `top` is what [`Context::find`] looked at.
     pub(super) fn leave_out(&mut self, top: &Path, directory: &Path) {
-        let Ok(top) = top.canonicalize() else { return };
-        let Ok(inside) = directory.strip_prefix(&top) else { return };
-        if crate::report::is_ours(directory) {
-            return self.entries.retain(|entry| !entry.path.starts_with(inside));
-        }
-        // Among what others have in it only what this run writes there is left out.
-        let is_written = |path: &Path| crate::report::FILES.iter().any(|name| path == inside.join(name));
-        let tests: BTreeSet<PathBuf> = self
-            .entries
-            .iter()
-            .filter_map(|entry| entry.path.parent())
-            .filter(|parent| parent.parent() == Some(&inside.join("tests")))
-            .filter(|parent| crate::report::is_ours(&top.join(parent)))
-            .map(Path::to_path_buf)
-            .collect();
-        self.entries.retain(|entry| {
-            !is_written(&entry.path) && !entry.path.ancestors().any(|parent| tests.contains(parent))
-        });
+        leave_out(&mut self.entries, top, directory);
     }
 
     /// Where the Dockerfile is for a builder, which may not see it among the files.
@@ -193,6 +178,26 @@ impl Context {
         }
         tar.into_inner()?.flush()
     }
+}
+
+fn leave_out(entries: &mut Vec<Entry>, top: &Path, directory: &Path) {
+    let Ok(top) = top.canonicalize() else { return };
+    let Ok(inside) = directory.strip_prefix(&top) else { return };
+    if crate::report::is_ours(directory) {
+        return entries.retain(|entry| !entry.path.starts_with(inside));
+    }
+    // Among what others have in it only what this run writes there is left out.
+    let is_written = |path: &Path| crate::report::FILES.iter().any(|name| path == inside.join(name));
+    let tests: BTreeSet<PathBuf> = entries
+        .iter()
+        .filter_map(|entry| entry.path.parent())
+        .filter(|parent| parent.parent() == Some(&inside.join("tests")))
+        .filter(|parent| crate::report::is_ours(&top.join(parent)))
+        .map(Path::to_path_buf)
+        .collect();
+    entries.retain(|entry| {
+        !is_written(&entry.path) && !entry.path.ancestors().any(|parent| tests.contains(parent))
+    });
 }
 
 /// The path below this one that has nearly all of its bytes.

@@ -11,6 +11,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
@@ -34,6 +35,9 @@ use crate::session::{Session, interrupted};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long the last words may take once the build is over.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+const ALL_LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long it may take to take a session.
+const SESSION: Duration = Duration::from_secs(30);
 /// What is on its way in a session and not yet taken.
 const BUFFER: usize = 256 * 1024;
 
@@ -57,6 +61,15 @@ impl Daemon {
         project: &Project,
         config: &BuilderConfig,
     ) -> Result<Self> {
+        Self::connect_within(CONNECT, session, project, config).await
+    }
+
+    async fn connect_within(
+        limit: Duration,
+        session: &Session,
+        project: &Project,
+        config: &BuilderConfig,
+    ) -> Result<Self> {
         let address = config.address.clone().unwrap_or_default();
         let unreachable = |why: &dyn std::fmt::Display| {
             Error::new(Kind::Unreachable, format!("the builder at {address} does not answer: {why}"))
@@ -75,8 +88,8 @@ impl Daemon {
                 parts.into_iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
             Ok((control, parts.join("/")))
         };
-        let late = || unreachable(&format!("nothing for {} s", CONNECT.as_secs()));
-        let (control, platform) = session.within(CONNECT, connecting, late).await?;
+        let late = || unreachable(&format!("nothing for {} s", limit.as_secs()));
+        let (control, platform) = session.within(limit, connecting, late).await?;
         let insecure = project.config.insecure;
         Ok(Self { address, control, platform, insecure })
     }
@@ -101,7 +114,8 @@ impl Daemon {
         let file = Dockerfile::parse(&order.context.text);
         let mut tries = 0;
         loop {
-            let credentials = order.credentials(session, registry, &file, &self.platform).await?;
+            let credentials = order.credentials(session, registry, &file, &self.platform);
+            let credentials = super::interruptible(session, credentials).await?;
             tries += 1;
             match self.once(session, step, order, credentials).await {
                 Ok(done) => return Ok(done),
@@ -124,7 +138,7 @@ impl Daemon {
         let lent = Lent::of(order).map_err(Ended::Error)?;
         let served = Served { lent, credentials, files };
         // Held until the build is over.
-        let _lending = self.open(&id, served).await.map_err(|status| self.gone(&status))?;
+        let _lending = self.take_session(session, &id, served, SESSION).await.map_err(Ended::Error)?;
         let mut control = self.control.clone();
         let solving = control.solve(self.request(order, &id));
         tokio::pin!(solving);
@@ -138,7 +152,7 @@ impl Daemon {
                 // Dropping the request cancels the build.
                 () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
                 Some(status) = news.recv() => {
-                    silence.broken();
+                    silence.spoke();
                     tell(session, step, order.name, listen(&mut progress, &status));
                 }
                 solved = &mut solving => break solved,
@@ -154,7 +168,10 @@ impl Daemon {
             }
         };
         // Which step failed may be told after the request that failed by it.
-        while let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await {
+        let end = Instant::now() + ALL_LAST_WORDS;
+        while Instant::now() < end
+            && let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await
+        {
             tell(session, step, order.name, listen(&mut progress, &status));
         }
         match solved {
@@ -168,10 +185,28 @@ impl Daemon {
             }
             Err(status) => Err(match trouble.take() {
                 Some(why) => not_readable(why),
-                None if matches!(status.code(), Code::Unavailable) => self.gone(&status),
+                None if matches!(status.code(), Code::Unavailable) => {
+                    Ended::Error(self.error(status.message()))
+                }
                 None => Ended::Failed(progress.failure(status.message())),
             }),
         }
+    }
+
+    /// As [`Daemon::open`], for no longer than this.
+    async fn take_session(
+        &self,
+        session: &Session,
+        id: &str,
+        served: Served,
+        limit: Duration,
+    ) -> Result<Lending> {
+        let opening = async {
+            let opened = self.open(id, served).await;
+            opened.map_err(|status| self.error(status.message()))
+        };
+        let late = || self.error(&format!("it took no session within {} s", limit.as_secs()));
+        session.within(limit, opening, late).await
     }
 
     /// Opens a session over which it may ask us.
@@ -244,10 +279,10 @@ impl Daemon {
         }
     }
 
-    fn gone(&self, status: &Status) -> Ended {
-        let message =
-            format!("the builder at {} has gone while building: {}", self.address, status.message());
-        Ended::Error(Error::new(Kind::Unreachable, message).hint("see whether it still runs"))
+    /// The error of a daemon that is gone.
+    fn error(&self, why: &str) -> Error {
+        let message = format!("the builder at {} has gone while building: {why}", self.address);
+        Error::new(Kind::Unreachable, message).hint("see whether it still runs")
     }
 }
 
@@ -297,4 +332,164 @@ fn deepest(error: &dyn std::error::Error) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard_buildkit_proto::moby::buildkit::v1 as proto;
+    use bollard_buildkit_proto::moby::buildkit::v1::control_server::{Control, ControlServer};
+    use bollard_buildkit_proto::pb;
+    use futures::stream;
+    use tokio::net::TcpListener;
+    use tonic::{Response, Streaming};
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::report::Reporter;
+
+    /// A daemon that has a worker, and takes no session.
+    struct Deaf;
+
+    type Nothing<T> = stream::Empty<Result<T, Status>>;
+
+    #[tonic::async_trait]
+    impl Control for Deaf {
+        type PruneStream = Nothing<proto::UsageRecord>;
+        type StatusStream = Nothing<StatusResponse>;
+        type SessionStream = Nothing<BytesMessage>;
+        type ListenBuildHistoryStream = Nothing<proto::BuildHistoryEvent>;
+
+        async fn list_workers(
+            &self,
+            _: Request<ListWorkersRequest>,
+        ) -> Result<Response<proto::ListWorkersResponse>, Status> {
+            let platform = pb::Platform {
+                os: "linux".to_owned(),
+                architecture: "amd64".to_owned(),
+                ..pb::Platform::default()
+            };
+            let worker = proto::types::WorkerRecord { platforms: vec![platform], ..Default::default() };
+            Ok(Response::new(proto::ListWorkersResponse { record: vec![worker] }))
+        }
+
+        async fn session(
+            &self,
+            _: Request<Streaming<BytesMessage>>,
+        ) -> Result<Response<Self::SessionStream>, Status> {
+            std::future::pending().await
+        }
+
+        async fn solve(&self, _: Request<SolveRequest>) -> Result<Response<proto::SolveResponse>, Status> {
+            std::future::pending().await
+        }
+
+        async fn status(&self, _: Request<StatusRequest>) -> Result<Response<Self::StatusStream>, Status> {
+            std::future::pending().await
+        }
+
+        async fn disk_usage(
+            &self,
+            _: Request<proto::DiskUsageRequest>,
+        ) -> Result<Response<proto::DiskUsageResponse>, Status> {
+            Err(Status::unimplemented(""))
+        }
+
+        async fn prune(
+            &self,
+            _: Request<proto::PruneRequest>,
+        ) -> Result<Response<Self::PruneStream>, Status> {
+            Err(Status::unimplemented(""))
+        }
+
+        async fn info(
+            &self,
+            _: Request<proto::InfoRequest>,
+        ) -> Result<Response<proto::InfoResponse>, Status> {
+            Err(Status::unimplemented(""))
+        }
+
+        async fn listen_build_history(
+            &self,
+            _: Request<proto::BuildHistoryRequest>,
+        ) -> Result<Response<Self::ListenBuildHistoryStream>, Status> {
+            Err(Status::unimplemented(""))
+        }
+
+        async fn update_build_history(
+            &self,
+            _: Request<proto::UpdateBuildHistoryRequest>,
+        ) -> Result<Response<proto::UpdateBuildHistoryResponse>, Status> {
+            Err(Status::unimplemented(""))
+        }
+    }
+
+    fn at(listener: &TcpListener) -> BuilderConfig {
+        let address = format!("tcp://{}", listener.local_addr().unwrap());
+        BuilderConfig { address: Some(address), ca: None, cert: None, key: None }
+    }
+
+    fn project() -> (tempfile::TempDir, Project) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        let options = crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
+        let project = Project::open(&options).unwrap();
+        (root, project)
+    }
+
+    async fn soon<T>(work: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), work).await.expect("it comes to an end")
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_says_nothing_gives_way_to_a_signal_and_to_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (config, (_root, project)) = (at(&listener), project());
+        let session = Session::new(Reporter::silent());
+        let moment = Duration::from_millis(200);
+        let late = soon(Daemon::connect_within(moment, &session, &project, &config)).await.err();
+        let late = late.expect("no answer");
+        assert!(late.kind() == Kind::Unreachable && late.message().ends_with("nothing for 0 s"), "{late}");
+        let cancel = session.cancel.clone();
+        let connecting =
+            tokio::spawn(async move { Daemon::connect(&session, &project, &config).await.err() });
+        let (_first, _second) = (listener.accept().await.unwrap(), listener.accept().await.unwrap());
+        let began = Instant::now();
+        cancel.cancel();
+        let error = soon(connecting).await.unwrap().expect("it was cancelled");
+        assert_eq!(error.kind(), Kind::Interrupted);
+        assert!(began.elapsed() < Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_takes_no_session_gives_way_to_a_signal_and_to_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (config, (_root, project)) = (at(&listener), project());
+        let incoming = stream::unfold(listener, |listener| async move {
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            Some((accepted, listener))
+        });
+        let serving = tonic::transport::Server::builder().add_service(ControlServer::new(Deaf));
+        tokio::spawn(serving.serve_with_incoming(incoming));
+        let session = Session::new(Reporter::silent());
+        let daemon = soon(Daemon::connect(&session, &project, &config)).await.unwrap();
+        assert_eq!(daemon.platform, "linux/amd64");
+        let served = || Served {
+            lent: Lent::default(),
+            credentials: HashMap::new(),
+            files: Files::new(Arc::new(context(&project)), 0, Sent::default()).unwrap(),
+        };
+        let moment = Duration::from_millis(200);
+        let late =
+            soon(daemon.take_session(&session, "id", served(), moment)).await.err().expect("no session");
+        assert!(late.message().contains("took no session within 0 s"), "{late}");
+        session.cancel.cancel();
+        let error = soon(daemon.take_session(&session, "id", served(), SESSION)).await.err();
+        assert_eq!(error.expect("it was cancelled").kind(), Kind::Interrupted);
+    }
+
+    fn context(project: &Project) -> super::super::context::Context {
+        let (here, file) = (std::path::Path::new("."), std::path::Path::new("Dockerfile"));
+        super::super::context::Context::find(&project.root, here, file).unwrap()
+    }
 }

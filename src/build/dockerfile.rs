@@ -3,7 +3,7 @@
 //!
 //! The builder is the judge of the syntax; here nothing is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -124,7 +124,7 @@ impl Dockerfile {
     /// As [`Dockerfile::images`], each with the line that names it.
     pub(super) fn bases(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<(u32, String)> {
         let values = self.global_values(args, platform);
-        let stages = self.stages();
+        let stages: BTreeSet<String> = self.stages().iter().map(|stage| stage.to_ascii_lowercase()).collect();
         let named = |from: &'_ Instruction| -> Option<String> {
             from.rest.split_whitespace().find(|word| !word.starts_with("--")).map(str::to_owned)
         };
@@ -160,8 +160,8 @@ impl Dockerfile {
         // An image of a short name may well be meant; a slip is near to a stage.
         let is_slip = |name: &str| nearest(name, self.stages().into_iter()).is_some();
         copied
-            .filter(|(_, name)| is_bare(name) && !self.has_stage(name) && is_slip(name))
-            .find(|(_, name)| speaks_of(name))
+            .filter(|(_, name)| is_bare(name) && speaks_of(name))
+            .find(|(_, name)| !self.has_stage(name) && is_slip(name))
     }
 
     /// First and last line of the step that the builder calls by this name, or that its message speaks of.
@@ -331,22 +331,29 @@ fn copied_from(one: &Instruction) -> Option<&str> {
     }
 }
 
-fn is_stage(name: &str, stages: &[&str]) -> bool {
-    name.parse::<usize>().is_ok() || stages.iter().any(|stage| stage.eq_ignore_ascii_case(name))
+fn is_stage(name: &str, stages: &BTreeSet<String>) -> bool {
+    name.parse::<usize>().is_ok() || stages.contains(&name.to_ascii_lowercase())
 }
 
-/// `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, as far as they are known.
+/// No image's name is longer. An `ARG` may double the one before it, sixty times.
+const LONGEST: usize = 4096;
+
+/// `${NAME}`, `${NAME:-default}`, `${NAME:+other}`, as far as they are known; nothing where that is longer than any name.
 fn expand(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut length = text.len();
     let value = |found: &regex::Captures<'_>| {
         let name = found.get(1).or_else(|| found.get(2)).map_or("", |name| name.as_str());
-        let value = values.get(name).cloned().unwrap_or_default();
-        match (found.get(3).map(|sign| sign.as_str()), found.get(4)) {
-            (Some("-"), Some(default)) if value.is_empty() => default.as_str().to_owned(),
-            (Some("+"), Some(other)) if !value.is_empty() => other.as_str().to_owned(),
+        let value = values.get(name).map(String::as_str).unwrap_or_default();
+        let value = match (found.get(3).map(|sign| sign.as_str()), found.get(4)) {
+            (Some("-"), Some(default)) if value.is_empty() => default.as_str(),
+            (Some("+"), Some(other)) if !value.is_empty() => other.as_str(),
             _ => value,
-        }
+        };
+        length += value.len();
+        if length > LONGEST { String::new() } else { value.to_owned() }
     };
-    VARIABLE.replace_all(text, value).into_owned()
+    let expanded = VARIABLE.replace_all(text, value).into_owned();
+    if length > LONGEST { String::new() } else { expanded }
 }
 
 #[cfg(test)]
@@ -390,6 +397,15 @@ ADD x y
         let expected =
             ["cache.test/x", "mirror.test/nginx:1", "mirror.test/python:3.11", "registry.test:5000/tools"];
         assert_eq!(images, expected);
+    }
+
+    #[test]
+    fn arguments_that_double_name_no_image() {
+        let doubling: String = (1..60).map(|at| format!("ARG A{at}=$A{}$A{}\n", at - 1, at - 1)).collect();
+        let text = format!("ARG A0=abcdefgh\n{doubling}FROM x/$A3\nFROM x/$A59\nFROM y\n");
+        let images = Dockerfile::parse(&text).images(&args(&[]), "linux/amd64");
+        let eight = "abcdefgh".repeat(8);
+        assert_eq!(images, ["x/".to_owned(), format!("x/{eight}"), "y".to_owned()]);
     }
 
     #[test]

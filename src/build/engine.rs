@@ -46,7 +46,8 @@ pub(super) async fn build(
     }
     let mut tries = 0;
     loop {
-        let credentials = order.credentials(session, registry, &file, &engine.platform).await?;
+        let credentials = order.credentials(session, registry, &file, &engine.platform);
+        let credentials = super::interruptible(session, credentials).await?;
         tries += 1;
         match once(session, engine, step, order, credentials).await {
             Ok(summary) => return Ok(summary),
@@ -64,7 +65,8 @@ async fn once(
 ) -> Result<String, Ended> {
     let options = options(engine, order);
     // Held until the build is over.
-    let (docker, supply) = supply(engine, order, &credentials).await.map_err(Ended::Error)?;
+    let supplying = supply(engine, order, &credentials);
+    let (docker, supply) = super::interruptible(session, supplying).await.map_err(Ended::Error)?;
     let (_lending, body, way, sent) = match supply {
         Supply::Session(lending, trouble, sent) => {
             (Some(lending), bollard::body_full(Bytes::new()), Way::Fetched(trouble), sent)
@@ -91,12 +93,12 @@ async fn once(
                     silence.broken();
                     continue;
                 }
-                let meaning = silence.ask(async { engine.docker().ping().await.is_ok() }).await;
+                let meaning = silence.ask(engine.is_there()).await;
                 tell_silence(session, step, order.name, &builder, &meaning).map_err(Ended::Error)?;
                 continue;
             }
         };
-        silence.broken();
+        silence.spoke();
         match info {
             None if image => return Ok(progress.summary()),
             Some(Err(error)) if image && fault::is_the_end(&error) => return Ok(progress.summary()),

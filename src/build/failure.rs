@@ -11,6 +11,7 @@ use super::progress::Failed;
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
 use crate::report::event::{Evidence, Failure, Subject};
+use crate::report::{Reporter, human};
 
 /// More lines of an instruction than this are not shown.
 const LINES: usize = 8;
@@ -27,7 +28,9 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The error of a build that failed in this step.
-pub(super) fn error(order: &Order<'_>, file: &Dockerfile, failed: &Failed) -> Error {
+pub(super) fn error(order: &Order<'_>, reporter: &Reporter, file: &Dockerfile, failed: &Failed) -> Error {
+    // What is cut could no longer be recognised as a secret.
+    let failed = &Failed { step: reporter.masked(&failed.step), ..failed.clone() };
     explained(order.name, &order.dockerfile, &order.context.text, file, failed)
 }
 
@@ -152,11 +155,7 @@ fn title(step: &str) -> Option<String> {
         None => step.split_once("] ").or_else(|| step.split_once(" : ")).map(|(_, rest)| rest.to_owned())?,
     };
     let words: Vec<&str> = rest.split_whitespace().collect();
-    let mut title = words.join(" ");
-    if title.chars().count() > 100 {
-        title = title.chars().take(99).collect::<String>() + "…";
-    }
-    Some(title)
+    Some(human::clip(&words.join(" "), 100))
 }
 
 fn excerpt(text: &str, first: u32, last: u32) -> Vec<String> {

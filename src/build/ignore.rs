@@ -13,6 +13,11 @@ mod pattern;
 
 use pattern::Pattern;
 
+/// So many bytes may the patterns take that need a regular expression, each with [`EXPRESSION`] for itself: some hundreds,
+/// for compiled each takes a thousand times as much.
+const MOST_EXPRESSIONS: usize = 32 << 10;
+const EXPRESSION: usize = 64;
+
 /// The rules of one file.
 #[derive(Debug, Default)]
 pub(super) struct Ignore {
@@ -63,16 +68,31 @@ impl Ignore {
     pub(super) fn parse(text: &str, file: &Path) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut rules = Vec::new();
+        let mut room = MOST_EXPRESSIONS;
         for (number, line) in (1..).zip(text.lines()) {
             let pattern = line.trim();
             // A comment's `#` stands in the first column; further right it is part of a name.
             if line.starts_with('#') || pattern.is_empty() {
                 continue;
             }
-            rules.push(Rule::parse(pattern, number).map_err(|why| {
+            let wrong = |why: &str| {
                 Error::new(Kind::Invalid, format!("the pattern `{pattern}` {why}"))
                     .at(Place::at(file, number, 1))
-            })?);
+            };
+            let rule = Rule::parse(pattern, number).map_err(wrong)?;
+            if rule.pattern.is_costly() {
+                let cost = pattern.len() + EXPRESSION;
+                room = room.checked_sub(cost).ok_or_else(|| {
+                    let limit = MOST_EXPRESSIONS >> 10;
+                    Error::new(
+                        Kind::Invalid,
+                        format!("patterns with `[`, `]`, `^` or `\\` take more than {limit} KiB"),
+                    )
+                    .at(Place::at(file, number, 1))
+                    .hint("write them with `*` and `?`, of which there may be any number")
+                })?;
+            }
+            rules.push(rule);
         }
         Ok(Self { file: file.to_path_buf(), rules })
     }
@@ -91,6 +111,16 @@ impl Ignore {
             }
         }
         answer
+    }
+
+    /// Is the path ignored, whatever lies there and whether anything does?
+    pub(super) fn ignores(&self, path: &str) -> bool {
+        let (mut matched, mut ignored) = (Matched::default(), false);
+        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
+            let answer = self.check(&path[..end], &matched);
+            (ignored, matched) = (answer.ignored, answer.matched);
+        }
+        ignored
     }
 
     /// The line behind an answer, where there is one.
@@ -143,17 +173,8 @@ mod tests {
         Ignore::parse(text, Path::new(".dockerignore")).unwrap()
     }
 
-    /// Asks as the walk does: from the root down.
     fn ignored(text: &str, path: &str) -> bool {
-        let rules = ignore(text);
-        let mut matched = Matched::default();
-        let mut answer = false;
-        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
-        for end in ends {
-            let said = rules.check(&path[..end], &matched);
-            (answer, matched) = (said.ignored, said.matched);
-        }
-        answer
+        ignore(text).ignores(path)
     }
 
     #[test]
@@ -227,6 +248,24 @@ mod tests {
             let error = Ignore::parse(text, Path::new(".dockerignore")).unwrap_err();
             assert_eq!(error.place().and_then(|place| place.line), Some(line), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn many_patterns_and_many_stars_cost_little() {
+        let began = std::time::Instant::now();
+        let rules = ignore(&"?a*\n".repeat(20_000));
+        assert!(rules.ignores("bab") && !rules.ignores("bb"));
+        let stars = ignore(&format!("{}b", "*a".repeat(2_000)));
+        assert!(!stars.ignores(&"a".repeat(4_000)));
+        assert!(began.elapsed().as_secs() < 20, "no star is tried again for each place of another");
+    }
+
+    #[test]
+    fn of_patterns_that_need_a_regular_expression_there_are_some_hundreds() {
+        assert!(ignored(&"*.py[co]\n".repeat(400), "a.pyc"));
+        let error = Ignore::parse(&"a[bc]\n".repeat(1000), Path::new(".dockerignore")).unwrap_err();
+        let said = ".dockerignore:475:1: patterns with `[`, `]`, `^` or `\\` take more than 32 KiB";
+        assert_eq!(error.to_string(), said);
     }
 
     proptest! {

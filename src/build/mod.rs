@@ -15,14 +15,19 @@ use crate::report::StepReport;
 use crate::report::event::{Outcome, Stage};
 use crate::session::Session;
 
+mod compare;
 mod content;
 mod context;
 mod daemon;
 mod dockerfile;
+mod earlier;
 mod engine;
+mod exposed;
 mod failure;
 mod filesync;
+pub(crate) mod fuzzing;
 mod ignore;
+mod missing;
 mod order;
 mod progress;
 mod push;
@@ -31,6 +36,7 @@ mod silence;
 mod upload;
 mod workshop;
 
+pub use compare::compared;
 use context::Context;
 use workshop::Workshop;
 
@@ -65,9 +71,11 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
     // So is what cannot be built whatever builds it.
     for name in needs.keys() {
         lacks(project, name, &project.config.images[name])?;
+        exposed::check(project, name, &project.config.images[name])?;
     }
     warn_of_submodules(session, project, needs.keys());
-    let workshop = Workshop::open(session, project).await?;
+    warn_of_changes(session, project);
+    let workshop = Workshop::open(session, project, &needs).await?;
     let workshop = &workshop;
     let ended = graph::run(&needs, AT_ONCE, |name, done: &BTreeMap<String, Image>| {
         let (name, image) = (name.to_owned(), &project.config.images[name]);
@@ -76,7 +84,10 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
         async move { workshop.image(&name, image, &needed).await }
     })
     .await;
-    together(session, ended)
+    let images = together(session, ended)?;
+    workshop.remember(&images).await;
+    missing::note_changes(session, project, &images).await?;
+    Ok(images)
 }
 
 /// The chosen images and those that they need.
@@ -120,17 +131,17 @@ fn together(session: &Session, ended: BTreeMap<String, Ended<Image>>) -> Result<
 /// Finds the image of the project's commit in the registry; never builds.
 ///
 /// # Errors
-/// [`Kind::Rule`] where it was never built; [`Kind::Unreachable`] and [`Kind::Denied`] for the registry.
+/// [`Kind::Rule`] where it was never built, with what makes this work tree or the one that was built another than the
+/// commit; [`Kind::Unreachable`] and [`Kind::Denied`] for the registry.
 pub async fn find(session: &Session, project: &Project, name: &str) -> Result<Image> {
     let _ = wanted(project, &[name.to_owned()])?;
     let revision = project.revision()?;
     let tagged = project.image_repository(name)?.with_tag(revision.tag());
     let registry = Registry::of(project)?;
     let found = interruptible(session, registry.digest(&tagged)).await?;
-    let digest = found.ok_or_else(|| {
-        Error::new(Kind::Rule, format!("image `{name}` of commit {} was never built", revision.short()))
-            .hint("run `windlass build`")
-    })?;
+    let Some(digest) = found else {
+        return Err(interruptible(session, missing::why(&registry, revision, &tagged, name)).await?);
+    };
     Ok(Image { name: name.to_owned(), reference: tagged.with_digest(digest), built: false })
 }
 
@@ -150,7 +161,7 @@ pub async fn builder(session: &Session, project: &Project) -> Result<String> {
 pub fn lacking(project: &Project) -> Vec<Error> {
     let images = project.config.images.iter();
     let lacking = images.filter_map(|(name, image)| {
-        let error = lacks(project, name, image).err()?;
+        let error = lacks(project, name, image).and_then(|()| exposed::check(project, name, image)).err()?;
         Some(match project.place_of_image(name) {
             Some(place) if error.place().is_none() => error.at(place),
             _ => error,
@@ -190,6 +201,18 @@ fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iter
             );
         }
     }
+}
+
+/// An image of a work tree that is not its commit is none of the commit: people must see what makes it so.
+fn warn_of_changes(session: &Session, project: &Project) {
+    let Some(revision) = project.revision.as_ref().filter(|revision| revision.dirty) else { return };
+    let commit = revision.commit.get(..8).unwrap_or(&revision.commit);
+    let sentence = format!("this work tree is not commit {commit}: {}", revision.changes);
+    let tag = revision.dirty_hash.as_deref().unwrap_or_default();
+    session.reporter.warn_with_hint(
+        sentence,
+        format!("{}; until then the images are tagged {commit}…-dirty-{tag}", missing::remedy(revision)),
+    );
 }
 
 /// The base images of the project's Dockerfiles that no digest pins, with their places: they count by their names, so that

@@ -110,7 +110,7 @@ impl Order<'_> {
             Ended::Failed(failed) => failed,
         };
         if tries == TRIES || !failure::passes(&failed) {
-            return Err(failure::error(self, file, &failed));
+            return Err(failure::error(self, &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
         super::pause(session, Duration::from_secs(u64::from(tries) * 2)).await
@@ -228,6 +228,11 @@ pub(super) fn tell_silence(
             human::whole(*length)
         )),
         Meaning::Doubtful => step.progress(format!("{builder} does not answer")),
+        Meaning::NotBegun(length) => {
+            let length = human::whole(*length);
+            let message = format!("{builder} has not begun to build within {length}, though it answers");
+            return Err(Error::new(Kind::Unreachable, message).hint("see its log, or restart it"));
+        }
         Meaning::Gone => {
             let message = format!("{builder} does not answer any more while building");
             return Err(Error::new(Kind::Unreachable, message).hint("see whether it still runs"));

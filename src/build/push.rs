@@ -9,7 +9,7 @@ use futures::StreamExt;
 use crate::engine::fault::{self, Class};
 use crate::engine::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
-use crate::registry::{Digest, Reference, Registry};
+use crate::registry::{Credentials, Digest, Reference, Registry};
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 
@@ -33,7 +33,8 @@ pub(super) async fn push(
     let pushed = loop {
         tries += 1;
         let began = Instant::now();
-        let text = match once(session, engine, registry, step, image).await? {
+        let credentials = super::interruptible(session, registry.credentials(&image.registry)).await?;
+        let text = match once(session, engine, credentials, step, image).await? {
             Ok(pushed) => break pushed,
             Err(text) => text,
         };
@@ -45,7 +46,7 @@ pub(super) async fn push(
         step.progress(format!("pushing again after: {text}"));
         super::pause(session, Duration::from_secs(1 << (tries - 1))).await?;
     };
-    verified(registry, image, pushed).await
+    super::interruptible(session, verified(registry, image, pushed)).await
 }
 
 /// Registries and Engines have lost tags after a push that looked good, and somebody else may have pushed under the same
@@ -75,11 +76,10 @@ fn lost(image: &Reference) -> Error {
 async fn once(
     session: &Session,
     engine: &Engine,
-    registry: &Registry,
+    known: Option<Credentials>,
     step: &StepReport,
     image: &Reference,
 ) -> Result<Result<Option<Digest>, String>> {
-    let known = registry.credentials(&image.registry).await?;
     let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
     for secret in credentials.iter().flat_map(|known| [&known.password, &known.identitytoken]).flatten() {
         session.reporter.hide(secret);
@@ -91,24 +91,21 @@ async fn once(
         let message = tokio::select! {
             biased;
             () = session.cancel.cancelled() => return Err(interrupted()),
-            message = tokio::time::timeout(fault::STALLED, stream.next()) => message,
+            message = engine.listen("pushing an image", stream.next()) => message?,
         };
         match message {
-            Err(_) => return Err(engine.stalled("pushing an image")),
-            Ok(message) => match message {
-                None => return Ok(Ok(pushed)),
-                Some(Err(error)) if fault::is_the_end(&error) => return Ok(Ok(pushed)),
-                Some(Ok(info)) => {
-                    pushed = digest(&info).or(pushed);
-                    if let Some(line) = progress(&info) {
-                        step.progress(line);
-                    }
+            None => return Ok(Ok(pushed)),
+            Some(Err(error)) if fault::is_the_end(&error) => return Ok(Ok(pushed)),
+            Some(Ok(info)) => {
+                pushed = digest(&info).or(pushed);
+                if let Some(line) = progress(&info) {
+                    step.progress(line);
                 }
-                Some(Err(error)) if fault::is_connection(&error) => {
-                    return Err(engine.error(Kind::Push, "pushing an image", &error));
-                }
-                Some(Err(error)) => return Ok(Err(fault::text(&error))),
-            },
+            }
+            Some(Err(error)) if fault::is_connection(&error) => {
+                return Err(engine.error(Kind::Push, "pushing an image", &error));
+            }
+            Some(Err(error)) => return Ok(Err(fault::text(&error))),
         }
     }
 }

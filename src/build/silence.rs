@@ -10,7 +10,7 @@ const QUIET: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 /// After so many questions without an answer it is gone.
 const QUESTIONS: u32 = 3;
-/// Then a person is told, too.
+/// Then a person is told, too; a builder that has never said a word has not begun, and will not.
 const LONG: Duration = Duration::from_secs(300);
 
 /// The silence since a builder's last words.
@@ -20,6 +20,8 @@ pub(super) struct Silence {
     next: Instant,
     unanswered: u32,
     told: bool,
+    /// Whether it has said anything yet.
+    spoke: bool,
 }
 
 /// What a silence means.
@@ -33,17 +35,25 @@ pub(super) enum Meaning {
     Doubtful,
     /// It is gone.
     Gone,
+    /// It is there, and has not said a word in so long.
+    NotBegun(Duration),
 }
 
 impl Silence {
     pub(super) fn new() -> Self {
         let now = Instant::now();
-        Self { since: now, next: now + QUIET, unanswered: 0, told: false }
+        Self { since: now, next: now + QUIET, unanswered: 0, told: false, spoke: false }
+    }
+
+    /// It takes something, at least.
+    pub(super) fn broken(&mut self) {
+        *self = Self { told: self.told, spoke: self.spoke, ..Self::new() };
     }
 
     /// It said something.
-    pub(super) fn broken(&mut self) {
-        *self = Self { told: self.told, ..Self::new() };
+    pub(super) fn spoke(&mut self) {
+        self.broken();
+        self.spoke = true;
     }
 
     /// Ends when it is time to ask.
@@ -62,6 +72,7 @@ impl Silence {
         self.next = now + if answered { QUIET } else { ANSWER };
         let length = now - self.since;
         match (self.unanswered, length >= LONG && !self.told) {
+            (0, true) if !self.spoke => Meaning::NotBegun(length),
             (0, true) => {
                 self.told = true;
                 Meaning::Long(length)
@@ -80,6 +91,7 @@ mod tests {
     /// What it means when the Engine is asked after these seconds, and answers or not.
     fn meanings(looks: &[(u64, bool)]) -> Vec<Meaning> {
         let mut silence = Silence::new();
+        silence.spoke();
         let since = silence.since;
         let judge = |(seconds, answered): &(u64, bool)| {
             silence.judge(since + Duration::from_secs(*seconds), *answered)
@@ -100,6 +112,17 @@ mod tests {
         let looks: Vec<_> = (1..30).map(|number| (number * 30, true)).collect();
         let long = |one: &&Meaning| matches!(one, Meaning::Long(_));
         assert_eq!(meanings(&looks).iter().filter(long).count(), 1);
+    }
+
+    #[test]
+    fn a_builder_that_never_begins_is_given_up_though_it_is_there() {
+        let mut silence = Silence::new();
+        let since = silence.since;
+        let judged = [30, 299, 300].map(|seconds| silence.judge(since + Duration::from_secs(seconds), true));
+        assert!(
+            matches!(judged[..], [Meaning::Busy(_), Meaning::Busy(_), Meaning::NotBegun(_)]),
+            "{judged:?}"
+        );
     }
 
     #[tokio::test]

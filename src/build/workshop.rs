@@ -1,7 +1,7 @@
 //! One image on its way: looked for under its content tag, built where it is not there, pushed, and named.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -9,12 +9,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::context::Context;
 use super::daemon::Daemon;
+use super::earlier::Earlier;
 use super::order::Order;
 use super::{Image, bytes, content, engine, failed, interruptible, pause, push};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::graph::Needs;
 use crate::project::{ImageConfig, Project, Revision, ci, slug};
-use crate::registry::{Digest, Reference, Registry};
+use crate::registry::{Digest, Reference, Registry, is_refusal};
 use crate::report::event::{Outcome, Stage};
 use crate::report::{StepReport, human};
 use crate::secret;
@@ -35,6 +37,10 @@ pub(super) struct Workshop<'a> {
     registry: Registry,
     builder: Builder,
     pushes: Semaphore,
+    /// What an earlier run of this commit came to.
+    earlier: Option<Earlier>,
+    /// The content tag of each image, as far as this run has come.
+    contents: Mutex<BTreeMap<String, String>>,
 }
 
 /// Who builds.
@@ -55,6 +61,13 @@ impl Builder {
     }
 }
 
+/// An image that is in the registry already.
+struct Found {
+    digest: Digest,
+    /// Whether the commit's tag leads to it, and the branch's was seen to by an earlier run.
+    is_named: bool,
+}
+
 /// What was built.
 enum Product<'w> {
     /// Images in the Engine, by what they are built for; `None` for the Engine's own platform.
@@ -68,13 +81,37 @@ impl<'a> Workshop<'a> {
     ///
     /// # Errors
     /// [`Kind::Invalid`] without a commit; those of [`Engine::connect`] and of [`Daemon::connect`].
-    pub(super) async fn open(session: &'a Session, project: &'a Project) -> Result<Self> {
+    pub(super) async fn open(session: &'a Session, project: &'a Project, images: &Needs) -> Result<Self> {
         let (revision, registry) = (project.revision()?, Registry::of(project)?);
         let builder = match &project.config.builder {
             Some(config) => Builder::Daemon(Daemon::connect(session, project, config).await?),
             None => Builder::Engine(Engine::connect(session).await?),
         };
-        Ok(Self { session, project, revision, registry, builder, pushes: Semaphore::new(PUSHES) })
+        let (pushes, contents) = (Semaphore::new(PUSHES), Mutex::default());
+        let mut workshop =
+            Self { session, project, revision, registry, builder, pushes, earlier: None, contents };
+        let tagged =
+            |name: &String| Ok((name.clone(), workshop.commit_tag(&project.image_repository(name)?)));
+        let images = images.keys().map(tagged).collect::<Result<BTreeMap<_, _>>>()?;
+        let branch = workshop.followed_branch();
+        let earlier = Earlier::find(&workshop.registry, &images, branch.as_deref());
+        workshop.earlier = interruptible(session, earlier).await?;
+        Ok(workshop)
+    }
+
+    /// Leaves a record of what was built or found, so that the next run of this commit asks less.
+    pub(super) async fn remember(&self, images: &[Image]) {
+        let Some(earlier) = &self.earlier else { return };
+        let mut contents = std::mem::take(&mut *self.contents.lock().unwrap_or_else(PoisonError::into_inner));
+        let made = images.iter().filter_map(|image| {
+            let content = contents.remove(&image.name)?;
+            Some((image.name.clone(), (content, image.reference.digest.clone()?)))
+        });
+        let made = made.collect();
+        if let Err(error) = interruptible(self.session, earlier.write(&self.registry, &made)).await {
+            // It only saves time.
+            tracing::debug!(%error, "what was built was not recorded");
+        }
     }
 
     /// The image, built or found, as one step of the stage; `needed` are the images it is built from, by argument.
@@ -91,9 +128,10 @@ impl<'a> Workshop<'a> {
             Err(error) => return Err(failed(step, error)),
         };
         let reference = self.commit_tag(&made_of);
-        if let Some(digest) = found {
+        if let Some(Found { digest, is_named }) = found {
             let reference = reference.with_digest(digest);
-            return match self.name(&reference).await {
+            let named = if is_named { Ok(()) } else { self.name(&reference).await };
+            return match named {
                 Ok(()) => {
                     step.finish(Outcome::Skipped, format!("already built: {reference}"));
                     Ok(Image { name: name.to_owned(), reference, built: false })
@@ -119,13 +157,13 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// What would be built, under which content tag, and whether the registry has it: one request.
+    /// What would be built, under which content tag, and whether the registry has it.
     async fn look(
         &self,
         name: &str,
         image: &ImageConfig,
         needed: &BTreeMap<String, Image>,
-    ) -> Result<(Arc<Context>, Reference, Option<Digest>)> {
+    ) -> Result<(Arc<Context>, Reference, Option<Found>)> {
         let (root, config) = (self.project.root.clone(), image.clone());
         let platforms = image.platforms.join(",");
         let platform = if platforms.is_empty() { self.builder.platform().to_owned() } else { platforms };
@@ -150,8 +188,16 @@ impl<'a> Workshop<'a> {
                 .map_err(|error| Error::new(Kind::Defect, format!("reading the context: {error}")))?
         };
         let (context, tag) = interruptible(self.session, hashing).await?;
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag.clone());
+        let known = self.earlier.as_ref().and_then(|earlier| earlier.digest(name, &tag));
         let made_of = self.project.image_repository(name)?.with_tag(tag);
-        let found = interruptible(self.session, self.registry.digest(&made_of)).await?;
+        if let Some(digest) = known
+            && self.look_up(&self.commit_tag(&made_of)).await?.as_ref() == Some(digest)
+        {
+            let found = Found { digest: digest.clone(), is_named: true };
+            return Ok((Arc::new(context), made_of, Some(found)));
+        }
+        let found = self.look_up(&made_of).await?.map(|digest| Found { digest, is_named: false });
         Ok((Arc::new(context), made_of, found))
     }
 
@@ -173,8 +219,7 @@ impl<'a> Workshop<'a> {
         step.progress(format!("sending {files}, {}", bytes(context.size())));
         let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
         let (project, reporter) = (self.project, &self.session.reporter);
-        // The programs that are asked may take their time.
-        let lent = tokio::task::block_in_place(|| secret::lent(project, &image.secrets, reporter))?;
+        let lent = self.session.unless_cancelled(secret::lent(project, &image.secrets, reporter)).await?;
         let order = |tag: Reference, platforms: Vec<String>| Order {
             name,
             image: &image,
@@ -190,7 +235,7 @@ impl<'a> Workshop<'a> {
         match &self.builder {
             Builder::Daemon(daemon) => {
                 let reference = self.commit_tag(tag);
-                if let Some(other) = self.leads_to(&reference).await? {
+                if let Some(other) = self.look_up(&reference).await? {
                     self.warn_of_other(&other);
                 }
                 let order = order(reference, image.platforms.clone());
@@ -213,13 +258,15 @@ impl<'a> Workshop<'a> {
         }
     }
 
-    /// The images of the branch and of the default branch, as far as they are there.
+    /// The images of the branch and of the default branch, as far as they are there. A merge request may take layers of the
+    /// branch that is called like its own: only the project's own pipelines have put an image there.
     async fn caches(&self, image: &Reference) -> Result<Vec<String>> {
         let default = ci::default_branch().unwrap_or_else(|| "main".to_owned());
-        let mut tags: Vec<String> = self.branch_tag().into_iter().chain([slug(&default)]).collect();
+        let branch = self.revision.branch.as_deref().and_then(|branch| self.tag_of(branch));
+        let mut tags: Vec<String> = branch.into_iter().chain([slug(&default)]).collect();
         tags.dedup();
         let looks = tags.into_iter().map(async |tag| {
-            let found = self.registry.digest(&image.with_tag(&tag)).await?;
+            let found = self.registry.digest_before_push(&image.with_tag(&tag)).await?;
             Ok::<_, Error>(found.map(|_| image.with_tag(tag).to_string()))
         });
         let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
@@ -239,21 +286,29 @@ impl<'a> Workshop<'a> {
     ) -> Result<Reference> {
         let reference = self.commit_tag(content);
         // Somebody else may have built the same in the meantime: one content, one digest.
-        if let Some(digest) = interruptible(self.session, self.registry.digest(content)).await? {
+        let found = match product {
+            Product::Pushed(_) => self.leads_to(content).await?,
+            Product::InEngine(..) => self.look_up(content).await?,
+        };
+        if let Some(digest) = found {
             let reference = reference.with_digest(digest);
             self.name(&reference).await?;
             return Ok(reference);
         }
         let pushed = match product {
             Product::Pushed(digest) => self.verified(&reference, digest).await?,
-            Product::InEngine(engine, built) => self.push(engine, &reference, built, step).await?,
+            Product::InEngine(engine, built) => self.push(engine, content, &reference, built, step).await?,
         };
         let agreed = self.agree(content, &pushed).await?;
-        let reference = reference.with_digest(agreed);
+        let mut reference = reference.with_digest(agreed);
         if reference.digest.as_ref() != Some(&pushed) {
-            self.put(&reference, reference.tag.as_deref()).await?;
+            match self.put(&reference, reference.tag.as_deref()).await {
+                // The tag of the commit leads to what was pushed and cannot be moved: that is the image of this commit.
+                Err(error) if is_refusal(&error) => reference = reference.with_digest(pushed),
+                put => put?,
+            }
         }
-        self.put(&reference, self.branch_tag().as_deref()).await?;
+        self.put_branch(&reference, self.branch_tag().as_deref()).await?;
         Ok(reference)
     }
 
@@ -262,23 +317,56 @@ impl<'a> Workshop<'a> {
     async fn push(
         &self,
         engine: &Engine,
+        content: &Reference,
         reference: &Reference,
         built: Vec<(Option<String>, Reference)>,
         step: &StepReport,
     ) -> Result<Digest> {
-        if let Some(other) = self.leads_to(reference).await? {
-            self.warn_of_other(&other);
+        let other = self.look_up(reference).await?;
+        let pushed = if let [(_, only)] = built.as_slice() {
+            interruptible(self.session, engine.tag(&only.to_string(), reference)).await?;
+            push::push(self.session, engine, &self.registry, step, reference).await
+        } else {
+            let mut images = Vec::new();
+            for (platform, image) in built {
+                let digest = push::push(self.session, engine, &self.registry, step, &image).await?;
+                images.push((platform.unwrap_or_default(), image.with_digest(digest)));
+            }
+            interruptible(self.session, self.registry.put_index(reference, &images)).await
+        };
+        match pushed {
+            Err(refused) if is_refusal(&refused) => {
+                self.push_beside(engine, content, reference, refused, step).await
+            }
+            pushed => {
+                let pushed = pushed?;
+                if let Some(other) = other.filter(|other| *other != pushed) {
+                    self.warn_of_other(&other);
+                }
+                Ok(pushed)
+            }
         }
-        if let [(_, only)] = built.as_slice() {
-            engine.tag(&only.to_string(), reference).await?;
-            return push::push(self.session, engine, &self.registry, step, reference).await;
+    }
+
+    /// Where the commit's tag is there already and cannot be moved: the image that it leads to, if that is the one that
+    /// was built. A run that was killed before it wrote the content's tag left it so, or another job that was faster.
+    async fn push_beside(
+        &self,
+        engine: &Engine,
+        content: &Reference,
+        reference: &Reference,
+        refused: Error,
+        step: &StepReport,
+    ) -> Result<Digest> {
+        let Ok(Some(there)) = self.leads_to(reference).await else { return Err(refused) };
+        if self.leads_to(content).await.is_ok_and(|content| content.as_ref() == Some(&there)) {
+            return Ok(there);
         }
-        let mut images = Vec::new();
-        for (platform, image) in built {
-            let digest = push::push(self.session, engine, &self.registry, step, &image).await?;
-            images.push((platform.unwrap_or_default(), image.with_digest(digest)));
+        let pushed = push::push(self.session, engine, &self.registry, step, content).await;
+        if pushed.is_ok_and(|pushed| pushed == there) {
+            return Ok(there);
         }
-        interruptible(self.session, self.registry.put_index(reference, &images)).await
+        Err(built_before(refused, &there))
     }
 
     /// Registries have lost tags after a push that looked good: what counts is what can be asked for.
@@ -303,7 +391,11 @@ impl<'a> Workshop<'a> {
         if let Some(first) = self.leads_to(content).await? {
             return Ok(first);
         }
-        self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await?;
+        match self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await {
+            // Where tags cannot be moved, whoever was first has decided.
+            Err(refused) if is_refusal(&refused) => return self.leads_to(content).await?.ok_or(refused),
+            put => put?,
+        }
         // To a registry that is far away others take as long as this one took.
         pause(self.session, AGREEMENT.max(2 * began.elapsed())).await?;
         Ok(self.leads_to(content).await?.unwrap_or_else(|| pushed.clone()))
@@ -313,10 +405,8 @@ impl<'a> Workshop<'a> {
     async fn name(&self, image: &Reference) -> Result<()> {
         // A commit that reaches the default branch by fast-forward was built on its own branch: the default branch's tag,
         // from which all others take their layers, must follow all the same.
-        let default = ci::default_branch().map(|branch| slug(&branch));
         let branch_tag = self.branch_tag();
-        let looked_at =
-            branch_tag.as_ref().filter(|tag| default.as_ref() == Some(tag)).map(|tag| image.with_tag(tag));
+        let looked_at = self.followed_branch().map(|tag| image.with_tag(tag));
         let branch = async {
             match &looked_at {
                 Some(branch) => self.leads_to(branch).await,
@@ -332,13 +422,35 @@ impl<'a> Workshop<'a> {
                 None => None,
             };
             let is_behind = newest.is_none_or(|newest| newest.as_second() <= self.revision.time);
-            return self.put(image, Some(tag.as_str()).filter(|_| is_behind)).await;
+            return self.put_branch(image, Some(tag.as_str()).filter(|_| is_behind)).await;
         }
+        let put = self.put(image, image.tag.as_deref()).await;
         if let Some(other) = there {
+            put.map_err(|refused| built_before(refused, &other))?;
             self.warn_of_other(&other);
+        } else {
+            put?;
         }
-        self.put(image, image.tag.as_deref()).await?;
-        self.put(image, branch_tag.as_deref()).await
+        self.put_branch(image, branch_tag.as_deref()).await
+    }
+
+    /// A branch's tag is for people: where the registry does not let it move, the image is there all the same.
+    async fn put_branch(&self, image: &Reference, tag: Option<&str>) -> Result<()> {
+        match (self.put(image, tag).await, tag) {
+            (Err(refused), Some(tag)) if is_refusal(&refused) => {
+                self.session.reporter.warn_with_hint(
+                    format!("the tag `{tag}` of the branch was not moved: {}", refused.message()),
+                    "nothing depends on it; in a repository with immutable tags, make an exception for the tags of branches",
+                );
+                Ok(())
+            }
+            (put, _) => put,
+        }
+    }
+
+    /// What the tag leads to before anything was pushed by it: perhaps there is no such repository yet.
+    async fn look_up(&self, tag: &Reference) -> Result<Option<Digest>> {
+        interruptible(self.session, self.registry.digest_before_push(tag)).await
     }
 
     /// What the image's tag leads to now.
@@ -366,9 +478,20 @@ impl<'a> Workshop<'a> {
         image.with_tag(self.revision.tag())
     }
 
-    /// A branch's tag never leads to what is not on the branch, and never takes the place of another kind of tag.
+    /// A branch's tag never leads to what is not on the branch, and never takes the place of another kind of tag. What a
+    /// merge request proposes is on no branch of the project, whatever its own is called.
     fn branch_tag(&self) -> Option<String> {
-        let tag = slug(self.revision.branch.as_deref()?);
+        self.tag_of(self.revision.own_branch()?)
+    }
+
+    /// The branch's tag where the branch is the default one.
+    fn followed_branch(&self) -> Option<String> {
+        let default = ci::default_branch().map(|branch| slug(&branch));
+        self.branch_tag().filter(|tag| default.as_ref() == Some(tag))
+    }
+
+    fn tag_of(&self, branch: &str) -> Option<String> {
+        let tag = slug(branch);
         let taken = tag.starts_with("content-") || tag.starts_with("sha256-") || tag == self.revision.commit;
         (!self.revision.dirty && !taken && !tag.is_empty()).then_some(tag)
     }
@@ -379,8 +502,8 @@ impl<'a> Workshop<'a> {
         if let Ok(time) = Timestamp::from_second(self.revision.time) {
             labels.insert("org.opencontainers.image.created".to_owned(), time.to_string());
         }
-        if let Some(branch) = &self.revision.branch {
-            labels.insert("org.opencontainers.image.ref.name".to_owned(), branch.clone());
+        if let Some(branch) = self.revision.own_branch() {
+            labels.insert("org.opencontainers.image.ref.name".to_owned(), branch.to_owned());
         }
         labels
     }
@@ -410,6 +533,18 @@ impl<'a> Workshop<'a> {
             );
         }
     }
+}
+
+/// The error of a commit's tag that leads to another image and cannot be moved.
+fn built_before(refused: Error, there: &Digest) -> Error {
+    if !is_refusal(&refused) {
+        return refused;
+    }
+    refused.hint(format!(
+        "this commit was built before with other content ({}), and the registry does not let its tag move: build a new \
+         commit, or delete that tag",
+        human::shorten(there.as_str())
+    ))
 }
 
 /// What the Engine builds one after the other, and what it calls it: of several platforms each has a tag of its own, by

@@ -3,16 +3,12 @@
 //! The Engine reports most of what went wrong as text; the patterns here were seen from Engine 20.10 and 29.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 use regex::Regex;
 
 use super::Engine;
 use crate::error::{Error, Kind};
-
-/// An Engine that pushes or pulls says something all the time: after so long without a word nothing more will come.
-pub const STALLED: Duration = Duration::from_secs(600);
 
 /// What kind of trouble a pull or a push met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,17 +125,13 @@ pub fn status(error: &Bollard) -> Option<u16> {
 }
 
 impl Engine {
-    /// The error of an Engine that has not said a word for [`STALLED`].
-    pub(crate) fn stalled(&self, doing: &str) -> Error {
-        let minutes = STALLED.as_secs() / 60;
-        let message =
-            format!("the Docker Engine at {} said nothing for {minutes} min while {doing}", self.address());
-        Error::new(Kind::Unreachable, message)
-            .hint("see whether it and the registry still answer, then run the command again")
-    }
-
     /// An error of the Engine in our words: `kind` unless the Engine itself went away.
     pub(crate) fn error(&self, kind: Kind, doing: &str, error: &Bollard) -> Error {
+        if matches!(error, Bollard::RequestTimeoutError) {
+            let message = format!("the Docker Engine at {} does not answer while {doing}", self.address());
+            return Error::new(Kind::Unreachable, message)
+                .hint("see whether it still runs: `docker version`");
+        }
         if is_connection(error) {
             return Error::new(
                 Kind::Unreachable,

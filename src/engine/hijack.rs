@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 
 use super::Engine;
@@ -27,18 +28,22 @@ impl Engine {
     /// Asks for `path` with these headers, to go on in the protocol `h2c`.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`] where the Engine does not switch protocols.
+    /// [`Kind::Unreachable`] where the Engine does not switch protocols, or not in time.
     pub(crate) async fn hijack(&self, path: &str, headers: &[(&str, String)]) -> Result<Hijacked> {
-        let refused = |why: String| {
-            Error::new(
-                Kind::Unreachable,
-                format!("the Docker Engine at {} takes no session: {why}", self.address()),
-            )
-        };
-        let io = self.io().await.map_err(refused)?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(io).await.map_err(|error| refused(error.to_string()))?;
-        tokio::spawn(connection.with_upgrades());
+        let limit = self.deadlines().session;
+        let taken = tokio::time::timeout(limit, self.switch(path, headers)).await;
+        taken.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))).map_err(|why| {
+            let message = format!("the Docker Engine at {} takes no session: {why}", self.address());
+            Error::new(Kind::Unreachable, message).hint("see whether it still runs: `docker version`")
+        })
+    }
+
+    async fn switch(&self, path: &str, headers: &[(&str, String)]) -> Result<Hijacked, String> {
+        let refused = |error: hyper::Error| error.to_string();
+        let io = self.io().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(refused)?;
+        // It has ended when the protocol is switched, or nobody waits for that any more.
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
         let mut request = Request::post(path)
             .header(header::HOST, "docker")
             .header(header::CONNECTION, "Upgrade")
@@ -46,12 +51,12 @@ impl Engine {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|error| refused(error.to_string()))?;
-        let response = sender.send_request(request).await.map_err(|error| refused(error.to_string()))?;
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
+        let response = sender.send_request(request).await.map_err(refused)?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(refused(format!("it answered {}", response.status())));
+            return Err(format!("it answered {}", response.status()));
         }
-        hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|error| refused(error.to_string()))
+        hyper::upgrade::on(response).await.map(TokioIo::new).map_err(refused)
     }
 
     async fn io(&self) -> Result<Pin<Box<dyn Io>>, String> {

@@ -8,26 +8,33 @@ use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error as Bollard;
+use bollard::models::SystemVersion;
 use bollard::query_parameters::{
     ListContainersOptions, ListImagesOptions, ListNetworksOptions, RemoveContainerOptions,
     RemoveImageOptions, TagImageOptions,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use http::HeaderValue;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind, Result};
 use crate::registry::{Credentials, Reference, Registry, credentials};
 use crate::session::Session;
 
+mod deadline;
 pub mod fault;
 mod hijack;
 mod host;
 pub(crate) mod lines;
 pub mod owner;
 mod pull;
+#[cfg(test)]
+pub(crate) mod silent;
 mod ssh;
 
+pub(crate) use deadline::Deadlines;
 pub use owner::Owner;
 
 use host::{Socket, Way};
@@ -38,6 +45,8 @@ const REQUEST_LIMIT: u64 = 120;
 const UPLOAD_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// A service of a CI job may still be starting.
 const STARTING_LIMIT: Duration = Duration::from_secs(30);
+/// How long removing what former runs left may hold a run up.
+const REAP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which of its two builders an Engine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +66,9 @@ pub struct Engine {
     /// Held as long as anybody uses the Engine.
     _tunnel: Option<Arc<ssh::Tunnel>>,
     version: String,
+    deadlines: Deadlines,
+    /// Its time, and when it was read.
+    clock: Arc<OnceCell<(Timestamp, Instant)>>,
     /// Which builder it has.
     pub builder: Builder,
     /// `linux/amd64`: what it builds and runs by itself.
@@ -70,59 +82,56 @@ impl Engine {
     /// [`Kind::Unreachable`] where no Engine answers, with the address and who named it; [`Kind::Denied`] where its
     /// socket may not be opened; [`Kind::Invalid`] for a wrong address, context or certificate.
     pub async fn connect(session: &Session) -> Result<Self> {
-        let host = host::choose(&host::Surroundings {
-            variable: &|name| std::env::var(name).ok(),
-            resolves: &|name| (name, 2375).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()),
-            root: Path::new("/"),
-        })?;
+        let host = chosen(session).await?;
         let (socket, tunnel) = reach(&host)?;
         let docker = open(&host, &socket)?;
-        let patient = matches!(host.way, Way::Direct(Socket::Tcp { .. }));
-        let began = Instant::now();
-        let mut told = false;
-        let version = loop {
-            let asked = timeout(Duration::from_secs(10), docker.version());
-            let answer = session
-                .within(STARTING_LIMIT, async { Ok(asked.await) }, || silent(&host, "no answer in time"))
-                .await?;
-            match answer {
-                Ok(Ok(version)) => break version,
-                Ok(Err(error)) if !patient || began.elapsed() > STARTING_LIMIT => {
-                    return Err(match tunnel.as_ref().and_then(|tunnel| tunnel.complaint()) {
-                        Some(complaint) => silent(&host, &complaint),
-                        None => unreachable(&host, &error),
-                    });
-                }
-                Err(_) if began.elapsed() > STARTING_LIMIT => {
-                    return Err(silent(&host, "no answer within 10 s"));
-                }
-                _ => {
-                    if !told {
-                        session.reporter.warn(format!(
-                            "the Docker Engine at {host} does not answer yet; waiting up to 30 s"
-                        ));
-                        told = true;
-                    }
-                    session
-                        .within(
-                            STARTING_LIMIT,
-                            async {
-                                sleep(Duration::from_secs(1)).await;
-                                Ok(())
-                            },
-                            || silent(&host, "no answer"),
-                        )
-                        .await?;
-                }
-            }
-        };
+        let version = version_of(session, &host, &docker, tunnel.as_deref()).await?;
         let podman =
             version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
         let os = version.os.unwrap_or_else(|| "linux".to_owned());
         let builder = if podman || os != "linux" { Builder::Classic } else { Builder::BuildKit };
         let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
         let version = version.version.unwrap_or_default();
-        Ok(Self { docker, address: host.to_string(), socket, _tunnel: tunnel, version, builder, platform })
+        Ok(Self {
+            docker,
+            address: host.to_string(),
+            socket,
+            _tunnel: tunnel,
+            version,
+            deadlines: Deadlines::default(),
+            clock: Arc::default(),
+            builder,
+            platform,
+        })
+    }
+
+    /// An Engine of a test, by its TCP address, that is waited for no longer than this.
+    #[cfg(test)]
+    pub(crate) fn at(address: &str, deadlines: Deadlines) -> Self {
+        let socket = Socket::Tcp { address: address.to_owned(), tls: None };
+        let host = host::Host { way: Way::Direct(socket.clone()), named_by: "a test".to_owned() };
+        Self {
+            docker: open(&host, &socket).expect("a client"),
+            address: host.to_string(),
+            socket,
+            _tunnel: None,
+            version: "29.0.0".to_owned(),
+            deadlines,
+            clock: Arc::default(),
+            builder: Builder::BuildKit,
+            platform: "linux/amd64".to_owned(),
+        }
+    }
+
+    /// The time by the Engine's clock; `None` where it does not tell. The clock of this machine may be an hour off.
+    pub(crate) async fn now(&self) -> Option<Timestamp> {
+        let read = async || {
+            let told =
+                self.at_once(self.docker.info()).await.ok().and_then(|info| info.system_time).ok_or(())?;
+            Ok::<_, ()>((told.parse::<Timestamp>().map_err(drop)?, Instant::now()))
+        };
+        let (time, read_at) = *self.clock.get_or_try_init(read).await.ok()?;
+        time.checked_add(read_at.elapsed()).ok()
     }
 
     /// The library's client: for build and test only.
@@ -171,14 +180,26 @@ impl Engine {
     /// [`Kind::Build`] where there is no such image.
     pub async fn tag(&self, image: &str, name: &Reference) -> Result<()> {
         let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
-        let done = self.docker.tag_image(image, Some(options)).await;
+        let done = self.at_once(self.docker.tag_image(image, Some(options))).await;
         done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
     }
 
     /// Removes containers, networks and images of runs that have ended without doing so; see [`owner::is_over`].
-    /// Returns how many things were removed. Trouble is not an error: the next run tries again.
-    pub async fn reap(&self) -> usize {
-        self.sweep(owner::RUN, &owner::is_over).await + self.sweep_images().await
+    /// Trouble is not an error: the next run tries again.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`].
+    pub async fn reap(&self, session: &Session) -> Result<()> {
+        let sweeping = async {
+            let now = self.now().await;
+            self.sweep(owner::RUN, &|labels| owner::is_over(labels, now)).await;
+            self.sweep_images(now).await;
+        };
+        tokio::select! {
+            biased;
+            () = session.cancel.cancelled() => Err(crate::session::interrupted()),
+            _ = timeout(REAP_LIMIT, sweeping) => Ok(()),
+        }
     }
 
     /// Removes what this run has started for these roles. Returns how many things were removed.
@@ -194,37 +215,106 @@ impl Engine {
     async fn sweep(&self, label: &str, gone: &(dyn Fn(&HashMap<String, String>) -> bool + Sync)) -> usize {
         let filters = Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]));
         let listing = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
-        let containers = self.docker.list_containers(Some(listing)).await.unwrap_or_default();
+        let containers = self.at_once(self.docker.list_containers(Some(listing))).await.unwrap_or_default();
         let containers = containers.into_iter().filter(|one| one.labels.as_ref().is_some_and(gone));
         let removed = containers.filter_map(|one| one.id).map(async |id| self.remove_container(&id).await);
         let mut removed = futures::future::join_all(removed).await;
-        let networks = self.docker.list_networks(Some(ListNetworksOptions { filters })).await;
+        let networks = self.docker.list_networks(Some(ListNetworksOptions { filters }));
+        let networks = self.at_once(networks).await;
         let networks = networks.unwrap_or_default().into_iter();
         for network in networks.filter(|one| one.labels.as_ref().is_some_and(gone)) {
             let id = network.id.unwrap_or_default();
-            removed.push(self.docker.remove_network(&id).await.is_ok());
+            removed.push(self.at_once(self.docker.remove_network(&id)).await.is_ok());
         }
         removed.into_iter().filter(|gone| *gone).count()
     }
 
     /// Removes the images of containers that were kept on purpose, when their time is over.
-    async fn sweep_images(&self) -> usize {
+    async fn sweep_images(&self, now: Option<Timestamp>) {
         let filters = Some(HashMap::from([("label".to_owned(), vec![owner::RUN.to_owned()])]));
         let listing = ListImagesOptions { all: false, filters, ..Default::default() };
-        let images = self.docker.list_images(Some(listing)).await.unwrap_or_default();
-        let mut removed = 0;
-        for image in images.into_iter().filter(|one| owner::is_over(&one.labels)) {
+        let images = self.at_once(self.docker.list_images(Some(listing))).await.unwrap_or_default();
+        for image in images.into_iter().filter(|one| owner::is_over(&one.labels, now)) {
             let options = RemoveImageOptions { force: true, ..Default::default() };
-            removed += usize::from(self.docker.remove_image(&image.id, Some(options), None).await.is_ok());
+            let _ = self.at_once(self.docker.remove_image(&image.id, Some(options), None)).await;
         }
-        removed
     }
 
     /// Kills and removes a container with its anonymous volumes; `true` when it is gone by this.
     pub(crate) async fn remove_container(&self, id: &str) -> bool {
         let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
-        self.docker.remove_container(id, Some(options)).await.is_ok()
+        self.at_once(self.docker.remove_container(id, Some(options))).await.is_ok()
     }
+}
+
+/// The Engine that the docker command would use. Looking up a name may take its time, and gives way to nobody.
+async fn chosen(session: &Session) -> Result<host::Host> {
+    let choosing = tokio::task::spawn_blocking(|| {
+        host::choose(&host::Surroundings {
+            variable: &|name| std::env::var(name).ok(),
+            resolves: &|name| (name, 2375).to_socket_addrs().is_ok_and(|mut found| found.next().is_some()),
+            root: Path::new("/"),
+        })
+    });
+    let choosing = async {
+        choosing.await.map_err(|error| Error::new(Kind::Defect, format!("choosing an Engine: {error}")))?
+    };
+    let late =
+        || Error::new(Kind::Unreachable, "the name `docker` cannot be looked up").hint("set DOCKER_HOST");
+    session.within(STARTING_LIMIT, choosing, late).await
+}
+
+/// Asks an Engine who it is; one on the network may still be starting.
+async fn version_of(
+    session: &Session,
+    host: &host::Host,
+    docker: &Docker,
+    tunnel: Option<&ssh::Tunnel>,
+) -> Result<SystemVersion> {
+    let patient = matches!(host.way, Way::Direct(Socket::Tcp { .. }));
+    let (began, mut told) = (Instant::now(), false);
+    loop {
+        let asked = timeout(Duration::from_secs(10), docker.version());
+        let late = || silent(host, "no answer in time");
+        let answer = session.within(STARTING_LIMIT, async { Ok(asked.await) }, late).await?;
+        let is_over = began.elapsed() > STARTING_LIMIT;
+        match answer {
+            Ok(Ok(version)) if version.api_version.is_some() => return Ok(version),
+            Ok(Ok(_)) => return Err(stranger(host, "its answer names no version of the Engine's API")),
+            Ok(Err(error)) if is_stranger(&error) => {
+                return Err(stranger(host, "a proxy, or another server, answers instead"));
+            }
+            Ok(Err(error)) if !patient || is_over => {
+                return Err(match tunnel.and_then(ssh::Tunnel::complaint) {
+                    Some(complaint) => silent(host, &complaint),
+                    None => unreachable(host, &error),
+                });
+            }
+            Err(_) if is_over => return Err(silent(host, "no answer within 10 s")),
+            _ => {}
+        }
+        if !std::mem::replace(&mut told, true) {
+            let sentence = format!("the Docker Engine at {host} does not answer yet; waiting up to 30 s");
+            session.reporter.warn(sentence);
+        }
+        let pause = async {
+            sleep(Duration::from_secs(1)).await;
+            Ok(())
+        };
+        session.within(STARTING_LIMIT, pause, late).await?;
+    }
+}
+
+/// Whether something answered that is no Engine, and will be none in a minute either. By 400 answers one that wants TLS.
+fn is_stranger(error: &Bollard) -> bool {
+    matches!(error, Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. })
+        || matches!(fault::status(error), Some(300..=399 | 401..=499))
+}
+
+fn stranger(host: &host::Host, why: &str) -> Error {
+    let message = format!("what answers at {host} is no Docker Engine: {why}");
+    Error::new(Kind::Unreachable, message)
+        .hint("check DOCKER_HOST, and whether a login page stands in between")
 }
 
 /// The credentials in the words of the Engine's API.

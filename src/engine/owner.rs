@@ -2,7 +2,8 @@
 //!
 //! A killed run cannot clean up; the next one finds what it left by these labels. It must never take something of a
 //! run that is still alive: on the same machine (same boot, same process namespace) the process id with its start
-//! time decides, elsewhere only the time after which that run cannot be alive any more.
+//! time decides, elsewhere only the time after which that run cannot be alive any more, by the clock of the Engine or the API server that
+//! has it: those of two machines may be an hour apart.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,19 +29,16 @@ pub struct Owner {
     project: String,
     place: String,
     process: String,
-    expires: Timestamp,
+    longest: Duration,
     kept: bool,
 }
 
 impl Owner {
     /// This process, which will have ended after `longest` at the latest.
     pub fn new(project: &str, longest: Duration, kept: bool) -> Self {
-        let now = Timestamp::now();
         let process = process(std::process::id());
-        let run = format!("{:x}-{}", now.as_microsecond(), std::process::id());
-        let expires =
-            now + jiff::SignedDuration::try_from(longest).unwrap_or(jiff::SignedDuration::from_hours(24));
-        Self { run, project: project.to_owned(), place: place(), process, expires, kept }
+        let run = format!("{:x}-{}", Timestamp::now().as_microsecond(), std::process::id());
+        Self { run, project: project.to_owned(), place: place(), process, longest, kept }
     }
 
     /// Unique among all runs: usable in names.
@@ -48,20 +46,21 @@ impl Owner {
         &self.run
     }
 
-    /// When what it started may be taken for left behind.
-    pub fn expires(&self) -> Timestamp {
-        self.expires
+    /// When what it starts now may be taken for left behind.
+    pub fn expires(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.longest).unwrap_or(Timestamp::MAX)
     }
 
-    /// The labels of something that plays this role.
-    pub fn labels(&self, role: &str) -> HashMap<String, String> {
+    /// The labels of something that plays this role and is started now, by the clock of where it is started: whoever finds
+    /// it later asks the same clock.
+    pub fn labels(&self, role: &str, now: Timestamp) -> HashMap<String, String> {
         let mut labels: HashMap<String, String> = [
             (RUN, self.run.as_str()),
             (PROJECT, &self.project),
             (ROLE, role),
             (PLACE, &self.place),
             (PROCESS, &self.process),
-            (EXPIRES, &self.expires.as_second().to_string()),
+            (EXPIRES, &self.expires(now).as_second().to_string()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -73,14 +72,19 @@ impl Owner {
     }
 }
 
-/// Has the run that put these labels ended? `false` whenever that is not certain.
-pub(crate) fn is_over(labels: &HashMap<String, String>) -> bool {
-    judge(labels, &place(), Timestamp::now(), &|number| process(number))
+/// Has the run that put these labels ended? `false` whenever that is not certain. `now` is by the clock of where they are.
+pub(crate) fn is_over(labels: &HashMap<String, String>, now: Option<Timestamp>) -> bool {
+    judge(labels, &place(), now, &|number| process(number))
 }
 
-fn judge(labels: &HashMap<String, String>, here: &str, now: Timestamp, look: &dyn Fn(u32) -> String) -> bool {
+fn judge(
+    labels: &HashMap<String, String>,
+    here: &str,
+    now: Option<Timestamp>,
+    look: &dyn Fn(u32) -> String,
+) -> bool {
     let Some(expires) = labels.get(EXPIRES).and_then(|text| text.parse::<i64>().ok()) else { return false };
-    if now.as_second() > expires {
+    if now.is_some_and(|now| now.as_second() > expires) {
         return true;
     }
     if labels.contains_key(KEPT) || labels.get(PLACE).map(String::as_str) != Some(here) {
@@ -118,29 +122,45 @@ fn place() -> String {
 mod tests {
     use super::*;
 
-    fn over(labels: &HashMap<String, String>, here: &str, after: i64, alive: bool) -> bool {
-        let now = Timestamp::now() + jiff::SignedDuration::from_secs(after);
+    /// The clock of an Engine, an hour from that of this machine.
+    fn engine() -> Timestamp {
+        Timestamp::now() + jiff::SignedDuration::from_hours(1)
+    }
+
+    fn over(labels: &HashMap<String, String>, here: &str, now: Option<Timestamp>, alive: bool) -> bool {
         let process = labels[PROCESS].clone();
         judge(labels, here, now, &|number| if alive { process.clone() } else { format!("{number}@0") })
     }
 
+    fn later(seconds: i64) -> Timestamp {
+        engine() + jiff::SignedDuration::from_secs(seconds)
+    }
+
     #[test]
     fn a_live_run_keeps_what_is_its_own() {
-        let labels = Owner::new("shop", Duration::from_secs(600), false).labels("test unit");
-        assert!(!is_over(&labels), "this very process is alive");
+        let labels = Owner::new("shop", Duration::from_secs(600), false).labels("test unit", engine());
+        assert!(!is_over(&labels, Some(later(0))), "this very process is alive");
         let here = labels[PLACE].clone();
-        assert!(!over(&labels, &here, 0, true));
-        assert!(over(&labels, &here, 0, false), "its process is gone");
-        assert!(!over(&labels, "elsewhere", 0, false), "of another machine nothing is known");
-        assert!(over(&labels, "elsewhere", 601, true), "until its time is over");
+        assert!(!over(&labels, &here, Some(later(0)), true));
+        assert!(over(&labels, &here, Some(later(0)), false), "its process is gone");
+        assert!(!over(&labels, "elsewhere", Some(later(590)), false), "of another machine nothing is known");
+        assert!(over(&labels, "elsewhere", Some(later(601)), true), "until its time is over");
+        assert!(!over(&labels, "elsewhere", None, false), "which nobody knows without the Engine's clock");
+        assert!(over(&labels, &here, None, false));
     }
 
     #[test]
     fn what_was_kept_on_purpose_stays_until_it_expires() {
-        let labels = Owner::new("shop", Duration::from_secs(600), true).labels("test unit");
+        let labels = Owner::new("shop", Duration::from_secs(600), true).labels("test unit", engine());
         let here = labels[PLACE].clone();
-        assert!(!over(&labels, &here, 0, false));
-        assert!(over(&labels, &here, 601, false));
+        assert!(!over(&labels, &here, Some(later(0)), false));
+        assert!(over(&labels, &here, Some(later(601)), false));
+    }
+
+    #[test]
+    fn no_time_is_too_long() {
+        let labels = Owner::new("shop", Duration::MAX, false).labels("test unit", engine());
+        assert!(!over(&labels, "elsewhere", Some(later(0)), false));
     }
 
     #[test]
@@ -153,6 +173,6 @@ mod tests {
 
     #[test]
     fn foreign_labels_are_never_over() {
-        assert!(!is_over(&HashMap::from([(RUN.to_owned(), "x".to_owned())])));
+        assert!(!is_over(&HashMap::from([(RUN.to_owned(), "x".to_owned())]), Some(later(0))));
     }
 }

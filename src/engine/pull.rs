@@ -20,7 +20,7 @@ impl Engine {
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<bool> {
         let name = if image.digest.is_some() { image.pinned()? } else { tagged(image) };
-        if self.docker().inspect_image(&name).await.is_ok() {
+        if self.at_once(self.docker().inspect_image(&name)).await.is_ok() {
             return Ok(false);
         }
         for tries in 1.. {
@@ -49,10 +49,7 @@ impl Engine {
             ..Default::default()
         };
         let mut stream = self.docker().create_image(Some(options), None, credentials);
-        while let Some(message) = tokio::time::timeout(fault::STALLED, stream.next())
-            .await
-            .map_err(|_| self.stalled("pulling an image"))?
-        {
+        while let Some(message) = self.listen("pulling an image", stream.next()).await? {
             match message {
                 Ok(info) => {
                     if let Some(detail) = info.error_detail.and_then(|detail| detail.message) {

@@ -2,13 +2,13 @@
 //! once for each connection. Here it is a socket that only this user may open.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::process::Command;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::program::{Conversation, Program};
 
 /// Where the Engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,24 +31,24 @@ impl Destination {
             Some((host, port)) => (host, Some(port.parse().ok()?)),
             None => (host, None),
         };
-        // ssh would take it for an option.
-        let is_safe = !host.is_empty() && !host.starts_with('-');
-        is_safe.then(|| Self { host: host.trim_matches(['[', ']']).to_owned(), port, socket })
+        let host = host.trim_matches(['[', ']']);
+        let is_safe = is_host(host) && socket.as_deref().is_none_or(is_path);
+        is_safe.then(|| Self { host: host.to_owned(), port, socket })
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new("ssh");
+    fn arguments(&self) -> Vec<String> {
         // Nobody is there to answer a question.
-        command.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]);
+        let mut arguments =
+            ["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"].map(str::to_owned).to_vec();
         if let Some(port) = self.port {
-            command.args(["-p", &port.to_string()]);
+            arguments.extend(["-p".to_owned(), port.to_string()]);
         }
-        command.args(["--", &self.host, "docker"]);
+        arguments.extend(["--", &self.host, "docker"].map(str::to_owned));
         if let Some(socket) = &self.socket {
-            command.args(["--host", &format!("unix://{socket}")]);
+            arguments.extend(["--host".to_owned(), format!("unix://{socket}")]);
         }
-        command.args(["system", "dial-stdio"]);
-        command
+        arguments.extend(["system", "dial-stdio"].map(str::to_owned));
+        arguments
     }
 }
 
@@ -60,6 +60,21 @@ impl std::fmt::Display for Destination {
         }
         f.write_str(self.socket.as_deref().unwrap_or_default())
     }
+}
+
+/// Whether ssh takes this for a user and a host, and neither for an option nor, where its configuration hands them to a
+/// shell, for a command.
+fn is_host(text: &str) -> bool {
+    let forbidden = |letter: char| {
+        letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}*?!#~".contains(letter)
+    };
+    let host = text.rsplit_once('@').map_or(text, |(_, host)| host);
+    !text.contains(forbidden) && [text, host].iter().all(|part| !part.is_empty() && !part.starts_with('-'))
+}
+
+/// Whether a shell at the other end takes this for one path.
+fn is_path(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+=:,@%".contains(&byte))
 }
 
 /// The socket that leads there; gone when it is dropped.
@@ -83,7 +98,7 @@ impl Tunnel {
         let heard = complaint.clone();
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(carry(stream, destination.command(), heard.clone()));
+                tokio::spawn(carry(stream, destination.arguments(), heard.clone()));
             }
         });
         Ok(Self { directory, complaint, _serving: AbortOnDropHandle::new(serving) })
@@ -107,19 +122,15 @@ impl Drop for Tunnel {
 }
 
 /// One connection, until either side ends it.
-async fn carry(mut stream: UnixStream, mut command: Command, heard: Arc<Mutex<String>>) {
+async fn carry(mut stream: UnixStream, arguments: Vec<String>, heard: Arc<Mutex<String>>) {
     let note = |text: String| *heard.lock().unwrap_or_else(PoisonError::into_inner) = text;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let mut ssh = match command.spawn() {
+    let ssh = match Program::new("ssh").arguments(arguments).converse() {
         Ok(ssh) => ssh,
-        Err(error) => return note(format!("ssh cannot be run: {error}")),
+        Err(fault) => return note(fault.sentence("ssh")),
     };
-    let (Some(stdin), Some(stdout), Some(stderr)) = (ssh.stdin.take(), ssh.stdout.take(), ssh.stderr.take())
-    else {
-        return;
-    };
-    let mut far = tokio::io::join(stdout, stdin);
-    let mut said = BufReader::new(stderr).lines();
+    let Conversation { input, output, errors, running: _running } = ssh;
+    let mut far = tokio::io::join(output, input);
+    let mut said = BufReader::new(errors).lines();
     let hearing = async {
         while let Ok(Some(line)) = said.next_line().await {
             note(line);
@@ -152,14 +163,17 @@ mod tests {
         );
         assert_eq!(read("build.test/"), Some(("ssh://build.test".to_owned(), None)));
         assert_eq!(read("-oProxyCommand=x"), None);
+        assert_eq!(read("me@-oProxyCommand=x"), None);
+        assert_eq!(read("me@b.test$(touch x)"), None);
+        assert_eq!(read("me@b.test/run/d.sock;reboot"), None);
+        assert_eq!(read("[fe80::1%eth0]:22"), Some(("ssh://fe80::1%eth0:22".to_owned(), Some(22))));
         assert_eq!(read("build.test:many"), None);
         assert_eq!(read(""), None);
     }
 
     #[test]
     fn the_command_is_the_docker_command_s() {
-        let command = Destination::parse("me@b.test:22/run/d.sock").unwrap().command();
-        let words: Vec<&str> = command.as_std().get_args().filter_map(|word| word.to_str()).collect();
+        let words = Destination::parse("me@b.test:22/run/d.sock").unwrap().arguments();
         let end =
             ["-p", "22", "--", "me@b.test", "docker", "--host", "unix:///run/d.sock", "system", "dial-stdio"];
         assert_eq!(words[words.len() - end.len()..], end);

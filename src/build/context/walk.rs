@@ -32,9 +32,7 @@ pub(in crate::build) struct Decision {
 
 /// The rules: those beside the Dockerfile under its name come before those of the context.
 pub(super) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Ignore> {
-    let own = PathBuf::from(format!("{}.dockerignore", dockerfile.display()));
-    for file in [own, directory.join(".dockerignore")] {
-        let file: PathBuf = file.components().filter(|part| part.as_os_str() != ".").collect();
+    for file in rules_files(directory, dockerfile) {
         match std::fs::read(root.join(&file)) {
             Ok(bytes) => return Ignore::parse(&String::from_utf8_lossy(&bytes), &file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -42,6 +40,13 @@ pub(super) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<
         }
     }
     Ok(Ignore::default())
+}
+
+/// Where the rules may be, in the order in which they count.
+pub(super) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
+    let own = PathBuf::from(format!("{}.dockerignore", dockerfile.display()));
+    [own, directory.join(".dockerignore")]
+        .map(|file| file.components().filter(|part| part.as_os_str() != ".").collect())
 }
 
 /// Walks below `top`; `listing` wants every decision noted.
@@ -72,14 +77,15 @@ impl Walk<'_> {
             let path = below.join(item.file_name());
             let name = path.to_string_lossy();
             let answer = self.ignore.check(&name, parent);
-            let ignored = answer.ignored;
             let line = self.found.decisions.is_some().then(|| self.ignore.line(&answer)).flatten();
             let kind = item.file_type().map_err(failed)?;
             if !kind.is_dir() {
-                self.file(path, item.path(), kind, ignored, line)?;
+                self.file(path, item.path(), kind, answer.ignored, line)?;
                 continue;
             }
-            let enters = !ignored || self.ignore.brings_back_below(&name);
+            let is_report = !answer.ignored && is_report(&item.path());
+            let ignored = answer.ignored || is_report;
+            let enters = !is_report && (!ignored || self.ignore.brings_back_below(&name));
             let (at, noted) = (self.found.entries.len(), self.found.decisions.as_ref().map_or(0, Vec::len));
             if enters {
                 self.directory(&path, &answer.matched)?;
@@ -124,6 +130,12 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a directory holds nothing but the reports of an earlier run: GitLab hands a job those of the jobs before it, and
+/// they are no part of the commit.
+fn is_report(directory: &Path) -> bool {
+    directory.join(crate::report::FILES[0]).is_file() && crate::report::is_ours(directory)
 }
 
 /// A file or link; `None` for sockets, pipes and devices, which no image holds. A file that `is_read` later has no size yet.

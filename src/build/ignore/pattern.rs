@@ -16,7 +16,25 @@ pub(super) enum Pattern {
     /// Every path that ends like this: `**.log`, `**/cache`.
     Suffix(String),
     /// Anything with a wildcard in the middle.
+    Wild(Vec<Token>),
+    /// With a class, an escape or an anchor: what these mean, only regular expressions know.
     Expression(Regex),
+}
+
+/// A part of a pattern. Each takes a few bytes and one look at the path, where a regular expression takes some 50 KB: a
+/// file may have thousands of patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// This letter.
+    Letter(char),
+    /// `?`: a letter, but for `/`.
+    One,
+    /// `*`: any number of letters, but for `/`.
+    Many,
+    /// `**/`: any number of directories.
+    Directories,
+    /// `**` at the end: all that follows.
+    Rest,
 }
 
 impl Pattern {
@@ -33,6 +51,7 @@ impl Pattern {
             Kind::Exact => Self::Exact(pattern.to_owned()),
             Kind::Prefix => Self::Prefix(pattern.trim_end_matches('/').trim_end_matches("**").to_owned()),
             Kind::Suffix => Self::Suffix(pattern[2..].to_owned()),
+            Kind::Expression if !pattern.contains(['[', ']', '^', '\\']) => Self::Wild(tokens(pattern)),
             Kind::Expression => {
                 let text = format!("^{}$", for_rust(&reading.text));
                 Self::Expression(Regex::new(&text).map_err(|_| "is not a pattern")?)
@@ -46,8 +65,78 @@ impl Pattern {
             Self::Exact(one) => path == one,
             Self::Prefix(begin) => path.starts_with(begin.as_str()),
             Self::Suffix(end) => path.ends_with(end.as_str()) || end.strip_prefix('/') == Some(path),
+            Self::Wild(tokens) => fit(tokens, path),
             Self::Expression(expression) => expression.is_match(path),
         }
+    }
+
+    /// Whether it takes much memory.
+    pub(super) fn is_costly(&self) -> bool {
+        matches!(self, Self::Expression(_))
+    }
+}
+
+fn tokens(pattern: &str) -> Vec<Token> {
+    let mut letters = pattern.chars().peekable();
+    let mut tokens = Vec::new();
+    while let Some(letter) = letters.next() {
+        tokens.push(match letter {
+            '*' if letters.next_if_eq(&'*').is_some() => {
+                letters.next_if_eq(&'/');
+                if letters.peek().is_some() { Token::Directories } else { Token::Rest }
+            }
+            '*' => Token::Many,
+            '?' => Token::One,
+            letter => Token::Letter(letter),
+        });
+    }
+    tokens
+}
+
+/// Whether the whole path is like this: token by token, up to where in the path they may have come.
+fn fit(tokens: &[Token], path: &str) -> bool {
+    let path: Vec<char> = path.chars().collect();
+    let mut reached = vec![0];
+    for token in tokens {
+        reached = token.step(&reached, &path);
+        if reached.is_empty() {
+            return false;
+        }
+    }
+    reached.last() == Some(&path.len())
+}
+
+impl Token {
+    /// Where in the path it may end, beginning at one of these places; both in ascending order.
+    fn step(self, from: &[usize], path: &[char]) -> Vec<usize> {
+        let after = |fits: &dyn Fn(char) -> bool| {
+            let fitting = from.iter().filter(|at| path.get(**at).is_some_and(|letter| fits(*letter)));
+            fitting.map(|at| at + 1).collect()
+        };
+        match self {
+            Self::Letter(one) => after(&|letter| letter == one),
+            Self::One => after(&|letter| letter != '/'),
+            Self::Many => Self::run(from, path, '/', |_, _| true),
+            // A dot of a regular expression is no line break.
+            Self::Rest => Self::run(from, path, '\n', |_, _| true),
+            Self::Directories => {
+                Self::run(from, path, '\n', |begins, at| begins || at > 0 && path[at - 1] == '/')
+            }
+        }
+    }
+
+    /// The places up to the letter that ends the run, at which it may end.
+    fn run(from: &[usize], path: &[char], end: char, ends: impl Fn(bool, usize) -> bool) -> Vec<usize> {
+        let (mut places, mut open, mut next) = (Vec::new(), false, from.iter().peekable());
+        for at in from.first().copied().unwrap_or_default()..=path.len() {
+            let begins = next.next_if_eq(&&at).is_some();
+            open |= begins;
+            if open && ends(begins, at) {
+                places.push(at);
+            }
+            open &= path.get(at) != Some(&end);
+        }
+        places
     }
 }
 
@@ -212,5 +301,28 @@ fn member(letters: &mut Peekable<Chars<'_>>) -> Result<(), &'static str> {
         Some('\\') => letters.next().map(drop).ok_or(OPEN),
         Some(_) => Ok(()),
         None => Err(OPEN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn without_a_regular_expression_the_same_paths_fit(
+            pattern in "[ab*?/.é\n]{1,8}",
+            path in "[ab/.é\n]{0,8}",
+        ) {
+            let mut reading =
+                Reading { letters: pattern.chars().peekable(), kind: Kind::Exact, text: String::new() };
+            reading.all();
+            // Of other kinds the expression is not whole.
+            prop_assume!(reading.kind == Kind::Expression);
+            let expression = Regex::new(&format!("^{}$", for_rust(&reading.text))).unwrap();
+            prop_assert_eq!(fit(&tokens(&pattern), &path), expression.is_match(&path), "{}", reading.text);
+        }
     }
 }
