@@ -16,6 +16,7 @@ use kube::{Client, Config};
 use tower::ServiceBuilder;
 
 use super::fault::Fault;
+use super::kubeconfig::Access;
 use super::transport::Transport;
 use super::{Cluster, Inner, Target, discovery, kubeconfig};
 use crate::error::{Error, Kind, Result};
@@ -37,10 +38,12 @@ impl Cluster {
     /// and [`Kind::Rule`] when the cluster is not the one that the target pins.
     pub async fn connect(target: &Target, session: &Session) -> Result<Self> {
         let (address, transport) = (std::sync::OnceLock::new(), std::sync::OnceLock::new());
+        // A credential program, which may ask a person to log in, has its own time.
+        let access = kubeconfig::load(&target.contexts, target.kubeconfig.as_deref(), &session.reporter);
+        let access = session.unless_cancelled(access).await?;
         let work = async {
-            let (config, context) = kubeconfig::load(&target.contexts).await?;
-            let _ = address.set(format!(" at {}", config.cluster_url));
-            let cluster = Self::open(config, context, target, session).await?;
+            let _ = address.set(format!(" at {}", access.config.cluster_url));
+            let cluster = Self::open(access, target, session).await?;
             let _ = transport.set(cluster.transport.clone());
             cluster.greet().await?;
             Ok(cluster)
@@ -66,14 +69,17 @@ impl Cluster {
     /// A connection to a server of a test.
     #[cfg(test)]
     pub(crate) async fn at(address: &str, namespace: &str, session: &Session) -> Self {
+        use super::authorization::Authorization;
         let config = Config::new(address.parse().expect("a URL"));
         let target = Target { namespace: namespace.to_owned(), ..Target::default() };
-        Self::open(config, "test".to_owned(), &target, session).await.expect("a client for plain HTTP")
+        let access = Access { config, context: "test".to_owned(), authorization: Authorization::none() };
+        Self::open(access, &target, session).await.expect("a client for plain HTTP")
     }
 
-    async fn open(config: Config, context: String, target: &Target, session: &Session) -> Result<Self> {
+    async fn open(access: Access, target: &Target, session: &Session) -> Result<Self> {
+        let Access { config, context, authorization } = access;
         let host = config.cluster_url.authority().map_or_else(String::new, ToString::to_string);
-        // Getting credentials may run a program, which kube waits for without giving way.
+        // The certificates of the system are read from its files.
         let built = tokio::task::spawn_blocking({
             let runtime = tokio::runtime::Handle::current();
             move || {
@@ -93,19 +99,19 @@ impl Cluster {
                 user: tokio::sync::OnceCell::new(),
                 discovery: discovery::Cache::default(),
             }),
-            transport: Transport::new(client, host, session.clone()),
+            transport: Transport::new(client, authorization, host, session.clone()),
         })
     }
 }
 
 fn setup_error(error: kube::Error, context: &str, host: &str) -> Error {
+    if let kube::Error::RustlsTls(_) = error {
+        return kubeconfig::broken(context, "its client certificate and key do not belong together");
+    }
     match Fault::from_transport(error, host) {
         Fault::Credentials(words) => Error::new(Kind::Denied, words),
-        Fault::Unreachable(words) | Fault::Broken(words) => Error::new(
-            Kind::Invalid,
-            format!("the context `{context}` of the kubeconfig cannot be used: {words}"),
-        ),
-        Fault::Status(_) | Fault::Interrupted => {
+        Fault::Unreachable(words) | Fault::Broken(words) => kubeconfig::broken(context, &words),
+        Fault::Status(_) | Fault::TooLong(_) | Fault::Interrupted => {
             Error::new(Kind::Defect, "a client that was not sent anything answered")
         }
     }
@@ -118,11 +124,8 @@ fn build(mut config: Config) -> Result<Client, kube::Error> {
     if config.proxy_url.is_some() {
         return Ok(ClientBuilder::try_from(config)?.build());
     }
+    // Of an OIDC provider; all else that goes into the header is added to each request.
     let auth = config.auth_layer()?;
-    if auth.is_some() {
-        // The credential program gave a token; without this, kube runs it again to look for a certificate.
-        config.auth_info.exec = None;
-    }
     let client = one_connection(tls(&config)?);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())

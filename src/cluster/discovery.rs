@@ -45,9 +45,18 @@ impl Resource {
     }
 }
 
+/// What a server says that it serves.
+#[derive(Debug, Default)]
+struct Served {
+    resources: Vec<Resource>,
+    silent: Vec<String>,
+}
+
 #[derive(Default)]
 pub(super) struct Cache {
     known: Mutex<Option<HashMap<(String, String), Resource>>>,
+    /// The versions of groups that are there, but did not say what they serve: `metrics.k8s.io/v1beta1`.
+    silent: Mutex<Vec<String>>,
     asking: tokio::sync::Mutex<()>,
 }
 
@@ -61,13 +70,15 @@ impl Cluster {
 
     async fn ask(&self) -> Result<()> {
         let (core, groups) = tokio::try_join!(self.ask_root("/api"), self.ask_root("/apis"))?;
-        let known =
-            core.into_iter().chain(groups).map(|r| ((r.api_version.clone(), r.kind.clone()), r)).collect();
+        let known = core.resources.into_iter().chain(groups.resources);
+        let known = known.map(|r| ((r.api_version.clone(), r.kind.clone()), r)).collect();
+        let silent = core.silent.into_iter().chain(groups.silent).collect();
+        *self.inner.discovery.silent.lock().unwrap_or_else(PoisonError::into_inner) = silent;
         *self.inner.discovery.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
         Ok(())
     }
 
-    async fn ask_root(&self, root: &str) -> Result<Vec<Resource>> {
+    async fn ask_root(&self, root: &str) -> Result<Served> {
         let wanted =
             Wanted { verb: "get", resource: format!("the list of kinds at {root}"), namespace: None };
         let call = Call { accept: AGGREGATED, ..Call::get(root.to_owned(), wanted.clone()) };
@@ -75,18 +86,23 @@ impl Cluster {
         if answer["kind"] == "APIGroupDiscoveryList" {
             return Ok(read_aggregated(&answer));
         }
-        let mut resources = Vec::new();
+        let mut served = Served::default();
         for version in versions(&answer) {
             let path = if root == "/api" { format!("/api/{version}") } else { format!("/apis/{version}") };
             let call = Call::get(path, wanted.clone());
             match self.transport.json(&call).await {
-                Ok(list) => resources.extend(read_list(&list)),
+                Ok(list) => served.resources.extend(read_list(&list)),
                 // One aggregated API that is down must not hide the others.
-                Err(Fault::Status(_)) => {}
+                Err(Fault::Status(_)) => served.silent.push(version),
                 Err(fault) => return Err(fault.into_error(&wanted)),
             }
         }
-        Ok(resources)
+        Ok(served)
+    }
+
+    /// The versions of groups that did not say what they serve when the cluster was asked last.
+    pub(super) fn silent_groups(&self) -> Vec<String> {
+        self.inner.discovery.silent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How a kind is served. Built-in kinds are known without a request; for any other the cluster is asked
@@ -155,14 +171,18 @@ fn items(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn read_aggregated(list: &Value) -> Vec<Resource> {
-    let mut resources = Vec::new();
+fn read_aggregated(list: &Value) -> Served {
+    let mut served = Served::default();
     for group in items(&list["items"]) {
         let name = group["metadata"]["name"].as_str().unwrap_or_default();
         for version in items(&group["versions"]) {
             let version_name = text(&version["version"]);
             let api_version = if name.is_empty() { version_name } else { format!("{name}/{version_name}") };
-            resources.extend(items(&version["resources"]).map(|resource| Resource {
+            // An aggregated API that is down. What it served before may be told all the same: then asking for it tells more.
+            if version["freshness"] == "Stale" && items(&version["resources"]).next().is_none() {
+                served.silent.push(api_version.clone());
+            }
+            served.resources.extend(items(&version["resources"]).map(|resource| Resource {
                 api_version: api_version.clone(),
                 kind: text(&resource["responseKind"]["kind"]),
                 plural: text(&resource["resource"]),
@@ -171,7 +191,7 @@ fn read_aggregated(list: &Value) -> Vec<Resource> {
             }));
         }
     }
-    resources
+    served
 }
 
 /// The versions in the old form of `/api` (`["v1"]`) or `/apis` (groups with their versions).
@@ -216,8 +236,11 @@ mod tests {
             {"name": "widgets", "kind": "Widget", "namespaced": true, "verbs": ["get"]},
             {"name": "widgets/status", "kind": "Widget", "namespaced": true, "verbs": ["get"]},
         ]});
-        assert_eq!(read_aggregated(&aggregated), read_list(&old));
+        assert_eq!(read_aggregated(&aggregated).resources, read_list(&old));
         assert_eq!(read_list(&old)[0].full_name(), "widgets.example.com");
+        let mut down = aggregated;
+        down["items"][0]["versions"][0] = json!({"version": "v1", "freshness": "Stale", "resources": []});
+        assert_eq!(read_aggregated(&down).silent, ["example.com/v1"]);
         let apis = json!({"groups": [{"versions": [{"groupVersion": "a/v1"}, {"groupVersion": "a/v2"}]}]});
         assert_eq!(versions(&apis), ["a/v1", "a/v2"]);
     }

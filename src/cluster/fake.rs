@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Code(u16, u64),
     /// Closes the connection without an answer.
     Cut,
+    /// Never answers.
+    Hang,
 }
 
 type Faults = Box<dyn FnMut(&str, &str) -> Option<Fault> + Send>;
@@ -42,6 +44,8 @@ struct State {
     /// Raised to close all watches.
     cuts: u64,
     logs: BTreeMap<String, String>,
+    /// What a GET of a path answers that is neither an object nor a collection.
+    answers: BTreeMap<String, Value>,
 }
 
 impl FakeServer {
@@ -94,6 +98,11 @@ impl FakeServer {
         self.state().logs.insert(container.to_owned(), text.to_owned());
     }
 
+    /// From now on a GET of this path is answered like this: what the server serves, say.
+    pub(crate) fn answer_with(&self, path: &str, answer: Value) {
+        self.state().answers.insert(path.to_owned(), answer);
+    }
+
     /// Creates or changes an object behind everybody's back; `path` is that of its collection.
     pub(crate) fn put(&self, collection: &str, object: Value) -> Value {
         let mut state = self.state();
@@ -134,6 +143,7 @@ impl FakeServer {
             };
             match fault {
                 Some(Fault::Cut) => return,
+                Some(Fault::Hang) => std::future::pending().await,
                 Some(Fault::Code(code, after)) => respond(&mut connection, code, after, &status(code)).await,
                 None if path.contains("watch=true") => return self.serve_watch(&mut connection, &path).await,
                 None if path.contains("/log?") => {
@@ -162,7 +172,8 @@ impl FakeServer {
         let collection =
             |path: &str| path.rsplit_once('/').map_or_else(String::new, |(head, _)| head.to_owned());
         let found = state.objects.get(path).cloned();
-        let answer = match (method, found) {
+        let known = state.answers.get(path).filter(|_| method == "GET").cloned();
+        let answer = match (method, found.or(known)) {
             ("GET", Some(object)) => (200, object),
             ("GET", None) if is_collection(path) => (200, state.list(path)),
             ("POST", None) => {
@@ -189,6 +200,10 @@ impl FakeServer {
                 let kind = if found.is_some() { "MODIFIED" } else { "ADDED" };
                 (200, state.write(path, &collection(path), kind, body))
             }
+            ("DELETE", Some(object)) if !holds(&body["preconditions"], &object) => (
+                409,
+                json!({"kind": "Status", "code": 409, "reason": "Conflict", "message": "Precondition failed"}),
+            ),
             ("DELETE", Some(object)) => (200, state.write(path, &collection(path), "DELETED", object)),
             ("PUT", Some(_)) => (200, state.write(path, &collection(path), "MODIFIED", body)),
             _ => (404, status(404)),
@@ -245,6 +260,10 @@ impl State {
     fn write(&mut self, key: &str, collection: &str, kind: &'static str, mut object: Value) -> Value {
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if !object["metadata"]["uid"].is_string() {
+            let uid = self.objects.get(key).map(|known| known["metadata"]["uid"].clone());
+            object["metadata"]["uid"] = uid.unwrap_or_else(|| json!(format!("uid-{}", self.version)));
+        }
         if kind == "DELETED" {
             self.objects.remove(key);
         } else {
@@ -264,6 +283,12 @@ impl State {
             .collect();
         json!({"metadata": {"resourceVersion": self.version.to_string()}, "items": items})
     }
+}
+
+/// Whether an object is the one that a deletion is about.
+fn holds(preconditions: &Value, object: &Value) -> bool {
+    let agrees = |key: &str| preconditions[key].is_null() || preconditions[key] == object["metadata"][key];
+    agrees("uid") && agrees("resourceVersion")
 }
 
 /// `/api/v1/namespaces/shop/pods` is a collection, `…/pods/web` is not.

@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Unreachable(String),
     /// It was reached, but its answer could not be read to the end; the words say how.
     Broken(String),
+    /// Its answer is longer than any that is wanted; the words say how.
+    TooLong(String),
     /// The credentials could not be got or were not accepted.
     Credentials(String),
     /// The API server refused.
@@ -76,7 +78,9 @@ impl Fault {
     /// The error for a person.
     pub(super) fn into_error(self, wanted: &Wanted) -> Error {
         match self {
-            Self::Unreachable(words) | Self::Broken(words) => Error::new(Kind::Unreachable, words),
+            Self::Unreachable(words) | Self::Broken(words) | Self::TooLong(words) => {
+                Error::new(Kind::Unreachable, words)
+            }
             Self::Credentials(words) => Error::new(Kind::Denied, words),
             Self::Interrupted => interrupted(),
             Self::Status(status) => refused(&status, wanted),
@@ -157,26 +161,25 @@ pub(super) fn user_of(message: &str) -> String {
     named.map_or_else(|| "the user".to_owned(), |(user, _)| format!("user `{user}`"))
 }
 
-/// A failure to get credentials, without what the credential program printed on standard output, which may
-/// be a token.
+/// A failure to get a token of an OIDC provider, without what the provider answered.
 fn credentials(error: &kube::client::AuthError) -> String {
     use kube::client::AuthError;
-    match error {
-        AuthError::AuthExecRun { cmd, out } => {
-            let stderr = String::from_utf8_lossy(&out.stderr);
-            let said =
-                stderr.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it said nothing");
-            let program = cmd.split_whitespace().next().unwrap_or(cmd).trim_matches('"');
-            format!("the credential program `{program}` of the kubeconfig failed ({}): {said}", out.status)
+    use kube::client::oidc_errors::{Error, RefreshError};
+    let why = match error {
+        AuthError::Oidc(Error::Refresh(RefreshError::InvalidMetadata(_))) => {
+            "it has expired, and `idp-issuer-url` did not answer as a provider does".to_owned()
         }
-        AuthError::AuthExecStart(error) => {
-            format!("the credential program of the kubeconfig cannot be started: {error}")
+        AuthError::Oidc(Error::Refresh(RefreshError::InvalidTokenResponse(_))) => {
+            "it has expired, and the provider gave no new one".to_owned()
         }
-        AuthError::ReadTokenFile(error, file) => {
-            format!("the token file {} of the kubeconfig cannot be read: {error}", file.display())
+        AuthError::Oidc(Error::Refresh(error)) => format!("it has expired, and cannot be renewed: {error}"),
+        AuthError::Oidc(Error::RefreshInit(error)) => {
+            format!("it has expired, and cannot be renewed: {error}")
         }
-        other => format!("the kubeconfig gives no credentials: {other}"),
-    }
+        AuthError::Oidc(Error::IdTokenMissing) => "`id-token` is missing".to_owned(),
+        _ => "it is no token of OIDC".to_owned(),
+    };
+    format!("the token of the kubeconfig's OIDC provider cannot be used: {why}")
 }
 
 #[cfg(test)]

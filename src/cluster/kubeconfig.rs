@@ -2,32 +2,77 @@
 //! the runner's own cluster) and no current context (which is whatever somebody last worked with).
 
 use std::io::{IsTerminal as _, stdin};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use kube::config::{Config, ExecInteractiveMode, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{
+    AuthInfo, Cluster, Config, ExecAuthCluster, ExecInteractiveMode, Kubeconfig, KubeconfigError,
+};
 
+use super::authorization::Authorization;
+use super::credentials;
+use super::endpoint;
 use crate::error::{Error, Kind, Result};
+use crate::report::Reporter;
 
-/// The configuration of the first of these contexts that the kubeconfig has, and its name.
-pub(super) async fn load(contexts: &[String]) -> Result<(Config, String)> {
-    let files = files();
-    let mut kubeconfig = read(&files)?;
+/// What a context leads to.
+pub(super) struct Access {
+    /// The server, and everything but what [`Authorization`] has.
+    pub(super) config: Config,
+    /// The context's name.
+    pub(super) context: String,
+    /// Who we are there.
+    pub(super) authorization: Authorization,
+}
+
+/// The first of these contexts that the kubeconfig has; `file` is read instead of what the environment names. Where the
+/// kubeconfig names a credential program, that is run. No output shows from then on what proves who we are.
+pub(super) async fn load(contexts: &[String], file: Option<&Path>, reporter: &Reporter) -> Result<Access> {
+    let files = file.map_or_else(files, |file| vec![file.to_path_buf()]);
+    let kubeconfig = read(&files)?;
     let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
     let Some(context) = contexts.iter().find(|wanted| known.contains(wanted)) else {
         return Err(no_context(contexts, &known, &files));
     };
-    forbid_prompts(&mut kubeconfig);
-    let drop_proxy = proxy_comes_from_environment(&kubeconfig, context);
-    let options = KubeConfigOptions { context: Some(context.clone()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .map_err(|error| broken(&error, context))?;
-    config.default_retry = false;
-    // kube compares NO_PROXY with the proxy's own address; it is the API server's that counts.
-    if drop_proxy && config.cluster_url.host().is_some_and(without_proxy) {
-        config.proxy_url = None;
+    let (cluster, mut user) = chosen(kubeconfig, context)?;
+    credentials::hide(&user, reporter);
+    forbid_prompts(&mut user);
+    let mut config = endpoint::config(&cluster, context)?;
+    if let Some(exec) = user.exec.as_mut().filter(|exec| exec.provide_cluster_info) {
+        let cluster = ExecAuthCluster::try_from(&cluster)
+            .map_err(|_| broken(context, "its `certificate-authority` cannot be read"))?;
+        exec.cluster = Some(cluster);
     }
-    Ok((config, context.clone()))
+    let authorization = Authorization::take(&mut user, context, reporter).await?;
+    endpoint::identify(&mut user, context)?;
+    config.auth_info = user;
+    config.default_retry = false;
+    Ok(Access { config, context: context.clone(), authorization })
+}
+
+/// The cluster and the user of a context.
+pub(super) fn chosen(kubeconfig: Kubeconfig, name: &str) -> Result<(Cluster, AuthInfo)> {
+    let context = kubeconfig.contexts.into_iter().find(|context| context.name == name);
+    let context = context.and_then(|context| context.context).ok_or_else(|| {
+        let message = format!("the context `{name}` of the kubeconfig is empty");
+        Error::new(Kind::Invalid, message).hint("it needs a `cluster` and a `user`")
+    })?;
+    let cluster = kubeconfig.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
+    let cluster = cluster.and_then(|cluster| cluster.cluster).ok_or_else(|| {
+        let cluster = &context.cluster;
+        let message =
+            format!("the context `{name}` names the cluster `{cluster}`, which the kubeconfig does not have");
+        Error::new(Kind::Invalid, message)
+    })?;
+    // As kubectl: whom it does not have, or does not name, is nobody.
+    let user = context.user.unwrap_or_default();
+    let user = kubeconfig.auth_infos.into_iter().find(|one| one.name == user);
+    Ok((cluster, user.and_then(|user| user.auth_info).unwrap_or_default()))
+}
+
+/// The error of a context of which this cannot be used.
+pub(super) fn broken(context: &str, what: &str) -> Error {
+    let message = format!("the context `{context}` of the kubeconfig cannot be used: {what}");
+    Error::new(Kind::Invalid, message)
 }
 
 /// What the kubeconfig calls its current context: a first guess for a new configuration, and for nothing else.
@@ -49,22 +94,22 @@ fn files() -> Vec<PathBuf> {
 fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
     let mut merged: Option<Kubeconfig> = None;
     for file in files.iter().filter(|file| file.exists()) {
-        let next = Kubeconfig::read_from(file).map_err(|error| {
-            Error::new(
-                Kind::Invalid,
-                format!("the kubeconfig {} cannot be read: {}", file.display(), words(&error)),
-            )
-        })?;
+        let unreadable = |why: String| {
+            Error::new(Kind::Invalid, format!("the kubeconfig {} cannot be read: {why}", file.display()))
+        };
+        let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+        let directory = file.parent().unwrap_or(Path::new(""));
+        let next = parse(&bytes, directory).map_err(unreadable)?;
         merged = Some(match merged {
             None => next,
             Some(first) => first.merge(next).map_err(|error| {
-                Error::new(Kind::Invalid, format!("the kubeconfig {}: {}", file.display(), words(&error)))
+                Error::new(Kind::Invalid, format!("the kubeconfig {}: {}", file.display(), error))
             })?,
         });
     }
     merged.ok_or_else(|| {
         Error::new(Kind::Invalid, format!("there is no kubeconfig: {} does not exist", paths(files)))
-            .hint("set KUBECONFIG to the file that describes the cluster")
+            .hint("set KUBECONFIG or --kubeconfig to the file that describes the cluster")
     })
 }
 
@@ -83,45 +128,64 @@ fn paths(files: &[PathBuf]) -> String {
     files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Without a terminal nobody can answer a credential program.
-fn forbid_prompts(kubeconfig: &mut Kubeconfig) {
-    if stdin().is_terminal() {
-        return;
+/// A kubeconfig from the bytes of a file in this directory, where its relative paths begin.
+///
+/// # Errors
+/// One sentence without any part of the text, which holds credentials.
+pub(crate) fn parse(bytes: &[u8], directory: &Path) -> Result<Kubeconfig, String> {
+    let text = decode(bytes).ok_or("it is not text")?;
+    let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| match error {
+        KubeconfigError::Parse(error) => error.location().map_or_else(
+            || "it is no kubeconfig".to_owned(),
+            |place| format!("it is no kubeconfig (line {}, column {})", place.line(), place.column()),
+        ),
+        other => other.to_string(),
+    })?;
+    let absolute = |path: &mut Option<String>| {
+        if let Some(path) = path.as_mut().filter(|path| !path.is_empty()) {
+            *path = directory.join(path.as_str()).to_string_lossy().into_owned();
+        }
+    };
+    for cluster in kubeconfig.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        absolute(&mut cluster.certificate_authority);
     }
-    let users = kubeconfig.auth_infos.iter_mut().filter_map(|user| user.auth_info.as_mut());
-    for exec in users.filter_map(|user| user.exec.as_mut()) {
+    for user in kubeconfig.auth_infos.iter_mut().filter_map(|named| named.auth_info.as_mut()) {
+        absolute(&mut user.client_certificate);
+        absolute(&mut user.client_key);
+        absolute(&mut user.token_file);
+        // A name alone is looked for in the PATH.
+        if let Some(exec) =
+            user.exec.as_mut().filter(|exec| exec.command.iter().any(|name| name.contains('/')))
+        {
+            absolute(&mut exec.command);
+        }
+    }
+    Ok(kubeconfig)
+}
+
+/// Text as editors of every system save it; `None` for what is none.
+pub(super) fn decode(bytes: &[u8]) -> Option<String> {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes.as_chunks::<2>();
+        let text = String::from_utf16(&units.iter().map(|two| unit(*two)).collect::<Vec<_>>()).ok();
+        text.filter(|_| rest.is_empty())
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => String::from_utf8(rest.to_vec()).ok(),
+    }
+}
+
+/// Without a terminal nobody can answer a credential program.
+fn forbid_prompts(user: &mut AuthInfo) {
+    if let Some(exec) = user.exec.as_mut().filter(|_| !stdin().is_terminal()) {
         exec.interactive_mode = Some(ExecInteractiveMode::Never);
     }
 }
 
-fn broken(error: &KubeconfigError, context: &str) -> Error {
-    let message = format!("the context `{context}` of the kubeconfig is broken: {}", words(error));
-    Error::new(Kind::Invalid, message)
-}
-
-/// The message of a kubeconfig error without the excerpt of the file, which may hold credentials.
-fn words(error: &KubeconfigError) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-fn proxy_comes_from_environment(kubeconfig: &Kubeconfig, context: &str) -> bool {
-    let cluster = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| named.name == context)
-        .and_then(|named| named.context.as_ref())
-        .map(|context| context.cluster.as_str());
-    let own = kubeconfig
-        .clusters
-        .iter()
-        .find(|named| Some(named.name.as_str()) == cluster)
-        .and_then(|named| named.cluster.as_ref())
-        .and_then(|cluster| cluster.proxy_url.as_deref());
-    own.unwrap_or_default().is_empty()
-}
-
 /// Whether the environment says that this host is reached directly.
-fn without_proxy(host: &str) -> bool {
+pub(super) fn without_proxy(host: &str) -> bool {
     let list = std::env::var("NO_PROXY").or_else(|_| std::env::var("no_proxy")).unwrap_or_default();
     is_excluded(host, &list)
 }

@@ -1,6 +1,6 @@
 //! An answer that comes line by line for as long as it lasts: watches and logs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
@@ -56,6 +56,7 @@ impl Lines {
         match frame {
             None => self.ended = true,
             Some(Ok(frame)) => {
+                self.transport.contact().heard(Instant::now());
                 if let Ok(data) = frame.into_data() {
                     self.cutter.push(&data);
                 }

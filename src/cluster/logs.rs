@@ -16,6 +16,8 @@ use crate::error::Result;
 const LONGEST_LINE: usize = 16 << 10;
 /// The last lines of a container are never more than this.
 const MOST_BYTES: &str = "1048576";
+/// The same for a server that does not care; a line more may come with it.
+const LONGEST_TAIL: usize = 2 << 20;
 /// How long the last lines may take; they are evidence, not a result.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// A container may be silent for long; a connection that broke unnoticed is asked about again after this.
@@ -84,7 +86,7 @@ impl Cluster {
             ("limitBytes", Some(MOST_BYTES)),
             ("previous", previous.then_some("true")),
         ];
-        let call = Call { patience: PATIENCE, ..container.call(&parameters) };
+        let call = Call { patience: PATIENCE, most: LONGEST_TAIL, ..container.call(&parameters) };
         match self.transport.bytes(&call).await {
             Ok(text) => {
                 let text = String::from_utf8_lossy(&text);
@@ -216,7 +218,7 @@ impl LogFollower {
         let worth_it = match &fault {
             Fault::Unreachable(_) | Fault::Broken(_) => true,
             Fault::Status(status) => status.code == 429 || status.code >= 500,
-            Fault::Credentials(_) | Fault::Interrupted => false,
+            Fault::Credentials(_) | Fault::TooLong(_) | Fault::Interrupted => false,
         };
         if !worth_it || (self.attempts >= ATTEMPTS && !self.options.follow) {
             return Err(fault.into_error(&wanted));

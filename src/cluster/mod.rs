@@ -6,13 +6,20 @@
 
 mod access;
 mod address;
+mod authorization;
 mod clock;
 mod connect;
+mod contact;
+mod contents;
+mod credentials;
+mod deletion;
 mod discovery;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fault;
 mod fence;
+pub(crate) mod fuzzing;
 mod id;
 mod kinds;
 mod kubeconfig;
@@ -26,15 +33,18 @@ mod transport;
 mod watch;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+pub use contents::Contents;
+pub use deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use discovery::Resource;
 pub use id::{ObjectId, group};
 pub use kinds::near_kind;
 pub use kubeconfig::current_context;
-pub use lease::{Hold, Holder, Lease, LeaseRequest, Patience};
+pub use lease::{Hold, Holder, Lease, LeaseRequest, Patience, Task as LeaseTask};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
-pub use objects::{ApplyOptions, DeleteOptions, Listing, ObjectRef, Propagation};
-pub use refusal::{ApplyError, Conflict, Refusal};
+pub use objects::{ApplyOptions, Listing, ObjectRef};
+pub use refusal::{ApplyError, Conflict, Refusal, is_person};
 pub use watch::{WatchItem, WatchSubject, Watches};
 
 use jiff::Timestamp;
@@ -51,6 +61,8 @@ pub struct Target {
     pub namespace: String,
     /// The uid of the cluster meant ([`Cluster::uid`]); any other is refused.
     pub pin: Option<String>,
+    /// The kubeconfig; `None` for the one that the environment names.
+    pub kubeconfig: Option<std::path::PathBuf>,
 }
 
 /// A connection to the API server of one tier. Cloned freely; all clones share it.
@@ -94,6 +106,23 @@ impl Cluster {
     /// The same connection for the lease itself, whose writes do not wait for the lease.
     fn for_lease(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), transport: self.transport.unfenced() }
+    }
+
+    /// When the work ends for which requests are made: none of them waits longer for an answer than until then, and
+    /// those that come later, of records and locks, wait for a few seconds only. `None` takes the end away.
+    pub fn end_at(&self, end: Option<tokio::time::Instant>) {
+        self.transport.contact().end_at(end.map(tokio::time::Instant::into_std));
+    }
+
+    /// For how long the API server has said nothing, where it does not answer what it is asked; `None` while it
+    /// answers.
+    pub fn silence(&self) -> Option<Duration> {
+        self.transport.contact().silence(Instant::now())
+    }
+
+    /// How long ago it said anything.
+    pub fn heard_ago(&self) -> Duration {
+        self.transport.contact().heard_ago(Instant::now())
     }
 
     /// How many requests were sent so far, repeated ones included.

@@ -1,19 +1,19 @@
-//! One object, or all of a kind: read, apply, create, replace, delete.
+//! One object, or all of a kind: read, apply, create, replace. Deleting is in [`super::deletion`].
 
 use bytes::Bytes;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::address::{collection, escape, query};
 use super::discovery::Resource;
 use super::fault::{Fault, Wanted};
 use super::refusal::{ApplyError, Refusal};
-use super::transport::{Call, Repeat};
+use super::transport::{Call, LIST, Repeat};
 use super::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
 
 /// Only the `metadata` of an object, in the words of content negotiation.
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// Which object is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,29 +78,6 @@ pub struct ApplyOptions {
     pub metadata: bool,
 }
 
-/// What happens to the objects that a deleted object owns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Propagation {
-    /// They are deleted afterwards.
-    #[default]
-    Background,
-    /// They are deleted first.
-    Foreground,
-    /// They stay.
-    Orphan,
-}
-
-/// How to delete.
-#[derive(Debug, Clone, Default)]
-pub struct DeleteOptions {
-    /// What happens to the objects that it owns.
-    pub propagation: Propagation,
-    /// Delete it only if it still is the object with this uid.
-    pub uid: Option<String>,
-    /// Seconds that a pod gets to end; `None` means what it says itself.
-    pub grace_seconds: Option<u32>,
-}
-
 /// An object's place on the server.
 pub(super) struct Located {
     pub(super) resource: Resource,
@@ -116,8 +93,14 @@ impl Located {
         collection(&self.resource.api_version, &self.resource.plural, self.namespace.as_deref())
     }
 
-    fn path(&self, name: &str) -> String {
-        format!("{}/{}", self.collection(), escape(name))
+    /// The path of one object.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a name that no object has: an empty one would mean the whole collection, and dots what lies
+    /// above it.
+    pub(super) fn path(&self, name: &str) -> Result<String> {
+        check_segment(name)?;
+        Ok(format!("{}/{}", self.collection(), escape(name)))
     }
 }
 
@@ -130,6 +113,9 @@ impl Cluster {
     ) -> Result<Located> {
         let resource = self.resource(api_version, kind).await?;
         let namespace = resource.namespaced.then(|| namespace.unwrap_or(self.namespace()).to_owned());
+        if let Some(namespace) = &namespace {
+            check_segment(namespace)?;
+        }
         Ok(Located { resource, namespace })
     }
 
@@ -137,7 +123,7 @@ impl Cluster {
     pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>> {
         let located = self.locate(&object.api_version, &object.kind, object.namespace.as_deref()).await?;
         let wanted = located.wanted("get");
-        match self.transport.json(&Call::get(located.path(&object.name), wanted.clone())).await {
+        match self.transport.json(&Call::get(located.path(&object.name)?, wanted.clone())).await {
             Ok(object) => Ok(Some(object)),
             Err(fault) if fault.is_not_found() => Ok(None),
             Err(fault) => Err(fault.into_error(&wanted)),
@@ -210,8 +196,10 @@ impl Cluster {
         accept: &'static str,
     ) -> Result<Listing, Fault> {
         let path = located.collection() + &query(selectors);
-        let mut answer =
-            self.transport.json(&Call { accept, ..Call::get(path, located.wanted("list")) }).await?;
+        let mut answer = self
+            .transport
+            .json(&Call { accept, most: LIST, ..Call::get(path, located.wanted("list")) })
+            .await?;
         let resource_version = answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
         let mut items = match answer["items"].take() {
             Value::Array(items) => items,
@@ -283,6 +271,19 @@ impl Cluster {
         .await
     }
 
+    /// What would become of an object by a JSON patch; nothing is changed.
+    pub async fn try_json_patch(&self, object: &Value, operations: &Value) -> Result<Value, ApplyError> {
+        let parameters = [("fieldManager", Some(FIELD_MANAGER)), ("dryRun", Some("All"))];
+        let body = ("application/json-patch+json", Bytes::from(operations.to_string()));
+        self.write(object, "patch", &parameters, |call| Call {
+            method: Method::PATCH,
+            body: Some(body),
+            repeat: Repeat::Freely,
+            ..call
+        })
+        .await
+    }
+
     async fn write(
         &self,
         object: &Value,
@@ -295,31 +296,12 @@ impl Cluster {
             .locate(&reference.api_version, &reference.kind, reference.namespace.as_deref())
             .await
             .map_err(|error| ApplyError::before_sending(&reference, &error))?;
-        let path = if verb == "create" { located.collection() } else { located.path(&reference.name) };
+        let path = if verb == "create" { Ok(located.collection()) } else { located.path(&reference.name) };
+        let path = path.map_err(|error| ApplyError::before_sending(&reference, &error))?;
         let call = complete(Call::get(path + &query(parameters), located.wanted(verb)));
         let call = Call { about: reference.id(), ..call };
         let answer = self.transport.json(&call).await;
         answer.map_err(|fault| ApplyError::from_fault(fault, object, &call.wanted))
-    }
-
-    /// Deletes an object. `false` if there was none, or none with the uid asked for.
-    pub async fn delete(&self, object: &ObjectRef, options: &DeleteOptions) -> Result<bool> {
-        let located = self.locate(&object.api_version, &object.kind, object.namespace.as_deref()).await?;
-        let wanted = located.wanted("delete");
-        let mut body = json!({"propagationPolicy": format!("{:?}", options.propagation)});
-        if let Some(uid) = &options.uid {
-            body["preconditions"] = json!({"uid": uid});
-        }
-        if let Some(seconds) = options.grace_seconds {
-            body["gracePeriodSeconds"] = json!(seconds);
-        }
-        let call = Call::send(Method::DELETE, located.path(&object.name), &body, wanted.clone());
-        match self.transport.json(&Call { about: object.id(), ..call }).await {
-            Ok(_) => Ok(true),
-            Err(fault) if fault.is_not_found() => Ok(false),
-            Err(Fault::Status(status)) if status.code == 409 && options.uid.is_some() => Ok(false),
-            Err(fault) => Err(fault.into_error(&wanted)),
-        }
     }
 }
 
@@ -328,6 +310,14 @@ impl Refusal {
     pub fn is_lost_race(&self) -> bool {
         matches!(self, Self::AlreadyExists | Self::Stale)
     }
+}
+
+/// Whether this is one part of a path: a record may say anything.
+fn check_segment(name: &str) -> Result<()> {
+    let is_name = !matches!(name, "" | "." | "..") && !name.contains(['/', '%']);
+    is_name
+        .then_some(())
+        .ok_or_else(|| Error::new(Kind::Invalid, format!("`{name}` is no name of an object")))
 }
 
 /// Objects in a list do not carry their `apiVersion` and `kind`.
@@ -348,7 +338,19 @@ pub(super) fn unserved(fault: &Fault, located: &Located) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_name_does_not_lead_elsewhere() {
+        let resource = crate::cluster::kinds::built_in("v1", "Secret").expect("it is built in");
+        let located = Located { resource, namespace: Some("shop".to_owned()) };
+        assert_eq!(located.path("db").expect("a name"), "/api/v1/namespaces/shop/secrets/db");
+        for name in ["", ".", "..", "../pods/web", "a/b", "%2e%2e"] {
+            assert_eq!(located.path(name).expect_err(name).kind(), Kind::Invalid);
+        }
+    }
 
     #[test]
     fn an_object_says_which_it_is() {

@@ -39,11 +39,17 @@ pub struct Conflict {
     pub subresource: Option<String>,
 }
 
+/// Whether a field manager is a tool with which a person changes things by hand: kubectl in all its forms (`kubectl-set`,
+/// `kubectl-edit`, `kubectl-client-side-apply` …), its twin `oc`, and `k9s`.
+pub fn is_person(manager: &str) -> bool {
+    manager == "kubectl" || manager.starts_with("kubectl-") || matches!(manager, "oc" | "k9s")
+}
+
 impl Conflict {
     /// Whether a person wrote the field with kubectl: `edit`, `patch`, `scale`, `set` … A person who applies the
     /// object from elsewhere server-side means to go on doing so.
     pub fn is_by_hand(&self) -> bool {
-        !self.applies && self.manager.starts_with("kubectl")
+        !self.applies && is_person(&self.manager)
     }
 
     /// Whether an autoscaler, or something like one, set the replicas.
@@ -188,7 +194,7 @@ impl ApplyError {
     }
 
     /// The kind is unknown, or asking for it failed.
-    pub(super) fn before_sending(object: &ObjectRef, error: &Error) -> Self {
+    pub fn before_sending(object: &ObjectRef, error: &Error) -> Self {
         let refusal = match error.kind() {
             Kind::Refused => Refusal::KindUnknown,
             Kind::Denied => Refusal::Forbidden,

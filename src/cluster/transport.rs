@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, DATE, RETRY_AFTER, USER_AGENT, WARNING};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER, USER_AGENT, WARNING};
 use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::Timestamp;
 use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::authorization::Authorization;
 use super::clock::ServerClock;
+use super::contact::Contact;
 use super::fault::{Fault, Wanted};
 use super::fence::Fence;
 use super::status::Status;
@@ -30,6 +33,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often an internal error (which may be a webhook whose pod is being replaced) is asked about again.
 const INTERNAL_ERRORS: u32 = 2;
+/// Bytes of one object: ten times what an API server keeps.
+const OBJECT: usize = 16 << 20;
+/// Bytes of a list.
+pub(super) const LIST: usize = 256 << 20;
+/// Bytes of a refusal.
+const REFUSAL: usize = 1 << 20;
 
 const JSON: &str = "application/json";
 
@@ -51,11 +60,13 @@ pub(super) struct Call {
     pub(super) body: Option<(&'static str, Bytes)>,
     pub(super) accept: &'static str,
     pub(super) repeat: Repeat,
-    /// What it is about, for the warnings that the server may send with the answer.
+    /// What it is about, for the warnings that the server may send with the answer; empty where they concern nobody.
     pub(super) about: String,
     pub(super) wanted: Wanted,
     /// How long all attempts together may take.
     pub(super) patience: Duration,
+    /// Bytes that its answer may have.
+    pub(super) most: usize,
 }
 
 impl Call {
@@ -70,6 +81,7 @@ impl Call {
             about,
             wanted,
             patience: OVERALL,
+            most: OBJECT,
         }
     }
 
@@ -97,9 +109,11 @@ pub(super) struct Transport {
 
 struct Shared {
     client: Client,
+    authorization: Authorization,
     host: String,
     reporter: Reporter,
     clock: ServerClock,
+    contact: Contact,
     requests: AtomicU64,
     warned: Mutex<HashSet<String>>,
     /// Why the last attempt found no way to the server.
@@ -108,12 +122,14 @@ struct Shared {
 }
 
 impl Transport {
-    pub(super) fn new(client: Client, host: String, session: Session) -> Self {
+    pub(super) fn new(client: Client, authorization: Authorization, host: String, session: Session) -> Self {
         let shared = Shared {
             client,
+            authorization,
             host,
             reporter: session.reporter,
             clock: ServerClock::default(),
+            contact: Contact::default(),
             requests: AtomicU64::new(0),
             warned: Mutex::default(),
             last_fault: Mutex::default(),
@@ -134,6 +150,10 @@ impl Transport {
 
     pub(super) fn fence(&self) -> &Fence {
         &self.shared.fence
+    }
+
+    pub(super) fn contact(&self) -> &Contact {
+        &self.shared.contact
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -176,14 +196,19 @@ impl Transport {
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Value, Fault> {
-        serde_json::from_slice(bytes).map_err(|error| {
-            Fault::Broken(format!("the API server {} did not answer with JSON: {error}", self.shared.host))
-        })
+        let host = &self.shared.host;
+        let answer: Value = serde_json::from_slice(bytes).map_err(|error| {
+            Fault::Broken(format!("the API server {host} did not answer with JSON: {error}"))
+        })?;
+        if answer.is_object() {
+            return Ok(answer);
+        }
+        Err(Fault::Broken(format!("the API server {host} did not answer with an object")))
     }
 
     /// The answer as it is: asked for again where that can do no harm.
     pub(super) async fn bytes(&self, call: &Call) -> Result<Bytes, Fault> {
-        let deadline = Instant::now() + call.patience;
+        let deadline = self.shared.contact.deadline(Instant::now(), call.patience);
         let mut attempt = 0;
         loop {
             self.pass_fence(call, deadline).await?;
@@ -209,9 +234,14 @@ impl Transport {
         }
     }
 
-    async fn pass_fence(&self, call: &Call, deadline: Instant) -> Result<(), Fault> {
+    /// Whether this may be done only while the run's lease is known to be held.
+    fn waits_for_lease(&self, call: &Call) -> bool {
         const WRITES: [&str; 4] = ["create", "update", "patch", "delete"];
-        if !self.fenced || !WRITES.contains(&call.wanted.verb) {
+        self.fenced && WRITES.contains(&call.wanted.verb)
+    }
+
+    async fn pass_fence(&self, call: &Call, deadline: Instant) -> Result<(), Fault> {
+        if !self.waits_for_lease(call) {
             return Ok(());
         }
         let limit = deadline.saturating_duration_since(Instant::now());
@@ -228,10 +258,19 @@ impl Transport {
     /// One attempt; with a failure comes the pause that the server asks for.
     async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Bytes, (Fault, Option<Duration>)> {
         let limit = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
+        // Whoever takes the lock after us must not find our writes arriving among its own.
+        let shut = async {
+            if self.waits_for_lease(call) {
+                self.shared.fence.shut().await;
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
         let work = async {
             let response = self.exchange(call).await.map_err(|fault| (fault, None))?;
             let (parts, body) = response.into_parts();
-            let bytes = body.collect_bytes().await.map_err(|error| (self.broken(&error), None))?;
+            let most = if parts.status.is_success() { call.most } else { REFUSAL };
+            let bytes = self.collect(body, most).await.map_err(|fault| (fault, None))?;
             if parts.status.is_success() {
                 return Ok(bytes);
             }
@@ -243,6 +282,7 @@ impl Transport {
             biased;
             () = self.cancel.cancelled() => Err((Fault::Interrupted, None)),
             result = tokio::time::timeout(limit, work) => result.unwrap_or_else(|_| Err((self.silent(limit), None))),
+            () = shut => Err((Fault::Broken(format!("the lock ended before the API server {} answered", self.shared.host)), None)),
         }
     }
 
@@ -253,7 +293,7 @@ impl Transport {
             if parts.status.is_success() {
                 return Ok(body);
             }
-            let bytes = body.collect_bytes().await.map_err(|error| self.broken(&error))?;
+            let bytes = self.collect(body, REFUSAL).await?;
             let mut status = Status::read(parts.status.as_u16(), &bytes);
             if let Some(pause) = retry_after(&parts.headers, &status) {
                 status.details.retry_after_seconds = pause.as_secs();
@@ -278,10 +318,16 @@ impl Transport {
             request = request.header(CONTENT_TYPE, *content_type);
             body = Body::from(bytes.clone());
         }
+        let authorization = self.shared.authorization.header(&self.shared.reporter).await;
+        let authorization = authorization.map_err(|error| Fault::Credentials(error.message().to_owned()))?;
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         let request = request
             .body(body)
             .map_err(|error| Fault::Broken(format!("the request {} cannot be made: {error}", call.path)))?;
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
+        self.shared.contact.asked(Instant::now());
         tracing::debug!(method = %call.method, path = %call.path, "asked");
         let response = self
             .shared
@@ -289,8 +335,49 @@ impl Transport {
             .send(request)
             .await
             .map_err(|error| Fault::from_transport(error, &self.shared.host))?;
+        if let Some(fault) = self.stranger(&response) {
+            return Err(fault);
+        }
+        // What stands between answers so for a server that is away.
+        if !response.status().is_server_error() {
+            self.shared.contact.heard(Instant::now());
+        }
         self.note(call, response.headers());
         Ok(response)
+    }
+
+    /// An API server sends no pages, and leads nowhere else: what says who we are must not go there.
+    fn stranger(&self, response: &Response<Body>) -> Option<Fault> {
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let is_page = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
+        let what = if response.status().is_redirection() {
+            let to = header(LOCATION).and_then(|to| to.split('?').next()).unwrap_or("nowhere");
+            format!("leads to {to}, where nobody follows")
+        } else if is_page && response.status().is_success() {
+            "sends web pages (text/html)".to_owned()
+        } else {
+            return None;
+        };
+        let host = &self.shared.host;
+        Some(Fault::Broken(format!(
+            "what answers at {host} is no API server: it {what}; is there a proxy or a login page in between?"
+        )))
+    }
+
+    /// The whole answer, as far as it may go.
+    async fn collect(&self, body: Body, most: usize) -> Result<Bytes, Fault> {
+        match Limited::new(body, most).collect().await {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong(format!(
+                "the answer of the API server {} is longer than {} MiB, the limit for it",
+                self.shared.host,
+                most >> 20
+            ))),
+            Err(error) => Err(match error.downcast_ref::<kube::Error>() {
+                Some(error) => self.broken(error),
+                None => Fault::Broken(error.to_string()),
+            }),
+        }
     }
 
     /// What an answer says beside its body: the time, and warnings.
@@ -298,7 +385,9 @@ impl Transport {
         if let Some(date) = headers.get(DATE).and_then(|date| date.to_str().ok()) {
             self.shared.clock.observe(date, Instant::now());
         }
-        for warning in headers.get_all(WARNING).iter().filter_map(|value| value.to_str().ok()) {
+        // What is about nothing, as a look at every kind that there is, nobody asked for.
+        let warnings = headers.get_all(WARNING).iter().filter(|_| !call.about.is_empty());
+        for warning in warnings.filter_map(|value| value.to_str().ok()) {
             let sentence = format!("{}: {}", call.about, warning_text(warning));
             let new =
                 self.shared.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(sentence.clone());
@@ -339,7 +428,7 @@ fn again(fault: &Fault, repeat: Repeat, attempt: u32) -> bool {
         // The connection was never made: nothing was begun.
         Fault::Unreachable(_) => true,
         Fault::Broken(_) => repeat == Repeat::Freely,
-        Fault::Credentials(_) | Fault::Interrupted => false,
+        Fault::Credentials(_) | Fault::TooLong(_) | Fault::Interrupted => false,
         Fault::Status(status) => match status.code {
             // Refused before it was begun.
             429 => true,
@@ -397,6 +486,34 @@ mod tests {
         assert!(!again(&refused(500, "failed calling webhook"), Repeat::Freely, 2));
         assert!(!again(&refused(409, "conflict with \"kubectl\""), Repeat::Freely, 0));
         assert!(!again(&refused(422, ""), Repeat::Freely, 0));
+    }
+
+    /// What comes of one request to a server that answers this.
+    async fn fault_of(answer: wiremock::ResponseTemplate) -> String {
+        let server = wiremock::MockServer::start().await;
+        wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+        let session = Session::new(Reporter::silent());
+        let cluster = super::super::Cluster::at(&server.uri(), "shop", &session).await;
+        let call = Call { most: 2 << 20, ..Call::get("/api/v1/pods".to_owned(), Wanted::default()) };
+        format!("{:?}", cluster.transport.once(&call).await.expect_err("a fault"))
+    }
+
+    #[tokio::test]
+    async fn an_api_server_sends_no_pages_leads_nowhere_and_comes_to_an_end() {
+        let page = wiremock::ResponseTemplate::new(200).set_body_raw("<html>hotel</html>", "text/html");
+        let fault = fault_of(page).await;
+        assert!(fault.starts_with("Broken") && fault.contains("sends web pages"), "{fault}");
+        let login = wiremock::MockServer::start().await;
+        let away = format!("{}/login?token=s3cret", login.uri());
+        let fault = fault_of(wiremock::ResponseTemplate::new(302).insert_header("location", &*away)).await;
+        assert!(fault.contains("/login, where nobody follows") && !fault.contains("s3cret"), "{fault}");
+        assert_eq!(login.received_requests().await.expect("requests").len(), 0);
+        let long = wiremock::ResponseTemplate::new(200).set_body_bytes(vec![b' '; (2 << 20) + 1]);
+        let fault = fault_of(long).await;
+        assert!(fault.starts_with("TooLong") && fault.contains("longer than 2 MiB"), "{fault}");
+        assert!(!again(&Fault::TooLong(String::new()), Repeat::Freely, 0));
+        let refused = wiremock::ResponseTemplate::new(403).set_body_bytes(vec![b' '; REFUSAL + 1]);
+        assert!(fault_of(refused).await.starts_with("TooLong"));
     }
 
     #[test]

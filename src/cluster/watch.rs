@@ -22,7 +22,7 @@ use super::fault::Fault;
 use super::lines::Lines;
 use super::objects::{Located, name_kind, unserved};
 use super::status::Status;
-use super::transport::Call;
+use super::transport::{Call, LIST};
 use crate::error::{Error, Kind};
 use course::{Course, Next};
 
@@ -34,8 +34,10 @@ const IDLE: Duration = Duration::from_secs(135);
 const SHORT: Duration = Duration::from_secs(5);
 /// How many objects are listed per request.
 const PAGE: &str = "500";
+/// Pages of one list: half a million objects.
+const PAGES: u32 = 1000;
 /// An object is never as long as this.
-const LONGEST: usize = 64 << 20;
+const LONGEST: usize = 16 << 20;
 /// How many items wait to be read before the server has to wait.
 const QUEUE: usize = 256;
 
@@ -178,23 +180,28 @@ impl Watch {
     async fn list(&self, located: &Located) -> Result<(Vec<Value>, String), Fault> {
         let mut all = Vec::new();
         let mut after: Option<String> = None;
-        loop {
+        for _ in 0..PAGES {
             let parameters = [
                 ("labelSelector", self.subject.selector.as_deref()),
                 ("limit", Some(PAGE)),
                 ("continue", after.as_deref()),
             ];
             let path = located.collection() + &query(&parameters);
-            let mut answer = self.cluster.transport.once(&Call::get(path, located.wanted("list"))).await?;
+            let call = Call { most: LIST, ..Call::get(path, located.wanted("list")) };
+            let mut answer = self.cluster.transport.once(&call).await?;
             if let Value::Array(items) = answer["items"].take() {
                 all.extend(items.into_iter().map(|item| named(item, located)));
             }
             let text = |name: &str| answer["metadata"][name].as_str().unwrap_or_default().to_owned();
             match text("continue") {
                 more if more.is_empty() => return Ok((all, text("resourceVersion"))),
+                // The same page again and again.
+                more if after.as_ref() == Some(&more) => break,
                 more => after = Some(more),
             }
         }
+        let kind = &self.subject.kind;
+        Err(Fault::TooLong(format!("the list of {kind} that the API server gives does not come to an end")))
     }
 
     async fn watch(&mut self, located: &Located, position: &str) -> Option<Result<(), Fault>> {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Claim, Hold, Holder, IDENTITY, Lease, LeaseRequest, MESSAGE, UNTIL, Vigil, free, random, reference,
-    taken, without_hold, write,
+    taken, without_holder, write,
 };
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
@@ -54,7 +54,7 @@ impl Lease {
             if Holder::of(claim) != *expected {
                 return Ok(false);
             }
-            without_hold(&mut lease);
+            without_holder(&mut lease);
             lease["spec"]["holderIdentity"] = json!("");
             match cluster.for_lease().replace(&lease).await {
                 Ok(_) => return Ok(true),
@@ -81,6 +81,8 @@ fn held(
     hold: &Hold,
 ) -> Value {
     let mut lease = taken(found, namespace, request, identity, now);
+    // The process that writes this ends at once, and the lock stays.
+    without_holder(&mut lease);
     let annotations = &mut lease["metadata"]["annotations"];
     annotations[IDENTITY] = json!(identity);
     annotations[MESSAGE] = json!(hold.message);

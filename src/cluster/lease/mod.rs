@@ -2,7 +2,9 @@
 //!
 //! Every write of it names the `resourceVersion` it was made from, so of two runs that try at once one wins.
 
+mod forget;
 mod hold;
+mod process;
 mod renewal;
 #[cfg(test)]
 mod tests;
@@ -16,13 +18,15 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::fence::Moment;
 use super::{Cluster, ObjectRef, Refusal};
 use crate::error::{Error, Kind, Result};
 use crate::report::human;
 use crate::session::{Session, interrupted};
+use process::Process;
 use renewal::Tenure;
-use vigil::{Claim, DURATION, IDENTITY, Look, MESSAGE, Step, UNTIL, Vigil};
-pub use vigil::{Hold, Patience};
+use vigil::{Claim, DURATION, IDENTITY, Look, MESSAGE, RUN, Step, UNTIL, Vigil, without_holder, write_run};
+pub use vigil::{Hold, Patience, Task};
 
 /// How often a waiter looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -36,9 +40,11 @@ pub struct LeaseRequest {
     pub name: String,
     /// Who asks, in words: `ann@laptop`, the address of a CI job.
     pub holder: String,
+    /// What it is asked for.
+    pub task: Task,
     /// How long to wait for another holder.
     pub patience: Patience,
-    /// The complete command that removes a person's lock.
+    /// The complete command that takes the lock from its holder.
     pub unlock: String,
 }
 
@@ -51,11 +57,43 @@ pub struct Holder {
     pub since: Timestamp,
     /// What a person says who holds it; `None` where a run holds it.
     pub hold: Option<Hold>,
+    /// What the run does that holds it.
+    pub task: Task,
 }
 
 impl Holder {
     fn of(claim: Claim) -> Self {
-        Self { name: claim.holder, since: claim.since.unwrap_or_default(), hold: claim.hold }
+        let Claim { holder: name, since, hold, task, .. } = claim;
+        Self { name, since: since.unwrap_or_default(), hold, task }
+    }
+
+    /// Who holds it: `release 12 of 89147efa by nora (https://gitlab.example.com/…/jobs/42)`. `release` is what the records
+    /// call it; without that, the command and the commit of the lease do.
+    pub fn described(&self, release: Option<&str>) -> String {
+        let Self { name, task, .. } = self;
+        if self.hold.is_some() || task.command.is_empty() {
+            return name.clone();
+        }
+        let what = release.map_or_else(|| format!("`windlass {}`", task.command), ToOwned::to_owned);
+        let commit = task.commit.as_ref().map(|commit| format!(" of {commit:.8}")).unwrap_or_default();
+        let place = if *name == task.by { String::new() } else { format!(" ({name})") };
+        format!("{what}{commit} by {}{place}", task.by)
+    }
+
+    /// Why the lease cannot be had, and what ends that; `release` as in [`Holder::described`].
+    pub fn refusal(&self, release: Option<&str>, now: Timestamp, unlock: &str) -> Error {
+        let (holder, since) = (self.described(release), since(self.since, now));
+        if let Some(hold) = &self.hold {
+            let until = hold.until.map(|until| format!(", until {until:.0}")).unwrap_or_default();
+            return Error::new(
+                Kind::Locked,
+                format!("{holder} has locked this tier{since}{until}: {}", hold.message),
+            )
+            .hint(format!("ask {holder}, or remove the lock: {unlock}"));
+        }
+        let cancel = if self.name.contains("://") { "cancel that job" } else { "stop that run" };
+        Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}"))
+            .hint(format!("wait for it with --wait-lock 10m, {cancel}, or take the lock from it: {unlock}"))
     }
 }
 
@@ -64,6 +102,7 @@ pub struct Lease {
     session: Session,
     tenure: Tenure,
     renewing: tokio::task::JoinHandle<()>,
+    left_by: Option<Holder>,
 }
 
 impl Lease {
@@ -94,12 +133,13 @@ impl Lease {
         if session.cancel.is_cancelled() {
             return Err(interrupted());
         }
-        let asked = Instant::now();
+        let asked = Moment::now();
         let for_lease = cluster.for_lease();
+        let left_by = found.as_ref().map(Claim::read).filter(is_of_a_run).map(Holder::of);
         let wanted = taken(found, cluster.namespace(), request, identity, cluster.now());
         let Some(lease) = write(&for_lease, &wanted, identity).await? else { return Ok(None) };
         let (tenure, renewing) = Tenure::begin(for_lease, identity, lease, asked);
-        let lease = Self { session: session.clone(), tenure, renewing };
+        let lease = Self { session: session.clone(), tenure, renewing, left_by };
         if session.cancel.is_cancelled() {
             lease.release().await;
             return Err(interrupted());
@@ -107,12 +147,30 @@ impl Lease {
         Ok(Some(lease))
     }
 
-    /// Who holds the lease of this name in the tier's namespace now; a run that stopped renewing it does not
-    /// count, nor a person whose time is over.
+    /// Who holds the lease of this name in the tier's namespace now; a run that stopped renewing it, or is known to be
+    /// dead, does not count, nor a person whose time is over.
     pub async fn holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
         let claim = cluster.get(&reference(name)).await?.as_ref().map(Claim::read);
-        let held = claim.filter(|claim| !claim.is_free() && !claim.has_run_out(cluster.now()));
+        let holds =
+            |claim: &Claim| !claim.is_free() && !claim.has_run_out(cluster.now()) && !claim.has_died();
+        let held = claim.filter(holds);
         Ok(held.map(Holder::of))
+    }
+
+    /// The run that died while it held this lease, if it was taken from one.
+    pub fn left_by(&self) -> Option<&Holder> {
+        self.left_by.as_ref()
+    }
+
+    /// The run that died while it held the lease of this name, and from which nobody has taken it yet.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn dead_holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
+        let claim = cluster.get(&reference(name)).await?.as_ref().map(Claim::read);
+        let is_dead =
+            |claim: &Claim| is_of_a_run(claim) && (claim.has_died() || claim.has_run_out(cluster.now()));
+        Ok(claim.filter(is_dead).map(Holder::of))
     }
 
     /// Cancelled when the lease is no longer ours: whatever it protects must end. While the API server
@@ -157,11 +215,20 @@ async fn free(
         let asked = Instant::now();
         let Some(found) = cluster.get(&reference(&request.name)).await? else { return Ok(None) };
         let claim = Claim::read(&found);
-        match vigil.look(&Look { claim: &claim, asked, answered: Instant::now(), server: cluster.now() }) {
-            Step::Take => return Ok(Some(found)),
-            Step::GiveUp => return Err(locked(&claim, cluster.now(), request)),
+        let (answered, server, died) = (Instant::now(), cluster.now(), claim.has_died());
+        match vigil.look(&Look { claim: &claim, asked, answered, server, died }) {
+            Step::Take => {
+                if died && claim.hold.is_none() && !claim.is_free() {
+                    let holder = Holder::of(claim).described(None);
+                    session
+                        .reporter
+                        .warn(format!("{holder} died while it held the lock of this tier: taking it over"));
+                }
+                return Ok(Some(found));
+            }
+            Step::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
             Step::Wait if mentioned != claim.identity => {
-                session.reporter.warn(waiting(&claim, cluster.now(), request.patience));
+                session.reporter.warn(waiting(&claim, server, request.patience));
                 mentioned.clone_from(&claim.identity);
             }
             Step::Wait => {}
@@ -171,6 +238,11 @@ async fn free(
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
+}
+
+/// Whether a run, and no person, holds it.
+fn is_of_a_run(claim: &Claim) -> bool {
+    !claim.is_free() && claim.hold.is_none()
 }
 
 fn reference(name: &str) -> ObjectRef {
@@ -196,9 +268,14 @@ fn taken(
             },
         })
     });
-    let transitions = lease["spec"]["leaseTransitions"].as_u64().map_or(0, |count| count + 1);
-    without_hold(&mut lease);
-    lease["metadata"]["annotations"][IDENTITY] = json!(identity);
+    let transitions = lease["spec"]["leaseTransitions"].as_u64().map_or(0, |count| count.saturating_add(1));
+    without_holder(&mut lease);
+    let annotations = &mut lease["metadata"]["annotations"];
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    annotations[IDENTITY] = json!(identity);
+    annotations[RUN] = json!(write_run(identity, &request.task, Process::own().as_ref()));
     lease["spec"] = json!({
         "holderIdentity": request.holder,
         "leaseDurationSeconds": DURATION.as_secs(),
@@ -237,29 +314,8 @@ fn random() -> String {
     format!("{:016x}{:016x}", word(), word())
 }
 
-/// Takes off what a person said who held it before.
-fn without_hold(lease: &mut Value) {
-    if let Some(annotations) = lease["metadata"]["annotations"].as_object_mut() {
-        annotations.shift_remove(MESSAGE);
-        annotations.shift_remove(UNTIL);
-    }
-}
-
-fn locked(claim: &Claim, now: Timestamp, request: &LeaseRequest) -> Error {
-    let (holder, since) = (&claim.holder, since(claim, now));
-    match &claim.hold {
-        Some(hold) => {
-            let until = hold.until.map(|until| format!(", until {until:.0}")).unwrap_or_default();
-            Error::new(Kind::Locked, format!("{holder} has locked this tier{since}{until}: {}", hold.message))
-                .hint(format!("ask {holder}, or remove the lock: {}", request.unlock))
-        }
-        None => Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}"))
-            .hint("wait for it with --wait-lock 10m; the lock of a run that died ends by itself after 15 s"),
-    }
-}
-
 fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
-    let holder = &claim.holder;
+    let holder = Holder::of(claim.clone()).described(None);
     let seconds = DURATION.as_secs();
     if let Some(hold) = &claim.hold {
         return format!("waiting for {holder}, who has locked this tier: {}", hold.message);
@@ -270,7 +326,7 @@ fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
             "{holder} holds the lock of this tier but has not renewed it for {age}; taking it over in {seconds} s if that stays so"
         );
     }
-    let since = since(claim, now);
+    let since = claim.since.map_or_else(String::new, |began| since(began, now));
     if patience.limit.is_zero() {
         return format!(
             "{holder} holds the lock of this tier{since}; looking for up to {seconds} s whether it is still alive"
@@ -280,9 +336,7 @@ fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
 }
 
 /// ` since 2026-11-23T09:05:00Z (2m 05s)`
-fn since(claim: &Claim, now: Timestamp) -> String {
-    claim.since.map_or_else(String::new, |since| {
-        let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-        format!(" since {since:.0} ({})", human::whole(age))
-    })
+fn since(began: Timestamp, now: Timestamp) -> String {
+    let age = Duration::try_from(now.duration_since(began)).unwrap_or_default();
+    format!(" since {began:.0} ({})", human::whole(age))
 }

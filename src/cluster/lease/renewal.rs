@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::micro_time;
 use super::vigil::{Claim, DURATION};
+use crate::cluster::fence::Moment;
 use crate::cluster::{Cluster, ObjectRef, Refusal};
 use crate::error::Result;
 
@@ -45,9 +45,9 @@ impl Tenure {
         cluster: Cluster,
         identity: &str,
         lease: Value,
-        asked: Instant,
+        asked: Moment,
     ) -> (Self, JoinHandle<()>) {
-        cluster.transport.fence().open_until(asked + DURATION);
+        cluster.transport.fence().open(asked, DURATION);
         let tenure = Self {
             cluster,
             identity: identity.to_owned(),
@@ -58,11 +58,11 @@ impl Tenure {
         (tenure, renewing)
     }
 
-    async fn renew_until_lost(self, mut renewed: Instant) {
+    async fn renew_until_lost(self, mut renewed: Moment) {
         let mut pause = RENEW_EVERY;
         loop {
             tokio::time::sleep(pause).await;
-            let asked = Instant::now();
+            let asked = Moment::now();
             let renewal =
                 tokio::time::timeout(RENEW_EVERY, self.renew()).await.unwrap_or(Renewal::Unanswered);
             pause = TRY_AGAIN;
@@ -70,10 +70,10 @@ impl Tenure {
                 Renewal::Done => {
                     renewed = asked;
                     pause = RENEW_EVERY;
-                    self.cluster.transport.fence().open_until(asked + DURATION);
+                    self.cluster.transport.fence().open(asked, DURATION);
                 }
                 Renewal::Lost => return self.lost.cancel(),
-                Renewal::Refused if renewed.elapsed() >= DURATION => return self.lost.cancel(),
+                Renewal::Refused if renewed.instant.elapsed() >= DURATION => return self.lost.cancel(),
                 // While the server is away nobody else can take it; the fence keeps our writes back.
                 Renewal::Refused | Renewal::Unanswered => {}
             }

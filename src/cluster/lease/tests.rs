@@ -11,7 +11,8 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
 fn request(holder: &str) -> LeaseRequest {
     let patience = Patience { limit: Duration::ZERO, asked: false };
     let unlock = "windlass unlock shop".to_owned();
-    LeaseRequest { name: "windlass-shop".into(), holder: holder.into(), patience, unlock }
+    let task = Task { command: "release".into(), commit: Some("89147efa".repeat(5)), by: holder.into() };
+    LeaseRequest { name: "windlass-shop".into(), holder: holder.into(), task, patience, unlock }
 }
 
 fn session() -> Session {
@@ -91,7 +92,8 @@ fn the_lease_names_holder_and_run_and_keeps_what_others_wrote() {
     found["metadata"]["resourceVersion"] = json!("7");
     found["metadata"]["annotations"]["note"] = json!("kept");
     let second = taken(Some(found), "shop", &request("ann@laptop"), "b2", now);
-    assert_eq!(second["metadata"]["annotations"], json!({IDENTITY: "b2", "note": "kept"}));
+    let notes = &second["metadata"]["annotations"];
+    assert_eq!((&notes[IDENTITY], &notes["note"]), (&json!("b2"), &json!("kept")));
     assert_eq!(second["metadata"]["resourceVersion"], "7");
     assert_eq!(second["spec"]["leaseTransitions"], 1);
     assert_eq!(Claim::read(&second).holder, "ann@laptop");
@@ -103,13 +105,96 @@ fn runs_of_the_same_user_differ() {
 }
 
 #[test]
-fn a_locked_tier_names_the_holder_and_since_when() {
+fn a_locked_tier_names_the_run_that_holds_it_and_how_to_end_it() {
     let now: Timestamp = "2026-11-23T09:05:00Z".parse().expect("a time");
-    let claim = Claim::read(&taken(None, "shop", &request("ann@laptop"), "a1", now));
     let later = now + jiff::SignedDuration::from_secs(65);
-    let error = locked(&claim, later, &request("bob"));
+    let held_by = |request: &LeaseRequest| Holder::of(Claim::read(&taken(None, "shop", request, "a1", now)));
+    let person = held_by(&request("ann@laptop"));
+    let error = person.refusal(None, later, "windlass unlock shop");
     assert_eq!(error.kind(), Kind::Locked);
-    assert_eq!(error.message(), "ann@laptop holds the lock of this tier since 2026-11-23T09:05:00Z (1m 05s)");
+    assert_eq!(
+        error.message(),
+        "`windlass release` of 89147efa by ann@laptop holds the lock of this tier since 2026-11-23T09:05:00Z (1m 05s)"
+    );
+    let hint = error.advice().expect("what ends it");
+    assert!(hint.contains("stop that run") && hint.ends_with("windlass unlock shop"), "{hint}");
+    let job = LeaseRequest { holder: "https://gitlab.test/shop/-/jobs/42".into(), ..request("nora") };
+    let error = held_by(&job).refusal(Some("release 12"), later, "windlass unlock shop");
+    assert!(
+        error.message().starts_with(
+            "release 12 of 89147efa by nora (https://gitlab.test/shop/-/jobs/42) holds the lock"
+        ),
+        "{error}"
+    );
+    assert!(error.advice().is_some_and(|hint| hint.contains("cancel that job")), "{error}");
+    // An older version, or whoever else writes leases, says only who it is.
+    let plain = json!({"spec": {"holderIdentity": "eve", "acquireTime": "2026-11-23T09:05:00Z"}});
+    assert_eq!(Holder::of(Claim::read(&plain)).described(None), "eve");
+}
+
+/// Writes a lease that a process holds which has ended, and changes it.
+fn left_by_the_dead(server: &FakeServer, change: impl FnOnce(&mut String)) {
+    let mut child = std::process::Command::new("true").spawn().expect("it can be started");
+    let own = Process::own().expect("this is Linux").to_string();
+    let words: Vec<&str> = own.split(' ').collect();
+    let mut dead = format!("{} {} {} {} 1", words[0], words[1], words[2], child.id());
+    child.wait().expect("it ends");
+    change(&mut dead);
+    let mut lease = taken(None, "shop", &request("eve"), "a1", Timestamp::now());
+    let dead = Process::read(&dead);
+    assert!(dead.is_some());
+    lease["metadata"]["annotations"][RUN] = json!(write_run("a1", &request("eve").task, dead.as_ref()));
+    server.put(LEASES, lease);
+}
+
+#[tokio::test]
+async fn a_process_of_this_machine_that_died_is_not_waited_for() {
+    let server = FakeServer::start().await;
+    let session = session();
+    let cluster = server.cluster(&session).await;
+    left_by_the_dead(&server, |_| {});
+    assert_eq!(Lease::holder(&cluster, "windlass-shop").await.expect("it can be read"), None);
+    let began = Instant::now();
+    let lease = Lease::acquire(&session, &cluster, &request("bob")).await.expect("nobody alive holds it");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    let claim = Claim::read(&server.get(LEASES, "windlass-shop").expect("it is there"));
+    assert_eq!(claim.process, Process::own());
+    // A version that knows nothing of it takes the lease over: whatever is left says nothing of its run.
+    let mut other = server.get(LEASES, "windlass-shop").expect("it is there");
+    other["metadata"]["annotations"][IDENTITY] = json!("b2");
+    let claim = Claim::read(&other);
+    assert_eq!((claim.process, claim.task), (None, Task::default()));
+    lease.release().await;
+}
+
+#[tokio::test]
+async fn a_process_of_another_machine_is_waited_for() {
+    let server = FakeServer::start().await;
+    let session = session();
+    let cluster = server.cluster(&session).await;
+    left_by_the_dead(&server, |process| process.insert(0, 'x'));
+    assert!(Lease::holder(&cluster, "windlass-shop").await.expect("it can be read").is_some());
+    let (session, request) = (session.clone(), request("bob"));
+    let acquiring = Lease::acquire(&session, &cluster, &request);
+    assert!(tokio::time::timeout(Duration::from_secs(3), acquiring).await.is_err(), "it may be alive");
+}
+
+#[tokio::test]
+async fn a_write_under_way_ends_with_the_lease() {
+    let server = FakeServer::start().await;
+    let session = session();
+    let cluster = server.cluster(&session).await;
+    let metadata = json!({"name": "a", "namespace": "shop"});
+    let other = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata});
+    server.faults(|method, _| (method == "POST").then_some(Break::Hang));
+    cluster.transport.fence().open(Moment::now(), Duration::from_millis(700));
+    let began = Instant::now();
+    let refused = cluster.create(&other).await.expect_err("there is no answer");
+    assert!(refused.message.contains("the lock ended before"), "{refused}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Reading changes nothing.
+    server.no_faults();
+    cluster.get(&ObjectRef::of(&other)).await.expect("reads pass");
 }
 
 #[tokio::test]

@@ -7,8 +7,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
+
+use super::process::Process;
+use crate::project::is_commit;
 
 /// How long a lease lasts without being renewed.
 pub(super) const DURATION: Duration = Duration::from_secs(15);
@@ -18,6 +21,8 @@ pub(super) const IDENTITY: &str = "windlass.dev/lock";
 pub(super) const MESSAGE: &str = "windlass.dev/message";
 /// Until when a person holds it; without this, until it is given back.
 pub(super) const UNTIL: &str = "windlass.dev/until";
+/// What a run says of itself that holds it, as JSON: its [`IDENTITY`], its process, and its [`Task`].
+pub(super) const RUN: &str = "windlass.dev/run";
 
 /// A look that took longer than this says nothing about the holder, who could not reach the server either.
 const SLOW: Duration = Duration::from_secs(3);
@@ -37,6 +42,51 @@ pub(super) struct Claim {
     duration: Duration,
     /// Set where a person holds it, and no run.
     pub(super) hold: Option<Hold>,
+    /// What the run that holds it does.
+    pub(super) task: Task,
+    /// Which process holds it.
+    pub(super) process: Option<Process>,
+}
+
+/// What a run does that holds a lease; empty where it does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Task {
+    /// `release`, `rollback`, `remove`.
+    pub command: String,
+    /// The commit that it releases, where there is one.
+    pub commit: Option<String>,
+    /// For whom: GitLab's user, or `ann@laptop`.
+    pub by: String,
+}
+
+/// What the run of this identity says of itself. A version that does not know the annotation leaves it as it is when it takes
+/// the lease: then it is of another identity, and says nothing.
+fn read_run(notes: &Value, identity: &str) -> (Task, Option<Process>) {
+    let run: Value = notes[RUN].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    if run["lock"] != identity {
+        return (Task::default(), None);
+    }
+    let text = |key: &str| run[key].as_str().map(ToOwned::to_owned);
+    let task = Task {
+        command: text("command").unwrap_or_default(),
+        commit: text("commit").filter(|commit| is_commit(commit)),
+        by: text("by").unwrap_or_default(),
+    };
+    (task, text("process").and_then(|text| Process::read(&text)))
+}
+
+/// What [`read_run`] reads.
+pub(super) fn write_run(identity: &str, task: &Task, process: Option<&Process>) -> String {
+    let process = process.map(ToString::to_string);
+    json!({"lock": identity, "process": process, "command": task.command, "commit": task.commit, "by": task.by})
+        .to_string()
+}
+
+/// Takes off what the holder before said.
+pub(super) fn without_holder(lease: &mut Value) {
+    if let Some(annotations) = lease["metadata"]["annotations"].as_object_mut() {
+        annotations.retain(|key, _| ![MESSAGE, UNTIL, RUN].contains(&key.as_str()));
+    }
 }
 
 /// What a person says who locks a tier.
@@ -57,10 +107,14 @@ impl Claim {
         let hold = notes[MESSAGE]
             .as_str()
             .map(|message| Hold { message: message.to_owned(), until: time(&notes[UNTIL]) });
+        let identity = text(&notes[IDENTITY]);
+        let (task, process) = read_run(notes, &identity);
         Self {
+            process: process.filter(|_| hold.is_none()),
+            task,
             hold,
             holder: text(&spec["holderIdentity"]),
-            identity: text(&notes[IDENTITY]),
+            identity,
             since: time(&spec["acquireTime"]),
             renewed: time(&spec["renewTime"]),
             duration: spec["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs),
@@ -89,6 +143,11 @@ impl Claim {
             Some(hold) => hold.until.is_some_and(|until| until <= now),
             None => self.age(now) > signed(self.duration),
         }
+    }
+
+    /// Whether the process that holds it ran on this machine and has ended.
+    pub(super) fn has_died(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::has_ended)
     }
 
     /// What changes when the holder is alive.
@@ -120,6 +179,8 @@ pub(super) struct Look<'a> {
     pub(super) answered: Instant,
     /// The API server's clock then.
     pub(super) server: Timestamp,
+    /// Whether the holder is known to be dead.
+    pub(super) died: bool,
 }
 
 /// How long to wait for another holder.
@@ -153,7 +214,7 @@ impl Vigil {
         if let Some(hold) = &look.claim.hold {
             return self.look_at_person(look, hold);
         }
-        if self.still_for(look) >= look.claim.duration {
+        if look.died || self.still_for(look) >= look.claim.duration {
             return Step::Take;
         }
         if self.rest(look) > Duration::ZERO || self.is_worth_looking_on(look) {
@@ -201,8 +262,6 @@ impl Vigil {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const RENEWED: &str = "2026-11-23T09:05:00.000000Z";
@@ -218,7 +277,7 @@ mod tests {
     fn look(vigil: &mut Vigil, claim: &Claim, at: u64, server: i64) -> Step {
         let answered = vigil.began + Duration::from_secs(at);
         let server = RENEWED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(server);
-        vigil.look(&Look { claim, asked: answered, answered, server })
+        vigil.look(&Look { claim, asked: answered, answered, server, died: false })
     }
 
     fn vigil(patience: u64) -> Vigil {
@@ -277,6 +336,17 @@ mod tests {
     }
 
     #[test]
+    fn a_holder_that_is_known_to_be_dead_is_not_waited_for_but_a_person_has_no_process() {
+        let dead = |claim: &Claim| {
+            let now = Instant::now();
+            let server = RENEWED.parse::<Timestamp>().expect("a time");
+            vigil(0).look(&Look { claim, asked: now, answered: now, server, died: true })
+        };
+        assert_eq!(dead(&claim("ann", RENEWED)), Step::Take);
+        assert_eq!(dead(&locked_by("ann", None)), Step::GiveUp);
+    }
+
+    #[test]
     fn a_holder_with_a_wrong_clock_is_seen_to_be_alive() {
         let mut vigil = vigil(0);
         assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 3600), Step::Wait);
@@ -308,7 +378,7 @@ mod tests {
         look(&mut vigil, &claim, 0, 0);
         let (asked, answered) = (vigil.began + Duration::from_secs(1), vigil.began + Duration::from_secs(31));
         let server = Timestamp::now();
-        assert_eq!(vigil.look(&Look { claim: &claim, asked, answered, server }), Step::Wait);
+        assert_eq!(vigil.look(&Look { claim: &claim, asked, answered, server, died: false }), Step::Wait);
         assert_eq!(look(&mut vigil, &claim, 32, 32), Step::Wait, "the span begins anew");
     }
 }

@@ -77,6 +77,8 @@ impl Course {
         let pause = backoff(self.stumbles - 1);
         match fault {
             Fault::Interrupted => return END,
+            // It would be as long the next time.
+            Fault::TooLong(_) => return DENIED,
             Fault::Credentials(_) if self.is_denied() => return DENIED,
             Fault::Status(status) => match status.code {
                 410 => return self.list_again(),

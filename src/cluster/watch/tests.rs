@@ -50,6 +50,16 @@ async fn next(watches: &mut Watches) -> String {
     }
 }
 
+/// A server whose pages lead to one another.
+#[tokio::test]
+async fn a_list_that_does_not_come_to_an_end_is_given_up() {
+    let server = FakeServer::start().await;
+    server.answer_with(PODS, json!({"metadata": {"continue": "again"}, "items": []}));
+    let (_session, mut watches) = watching(&server).await;
+    assert!(next(&mut watches).await.starts_with("denied the list of Pod"));
+    assert_eq!(server.requests().len(), 2);
+}
+
 /// As [`next`], past trouble and its end.
 async fn next_object(watches: &mut Watches) -> String {
     loop {
