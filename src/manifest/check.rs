@@ -17,13 +17,13 @@ pub struct Findings {
 }
 
 /// Every mistake in the manifests of all tiers; `review/*` is tried as `review/example`.
-pub fn validate(project: &Project) -> Findings {
+pub async fn validate(project: &Project) -> Findings {
     let mut found = Findings::default();
     let mistakes = &mut found.mistakes;
     if project.config.tiers.is_empty() {
         // A project without manifests is built and tested, but not released.
         if project.config_file.is_none() || project.root.join(".kube").exists() {
-            sources::read_base(project, mistakes);
+            sources::read_base(project, mistakes).await;
         }
         return found;
     }
@@ -32,7 +32,7 @@ pub fn validate(project: &Project) -> Findings {
         match tier {
             Ok(tier) => {
                 mistakes.extend(tier.addresses().err());
-                match assemble(&offline(project, &tier)) {
+                match assemble(&offline(project, &tier)).await {
                     Ok(manifests) => warnings.extend(manifests.warnings),
                     Err(errors) => mistakes.extend(errors),
                 }
@@ -51,25 +51,25 @@ pub fn validate(project: &Project) -> Findings {
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
-pub fn check(project: &Project, tier: &Tier) -> Result<()> {
+pub async fn check(project: &Project, tier: &Tier) -> Result<()> {
     tier.addresses()?;
-    assemble(&offline(project, tier)).map(drop).map_err(first)
+    assemble(&offline(project, tier)).await.map(drop).map_err(first)
 }
 
 /// The manifests of a tier with images that have digests which no image has: enough to know which objects they describe.
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
-pub fn described(project: &Project, tier: &Tier) -> Result<Manifests> {
-    assemble(&offline(project, tier)).map_err(first)
+pub async fn described(project: &Project, tier: &Tier) -> Result<Manifests> {
+    assemble(&offline(project, tier)).await.map_err(first)
 }
 
 /// The kinds of the tier's objects: `apiVersion` and `kind`, each once.
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
-pub fn kinds(project: &Project, tier: &Tier) -> Result<Vec<(String, String)>> {
-    let manifests = assemble(&offline(project, tier)).map_err(first)?;
+pub async fn kinds(project: &Project, tier: &Tier) -> Result<Vec<(String, String)>> {
+    let manifests = assemble(&offline(project, tier)).await.map_err(first)?;
     let kinds: BTreeSet<(String, String)> = manifests
         .objects
         .iter()

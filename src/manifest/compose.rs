@@ -3,7 +3,7 @@
 //! The events are those of serde-saphyr's own parser. Its deserializer is not used, because it tells neither which
 //! scalars were quoted nor, value by value, where they stood.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -14,8 +14,13 @@ use super::scalar;
 use super::source::{Source, Spot, number};
 use crate::error::{Error, Result};
 
-/// More values than this in one file are an attack with aliases, or an accident.
+/// More values than this in one file are no manifests.
 const MOST_NODES: usize = 1_000_000;
+/// So much memory may the copies take that a file makes with anchors and aliases: 60 kB of text could name a string of 30 kB
+/// ten thousand times.
+const MOST_COPIED: usize = 16 << 20;
+/// Deeper than any object is, and far less than what a stack holds. A record is JSON, which is read to 128 levels.
+const DEEPEST: usize = 100;
 
 /// The documents of a text; empty ones are left out.
 pub(super) fn documents(source: &Arc<Source>) -> Result<Vec<Node>> {
@@ -23,7 +28,9 @@ pub(super) fn documents(source: &Arc<Source>) -> Result<Vec<Node>> {
         source,
         parser: Parser::new_from_str(&source.text),
         anchors: HashMap::new(),
-        left: MOST_NODES,
+        nodes: MOST_NODES,
+        bytes: MOST_COPIED,
+        depth: 0,
     };
     let mut documents = Vec::new();
     loop {
@@ -42,8 +49,40 @@ pub(super) fn documents(source: &Arc<Source>) -> Result<Vec<Node>> {
 struct Composer<'text> {
     source: &'text Arc<Source>,
     parser: Parser<'text, StrInput<'text>>,
-    anchors: HashMap<usize, Node>,
-    left: usize,
+    anchors: HashMap<usize, (Node, Size)>,
+    /// How many values may still come.
+    nodes: usize,
+    /// How much may still be copied.
+    bytes: usize,
+    /// How many lists and maps are open.
+    depth: usize,
+}
+
+/// How large a value is.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    /// Values, its own included.
+    nodes: usize,
+    /// Bytes of memory.
+    bytes: usize,
+    /// Levels, its own included.
+    depth: usize,
+}
+
+impl Size {
+    fn of(node: &Node) -> Self {
+        let text = node.text().map_or(0, str::len);
+        let mut all = Self { nodes: 1, bytes: size_of::<Node>() + text, depth: 0 };
+        let entries = node.entries().iter();
+        all.bytes += entries.clone().map(|entry| size_of::<Entry>() + entry.key.len()).sum::<usize>();
+        for one in node.items().iter().chain(entries.map(|entry| &entry.value)) {
+            let size = Self::of(one);
+            all.nodes += size.nodes;
+            all.bytes += size.bytes;
+            all.depth = all.depth.max(size.depth);
+        }
+        Self { depth: all.depth + 1, ..all }
+    }
 }
 
 impl<'text> Composer<'text> {
@@ -68,6 +107,7 @@ impl<'text> Composer<'text> {
         let spot = self.spot(span.start);
         self.count(1, &spot)?;
         let anchor = event.anchor_id();
+        self.descend(1, &spot)?;
         let content = match event {
             Event::Scalar(text, style, _, tag) => Self::scalar(&text, style, tag.as_deref(), &spot)?,
             Event::SequenceStart(..) => Content::List(self.items()?),
@@ -75,11 +115,23 @@ impl<'text> Composer<'text> {
             Event::Alias(id) => return self.alias(id, &spot),
             _ => return Err(spot.mistake("a value is missing here")),
         };
+        self.depth -= 1;
         let node = Node { spot, content };
         if let Some(anchor) = anchor {
-            self.anchors.insert(anchor, node.clone());
+            let size = Size::of(&node);
+            self.copy(size.bytes, &node.spot)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
+    }
+
+    /// Goes so many levels deeper.
+    fn descend(&mut self, levels: usize, spot: &Spot) -> Result<()> {
+        self.depth += levels;
+        if self.depth > DEEPEST {
+            return Err(spot.mistake(format!("the value is nested more than {DEEPEST} levels deep")));
+        }
+        Ok(())
     }
 
     fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, spot: &Spot) -> Result<Content> {
@@ -88,6 +140,9 @@ impl<'text> Composer<'text> {
         let value = match tag.map(Tag::core_suffix) {
             None if plain => resolved()?,
             Some(Some(wanted @ ("int" | "float" | "bool" | "null"))) => match resolved()? {
+                Value::String(_) if spot.may_be_secret() => {
+                    return Err(spot.mistake(format!("the value is no `!!{wanted}`")));
+                }
                 Value::String(_) => return Err(spot.mistake(format!("`{text}` is no `!!{wanted}`"))),
                 value => value,
             },
@@ -102,11 +157,15 @@ impl<'text> Composer<'text> {
     }
 
     fn alias(&mut self, id: usize, spot: &Spot) -> Result<Node> {
-        let Some(node) = self.anchors.get(&id).cloned() else {
+        let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
             return Err(spot.mistake("an alias stands inside of what it refers to"));
         };
-        self.count(size(&node), spot)?;
-        Ok(node)
+        self.count(size.nodes, spot)?;
+        self.copy(size.bytes, spot)?;
+        // Its own level is counted already.
+        self.descend(size.depth - 1, spot)?;
+        self.depth -= size.depth;
+        Ok(self.anchors[&id].0.clone())
     }
 
     fn items(&mut self) -> Result<Vec<Node>> {
@@ -121,6 +180,7 @@ impl<'text> Composer<'text> {
 
     fn entries(&mut self) -> Result<Vec<Entry>> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         let mut written: HashMap<String, Spot> = HashMap::new();
         loop {
             let event = self.next()?;
@@ -141,17 +201,27 @@ impl<'text> Composer<'text> {
             written.insert(name, key.spot);
             // As for kubectl, what comes later wins: a key over those that were merged before it, and the other way round.
             for entry in added {
-                match entries.iter_mut().find(|present| present.key == entry.key) {
-                    Some(present) => *present = entry,
-                    None => entries.push(entry),
+                if let Some(place) = places.get(&entry.key) {
+                    entries[*place] = entry;
+                } else {
+                    places.insert(entry.key.clone(), entries.len());
+                    entries.push(entry);
                 }
             }
         }
     }
 
     fn count(&mut self, nodes: usize, spot: &Spot) -> Result<()> {
-        self.left = self.left.checked_sub(nodes).ok_or_else(|| {
+        self.nodes = self.nodes.checked_sub(nodes).ok_or_else(|| {
             spot.mistake(format!("the file has more than {MOST_NODES} values once its aliases are resolved"))
+        })?;
+        Ok(())
+    }
+
+    fn copy(&mut self, bytes: usize, spot: &Spot) -> Result<()> {
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(|| {
+            let limit = MOST_COPIED >> 20;
+            spot.mistake(format!("the anchors and aliases of the file unfold to more than {limit} MiB"))
         })?;
         Ok(())
     }
@@ -172,11 +242,6 @@ impl<'text> Composer<'text> {
     }
 }
 
-fn size(node: &Node) -> usize {
-    1 + node.items().iter().map(size).sum::<usize>()
-        + node.entries().iter().map(|entry| size(&entry.value)).sum::<usize>()
-}
-
 fn is_merge(key: &Node) -> bool {
     matches!(&key.content, Content::Scalar(scalar) if scalar.plain && scalar.value == "<<")
 }
@@ -187,12 +252,10 @@ fn merge_sources(value: Node) -> Result<Vec<Entry>> {
     match value.content {
         Content::Map(entries) => Ok(entries),
         Content::List(items) => {
-            let mut merged = Vec::new();
+            let (mut merged, mut known) = (Vec::new(), HashSet::new());
             for item in items {
                 let Content::Map(entries) = item.content else { return Err(wrong(&item.spot)) };
-                let is_new = |entry: &Entry| merged.iter().all(|one: &Entry| one.key != entry.key);
-                let new: Vec<Entry> = entries.into_iter().filter(is_new).collect();
-                merged.extend(new);
+                merged.extend(entries.into_iter().filter(|entry| known.insert(entry.key.clone())));
             }
             Ok(merged)
         }
@@ -324,8 +387,45 @@ mod tests {
             let ten = vec![format!("*a{below}"); 10].join(", ");
             text.extend(["a", &level.to_string(), ": &a", &level.to_string(), " [", &ten, "]\n"]);
         }
-        assert!(message(&text).contains("more than 1000000 values"));
+        assert!(message(&text).contains("unfold to more than 16 MiB"), "{}", message(&text));
         assert!(read("a: &a [*a]\n").is_err());
+    }
+
+    #[test]
+    fn aliases_of_a_long_string_or_of_many_keys_are_counted_by_their_size() {
+        let string = format!("a: &a {}\nb:\n{}", "x".repeat(30_000), "- *a\n".repeat(6_000));
+        // 16 MiB are the anchor's 30 kB and 556 times the same.
+        let said = "a.yaml:559:3: the anchors and aliases of the file unfold to more than 16 MiB";
+        assert_eq!(message(&string), said);
+        let keys: String = (0..3_000).map(|key| format!("  k{key}: 1\n")).collect();
+        let merged: String = (0..3_000).map(|key| format!("m{key}: {{<<: *a}}\n")).collect();
+        assert!(message(&format!("a: &a\n{keys}{merged}")).contains("unfold to more than 16 MiB"));
+        let anchors = format!("{}{}", "- &a\n ".repeat(2_000), "x");
+        assert!(read(&anchors).is_ok() || message(&anchors).contains("this is not YAML"));
+        let nested: String = (0..90).map(|level| format!("{}- &a{level}\n", " ".repeat(level))).collect();
+        let nested = format!("{nested}{}{}", " ".repeat(91), "x".repeat(500_000));
+        assert!(message(&nested).contains("unfold to more than 16 MiB"), "each level is a copy");
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_a_mistake_also_behind_an_alias() {
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(read(&deep(DEEPEST - 1)).is_ok());
+        assert_eq!(message(&deep(DEEPEST)), "a.yaml:1:101: the value is nested more than 100 levels deep");
+        assert!(message(&"- ".repeat(100_000)).contains("levels deep"));
+        let alias = |levels: usize| {
+            format!("a: &a {}\nb: {}*a{}\n", deep(60), "[".repeat(levels), "]".repeat(levels))
+        };
+        assert!(read(&alias(38)).is_ok());
+        assert!(message(&alias(39)).contains("levels deep"));
+    }
+
+    #[test]
+    fn many_keys_are_read_in_a_moment() {
+        let keys: String = (0..100_000).map(|key| format!("key-{key}: 1\n")).collect();
+        let start = std::time::Instant::now();
+        assert_eq!(read(&keys).unwrap()[0].entries().len(), 100_000);
+        assert!(start.elapsed().as_secs() < 20, "a map is not searched for each key");
     }
 
     #[test]

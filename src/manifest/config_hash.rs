@@ -146,11 +146,20 @@ fn short(bytes: &[u8]) -> String {
 }
 
 fn annotate(object: &mut Value, hash: String) {
-    let metadata = &mut object["spec"]["template"]["metadata"];
-    if !metadata["annotations"].is_object() {
-        metadata["annotations"] = Value::Object(Map::new());
+    let Some(template) = object.pointer_mut("/spec/template").and_then(Value::as_object_mut) else { return };
+    let empty = || Value::Object(Map::new());
+    let metadata = template.entry("metadata").and_modify(|found| {
+        if found.is_null() {
+            *found = empty();
+        }
+    });
+    // What is no map the cluster refuses, in its own words.
+    let Some(metadata) = metadata.or_insert_with(empty).as_object_mut() else { return };
+    let annotations = metadata.entry("annotations").or_insert_with(empty);
+    if !annotations.is_object() {
+        *annotations = empty();
     }
-    metadata["annotations"][ANNOTATION] = hash.into();
+    annotations[ANNOTATION] = hash.into();
 }
 
 #[cfg(test)]

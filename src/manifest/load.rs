@@ -95,8 +95,8 @@ fn image_variable(image: &str) -> String {
 /// # Errors
 /// [`Kind::Invalid`] for the first mistake, with its place; [`Kind::Usage`] for what is not built yet;
 /// [`Kind::Rule`] where they use an image that was not built.
-pub fn load(request: &Request) -> Result<Manifests> {
-    assemble(request).map_err(first)
+pub async fn load(request: &Request) -> Result<Manifests> {
+    assemble(request).await.map_err(first)
 }
 
 /// The first mistake, which says how many more there are.
@@ -116,10 +116,18 @@ pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
 }
 
 /// The manifests of a tier, or every mistake that can be found at once.
-pub(super) fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
-    let mut warnings: Vec<String> =
-        strays(&request.root, &request.directories).iter().map(ToString::to_string).collect();
-    let objects = merged(request, &mut warnings)?;
+pub(super) async fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
+    let mut warnings = strays(&request.root, &request.directories).iter().map(ToString::to_string).collect();
+    let objects = merged(request, &mut warnings).await?;
+    complete(request, objects, warnings)
+}
+
+/// The manifests that these objects make with the request's images and secrets.
+pub(super) fn complete(
+    request: &Request,
+    objects: Vec<Node>,
+    mut warnings: Vec<String>,
+) -> Result<Manifests, Vec<Error>> {
     let mut mistakes = Vec::new();
     let images = Images {
         declared: &request.images,
@@ -140,6 +148,9 @@ pub(super) fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
             Ok(object) => finished.push(object),
             Err(error) => mistakes.push(error),
         }
+        if is_enough(&mistakes) {
+            break;
+        }
     }
     if finished.is_empty() && mistakes.is_empty() {
         mistakes.push(
@@ -156,21 +167,43 @@ fn in_the_end<T>(value: T, mistakes: Vec<Error>) -> Result<T, Vec<Error>> {
     if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
 }
 
+/// More mistakes than this nobody reads at once, and some are made once for every alias.
+const MOST_MISTAKES: usize = 200;
+
+/// Whether there are mistakes enough, so that no more are looked for.
+pub(super) fn is_enough(mistakes: &[Error]) -> bool {
+    mistakes.len() >= MOST_MISTAKES
+}
+
 /// The objects of the base with those of the tier laid over them, every name replaced.
-fn merged(request: &Request, warnings: &mut Vec<String>) -> Result<Vec<Node>, Vec<Error>> {
+async fn merged(request: &Request, warnings: &mut Vec<String>) -> Result<Vec<Node>, Vec<Error>> {
     let mut mistakes = Vec::new();
-    let (mut base, mut tier) = sources::read(request, &mut mistakes, warnings);
-    in_the_end((), std::mem::take(&mut mistakes))?;
+    let (base, tier) = sources::read(request, &mut mistakes, warnings).await;
+    in_the_end((), mistakes)?;
+    laid(request, base, tier)
+}
+
+/// As [`merged`], of objects that are read.
+pub(super) fn laid(
+    request: &Request,
+    mut base: Vec<Node>,
+    mut tier: Vec<Node>,
+) -> Result<Vec<Node>, Vec<Error>> {
+    let mut mistakes = Vec::new();
+    let mut room = substitute::MOST_GROWTH;
     for object in base.iter_mut().chain(&mut tier) {
-        substitute::substitute(object, &request.names, &mut mistakes);
+        substitute::substitute(object, &request.names, &mut room, &mut mistakes);
         rules::check(object, &mut mistakes);
+        if is_enough(&mistakes) {
+            break;
+        }
     }
     twice(&base, &request.namespace, &mut mistakes);
     twice(&tier, &request.namespace, &mut mistakes);
     in_the_end((), std::mem::take(&mut mistakes))?;
     overlay::lay(&mut base, tier, &request.namespace, &mut mistakes);
     for object in &mut base {
-        substitute::substitute_scripts(object, &request.names, &mut mistakes);
+        substitute::substitute_scripts(object, &request.names, &mut room, &mut mistakes);
     }
     in_the_end(base, mistakes)
 }
@@ -183,6 +216,9 @@ fn twice(objects: &[Node], namespace: &str, mistakes: &mut Vec<Error>) {
         if let Some(first) = seen.get(&id) {
             let error = object.spot.mistake(format!("{id} stands here and at {first}"));
             mistakes.push(error.hint("give one of them another name, or delete it"));
+            if is_enough(mistakes) {
+                return;
+            }
         } else {
             seen.insert(id, place);
         }

@@ -1,5 +1,9 @@
 //! The strategic merge patch: maps are merged, lists by the key that Kubernetes merges them by, null deletes.
 
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
 use super::identity;
 use super::node::{Content, Entry, Node};
 use crate::error::{Error, Kind, Result};
@@ -118,7 +122,7 @@ impl Walk<'_> {
             *items = patches;
             return items.iter_mut().try_for_each(clean);
         }
-        let mut base: Vec<(usize, Node)> = std::mem::take(items).into_iter().enumerate().collect();
+        let mut base = Items::new(std::mem::take(items), |item| item.get(key).and_then(Node::scalar));
         let mut merged_items = Vec::new();
         for mut patch in patches {
             let Some(value) = patch.get(key).and_then(Node::scalar).cloned() else {
@@ -126,9 +130,7 @@ impl Walk<'_> {
                     .spot
                     .mistake(format!("the item has no `{key}`, by which it would be merged")));
             };
-            let found =
-                base.iter().position(|(_, item)| item.get(key).and_then(Node::scalar) == Some(&value));
-            match found.map(|index| base.remove(index)) {
+            match base.take(&value) {
                 _ if is_deletion(&patch) => {}
                 Some((place, mut item)) => {
                     self.merge(&mut item, patch)?;
@@ -140,7 +142,7 @@ impl Walk<'_> {
                 }
             }
         }
-        *items = in_order(base, merged_items);
+        *items = in_order(base.rest(), merged_items);
         Ok(())
     }
 
@@ -193,7 +195,7 @@ fn take_directive(entries: &mut Vec<Entry>) -> Result<Directive> {
 }
 
 /// `$retainKeys`: the keys that may be there after the merge.
-fn take_retained(entries: &mut Vec<Entry>) -> Option<Vec<String>> {
+fn take_retained(entries: &mut Vec<Entry>) -> Option<HashSet<String>> {
     let index = entries.iter().position(|entry| entry.key == "$retainKeys")?;
     let list = entries.remove(index).value;
     Some(list.items().iter().filter_map(Node::text).map(str::to_owned).collect())
@@ -207,14 +209,44 @@ fn unbuilt(entry: &Entry) -> Error {
     entry.spot.mistake(format!("`{}` in an overlay is not built yet", entry.key)).into_kind(Kind::Usage)
 }
 
+/// The items of a list, found by the value that they are merged by however many they are.
+struct Items {
+    nodes: Vec<Option<Node>>,
+    /// The places of each value, the first one last.
+    places: HashMap<Value, Vec<usize>>,
+}
+
+impl Items {
+    fn new(items: Vec<Node>, value: impl Fn(&Node) -> Option<&Value>) -> Self {
+        let mut places: HashMap<Value, Vec<usize>> = HashMap::new();
+        for (index, item) in items.iter().enumerate().rev() {
+            if let Some(value) = value(item) {
+                places.entry(value.clone()).or_default().push(index);
+            }
+        }
+        Self { nodes: items.into_iter().map(Some).collect(), places }
+    }
+
+    /// Takes out the first item of this value, with its place.
+    fn take(&mut self, value: &Value) -> Option<(usize, Node)> {
+        let index = self.places.get_mut(value)?.pop()?;
+        Some((index, self.nodes[index].take()?))
+    }
+
+    /// What was not taken out.
+    fn rest(self) -> Vec<(usize, Node)> {
+        self.nodes.into_iter().enumerate().filter_map(|(index, node)| Some((index, node?))).collect()
+    }
+}
+
 fn merge_values(items: &mut Vec<Node>, patches: Vec<Node>) {
-    let mut base: Vec<(usize, Node)> = std::mem::take(items).into_iter().enumerate().collect();
+    let mut base = Items::new(std::mem::take(items), Node::scalar);
     let mut merged_items = Vec::new();
     for patch in patches {
-        let found = base.iter().position(|(_, item)| item.scalar() == patch.scalar());
-        merged_items.push((found.map(|index| base.remove(index).0), patch));
+        let found = patch.scalar().and_then(|value| base.take(value));
+        merged_items.push((found.map(|(index, _)| index), patch));
     }
-    *items = in_order(base, merged_items);
+    *items = in_order(base.rest(), merged_items);
 }
 
 /// The order of a merged list as kubectl makes it: the items of the patch in the patch's order, and the others
@@ -257,7 +289,7 @@ pub(super) fn clean(node: &mut Node) -> Result<()> {
 mod tests {
     use std::sync::Arc;
 
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::manifest::compose;

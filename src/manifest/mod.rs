@@ -4,8 +4,10 @@ mod chart;
 mod check;
 mod compose;
 mod config_hash;
+pub(crate) mod fuzzing;
 mod identity;
 mod images;
+mod inputs;
 mod load;
 mod merge;
 mod node;
@@ -28,6 +30,7 @@ use serde_json::Value;
 
 pub use check::{check, described, kinds, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
+pub use inputs::Inputs;
 pub use load::{Request, load};
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;

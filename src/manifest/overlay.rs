@@ -3,9 +3,11 @@
 //! A change is a strategic merge patch, as in `kubectl patch`; kinds that are not built in have no merge keys, so
 //! their lists are replaced as a JSON merge patch does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::identity::Identity;
+use super::load::is_enough;
 use super::merge;
 use super::node::Node;
 use crate::error::Error;
@@ -18,13 +20,18 @@ pub(super) fn directory(kube: &Path, pattern: &str) -> PathBuf {
 
 /// Lays a tier's objects over those of the base.
 pub(super) fn lay(base: &mut Vec<Node>, overlay: Vec<Node>, namespace: &str, mistakes: &mut Vec<Error>) {
+    let mut places: BTreeMap<Identity, usize> = BTreeMap::new();
+    for (index, object) in base.iter().enumerate() {
+        places.entry(Identity::of(object, namespace)).or_insert(index);
+    }
+    let mut deleted = BTreeSet::new();
     for mut object in overlay {
         let id = Identity::of(&object, namespace);
         let replaces = take_replace(&mut object);
-        let found = base.iter().position(|other| Identity::of(other, namespace) == id);
-        let result = match found {
+        let result = match places.get(&id).copied() {
             Some(index) if deletes(&object) => {
-                base.remove(index);
+                places.remove(&id);
+                deleted.insert(index);
                 Ok(())
             }
             Some(index) if replaces => merge::clean(&mut object).map(|()| base[index] = object),
@@ -38,10 +45,18 @@ pub(super) fn lay(base: &mut Vec<Node>, overlay: Vec<Node>, namespace: &str, mis
             None if replaces => Err(object
                 .spot
                 .mistake(format!("{id} is to replace an object of the base, which has none of that name"))),
-            None => merge::clean(&mut object).map(|()| base.push(object)),
+            None => merge::clean(&mut object).map(|()| {
+                places.insert(id, base.len());
+                base.push(object);
+            }),
         };
         mistakes.extend(result.err());
+        if is_enough(mistakes) {
+            break;
+        }
     }
+    let mut index = 0..;
+    base.retain(|_| index.next().is_none_or(|index| !deleted.contains(&index)));
 }
 
 /// What a tier says of a key in a Secret's `data` counts also where the base has it as text, which would win.

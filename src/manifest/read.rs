@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
+use super::load::is_enough;
 use super::node::{Content, Node};
 use super::source::{Source, number};
 use super::{compose, rendered};
@@ -66,7 +67,7 @@ fn misplaced(root: &Path, file: &Path) -> Error {
     Error::new(Kind::Invalid, sentence).at(Place::file(relative(root, file)))
 }
 
-fn is_manifest(path: &Path) -> bool {
+pub(super) fn is_manifest(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("yaml" | "yml" | "json"))
 }
@@ -83,17 +84,21 @@ fn unreadable(root: &Path, path: &Path, error: &io::Error) -> Error {
             .at(place);
     }
     if error.kind() == io::ErrorKind::InvalidData {
-        return Error::new(Kind::Invalid, "the manifest is not UTF-8")
-            .at(line_of_bad_byte(path).map_or(place.clone(), |line| Place { line: Some(line), ..place }));
+        return not_utf8(&std::fs::read(path).unwrap_or_default(), place);
     }
     Error::new(Kind::Invalid, format!("the manifest cannot be read: {error}")).at(place)
 }
 
-/// The line of the first byte that is not UTF-8.
-fn line_of_bad_byte(path: &Path) -> Option<u32> {
-    let bytes = std::fs::read(path).ok()?;
-    let valid = std::str::from_utf8(&bytes).err()?.valid_up_to();
-    Some(number(String::from_utf8_lossy(&bytes[..valid]).matches('\n').count() + 1))
+/// The mistake at the line of the first byte that is not UTF-8.
+fn not_utf8(bytes: &[u8], place: Place) -> Error {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Error::new(Kind::Invalid, "the manifest is UTF-16, not UTF-8").at(place).hint(
+            "save it as UTF-8: so writes every editor, and PowerShell with `| Out-File -Encoding utf8`",
+        );
+    }
+    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+    let line = bytes[..valid].split(|byte| *byte == b'\n').count();
+    Error::new(Kind::Invalid, "the manifest is not UTF-8").at(Place { line: Some(number(line)), ..place })
 }
 
 fn relative(root: &Path, path: &Path) -> PathBuf {
@@ -106,6 +111,9 @@ pub(super) fn flatten(mut node: Node, objects: &mut Vec<Node>, mistakes: &mut Ve
         let items = node.remove("items").map(|entry| entry.value.content);
         if let Some(Content::List(items)) = items {
             for item in items {
+                if is_enough(mistakes) {
+                    return;
+                }
                 flatten(item, objects, mistakes);
             }
         }
@@ -251,6 +259,7 @@ mod tests {
         let path = |name: &str| root.path().join(".kube").join(name);
         std::os::unix::fs::symlink("nothing", path("b.yaml")).expect("a link");
         fs::write(path("c.yaml"), b"a: 1\nb: \xff\n").expect("a file");
+        fs::write(path("d.yaml"), b"\xff\xfea\0:\0 \x001\0\n\0").expect("a file");
         let mut mistakes = Vec::new();
         assert_eq!(names(&root, &mut mistakes), ["a"]);
         let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
@@ -258,7 +267,8 @@ mod tests {
             words,
             [
                 ".kube/b.yaml: the manifest is a link to something that does not exist",
-                ".kube/c.yaml:2: the manifest is not UTF-8"
+                ".kube/c.yaml:2: the manifest is not UTF-8",
+                ".kube/d.yaml: the manifest is UTF-16, not UTF-8"
             ]
         );
     }

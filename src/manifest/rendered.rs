@@ -1,6 +1,6 @@
 //! Manifests that another program renders: `kubectl kustomize` and `helm template`, both the user's own.
 
-use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::source::Source;
 use super::{chart, compose, read};
 use crate::error::{Error, Kind, Place};
 use crate::manifest::node::Node;
-use crate::program::{self, Fault};
+use crate::program::{Fault, Program};
 
 /// The names of a kustomization.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -32,11 +32,11 @@ pub(super) fn is_description(file: &Path) -> bool {
 }
 
 /// The objects of a kustomization.
-pub(super) fn kustomize(root: &Path, file: &Path, mistakes: &mut Vec<Error>) -> Vec<Node> {
+pub(super) async fn kustomize(root: &Path, file: &Path, mistakes: &mut Vec<Error>) -> Vec<Node> {
     let shown = relative(root, file);
     let directory = file.parent().unwrap_or(root);
-    let words = ["kubectl", "kustomize", &directory.to_string_lossy()].map(str::to_owned);
-    let text = match run(root, &words, "kubectl kustomize", &shown) {
+    let kubectl = Program::new("kubectl").arguments(["kustomize", "--"]).arguments([directory]);
+    let text = match run(kubectl.directory(root), "kubectl", "kubectl kustomize", &shown).await {
         Ok(text) => text,
         Err(error) => {
             mistakes.push(error);
@@ -57,33 +57,20 @@ pub(super) struct Release<'a> {
 }
 
 /// The objects of a chart: hooks as Jobs of the right phase, tests left out.
-pub(super) fn template(
+pub(super) async fn template(
     release: &Release<'_>,
     mistakes: &mut Vec<Error>,
     warnings: &mut Vec<String>,
 ) -> Vec<Node> {
     let shown = relative(release.root, release.chart);
-    let directory = release.chart.parent().unwrap_or(release.root).to_string_lossy().into_owned();
-    let mut words = ["helm", "template", release.name, &directory, "--namespace", release.namespace]
-        .map(str::to_owned)
-        .to_vec();
-    words.push("--include-crds".to_owned());
-    for file in release.values {
-        words.extend(["--values".to_owned(), file.to_string_lossy().into_owned()]);
-    }
-    let once = || run(release.root, &words, "helm template", &shown);
+    let once = || run(helm_template(release), "helm", "helm template", &shown);
     // What is random, or a time, differs from one rendering to the next.
-    let (first, second) = std::thread::scope(|scope| {
-        let second = scope.spawn(once);
-        (once(), second.join())
-    });
-    let (first, second) = match (first, second) {
-        (Ok(first), Ok(Ok(second))) => (first, second),
-        (Err(error), _) | (_, Ok(Err(error))) => {
+    let (first, second) = match futures::future::try_join(once(), once()).await {
+        Ok(both) => both,
+        Err(error) => {
             mistakes.push(error);
             return Vec::new();
         }
-        (_, Err(_)) => return Vec::new(),
     };
     let directory = shown.parent().unwrap_or(Path::new("")).to_path_buf();
     let nodes = read_all(by_template(&first, &directory, &shown), mistakes);
@@ -94,14 +81,25 @@ pub(super) fn template(
     nodes.into_iter().filter_map(|node| chart::released(node, warnings)).collect()
 }
 
-fn run(root: &Path, words: &[String], title: &str, shown: &Path) -> Result<String, Error> {
-    let environment = BTreeMap::new();
+/// The command that renders a chart. No name of the project's, whatever it begins with, is taken for an option.
+fn helm_template(release: &Release<'_>) -> Program {
+    let mut options =
+        ["template", "--include-crds", "--namespace", release.namespace].map(OsString::from).to_vec();
+    for file in release.values {
+        options.extend(["--values".into(), file.clone().into_os_string()]);
+    }
+    let chart = release.chart.parent().unwrap_or(release.root);
+    let end: [&OsStr; 3] = ["--".as_ref(), release.name.as_ref(), chart.as_ref()];
+    Program::new("helm").arguments(options).arguments(end).directory(release.root)
+}
+
+async fn run(program: Program, name: &str, title: &str, shown: &Path) -> Result<String, Error> {
     let at = |error: Error| error.at(Place::file(shown));
-    let printed = program::output(root, words, &environment).map_err(|fault| {
+    let printed = program.output().await.map_err(|fault| {
         let error = at(Error::new(Kind::Invalid, fault.sentence(title)));
         match &fault {
             Fault::Missing => {
-                error.hint(format!("install {}: manifests of this form are rendered by it", words[0]))
+                error.hint(format!("install {name}: manifests of this form are rendered by it"))
             }
             Fault::Failed { said, .. } if said.contains("missing in charts/") => {
                 error.hint("run `helm dependency build .kube`")

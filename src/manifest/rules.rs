@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 
 use super::images::POD_SPECS;
+use super::load::is_enough;
 use super::node::{Entry, Node};
 use super::read;
 use super::source::Spot;
@@ -30,7 +31,7 @@ enum Takes {
 }
 
 /// The annotations that an object may have.
-const ANNOTATIONS: [(&str, Takes); 17] = [
+const ANNOTATIONS: [(&str, Takes); 18] = [
     ("phase", Takes::Words(&["before", "after"])),
     ("overlay", Takes::Words(&["replace", "merge"])),
     ("substitute", Takes::Words(&["on", "off"])),
@@ -44,6 +45,7 @@ const ANNOTATIONS: [(&str, Takes); 17] = [
     ("failures-allowed", Takes::Number),
     ("required-rollout", Takes::Share(&["maxUnavailable", "none"])),
     ("wait", Takes::Words(&["started", "address"])),
+    ("endpoints", Takes::Words(&["optional"])),
     ("tier", Takes::Anything),
     ("revision", Takes::Anything),
     ("commit", Takes::Anything),
@@ -119,7 +121,7 @@ impl Check<'_> {
         let labels = metadata.and_then(|metadata| metadata.get("labels")).map(Node::entries);
         for entry in labels.into_iter().flatten() {
             let Some(name) = entry.key.strip_prefix(PREFIX) else { continue };
-            if OWN_LABELS.contains(&name) {
+            if OWN_LABELS.contains(&name) || is_enough(self.mistakes) {
                 continue;
             }
             let error = entry.spot.mistake(format!("there is no label `{}`", entry.key));
@@ -171,7 +173,7 @@ impl Check<'_> {
 
     /// Null counts as an empty string: the server reads it so.
     fn string(&mut self, value: &Node, mistake: impl FnOnce(&Spot) -> Error) {
-        if value.text().is_some() || value.is_null() {
+        if value.text().is_some() || value.is_null() || is_enough(self.mistakes) {
             return;
         }
         let error = mistake(&value.spot);
@@ -181,7 +183,7 @@ impl Check<'_> {
     fn own_annotations(&mut self, object: &Node) {
         let annotations = object.at(&["metadata", "annotations"]).map(Node::entries).unwrap_or_default();
         for entry in annotations {
-            if let Some(name) = entry.key.strip_prefix(PREFIX) {
+            if let Some(name) = entry.key.strip_prefix(PREFIX).filter(|_| !is_enough(self.mistakes)) {
                 self.mistakes.extend(annotation(entry, name));
             }
         }
@@ -193,6 +195,9 @@ impl Check<'_> {
         self.labels_and_annotations(metadata);
         let annotations = metadata.and_then(|metadata| metadata.get("annotations")).map(Node::entries);
         for entry in annotations.into_iter().flatten().filter(|entry| entry.key.starts_with(PREFIX)) {
+            if is_enough(self.mistakes) {
+                return;
+            }
             self.mistakes.push(
                 entry
                     .spot
@@ -242,6 +247,13 @@ mod tests {
         let mut mistakes = Vec::new();
         check(&object, &mut mistakes);
         mistakes
+    }
+
+    #[test]
+    fn a_map_full_of_mistakes_is_not_read_to_its_end() {
+        let keys: String = (0..5000).map(|key| format!("  k{key}: 1\n")).collect();
+        let text = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata:\n{keys}");
+        assert_eq!(mistakes(&text).len(), 200);
     }
 
     #[test]

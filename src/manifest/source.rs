@@ -2,7 +2,9 @@
 //! shown in the user's own words however late it is found.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
 
 use crate::error::{Error, Kind, Place};
 
@@ -36,10 +38,10 @@ impl Spot {
         Place::at(&self.source.path, self.line, self.column)
     }
 
-    /// A mistake at this spot, with the line it stands on.
+    /// A mistake at this spot, with the line it stands on unless that may hold the value of a Secret.
     pub(super) fn mistake(&self, message: impl Into<String>) -> Error {
         let error = Error::new(Kind::Invalid, message).at(self.place());
-        match self.excerpt() {
+        match self.excerpt().filter(|_| !self.may_be_secret()) {
             Some(excerpt) => error.snippet(excerpt),
             None => error,
         }
@@ -50,22 +52,44 @@ impl Spot {
         Error::new(Kind::Invalid, message).at(self.place())
     }
 
+    /// Whether the document at this spot is a Secret, or may be one: its kind is looked for in the text, for what cannot be
+    /// read has none yet.
+    pub(super) fn may_be_secret(&self) -> bool {
+        static KIND: LazyLock<Regex> = LazyLock::new(|| {
+            Regex::new(r#"\bkind["']?\s*:\s*["']?([^\s"',}]*)"#).expect("the pattern is a constant")
+        });
+        let is_end = |line: &str| line.starts_with("---");
+        let lines: Vec<&str> = self.source.text.lines().collect();
+        let (before, after) = lines.split_at((self.line as usize).min(lines.len()));
+        let start = before.iter().rposition(|line| is_end(line)).unwrap_or_default();
+        let length = after.iter().position(|line| is_end(line)).unwrap_or(after.len());
+        let document = lines[start..before.len() + length].join("\n");
+        let kinds: Vec<&str> =
+            KIND.captures_iter(&document).filter_map(|kind| kind.get(1)).map(|kind| kind.as_str()).collect();
+        let is_other = |kind: &&str| {
+            *kind != "Secret" && !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        kinds.is_empty() || !kinds.iter().all(is_other)
+    }
+
     pub(super) fn text_of_line(&self) -> Option<&str> {
         self.source.text.lines().nth(self.line as usize - 1)
     }
 
     /// The line with its number, and a mark below the column.
     fn excerpt(&self) -> Option<String> {
-        let line: Vec<char> = self.text_of_line()?.replace('\t', " ").chars().collect();
+        let line = self.text_of_line()?;
+        let length = line.chars().count();
         let number = self.line.to_string();
         let gutter = " ".repeat(number.len());
-        let column = (self.column as usize - 1).min(line.len());
+        let column = (self.column as usize - 1).min(length);
         // Of a long line only what stands around the column.
-        let first = if line.len() <= WIDEST { 0 } else { column.saturating_sub(WIDEST / 2) };
-        let last = line.len().min(first + WIDEST);
+        let first = if length <= WIDEST { 0 } else { column.saturating_sub(WIDEST / 2) };
+        let last = length.min(first + WIDEST);
         let cut = |is_cut: bool| if is_cut { "…" } else { "" };
-        let (before, after) = (cut(first > 0), cut(last < line.len()));
-        let shown: String = line[first..last].iter().collect();
+        let (before, after) = (cut(first > 0), cut(last < length));
+        let letters = line.chars().skip(first).take(last - first);
+        let shown: String = letters.map(|letter| if letter == '\t' { ' ' } else { letter }).collect();
         let indent = " ".repeat(before.chars().count() + column - first);
         Some(format!("{number} │ {before}{shown}{after}\n{gutter} │ {indent}^"))
     }
@@ -112,15 +136,35 @@ mod tests {
 
     #[test]
     fn a_mistake_shows_its_line() {
-        let error = spot("a: 1\nhöst: ${X}\n", 2, 7).mistake("`X` has no value");
+        let error = spot("kind: A\nhöst: ${X}\n", 2, 7).mistake("`X` has no value");
         assert_eq!(error.to_string(), "a.yaml:2:7: `X` has no value");
         assert_eq!(error.excerpt(), Some("2 │ höst: ${X}\n  │       ^"));
     }
 
     #[test]
+    fn a_line_that_may_be_of_a_secret_is_not_shown() {
+        let maps = "kind: ConfigMap\na: 1\n";
+        for (text, line, is_shown) in [
+            (format!("{maps}---\nkind: Secret\nstringData: {{a: 'x}}\n---\n{maps}"), 5, false),
+            (format!("{maps}---\nkind: Secret\nstringData: {{a: 'x}}\n---\n{maps}"), 2, true),
+            (format!("{maps}---\nkind: Secret\nstringData: {{a: 'x}}\n---\n{maps}"), 8, true),
+            ("stringData: {a: x}\nkind: \"Secret\"\n".to_owned(), 1, false),
+            ("{\"kind\":\"Secret\",\"data\":{\"a\":\"x\"}}".to_owned(), 1, false),
+            ("kind: List\nitems:\n- {stringData: {a: x}, kind: Secret}\n".to_owned(), 3, false),
+            ("apiVersion: v1\nstringData:\n  password: hunter22: x\n".to_owned(), 3, false),
+            ("kind: &kind Secret\nstringData: {a: x}\n".to_owned(), 2, false),
+            ("kind: \"S\\u0065cret\"\nstringData: {a: x}\n".to_owned(), 2, false),
+            ("kind: Deployment\nspec: {a: x}\n".to_owned(), 2, true),
+        ] {
+            let error = spot(&text, line, 1).mistake("no");
+            assert_eq!(error.excerpt().is_some(), is_shown, "{text}");
+        }
+    }
+
+    #[test]
     fn of_a_long_line_only_what_stands_around_the_column_is_shown() {
-        let line = format!("{}X{}", "a".repeat(1000), "b".repeat(1000));
-        let error = spot(&line, 1, 1001).mistake("no");
+        let line = format!("kind: A\n{}X{}", "a".repeat(1000), "b".repeat(1000));
+        let error = spot(&line, 2, 1001).mistake("no");
         let excerpt = error.excerpt().expect("a line");
         let mark = excerpt.lines().last().expect("a mark").chars().count() - 1;
         assert_eq!(excerpt.chars().nth(mark), Some('X'), "{excerpt}");

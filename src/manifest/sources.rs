@@ -15,7 +15,7 @@ use crate::project::Project;
 const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
 
 /// The objects for every tier, and those that the tier lays over them.
-pub(super) fn read(
+pub(super) async fn read(
     request: &Request,
     mistakes: &mut Vec<Error>,
     warnings: &mut Vec<String>,
@@ -35,16 +35,21 @@ pub(super) fn read(
     let is_whole = own.is_some() && (chart.is_some() || has_kustomization(&kube));
     let base = match (is_whole, &chart, rendered::kustomization(&kube)) {
         (true, ..) => Vec::new(),
-        (_, Some(chart), _) => from_chart(request, chart, mistakes, warnings),
-        (_, None, Some(file)) => rendered::kustomize(&request.root, &file, mistakes),
+        (_, Some(chart), _) => from_chart(request, chart, mistakes, warnings).await,
+        (_, None, Some(file)) => rendered::kustomize(&request.root, &file, mistakes).await,
         (_, None, None) => read::directory(&request.root, &kube, &[kube.join("tiers")], mistakes),
     };
-    (base, of_tier(request, own.as_deref(), chart.is_some(), mistakes))
+    (base, of_tier(request, own.as_deref(), chart.is_some(), mistakes).await)
 }
 
-fn of_tier(request: &Request, own: Option<&Path>, is_chart: bool, mistakes: &mut Vec<Error>) -> Vec<Node> {
+async fn of_tier(
+    request: &Request,
+    own: Option<&Path>,
+    is_chart: bool,
+    mistakes: &mut Vec<Error>,
+) -> Vec<Node> {
     if let Some(file) = own {
-        return rendered::kustomize(&request.root, file, mistakes);
+        return rendered::kustomize(&request.root, file, mistakes).await;
     }
     if !request.overlay.is_dir() {
         return Vec::new();
@@ -56,7 +61,7 @@ fn of_tier(request: &Request, own: Option<&Path>, is_chart: bool, mistakes: &mut
     read::directory(&request.root, &request.overlay, &skipped, mistakes)
 }
 
-fn from_chart(
+async fn from_chart(
     request: &Request,
     chart: &Path,
     mistakes: &mut Vec<Error>,
@@ -83,7 +88,7 @@ fn from_chart(
         namespace: &request.namespace,
         values: &values,
     };
-    rendered::template(&release, mistakes, warnings)
+    rendered::template(&release, mistakes, warnings).await
 }
 
 fn conventional_values(directory: &Path) -> Option<PathBuf> {
@@ -99,12 +104,12 @@ fn has_kustomization(kube: &Path) -> bool {
 }
 
 /// The objects that are for every tier, where the configuration has none: what can be rendered only for a tier is not.
-pub(super) fn read_base(project: &Project, mistakes: &mut Vec<Error>) {
+pub(super) async fn read_base(project: &Project, mistakes: &mut Vec<Error>) {
     let kube = project.root.join(".kube");
     if !kube.is_dir() {
         mistakes.push(no_directory(&project.root));
     } else if let Some(file) = rendered::kustomization(&kube) {
-        rendered::kustomize(&project.root, &file, mistakes);
+        rendered::kustomize(&project.root, &file, mistakes).await;
     } else if rendered::chart(&kube).is_none() {
         read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes);
     }

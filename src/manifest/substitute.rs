@@ -9,10 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::identity;
+use super::load::is_enough;
 use super::node::{Content, Entry, Node, Scalar};
 use super::scalar;
 use crate::error::Error;
 use crate::project::nearest;
+
+/// A string of an object that is longer than this is refused by every API server.
+const LONGEST: usize = 1 << 20;
+/// By so much may variables make the manifests of a tier larger, all together.
+pub(super) const MOST_GROWTH: usize = 16 << 20;
+/// A default may hold a reference with a default, and so on, this often.
+const DEEPEST: usize = 20;
 
 /// The names that manifests may use.
 #[derive(Debug, Clone, Default)]
@@ -26,16 +34,21 @@ pub(super) struct Names {
     pub(super) without_value: BTreeMap<String, Error>,
 }
 
-/// Replaces the names in an object, except in what is left alone.
-pub(super) fn substitute(object: &mut Node, names: &Names, mistakes: &mut Vec<Error>) {
-    Walk { names, scripts: false, mistakes }.object(object);
+/// Replaces the names in an object, except in what is left alone. `room` is how much larger objects may become.
+pub(super) fn substitute(object: &mut Node, names: &Names, room: &mut usize, mistakes: &mut Vec<Error>) {
+    Walk { names, scripts: false, room, mistakes }.object(object);
 }
 
 /// Replaces the names in what is left alone, if the object asks for it. It is asked once overlays are merged, so
 /// that the object and its overlay are of one mind.
-pub(super) fn substitute_scripts(object: &mut Node, names: &Names, mistakes: &mut Vec<Error>) {
+pub(super) fn substitute_scripts(
+    object: &mut Node,
+    names: &Names,
+    room: &mut usize,
+    mistakes: &mut Vec<Error>,
+) {
     if object.text_at(&["metadata", "annotations", "windlass.dev/substitute"]) == Some("on") {
-        Walk { names, scripts: true, mistakes }.object(object);
+        Walk { names, scripts: true, room, mistakes }.object(object);
     }
 }
 
@@ -43,6 +56,7 @@ struct Walk<'a> {
     names: &'a Names,
     /// Replace in what is left alone, and only there.
     scripts: bool,
+    room: &'a mut usize,
     mistakes: &'a mut Vec<Error>,
 }
 
@@ -90,7 +104,10 @@ impl Walk<'_> {
     fn scalar(&mut self, node: &mut Node, string: bool) {
         let Content::Scalar(Scalar { value, plain }) = &mut node.content else { return };
         let Some(text) = value.as_str().filter(|text| text.contains('$')) else { return };
-        match expand(text, self.names) {
+        if is_enough(self.mistakes) {
+            return;
+        }
+        match expand(text, self.names).and_then(|expanded| self.fits(text, expanded)) {
             Ok(expanded) if *plain && !string && is_one_reference(text) => {
                 let typed = scalar::resolve(&expanded).unwrap_or(Value::from(expanded.as_str()));
                 // `"2"` serves for `replicas`, but what would lose letters (`"0123"`, `"yes"`, `""`) stays as it is quoted.
@@ -101,6 +118,16 @@ impl Walk<'_> {
             Ok(expanded) => *value = Value::from(expanded),
             Err(problem) => self.mistakes.push(problem.at(node, self.names)),
         }
+    }
+
+    /// The expanded text, as long as there is room for it.
+    fn fits(&mut self, text: &str, expanded: String) -> Result<String, Problem> {
+        let growth = expanded.len().saturating_sub(text.len());
+        *self.room = self.room.checked_sub(growth).ok_or_else(|| {
+            let limit = MOST_GROWTH >> 20;
+            Problem::of(format!("variables make the manifests more than {limit} MiB larger"))
+        })?;
+        Ok(expanded)
     }
 }
 
@@ -124,11 +151,21 @@ struct Problem {
     message: String,
     /// The name that has no value.
     missing: Option<String>,
+    /// Whether the message quotes what stands in the braces.
+    quotes: bool,
 }
 
 impl Problem {
+    /// One that has nothing to do with a name.
+    fn of(message: String) -> Self {
+        Self { written: "${".to_owned(), message, missing: None, quotes: false }
+    }
+
     fn at(self, node: &Node, names: &Names) -> Error {
-        let error = node.spot.find(&self.written).mistake(self.message);
+        let is_value = self.quotes && node.spot.may_be_secret();
+        let message =
+            if is_value { "what stands in `${…}` is not a name".to_owned() } else { self.message };
+        let error = node.spot.find(&self.written).mistake(message);
         let Some(missing) = self.missing else {
             return error.hint("a dollar that is no reference is written `$$`");
         };
@@ -153,6 +190,15 @@ impl Problem {
 
 /// The text with its references replaced and `$$` made a dollar.
 fn expand(text: &str, names: &Names) -> Result<String, Problem> {
+    expand_within(text, names, DEEPEST)
+}
+
+/// As [`expand`], in a default that may hold defaults of so many levels.
+fn expand_within(text: &str, names: &Names, levels: usize) -> Result<String, Problem> {
+    let Some(levels) = levels.checked_sub(1) else {
+        let message = format!("more than {DEEPEST} references stand inside of each other");
+        return Err(Problem::of(message));
+    };
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -162,12 +208,15 @@ fn expand(text: &str, names: &Names) -> Result<String, Problem> {
             expanded.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let (inside, after) = split_at_brace(after).ok_or_else(|| Problem {
-                written: "${".to_owned(),
-                message: "`${` is not closed by `}`".to_owned(),
-                missing: None,
-            })?;
-            expanded.push_str(&value_of(inside, names)?);
+            let (inside, after) =
+                split_at_brace(after).ok_or_else(|| Problem::of("`${` is not closed by `}`".to_owned()))?;
+            expanded.push_str(&value_of(inside, names, levels)?);
+            if expanded.len() > LONGEST {
+                let limit = LONGEST >> 20;
+                return Err(Problem::of(format!(
+                    "the value is longer than {limit} MiB once its variables are replaced"
+                )));
+            }
             rest = after;
         } else {
             expanded.push('$');
@@ -210,7 +259,7 @@ fn split_at_brace(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The value of what stands between the braces.
-fn value_of(inside: &str, names: &Names) -> Result<String, Problem> {
+fn value_of(inside: &str, names: &Names, levels: usize) -> Result<String, Problem> {
     let end =
         inside.find(|letter: char| letter != '_' && !letter.is_ascii_alphanumeric()).unwrap_or(inside.len());
     let (name, operator) = inside.split_at(end);
@@ -218,6 +267,7 @@ fn value_of(inside: &str, names: &Names) -> Result<String, Problem> {
         written: format!("${{{name}"),
         message,
         missing: missing.then(|| name.to_owned()),
+        quotes: !missing,
     };
     if name.is_empty() || name.starts_with(|letter: char| letter.is_ascii_digit()) {
         return Err(problem(format!("`${{{inside}}}` is not a name"), false));
@@ -231,11 +281,11 @@ fn value_of(inside: &str, names: &Names) -> Result<String, Problem> {
             .ok_or_else(|| problem(format!("`{name}` has no value for tier `{}`", names.tier), true));
     }
     if let Some(default) = operator.strip_prefix(":-") {
-        return filled.map_or_else(|| expand(default, names), |value| Ok(value.clone()));
+        return filled.map_or_else(|| expand_within(default, names, levels), |value| Ok(value.clone()));
     }
     if let Some(message) = operator.strip_prefix(":?") {
         return filled.cloned().ok_or_else(|| {
-            let message = expand(message, names).unwrap_or_else(|_| message.to_owned());
+            let message = expand_within(message, names, levels).unwrap_or_else(|_| message.to_owned());
             let message = if message.is_empty() { message } else { format!(": {message}") };
             problem(format!("`{name}` has no value for tier `{}`{message}", names.tier), true)
         });
@@ -267,8 +317,9 @@ mod tests {
             without_value: BTreeMap::new(),
         };
         let mut mistakes = Vec::new();
-        substitute(&mut object, &names, &mut mistakes);
-        substitute_scripts(&mut object, &names, &mut mistakes);
+        let mut room = MOST_GROWTH;
+        substitute(&mut object, &names, &mut room, &mut mistakes);
+        substitute_scripts(&mut object, &names, &mut room, &mut mistakes);
         (object.to_json(), mistakes)
     }
 
@@ -291,7 +342,7 @@ mod tests {
             texts: pairs.iter().map(|(name, _)| (*name).to_owned()).collect(),
             ..Names::default()
         };
-        substitute(&mut object, &names, &mut Vec::new());
+        substitute(&mut object, &names, &mut MOST_GROWTH.clone(), &mut Vec::new());
         assert_eq!(object.to_json(), json!({"a": "0123", "b": 2, "c": "", "d": "yes", "e": 7}));
     }
 
@@ -347,8 +398,29 @@ mod tests {
     }
 
     #[test]
+    fn what_variables_make_of_a_manifest_is_bounded() {
+        let long = "x".repeat(1 << 19);
+        let error = |text: &str| substituted(text, &[("V", &long)]).1.remove(0).to_string();
+        assert_eq!(
+            error("a: ok\nb: ${V}${V}${V}\n"),
+            "a.yaml:2:4: the value is longer than 1 MiB once its variables are replaced"
+        );
+        let many = format!("l:\n{}", "- ${V}\n".repeat(40));
+        assert_eq!(error(&many), "a.yaml:34:3: variables make the manifests more than 16 MiB larger");
+        let nested = |levels: usize| format!("a: \"{}x{}\"\n", "${NO:-".repeat(levels), "}".repeat(levels));
+        assert_eq!(substituted(&nested(DEEPEST - 1), &[]).0, json!({"a": "x"}));
+        assert_eq!(error(&nested(20_000)), "a.yaml:1:5: more than 20 references stand inside of each other");
+    }
+
+    #[test]
+    fn a_file_full_of_mistakes_is_not_read_to_its_end() {
+        let (_, mistakes) = substituted(&format!("l:\n{}", "- ${NO}\n".repeat(50_000)), &[]);
+        assert_eq!(mistakes.len(), 200);
+    }
+
+    #[test]
     fn a_missing_name_is_shown_where_it_stands() {
-        let text = "a: 1\nb: \"http://${HOST}/${HOTS}\"\nc: |\n  one\n  two ${X:?set it}\n";
+        let text = "kind: A\nb: \"http://${HOST}/${HOTS}\"\nc: |\n  one\n  two ${X:?set it}\n";
         let (_, mistakes) = substituted(text, &[("HOST", "h")]);
         assert_eq!(mistakes[0].to_string(), "a.yaml:2:20: `HOTS` has no value for tier `staging`");
         assert_eq!(mistakes[0].advice(), Some("did you mean `HOST`?"));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures::executor::block_on;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -36,7 +37,7 @@ fn loaded(project: &Project, tier: &str) -> crate::error::Result<Manifests> {
     let reference = |image: &String| format!("registry.test/shop/{image}:1f@sha256:{}", "0".repeat(64));
     let references: BTreeMap<String, String> =
         project.config.images.keys().map(|image| (image.clone(), reference(image))).collect();
-    load(&Request::new(project, &tier, &references))
+    block_on(load(&Request::new(project, &tier, &references)))
 }
 
 fn names(manifests: &Manifests) -> Vec<String> {
@@ -62,7 +63,7 @@ tiers:
 #[test]
 fn the_shop_is_valid() {
     assert_eq!(
-        validate(&shop()).mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        block_on(validate(&shop())).mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         Vec::<String>::new()
     );
 }
@@ -160,7 +161,7 @@ fn a_name_that_one_tier_lacks_is_found_offline() {
     let service =
         "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {externalName: \"${DATABASE}\"}\n";
     let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", service)]);
-    let mistakes = validate(&project).mistakes;
+    let mistakes = block_on(validate(&project)).mistakes;
     let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
@@ -170,9 +171,12 @@ fn a_name_that_one_tier_lacks_is_found_offline() {
         ]
     );
     let tier = project.tier("staging", &TierOverrides::default()).expect("it exists");
-    assert_eq!(check(&project, &tier).expect_err("it is a mistake").kind(), Kind::Invalid);
+    assert_eq!(block_on(check(&project, &tier)).expect_err("it is a mistake").kind(), Kind::Invalid);
     let tier = project.tier("production", &TierOverrides::default()).expect("it exists");
-    assert_eq!(kinds(&project, &tier).expect("it is valid"), [("v1".to_owned(), "Service".to_owned())]);
+    assert_eq!(
+        block_on(kinds(&project, &tier)).expect("it is valid"),
+        [("v1".to_owned(), "Service".to_owned())]
+    );
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn a_directory_of_no_tier_is_found() {
         (".kube/tiers/prodcution/b.yaml", object),
         (".kube/tiers/review/c.yaml", object),
     ]);
-    let mistakes = validate(&project).mistakes;
+    let mistakes = block_on(validate(&project)).mistakes;
     assert_eq!(mistakes.len(), 1);
     assert_eq!(
         mistakes[0].to_string(),
@@ -224,5 +228,5 @@ fn without_manifests_nothing_can_be_released() {
     let error = loaded(&project, "staging").expect_err("there is nothing");
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.message().starts_with("there is no `.kube` directory in "), "{error}");
-    assert_eq!(validate(&project).mistakes.len(), 1);
+    assert_eq!(block_on(validate(&project)).mistakes.len(), 1);
 }

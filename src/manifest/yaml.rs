@@ -10,6 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::scalar;
+use crate::report::human;
+
+/// How many bytes of a key a reader looks through for its colon: YAML says 1024 characters.
+const LONGEST_KEY: usize = 1000;
 
 /// The objects as documents, each after a `---`.
 pub fn to_yaml(objects: &[Value]) -> String {
@@ -49,8 +53,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
                 if index > 0 || text.is_empty() || text.ends_with('\n') {
                     pad(text, indent);
                 }
-                quote(text, key);
-                text.push(':');
+                self::key(text, key, indent);
                 entry(text, value, indent);
             }
         }
@@ -67,6 +70,18 @@ fn block(text: &mut String, value: &Value, indent: usize) {
         Value::String(string) => self::string(text, string, indent),
         scalar => write!(text, "{scalar}").expect("writing to a string cannot fail"),
     }
+}
+
+/// A key with its colon. One that YAML takes for too long to stand before a colon gets a line of its own.
+fn key(text: &mut String, key: &str, indent: usize) {
+    let start = text.len();
+    quote(text, key);
+    if text.len() - start > LONGEST_KEY {
+        text.insert_str(start, "? ");
+        text.push('\n');
+        pad(text, indent);
+    }
+    text.push(':');
 }
 
 /// What stands behind a key.
@@ -127,10 +142,9 @@ fn is_literal(string: &str) -> bool {
         && string.chars().all(|character| character == '\n' || character == '\t' || is_printable(character))
 }
 
-/// Not a character that a reader of YAML 1.1 breaks lines at, strips, or refuses.
+/// Not a character that a reader of YAML 1.1 breaks lines at, strips, or refuses, nor one that a terminal obeys.
 fn is_printable(character: char) -> bool {
-    !character.is_control()
-        && !matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+    !human::is_hidden(character)
 }
 
 /// A string on one line, in quotes unless every reader takes it for a string without.
@@ -185,6 +199,13 @@ mod tests {
     fn read_back(text: &str) -> Vec<Value> {
         let source = Arc::new(Source { path: "a.yaml".into(), text: text.to_owned(), rendered: false });
         compose::documents(&source).expect("it is YAML").iter().map(Node::to_json).collect()
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_to_stand_before_its_colon_is_read_back() {
+        let (long, escaped) = ("k".repeat(1200), "\u{1}".repeat(300));
+        let object = json!({"a": [{&long: {"b": 1}, "c": 2}], &escaped: "x", "d": {&long: ["y"]}});
+        assert_eq!(read_back(&to_yaml(std::slice::from_ref(&object))), [object]);
     }
 
     #[test]

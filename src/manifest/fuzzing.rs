@@ -1,0 +1,60 @@
+//! The entrance of the fuzzer: the manifests of a tier out of texts instead of directories.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::load::{Request, complete, laid};
+use super::node::Node;
+use super::source::Source;
+use super::{compose, config_hash, read, yaml};
+use crate::error::Error;
+use crate::project::{Project, Tier};
+
+/// Reads the texts as the base and as the tier's own directory, and does all that is done to manifests before a cluster sees
+/// them.
+///
+/// # Panics
+/// Where what is written for `render` is not read back as the same objects.
+pub(crate) fn manifests(
+    project: &Project,
+    tier: &Tier,
+    images: &BTreeMap<String, String>,
+    texts: [&str; 2],
+) -> Result<Vec<Value>, Vec<Error>> {
+    let mut mistakes = Vec::new();
+    let [base, own] = texts.map(|text| objects(text, &mut mistakes));
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let request = Request::new(project, tier, images);
+    let objects = laid(&request, base, own)?;
+    let manifests = config_hash::with_config_hashes(complete(&request, objects, Vec::new())?, b"key");
+    let written: Vec<Value> = manifests.objects.into_iter().map(|object| object.json).collect();
+    let hidden: Vec<Value> = written.iter().cloned().map(yaml::hide_secrets).collect();
+    read_back(&hidden);
+    Ok(written)
+}
+
+fn objects(text: &str, mistakes: &mut Vec<Error>) -> Vec<Node> {
+    let mut objects = Vec::new();
+    match compose::documents(&source(text)) {
+        Ok(documents) => documents.into_iter().for_each(|node| read::flatten(node, &mut objects, mistakes)),
+        Err(error) => mistakes.push(error),
+    }
+    objects
+}
+
+fn read_back(objects: &[Value]) {
+    let read = compose::documents(&source(&yaml::to_yaml(objects))).expect("what is written can be read");
+    assert!(
+        read.iter().map(Node::to_json).eq(objects.iter().cloned()),
+        "what is written is read as the same"
+    );
+}
+
+fn source(text: &str) -> Arc<Source> {
+    Arc::new(Source { path: Path::new("a.yaml").into(), text: text.to_owned(), rendered: false })
+}
