@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::object;
+use crate::project::LONGEST;
 
 /// So many deaths of a container are allowed where nothing else is said.
 const FAILURES_ALLOWED: i64 = 2;
@@ -25,7 +26,7 @@ pub(super) fn timeout(object: &Value) -> Option<Duration> {
     let of_job = || {
         let seconds =
             object::number(object, "/spec/activeDeadlineSeconds").filter(|_| object["kind"] == "Job")?;
-        Some(Duration::from_secs(u64::try_from(seconds).ok()?) + CONTROLLER)
+        Some(Duration::from_secs(u64::try_from(seconds).ok()?).min(LONGEST) + CONTROLLER)
     };
     given.or_else(of_job)
 }
@@ -52,7 +53,7 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
         }
         share => {
             let percent: i64 = share.strip_suffix('%')?.trim().parse().ok()?;
-            (0..100).contains(&percent).then_some((wanted.saturating_mul(percent) + 99) / 100)
+            (0..100).contains(&percent).then_some(wanted.saturating_mul(percent).saturating_add(99) / 100)
         }
     }
 }
@@ -60,6 +61,11 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
 /// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress.
 pub(super) fn waits_for(object: &Value, what: &str) -> bool {
     object::annotation(object, "windlass.dev/wait").is_some_and(|value| value.trim() == what)
+}
+
+/// Whether a Service or an Ingress may lead nowhere.
+pub(super) fn endpoints_are_optional(object: &Value) -> bool {
+    object::annotation(object, "windlass.dev/endpoints").is_some_and(|value| value.trim() == "optional")
 }
 
 /// An annotation with one sentence about each whose value cannot be read.
@@ -74,6 +80,7 @@ pub(super) fn unreadable(object: &Value) -> Vec<String> {
                     share.trim().parse().is_ok_and(|percent: i64| (0..=100).contains(&percent))
                 })
         }
+        "windlass.dev/endpoints" => value.trim() == "optional",
         "windlass.dev/wait" => matches!(value.trim(), "started" | "address"),
         _ => true,
     };
@@ -107,7 +114,8 @@ fn template_annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// `90s`, `5m`, `1h30m`, `0s`.
 fn duration(text: &str) -> Option<Duration> {
-    text.trim().parse::<SignedDuration>().ok()?.try_into().ok()
+    let duration: Duration = text.trim().parse::<SignedDuration>().ok()?.try_into().ok()?;
+    (duration <= LONGEST).then_some(duration)
 }
 
 #[cfg(test)]
@@ -128,6 +136,11 @@ mod tests {
         assert_eq!(seconds("1h30m"), 5400);
         assert_eq!(seconds("0s"), 0);
         assert_eq!(seconds("soon"), STABLE_FOR.as_secs());
+        assert_eq!(seconds("2562047788015215h"), STABLE_FOR.as_secs(), "no clock goes as far");
+        let job = json!({"kind": "Job", "spec": {"activeDeadlineSeconds": i64::MAX}});
+        assert_eq!(timeout(&job), Some(LONGEST + CONTROLLER));
+        let limit = |text: &str| required_rollout(&with("required-rollout", text), i64::MAX);
+        assert!(limit("99%").is_some_and(|limit| limit > 0));
     }
 
     #[test]

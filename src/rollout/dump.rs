@@ -2,13 +2,16 @@
 //!
 //! Strict reading is for manifests. Here a repeated key is no error: the last one wins, and it is said.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
-use serde_saphyr::{MessageFormatter, NonFiniteFloatPolicy, Spanned, UserMessageFormatter};
+use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 
 use super::loose::Loose;
 use super::object;
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::{MOST_REPEATED, not_yaml};
 
 /// An object of a dump, and the keys that stood in it more than once.
 #[derive(Debug)]
@@ -78,15 +81,17 @@ fn yaml(text: &str, name: &str) -> Result<Vec<Document>> {
 }
 
 fn parse(text: &str, name: &str) -> Result<Vec<Document>> {
-    // A dump of a large namespace is larger than any manifest: only nesting and aliases have limits.
+    // A dump of a large namespace is larger than any manifest: only nesting and what aliases repeat have limits.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEEPEST,
             max_documents: usize::MAX,
             max_events: usize::MAX,
             max_nodes: usize::MAX,
-            max_total_scalar_bytes: usize::MAX,
+            max_recorded_anchor_events: MOST_REPEATED,
+            max_total_scalar_bytes: 2 * text.len() + (1 << 20),
         },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MOST_REPEATED },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         legacy_octal_numbers: true,
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
@@ -106,8 +111,7 @@ fn parse(text: &str, name: &str) -> Result<Vec<Document>> {
                 )
             },
         );
-        let words = UserMessageFormatter.format_message(error);
-        Error::new(Kind::Invalid, format!("this is not YAML: {words}")).at(place)
+        Error::new(Kind::Invalid, not_yaml(error)).at(place)
     })?;
     let documents = documents.into_iter().map(|document| {
         let line = usize::try_from(document.defined.line()).unwrap_or(1);
@@ -164,20 +168,29 @@ fn flatten(
     let Value::Object(mut list) = value else { return Ok(()) };
     let api_version = list.get("apiVersion").cloned().unwrap_or_default();
     let Some(Value::Array(items)) = list.remove("items") else { return Ok(()) };
-    let mut rest = repeated;
+    let (mut of_items, rest) = by_item(repeated);
     for (index, mut item) in items.into_iter().enumerate() {
         adopt(&mut item, kind.trim_end_matches("List"), &api_version);
-        let prefix = format!("items[{index}]");
-        let (mine, others) = rest
-            .into_iter()
-            .partition(|path| path.strip_prefix(&prefix).is_some_and(|rest| rest.starts_with('.')));
-        rest = others;
-        flatten(item, mine, &format!("{at}{prefix}"), place, into)?;
+        let mine = of_items.remove(&index).unwrap_or_default();
+        flatten(item, mine, &format!("{at}items[{index}]"), place, into)?;
     }
     if let Some(last) = into.last_mut() {
         last.repeated.extend(rest);
     }
     Ok(())
+}
+
+/// The paths of a list by the item that they are in, and those that are in none.
+fn by_item(repeated: Vec<String>) -> (BTreeMap<usize, Vec<String>>, Vec<String>) {
+    let (mut of_items, mut rest) = (BTreeMap::<usize, Vec<String>>::new(), Vec::new());
+    let item = |path: &str| path.strip_prefix("items[")?.split_once("].")?.0.parse().ok();
+    for path in repeated {
+        match item(&path) {
+            Some(index) => of_items.entry(index).or_default().push(path),
+            None => rest.push(path),
+        }
+    }
+    (of_items, rest)
 }
 
 /// The items of a `PodList` need not say that they are pods.
@@ -267,13 +280,22 @@ mod tests {
         );
         assert!(refusal("{\"kind\": \"Pod\",\n \"apiVersion\"").starts_with("dump:2:"), "cut off");
         assert!(refusal("kind: Pod\n  apiVersion: v1\n").starts_with("dump:2:"), "badly indented");
-        assert!(refusal(&format!("a: {}", "{a: ".repeat(100_000))).contains("YAML"), "a nest");
+        assert!(refusal(&format!("a: {}", "{a: ".repeat(100_000))).contains("128 levels deep"), "a nest");
         assert!(refusal(&"{\"a\":".repeat(100_000)).contains("JSON"), "a nest");
         assert!(refusal("NAME   READY\nweb-1: 1/1\n\tx").contains("YAML"));
         assert!(
             refusal(r#"{"kind": "Status", "apiVersion": "v1", "message": "pods is forbidden"}"#)
                 .contains("pods is forbidden")
         );
+    }
+
+    #[test]
+    fn aliases_cannot_make_much_of_little() {
+        let pod = "kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec:\n";
+        let string = format!("{pod}  a: &a {}\n  b:\n{}", "x".repeat(30_000), "  - *a\n".repeat(90));
+        assert_eq!(refusal(&string), "dump:42:5: the aliases of the file repeat more than 1 MiB of text");
+        let list = format!("{pod}  a: &a [{}]\n  b: [{}]\n", "1,".repeat(9_000), "*a,".repeat(9));
+        assert!(refusal(&list).contains("50000"), "{}", refusal(&list));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::dump::{self, Dumped};
+use super::endpoints::{self, Unserved};
 use super::judge::{Context, Judgement, Memory, judge};
 use super::object;
 use super::verdict::Verdict;
@@ -14,7 +15,8 @@ use super::world::World;
 use crate::error::Result;
 use crate::project::Health;
 use crate::report::event::Evidence;
-use crate::report::paint;
+use crate::report::{Reporter, paint};
+use crate::secret;
 
 /// What is said of an object that no other object of the dump owns.
 #[derive(Debug, Clone)]
@@ -28,12 +30,33 @@ pub struct Explained {
     judgement: Judgement,
 }
 
-/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages.
+/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages. Nothing shows the
+/// values of its Secrets from then on.
 ///
 /// # Errors
 /// [`crate::error::Kind::Invalid`] with its place for anything that is no Kubernetes object.
-pub fn explain(text: &str, name: &str, now: Timestamp, health: &Arc<Health>) -> Result<Vec<Explained>> {
-    Ok(explain_dumped(dump::read(text, name)?, now, health))
+pub fn explain(
+    text: &str,
+    name: &str,
+    now: Timestamp,
+    health: &Arc<Health>,
+    reporter: &Reporter,
+) -> Result<Vec<Explained>> {
+    let dumped = dump::read(text, name)?;
+    let secrets = dumped.iter().map(|one| &one.object).filter(|object| object["kind"] == "Secret");
+    secret::hide_objects(secrets, reporter);
+    Ok(explain_dumped(dumped, now, health, &Known::default()))
+}
+
+/// What is known beyond the objects that are explained.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The kinds of which every object is among them.
+    pub complete: BTreeSet<String>,
+    /// The kinds that may not be listed.
+    pub denied: BTreeSet<String>,
+    /// What the last good release lacked as well.
+    pub had: BTreeSet<Unserved>,
 }
 
 /// Explains objects as if they had been dumped now.
@@ -41,12 +64,36 @@ pub fn explain(text: &str, name: &str, now: Timestamp, health: &Arc<Health>) -> 
 /// # Errors
 /// None so far; a tier that cannot be explained would be one.
 pub fn explain_objects(objects: Vec<Value>, now: Timestamp, health: &Arc<Health>) -> Result<Vec<Explained>> {
-    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
-    Ok(explain_dumped(dumped.collect(), now, health))
+    Ok(explain_known(objects, now, health, &Known::default()))
 }
 
-fn explain_dumped(dumped: Vec<Dumped>, now: Timestamp, health: &Arc<Health>) -> Vec<Explained> {
-    let mut world = World::default();
+/// As [`explain_objects`], with what is known besides.
+pub fn explain_known(
+    objects: Vec<Value>,
+    now: Timestamp,
+    health: &Arc<Health>,
+    known: &Known,
+) -> Vec<Explained> {
+    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
+    explain_dumped(dumped.collect(), now, health, known)
+}
+
+/// Where Services and Ingresses of another set would lead nowhere, with these objects beside it. Pod templates and
+/// custom resources are those of the set.
+pub fn unserved(set: &[Value], beside: &[Value], known: &Known) -> BTreeSet<Unserved> {
+    let mut world = known.world();
+    let found = beside.iter().filter(|one| matches!(object::kind(one), "Pod" | "Service"));
+    found.chain(set).for_each(|one| world.upsert(one.clone()));
+    endpoints::of_set(set, &world)
+}
+
+fn explain_dumped(
+    dumped: Vec<Dumped>,
+    now: Timestamp,
+    health: &Arc<Health>,
+    known: &Known,
+) -> Vec<Explained> {
+    let mut world = known.world();
     let mut order = Vec::new();
     let mut warnings: Vec<(usize, String)> = Vec::new();
     for Dumped { object, repeated } in dumped {
@@ -63,7 +110,9 @@ fn explain_dumped(dumped: Vec<Dumped>, now: Timestamp, health: &Arc<Health>) -> 
         let Some(object) = world.at(key).filter(|object| seen.insert(key) && is_root(&world, object)) else {
             continue;
         };
-        let mut judgement = judge(object, &world, &context, &mut Memory::default());
+        let judgement = judge(object, &world, &context, &mut Memory::default());
+        let had = |lack: &Unserved| known.had.contains(lack);
+        let (mut judgement, _) = endpoints::weighed(object, &world, &had, judgement);
         let mine = warnings.extract_if(.., |(of, _)| *of == index).map(|(_, warning)| warning);
         judgement.warnings.extend(mine);
         explained.push(Explained::new(object, judgement));
@@ -74,6 +123,15 @@ fn explain_dumped(dumped: Vec<Dumped>, now: Timestamp, health: &Arc<Health>) -> 
     }
     mark_abroad(&mut explained);
     explained
+}
+
+impl Known {
+    fn world(&self) -> World {
+        let mut world = World::default();
+        self.complete.iter().for_each(|kind| world.mark_complete(kind));
+        self.denied.iter().for_each(|kind| world.mark_denied(kind));
+        world
+    }
 }
 
 /// Whether nothing here owns it, or only itself, be it by detours.

@@ -27,6 +27,9 @@ pub(super) fn of(cause: Cause) -> Option<&'static str> {
         Cause::QuotaExceeded => "ask for a larger quota, or lower the requests: kubectl describe quota",
         Cause::VolumeUnbound => "check the claim's storage class and size: kubectl get storageclass",
         Cause::Forbidden => "check that the service account exists and may do this",
+        Cause::NoEndpoints => {
+            "correct the selector, the labels or the backend; if others create the pods or the Service, set windlass.dev/endpoints: optional"
+        }
         Cause::LoadBalancerPending => "check that the cluster gives out load balancer addresses",
         Cause::BeingDeleted => "wait until it is gone, then release again",
         _ => return None,

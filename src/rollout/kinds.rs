@@ -36,6 +36,11 @@ const BUILT_IN: &[&str] = &[
     "storagemigration.k8s.io",
 ];
 
+/// Whether the kinds of this API group are those of Kubernetes itself.
+pub(super) fn is_built_in(group: &str) -> bool {
+    BUILT_IN.contains(&group)
+}
+
 /// Judges by the rule of the object's kind.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {
     if let Some(rule) = scene.health() {
@@ -60,7 +65,7 @@ pub(super) fn judge(scene: &mut Scene) -> Judgement {
         ("", "ResourceQuota") => quota::judge(scene),
         // Nodes and volumes speak of themselves as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(scene),
-        (group, _) if BUILT_IN.contains(&group) => Judgement::ready(),
+        (group, _) if is_built_in(group) => Judgement::ready(),
         _ => custom::judge(scene),
     }
 }

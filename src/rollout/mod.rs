@@ -5,6 +5,7 @@
 //! | [`judge`], `scene`, `memory`, [`world`] | what is looked at, and what is said of it |
 //! | `before`, `kinds` | what holds before any kind's rule, and which rule judges which kind |
 //! | one file per kind | when it is ready, when it has failed |
+//! | `endpoints`, with `template` and `creators` | whether Services and Ingresses lead anywhere; judged last |
 //! | `health` | the rule that the configuration has for a kind |
 //! | `revision`, `workload` | which pods count, and how the worst of them speaks for all |
 //! | `pod` and its parts: `image`, `configuration`, `start`, `strikes`, `probe`, `placement`, `volume` | what is wrong with a pod |
@@ -18,12 +19,14 @@ mod condition;
 mod configuration;
 mod container;
 mod creation;
+mod creators;
 mod cronjob;
 mod custom;
 mod daemonset;
 mod definition;
 mod deployment;
 mod dump;
+pub mod endpoints;
 mod event;
 mod evidence;
 pub mod explain;
@@ -51,6 +54,7 @@ mod service;
 mod start;
 mod statefulset;
 mod strikes;
+mod template;
 #[cfg(test)]
 mod tests;
 pub mod verdict;

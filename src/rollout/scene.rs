@@ -140,14 +140,6 @@ impl<'a> Scene<'a> {
         self.release().is_none() && named.any(|one| missing.key.as_ref().is_none_or(|key| has_key(one, key)))
     }
 
-    /// Whether nothing of this kind and name exists beside the object, as far as that can be known: in a dump
-    /// when it holds others of the kind.
-    pub(super) fn is_missing(&self, group: &str, kind: &str, name: &str) -> bool {
-        let mut beside = self.world.beside(self.object, group, kind).peekable();
-        let known = self.world.is_complete(kind) || (self.release().is_none() && beside.peek().is_some());
-        known && !beside.any(|other| object::name(other) == name)
-    }
-
     /// The pod's spec as the manifest has it, without what others put into the pod itself, and the JSON pointer
     /// that leads there.
     pub(super) fn written_pod(&self) -> (&'a Value, &'static str) {

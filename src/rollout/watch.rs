@@ -4,6 +4,7 @@
 mod ask;
 mod custom;
 mod deadline;
+mod endpoints;
 mod evidence;
 mod feed;
 mod follow;
@@ -12,7 +13,6 @@ mod needs;
 mod patience;
 mod rights;
 mod slim;
-mod surroundings;
 #[cfg(test)]
 mod tests;
 mod tracked;
@@ -35,6 +35,7 @@ use crate::rollout::world::World;
 use crate::session::{Session, interrupted};
 pub use custom::made_by;
 use deadline::Clock;
+pub use endpoints::{Before, LastQuestion};
 use feed::{Feed, Touched};
 use follow::Follows;
 use needs::Role;
@@ -156,6 +157,11 @@ impl Watcher {
         self.set.get(id).and_then(Tracked::verdict) == Some(Verdict::Ready)
     }
 
+    /// When the rollout's time is over: objects with a time of their own do not use it up.
+    pub fn end(&self, deadline: Instant) -> Instant {
+        self.clock.end(Instant::now(), deadline)
+    }
+
     /// Waits until the goal is reached.
     ///
     /// # Errors
@@ -184,9 +190,6 @@ impl Watcher {
             self.follows.finish().await;
         }
         self.rights.warn(&self.session.reporter);
-        if result.is_ok() {
-            self.look_beside(&ids).await;
-        }
         self.warn(&ids);
         result
     }
@@ -208,11 +211,16 @@ impl Watcher {
                     continue;
                 }
                 self.settle(&waiting, ids).await;
-                return Err(self.failed(ids).await);
+                if let Some(error) = self.failed(ids).await {
+                    return Err(error);
+                }
+                // What had failed has come right meanwhile.
+                continue;
             }
             let limit = self.clock.next(waiting.iter().map(|id| &self.set[id]), deadline);
+            self.cluster.end_at(Some(limit));
             if limit <= Instant::now() {
-                return Err(self.timed_out(&waiting, ids.len()).await);
+                return Err(self.late(&waiting, ids.len()).await);
             }
             self.open(&waiting);
             self.poll_unwatched(&waiting).await?;
@@ -223,6 +231,7 @@ impl Watcher {
     /// Looks on although everything is ready.
     async fn stay(&mut self, ids: &[ObjectId], end: Instant) -> Result<()> {
         self.open(ids);
+        self.cluster.end_at(Some(end));
         // Until every watch was heard, nobody knows more than before.
         let heard = Instant::now() + HEARING;
         while !ids.iter().all(|id| self.feed.has_heard(&self.set[id].needs))
@@ -234,11 +243,14 @@ impl Watcher {
             self.judge(ids);
             if self.has_failed(ids) && !self.has_come(ids).await {
                 self.settle(ids, ids).await;
-                return Err(self.failed(ids).await);
+                if let Some(error) = self.failed(ids).await {
+                    return Err(error);
+                }
+                continue;
             }
             if end <= Instant::now() {
                 let late: Vec<ObjectId> = ids.iter().filter(|id| !self.set[*id].is_done()).cloned().collect();
-                return if late.is_empty() { Ok(()) } else { Err(self.timed_out(&late, ids.len()).await) };
+                return if late.is_empty() { Ok(()) } else { Err(self.late(&late, ids.len()).await) };
             }
             self.poll_unwatched(ids).await?;
             self.sleep_until_news(ids, end).await;

@@ -20,6 +20,8 @@ pub struct World {
     events: BTreeMap<Name, BTreeMap<EventKey, Value>>,
     /// The kinds of which every object is here, so that one that is not here does not exist.
     complete: BTreeSet<String>,
+    /// The kinds that may not be listed, so that nothing is known of those that are not here.
+    denied: BTreeSet<String>,
     nameless: usize,
 }
 
@@ -95,6 +97,16 @@ impl World {
     /// Whether every object of this kind is here.
     pub fn is_complete(&self, kind: &str) -> bool {
         self.complete.contains(kind)
+    }
+
+    /// Says that objects of this kind may not be listed: there may be others than those that are here.
+    pub fn mark_denied(&mut self, kind: &str) {
+        self.denied.insert(kind.to_owned());
+    }
+
+    /// Whether objects of this kind may not be listed.
+    pub fn is_denied(&self, kind: &str) -> bool {
+        self.denied.contains(kind)
     }
 
     /// All objects, in the order of their group, kind, namespace and name.

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::explain::{Explained, explain};
 use super::verdict::Verdict;
 use crate::project::{Expectation, Health, HealthRule};
+use crate::report::Reporter;
 
 /// A dump and what is expected of it.
 struct Case {
@@ -46,7 +47,7 @@ impl Case {
 
     fn explained(&self) -> Vec<Explained> {
         let name = self.path.display().to_string();
-        explain(&self.text, &name, self.now(), &Arc::default())
+        explain(&self.text, &name, self.now(), &Arc::default(), &Reporter::silent())
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 }
@@ -97,7 +98,7 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
             "{{apiVersion: example.com/v1, kind: Database, metadata: {{name: db}}, status: {status}}}"
         );
         let now = "2026-10-03T14:00:00Z".parse().expect("a time");
-        let explained = explain(&text, "test", now, &health).expect("it explains");
+        let explained = explain(&text, "test", now, &health, &Reporter::silent()).expect("it explains");
         (line(&explained[0]), explained[0].to_json()["message"].as_str().unwrap_or_default().to_owned())
     };
     assert_eq!(says("{stage: Idle, synced: true}").0, "Database/db ready");

@@ -28,6 +28,12 @@ impl Clock {
         self.at(Instant::now(), times, deadline)
     }
 
+    /// When the rollout's own time is over, as far as the clock has stood still until now.
+    pub(super) fn end(&self, now: Instant, deadline: Instant) -> Instant {
+        let standing = self.standing.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        deadline + self.stood_still + standing
+    }
+
     fn at(
         &mut self,
         now: Instant,
@@ -72,7 +78,9 @@ mod tests {
         assert_eq!(clock.at(at(0), [own(1800), shared].into_iter(), at(600)), at(600));
         // Only the long one is left: the rollout's clock stands still for 1000 s.
         assert_eq!(clock.at(at(100), [own(1800)].into_iter(), at(600)), at(1800));
+        assert_eq!(clock.end(at(600), at(600)), at(1100));
         assert_eq!(clock.at(at(1100), [shared].into_iter(), at(600)), at(1600));
+        assert_eq!(clock.end(at(1100), at(600)), at(1600));
         assert_eq!(clock.at(at(1200), [shared].into_iter(), at(600)), at(1600));
     }
 

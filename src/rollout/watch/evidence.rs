@@ -15,7 +15,7 @@ use crate::report::human;
 use crate::rollout::hint;
 use crate::rollout::judge::{Judgement, Suspect};
 use crate::rollout::object;
-use crate::rollout::verdict::Verdict;
+use crate::rollout::verdict::{Cause, Verdict};
 
 /// So many of a container's last lines are shown.
 const LINES: u32 = 20;
@@ -23,14 +23,62 @@ const LINES: u32 = 20;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Watcher {
-    pub(super) async fn failed(&self, ids: &[ObjectId]) -> Error {
+    /// The error of the objects that have failed; `None` where none has.
+    pub(super) async fn failed(&self, ids: &[ObjectId]) -> Option<Error> {
         let failed = |tracked: &&Tracked| tracked.verdict() == Some(Verdict::Failed);
         let failed: Vec<&Tracked> = ids.iter().map(|id| &self.set[id]).filter(failed).collect();
+        if failed.is_empty() {
+            return None;
+        }
         let message = format!("{} of {} objects failed: {}", failed.len(), ids.len(), titles(&failed));
-        Error::new(Kind::Rollout, message).because(gather(&self.cluster, failed).await)
+        Some(Error::new(Kind::Rollout, message).because(gather(&self.cluster, failed).await))
     }
 
-    pub(super) async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
+    /// The error of the objects that did not become ready until the deadline.
+    pub(super) async fn late(&self, waiting: &[ObjectId], count: usize) -> Error {
+        match self.cluster.silence() {
+            Some(silence) => self.unknown(waiting, silence),
+            None => self.timed_out(waiting, count).await,
+        }
+    }
+
+    /// Nobody can say how these are: no request is made for them any more.
+    fn unknown(&self, waiting: &[ObjectId], silence: Duration) -> Error {
+        let age = human::whole(silence);
+        let why = self.feed.trouble.why().map(|why| format!(" ({why})")).unwrap_or_default();
+        let message = format!("the API server has not responded for {age}{why}");
+        let failures = waiting.iter().map(|id| {
+            let tracked = &self.set[id];
+            let cause = tracked.judgement.as_ref().and_then(|judgement| judgement.cause);
+            Failure {
+                subject: Subject::Object(tracked.id().to_string()),
+                cause: cause.unwrap_or(Cause::Unknown).to_string(),
+                message: format!("last seen {age} ago: {}", tracked.words()),
+                hint: None,
+                evidence: Vec::new(),
+            }
+        });
+        Error::new(Kind::Unreachable, message).because(failures)
+    }
+
+    /// What is known of the set while the API server does not answer: `state unknown, last seen 1m 05s ago:
+    /// Deployment/web progressing 0/1`.
+    pub fn last_seen(&self) -> String {
+        let age = human::whole(self.cluster.heard_ago());
+        let waiting: Vec<&Tracked> =
+            self.set.values().filter(|tracked| tracked.exists() && !tracked.is_done()).collect();
+        let words = |tracked: &&Tracked| format!("{} {}", object::title(&tracked.manifest), tracked.state());
+        let words = if !self.set.values().any(Tracked::exists) {
+            "nothing was applied yet".to_owned()
+        } else if waiting.is_empty() {
+            "all objects ready".to_owned()
+        } else {
+            some(&waiting.iter().map(words).collect::<Vec<_>>())
+        };
+        format!("state unknown, last seen {age} ago: {words}")
+    }
+
+    async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
         let late: Vec<&Tracked> = waiting.iter().map(|id| &self.set[id]).collect();
         let titles = titles(&late);
         let mut message = format!("{} of {count} objects did not become ready in time: {titles}", late.len());
@@ -132,8 +180,12 @@ fn field(manifest: &Value, pointer: &str) -> Option<String> {
 
 /// The names of some objects, the first few of them.
 fn titles(objects: &[&Tracked]) -> String {
+    some(&objects.iter().map(|tracked| object::title(&tracked.manifest)).collect::<Vec<_>>())
+}
+
+/// The first few of these.
+fn some(names: &[String]) -> String {
     const NAMED: usize = 3;
-    let names: Vec<String> = objects.iter().map(|tracked| object::title(&tracked.manifest)).collect();
     match names.len().saturating_sub(NAMED) {
         0 => names.join(", "),
         more => format!("{} and {more} more", names[..NAMED].join(", ")),

@@ -113,7 +113,7 @@ impl Watcher {
         }
     }
 
-    fn tell(&mut self, ids: &[ObjectId]) {
+    pub(super) fn tell(&mut self, ids: &[ObjectId]) {
         for id in ids {
             if let Some(state) = self.set.get_mut(id).and_then(|tracked| tracked.tell(self.stage)) {
                 self.session.reporter.emit(&Event::Object(state));

@@ -234,3 +234,105 @@ async fn a_custom_resource_whose_manifest_names_no_namespace_is_found() {
     watcher.until(Goal::Ready(&ids), soon()).await.expect("it is ready");
     assert!(watcher.is_ready(&ids[0]));
 }
+
+#[tokio::test]
+async fn what_comes_right_while_others_settle_is_good() {
+    let stage = Lab::set().await;
+    let pod = thing("v1", "Pod", "once");
+    let objects = [(PODS, &pod), (DEPLOYMENTS, &deployment(false))];
+    let (mut watcher, ids) = stage.watcher(&objects);
+    let server = stage.server.clone();
+    let in_phase = move |phase: &str| {
+        let mut pod = thing("v1", "Pod", "once");
+        pod["status"] = json!({"phase": phase});
+        pod
+    };
+    let controller = async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        server.put(PODS, in_phase("Failed"));
+        tokio::time::sleep(SETTLE / 2).await;
+        server.put(PODS, in_phase("Succeeded"));
+        server.put(DEPLOYMENTS, deployment(true));
+    };
+    let (waited, ()) = tokio::join!(watcher.until(Goal::Ready(&ids), soon()), controller);
+    waited.expect("both are well in the end");
+    assert!(stage.ear.heard().contains(&"Pod/once failed".to_owned()), "{:?}", stage.ear.heard());
+}
+
+const SERVICES: &str = "/api/v1/namespaces/shop/services";
+
+/// A watcher of one Service that selects what no pod has, once it is ready.
+async fn unserved(stage: &Lab) -> Watcher {
+    let mut service = thing("v1", "Service", "web");
+    service["spec"] = json!({"clusterIP": "10.96.0.1", "selector": {"app": "web"}});
+    let (mut watcher, ids) = stage.watcher(&[(SERVICES, &service)]);
+    watcher.until(Goal::Ready(&ids), soon()).await.expect("it has its address");
+    assert!(!watcher.is_served());
+    watcher
+}
+
+fn question(before: Before, millis: u64) -> LastQuestion<'static> {
+    LastQuestion { pruned: &[], before, until: Instant::now() + Duration::from_millis(millis) }
+}
+
+#[tokio::test]
+async fn a_service_without_pods_fails_when_the_wait_is_over() {
+    let stage = Lab::set().await;
+    let mut watcher = unserved(&stage).await;
+    let error = watcher.endpoints(&question(Before::Nothing, 300)).await.expect_err("no pod comes");
+    assert_eq!((error.kind(), error.message()), (Kind::Rollout, "1 of 1 objects failed: Service/web"));
+    assert_eq!(error.failures()[0].cause, "no-endpoints");
+    assert_eq!(stage.ear.heard(), ["Service/web ready", "Service/web failed"]);
+}
+
+#[tokio::test]
+async fn what_was_without_pods_before_gets_a_warning_at_once() {
+    let stage = Lab::set().await;
+    let mut watcher = unserved(&stage).await;
+    let began = Instant::now();
+    let lacks = watcher.endpoints(&question(Before::Anything, 5000)).await.expect("a warning only");
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(lacks.iter().map(|one| one.wants.as_str()).collect::<Vec<_>>(), ["app=web"]);
+    // It is in the record; another selector is another mistake.
+    let recorded = Before::Recorded(lacks.into_iter().collect());
+    watcher.endpoints(&question(recorded, 5000)).await.expect("a warning only");
+    let mut other = thing("v1", "Service", "web");
+    other["spec"] = json!({"selector": {"app": "other"}});
+    watcher
+        .endpoints(&question(Before::Set(vec![other]), 100))
+        .await
+        .expect_err("that set lacked something else");
+    let warned = stage.ear.heard().iter().filter(|line| line.starts_with("warning: Service/web")).count();
+    assert_eq!(warned, 1, "{:?}", stage.ear.heard());
+}
+
+#[tokio::test]
+async fn whoever_may_not_list_pods_is_warned() {
+    let stage = Lab::set().await;
+    let mut watcher = unserved(&stage).await;
+    stage.server.faults(|_, path| path.contains("/pods").then_some(Fault::Code(403, 0)));
+    watcher.endpoints(&question(Before::Nothing, 5000)).await.expect("a warning only");
+    let heard = stage.ear.heard();
+    assert!(heard.iter().any(|line| line.contains("(pods may not be listed)")), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_with_what_is_pruned_does_not_count() {
+    let stage = Lab::set().await;
+    let mut watcher = unserved(&stage).await;
+    let owned = |object: Value, api_version: &str, kind: &str, name: &str| {
+        let mut object = object;
+        object["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": name, "controller": true}]);
+        object
+    };
+    let pruned = [thing("apps/v1", "Deployment", "old")];
+    let set = owned(thing("apps/v1", "ReplicaSet", "old-1"), "apps/v1", "Deployment", "old");
+    stage.server.put("/apis/apps/v1/namespaces/shop/replicasets", set);
+    let mut pod = owned(thing("v1", "Pod", "old-1-a"), "apps/v1", "ReplicaSet", "old-1");
+    pod["metadata"]["labels"] = json!({"app": "web"});
+    stage.server.put(PODS, pod);
+    watcher.endpoints(&question(Before::Nothing, 5000)).await.expect("it is served");
+    let question = LastQuestion { pruned: &pruned, ..question(Before::Nothing, 100) };
+    watcher.endpoints(&question).await.expect_err("the pod goes with its Deployment");
+}

@@ -214,6 +214,20 @@ impl Tracked {
         Some(news)
     }
 
+    /// In what state it was seen last: `progressing 0/1`.
+    pub(super) fn state(&self) -> String {
+        let Some(judgement) = &self.judgement else { return "not seen yet".to_owned() };
+        let ready = judgement.ready.as_ref().map(|ready| format!(" {ready}"));
+        format!("{}{}", judgement.verdict, ready.unwrap_or_default())
+    }
+
+    /// The same with what was said of it.
+    pub(super) fn words(&self) -> String {
+        let message = self.judgement.as_ref().and_then(|judgement| judgement.message.as_ref());
+        let message = message.map(|message| format!(", {message}"));
+        format!("{}{}", self.state(), message.unwrap_or_default())
+    }
+
     /// The time that the manifest gives it.
     pub(super) fn own_timeout(&self) -> Option<Duration> {
         annotations::timeout(&self.manifest)

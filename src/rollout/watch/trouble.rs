@@ -59,6 +59,11 @@ impl Trouble {
         self.sentence(now)
     }
 
+    /// What the watch that got no answer last was told.
+    pub(super) fn why(&self) -> Option<&str> {
+        self.since.and(self.last.as_ref()).map(Error::message)
+    }
+
     /// How it is, if it is bad.
     pub(super) fn sentence(&self, now: Instant) -> Option<String> {
         let (since, error) = self.since.zip(self.last.as_ref())?;
