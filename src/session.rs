@@ -34,6 +34,14 @@ pub struct Summary {
     pub rolled_back_to: Option<u64>,
     /// The revision that an interrupted release sent back, unwatched.
     pub sent_back_to: Option<u64>,
+    /// Whether anything was changed in the cluster; `None` where the command is none that changes a tier.
+    pub changed: Option<bool>,
+    /// The good release that still runs, where a release or a rollback did not change everything.
+    pub still_runs: Option<u64>,
+    /// The workloads that a failed release was to change and did not reach, as `Deployment/web`.
+    pub untouched: Vec<String>,
+    /// What a rollback leads to, in words: `89147efa, release 1`.
+    pub back_to: Option<String>,
     /// Where the tier answers, when that is known.
     pub url: Option<String>,
     /// Complete commands to type next, most useful first.
@@ -49,7 +57,7 @@ impl Session {
     /// The same run, without a word.
     #[must_use]
     pub fn quiet(&self) -> Self {
-        Self { reporter: Reporter::silent(), ..self.clone() }
+        Self { reporter: self.reporter.silenced(), ..self.clone() }
     }
 
     /// Notes a fact for the `finished` event.
@@ -66,6 +74,18 @@ impl Session {
     /// What has been noted so far.
     pub fn summary(&self) -> Summary {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for `work`, but not past a cancellation: then it is dropped.
+    ///
+    /// # Errors
+    /// Whatever `work` returns; [`Kind::Interrupted`] as in [`Session::within`].
+    pub async fn unless_cancelled<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(interrupted()),
+            result = work => result,
+        }
     }
 
     /// Waits for `work`, but no longer than `limit`, and not past a cancellation.

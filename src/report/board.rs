@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::event::{Event, Evidence, Failure, Finished, ObjectState, Stage};
-use super::{Moment, row};
+use super::{Moment, human, row};
 use crate::rollout::verdict::Verdict;
 
 /// So many lines of a source are kept, to be shown when it fails.
@@ -131,7 +131,7 @@ impl Board {
         // A step that waits for objects says nothing that they do not say better.
         if names.is_empty() {
             names.extend(self.steps.iter().map(|step| match &step.latest {
-                Some(latest) => format!("{} ({})", step.name, row::clip(latest, 60)),
+                Some(latest) => format!("{} ({})", step.name, human::clip(latest, 60)),
                 None => step.name.clone(),
             }));
         }
@@ -152,7 +152,7 @@ impl Board {
             if evidence.is_empty()
                 && let Some(tail) = self.tails.get(subject.name())
             {
-                let title = format!("last {}", super::human::count(tail.len(), "line"));
+                let title = format!("last {}", human::count(tail.len(), "line"));
                 evidence.push(Evidence { title, lines: tail.iter().cloned().collect() });
             }
         }

@@ -147,6 +147,18 @@ pub struct Finished {
     /// The revision that an interrupted release sent back (`on_cancel: rollback`); nobody watched it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_back_to: Option<u64>,
+    /// Whether anything was changed in the cluster; absent where the command is none that changes a tier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<bool>,
+    /// The good release that still runs, where a release or a rollback did not change everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub still_runs: Option<u64>,
+    /// The workloads that a failed release was to change and did not reach, as `Deployment/web`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub untouched: Vec<String>,
+    /// What a rollback leads to, in words: `89147efa, release 1`.
+    #[serde(skip)]
+    pub back_to: Option<String>,
     /// Where what was released answers, when that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

@@ -46,9 +46,13 @@ pub(super) fn word(outcome: Outcome) -> &'static str {
 
 /// What a command that ended well came to: `revision 7`.
 pub(super) fn result(finished: &Finished) -> Option<String> {
+    if let (Some(false), Some(runs)) = (finished.changed, finished.still_runs) {
+        return Some(format!("nothing was rolled back: release {runs} is good and runs"));
+    }
     match (finished.rolled_back_to, finished.revision) {
         (Some(target), Some(revision)) => {
-            Some(format!("revision {revision}, back to the content of {target}"))
+            let back_to = finished.back_to.clone().unwrap_or_else(|| format!("release {target}"));
+            Some(format!("revision {revision}, back to {back_to}"))
         }
         (Some(target), None) => Some(format!("back to revision {target}")),
         (None, Some(revision)) => Some(format!("revision {revision}")),
@@ -108,10 +112,14 @@ fn failed(failure: &Failure, already_said: Option<&str>) -> Vec<String> {
     lines
 }
 
-const LEFT: &str = "nothing was rolled back: the tier is left as it is";
-
-/// What windlass did about it.
+/// What windlass did about it, and what still runs.
 pub(super) fn deed(finished: &Finished) -> Option<String> {
+    if finished.changed == Some(false) {
+        return Some(match finished.still_runs {
+            Some(runs) => format!("nothing was changed: release {runs} still runs"),
+            None => "nothing was changed".to_owned(),
+        });
+    }
     match (finished.stage, finished.exit_code, finished.rolled_back_to) {
         // A rollback knows where it leads to before it is there.
         (Some(Stage::Rollback), 40 | 130 | 143, Some(revision)) => {
@@ -124,12 +132,37 @@ pub(super) fn deed(finished: &Finished) -> Option<String> {
         (Some(Stage::Release), 130 | 143, None) if finished.sent_back_to.is_some() => {
             finished.sent_back_to.map(|to| format!("revision {to} was sent back; nobody watched it"))
         }
-        (Some(Stage::Release), 31 | 32 | 130 | 143, None) => Some(LEFT.to_owned()),
+        (Some(Stage::Release), 31 | 32 | 130 | 143, None) => Some(left(finished)),
         // Refused before the first change there is no revision.
-        (Some(Stage::Release), 30, None) if finished.revision.is_some() => Some(LEFT.to_owned()),
+        (Some(Stage::Release), 5 | 6 | 30, None) if finished.revision.is_some() => Some(left(finished)),
         _ => None,
     }
 }
+
+/// What a failed release left: `nothing was rolled back; web and worker untouched, still release 11`.
+fn left(finished: &Finished) -> String {
+    let untouched: Vec<&str> = finished
+        .untouched
+        .iter()
+        .map(|id| id.split_once('/').map_or(id.as_str(), |(_, name)| name))
+        .collect();
+    let release = finished.still_runs.map(|runs| format!(", still release {runs}")).unwrap_or_default();
+    match untouched.as_slice() {
+        [] => "nothing was rolled back: the tier is left as it is".to_owned(),
+        [one] => format!("nothing was rolled back; {one} untouched{release}"),
+        [some @ .., last] if some.len() < UNTOUCHED => {
+            format!("nothing was rolled back; {} and {last} untouched{release}", some.join(", "))
+        }
+        all => {
+            let more = all.len() - UNTOUCHED;
+            let some = all[..UNTOUCHED].join(", ");
+            format!("nothing was rolled back; {some} and {more} more untouched{release}")
+        }
+    }
+}
+
+/// So many workloads are named.
+const UNTOUCHED: usize = 4;
 
 /// The complete commands to type next, the most useful first.
 fn next(finished: &Finished) -> impl Iterator<Item = String> {

@@ -1,9 +1,10 @@
-//! Numbers as people read them: durations and digests.
+//! What people read: durations, digests, and texts that others wrote.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use anstream::adapter::strip_str;
 use regex::Regex;
 
 /// `40 ms`, `1.2 s`, `2m 05s`, `1h 02m`.
@@ -39,14 +40,60 @@ pub fn shorten(text: &str) -> Cow<'_, str> {
     DIGEST.replace_all(text, "$1…")
 }
 
+/// Cut to so many characters, with `…` in the place of what was cut.
+pub fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
 /// `1 object`, `3 objects`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// The text of a stranger as a terminal would have left it: escape sequences, what a carriage return would have
+/// overwritten, and characters that move or hide others are taken out. Line breaks stay.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if !text.contains(|one| one != '\n' && is_hidden(one)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split('\n').map(plain_line).collect::<Vec<_>>().join("\n"))
+}
+
+fn plain_line(line: &str) -> String {
+    let last = line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
+    strip_str(last).to_string().replace(['\t', '\u{2028}', '\u{2029}'], "    ").replace(is_hidden, "")
+}
+
+/// Whether a character moves the cursor, turns the direction of what follows, or cannot be seen. Those that belong to
+/// words of some scripts (joiners, variation selectors) are none of them.
+pub fn is_hidden(one: char) -> bool {
+    one.is_control()
+        || matches!(one,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        // Those that are no characters, which XML forbids.
+        || matches!(one, '\u{fdd0}'..='\u{fdef}')
+        || u32::from(one) & 0xfffe == 0xfffe
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_strangers_write_is_plain() {
+        for (text, shown) in [
+            ("a\u{1b}[8mb\u{1b}]0;title\u{7}c\td", "abc    d"),
+            ("10%\r100%\r\ndone", "100%\ndone"),
+            ("a\u{202e}b\u{2066}c\u{200b}d\u{fffe}e\u{feff}f\u{9b}g", "abcdefg"),
+            ("Grüße, 👩‍👧 ❤️ नमस्ते", "Grüße, 👩‍👧 ❤️ नमस्ते"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+    }
 
     #[test]
     fn durations_have_the_precision_that_matters() {

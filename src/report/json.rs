@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::event::{Event, Outcome};
 use super::sink::Sink;
-use super::{Moment, Renderer, row};
+use super::{Moment, Renderer, human, row};
 
 /// The version of the lines.
 const VERSION: u32 = 1;
@@ -43,7 +43,21 @@ pub(super) fn line(at: Moment, event: &Event) -> Option<String> {
         return None;
     }
     let line = Line { v: VERSION, time: format!("{:.3}", at.time), event };
-    Some(serde_json::to_string(&line).expect("an event has only string keys"))
+    Some(escaped(&serde_json::to_string(&line).expect("an event has only string keys")))
+}
+
+/// JSON need not escape all that a terminal obeys; whoever reads it as JSON sees no difference.
+fn escaped(json: &str) -> String {
+    let mut result = String::with_capacity(json.len());
+    for one in json.chars() {
+        if human::is_hidden(one) {
+            let mut units = [0; 2];
+            result.extend(one.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            result.push(one);
+        }
+    }
+    result
 }
 
 /// A line of a log that was asked for, as the event that it is.
@@ -98,8 +112,10 @@ impl Renderer for Json {
         self.answered |= json.is_some();
         let wrapped = json.filter(|_| !self.answering).map(as_event);
         match wrapped.as_ref().or(json) {
-            Some(Value::Array(items)) => self.machines.lines(items.iter().map(Value::to_string)),
-            Some(value) => self.machines.line(&value.to_string()),
+            Some(Value::Array(items)) => {
+                self.machines.lines(items.iter().map(|item| escaped(&item.to_string())));
+            }
+            Some(value) => self.machines.line(&escaped(&value.to_string())),
             None => {}
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::board::{self, Board};
 use super::event::{Event, Finished, ObjectState, Outcome, Stage};
-use super::{Moment, row};
+use super::{Moment, human, row};
 
 /// So many of a source's last lines are kept.
 const LINES: usize = 2000;
@@ -186,7 +186,7 @@ impl LogEntry {
             self.lines.pop_front();
             self.dropped += 1;
         }
-        self.lines.push_back(row::clip(line, WIDTH));
+        self.lines.push_back(human::clip(line, WIDTH));
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`event`] | what happened: facts without layout |
 //! | [`output`] | which renderer the reader needs, and starting it |
-//! | `secret` | what must never be shown, and taking it out |
+//! | `secret`, `masker` | what must never be shown, and taking it out |
 //! | `board` | what runs at the moment, fed by events |
 //! | `row`, `failure` | one line for one thing; the last thing on the screen |
 //! | `feed`, `gitlab` | a log that only grows, plain or with GitLab's sections |
@@ -14,11 +14,14 @@
 //! | `junit`, `page`, `dotenv` | `junit.xml`, `report.html`, `windlass.env` |
 //! | [`paint`], [`human`] | colours; durations and digests as people read them |
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
+use walkdir::WalkDir;
 
 mod board;
 mod directory;
@@ -31,6 +34,7 @@ pub mod human;
 mod json;
 mod junit;
 mod ledger;
+mod masker;
 pub mod output;
 mod page;
 pub mod paint;
@@ -88,13 +92,13 @@ pub trait Renderer: Send {
 #[derive(Clone)]
 pub struct Reporter {
     began: Instant,
+    secrets: Secrets,
     desk: Arc<Mutex<Desk>>,
 }
 
 /// What all clones share.
 struct Desk {
     renderers: Vec<Box<dyn Renderer>>,
-    secrets: Secrets,
     /// Whether a person is being asked something.
     asking: bool,
 }
@@ -102,8 +106,8 @@ struct Desk {
 impl Reporter {
     /// Reports to these renderers, in this order.
     pub fn new(renderers: Vec<Box<dyn Renderer>>) -> Self {
-        let desk = Desk { renderers, secrets: Secrets::default(), asking: false };
-        Self { began: Instant::now(), desk: Arc::new(Mutex::new(desk)) }
+        let desk = Desk { renderers, asking: false };
+        Self { began: Instant::now(), secrets: Secrets::default(), desk: Arc::new(Mutex::new(desk)) }
     }
 
     /// Reports to nobody: for tests of other rooms.
@@ -111,48 +115,84 @@ impl Reporter {
         Self::new(Vec::new())
     }
 
-    /// Never shows this text from now on, nor its base64 and URL-encoded forms, in any output: `[MASKED]`
-    /// stands in its place. Texts of fewer than four characters are left alone: masking them would destroy
-    /// ordinary words.
-    pub fn hide(&self, secret: &str) {
-        self.lock().secrets.add(secret);
+    /// Reports to nobody, and knows the same secrets: what is recorded is masked all the same.
+    #[must_use]
+    pub fn silenced(&self) -> Self {
+        Self { secrets: self.secrets.clone(), ..Self::silent() }
     }
 
-    /// The text as it may be shown: for what does not pass through events (tracing, a file).
+    /// Never shows this value from now on, in any output and however it is encoded: `[MASKED]` stands in its place.
+    /// Values of fewer than eight bytes are shown: masking them would destroy ordinary words.
+    pub fn hide(&self, secret: impl AsRef<[u8]>) {
+        self.secrets.hide(secret.as_ref());
+    }
+
+    /// Shows these words although a secret may have the same value: those that people gave to things as their names.
+    pub fn publish<'a>(&self, words: impl IntoIterator<Item = &'a str>) {
+        self.secrets.publish(words);
+    }
+
+    /// The text as it may be shown: for what does not pass through events (tracing, a record), and for what is to be
+    /// cut before it does.
     pub fn masked(&self, text: &str) -> String {
-        self.lock().secrets.mask(text)
+        self.secrets.mask(text)
+    }
+
+    /// Masks the files below a directory, which others wrote: the reports of a test. Bytes that are not UTF-8 stay.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn mask_files(&self, directory: &Path) -> io::Result<()> {
+        for entry in WalkDir::new(directory) {
+            let entry = entry.map_err(io::Error::from)?;
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            let bytes = fs::read(entry.path())?;
+            let mut masked = Vec::with_capacity(bytes.len());
+            for chunk in bytes.utf8_chunks() {
+                let lines = chunk.valid().split_inclusive('\n');
+                lines.for_each(|line| masked.extend(self.secrets.mask(line).as_bytes()));
+                masked.extend(chunk.invalid());
+            }
+            if masked != bytes {
+                fs::write(entry.path(), masked)?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells every renderer.
     pub fn emit(&self, event: &Event) {
         let at = self.now();
-        let mut desk = self.lock();
-        let Desk { renderers, secrets, .. } = &mut *desk;
-        let event = secrets.clean(event);
-        for renderer in renderers {
+        let event = self.secrets.clean(event);
+        for renderer in &mut self.lock().renderers {
             renderer.event(at, &event);
         }
     }
 
     /// Gives the answer of a command that was asked for data; see [`Renderer::answer`].
     pub fn answer(&self, json: Option<&serde_json::Value>, text: &str) {
-        let mut desk = self.lock();
-        let Desk { renderers, secrets, .. } = &mut *desk;
-        let json = json.map(|value| secrets.clean_json(value));
-        let text = secrets.mask(text);
-        for renderer in renderers {
+        let json = json.map(|value| self.secrets.clean_json(value));
+        let text = self.secrets.clean_text(text);
+        for renderer in &mut self.lock().renderers {
             renderer.answer(json.as_ref(), &text);
+        }
+    }
+
+    /// As [`Reporter::answer`], for who asked to see the secrets in it.
+    pub fn answer_with_secrets(&self, json: Option<&serde_json::Value>, text: &str) {
+        for renderer in &mut self.lock().renderers {
+            renderer.answer(json, text);
         }
     }
 
     /// Gives a line of a log that was asked for (`logs`), as an answer: `web-5d9/app │ listening on :8080`.
     pub fn answer_log(&self, source: &str, time: Option<Timestamp>, line: &str) {
-        let mut desk = self.lock();
-        let Desk { renderers, secrets, .. } = &mut *desk;
-        let line = secrets.clean_line(line);
+        let line = self.secrets.clean_line(line);
         let json = json::log_line(time.unwrap_or_else(Timestamp::now), source, &line);
         let text = format!("{} {line}", paint::source(source));
-        for renderer in renderers {
+        for renderer in &mut self.lock().renderers {
             renderer.answer(Some(&json), &text);
         }
     }

@@ -172,14 +172,6 @@ pub(super) fn stage_name(stage: Stage) -> &'static str {
     }
 }
 
-/// Cut to so many characters, with `…` in the place of what was cut.
-pub(super) fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
-}
-
 /// The name, the time right-aligned, and the text, in columns.
 fn columns(name: &str, time: &str, text: &str) -> String {
     let gap = NAME.saturating_sub(name.chars().count());

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::paint;
+
 /// So many lines move at most, so that what scrolled past can still be seen on a small screen.
 const MOVING: usize = 12;
 
@@ -57,8 +59,9 @@ impl Screen for Progress {
             self.add();
         }
         for (bar, line) in self.lines.iter().zip(lines) {
-            if bar.message() != *line {
-                bar.set_message(line.clone());
+            let line = paint::shown(line);
+            if bar.message() != line {
+                bar.set_message(line);
             }
         }
     }

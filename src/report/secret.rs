@@ -1,69 +1,56 @@
-//! Secrets never leave the house: what must not be shown, in every form in which it tends to turn up.
-//!
-//! A value appears as it is, line by line, base64-encoded (alone or in the middle of something longer, as in an
-//! `Authorization` header), URL-encoded, or escaped inside JSON. All forms are one regular expression, so that a
-//! line is read once however many secrets there are.
+//! What leaves the house: without secrets, and without characters that move the cursor or hide text.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use anstream::adapter::strip_str;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use regex::{NoExpand, Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::event::{Event, Evidence, Failure, Finished, ObjectState, Subject};
+use super::masker::Masker;
+use super::{human, paint};
 
-/// Shorter texts are not masked: they would take ordinary words with them.
-const SHORTEST: usize = 4;
-/// A single line of a secret of many lines, or a piece of base64, must be this long to be masked by itself.
-const SHORTEST_PIECE: usize = 8;
-/// What stands in a secret's place.
-const MASK: &str = "[MASKED]";
+/// The fields of answers that hold names and digests (contract, section 7): others go by them, and they are never
+/// rewritten.
+const NAMES: [&str; 16] = [
+    "apiVersion",
+    "commit",
+    "context",
+    "digest",
+    "image",
+    "images",
+    "kind",
+    "name",
+    "namespace",
+    "object",
+    "outcome",
+    "project",
+    "revision",
+    "test",
+    "tier",
+    "verdict",
+];
+/// Those of a manifest, which has fields of its own.
+const NAMES_OF_MANIFEST: [&str; 5] = ["apiVersion", "image", "kind", "name", "namespace"];
 
-/// The texts that are never shown.
-#[derive(Default)]
-pub(super) struct Secrets {
-    /// Regular expressions, with the length of what they find.
-    forms: Vec<(usize, String)>,
-    /// Made when it is first asked for: secrets come in numbers.
-    pattern: OnceLock<Option<Regex>>,
-}
+/// What must never be shown. All clones know the same.
+#[derive(Clone, Default)]
+pub(super) struct Secrets(Arc<RwLock<Masker>>);
 
 impl Secrets {
-    /// Masks this text from now on.
-    pub(super) fn add(&mut self, secret: &str) {
-        let secret = secret.trim();
-        if secret.chars().count() < SHORTEST {
-            return;
-        }
-        self.forms.extend(forms(secret));
-        // Where one form is part of another the longer one must be tried first.
-        self.forms.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        self.forms.dedup();
-        self.pattern = OnceLock::new();
+    /// Masks this value from now on.
+    pub(super) fn hide(&self, secret: &[u8]) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).hide(secret);
     }
 
-    fn pattern(&self) -> Option<&Regex> {
-        let made = || {
-            let either = self.forms.iter().map(|(_, form)| form.as_str()).collect::<Vec<_>>().join("|");
-            (!either.is_empty()).then(|| RegexBuilder::new(&either).size_limit(usize::MAX).build().ok())?
-        };
-        self.pattern.get_or_init(made).as_ref()
+    /// Shows these words from now on, although a secret may have the same value.
+    pub(super) fn publish<'a>(&self, words: impl IntoIterator<Item = &'a str>) {
+        let mut masker = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        words.into_iter().for_each(|word| masker.publish(word));
     }
 
     /// The text with every secret masked.
     pub(super) fn mask(&self, text: &str) -> String {
-        self.replace(text).into_owned()
-    }
-
-    fn replace<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match self.pattern() {
-            Some(pattern) => pattern.replace_all(text, NoExpand(MASK)),
-            None => Cow::Borrowed(text),
-        }
+        self.0.read().unwrap_or_else(PoisonError::into_inner).mask(text).into_owned()
     }
 
     /// The event as it may be shown: secrets masked, no escape sequences, no text that a carriage return would
@@ -71,13 +58,11 @@ impl Secrets {
     pub(super) fn clean(&self, event: &Event) -> Event {
         let mut event = event.clone();
         let of_many_lines = matches!(event, Event::Warning { .. } | Event::Finished(_));
-        visit(&mut event, &mut |text| {
+        visit(&mut event, &mut |text, is_name| {
             // A secret may be hidden by what is taken out, and one of many lines by what is joined.
-            if text.contains(char::is_control) {
-                *text = settled(text);
-            }
-            if let Cow::Owned(masked) = self.replace(text) {
-                *text = masked;
+            *text = human::plain(text).into_owned();
+            if !is_name {
+                *text = self.mask(text);
             }
             if !of_many_lines && text.contains('\n') {
                 *text = text.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -88,209 +73,130 @@ impl Secrets {
 
     /// A line of a log as it may be shown.
     pub(super) fn clean_line(&self, line: &str) -> String {
-        self.mask(&settled_line(line))
+        self.mask(&human::plain(line))
     }
 
-    /// The value with every secret masked in its strings and keys.
+    /// The text of an answer, which may have colours.
+    pub(super) fn clean_text(&self, text: &str) -> String {
+        self.mask(&paint::between(text, |part| plain_lines(part).into_owned()))
+    }
+
+    /// The value with every secret masked in its strings and keys, but for those that are names.
     pub(super) fn clean_json(&self, value: &Value) -> Value {
+        self.clean_value(value, &NAMES)
+    }
+
+    fn clean_value(&self, value: &Value, names: &[&str]) -> Value {
         match value {
-            Value::String(text) => Value::String(self.mask(text)),
-            Value::Array(items) => items.iter().map(|item| self.clean_json(item)).collect(),
+            Value::String(text) => Value::String(self.mask_exact(text)),
+            Value::Array(items) => items.iter().map(|item| self.clean_value(item, names)).collect(),
             Value::Object(map) => {
-                map.iter().map(|(key, item)| (self.mask(key), self.clean_json(item))).collect()
+                let names = if map.contains_key("metadata") { &NAMES_OF_MANIFEST } else { names };
+                let is_kept = |key: &str, item: &Value| {
+                    names.contains(&key) && (is_named(item) || key == "images" && are_named(item))
+                };
+                let entry = |(key, item): (&String, &Value)| {
+                    let kept = is_kept(key, item).then(|| item.clone());
+                    (self.mask(key), kept.unwrap_or_else(|| self.clean_value(item, names)))
+                };
+                map.iter().map(entry).collect()
             }
             other => other.clone(),
         }
     }
-}
 
-/// The text as a terminal would have left it: escape sequences gone, and what was overwritten too.
-fn settled(text: &str) -> String {
-    text.lines().map(settled_line).collect::<Vec<_>>().join("\n")
-}
-
-fn settled_line(line: &str) -> String {
-    let last = line.rsplit('\r').find(|part| !part.is_empty()).unwrap_or_default();
-    strip_str(last).to_string().replace('\t', "    ").replace(char::is_control, "")
-}
-
-/// Every form in which the secret is looked for.
-fn forms(secret: &str) -> Vec<(usize, String)> {
-    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_PIECE);
-    let mut forms: Vec<(usize, String)> =
-        std::iter::once(secret).chain(lines).map(|text| (text.len(), url_encoded(text))).collect();
-    let json = Value::from(secret).to_string();
-    let literal = inside_base64(secret.as_bytes())
-        .into_iter()
-        .chain(wrapped_base64(secret.as_bytes()))
-        .chain([json[1..json.len() - 1].to_owned()]);
-    forms.extend(literal.map(|form| (form.len(), regex::escape(&form))));
-    forms
-}
-
-/// The lines of the secret's base64 as tools break it: at 76 characters (base64, MIME) or at 64 (openssl, PEM).
-fn wrapped_base64(secret: &[u8]) -> Vec<String> {
-    let whole = STANDARD.encode(secret);
-    let wrapped = |width: usize| {
-        let lines = whole.as_bytes().chunks(width).map(|line| String::from_utf8_lossy(line).into_owned());
-        lines.filter(|line| line.len() >= SHORTEST_PIECE).collect::<Vec<_>>()
-    };
-    [76, 64].into_iter().filter(|width| whole.len() > *width).flat_map(wrapped).collect()
-}
-
-/// The characters of the secret's base64 that do not depend on what stands before or after it, for each of the
-/// three places in a group of three bytes at which it may begin, in both alphabets.
-fn inside_base64(secret: &[u8]) -> Vec<String> {
-    let mut found = Vec::new();
-    for offset in 0..3 {
-        let mut bytes = vec![0; offset];
-        bytes.extend_from_slice(secret);
-        // Each character holds 6 bits: those that hold a bit of a neighbour are left out.
-        let first = (offset * 8).div_ceil(6);
-        let end = bytes.len() * 8 / 6;
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            if end.saturating_sub(first) >= SHORTEST_PIECE {
-                found.push(encoded[first..end].to_owned());
-            }
-        }
+    /// The text with secrets masked and nothing else changed: JSON escapes the rest itself.
+    fn mask_exact(&self, text: &str) -> String {
+        let plain = human::plain(text);
+        let masked = self.mask(&plain);
+        // A secret may be hidden by what a terminal does not show.
+        if masked == plain { text.to_owned() } else { masked }
     }
-    // By itself it is encoded to the end, its last character included.
-    found.extend([STANDARD_NO_PAD.encode(secret), URL_SAFE_NO_PAD.encode(secret)]);
-    found
 }
 
-/// A pattern for the text as it is and percent-encoded. Which characters are encoded, and with which digits, every
-/// library decides for itself: each may be, except letters and digits.
-fn url_encoded(secret: &str) -> String {
-    let mut pattern = String::with_capacity(secret.len() * 4);
-    for character in secret.chars() {
-        if character.is_ascii_alphanumeric() {
-            pattern.push(character);
-            continue;
-        }
-        let plain = regex::escape(&character.to_string());
-        let mut buffer = [0; 4];
-        let encoded: String =
-            character.encode_utf8(&mut buffer).bytes().fold(String::new(), |mut all, byte| {
-                write!(all, "%{byte:02X}").expect("writing to a string cannot fail");
-                all
-            });
-        let space = if character == ' ' { r"|\+" } else { "" };
-        write!(pattern, "(?:{plain}|(?i:{encoded}){space})").expect("writing to a string cannot fail");
+/// Whether it is a name, or several.
+fn is_named(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(items) => items.iter().all(is_named),
+        _ => false,
     }
-    pattern
 }
 
-/// Hands every text of the event that is written by people or programs to `change`.
-fn visit(event: &mut Event, change: &mut impl FnMut(&mut String)) {
+/// Whether it is names by names.
+fn are_named(value: &Value) -> bool {
+    value.as_object().is_some_and(|map| map.values().all(is_named))
+}
+
+/// The text without what would move the cursor or hide text; tabs stay where there is nothing of that kind.
+fn plain_lines(text: &str) -> Cow<'_, str> {
+    if text.contains(|one| one != '\n' && one != '\t' && human::is_hidden(one)) {
+        Cow::Owned(text.split('\n').map(human::plain).collect::<Vec<_>>().join("\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Hands every text of the event that is written by people or programs to `change`, with whether it is a name.
+fn visit(event: &mut Event, change: &mut impl FnMut(&mut String, bool)) {
+    let mut text = |text: &mut String| change(text, false);
     match event {
-        Event::StageStarted { title, .. } => change(title),
-        Event::StageFinished { summary, .. } => change(summary),
-        Event::StepStarted { step, title, .. } => [step, title].into_iter().for_each(change),
-        Event::StepProgress { step, message, .. } => [step, message].into_iter().for_each(change),
-        Event::StepFinished { step, summary, .. } => [step, summary].into_iter().for_each(change),
-        Event::Log { source, line, .. } => [source, line].into_iter().for_each(change),
+        Event::StageStarted { title, .. } => text(title),
+        Event::StageFinished { summary, .. } => text(summary),
+        Event::StepStarted { step, title, .. } => [step, title].into_iter().for_each(text),
+        Event::StepProgress { step, message, .. } => [step, message].into_iter().for_each(text),
+        Event::StepFinished { step, summary, .. } => [step, summary].into_iter().for_each(text),
+        Event::Log { source, line, .. } => [source, line].into_iter().for_each(text),
         Event::Object(ObjectState { name, message, .. }) => {
-            change(name);
-            message.iter_mut().for_each(change);
+            message.iter_mut().for_each(text);
+            change(name, true);
         }
         Event::Warning { message, hint } => {
-            change(message);
-            hint.iter_mut().for_each(change);
+            text(message);
+            hint.iter_mut().for_each(text);
         }
         Event::Finished(finished) => visit_finished(finished, change),
     }
 }
 
-fn visit_finished(finished: &mut Finished, change: &mut impl FnMut(&mut String)) {
-    let Finished { message, snippet, hint, url, next, causes, images, .. } = finished;
-    [message, snippet, hint, url].into_iter().flatten().for_each(&mut *change);
-    next.iter_mut().for_each(&mut *change);
-    images.values_mut().for_each(&mut *change);
+fn visit_finished(finished: &mut Finished, change: &mut impl FnMut(&mut String, bool)) {
+    let Finished { message, snippet, hint, url, next, causes, images, untouched, back_to, .. } = finished;
+    images.values_mut().chain(untouched).for_each(|name| change(name, true));
     for Failure { subject, message, hint, evidence, .. } in causes {
         let (Subject::Object(name) | Subject::Image(name) | Subject::Test(name)) = subject;
-        change(name);
-        change(message);
-        hint.iter_mut().for_each(&mut *change);
+        // What is verified has an address in the place of a name.
+        let is_name = !name.contains("://");
+        change(name, is_name);
+        change(message, false);
+        if let Some(text) = hint {
+            change(text, false);
+        }
         for Evidence { title, lines } in evidence {
-            change(title);
-            lines.iter_mut().for_each(&mut *change);
+            [title].into_iter().chain(lines).for_each(|text| change(text, false));
         }
     }
+    let texts = [message, snippet, hint, url, back_to].into_iter().flatten();
+    texts.chain(next).for_each(|text| change(text, false));
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::report::event::{Stage, Stream};
 
-    fn masking(secret: &str, text: &str) -> String {
-        let mut secrets = Secrets::default();
-        secrets.add(secret);
-        secrets.mask(text)
-    }
-
-    #[test]
-    fn a_secret_is_masked_in_every_form() {
-        let secret = "p@ss w/rd+42";
-        assert_eq!(masking(secret, "login p@ss w/rd+42 ok"), "login [MASKED] ok");
-        assert_eq!(masking(secret, "https://me:p%40ss%20w%2Frd%2B42@host"), "https://me:[MASKED]@host");
-        let alone = STANDARD_NO_PAD.encode(secret);
-        assert_eq!(masking(secret, &format!("data: {alone}==")), "data: [MASKED]==");
-        assert_eq!(masking("say \"open\"", r#"{"text":"say \"open\""}"#), r#"{"text":"[MASKED]"}"#);
-    }
-
-    #[test]
-    fn every_library_encodes_for_urls_in_its_own_way() {
-        let secret = "p@ss/w+rd:1%x!(z) é";
-        for encoded in [
-            "p%40ss/w%2Brd%3A1%25x%21%28z%29%20%C3%A9",
-            "p%40ss%2Fw%2Brd%3A1%25x!(z)%20%C3%A9",
-            "p%40ss%2fw%2brd%3a1%25x%21%28z%29+%c3%a9",
-            "p@ss/w+rd:1%25x!(z)%20é",
-        ] {
-            assert_eq!(masking(secret, &format!("<{encoded}>")), "<[MASKED]>", "{encoded}");
-        }
-    }
-
-    #[test]
-    fn the_lines_of_a_long_base64_are_masked_one_by_one() {
-        let key: String = (0..40).map(|number| format!("line {number} of a key\n")).collect();
-        let whole = STANDARD.encode(key.trim());
-        for width in [64, 76] {
-            for line in whole.as_bytes().chunks(width) {
-                let line = std::str::from_utf8(line).expect("base64");
-                assert_eq!(masking(&key, line), MASK, "{line}");
-            }
-        }
-    }
-
-    #[test]
-    fn base64_of_something_longer_gives_nothing_away() {
-        let secret = "correct-horse-battery";
-        for before in ["u:", "me:", "bot:", "four:"] {
-            let header = STANDARD_NO_PAD.encode(format!("{before}{secret}\n"));
-            let masked = masking(secret, &header);
-            assert!(masked.contains(MASK), "{masked}");
-            assert!(masked.len() < header.len(), "{masked}");
-        }
-    }
-
-    #[test]
-    fn lines_of_a_key_are_masked_one_by_one_and_short_words_are_not() {
-        let key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nab\n-----END KEY-----";
-        assert_eq!(masking(key, "key MIIEvQIBADANBg read"), "key [MASKED] read");
-        assert_eq!(masking(key, "ab"), "ab");
-        assert_eq!(masking("on", "turn it on"), "turn it on");
+    fn secrets(secret: &str) -> Secrets {
+        let secrets = Secrets::default();
+        secrets.hide(secret.as_bytes());
+        secrets
     }
 
     #[test]
     fn a_secret_cannot_hide_behind_colours_in_a_log_line() {
-        let mut secrets = Secrets::default();
-        secrets.add("hunter22");
         let line = "50%\rtoken hun\u{1b}[31mter22\u{1b}[0m".to_owned();
         let event = Event::Log { stage: Stage::Test, source: "unit".into(), stream: Stream::Stdout, line };
-        let Event::Log { line, .. } = secrets.clean(&event) else { unreachable!() };
+        let Event::Log { line, .. } = secrets("hunter22").clean(&event) else { unreachable!() };
         assert_eq!(line, "token [MASKED]");
     }
 
@@ -303,12 +209,33 @@ mod tests {
             unreachable!()
         };
         assert_eq!(title, "one two threeH");
-        let message = "10%\r20%\r\nline two\u{1b}[1A".to_owned();
+        let message = "10%\r20%\r\nline \u{202e}two\u{1b}[1A".to_owned();
         let Event::Warning { message, .. } =
             Secrets::default().clean(&Event::Warning { message, hint: None })
         else {
             unreachable!()
         };
         assert_eq!(message, "20%\nline two");
+    }
+
+    #[test]
+    fn an_answer_keeps_our_colours_and_no_others() {
+        let others = "a\tb c\rd \u{1b}[32mgreen\u{1b}[39m \u{1b}]0;x\u{7}hunter\u{2066}22";
+        let shown = secrets("hunter22").clean_text(&format!("{}\n{others}\n", paint::bad("no")));
+        assert_eq!(paint::shown(&shown), "\u{1b}[1m\u{1b}[31mno\u{1b}[39m\u{1b}[0m\nd green [MASKED]\n");
+    }
+
+    #[test]
+    fn names_and_digests_are_never_rewritten() {
+        let image = "registry.test/hunter22/web:1@sha256:00";
+        let answer = json!({"name": "hunter22", "images": {"web": image}, "message": "by hunter22\u{202e}", "hunter22": "a\tb\r\n"});
+        let wanted = json!({"name": "hunter22", "images": {"web": image}, "message": "by [MASKED]", "[MASKED]": "a\tb\r\n"});
+        assert_eq!(secrets("hunter22").clean_json(&answer), wanted);
+        let manifest = json!({"kind": "A", "metadata": {"name": "hunter22"}, "spec": {"test": "hunter22", "tier": ["x"]}});
+        let shown = secrets("hunter22").clean_json(&manifest);
+        assert_eq!(
+            shown,
+            json!({"kind": "A", "metadata": {"name": "hunter22"}, "spec": {"test": "[MASKED]", "tier": ["x"]}})
+        );
     }
 }

@@ -4,6 +4,8 @@ use std::io::{ErrorKind, Write};
 
 use anstream::adapter::strip_str;
 
+use super::paint;
+
 /// A stream that lines are written to.
 pub(super) struct Sink {
     out: Box<dyn Write + Send>,
@@ -56,7 +58,7 @@ impl Sink {
             return;
         }
         // Whoever reads may stop reading (`| head`): the work goes on, nobody is told.
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(paint::shown(text).as_bytes()).and_then(|()| self.out.flush());
         if let Err(error) = written {
             match error.kind() {
                 ErrorKind::BrokenPipe => self.closed = true,

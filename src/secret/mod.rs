@@ -6,14 +6,17 @@ mod pull;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::thread;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::{join_all, try_join_all};
+use regex::Regex;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::program;
+use crate::program::{Fault, Program};
 use crate::project::{Project, SecretConfig, SecretContent, SecretFrom, SecretSource, Tier};
 use crate::report::Reporter;
 
@@ -45,84 +48,94 @@ impl fmt::Debug for Secret {
 /// # Errors
 /// [`Kind::Invalid`] for a value that cannot be had, with the place that asks for it, and for a pull secret that is
 /// the job's own token.
-pub fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Result<Vec<Secret>> {
-    let fetched: Vec<Result<Secret>> = thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (name, config) in &project.config.secrets {
-            running.push(scope.spawn(move || Fetch { project, tier }.secret(name, config)));
-        }
-        running.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(panicked()))).collect()
-    });
-    let public = public_words(project, tier);
+pub async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Result<Vec<Secret>> {
+    let fetch = Fetch { project, tier };
+    let fetched =
+        join_all(project.config.secrets.iter().map(|(name, config)| fetch.secret(name, config))).await;
+    publish(project, reporter);
+    publish_tier(tier, reporter);
     // Also when one fails the others must not be seen.
-    for secret in fetched.iter().flatten() {
-        hide(reporter, secret, &public);
+    for value in fetched.iter().flatten().flat_map(|secret| secret.data.values()) {
+        hide(reporter, value);
     }
     fetched.into_iter().collect()
-}
-
-fn panicked() -> Error {
-    Error::new(Kind::Defect, "fetching a secret failed in windlass itself")
 }
 
 /// Fetches what a build is lent, by id. From then on no output shows it.
 ///
 /// # Errors
 /// As [`fetch`].
-pub fn lent(
+pub async fn lent(
     project: &Project,
     sources: &BTreeMap<String, SecretSource>,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
-    let value = |(id, source): (&String, &SecretSource)| {
+    let value = async |(id, source): (&String, &SecretSource)| {
         let value = match &source.from {
             SecretFrom::Text(text) => text.clone().into_bytes(),
             SecretFrom::Env(name) => variable(source, name)?,
-            SecretFrom::File(path) => std::fs::read(project.root.join(path)).map_err(|error| {
+            SecretFrom::File(path) => tokio::fs::read(project.root.join(path)).await.map_err(|error| {
                 invalid(source, format!("the file `{path}` of `{}` cannot be read: {error}", source.path))
             })?,
             SecretFrom::Command(words) => {
-                let title = words.first().cloned().unwrap_or_default();
-                program::output(&project.root, words, &BTreeMap::new()).map_err(|fault| {
-                    invalid(source, format!("{} (in `{}`)", fault.sentence(&title), source.path))
-                })?
+                let program = Program::of(words).map(|program| program.directory(&project.root));
+                printed(source, words, program).await?
             }
         };
-        if let Ok(text) = std::str::from_utf8(&value)
-            && !is_ordinary(text)
-        {
-            reporter.hide(text.trim());
-        }
+        hide(reporter, &value);
         Ok((id.clone(), value))
     };
-    sources.iter().map(value).collect()
+    try_join_all(sources.iter().map(value)).await.map(|values| values.into_iter().collect())
 }
 
-/// Variables whose values are nobody's business, whatever a project's configuration says: GitLab's, and those that tools of
-/// its jobs ask for.
-const WELL_KNOWN: [&str; 16] = [
-    "CI_JOB_TOKEN",
-    "CI_BUILD_TOKEN",
-    "CI_JOB_JWT",
-    "CI_JOB_JWT_V1",
-    "CI_JOB_JWT_V2",
-    "CI_REGISTRY_PASSWORD",
-    "CI_DEPLOY_PASSWORD",
-    "CI_DEPENDENCY_PROXY_PASSWORD",
-    "GITLAB_TOKEN",
-    "GITLAB_PRIVATE_TOKEN",
-    "DOCKER_PASSWORD",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "VAULT_TOKEN",
-    "SOPS_AGE_KEY",
-    "GOOGLE_OAUTH_ACCESS_TOKEN",
-];
+/// What a program prints.
+async fn printed(
+    source: &SecretSource,
+    words: &[String],
+    program: std::result::Result<Program, Fault>,
+) -> Result<Vec<u8>> {
+    let printed = match program {
+        Ok(program) => program.output().await,
+        Err(fault) => Err(fault),
+    };
+    let title = words.first().map_or("", String::as_str);
+    printed.map_err(|fault| invalid(source, format!("{} (in `{}`)", fault.sentence(title), source.path)))
+}
+
+/// Variables whose values are nobody's business, besides those whose names say so.
+const WELL_KNOWN: [&str; 5] =
+    ["CI_JOB_JWT", "CI_JOB_JWT_V1", "CI_JOB_JWT_V2", "DOCKER_AUTH_CONFIG", "SOPS_AGE_KEY"];
+/// What the name of a variable, or of a field, has in it whose value is a secret.
+const TELLING: [&str; 7] =
+    ["PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE_KEY"];
+/// How names end that say about a secret where it is, whose it is, or how long it is good.
+const ABOUT: [&str; 11] =
+    ["_FILE", "_PATH", "_DIR", "_URL", "_URI", "_NAME", "_USER", "_ID", "_TYPE", "_HOST", "_EXPIRES_IN"];
 
 /// A Secret of Kubernetes has no more bytes.
 const LARGEST: u64 = 1 << 20;
-/// A shorter value of one of them is a word that stands in every other line, as in `DOCKER_PASSWORD=test`.
-const SHORTEST_KNOWN: usize = 6;
+
+/// Never shows, from now on, what the environment has under names that say that it is a secret: GitLab's tokens, and what
+/// tools of its jobs ask for.
+pub fn hide_environment(reporter: &Reporter) {
+    for (name, value) in std::env::vars_os() {
+        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
+        if (WELL_KNOWN.contains(&name) || tells(name)) && !Path::new(value).exists() {
+            hide(reporter, value.as_bytes());
+        }
+    }
+}
+
+/// Whether a name says that its value is a secret.
+fn tells(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let is_key = name.ends_with("_KEY") && !name.contains("CACHE");
+    let is_secret = TELLING.iter().any(|word| name.contains(word))
+        || is_key
+        || ["_PASS", "_PWD"].iter().any(|end| name.ends_with(end));
+    // Of Vault's two parts of an AppRole this is the secret one.
+    name.ends_with("SECRET_ID") || is_secret && !ABOUT.iter().any(|end| name.ends_with(end))
+}
 
 /// Never shows what the environment and the work tree hold of secrets, from the first line on: those of the
 /// configuration, those that builds are lent, and those of well-known variables. Programs are not asked for it.
@@ -137,21 +150,62 @@ pub fn hide_at_hand(project: &Project, reporter: &Reporter) {
             SecretContent::Pull(pull) => sources.push(&pull.password),
         }
     }
-    let public = spoken_words(project);
-    let hide = |value: &[u8]| {
-        let Ok(text) = std::str::from_utf8(value) else { return };
-        if !is_ordinary(text) && !public.iter().any(|word| word.contains(text.trim())) {
-            reporter.hide(text);
-        }
-    };
-    let known = WELL_KNOWN.iter().filter_map(|name| std::env::var(name).ok());
-    known.filter(|value| value.len() >= SHORTEST_KNOWN).for_each(|value| hide(value.as_bytes()));
-    sources.into_iter().filter_map(|source| at_hand(project, source)).for_each(|value| hide(&value));
+    publish(project, reporter);
+    hide_environment(reporter);
+    hide_docker_config(reporter);
+    sources
+        .into_iter()
+        .filter_map(|source| at_hand(project, source))
+        .for_each(|value| hide(reporter, &value));
     for document in documents.into_iter().filter_map(|source| at_hand(project, source)) {
         if let Ok(document) = document::read(&document) {
-            document.data.values().for_each(|value| hide(value));
+            document.data.values().for_each(|value| hide(reporter, value));
         }
     }
+    // An argument shows in the titles of a build's steps.
+    let arguments = project.config.images.values().flat_map(|image| &image.args);
+    arguments.filter(|(name, _)| tells(name)).for_each(|(_, value)| hide(reporter, value.as_bytes()));
+}
+
+/// A file that a secret is read from.
+pub struct SecretFile {
+    /// What reads it: `secrets.db.password`.
+    pub path: String,
+    /// Where that stands.
+    pub place: Option<Place>,
+    /// The file, without links.
+    pub file: PathBuf,
+}
+
+/// The files of this machine that secrets of the configuration are read from, for whatever tier, and those that builds are
+/// lent.
+pub fn files(project: &Project) -> Vec<SecretFile> {
+    let config = &project.config;
+    let tiers: Vec<Tier> = project.sample_tiers().flatten().collect();
+    let of_tiers = config.secrets.values().flat_map(|secret| match &secret.content {
+        SecretContent::Keys(keys) => keys.values().collect(),
+        SecretContent::Whole(source) => vec![source],
+        SecretContent::Pull(pull) => vec![&pull.user, &pull.password],
+    });
+    let mut files = BTreeSet::new();
+    for source in of_tiers {
+        let SecretFrom::File(written) = &source.from else { continue };
+        let expanded = tiers.iter().filter_map(|tier| tier.expand(written, &source.path, &source.place).ok());
+        files.extend(expanded.chain([written.clone()]).map(|file| (file, &source.path, Some(&source.place))));
+    }
+    for source in config.images.values().flat_map(|image| image.secrets.values()) {
+        if let SecretFrom::File(file) = &source.from {
+            files.insert((file.clone(), &source.path, Some(&source.place)));
+        }
+    }
+    let key = config.builder.as_ref().and_then(|builder| builder.key.as_ref());
+    let (of_builder, builder_place) = ("builder.key".to_owned(), project.place_of_builder_key());
+    files.extend(key.map(|key| (key.display().to_string(), &of_builder, builder_place.as_ref())));
+    let found = files.into_iter().filter_map(|(file, path, place)| {
+        let file = project.root.join(file).canonicalize().ok().filter(|file| file.is_file())?;
+        Some(SecretFile { path: path.clone(), place: place.cloned(), file })
+    });
+    found.collect()
 }
 
 /// The value, where it costs nothing to have it.
@@ -168,26 +222,32 @@ fn at_hand(project: &Project, source: &SecretSource) -> Option<Vec<u8>> {
     }
 }
 
-/// Never shows the values of a live Secret of the configuration from now on; `public` are words that stand in every
-/// other line.
-pub fn hide_live(live: &Value, public: &BTreeSet<String>, reporter: &Reporter) {
-    let data = live["data"].as_object().into_iter().flatten();
-    let data = data.filter_map(|(key, value)| Some((key.clone(), STANDARD.decode(value.as_str()?).ok()?)));
-    let secret = Secret {
-        name: live["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-        kind: live["type"].as_str().unwrap_or_default().to_owned(),
-        data: data.collect(),
-        pulls: None,
-        place: Place::file(""),
-    };
-    hide(reporter, &secret, public);
+/// Never shows the values of these objects from now on, as far as they are Secrets; the names of all of them are shown.
+pub fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, reporter: &Reporter) {
+    for object in objects {
+        if object["kind"] != "Secret" {
+            publish_names(object, reporter);
+            continue;
+        }
+        publish_names(&object["metadata"], reporter);
+        let values = |section: &str| object[section].as_object().into_iter().flatten();
+        for (key, value) in values("data").chain(values("stringData")) {
+            publish_name(key, reporter);
+            let Some(text) = value.as_str() else { continue };
+            // A value that is no base64 is refused later, and is a secret all the same.
+            hide(reporter, text.as_bytes());
+            if let Ok(plain) = STANDARD.decode(text.replace(['\r', '\n'], "")) {
+                hide(reporter, &plain);
+            }
+        }
+    }
 }
 
 /// Whether the environment and the work tree have what the Secrets need: known before minutes go into a build.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for the first value that is not there, with the place that asks for it.
-pub fn check(project: &Project, tier: &Tier) -> Result<()> {
+pub async fn check(project: &Project, tier: &Tier) -> Result<()> {
     let fetch = Fetch { project, tier };
     let sources = project.config.secrets.values().flat_map(|secret| match &secret.content {
         SecretContent::Keys(keys) => keys.values().collect(),
@@ -195,7 +255,7 @@ pub fn check(project: &Project, tier: &Tier) -> Result<()> {
         SecretContent::Pull(pull) => vec![&pull.user, &pull.password],
     });
     for source in sources.filter(|source| !matches!(source.from, SecretFrom::Command(_))) {
-        fetch.value(source)?;
+        fetch.value(source).await?;
     }
     Ok(())
 }
@@ -251,15 +311,17 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    fn secret(&self, name: &str, config: &SecretConfig) -> Result<Secret> {
+    async fn secret(&self, name: &str, config: &SecretConfig) -> Result<Secret> {
         let mut said = None;
         let data = match &config.content {
             SecretContent::Keys(keys) => {
-                let value = |(key, source): (&String, &SecretSource)| Ok((key.clone(), self.value(source)?));
-                keys.iter().map(value).collect::<Result<_>>()?
+                let value = async |(key, source): (&String, &SecretSource)| {
+                    Ok::<_, Error>((key.clone(), self.value(source).await?))
+                };
+                try_join_all(keys.iter().map(value)).await?.into_iter().collect()
             }
             SecretContent::Whole(source) => {
-                let document = document::read(&self.bytes(source)?)
+                let document = document::read(&self.bytes(source).await?)
                     .map_err(|why| invalid(source, format!("what `{}` gives {why}", source.path)))?;
                 said = document.kind;
                 document.data
@@ -267,7 +329,7 @@ impl Fetch<'_> {
             SecretContent::Pull(pull) => {
                 let host = pulls(self.project, config).filter(|host| !host.is_empty());
                 let host = host.ok_or_else(|| pull::no_registry(&config.place))?;
-                let (user, password) = (self.text(&pull.user)?, self.text(&pull.password)?);
+                let (user, password) = (self.text(&pull.user).await?, self.text(&pull.password).await?);
                 pull::check(&pull.password, &user, &password)?;
                 [(pull::KEY.to_owned(), pull::document(&host, &user, &password))].into()
             }
@@ -281,14 +343,14 @@ impl Fetch<'_> {
         })
     }
 
-    fn text(&self, source: &SecretSource) -> Result<String> {
-        String::from_utf8(self.value(source)?)
+    async fn text(&self, source: &SecretSource) -> Result<String> {
+        String::from_utf8(self.value(source).await?)
             .map_err(|_| invalid(source, format!("`{}` is not text", source.path)))
     }
 
     /// One value. The line end that programs print behind it is not part of it.
-    fn value(&self, source: &SecretSource) -> Result<Vec<u8>> {
-        let mut bytes = self.bytes(source)?;
+    async fn value(&self, source: &SecretSource) -> Result<Vec<u8>> {
+        let mut bytes = self.bytes(source).await?;
         if let SecretFrom::Command(_) = source.from
             && bytes.last() == Some(&b'\n')
         {
@@ -301,28 +363,29 @@ impl Fetch<'_> {
         Ok(bytes)
     }
 
-    fn bytes(&self, source: &SecretSource) -> Result<Vec<u8>> {
+    async fn bytes(&self, source: &SecretSource) -> Result<Vec<u8>> {
         match &source.from {
             SecretFrom::Text(text) => Ok(text.clone().into_bytes()),
             SecretFrom::Env(name) => variable(source, name),
-            SecretFrom::File(path) => self.file(source, path),
-            SecretFrom::Command(words) => self.command(source, words),
+            SecretFrom::File(path) => self.file(source, path).await,
+            SecretFrom::Command(words) => self.command(source, words).await,
         }
     }
 
-    fn file(&self, source: &SecretSource, path: &str) -> Result<Vec<u8>> {
+    async fn file(&self, source: &SecretSource, path: &str) -> Result<Vec<u8>> {
         let path = self.tier.expand(path, &source.path, &source.place)?;
-        std::fs::read(self.project.root.join(&path)).map_err(|error| {
+        tokio::fs::read(self.project.root.join(&path)).await.map_err(|error| {
             invalid(source, format!("the file `{path}` of `{}` cannot be read: {error}", source.path))
         })
     }
 
-    fn command(&self, source: &SecretSource, words: &[String]) -> Result<Vec<u8>> {
+    async fn command(&self, source: &SecretSource, words: &[String]) -> Result<Vec<u8>> {
         let expand = |word: &String| self.tier.expand(word, &source.path, &source.place);
         let words = words.iter().map(expand).collect::<Result<Vec<_>>>()?;
-        let title = words.first().cloned().unwrap_or_default();
-        program::output(&self.project.root, &words, &self.tier.own)
-            .map_err(|fault| invalid(source, format!("{} (in `{}`)", fault.sentence(&title), source.path)))
+        let program = Program::of(&words);
+        let program =
+            program.map(|program| program.directory(&self.project.root).environment(&self.tier.own));
+        printed(source, &words, program).await
     }
 }
 
@@ -340,49 +403,127 @@ fn invalid(source: &SecretSource, message: String) -> Error {
     Error::new(Kind::Invalid, message).at(source.place.clone())
 }
 
-/// No output shows the values from now on: as text, line by line, base64-encoded and URL-encoded. Words that stand in
-/// Git all the same, as the name of a database's user often does, would take the rest of the output with them.
-fn hide(reporter: &Reporter, secret: &Secret, public: &BTreeSet<String>) {
-    for value in secret.data.values() {
-        match std::str::from_utf8(value) {
-            Ok(text) if is_ordinary(text) || public.iter().any(|word| word.contains(text.trim())) => {}
-            Ok(text) => reporter.hide(text),
-            Err(_) => reporter.hide(&STANDARD.encode(value)),
+/// No output shows the value from now on, nor the password of an address or of a document that it is.
+pub fn hide(reporter: &Reporter, value: &[u8]) {
+    reporter.hide(value);
+    let Ok(text) = std::str::from_utf8(value) else { return };
+    hide_password(reporter, text);
+    if let Ok(document @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+        hide_fields(reporter, "", &document);
+    }
+}
+
+/// No output shows the passwords of addresses in this text from now on.
+pub fn hide_password(reporter: &Reporter, text: &str) {
+    PASSWORD.captures_iter(text).for_each(|found| reporter.hide(&found[1]));
+}
+
+/// The password of `postgres://user:password@host`.
+static PASSWORD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"://[^/\s:@]*:([^/\s@]+)@").expect("the pattern is a constant"));
+
+/// No output shows the value of a header such as `Authorization` from now on.
+pub fn hide_header(reporter: &Reporter, value: &str) {
+    hide(reporter, value.as_bytes());
+    if let Some((_, token)) = value.split_once(' ') {
+        hide_login(reporter, token.trim());
+    }
+}
+
+/// Hides a token, and the password in it where it is the base64 of `user:password`.
+fn hide_login(reporter: &Reporter, token: &str) {
+    reporter.hide(token);
+    let plain = STANDARD.decode(token).ok().and_then(|plain| String::from_utf8(plain).ok());
+    plain.iter().filter_map(|plain| plain.split_once(':')).for_each(|(_, password)| reporter.hide(password));
+}
+
+/// Hides what a document has under names that say that it is a secret, such as the `auth` of a registry.
+fn hide_fields(reporter: &Reporter, name: &str, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                if name == "auths" {
+                    publish_name(key, reporter);
+                }
+                hide_fields(reporter, key, value);
+            }
         }
+        Value::Array(items) => items.iter().for_each(|item| hide_fields(reporter, name, item)),
+        Value::String(text) if name == "auth" => hide_login(reporter, text),
+        Value::String(text) if tells(name) => reporter.hide(text),
+        _ => {}
     }
-    if let Some(password) = secret.data.get(pull::KEY).and_then(|document| pull::password(document)) {
-        reporter.hide(&password);
+}
+
+/// Hides what Docker's own configuration has of credentials.
+fn hide_docker_config(reporter: &Reporter) {
+    let directory = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let directory = directory.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
+    let bytes = directory.and_then(|directory| std::fs::read(directory.join("config.json")).ok());
+    if let Some(document) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        hide_fields(reporter, "", &document);
     }
 }
 
-/// A switch or a port: it gives nothing away, and stands in every other line.
-fn is_ordinary(text: &str) -> bool {
-    matches!(text.trim(), "true" | "false" | "null" | "none")
-        || text.trim().len() <= 5 && text.trim().bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What the configuration itself says aloud, and the tier.
-fn public_words(project: &Project, tier: &Tier) -> BTreeSet<String> {
-    let words = [&tier.name, &tier.slug, &tier.namespace];
-    spoken_words(project).into_iter().chain(words.into_iter().chain(&tier.contexts).cloned()).collect()
-}
-
-/// What the configuration itself says aloud.
-fn spoken_words(project: &Project) -> BTreeSet<String> {
+/// Shows the names that the configuration gives to things, although a secret may have the same value, as that of a
+/// database's user often has: they would take the rest of the output with them.
+fn publish(project: &Project, reporter: &Reporter) {
     let config = &project.config;
-    let of_tiers = config.tiers.iter().flat_map(|(name, tier)| {
-        let words = [name, &tier.namespace];
-        words.into_iter().chain(&tier.contexts).chain(tier.vars.values())
+    let of_tiers = config
+        .tiers
+        .iter()
+        .flat_map(|(name, tier)| [name, &tier.namespace].into_iter().chain(&tier.contexts));
+    let of_tests = config.tests.iter().flat_map(|(name, test)| {
+        let services = test.services.iter().flat_map(|(name, service)| [name, &service.image]);
+        services.chain([name])
     });
-    [&project.name]
-        .into_iter()
-        .chain(&project.registry)
-        .chain(config.images.keys())
-        .chain(config.vars.values())
-        .chain(of_tiers)
-        .cloned()
-        .collect()
+    let of_secrets = config.secrets.iter().flat_map(|(name, secret)| {
+        let keys = match &secret.content {
+            SecretContent::Keys(keys) => Some(keys.keys()),
+            SecretContent::Whole(_) | SecretContent::Pull(_) => None,
+        };
+        keys.into_iter().flatten().chain([name])
+    });
+    let names = [&project.name].into_iter().chain(&project.registry).chain(config.images.keys());
+    names.chain(of_tiers).chain(of_tests).chain(of_secrets).for_each(|name| publish_name(name, reporter));
+    let of_jobs = ["CI_COMMIT_REF_NAME", "CI_COMMIT_REF_SLUG", "CI_PROJECT_NAME", "CI_PROJECT_PATH"];
+    let of_jobs = of_jobs.iter().filter_map(|name| std::env::var(name).ok());
+    of_jobs.chain(["windlass".to_owned()]).for_each(|name| publish_name(&name, reporter));
+    // As they are written: what comes from the environment is no plain variable.
+    let variables = config.tiers.values().flat_map(|tier| &tier.vars).chain(&config.vars);
+    reporter.publish(variables.filter(|(name, _)| !tells(name)).map(|(_, value)| value.as_str()));
 }
+
+/// As [`publish`], for a tier that may be known from flags alone.
+pub fn publish_tier(tier: &Tier, reporter: &Reporter) {
+    let words = [&tier.name, &tier.slug, &tier.namespace].into_iter().chain(&tier.contexts);
+    words.for_each(|word| publish_name(word, reporter));
+}
+
+/// A name of several parts, as a host or an image, is also each of them.
+fn publish_name(name: &str, reporter: &Reporter) {
+    reporter.publish([name].into_iter().chain(name.split(['/', ':', '@', '.'])));
+}
+
+/// The names in an object: its own, those of its containers, images, hosts, and what it refers to.
+fn publish_names(value: &Value, reporter: &Reporter) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(text) if NAMES.contains(&key.as_str()) => publish_name(text, reporter),
+                    value => publish_names(value, reporter),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| publish_names(item, reporter)),
+        _ => {}
+    }
+}
+
+/// The fields of objects that hold names.
+const NAMES: [&str; 8] =
+    ["name", "namespace", "image", "host", "secretName", "claimName", "serviceName", "serviceAccountName"];
 
 #[cfg(test)]
 mod tests;

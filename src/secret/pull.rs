@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::{Project, SHORT_LIVED, SecretSource, short_lived};
@@ -28,13 +28,6 @@ pub(super) fn document(host: &str, user: &str, password: &str) -> Vec<u8> {
     let host = if host == "docker.io" { "https://index.docker.io/v1/" } else { host };
     let auth = STANDARD.encode(format!("{user}:{password}"));
     json!({"auths": {host: {"username": user, "password": password, "auth": auth}}}).to_string().into_bytes()
-}
-
-/// The password in there.
-pub(super) fn password(document: &[u8]) -> Option<String> {
-    let document: Value = serde_json::from_slice(document).ok()?;
-    let entry = document["auths"].as_object()?.values().next()?;
-    entry["password"].as_str().map(str::to_owned)
 }
 
 /// Refuses the job's own token: in an hour no node could pull with it.

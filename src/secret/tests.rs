@@ -25,7 +25,8 @@ fn opened(secrets: &str, files: &[(&str, &str)]) -> (TempDir, Project, Tier) {
 fn fetched(secrets: &str, files: &[(&str, &str)]) -> (Result<Vec<Secret>>, Reporter) {
     let (_root, project, tier) = opened(secrets, files);
     let reporter = Reporter::silent();
-    (fetch(&project, &tier, &reporter), reporter)
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    (runtime.block_on(fetch(&project, &tier, &reporter)), reporter)
 }
 
 #[test]
@@ -102,4 +103,93 @@ fn without_values_the_keys_are_known() {
     let secret = unfetched(&project).remove(0);
     assert_eq!(secret.data.keys().collect::<Vec<_>>(), ["a"]);
     assert!(!format!("{secret:?}").contains("{}"));
+}
+
+#[tokio::test]
+async fn what_a_person_wrote_as_a_name_is_shown_and_what_came_from_elsewhere_is_not() {
+    let (_root, project, tier) = opened(
+        "  app: {command: [cat, all.env]}\n",
+        &[("all.env", "USER=registry\nSPACE=shop-staging\nPASSWORD=staging1\nLEVEL=verbose-and-more\n")],
+    );
+    let reporter = Reporter::silent();
+    fetch(&project, &tier, &reporter).await.expect("all values are there");
+    let text = "registry.test:5000/shop in shop-staging, staging1, verbose-and-more";
+    assert_eq!(reporter.masked(text), "registry.test:5000/shop in shop-staging, [MASKED], [MASKED]");
+}
+
+#[test]
+fn the_parts_of_a_value_are_secrets_too() {
+    let reporter = Reporter::silent();
+    hide(&reporter, b"postgres://shopuser:s3cr%40t-pass@db.test/shop");
+    let auth = STANDARD.encode("robot-of-shop:t0ken-of-robot");
+    hide(
+        &reporter,
+        format!(r#"{{"auths": {{"registry.of-another-team.test": {{"auth": "{auth}"}}}}, "apiToken": "0123456789"}}"#)
+            .as_bytes(),
+    );
+    hide_header(&reporter, "Bearer bearer-of-news");
+    hide_header(&reporter, &format!("Basic {}", STANDARD.encode("watcher-of-shop:p@ss-of-watcher")));
+    for (text, shown) in [
+        ("who is bearer-of-news", "who is [MASKED]"),
+        ("watcher-of-shop:p@ss-of-watcher", "watcher-of-shop:[MASKED]"),
+        ("login failed: s3cr%40t-pass", "login failed: [MASKED]"),
+        ("with t0ken-of-robot", "with [MASKED]"),
+        ("0123456789", "[MASKED]"),
+        ("pull registry.of-another-team.test/web", "pull registry.of-another-team.test/web"),
+        ("postgres is not ready", "postgres is not ready"),
+    ] {
+        assert_eq!(reporter.masked(text), shown);
+    }
+}
+
+#[test]
+fn values_of_secrets_in_manifests_are_hidden_and_names_are_not() {
+    let reporter = Reporter::silent();
+    let secret = serde_json::json!({
+        "kind": "Secret", "metadata": {"name": "database"},
+        "data": {"password": STANDARD.encode("correct-horse"), "binary": STANDARD.encode([255; 12])},
+        "stringData": {"username": "username", "owner": "webserver", "token": "tok-en-of-it"},
+    });
+    let workload = serde_json::json!({"kind": "Deployment", "metadata": {"name": "webserver"}});
+    hide_objects([&secret, &workload], &reporter);
+    let text =
+        format!("correct-horse {} tok-en-of-it username webserver database", STANDARD.encode([255; 12]));
+    assert_eq!(reporter.masked(&text), "[MASKED] [MASKED] [MASKED] username webserver database");
+}
+
+#[test]
+fn names_of_variables_tell_what_is_secret() {
+    for name in
+        ["CI_JOB_TOKEN", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "apiToken", "client-secret", "DEPLOY_KEY"]
+    {
+        assert!(tells(name), "{name}");
+    }
+    for name in ["AWS_WEB_IDENTITY_TOKEN_FILE", "TOKEN_URL", "KEYBOARD", "HOME", "SECRET_NAME", "MONKEY"] {
+        assert!(!tells(name), "{name}");
+    }
+}
+
+#[test]
+fn names_say_whether_a_value_is_a_secret() {
+    for name in [
+        "DB_PASSWORD",
+        "MYSQL_PWD",
+        "SSH_KEY_PASSPHRASE",
+        "VAULT_SECRET_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "api-key",
+    ] {
+        assert!(tells(name), "{name}");
+    }
+    for name in [
+        "PWD",
+        "OLDPWD",
+        "SSH_ASKPASS",
+        "CACHE_FALLBACK_KEY",
+        "TOKEN_URL",
+        "AWS_ACCESS_KEY_ID",
+        "SECRET_NAME",
+    ] {
+        assert!(!tells(name), "{name}");
+    }
 }
