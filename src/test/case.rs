@@ -24,6 +24,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long tidying up may take: all of it after a cancellation must fit into what is left of the run.
 const TIDY: Duration = Duration::from_secs(10);
 const TIDY_CANCELLED: Duration = Duration::from_secs(3);
+/// The part of it in which the Engine may still answer what it was asked to make.
+const MADE_CANCELLED: Duration = Duration::from_secs(2);
 /// More lines of a failed case's text are not shown: the end says most.
 const CASE_LINES: usize = 30;
 
@@ -74,9 +76,13 @@ impl<'a> Case<'a> {
             () = bench.session.cancel.cancelled() => Err(interrupted()),
             result = self.course(bench, step) => result,
         };
-        if bench.keep && !bench.session.cancel.is_cancelled() {
-            keep::keep(bench, self).await;
-        } else {
+        let kept = bench.keep
+            && tokio::select! {
+                biased;
+                () = bench.session.cancel.cancelled() => false,
+                () = keep::keep(bench, self) => true,
+            };
+        if !kept {
             self.tidy(bench).await;
         }
         result
@@ -108,12 +114,14 @@ impl<'a> Case<'a> {
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
-            labels: Some(bench.owner.labels(&role)),
+            labels: Some(bench.labels(&role).await?),
             ..Default::default()
         };
         let engine = bench.engine()?;
-        let docker = engine.docker().clone();
-        let making = bench.making.spawn(async move { docker.create_network(request).await });
+        let creating = engine.clone();
+        let making = bench
+            .making
+            .spawn(async move { creating.at_once(creating.docker().create_network(request)).await });
         let made = making.await.map_err(|error| unmade(&error))?;
         made.map_err(|error| {
             let error = engine.error(Kind::TestNotRun, "making the test's network", &error);
@@ -168,6 +176,7 @@ impl<'a> Case<'a> {
         };
         let reports =
             reports::bring(bench.engine()?, &container.id, self.test, self.reports.as_deref()).await?;
+        reports::mask(&bench.session.reporter, self.reports.as_deref())?;
         let own = own_lines(container.tail());
         let evidence = own.into_iter().chain(services.iter().filter_map(Service::evidence)).collect();
         Ok(Ending { exit, late, died, reports, evidence })
@@ -178,8 +187,7 @@ impl<'a> Case<'a> {
         if died && let Ok(exit) = tokio::time::timeout(AFTER_DEATH, container.wait()).await {
             return exit;
         }
-        container.stop(GRACE).await;
-        container.wait().await
+        container.stop(GRACE).await
     }
 
     fn verdict(&self, bench: &Bench<'_>, ending: Ending) -> Result<String> {
@@ -265,7 +273,8 @@ impl<'a> Case<'a> {
             clear().await;
             if cancelled {
                 // What was under way by then is made all the same: only now is it known to be there.
-                bench.making.wait().await;
+                // One that the Engine does not answer must not keep the others.
+                let _ = tokio::time::timeout(MADE_CANCELLED, bench.making.wait()).await;
                 clear().await;
             }
         };

@@ -25,6 +25,8 @@ use crate::report::event::Stream;
 
 /// So many of the last lines are kept as evidence.
 const TAIL: usize = 20;
+/// More than the last so many bytes of what a command writes that is asked for are not kept.
+const SAID: usize = 4 << 20;
 /// How long the last lines may take to arrive after the container has ended.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -116,8 +118,10 @@ impl Container {
         let docker = engine.docker();
         let options =
             CreateContainerOptions { name: Some(name(&bench.owner, spec.role)), ..Default::default() };
-        let (creating, body) = (docker.clone(), body(&bench.owner, spec));
-        let created = bench.making.spawn(async move { creating.create_container(Some(options), body).await });
+        let (creating, body) = (engine.clone(), body(bench.labels(spec.role).await?, spec));
+        let created = bench.making.spawn(async move {
+            creating.at_once(creating.docker().create_container(Some(options), body)).await
+        });
         let id = created.await.map_err(|error| unmade(&error))?.map_err(|error| failed(&error))?.id;
         let options = AttachContainerOptions {
             logs: true,
@@ -126,11 +130,12 @@ impl Container {
             stderr: true,
             ..Default::default()
         };
-        let attached = docker.attach_container(&id, Some(options)).await.map_err(|error| failed(&error))?;
+        let attached = engine.at_once(docker.attach_container(&id, Some(options))).await;
+        let attached = attached.map_err(|error| failed(&error))?;
         let tail = Arc::new(Mutex::new(Tail::of(TAIL)));
         let hearing = tokio::spawn(listen(attached.output, tail.clone(), hear));
         let hearing = Some(AbortOnDropHandle::new(hearing));
-        docker.start_container(&id, None).await.map_err(|error| failed(&error))?;
+        engine.at_once(docker.start_container(&id, None)).await.map_err(|error| failed(&error))?;
         Ok(Self { engine: engine.clone(), id, tail, hearing })
     }
 
@@ -171,15 +176,28 @@ impl Container {
 
     /// Everything the Engine knows of it.
     pub(super) async fn inspect(&self) -> Result<ContainerInspectResponse> {
-        self.engine.docker().inspect_container(&self.id, None).await.map_err(|error| self.gone(&error))
+        let seen = self.engine.at_once(self.engine.docker().inspect_container(&self.id, None)).await;
+        seen.map_err(|error| self.gone(&error))
     }
 
-    /// Asks it to end, and ends it after the grace.
-    pub(super) async fn stop(&self, grace: Duration) {
+    /// Asks it to end, ends it after the grace, and waits for that.
+    ///
+    /// # Errors
+    /// As [`Container::wait`]; [`Kind::Unreachable`] where the Engine does not end it in time.
+    pub(super) async fn stop(&mut self, grace: Duration) -> Result<Exit> {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(seconds), ..Default::default() };
-        // One that has ended by itself is as good.
-        let _ = self.engine.docker().stop_container(&self.id, Some(options)).await;
+        let (engine, id) = (self.engine.clone(), self.id.clone());
+        let ending = async {
+            // One that has ended by itself is as good.
+            let _ = engine.docker().stop_container(&id, Some(options)).await;
+            self.wait().await
+        };
+        let ended = tokio::time::timeout(grace + engine.deadlines().stop, ending).await;
+        ended.unwrap_or_else(|_| {
+            let error = Bollard::RequestTimeoutError;
+            Err(engine.error(Kind::TestNotRun, "ending a container", &error))
+        })
     }
 
     /// Runs a command inside: its exit code and what it wrote. Code 126 or 127 where there is no such command.
@@ -191,26 +209,26 @@ impl Container {
             attach_stderr: Some(true),
             ..Default::default()
         };
-        let exec = match docker.create_exec(&self.id, options).await {
+        let exec = match self.engine.at_once(docker.create_exec(&self.id, options)).await {
             Ok(exec) => exec.id,
             Err(error) if fault::is_connection(&error) => return Err(self.gone(&error)),
             // It has just ended: whoever asks will see that by itself.
             Err(error) => return Ok((-1, fault::text(&error))),
         };
-        let mut said = String::new();
-        match docker.start_exec(&exec, None).await {
+        let mut said = Vec::new();
+        match self.engine.at_once(docker.start_exec(&exec, None)).await {
             Ok(StartExecResults::Attached { mut output, .. }) => {
                 while let Some(Ok(piece)) = output.next().await {
-                    said += &String::from_utf8_lossy(piece.as_ref());
+                    keep_last(&mut said, piece.as_ref(), SAID);
                 }
             }
             Ok(StartExecResults::Detached) => {}
             Err(error) if fault::is_connection(&error) => return Err(self.gone(&error)),
             Err(error) => return Ok((126, fault::text(&error))),
         }
-        let about = docker.inspect_exec(&exec).await;
+        let about = self.engine.at_once(docker.inspect_exec(&exec)).await;
         let code = about.ok().and_then(|about| about.exit_code).unwrap_or(-1);
-        Ok((code, said))
+        Ok((code, String::from_utf8_lossy(&said).into_owned()))
     }
 
     fn gone(&self, error: &Bollard) -> Error {
@@ -231,14 +249,22 @@ pub(super) fn name(owner: &Owner, role: &str) -> String {
     format!("windlass-{}-{}-{role}", owner.run(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn body(owner: &Owner, spec: &Spec<'_>) -> ContainerCreateBody {
+/// Adds a piece, and forgets what was first where that gets too much.
+fn keep_last(said: &mut Vec<u8>, piece: &[u8], most: usize) {
+    said.extend_from_slice(piece);
+    if said.len() > 2 * most {
+        said.drain(..said.len() - most);
+    }
+}
+
+fn body(labels: HashMap<String, String>, spec: &Spec<'_>) -> ContainerCreateBody {
     let endpoint = EndpointSettings { aliases: Some(vec![spec.alias.to_owned()]), ..Default::default() };
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         // The whole command stands in the entrypoint: that of the image would take it for its arguments.
         entrypoint: spec.command.map(<[String]>::to_vec),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
-        labels: Some(owner.labels(spec.role)),
+        labels: Some(labels),
         host_config: Some(HostConfig {
             network_mode: Some(spec.network.to_owned()),
             // A test that ignores SIGTERM, as a shell does, would take the whole grace to stop. A service may need to be
@@ -303,6 +329,31 @@ pub(super) fn reason(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_container_that_does_not_end_is_not_waited_for() {
+        use crate::engine::silent;
+        let stops = |line: &str| line.contains("/stop").then_some("HTTP/1.1 204 No Content\r\n\r\n");
+        for answers in [stops, |_: &str| None] {
+            let (engine, _heard) = silent::engine(silent::short(), answers).await;
+            let tail = Arc::new(Mutex::new(Tail::of(1)));
+            let mut container = Container { engine, id: "c".to_owned(), tail, hearing: None };
+            let error = silent::soon(container.stop(Duration::ZERO)).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::Unreachable);
+            assert!(error.message().contains("does not answer while ending a container"), "{error}");
+            assert!(silent::soon(container.ended()).await.is_err());
+            assert!(silent::soon(container.exec(&["true".to_owned()])).await.is_err());
+        }
+    }
+
+    #[test]
+    fn of_what_a_command_writes_the_end_is_kept() {
+        let mut said = Vec::new();
+        for number in 0..1000_u32 {
+            keep_last(&mut said, format!("{number}\n").as_bytes(), 100);
+        }
+        assert!(said.len() <= 200 && said.ends_with(b"\n998\n999\n"));
+    }
 
     #[test]
     fn an_exit_says_what_killed_it() {

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::CommitContainerOptions;
+use jiff::Timestamp;
 
 use super::Bench;
 use super::case::{Case, Standing};
@@ -18,11 +19,12 @@ pub(super) async fn keep(bench: &Bench<'_>, case: &Case<'_>) {
     if case.test.on == On::Cluster {
         return keep_job(bench, case, &standing);
     }
+    let until = bench.engine_time().await.map(|now| bench.owner.expires(now)).unwrap_or_default();
     let Some(container) = &standing.container else {
-        return note(bench, case, "its command never ran", &inspect(bench));
+        return note(bench, case, until, "its command never ran", &inspect(bench));
     };
     match image_of(bench, case, container).await {
-        Ok(image) => note(bench, case, "a shell where it ended", &shell(&image, &standing)),
+        Ok(image) => note(bench, case, until, "a shell where it ended", &shell(&image, &standing)),
         Err(error) => {
             bench
                 .session
@@ -49,8 +51,8 @@ fn keep_job(bench: &Bench<'_>, case: &Case<'_>, standing: &Standing) {
     bench.session.note(|summary| summary.next.push(shell));
 }
 
-fn note(bench: &Bench<'_>, case: &Case<'_>, what: &str, command: &str) {
-    let until = bench.owner.expires().strftime("%H:%M UTC");
+fn note(bench: &Bench<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: &str) {
+    let until = until.strftime("%H:%M UTC");
     let message = format!("test `{}` is left standing until {until}; {what}: {command}", case.name);
     bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {}", removal(bench)));
     bench.session.note(|summary| summary.next.push(command.to_owned()));
@@ -66,8 +68,9 @@ async fn image_of(bench: &Bench<'_>, case: &Case<'_>, container: &str) -> Result
         tag: Some(tag.clone()),
         ..Default::default()
     };
-    let config = ContainerConfig { labels: Some(bench.owner.labels(&role)), ..Default::default() };
-    let done = bench.engine()?.docker().commit_container(options, config).await;
+    let config = ContainerConfig { labels: Some(bench.labels(&role).await?), ..Default::default() };
+    let engine = bench.engine()?;
+    let done = engine.at_once(engine.docker().commit_container(options, config)).await;
     done.map_err(|error| {
         let kind = crate::error::Kind::TestNotRun;
         crate::error::Error::new(kind, fault::text(&error))

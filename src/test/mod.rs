@@ -4,11 +4,12 @@
 //! mounted into it and nothing of it stays. That it passed is a record in the registry beside the image, so that nobody
 //! has to run it again for the same digest and the same definition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
 use crate::build::Image;
@@ -16,7 +17,7 @@ use crate::engine::{Engine, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Ended};
 use crate::project::{On, Project, TestConfig, Tier, ci, nearest};
-use crate::registry::Registry;
+use crate::registry::{Reference, Registry};
 use crate::report::StepReport;
 use crate::report::event::{Outcome, Stage};
 use crate::session::{Session, interrupted};
@@ -24,8 +25,10 @@ use crate::session::{Session, interrupted};
 mod case;
 mod cluster;
 mod container;
+pub(crate) mod fuzzing;
 mod junit;
 mod keep;
+mod passes;
 mod plan;
 mod ready;
 mod record;
@@ -93,6 +96,8 @@ struct Bench<'a> {
     keep: bool,
     /// Whether what a test came to is recorded.
     records: bool,
+    /// The repositories of the images that have tests.
+    tested: BTreeSet<Reference>,
     /// What the Engine is being asked to make: a cancelled run waits for it, to take it away again.
     making: TaskTracker,
 }
@@ -116,19 +121,20 @@ pub async fn run(
     }
     let records = options.against.is_none();
     let registry = Registry::of(project)?;
-    let looks = jobs.iter().map(async |job| {
-        let image = image_of(images, job)?;
-        // What a named test only needs need not run again.
-        let again =
-            options.again && (names.is_empty() || names.contains(&job.test) || names.contains(&job.name));
-        if again || !records { Ok(None) } else { reused(session, &registry, image, job, images).await }
-    });
-    let looked = futures::future::try_join_all(looks).await?;
-    let (mut runs, mut open) = (Vec::new(), Vec::new());
-    for (job, run) in jobs.into_iter().zip(looked) {
-        match run {
-            Some(run) => runs.push(run),
-            None => open.push(job),
+    // What a named test only needs need not run again.
+    let again = |job: &Job| {
+        options.again && (names.is_empty() || names.contains(&job.test) || names.contains(&job.name))
+    };
+    let (mut open, asked): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| !records || again(job));
+    for job in &open {
+        image_of(images, job)?;
+    }
+    let mut runs = Vec::new();
+    let standings = session.unless_cancelled(passes::standings(&registry, &asked, images)).await?;
+    for (job, standing) in asked.into_iter().zip(standings) {
+        match standing {
+            Standing::Passed { time, summary } => runs.push(reused(session, &job, &time, summary)),
+            Standing::Open(_) => open.push(job),
         }
     }
     if open.is_empty() {
@@ -139,8 +145,19 @@ pub async fn run(
     let owner = Owner::new(&project.name, longest, options.keep);
     let making = TaskTracker::new();
     making.close();
-    let bench =
-        Bench { session, images, registry, engine, ground, owner, keep: options.keep, records, making };
+    let tested = passes::repositories(project)?;
+    let bench = Bench {
+        session,
+        images,
+        registry,
+        engine,
+        ground,
+        owner,
+        keep: options.keep,
+        records,
+        tested,
+        making,
+    };
     runs.extend(bench.all(&open, &options).await?);
     runs.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(runs)
@@ -164,7 +181,7 @@ async fn places(
     };
     let engine = if on(On::Engine).is_some() { Some(Engine::connect(session).await?) } else { None };
     if let Some(engine) = &engine {
-        engine.reap().await;
+        engine.reap(session).await?;
     }
     if let Some(ground) = &ground {
         ground.reap().await;
@@ -196,20 +213,12 @@ pub async fn missing(
 ) -> Result<Vec<Missing>> {
     let registry = Registry::of(project)?;
     let jobs = regular(project);
-    let looks = jobs.iter().map(async |job| {
-        let image = image_of(images, job)?;
-        let definition = record::definition(&job.config, images);
-        Ok(match record::read(&registry, image, &job.name, &definition).await? {
-            Standing::Passed { .. } => None,
-            Standing::Open(reason) => Some(Missing { test: job.name.clone(), reason }),
-        })
+    let standings = session.unless_cancelled(passes::standings(&registry, &jobs, images)).await?;
+    let missing = jobs.into_iter().zip(standings).filter_map(|(job, standing)| match standing {
+        Standing::Passed { .. } => None,
+        Standing::Open(reason) => Some(Missing { test: job.name, reason }),
     });
-    let looked = tokio::select! {
-        biased;
-        () = session.cancel.cancelled() => Err(interrupted()),
-        looked = futures::future::try_join_all(looks) => looked,
-    };
-    Ok(looked?.into_iter().flatten().collect())
+    Ok(missing.collect())
 }
 
 /// Why something that was asked for in a task of its own is not there.
@@ -264,23 +273,10 @@ fn image_of<'a>(images: &'a Images, job: &Job) -> Result<&'a Image> {
 }
 
 /// The test's former pass, told as a step that had nothing to do.
-async fn reused(
-    session: &Session,
-    registry: &Registry,
-    image: &Image,
-    job: &Job,
-    images: &Images,
-) -> Result<Option<TestRun>> {
-    let definition = record::definition(&job.config, images);
-    let read = tokio::select! {
-        biased;
-        () = session.cancel.cancelled() => Err(interrupted()),
-        read = record::read(registry, image, &job.name, &definition) => read,
-    };
-    let Standing::Passed { time, summary } = read? else { return Ok(None) };
+fn reused(session: &Session, job: &Job, time: &str, summary: String) -> TestRun {
     let step = session.reporter.step(Stage::Test, format!("test {}", job.name), "looking for its record");
     step.finish(Outcome::Skipped, format!("passed before: {summary} ({time})"));
-    Ok(Some(TestRun { name: job.name.clone(), reused: true, summary }))
+    TestRun { name: job.name.clone(), reused: true, summary }
 }
 
 /// After this time nothing of the run can be alive any more, but for the slack.
@@ -295,6 +291,17 @@ fn longest(open: &[Job]) -> Duration {
 impl Bench<'_> {
     fn engine(&self) -> Result<&Engine> {
         self.engine.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no Docker Engine"))
+    }
+
+    /// The labels of what is started in the Engine now, for this role.
+    async fn labels(&self, role: &str) -> Result<HashMap<String, String>> {
+        Ok(self.owner.labels(role, self.engine_time().await?))
+    }
+
+    /// The time by the Engine's clock, by which others will judge what is left of this run.
+    async fn engine_time(&self) -> Result<Timestamp> {
+        // An Engine that does not tell is asked by nobody else either.
+        Ok(self.engine()?.now().await.unwrap_or_else(Timestamp::now))
     }
 
     fn ground(&self) -> Result<&Ground> {
@@ -391,12 +398,20 @@ impl Bench<'_> {
             return Ok(());
         }
         let definition = record::definition(case.test, self.images);
-        let writing = record::write(&self.registry, case.image, case.name, &definition, (passed, summary));
-        tokio::select! {
-            biased;
-            () = self.session.cancel.cancelled() => Err(interrupted()),
-            written = writing => written,
-        }
+        // Whoever may pull the image reads it.
+        let summary = &self.session.reporter.masked(summary);
+        let writing = async {
+            let flips =
+                !passed && record::has_passed(&self.registry, case.image, case.name, &definition).await?;
+            // On both sides of the record: whoever reads it in between, and a run that is killed there.
+            if flips {
+                passes::retract(&self.registry, &self.tested).await?;
+            }
+            let outcome = (passed, summary.as_str());
+            record::write(&self.registry, case.image, case.name, &definition, outcome).await?;
+            if flips { passes::retract(&self.registry, &self.tested).await } else { Ok(()) }
+        };
+        self.session.unless_cancelled(writing).await
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::build::Image;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::project::{Ready, TestConfig, ci};
 use crate::registry::Registry;
 use crate::registry::reference::hex;
@@ -66,6 +66,22 @@ pub(super) async fn read(
 ) -> Result<Standing> {
     let record = registry.read_record(&image.reference, &kind(name)).await?;
     Ok(judge(record.as_ref(), definition))
+}
+
+/// Whether a record says that this very test passed in this image; what cannot be read does not say so.
+///
+/// # Errors
+/// Those of the registry.
+pub(super) async fn has_passed(
+    registry: &Registry,
+    image: &Image,
+    name: &str,
+    definition: &str,
+) -> Result<bool> {
+    match read(registry, image, name, definition).await {
+        Err(error) if error.kind() == Kind::Invalid => Ok(false),
+        read => Ok(matches!(read?, Standing::Passed { .. })),
+    }
 }
 
 /// Leaves what came of the test.

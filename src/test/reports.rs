@@ -15,6 +15,7 @@ use super::junit::Tally;
 use crate::engine::{Engine, fault};
 use crate::error::{Error, Kind, Result};
 use crate::project::TestConfig;
+use crate::report::Reporter;
 
 /// The kind of report whose content is read.
 const JUNIT: &str = "junit";
@@ -91,6 +92,17 @@ pub(super) async fn bring(
         sources.push(fetch(engine, container, &base).await?);
     }
     Reports::of(test, directory, sources)
+}
+
+/// What a test wrote into its reports may be what nobody should read.
+///
+/// # Errors
+/// [`Kind::Invalid`] where the directory cannot be read and written.
+pub(super) fn mask(reporter: &Reporter, directory: Option<&Path>) -> Result<()> {
+    let Some(directory) = directory.filter(|directory| directory.exists()) else { return Ok(()) };
+    reporter.mask_files(directory).map_err(|error| {
+        Error::new(Kind::Invalid, format!("secrets cannot be masked in {}: {error}", directory.display()))
+    })
 }
 
 impl Reports {
@@ -221,14 +233,20 @@ fn component(part: &str) -> String {
 /// The archive of a path in a container.
 async fn fetch(engine: &Engine, container: &str, base: &str) -> Result<Source> {
     let options = DownloadFromContainerOptions { path: base.to_owned() };
-    let stream = engine.docker().download_from_container(container, Some(options));
+    let mut stream = engine.docker().download_from_container(container, Some(options));
     let mut archive = Vec::new();
-    let all = stream.try_for_each(|piece| {
-        archive.extend_from_slice(&piece);
-        let small = archive.len() <= LIMIT;
-        futures::future::ready(if small { Ok(()) } else { Err(too_much()) })
-    });
-    match all.await {
+    let all = async {
+        // Between two pieces as between question and answer.
+        while let Some(piece) = engine.at_once(stream.try_next()).await? {
+            archive.extend_from_slice(&piece);
+            if archive.len() > LIMIT {
+                return Err(too_much());
+            }
+        }
+        Ok(())
+    };
+    let late = Err(bollard::errors::Error::RequestTimeoutError);
+    match tokio::time::timeout(engine.deadlines().download, all).await.unwrap_or(late) {
         Ok(()) => Ok(Source::Archive(archive)),
         Err(error) if fault::status(&error) == Some(404) => Ok(Source::Nothing),
         Err(error) if matches!(&error, bollard::errors::Error::IOError { err } if err.kind() == io::ErrorKind::FileTooLarge) =>
@@ -247,14 +265,15 @@ fn too_much() -> bollard::errors::Error {
 fn unpack(glob: &Glob, archive: &[u8]) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in tar::Archive::new(archive).entries()? {
-        let mut entry = entry?;
+        let entry = entry?;
         // A link could lead anywhere; reports are files.
         if !entry.header().entry_type().is_file() {
             continue;
         }
         if let Some(name) = glob.name(&entry.path()?) {
             let mut bytes = Vec::new();
-            entry.read_to_end(&mut bytes)?;
+            // What is sparse in an archive is not so here.
+            entry.take(LIMIT as u64).read_to_end(&mut bytes)?;
             found.push(Found { name, bytes });
         }
     }
@@ -299,6 +318,24 @@ mod tests {
     fn names(pattern: &str, files: &[(&str, &str)]) -> Vec<String> {
         let glob = Glob::parse(pattern).unwrap();
         unpack(&glob, &archive(files)).unwrap().iter().map(|file| file.name.display().to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn files_that_stop_coming_are_not_waited_for() {
+        use crate::engine::silent;
+        let half = |line: &str| {
+            let half =
+                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: 9999\r\n\r\nreports/";
+            line.contains("/archive").then_some(half)
+        };
+        let (engine, _heard) = silent::engine(silent::short(), half).await;
+        let error = silent::soon(fetch(&engine, "c", "/reports")).await.expect_err("half an archive");
+        assert_eq!(error.kind(), Kind::Unreachable);
+        assert!(error.message().contains("does not answer while bringing out the reports"), "{error}");
+        // Nor is one that gives a little now and then for ever.
+        let slow = crate::engine::Deadlines { download: std::time::Duration::ZERO, ..silent::short() };
+        let (engine, _heard) = silent::engine(slow, half).await;
+        assert!(silent::soon(fetch(&engine, "c", "/reports")).await.is_err());
     }
 
     #[test]

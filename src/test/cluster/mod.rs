@@ -14,7 +14,8 @@ use super::reports::{self, Reports};
 use super::service::{explained, explained_as};
 use super::{Bench, CANNOT_RUN, SLACK, directory_of, record, unmade};
 use crate::cluster::{
-    ApplyError, Cluster, DeleteOptions, ObjectId, ObjectRef, WatchItem, WatchSubject, Watches,
+    ApplyError, Cluster, DeleteOptions, Deleted, ObjectId, ObjectRef, SeenObject, WatchItem, WatchSubject,
+    Watches,
 };
 use crate::engine::owner;
 use crate::error::{Error, Kind, Result};
@@ -24,6 +25,7 @@ use crate::report::{StepReport, human};
 use crate::rollout::watch::{Goal, Watched, Watcher};
 use crate::session::Session;
 
+pub(crate) mod fuzzing;
 mod hearing;
 mod outcome;
 mod pod;
@@ -66,7 +68,8 @@ impl Ground {
 
     /// Removes the Jobs of runs that have ended without doing so. Trouble is not an error: the next run tries again.
     pub(super) async fn reap(&self) {
-        let over = |annotations: &HashMap<String, String>| owner::is_over(annotations);
+        let now = Some(self.cluster.now());
+        let over = |annotations: &HashMap<String, String>| owner::is_over(annotations, now);
         self.remove(&self.cluster, owner::RUN, &over).await;
     }
 
@@ -96,15 +99,21 @@ impl Ground {
                 let pods =
                     cluster.list_metadata("v1", "Pod", None, Some(&pods)).await.unwrap_or_default().items;
                 let at_once = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
-                let gone = cluster.delete(&ObjectRef::of(&job), &DeleteOptions::default()).await;
-                removed += usize::from(gone.unwrap_or(false));
+                let gone = delete(cluster, &job, DeleteOptions::default()).await;
+                removed += usize::from(gone);
                 for pod in pods {
-                    let _ = cluster.delete(&ObjectRef::of(&pod), &at_once).await;
+                    delete(cluster, &pod, at_once).await;
                 }
             }
         }
         removed
     }
+}
+
+/// Deletes a Job or pod that was seen, if it is still there; whether this did it.
+async fn delete(cluster: &Cluster, live: &Value, options: DeleteOptions) -> bool {
+    let Ok(seen) = SeenObject::of(live) else { return false };
+    matches!(cluster.delete(&seen, options).await, Ok(Deleted::Begun))
 }
 
 /// The first minor version of Kubernetes in which an init container that is restarted always is a sidecar by default.
@@ -175,7 +184,7 @@ fn order<'a>(
         name: format!("windlass-test-{}-{}-{count}", slug.trim_matches('-'), bench.owner.run()),
         namespace: ground.cluster.namespace(),
         labels: json!({owner::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
-        owner: bench.owner.labels(&case.role()),
+        owner: bench.owner.labels(&case.role(), ground.cluster.now()),
         test: case.test,
         image: case.image.reference.pinned()?,
         command,
@@ -412,7 +421,7 @@ impl Course<'_> {
         self.said = Some(self.all_service_lines().await);
         let seconds = u32::try_from(pod::GRACE.as_secs()).unwrap_or(5);
         let options = DeleteOptions { grace_seconds: Some(seconds), ..DeleteOptions::default() };
-        let _ = self.cluster.delete(&ObjectRef::of(&self.pod), &options).await;
+        delete(self.cluster, &self.pod, options).await;
         let ended = async {
             loop {
                 if let Some(exit) = Seen::test(&self.pod).and_then(|test| test.exit()) {
@@ -429,6 +438,7 @@ impl Course<'_> {
     async fn ending(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<Ending> {
         let sources = self.hearing.reports(LAST_WORDS).await;
         let reports = Reports::of(self.case.test, self.case.reports.as_deref(), sources)?;
+        reports::mask(&self.bench.session.reporter, self.case.reports.as_deref())?;
         let mut evidence: Vec<Evidence> = self.hearing.own_lines().into_iter().collect();
         if late || !exit.passed() {
             evidence.extend(match self.said.take() {

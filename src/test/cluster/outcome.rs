@@ -10,6 +10,10 @@ use crate::registry::reference::hex;
 
 /// What the last mark says.
 const END: &str = "end";
+/// More archives than a test has reports: a test that prints marks of its own must not decide how much memory they take.
+const MOST_ARCHIVES: usize = 4096;
+/// How many letters of base64 all archives of a test may have.
+const MOST_BYTES: usize = 512 << 20;
 
 /// A test's log, in which its reports come last.
 #[derive(Debug, Default)]
@@ -24,6 +28,8 @@ pub(super) struct Log {
     /// The archive that is being read.
     open: Option<usize>,
     archives: Vec<String>,
+    /// How much of them there is.
+    bytes: usize,
     /// Whether the last mark has come.
     complete: bool,
 }
@@ -38,7 +44,7 @@ impl Log {
     pub(super) fn line(&mut self, line: &str) -> Vec<String> {
         if let Some(rest) = line.strip_prefix(&self.mark).filter(|_| !self.mark.is_empty()) {
             self.pending = false;
-            self.open = rest.trim().parse().ok();
+            self.open = rest.trim().parse().ok().filter(|number| *number < MOST_ARCHIVES);
             self.complete |= rest.trim() == END;
             if let Some(number) = self.open {
                 self.archives.resize(self.archives.len().max(number + 1), String::new());
@@ -48,7 +54,11 @@ impl Log {
         if let Some(number) = self.open
             && let Some(rest) = line.strip_prefix(&self.line_mark)
         {
-            self.archives[number].push_str(rest.trim());
+            let rest = rest.trim();
+            self.bytes = self.bytes.saturating_add(rest.len());
+            if self.bytes <= MOST_BYTES {
+                self.archives[number].push_str(rest);
+            }
             return Vec::new();
         }
         let mut said = Vec::new();
@@ -132,6 +142,16 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn a_test_that_knows_the_mark_does_not_decide_how_much_memory_is_taken() {
+        let mut log = Log::new("mark".to_owned());
+        for number in ["18446744073709551615", "9000000000000000000", "-1", "4096"] {
+            assert_eq!(log.line(&format!("mark {number}")), Vec::<String>::new());
+            log.line(&format!("{}:abcd", log.line_mark.clone().trim_end_matches(':')));
+        }
+        assert!(log.archives().is_empty());
+    }
 
     #[test]
     fn what_a_test_left_comes_out_by_its_log_and_the_log_is_as_it_was() {
