@@ -8,6 +8,7 @@ use super::difference::{self, Mask};
 use super::foreign;
 use super::forward;
 use super::identity::{self, ObjectId};
+use super::kept_rules;
 use super::namespaces;
 use super::past::Past;
 use super::place::{self, Site};
@@ -79,7 +80,7 @@ pub async fn adopt(
     if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&past)) {
         return Ok(Adoption::of(site, objects, None));
     }
-    site.locked(take_over(site)).await
+    site.locked("adopt", take_over(site)).await
 }
 
 /// Takes over under the lock what is there by then.
@@ -89,7 +90,8 @@ async fn take_over(site: Site<'_>) -> Result<Adoption> {
     let objects = look(site, &past).await?;
     let revision = revision(&past);
     let foreign: Vec<&Found> = objects.iter().filter(|found| found.is_foreign()).collect();
-    let record = record(site, &past, revision, &foreign).await?;
+    let key = site.store().key(true).await?;
+    let record = record(site, &past, revision, &foreign, &key).await?;
     site.store().write(&record, &mut past.summaries).await?;
     let title = format!("taking over {} objects", foreign.len());
     let step = site.session.reporter.step(Stage::Release, "adopt", title);
@@ -107,7 +109,7 @@ async fn take_over(site: Site<'_>) -> Result<Adoption> {
     let summary = Summary {
         outcome: Outcome::Good,
         finished: Some(site.cluster.now()),
-        set: identity::set(all.iter().map(|one| &one.object)),
+        set: identity::set(all.iter().map(|one| &one.object), &key, &[]),
         ..record.summary.clone()
     };
     let record = Record { objects: all, summary, ..record };
@@ -132,7 +134,13 @@ fn revision(past: &Past) -> u64 {
 }
 
 /// The record before the first change: what is on record already, and what is taken over.
-async fn record(site: Site<'_>, past: &Past, revision: u64, foreign: &[&Found]) -> Result<Record> {
+async fn record(
+    site: Site<'_>,
+    past: &Past,
+    revision: u64,
+    foreign: &[&Found],
+    key: &[u8],
+) -> Result<Record> {
     let asked = foreign.iter().filter_map(|found| found.asked()).filter(|asked| is_kept(asked));
     let asked: Vec<Applied> = asked.map(|asked| Applied { object: asked.clone(), fields: None }).collect();
     let known = past.last.iter().flat_map(|last| &last.objects);
@@ -158,14 +166,15 @@ async fn record(site: Site<'_>, past: &Past, revision: u64, foreign: &[&Found]) 
         started: site.cluster.now(),
         finished: None,
         outcome: Outcome::Running,
-        set: identity::set(objects.iter().map(|one| &one.object)),
+        set: identity::set(objects.iter().map(|one| &one.object), key, &past.summaries),
         objects: objects.len(),
         progress: None,
         jobs: Vec::new(),
         sent_back: None,
         kept: true,
         causes: Vec::new(),
-        overrides: site.rules.recorded(),
+        overrides: site.rules.recorded(&site.session.reporter),
+        rules: kept_rules::to_record(site.tier, &past.summaries),
     };
     let jobs = past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default();
     Ok(Record { objects, owned, jobs, ..Record::new(summary) })
@@ -231,7 +240,7 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
 /// The objects of the manifests, and how it stands with each.
 async fn look(site: Site<'_>, past: &Past) -> Result<Vec<Found>> {
     let key = site.store().key(false).await?;
-    let described = manifest::described(site.project, site.tier)?;
+    let described = site.session.unless_cancelled(manifest::described(site.project, site.tier)).await?;
     let wanted = namespaces::placed(site.cluster, forward::wanted(described, &key)).await?;
     let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
     stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await

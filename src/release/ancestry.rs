@@ -1,18 +1,19 @@
-//! Where the commit to release stands beside the one that runs: a newer one goes on; an older one that was good here is
-//! brought back as a rollback, as GitLab's own Rollback means it; any other is refused.
+//! Where the commit to release stands beside the one that runs: a newer one goes on; an older one is refused, unless a job of
+//! the very GitLab pipeline that released it runs again, which is what GitLab's own Rollback does: then its recorded set is
+//! brought back.
 
-use super::place::Site;
+use super::place::{self, Site};
 use super::record::{Kind as ReleaseKind, Outcome, Summary};
 use super::rules::Rules;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Relation, Revision};
+use crate::project::{Relation, Revision, ci};
 
 /// What follows from where the commit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Course {
     /// It is released.
     Release,
-    /// It is older and was good here: its recorded set is brought back.
+    /// It is older and was good here, and its pipeline runs again: its recorded set is brought back.
     BringBack {
         /// The revision whose set that is.
         to: u64,
@@ -28,6 +29,10 @@ struct Candidate<'a> {
     /// Whether the tier is one of many of a pattern: in `review/*` branches are rebased all the time.
     branches_come_and_go: bool,
     tier: &'a str,
+    /// The GitLab pipeline that runs.
+    pipeline: Option<String>,
+    /// The command that rolls the tier back.
+    rollback: String,
 }
 
 /// Decides from the releases of the tier, newest first.
@@ -39,12 +44,26 @@ pub(super) async fn course(site: Site<'_>, newest_first: &[Summary]) -> Result<C
         return Ok(Course::Release);
     };
     let theirs = running.commit.as_deref().unwrap_or_default();
-    let relation = match site.project.relation_to(theirs).await {
-        Err(_) if site.rules.overrides("older") && site.rules.overrides("diverged") => Relation::Newer,
+    let asked = site.session.unless_cancelled(site.project.relation_to(theirs)).await;
+    let relation = match asked {
+        Err(error)
+            if error.kind() != Kind::Interrupted
+                && site.rules.overrides("older")
+                && site.rules.overrides("diverged") =>
+        {
+            Relation::Newer
+        }
         relation => relation?,
     };
     let branches_come_and_go = site.tier.pattern.ends_with('*');
-    let candidate = Candidate { commit, relation, branches_come_and_go, tier: &site.tier.name };
+    let candidate = Candidate {
+        commit,
+        relation,
+        branches_come_and_go,
+        tier: &site.tier.name,
+        pipeline: ci::pipeline(),
+        rollback: place::rollback_command(site.tier),
+    };
     decide(newest_first, &candidate, site.rules)
 }
 
@@ -66,11 +85,16 @@ fn decide(newest_first: &[Summary], candidate: &Candidate<'_>, rules: &Rules) ->
     let Some((newest, running)) = newest_first.first().zip(running(newest_first)) else {
         return Ok(Course::Release);
     };
+    let is_of_pipeline =
+        |good: &&Summary| candidate.pipeline.is_some() && good.by.pipeline == candidate.pipeline;
     match candidate.relation {
-        Relation::Older => match good_release(newest_first, candidate.commit) {
+        Relation::Older => match good_releases(newest_first, candidate.commit).find(is_of_pipeline) {
             Some(good) => bring_back(newest_first, newest.revision, good, rules),
             None if rules.overrides("older") => Ok(Course::Release),
-            None => Err(older(candidate, running)),
+            None => {
+                let good = good_releases(newest_first, candidate.commit).next();
+                Err(older(candidate, running, good))
+            }
         },
         Relation::Diverged if !candidate.branches_come_and_go && !rules.overrides("diverged") => {
             Err(diverged(candidate, running))
@@ -85,28 +109,39 @@ fn bring_back(newest_first: &[Summary], from: u64, good: &Summary, rules: &Rules
     Ok(Course::BringBack { to: good.revision, from })
 }
 
-fn good_release<'a>(newest_first: &'a [Summary], commit: &Revision) -> Option<&'a Summary> {
+/// The good releases of this commit whose set is kept, newest first.
+fn good_releases<'a>(newest_first: &'a [Summary], commit: &'a Revision) -> impl Iterator<Item = &'a Summary> {
     let is_kept = |set: &str| newest_first.iter().any(|one| one.kept && one.set == set);
-    let fits = |one: &&Summary| {
-        one.kind == ReleaseKind::Release
+    let fits = move |one: &&Summary| {
+        !commit.dirty
+            && one.kind == ReleaseKind::Release
             && one.outcome == Outcome::Good
             && !one.dirty
             && is_kept(&one.set)
             && one.commit.as_deref() == Some(&commit.commit)
     };
-    if commit.dirty { None } else { newest_first.iter().find(fits) }
+    newest_first.iter().filter(fits)
 }
 
 /// `staging runs 9e1d4c2a of hotfix/pay (release 7)`
 fn what_runs(tier: &str, running: &Summary) -> String {
-    let commit = running.commit.as_deref().map_or("", |commit| &commit[..commit.len().min(8)]);
+    let commit = running.commit.as_deref().map_or("", |commit| commit.get(..8).unwrap_or(commit));
     let branch = running.branch.as_ref().map(|branch| format!(" of {branch}")).unwrap_or_default();
     format!("{tier} runs {commit}{branch} (release {})", running.revision)
 }
 
-fn older(candidate: &Candidate<'_>, running: &Summary) -> Error {
+fn older(candidate: &Candidate<'_>, running: &Summary, good: Option<&Summary>) -> Error {
     let (what, commit) = (what_runs(candidate.tier, running), candidate.commit.short());
-    refusal(format!("{what}, and {commit} is older and was never good there"), "older")
+    let Some(good) = good else {
+        return refusal(format!("{what}, and {commit} is older and was never good there"), "older");
+    };
+    let revision = good.revision;
+    Error::new(Kind::Rule, format!("{what}, and {commit} is older: it was good there as release {revision}"))
+        .hint(format!(
+            "for the newest commit run `git pull`; to go back to that release run `{} --to {revision}`; \
+             --override older --reason \"…\" releases it all the same",
+            candidate.rollback
+        ))
 }
 
 fn diverged(candidate: &Candidate<'_>, running: &Summary) -> Error {
@@ -124,11 +159,12 @@ fn refusal(sentence: String, rule: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::Actor;
     use super::super::target::tests::summary;
     use super::*;
 
     fn mine(commit: &str) -> Revision {
-        Revision { commit: commit.to_owned(), branch: None, dirty: false, dirty_hash: None, time: 0 }
+        Revision { commit: commit.to_owned(), ..Revision::default() }
     }
 
     fn ran(revision: u64, commit: &str, outcome: Outcome) -> Summary {
@@ -140,6 +176,23 @@ mod tests {
         with(past, commit, relation, &Rules::default(), false)
     }
 
+    /// A job of this GitLab pipeline.
+    fn in_pipeline(past: &[Summary], commit: &Revision, rules: &Rules, pipeline: &str) -> Result<Course> {
+        let candidate =
+            Candidate { pipeline: Some(pipeline.to_owned()), ..candidate(commit, Relation::Older) };
+        decide(past, &candidate, rules)
+    }
+
+    fn candidate(commit: &Revision, relation: Relation) -> Candidate<'_> {
+        let rollback = "windlass rollback staging".to_owned();
+        Candidate { commit, relation, branches_come_and_go: false, tier: "staging", pipeline: None, rollback }
+    }
+
+    fn made_by(pipeline: &str, summary: Summary) -> Summary {
+        let by = Actor { pipeline: Some(pipeline.to_owned()), ..summary.by.clone() };
+        Summary { by, ..summary }
+    }
+
     fn with(
         past: &[Summary],
         commit: &Revision,
@@ -147,7 +200,7 @@ mod tests {
         rules: &Rules,
         branches_come_and_go: bool,
     ) -> Result<Course> {
-        decide(past, &Candidate { commit, relation, branches_come_and_go, tier: "staging" }, rules)
+        decide(past, &Candidate { branches_come_and_go, ..candidate(commit, relation) }, rules)
     }
 
     #[test]
@@ -159,20 +212,42 @@ mod tests {
     }
 
     #[test]
-    fn an_older_commit_that_was_good_is_brought_back_and_another_is_refused() {
-        let past =
-            [ran(3, "ccc", Outcome::Good), ran(2, "bbb", Outcome::Failed), ran(1, "aaa", Outcome::Good)];
-        let back = go(&past, &mine("aaa"), Relation::Older).unwrap();
+    fn an_older_commit_is_brought_back_by_the_pipeline_that_released_it_and_by_nobody_else() {
+        let past = [
+            ran(3, "ccc", Outcome::Good),
+            ran(2, "bbb", Outcome::Failed),
+            made_by("17", ran(1, "aaa", Outcome::Good)),
+        ];
+        let rules = Rules::default();
+        let back = in_pipeline(&past, &mine("aaa"), &rules, "17").unwrap();
         assert_eq!(back, Course::BringBack { to: 1, from: 3 });
+        for refused in
+            [in_pipeline(&past, &mine("aaa"), &rules, "18"), go(&past, &mine("aaa"), Relation::Older)]
+        {
+            let error = refused.unwrap_err();
+            assert_eq!(
+                error.message(),
+                "staging runs ccc (release 3), and aaa is older: it was good there as release 1"
+            );
+            let hint = error.advice().unwrap();
+            assert!(
+                hint.contains("git pull") && hint.contains("`windlass rollback staging --to 1`"),
+                "{hint}"
+            );
+        }
+        let rules = Rules::new(vec!["older".to_owned()], Some("x".to_owned()), None).unwrap();
+        let released = with(&past, &mine("aaa"), Relation::Older, &rules, false).unwrap();
+        assert_eq!(released, Course::Release);
         let error = go(&past, &mine("bbb"), Relation::Older).unwrap_err();
         assert_eq!(
             error.message(),
             "staging runs ccc (release 3), and bbb is older and was never good there"
         );
         let dirty = [past[0].clone(), Summary { dirty: true, ..past[2].clone() }];
-        assert!(go(&dirty, &mine("aaa"), Relation::Older).is_err(), "it was another content");
+        let rules = Rules::default();
+        assert!(in_pipeline(&dirty, &mine("aaa"), &rules, "17").is_err(), "it was another content");
         let gone = [past[0].clone(), Summary { kept: false, ..past[2].clone() }];
-        assert!(go(&gone, &mine("aaa"), Relation::Older).is_err(), "its set is no longer kept");
+        assert!(in_pipeline(&gone, &mine("aaa"), &rules, "17").is_err(), "its set is no longer kept");
     }
 
     #[test]
@@ -186,17 +261,17 @@ mod tests {
 
     #[test]
     fn what_was_rolled_back_from_does_not_come_back_by_itself() {
-        let rollback = ReleaseKind::Rollback { from: 2, to: 1, automatic: false };
+        let rollback = ReleaseKind::Rollback { from: 2, to: 1, automatic: false, redeployed: false };
         let past = [
             ran(4, "ccc", Outcome::Good),
             Summary { kind: rollback, ..ran(3, "aaa", Outcome::Good) },
-            ran(2, "bbb", Outcome::Good),
+            made_by("18", ran(2, "bbb", Outcome::Good)),
             ran(1, "aaa", Outcome::Good),
         ];
-        let error = go(&past, &mine("bbb"), Relation::Older).unwrap_err();
+        let error = in_pipeline(&past, &mine("bbb"), &Rules::default(), "18").unwrap_err();
         assert!(error.message().contains("rolled back from"), "{error}");
         let rules = Rules::new(vec!["rolled-back".to_owned()], Some("x".to_owned()), None).unwrap();
-        let back = with(&past, &mine("bbb"), Relation::Older, &rules, false).unwrap();
+        let back = in_pipeline(&past, &mine("bbb"), &rules, "18").unwrap();
         assert_eq!(back, Course::BringBack { to: 2, from: 4 });
     }
 

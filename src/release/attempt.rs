@@ -31,6 +31,9 @@ const LANDING: Duration = Duration::from_secs(1);
 /// How long writing the record of an interrupted release may take.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
 
+/// How long taking back the record of an attempt that changed nothing may take.
+const WITHDRAWAL: Duration = Duration::from_secs(10);
+
 /// How many runs of Jobs are remembered.
 const RUNS: usize = 100;
 
@@ -68,21 +71,37 @@ impl<'a> Attempt<'a> {
     /// Carries the plan out and keeps the record of it. Afterwards the past has this attempt as its newest.
     pub(super) async fn run(mut self, plan: Plan, mut summary: Summary) -> Result<Done> {
         let (revision, changed, sentence) = (summary.revision, plan.has_changes(), plan.sentence());
-        self.site.session.note(|noted| noted.revision = Some(revision));
+        self.site.session.note(|noted| {
+            noted.revision = Some(revision);
+            noted.changed = Some(changed);
+        });
         summary.jobs = tasks(&plan);
         if changed {
             summary.progress = Some(Progress { written: None, of: writes(&plan) });
             let running = self.running(&plan, summary.clone());
-            self.site.store().write(&running, &mut self.past.summaries).await?;
+            if let Err(error) = self.site.store().write(&running, &mut self.past.summaries).await {
+                return Err(self.withdraw(revision, error).await);
+            }
         }
         let (execution, result) = self.execute(plan, &mut summary).await;
+        let result = match result {
+            Err(error) if execution.changed_nothing(&error) => {
+                return Err(self.withdraw(revision, error).await);
+            }
+            result => result,
+        };
         let record = self.conclude(&execution, summary, &result).await;
+        let untouched = execution.untouched();
         drop(execution);
         let written = if !changed && result.is_ok() && self.repeats(&record.summary) {
             self.note(record).await
         } else {
             self.keep(record).await
         };
+        // What comes next, a rollback say, has a time of its own; without an answer there is only the lock to give back.
+        if result.as_ref().err().is_none_or(|error| error.kind() != Kind::Unreachable) {
+            self.site.cluster.end_at(None);
+        }
         match (result, written) {
             (Ok(()), written) => written.map(|()| Done {
                 revision,
@@ -95,9 +114,43 @@ impl<'a> Attempt<'a> {
                     let what = format!("the record of {} {revision} could not be written", self.noun());
                     self.site.session.reporter.warn(format!("{what}: {unwritten}"));
                 }
+                self.note_untouched(&untouched);
                 Err(self.with_way_on(error))
             }
         }
+    }
+
+    /// Takes the record back of an attempt that the cluster refused before anything was changed: it is no release.
+    async fn withdraw(&mut self, revision: u64, error: Error) -> Error {
+        let cluster = self.site.cluster.for_cleanup();
+        let store = self.site.with_cluster(&cluster).store();
+        let withdrawing = store.withdraw(revision, &mut self.past.summaries);
+        let limit = if self.site.session.cancel.is_cancelled() { LAST_WORDS } else { WITHDRAWAL };
+        // What cannot be taken back stands there as interrupted, and a rollback sees that nothing was changed.
+        if !matches!(tokio::time::timeout(limit, withdrawing).await, Ok(Ok(()))) {
+            let noun = self.noun();
+            let what =
+                format!("the record of {noun} {revision}, which changed nothing, could not be deleted");
+            self.site.session.reporter.warn(what);
+        }
+        self.site.session.note(|noted| {
+            noted.revision = None;
+            noted.changed = None;
+        });
+        error
+    }
+
+    /// The workloads that were to change and were not reached: what runs of them is what ran before.
+    fn note_untouched(&self, untouched: &[ObjectId]) {
+        if self.stage == Stage::Rollback || untouched.is_empty() {
+            return;
+        }
+        let mut before = self.past.summaries.iter().skip(1);
+        let good = before.find(|one| one.outcome == Outcome::Good).map(|one| one.revision);
+        self.site.session.note(|noted| {
+            noted.untouched = untouched.iter().map(ToString::to_string).collect();
+            noted.still_runs = good;
+        });
     }
 
     /// The record before the first change.
@@ -120,7 +173,9 @@ impl<'a> Attempt<'a> {
             result.as_ref().err().map_or_else(Vec::new, |error| causes(error.failures(), reporter));
         note_tasks(&mut summary.jobs, execution);
         if let Some(progress) = summary.progress.take().filter(|_| !good) {
-            summary.progress = Some(Progress { written: Some(execution.done.len()), ..progress });
+            // A deletion is a change as well.
+            let written = execution.done.len().max(usize::from(execution.deleted));
+            summary.progress = Some(Progress { written: Some(written), ..progress });
         }
         if summary.outcome == Outcome::Interrupted {
             summary.sent_back = cancel::send_back(self, execution).await;
@@ -148,7 +203,8 @@ impl<'a> Attempt<'a> {
         let is_gone = |id: &ObjectId| good && !execution.lingers.contains(id);
         let pruned = execution.plan.prune.iter().map(ObjectId::of).filter(is_gone).collect();
         let jobs = runs(execution.jobs(), self.jobs_before());
-        Record { objects, jobs, pruned, owned, ..Record::new(summary) }
+        let unserved = good.then(|| execution.unserved.clone());
+        Record { objects, jobs, pruned, owned, unserved, ..Record::new(summary) }
     }
 
     /// Whether the release before was good and of the same set, so that its record says everything but who released, and when.
@@ -214,9 +270,12 @@ impl<'a> Attempt<'a> {
             kill_jobs: self.stage == Stage::Release && self.site.rules.running_jobs() == RunningJobs::Kill,
             suspects: self.suspects(summary.revision),
             begun: BTreeSet::new(),
+            deleted: false,
             done: BTreeMap::new(),
             lingers: BTreeSet::new(),
+            unserved: Vec::new(),
         };
+        cluster.end_at(Some(execution.deadline));
         let landed = async {
             session.cancel.cancelled().await;
             tokio::time::sleep(LANDING).await;
@@ -226,7 +285,17 @@ impl<'a> Attempt<'a> {
             result = self.carry_out(&mut execution, summary) => result,
             () = landed => Err(interrupted()),
         };
+        let result = result.map_err(|error| self.unless_known(error, &execution));
         (execution, result)
+    }
+
+    /// Of an API server that does not answer nobody knows how the release is.
+    fn unless_known(&self, error: Error, execution: &Execution<'_>) -> Error {
+        if error.kind() != Kind::Unreachable {
+            return error;
+        }
+        let hint = format!("once it answers: {}", place::command("status", self.site.tier));
+        error.context(execution.watcher.last_seen()).hint(hint)
     }
 
     /// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.
@@ -251,6 +320,8 @@ impl<'a> Attempt<'a> {
             self.site.store().write(&record, &mut self.past.summaries).await?;
         }
         execution.workloads().await?;
+        // Before the checks: an address without endpoints does not answer, and that would be the worse sentence.
+        self.judge_endpoints(execution).await?;
         if let Some(checks) = &self.checks {
             Box::pin(checks.hold(execution)).await?;
         }
@@ -265,7 +336,7 @@ impl<'a> Attempt<'a> {
     /// Each failure of a release says the complete command that rolls it back; an interruption says how far it
     /// came.
     fn with_way_on(&self, error: Error) -> Error {
-        let way_back = target::choose(&self.past.summaries, None).ok();
+        let way_back = target::choose(&self.past.summaries, &[], None).ok();
         let (session, tier) = (self.site.session, self.site.tier);
         let interrupted = is_interruption(&error);
         let sent_back = self.past.summaries.first().and_then(|newest| newest.sent_back).map(|sent| sent.to);

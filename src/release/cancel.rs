@@ -11,7 +11,8 @@ use super::execute::Execution;
 use super::identity::{self, ObjectId};
 use super::plan;
 use super::record::{Applied, SentBack};
-use super::survey::CONCURRENCY;
+use super::safeguard;
+use super::survey::{self, CONCURRENCY};
 use super::target::{self, Target};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::manifest;
@@ -29,7 +30,9 @@ pub(super) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
     if !wanted || execution.begun.is_empty() {
         return None;
     }
-    let Ok(Target::Release { to, .. }) = target::choose(&attempt.past.summaries, None) else { return None };
+    let Ok(Target::Release { to, .. }) = target::choose(&attempt.past.summaries, &[], None) else {
+        return None;
+    };
     if let Some(job) = refuses(attempt, execution, to) {
         let sentence = format!("nothing is sent back: {job} ran, and it says windlass.dev/rollback: refuse");
         site.session.reporter.warn(sentence);
@@ -41,7 +44,12 @@ pub(super) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
     let sending = async {
         let store = site.with_cluster(&cluster).store();
         let record = store.recorded(&attempt.past.summaries, to).await.ok().flatten()?;
-        let objects = to_send(&record.objects, execution);
+        let mut objects = Vec::new();
+        for object in to_send(&record.objects, execution) {
+            if !safeguard::is_guarded(&cluster, &object).await {
+                objects.push(object);
+            }
+        }
         sent.of = objects.len();
         let mut answers = stream::iter(objects).map(|object| send(&cluster, object)).buffered(CONCURRENCY);
         while let Some(taken) = answers.next().await {
@@ -80,7 +88,7 @@ fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
             let id = ObjectId::of(&object);
             let live = execution.done.get(&id).and_then(|live| live.pointer("/spec/replicas"));
             if let (true, Some(replicas)) = (plan::is_scaled(&scaled, &id), live) {
-                object["spec"]["replicas"] = replicas.clone();
+                survey::set_replicas(&mut object, replicas);
             }
             identity::stamp(&mut object, execution.revision, execution.commit.as_deref());
             object

@@ -40,7 +40,7 @@ pub(super) async fn of_sets(cluster: &Cluster, sets: impl Iterator<Item = &Value
     Ok(found)
 }
 
-/// Gives claims that stay the tier's labels, by which they are found again when what made them is gone.
+/// Gives claims that outlive what made them, in a release, the tier's labels: by these `remove` finds them.
 pub(super) async fn mark(
     cluster: &Cluster,
     project: &str,

@@ -43,7 +43,8 @@ impl Mask {
         Self(key.to_vec())
     }
 
-    fn of(&self, value: &Value) -> String {
+    /// The mask of a value.
+    pub(super) fn of(&self, value: &Value) -> String {
         let mut hasher = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length");
         hasher.update(value.to_string().as_bytes());
         format!("[MASKED {}]", &hex(&hasher.finalize().into_bytes())[..6])
@@ -93,6 +94,11 @@ pub fn fields(before: &Value, after: &Value, mask: &Mask) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     compare(&mut changes, "", Some(before), Some(after), &hidden);
     changes
+}
+
+/// A value of this object as it is shown: masked where it must not be seen.
+pub(super) fn value_shown(object: &Value, path: &str, value: &Value, mask: &Mask) -> String {
+    shown(path, value, &Hidden::of([object, &Value::Null], mask))
 }
 
 fn compare(
@@ -162,7 +168,8 @@ fn arrays(changes: &mut Vec<FieldChange>, path: &str, old: &[Value], new: &[Valu
     }
 }
 
-fn child(path: &str, key: &str) -> String {
+/// The path of a field below another.
+pub(super) fn child(path: &str, key: &str) -> String {
     let key = if key.contains('.') || key.contains('/') { format!("[{key}]") } else { key.to_owned() };
     match path {
         "" => key,

@@ -9,6 +9,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::claims;
+use super::deletion;
+use super::drift;
 use super::identity::{self, ObjectId};
 use super::plan::{self, Action, JOB_CONTENT, Plan, Step, Wanted};
 use super::record::{Applied, JobRun};
@@ -16,15 +18,13 @@ use super::survey::{CONCURRENCY, refusal};
 use super::tasks;
 use super::trial;
 use super::unstick::{self, Suspects};
-use crate::cluster::{ApplyError, Cluster, DeleteOptions, ObjectRef, Propagation};
+use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Phase, phase_of};
 use crate::report::event::{Outcome, Stage};
+use crate::rollout::endpoints::Unserved;
 use crate::rollout::watch::{Goal, Watched, Watcher};
 use crate::session::{Session, interrupted};
-
-/// How long a deletion may take before it is called stuck.
-const DELETION: Duration = Duration::from_secs(60);
 
 /// A plan under way.
 pub(super) struct Execution<'a> {
@@ -42,10 +42,14 @@ pub(super) struct Execution<'a> {
     pub(super) suspects: Suspects,
     /// What was sent, whether or not an answer came.
     pub(super) begun: BTreeSet<ObjectId>,
+    /// Whether anything was deleted to make room.
+    pub(super) deleted: bool,
     /// What the cluster returned for each applied object, for the record.
     pub(super) done: BTreeMap<ObjectId, Value>,
     /// What was deleted and is not gone yet.
     pub(super) lingers: BTreeSet<ObjectId>,
+    /// Which Services and Ingresses lead nowhere, as far as that is worth a warning only.
+    pub(super) unserved: Vec<Unserved>,
 }
 
 impl Execution<'_> {
@@ -92,7 +96,10 @@ impl Execution<'_> {
         let is_no_job = |step: &&Step| !tasks::is_job(&step.wanted.object);
         let steps: Vec<Step> = self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
         for step in steps.iter().filter(|step| step.action == Action::Recreate) {
-            self.delete(&step.wanted.object).await?;
+            if let Some(live) = &step.live {
+                self.deleted = true;
+                deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
+            }
         }
         // A binding is taken only when the role is there.
         let (bindings, rest): (Vec<Step>, Vec<Step>) =
@@ -112,6 +119,7 @@ impl Execution<'_> {
         let report =
             self.session.reporter.step(self.stage, format!("apply {what}"), format!("applying {what}"));
         let count = steps.len();
+        self.cluster.end_at(Some(self.watcher.end(self.deadline)));
         self.begun.extend(steps.iter().map(|step| step.wanted.id()));
         let steps = steps.into_iter().map(|step| self.stamped(step)).collect();
         let (applied, refused) = apply_all(self.session, self.cluster, steps).await;
@@ -133,7 +141,10 @@ impl Execution<'_> {
     }
 
     /// Brings the `StatefulSets` of a phase out of a rollout that broke before.
-    async fn unstick(&self, phase: Phase) -> Result<()> {
+    async fn unstick(&mut self, phase: Phase) -> Result<()> {
+        if self.suspects != Suspects::None {
+            self.deleted |= self.plan.steps.iter().any(|step| step.wanted.object["kind"] == "StatefulSet");
+        }
         for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
             unstick::unstick(self.session, self.cluster, &step.wanted.object, self.suspects).await?;
         }
@@ -156,7 +167,8 @@ impl Execution<'_> {
                 let same = plan::job_content(live) == Some(identity::content(&step.wanted.object).as_str());
                 // One of the same content that runs is joined.
                 if !same || plan::job_failed(live) {
-                    self.delete(live).await?;
+                    self.deleted = true;
+                    deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
                 }
             }
             self.send(Phase::Jobs.describe(), wave).await?;
@@ -171,8 +183,9 @@ impl Execution<'_> {
             return Ok(());
         }
         let report = self.session.reporter.step(self.stage, "kill jobs", "deleting jobs that still run");
-        for job in self.plan.running.clone() {
-            self.delete(&job).await?;
+        self.deleted = true;
+        for job in &self.plan.running {
+            let _ = deletion::delete_only(self.session, self.cluster, job).await?;
         }
         report.finish(Outcome::Ok, names(&self.plan.running));
         Ok(())
@@ -200,16 +213,18 @@ impl Execution<'_> {
         }
         let report =
             self.session.reporter.step(self.stage, "prune", "deleting what the manifests no longer have");
+        self.deleted = true;
+        self.cluster.end_at(Some(self.watcher.end(self.deadline)));
         self.mark_claims().await;
         for phase in self.plan.prune.chunk_by(|one, other| phase_of(one) == phase_of(other)) {
             let (session, cluster) = (self.session, self.cluster);
             let deletions = stream::iter(phase.to_vec()).map(|object| async move {
-                match delete_and_wait(session, cluster, &object).await {
+                match deletion::delete_only(session, cluster, &object).await {
                     Err(error) if error.kind() == Kind::TimedOut => {
                         session.reporter.warn_with_hint(error.message(), error.advice().unwrap_or_default());
                         Ok(Some(ObjectId::of(&object)))
                     }
-                    deleted => deleted.map(|()| None),
+                    deleted => deleted.map(|_| None),
                 }
             });
             let lingering: Vec<Option<ObjectId>> =
@@ -239,8 +254,22 @@ impl Execution<'_> {
         }
     }
 
-    async fn delete(&self, object: &Value) -> Result<()> {
-        delete_and_wait(self.session, self.cluster, object).await
+    /// Whether it is known that nothing was changed before this error: of what was sent, the cluster took nothing. Where
+    /// an answer is missing that is not known.
+    pub(super) fn changed_nothing(&self, error: &Error) -> bool {
+        let is_refusal = matches!(error.kind(), Kind::Refused | Kind::Denied);
+        let may_have_failed = matches!(error.kind(), Kind::Unreachable | Kind::Rule | Kind::Invalid);
+        let was_sent = !self.begun.is_empty();
+        self.done.is_empty() && !self.deleted && (is_refusal || may_have_failed && !was_sent)
+    }
+
+    /// The workloads that were to be changed and were not sent.
+    pub(super) fn untouched(&self) -> Vec<ObjectId> {
+        let is_workload =
+            |id: &ObjectId| matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
+        let differs = |step: &&Step| matches!(step.action, Action::Change | Action::Recreate);
+        let ids = self.plan.steps.iter().filter(differs).map(|step| step.wanted.id());
+        ids.filter(|id| is_workload(id) && !self.begun.contains(id)).collect()
     }
 
     fn stamped(&self, mut step: Step) -> Step {
@@ -325,6 +354,11 @@ async fn apply_one(
     cluster: &Cluster,
     mut step: Step,
 ) -> std::result::Result<Value, (Wanted, ApplyError)> {
+    if step.removes_drift
+        && let Err(error) = drift::take_over(cluster, &step).await
+    {
+        return Err((step.wanted, error));
+    }
     // What was recreated is nobody's yet.
     let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(trial::is_ours);
     // What the plan takes back is taken back.
@@ -339,38 +373,6 @@ async fn apply_one(
         }
         Err(error) => Err((step.wanted, error)),
     }
-}
-
-/// Deletes an object with what it owns and waits until it is gone.
-pub(super) async fn delete_and_wait(session: &Session, cluster: &Cluster, object: &Value) -> Result<()> {
-    let reference = ObjectRef::of(object);
-    let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
-    if !cluster.delete(&reference, &options).await? {
-        return Ok(());
-    }
-    let gone = async {
-        let mut pause = Duration::from_millis(50);
-        while cluster.get(&reference).await?.is_some() {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
-        Ok(())
-    };
-    let id = ObjectId::of(object);
-    let limit = DELETION + grace(object);
-    session
-        .within(limit, gone, || {
-            Error::new(Kind::TimedOut, format!("{id} is still being deleted after {} s", limit.as_secs()))
-                .hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
-        })
-        .await
-}
-
-/// How long the pods of an object may take to end.
-fn grace(object: &Value) -> Duration {
-    let pods = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
-    let grace = |pod: &&str| object.pointer(pod)?.get("terminationGracePeriodSeconds")?.as_u64();
-    pods.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 /// What the watcher needs to know of the set before anything is applied.

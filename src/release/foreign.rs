@@ -36,7 +36,8 @@ pub(super) fn owner(live: &Value) -> Option<String> {
     (!managers.is_empty()).then(|| managers.join(", "))
 }
 
-fn entries(live: &Value) -> impl Iterator<Item = &Value> {
+/// Its managed fields.
+pub(super) fn entries(live: &Value) -> impl Iterator<Item = &Value> {
     live.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -155,11 +156,13 @@ fn item_part(item: &Value, names: &Map<String, Value>) -> Option<Value> {
     Some(found)
 }
 
-fn keys_of(name: &str) -> Option<Map<String, Value>> {
+/// The keys of an item that `k:{"name":"web"}` names.
+pub(super) fn keys_of(name: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(name.strip_prefix("k:")?).ok()
 }
 
-fn is_named(item: &Value, name: &str) -> bool {
+/// Whether `k:…` or `v:…` means this item.
+pub(super) fn is_named(item: &Value, name: &str) -> bool {
     match (keys_of(name), name.strip_prefix("v:")) {
         (Some(keys), _) => keys.iter().all(|(key, value)| item.get(key) == Some(value)),
         (None, Some(value)) => serde_json::from_str::<Value>(value).is_ok_and(|value| *item == value),

@@ -8,8 +8,10 @@ use super::ancestry::{self, Course};
 use super::attempt::{Attempt, Done};
 use super::back;
 use super::difference::Mask;
+use super::drift;
 use super::external;
 use super::identity::{self, ObjectId};
+use super::kept_rules;
 use super::namespaces;
 use super::past::Past;
 use super::place::{self, Site};
@@ -19,7 +21,7 @@ use super::prune;
 use super::record::{self, Applied, FORMAT, Kind as ReleaseKind, Owned, Summary};
 use super::rules::Rules;
 use super::seal;
-use super::survey::{KindPlace, Subjects, Survey, survey};
+use super::survey::{KindPlace, May, Subjects, Survey, survey};
 use super::tasks;
 use super::verify::Checks;
 use crate::build::Image;
@@ -48,7 +50,7 @@ pub async fn release(
 ) -> Result<Done> {
     let mut stage = Some(session.stage(Stage::Release, title(project, tier)));
     let result = async {
-        manifest::check(project, tier)?;
+        session.unless_cancelled(manifest::check(project, tier)).await?;
         rules.check_source(session, project, tier)?;
         let (cluster, tested) = admitted(session, project, tier, images, rules).await?;
         let site = Site { session, project, tier, rules, cluster: &cluster };
@@ -58,12 +60,13 @@ pub async fn release(
         session.note(|noted| {
             noted.images = images.values().map(|one| (one.name.clone(), one.reference.to_string())).collect();
         });
-        let manifests =
-            super::manifests(session, project, tier, images, super::secrets(session, project, tier)?)?;
+        let secrets = super::secrets(session, project, tier).await?;
+        let manifests = super::manifests(session, project, tier, images, secrets).await?;
         session.note(|noted| noted.url = url(&manifests));
         external::check(site, &wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&place::made_for(project, tier), place::LOCKING).await?;
-        site.locked(held(site, Cargo { manifests, images, tested }, &mut stage)).await
+        let work = Box::pin(held(site, Cargo { manifests, images, tested }, &mut stage));
+        site.locked("release", work).await
     };
     let result = result.await;
     close(&mut stage, &result);
@@ -174,27 +177,27 @@ async fn attempt<'a>(site: Site<'a>, past: &'a mut Past, cargo: Cargo<'a>) -> Re
     let checks = Checks::of(site, images, url(&manifests))?;
     let key = site.store().key(true).await?;
     let wanted = namespaces::placed(site.cluster, wanted(manifests, &key)).await?;
-    let set = identity::set(wanted.iter().map(|one| &one.object));
+    let set = identity::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
     site.rules.check_rolled_back(&past.summaries, &set)?;
-    let looked = look(site, past, wanted.clone(), &[], &key).await;
+    let looked = look(site, past, wanted.clone(), &[], &key, May::Change).await;
     past.settle(site.session, looked.as_ref().ok().map(|looked| &looked.live));
     let mut plan = looked?.plan;
     if tasks::settle(site, past, &plan).await? {
-        plan = look(site, past, wanted, &[], &key).await?.plan;
+        plan = look(site, past, wanted, &[], &key, May::Change).await?.plan;
     }
     warn_of_foreign(site, &plan);
+    drift::warn(site, &plan);
     match prune::check(&plan, false) {
         Err(_) if site.rules.overrides("mass-deletion") => {}
         checked => checked?,
     }
     let summary = Summary { set, tested, ..summary(site, images, past, &plan).await? };
     // What was good, has not changed, and was checked like this is not checked again.
-    let verified = checks.as_ref().map(Checks::hash);
+    let newest = past.summaries.first();
+    let known = newest.and_then(|one| one.verified.as_deref());
+    let verified = checks.as_ref().map(|checks| checks.hash(&key, known));
     let is_new = plan.has_changes()
-        || past
-            .summaries
-            .first()
-            .is_none_or(|one| one.outcome != record::Outcome::Good || one.verified != verified);
+        || newest.is_none_or(|one| one.outcome != record::Outcome::Good || one.verified != verified);
     let checks = checks.filter(|_| is_new);
     let summary = Summary { verified, ..summary };
     let attempt = Attempt { site, stage: Stage::Release, past, untouched: Vec::new(), checks };
@@ -212,13 +215,27 @@ pub(super) fn warn_of_foreign(site: Site<'_>, plan: &Plan) {
     }
 }
 
+/// For a plan: what the server did not try.
+pub(super) fn warn_of_untried(site: Site<'_>, plan: &Plan) {
+    let untried = plan.steps.iter().filter(|step| step.untried);
+    let untried: Vec<String> = untried.map(|step| step.wanted.id().to_string()).collect();
+    if !untried.is_empty() {
+        let sentence = format!(
+            "this user may not change {}: compared with the last release, and not tried by the cluster",
+            untried.join(", ")
+        );
+        site.session.reporter.warn(sentence);
+    }
+}
+
 /// For a plan: what of the tier's rules would refuse a release of this, and whether it would be a rollback.
 pub(super) async fn foretell(site: Site<'_>, past: &Past, images: &Images, set: &str) {
     let Site { session, project, tier, rules, .. } = site;
     let course = match ancestry::course(site, &past.summaries).await {
         Ok(Course::BringBack { to, .. }) => {
-            let sentence =
-                format!("a release of this older commit, which was good here, brings back release {to}");
+            let sentence = format!(
+                "this pipeline made release {to}, and its commit is older: a release rolls back to release {to}"
+            );
             session.reporter.warn(sentence);
             return;
         }
@@ -278,6 +295,7 @@ pub(super) async fn look(
     wanted: Vec<Wanted>,
     untouched: &[Applied],
     key: &[u8],
+    may: May,
 ) -> Result<Survey> {
     let kept: BTreeSet<ObjectId> = untouched.iter().map(|one| ObjectId::of(&one.object)).collect();
     let owned: Vec<&Owned> = past.last.iter().flat_map(|last| &last.owned).collect();
@@ -289,8 +307,12 @@ pub(super) async fn look(
         selector: place::selector(&site.project.name, site.tier),
         mask: Mask::new(key),
         takes_back: site.rules.overrides("conflict"),
+        removes_drift: site.rules.is_overridden("drift"),
+        may,
     };
-    survey(site.cluster, subjects).await
+    let mut looked = survey(site.cluster, subjects).await?;
+    drift::find(site, &mut looked.plan, &Mask::new(key)).await;
+    Ok(looked)
 }
 
 /// What is known of the release before it begins; set and tests are filled in by the caller.
@@ -304,7 +326,7 @@ async fn summary(site: Site<'_>, images: &Images, past: &Past, plan: &Plan) -> R
         project: project.name.clone(),
         tier: site.tier.name.clone(),
         commit: revision.map(|revision| revision.commit.clone()),
-        branch: revision.and_then(|revision| revision.branch.clone()),
+        branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
         images: images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect(),
         tested: None,
         verified: None,
@@ -320,6 +342,7 @@ async fn summary(site: Site<'_>, images: &Images, past: &Past, plan: &Plan) -> R
         sent_back: None,
         kept: true,
         causes: Vec::new(),
-        overrides: site.rules.recorded(),
+        overrides: site.rules.recorded(&site.session.reporter),
+        rules: kept_rules::to_record(site.tier, &past.summaries),
     })
 }

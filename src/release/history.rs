@@ -1,21 +1,29 @@
-//! `history`: the releases of a tier, newest first, and what ran at a given time.
+//! `history`: the releases of a tier and the attempts that changed nothing, newest first, and what ran at a given time.
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use serde_json::{Value, json};
 
-use super::record::{Kind as ReleaseKind, Outcome, Summary};
+use super::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
 use crate::error::{Error, Kind, Result};
 use crate::report::paint;
 
-/// The releases to show.
+/// The releases to show, and the attempts between them that changed nothing.
 pub struct History {
-    entries: Vec<(Summary, Option<Then>)>,
+    entries: Vec<Entry>,
 }
 
-/// One release, for one line.
-pub struct Line<'a> {
-    summary: &'a Summary,
+/// One release or attempt, for one line.
+pub enum Entry {
+    /// A release.
+    Release(Release),
+    /// An attempt that ended before its first change.
+    Attempt(Box<RefusedAttempt>),
+}
+
+/// One release.
+pub struct Release {
+    summary: Box<Summary>,
     then: Option<Then>,
 }
 
@@ -44,18 +52,83 @@ impl Then {
 }
 
 impl History {
-    /// All releases, newest first, or only what ran at a time.
-    pub(super) fn new(newest_first: Vec<Summary>, at: Option<Timestamp>) -> Self {
-        match at {
-            None => Self { entries: newest_first.into_iter().map(|summary| (summary, None)).collect() },
-            Some(at) => Self { entries: ran_at(newest_first, at) },
+    /// All releases and attempts, newest first, or only what ran at a time.
+    pub(super) fn new(
+        newest_first: Vec<Summary>,
+        attempts: Vec<RefusedAttempt>,
+        at: Option<Timestamp>,
+    ) -> Self {
+        let release = |(summary, then)| Entry::Release(Release { summary: Box::new(summary), then });
+        if let Some(at) = at {
+            return Self { entries: ran_at(newest_first, at).into_iter().map(release).collect() };
+        }
+        let mut attempts = attempts.into_iter().peekable();
+        let mut entries = Vec::new();
+        for summary in newest_first {
+            while let Some(later) = attempts.next_if(|attempt| attempt.after >= summary.revision) {
+                entries.push(Entry::Attempt(Box::new(later)));
+            }
+            entries.push(release((summary, None)));
+        }
+        Self { entries }
+    }
+
+    /// The releases and attempts, newest first.
+    pub fn lines(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+}
+
+impl Entry {
+    /// The line for machines.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Release(release) => release.to_json(),
+            Self::Attempt(attempt) => attempt_to_json(attempt),
         }
     }
 
-    /// The releases, newest first.
-    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        self.entries.iter().map(|(summary, then)| Line { summary, then: *then })
+    /// The line for people.
+    pub fn to_text(&self) -> String {
+        match self {
+            Self::Release(release) => release.to_text(),
+            Self::Attempt(attempt) => attempt_to_text(attempt),
+        }
     }
+}
+
+/// An attempt has no revision: it is no release.
+fn attempt_to_json(attempt: &RefusedAttempt) -> Value {
+    json!({
+        "revision": null,
+        "kind": "attempt",
+        "outcome": "refused",
+        "after": attempt.after,
+        "started": attempt.at,
+        "finished": attempt.at,
+        "commit": attempt.commit,
+        "dirty": attempt.dirty,
+        "branch": attempt.branch,
+        "by": attempt.by.person,
+        "identity": attempt.by.identity,
+        "job": attempt.by.job,
+        "exit_code": attempt.exit_code,
+        "message": attempt.message,
+    })
+}
+
+fn attempt_to_text(attempt: &RefusedAttempt) -> String {
+    let when = attempt.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
+    let commit = attempt.short_commit().unwrap_or_else(|| "-".to_owned());
+    let branch = attempt.branch.as_deref().unwrap_or("-");
+    let kind = format!("attempt, exit code {}", attempt.exit_code);
+    format!(
+        "   -  {when}  {}  {commit:<8}  {branch:<16}  {:<8}  {kind:<24}  {}\n        nothing was changed: {}\n",
+        paint::faint(&format!("{:<11}", "refused")),
+        "-",
+        attempt.by.person,
+        attempt.message,
+    )
 }
 
 /// The newest release that had begun by then, and, where that was not a good one yet, the good one before it.
@@ -88,10 +161,9 @@ pub fn moment(text: &str) -> Result<Timestamp> {
     })
 }
 
-impl Line<'_> {
-    /// The release for machines.
-    pub fn to_json(&self) -> Value {
-        let summary = self.summary;
+impl Release {
+    fn to_json(&self) -> Value {
+        let summary = &self.summary;
         let mut line = json!({
             "revision": summary.revision,
             "kind": kind(&summary.kind),
@@ -123,9 +195,9 @@ impl Line<'_> {
         line
     }
 
-    /// The release for people, one line, a second one for what failed.
-    pub fn to_text(&self) -> String {
-        let summary = self.summary;
+    /// One line, a second one for what failed.
+    fn to_text(&self) -> String {
+        let summary = &self.summary;
         let when = summary.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
         let commit = summary.short_commit().unwrap_or_else(|| "-".to_owned());
         let outcome = format!("{:<11}", summary.outcome.word());
@@ -165,10 +237,10 @@ pub(super) fn kind(kind: &ReleaseKind) -> String {
     match kind {
         ReleaseKind::Release => "release".to_owned(),
         ReleaseKind::Adoption => "adoption".to_owned(),
-        ReleaseKind::Rollback { from, to, automatic: false } => format!("rollback of {from} to {to}"),
-        ReleaseKind::Rollback { from, to, automatic: true } => {
+        ReleaseKind::Rollback { from, to, automatic: true, .. } => {
             format!("automatic rollback of {from} to {to}")
         }
+        ReleaseKind::Rollback { from, to, .. } => format!("rollback of {from} to {to}"),
     }
 }
 
@@ -203,6 +275,38 @@ mod tests {
         assert_eq!(at("25:00"), [(2, Then::Left), (1, Then::RanBefore)]);
         assert_eq!(at("35:00"), [(3, Then::Ran)]);
         assert_eq!(at("45:00"), [(4, Then::UnderWay), (3, Then::RanBefore)]);
+    }
+
+    #[test]
+    fn attempts_stand_between_the_releases_and_have_no_revision() {
+        let attempt = |after| RefusedAttempt {
+            format: 2,
+            after,
+            at: "2026-10-03T14:35:00Z".parse().unwrap(),
+            commit: Some("1f3c".repeat(10)),
+            branch: Some("main".to_owned()),
+            dirty: true,
+            by: summary(1).by,
+            exit_code: 30,
+            message: "the cluster refused Service/web".to_owned(),
+        };
+        let releases = vec![release(2, 20, Outcome::Good), release(1, 10, Outcome::Good)];
+        let history = History::new(releases, vec![attempt(2), attempt(2), attempt(1)], None);
+        let shown: Vec<String> = history
+            .lines()
+            .map(|line| match line {
+                Entry::Release(release) => release.summary.revision.to_string(),
+                Entry::Attempt(attempt) => format!("attempt after {}", attempt.after),
+            })
+            .collect();
+        assert_eq!(shown, ["attempt after 2", "attempt after 2", "2", "attempt after 1", "1"]);
+        let json = history.lines().next().unwrap().to_json();
+        assert_eq!(
+            (&json["revision"], &json["exit_code"], &json["after"]),
+            (&Value::Null, &json!(30), &json!(2))
+        );
+        let text = history.lines().next().unwrap().to_text();
+        assert!(text.contains("1f3c1f3c-dirty") && text.contains("attempt, exit code 30"), "{text}");
     }
 
     #[test]

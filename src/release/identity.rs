@@ -1,8 +1,10 @@
 //! Whether two contents of an object are the same, and which release last changed it.
 
+use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::record::Summary;
 pub use crate::cluster::{ObjectId, group};
 
 /// Annotations that say which release last changed an object: they change without the content changing.
@@ -64,12 +66,26 @@ pub fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
     }
 }
 
-/// A hash of all contents together: two sets with the same one run the same.
-pub fn set<'a>(objects: impl IntoIterator<Item = &'a Value>) -> String {
+/// A hash of all contents together: two sets with the same one run the same. It is keyed with the tier's own key, so that
+/// whoever may read the history cannot try what a Secret of the set holds. A content that the history already has under
+/// the unkeyed hash of earlier versions keeps that.
+pub fn set<'a>(objects: impl IntoIterator<Item = &'a Value>, key: &[u8], history: &[Summary]) -> String {
     let mut lines: Vec<String> =
         objects.into_iter().map(|object| format!("{:?} {}", ObjectId::of(object), content(object))).collect();
     lines.sort();
-    hex(&Sha256::digest(lines.join("\n")))[..16].to_owned()
+    let all = lines.join("\n");
+    let unkeyed = &hex(&Sha256::digest(&all))[..16];
+    if history.iter().any(|summary| summary.set == unkeyed) {
+        return unkeyed.to_owned();
+    }
+    keyed(&all, key)[..16].to_owned()
+}
+
+/// A hash of a text that nobody can try without the key.
+pub(super) fn keyed(text: &str, key: &[u8]) -> String {
+    let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
+    hasher.update(text.as_bytes());
+    hex(&hasher.finalize().into_bytes())
 }
 
 /// A hash of a value that does not depend on the order of keys.
@@ -118,6 +134,7 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::target::tests::summary;
     use super::*;
 
     #[test]
@@ -127,6 +144,21 @@ mod tests {
         stamp(&mut two, 7, Some("abc"));
         assert_eq!(content(&one), content(&two));
         assert_ne!(content(&one), content(&json!({"kind": "A", "metadata": {"name": "y"}})));
+    }
+
+    #[test]
+    fn the_hash_of_a_set_cannot_be_tried_without_the_key() {
+        let secret = json!({"kind": "Secret", "metadata": {"name": "db"}, "data": {"pin": "MTIzNA=="}});
+        let unkeyed = {
+            let line = format!("{:?} {}", ObjectId::of(&secret), content(&secret));
+            hex(&Sha256::digest(line))[..16].to_owned()
+        };
+        let (one, other) = (set([&secret], b"one", &[]), set([&secret], b"other", &[]));
+        assert!(one != other && one != unkeyed && one.len() == 16, "{one} {other}");
+        assert_eq!(set([&secret], b"one", &[]), one);
+        // What a record of an earlier version says of the same content still holds.
+        let old = Summary { set: unkeyed.clone(), ..summary(1) };
+        assert_eq!(set([&secret], b"one", &[old]), unkeyed);
     }
 
     #[test]

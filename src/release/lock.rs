@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::place::{self, Site};
+use super::record::{Kind as ReleaseKind, Outcome, Summary};
+use super::refused;
 use super::rules::Rules;
 use super::store::base_name;
-use crate::cluster::{Hold, Holder, Lease, LeaseRequest};
+use crate::cluster::{Hold, Holder, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
 use crate::session::Session;
@@ -33,12 +35,15 @@ pub async fn lock(
     limit: Option<Duration>,
 ) -> Result<Lock> {
     // Without words nobody is troubled: not even the cluster is asked.
-    let hold = Hold::new(message, None)?;
+    let hold = Hold::new(&session.reporter.masked(message), None)?;
     let cluster = place::connect(session, tier).await?;
     cluster.ensure_namespace(&place::made_for(project, tier), place::LOCKING).await?;
-    let until =
-        limit.map(|limit| cluster.now() + SignedDuration::try_from(limit).unwrap_or(SignedDuration::MAX));
+    let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
     let request = LeaseRequest { holder: place::person(), ..place::lease_request(project, tier, rules) };
+    // The lock that a killed release left is the only trace of it.
+    if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
+        refused::note_dead_run(Site { session, project, tier, rules, cluster: &cluster }, &dead).await?;
+    }
     let before = Lease::holder(&cluster, &request.name).await?;
     if let Some((before, hold)) = before.as_ref().and_then(|one| Some((one, one.hold.as_ref()?)))
         && before.name == request.holder
@@ -62,8 +67,9 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
     let holder = Lease::holder(&cluster, &name).await?;
     if let Some(holder) = &holder {
         if holder.hold.is_none() {
-            let fact =
-                format!("a release by {} holds the lock of {}, and stops without it", holder.name, tier.name);
+            let (holder, release) = on_record(site, holder.clone()).await;
+            let who = holder.described(release.as_deref());
+            let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
             site.rules.agree(session, &fact, "take the lock from it?").await?;
         }
         if !Lease::unlock(&cluster, &name, holder).await? {
@@ -77,19 +83,67 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })
 }
 
-/// A lock for machines.
-pub(super) fn to_json(holder: &Holder) -> Value {
+/// The holder of the lock with what the records say of it: `release 12`, and its commit. Without them where it has not
+/// begun yet, or nobody may read them.
+async fn on_record(site: Site<'_>, holder: Holder) -> (Holder, Option<String>) {
+    let history = site.store().history().await.unwrap_or_default();
+    let Some(summary) = held_by(history.first(), &holder) else { return (holder, None) };
+    let title = match summary.kind {
+        ReleaseKind::Rollback { to, .. } => format!("rollback {} to release {to}", summary.revision),
+        ReleaseKind::Release => format!("release {}", summary.revision),
+        ReleaseKind::Adoption => format!("adoption {}", summary.revision),
+    };
+    let commit = holder.task.commit.clone().or_else(|| summary.commit.clone());
+    let task = LeaseTask { commit, ..holder.task.clone() };
+    (Holder { task, ..holder }, Some(title))
+}
+
+/// The newest release, if it is the one that holds the lock.
+pub(super) fn held_by<'a>(newest: Option<&'a Summary>, holder: &Holder) -> Option<&'a Summary> {
+    // Both times are the API server's, whose clock is read in whole seconds. One from before was killed.
+    let began = |one: &Summary| one.started.duration_since(holder.since) >= SignedDuration::from_secs(-2);
+    newest.filter(|one| one.outcome == Outcome::Running && began(one) && holder.hold.is_none())
+}
+
+/// The error of a tier that is locked, with the revision of the release that holds the lock.
+pub(super) async fn named(site: Site<'_>, error: Error) -> Error {
+    let name = base_name(&site.project.name, &site.tier.slug);
+    let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
+    match on_record(site, holder).await {
+        (holder, Some(release)) => {
+            holder.refusal(Some(&release), site.cluster.now(), &place::command("unlock", site.tier))
+        }
+        (_, None) => error,
+    }
+}
+
+/// A lock for machines, with the release that holds it.
+pub(super) fn to_json(holder: &Holder, release: Option<&Summary>) -> Value {
     let mut lock = json!({"holder": holder.name, "since": holder.since});
     if let Some(hold) = &holder.hold {
         lock["message"] = json!(hold.message);
         lock["until"] = json!(hold.until);
+        return lock;
+    }
+    let LeaseTask { command, commit, by } = &holder.task;
+    if !command.is_empty() {
+        lock["command"] = json!(command);
+        lock["by"] = json!(by);
+    }
+    let commit = commit.as_ref().or_else(|| release?.commit.as_ref());
+    for (key, value) in
+        [("commit", commit.map(|one| json!(one))), ("revision", release.map(|one| json!(one.revision)))]
+    {
+        if let Some(value) = value {
+            lock[key] = value;
+        }
     }
     lock
 }
 
 /// A lock for people: `ann@laptop since 2026-10-03T14:00:00Z until 2026-10-03T16:00:00Z: audit`.
 pub(super) fn to_text(holder: &Holder) -> String {
-    let mut text = format!("{} since {:.0}", holder.name, holder.since);
+    let mut text = format!("{} since {:.0}", holder.described(None), holder.since);
     if let Some(hold) = &holder.hold {
         text += &hold.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
         text += &format!(": {}", hold.message);
@@ -100,7 +154,7 @@ pub(super) fn to_text(holder: &Holder) -> String {
 impl Lock {
     /// The lock for machines.
     pub fn to_json(&self) -> Value {
-        let lock = self.holder.as_ref().map(to_json);
+        let lock = self.holder.as_ref().map(|holder| to_json(holder, None));
         if self.freed {
             return json!({"tier": self.tier, "lock": null, "removed": lock});
         }

@@ -51,7 +51,7 @@ pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRe
         session.reporter.warn(format!("nothing was released to {} yet", tier.name));
         return Ok(());
     };
-    seal::hide(session, &cluster, project, tier, &last.objects).await;
+    seal::hide(session, &cluster, tier, &last.objects).await;
     let mut members = Members::new(&cluster, project, &tier.slug, &last);
     let namespaces = namespaces(&cluster, &last);
     let mut pods = Vec::new();

@@ -4,16 +4,21 @@
 //! | --- | --- |
 //! | [`plan`], [`survey`], `trial`, [`difference`], [`identity`] | what would change, decided object by object |
 //! | [`prune`], `restart`, `show` | what the manifests no longer have; why pods restart; the plan as it is read |
+//! | [`drift`] | fields of pod templates that no manifest mentions, and removing what a person added |
 //! | `execute`, `unstick` | carrying a plan out, phase by phase; `StatefulSets` that a broken version holds up |
+//! | `deletion` | deleting what was seen, and waiting until it is gone |
 //! | `external`, `verify` | what others make, checked before; what must hold after the rollout |
 //! | `tasks` | Jobs: which still run, and in which order they do |
 //! | `seal` | values of Secrets that no record keeps |
 //! | [`record`], [`store`] | what a release leaves in the cluster |
 //! | [`target`], `images` | where a rollback leads, and whether its images are still there |
+//! | `safeguard` | what a rollback does not do by itself: grant rights, delete data |
 //! | [`rules`] | what must be true before anything is changed |
 //! | `place`, `past` | the connected cluster, the lock, who we are; what is on record |
+//! | `kept_rules` | the tier's rules in its records, for commands that read no configuration |
 //! | `forward`, `back` | a release from its manifests, a rollback from its record |
 //! | `attempt`, `cancel` | both from the record before the first change to the one after the last |
+//! | `refused` | attempts that end before their first change, and are no release |
 //! | `adopt`, `foreign` | taking over what already runs; whose it is |
 //! | `remove` | taking everything away again |
 //! | [`history`], [`status`], `lock` | what people ask afterwards, and the lock in a person's hand |
@@ -24,14 +29,19 @@ mod attempt;
 mod back;
 mod cancel;
 mod claims;
+mod deletion;
 pub mod difference;
+pub mod drift;
+mod endpoints;
 mod execute;
 mod external;
 mod foreign;
 mod forward;
+pub(crate) mod fuzzing;
 pub mod history;
 pub mod identity;
 mod images;
+mod kept_rules;
 mod lock;
 mod logs;
 mod namespaces;
@@ -41,9 +51,11 @@ pub mod plan;
 mod promotion;
 pub mod prune;
 pub mod record;
+mod refused;
 mod remove;
 mod restart;
 pub mod rules;
+mod safeguard;
 mod seal;
 mod show;
 pub mod status;
@@ -59,7 +71,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::manifest::{self, Manifests};
 use crate::pipeline::Images;
 use crate::project::{Project, Tier};
@@ -69,21 +81,24 @@ use crate::session::Session;
 
 pub use adopt::{Adoption, adopt};
 pub use attempt::Done;
-pub use back::rollback;
+pub use back::{RollbackPreview, rollback, rollback_preview};
 pub use forward::release;
 pub use history::History;
+pub use kept_rules::recorded_rules;
 pub use lock::{Lock, lock, unlock};
 pub use logs::{LogRequest, logs};
+pub(crate) use place::quoted;
 pub use plan::Plan;
-pub use remove::{Removal, remove};
+pub use refused::noting_refusal;
+pub use remove::{Removal, RemoveRequest, remove};
 pub use rules::{Rules, RunningJobs};
 pub use status::Status;
 
 /// The tier's manifests as they would be applied with these images, without the stamps of a release.
 ///
 /// # Errors
-/// [`Kind::Invalid`](crate::error::Kind::Invalid) with the place in the user's files.
-pub fn manifests(
+/// [`Kind::Invalid`](crate::error::Kind::Invalid) with the place in the user's files; [`Kind::Interrupted`].
+pub async fn manifests(
     session: &Session,
     project: &Project,
     tier: &Tier,
@@ -93,7 +108,8 @@ pub fn manifests(
     let references: BTreeMap<String, String> =
         images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect();
     let request = manifest::Request::new(project, tier, &references).with_secrets(secrets);
-    let manifests = manifest::load(&request)?;
+    let manifests = session.unless_cancelled(manifest::load(&request)).await?;
+    secret::hide_objects(manifests.objects.iter().map(|object| &object.json), &session.reporter);
     for warning in &manifests.warnings {
         session.reporter.warn(warning);
     }
@@ -101,9 +117,8 @@ pub fn manifests(
 }
 
 /// The Secrets of the configuration with their values; nothing shows them from now on.
-fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
-    // The programs that are asked may take their time.
-    tokio::task::block_in_place(|| secret::fetch(project, tier, &session.reporter))
+async fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+    session.unless_cancelled(secret::fetch(project, tier, &session.reporter)).await
 }
 
 /// What a release of these images would change; nothing is changed.
@@ -112,23 +127,25 @@ fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secr
 /// [`Kind::Refused`](crate::error::Kind::Refused) with every object that the server would refuse, and what
 /// the cluster refuses.
 pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Images) -> Result<Plan> {
-    manifest::check(project, tier)?;
-    let secrets = secrets(session, project, tier)?;
+    session.unless_cancelled(manifest::check(project, tier)).await?;
+    let secrets = secrets(session, project, tier).await?;
     let cluster = place::connect(session, tier).await?;
     let store = store::Store::new(&cluster, &project.name, &tier.slug);
     let past = past::Past::read(&store).await?;
     let images = &forward::as_they_run(images, forward::newest_written(&past.summaries));
-    let manifests = manifests(session, project, tier, images, secrets)?;
+    let manifests = manifests(session, project, tier, images, secrets).await?;
     let key = store.key(false).await?;
     let wanted = namespaces::placed(&cluster, forward::wanted(manifests, &key)).await?;
     let rules = Rules::default();
     let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
     external::check(site, &wanted).await?;
-    let set = identity::set(wanted.iter().map(|one| &one.object));
-    let plan = forward::look(site, &past, wanted, &[], &key).await?.plan;
+    let set = identity::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
+    let plan = forward::look(site, &past, wanted, &[], &key, survey::May::Read).await?.plan;
+    forward::warn_of_untried(site, &plan);
     place::say_requests(session, &cluster);
     forward::foretell(site, &past, images, &set).await;
     forward::warn_of_foreign(site, &plan);
+    drift::warn(site, &plan);
     if let Some(sentence) = prune::mass_deletion(&plan) {
         session.reporter.warn_with_hint(sentence, "a release needs --override mass-deletion --reason \"…\"");
     }
@@ -148,8 +165,8 @@ pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result
     Status::read(place::Site { session, project, tier, rules: &rules, cluster: &cluster }).await
 }
 
-/// The images that a tier runs or may be rolled back to, each with who needs it. `everywhere`: of all tiers of the project in
-/// that cluster, whatever they are called.
+/// The images that a tier runs or may be rolled back to, each with who needs it, and those of the project's other tiers in
+/// that cluster. `everywhere`: the tier is one of many, and without the right to look for all of them nothing is known.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -160,11 +177,13 @@ pub async fn needed_images(
     everywhere: bool,
 ) -> Result<Vec<(String, String)>> {
     let cluster = place::connect(session, tier).await?;
-    let summaries = if everywhere {
-        store::histories(&cluster, &project.name).await?
-    } else {
-        store::Store::new(&cluster, &project.name, &tier.slug).history().await?
+    let mut summaries = match store::histories(&cluster, &project.name).await {
+        Err(error) if error.kind() == Kind::Denied && !everywhere => Vec::new(),
+        summaries => summaries?,
     };
+    if !everywhere {
+        summaries.extend(store::Store::new(&cluster, &project.name, &tier.slug).history().await?);
+    }
     let is_kept = |one: &record::Summary| summaries.iter().any(|other| other.kept && other.set == one.set);
     let needed = summaries.iter().filter(|one| is_kept(one));
     let named = |one: &record::Summary| format!("release {} of {}", one.revision, one.tier);
@@ -182,9 +201,10 @@ pub async fn history(
     at: Option<Timestamp>,
 ) -> Result<History> {
     let cluster = place::connect(session, tier).await?;
-    let mut summaries = store::Store::new(&cluster, project, &tier.slug).whole_history().await?;
+    let store = store::Store::new(&cluster, project, &tier.slug);
+    let mut summaries = store.whole_history().await?;
     past::as_it_is(&cluster, &store::base_name(project, &tier.slug), &mut summaries).await;
-    Ok(History::new(summaries, at))
+    Ok(History::new(summaries, store.attempts().await?, at))
 }
 
 /// Verdict and cause of every object that runs on the tier now.

@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use super::lock;
 use super::record::Actor;
+use super::refused;
 use super::rules::Rules;
 use super::store::{Store, base_name};
-use crate::cluster::{Cluster, Lease, LeaseRequest};
+use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier, ci};
 use crate::report::event::Stage;
@@ -55,12 +57,25 @@ impl<'a> Site<'a> {
         Self { cluster, ..self }
     }
 
-    /// Runs `work` while holding the tier's lock. The lock is given back whatever happens; a lock lost meanwhile
-    /// ends the work.
-    pub(super) async fn locked<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Runs `work`, which is that of the command `verb`, while holding the tier's lock. The lock is given back whatever
+    /// happens; a lock lost meanwhile ends the work.
+    pub(super) async fn locked<T>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         let request = lease_request(self.project, self.tier, self.rules);
-        let lease = Lease::acquire(self.session, self.cluster, &request).await?;
+        let task = LeaseTask { command: verb.to_owned(), ..request.task.clone() };
+        // A rollback is of another commit than the one that is checked out.
+        let task = if verb == "release" { task } else { LeaseTask { commit: None, ..task } };
+        let lease = match Lease::acquire(self.session, self.cluster, &LeaseRequest { task, ..request }).await
+        {
+            Err(error) if error.kind() == Kind::Locked => return Err(lock::named(*self, error).await),
+            acquired => acquired?,
+        };
         let lost = lease.lost();
+        let work = async {
+            if let Some(dead) = lease.left_by() {
+                refused::note_dead_run(*self, dead).await?;
+            }
+            work.await
+        };
         let result = tokio::select! {
             result = work => result,
             () = lost.cancelled() => Err(lock_lost()),
@@ -94,11 +109,22 @@ pub(super) fn made_for(project: &Project, tier: &Tier) -> String {
     tier.made_for(project)
 }
 
+/// Whether windlass made this namespace for the tier.
+pub(super) fn is_made_for(namespace: &serde_json::Value, project: &Project, tier: &Tier) -> bool {
+    namespace["metadata"]["annotations"].get("windlass.dev/made-for").and_then(serde_json::Value::as_str)
+        == Some(made_for(project, tier).as_str())
+}
+
 /// How a run asks for the tier's lock.
 pub(super) fn lease_request(project: &Project, tier: &Tier, rules: &Rules) -> LeaseRequest {
     LeaseRequest {
         name: base_name(&project.name, &tier.slug),
         holder: holder(),
+        task: LeaseTask {
+            command: String::new(),
+            commit: project.revision.as_ref().map(|revision| revision.commit.clone()),
+            by: person(),
+        },
         patience: rules.lock_patience(),
         unlock: command("unlock", tier),
     }
@@ -111,7 +137,8 @@ fn holder() -> String {
 
 /// Who released, and from where.
 pub(super) async fn actor(cluster: &Cluster) -> Result<Actor> {
-    Ok(Actor { identity: cluster.identity().await?, person: person(), job: ci::job_url() })
+    let identity = cluster.identity().await?;
+    Ok(Actor { identity, person: person(), job: ci::job_url(), pipeline: ci::pipeline() })
 }
 
 /// GitLab's user, or the local one with the host.
@@ -140,7 +167,7 @@ pub(super) fn command(verb: &str, tier: &Tier) -> String {
 }
 
 /// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@=+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

@@ -2,12 +2,13 @@
 //! record says was applied. Deciding is pure; asking the cluster is in [`super::survey`].
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::difference::FieldChange;
+use super::drift::Added;
 use super::identity::{ObjectId, STAMPS, group};
 use super::prune::Left;
 use super::record::{Applied, JobRun, Record};
@@ -84,6 +85,12 @@ pub struct Step {
     pub because: Option<String>,
     /// Whose it is, where it is there already and no release of the tier made it.
     pub foreign: Option<String>,
+    /// What others added to its pod template.
+    pub added: Vec<Added>,
+    /// Whether what was added by hand is removed: a person said so.
+    pub removes_drift: bool,
+    /// Whether this user may not change it, so that the server did not try it: its fields are compared with the last release's.
+    pub untried: bool,
 }
 
 impl Step {
@@ -98,7 +105,20 @@ impl Step {
             taken: Vec::new(),
             because: None,
             foreign: None,
+            added: Vec::new(),
+            removes_drift: false,
+            untried: false,
         }
+    }
+
+    /// What a person added by hand.
+    pub(super) fn drift(&self) -> impl Iterator<Item = &Added> {
+        self.added.iter().filter(|one| one.by_hand)
+    }
+
+    /// What controllers added, which is no drift.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Added> {
+        self.added.iter().filter(|one| !one.by_hand)
     }
 }
 
@@ -146,14 +166,38 @@ pub enum Known {
     JobToRun,
 }
 
+/// What the last release left, as a large set is asked for it: object by object.
+#[derive(Debug, Clone, Default)]
+pub struct Before<'a> {
+    applied: BTreeMap<ObjectId, &'a Applied>,
+    jobs: &'a [JobRun],
+}
+
+impl<'a> Before<'a> {
+    /// Of the newest record, if there is one.
+    pub fn of(record: Option<&'a Record>) -> Self {
+        let Some(record) = record else { return Self::default() };
+        let mut applied = BTreeMap::new();
+        for one in &record.objects {
+            applied.entry(ObjectId::of(&one.object)).or_insert(one);
+        }
+        Self { applied, jobs: &record.jobs }
+    }
+
+    /// What it applied of an object.
+    pub fn applied(&self, id: &ObjectId) -> Option<&'a Applied> {
+        self.applied.get(id).copied()
+    }
+}
+
 /// Decides without a request whether an object is what is wanted: its content is what the last release
 /// applied, and the fields that are ours are still those our apply left.
-pub fn known(wanted: &Wanted, live: Option<&Value>, record: Option<&Record>, scaled: bool) -> Known {
+pub fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
     let id = wanted.id();
     if tasks::is_job(&wanted.object) {
-        return known_job(wanted, live, record);
+        return known_job(wanted, live, before);
     }
-    let (Some(live), Some(applied)) = (live, record.and_then(|record| applied(record, &id))) else {
+    let (Some(live), Some(applied)) = (live, before.applied(&id)) else {
         return Known::MayDiffer;
     };
     let same_content = content(&wanted.object, scaled) == content(&applied.object, scaled);
@@ -161,10 +205,10 @@ pub fn known(wanted: &Wanted, live: Option<&Value>, record: Option<&Record>, sca
     if same_content && same_fields { Known::Unchanged } else { Known::MayDiffer }
 }
 
-fn known_job(wanted: &Wanted, live: Option<&Value>, record: Option<&Record>) -> Known {
+fn known_job(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>) -> Known {
     let content = super::identity::content(&wanted.object);
     let is_this = |run: &JobRun| run.completed && run.job == wanted.id() && run.content == content;
-    let recorded = record.is_some_and(|record| record.jobs.iter().any(is_this));
+    let recorded = before.jobs.iter().any(is_this);
     let completed =
         live.is_some_and(|live| job_content(live) == Some(content.as_str()) && job_completed(live));
     if recorded || completed { Known::JobDone } else { Known::JobToRun }
@@ -191,12 +235,6 @@ pub fn job_failed(live: &Value) -> bool {
 fn job_has(live: &Value, condition: &str) -> bool {
     let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
     conditions.is_some_and(|all| all.iter().any(|one| one["type"] == condition && one["status"] == "True"))
-}
-
-fn applied<'a>(record: &'a Record, id: &ObjectId) -> Option<&'a Applied> {
-    // The name decides nearly always, and to ask for it alone is cheap: a large set is asked for each of its objects.
-    let has_name = |object: &Value| object["metadata"]["name"] == id.name.as_str();
-    record.objects.iter().find(|applied| has_name(&applied.object) && ObjectId::of(&applied.object) == *id)
 }
 
 /// `group/kind` of an object.
@@ -240,9 +278,11 @@ pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
 }
 
 /// The workloads that an autoscaler of the set scales.
-pub fn scaled_targets(wanted: &[Wanted]) -> BTreeSet<(String, String, String)> {
+pub fn scaled_targets<'a>(
+    wanted: impl IntoIterator<Item = &'a Wanted>,
+) -> BTreeSet<(String, String, String)> {
     wanted
-        .iter()
+        .into_iter()
         .filter(|one| one.object["kind"] == "HorizontalPodAutoscaler")
         .map(|one| {
             let target = &one.object["spec"]["scaleTargetRef"];
@@ -322,8 +362,9 @@ mod tests {
     fn what_we_applied_and_nobody_touched_is_unchanged() {
         let live = live(&json!({"f:spec": {"f:image": {}, "f:replicas": {}}}));
         let record = record(deployment("a", 1), owned_fields(&live, false), Vec::new());
-        let known =
-            |image, live: &Value| known(&wanted(deployment(image, 1)), Some(live), Some(&record), false);
+        let known = |image, live: &Value| {
+            known(&wanted(deployment(image, 1)), Some(live), &Before::of(Some(&record)), false)
+        };
         assert_eq!(known("a", &live), Known::Unchanged);
         assert_eq!(known("b", &live), Known::MayDiffer);
         let taken = self::live(&json!({"f:spec": {"f:image": {}}}));
@@ -336,7 +377,7 @@ mod tests {
         let record = record(deployment("a", 1), owned_fields(&before, true), Vec::new());
         let scaled = live(&json!({"f:spec": {"f:image": {}}}));
         let wanted = wanted(deployment("a", 5));
-        assert_eq!(known(&wanted, Some(&scaled), Some(&record), true), Known::Unchanged);
+        assert_eq!(known(&wanted, Some(&scaled), &Before::of(Some(&record)), true), Known::Unchanged);
     }
 
     #[test]
@@ -347,13 +388,17 @@ mod tests {
             vec![JobRun { job: ObjectId::of(&object), content: content.to_owned(), completed }]
         };
         let content = super::super::identity::content(&object);
-        let with = |jobs| known(&job, None, Some(&record(json!({}), None, jobs)), false);
+        let with = |jobs| known(&job, None, &Before::of(Some(&record(json!({}), None, jobs))), false);
         assert_eq!(with(run(true, &content)), Known::JobDone, "its ttl may have removed it");
         assert_eq!(with(run(false, &content)), Known::JobToRun);
         assert_eq!(with(run(true, "other")), Known::JobToRun);
         let mut done = object.clone();
         done["metadata"]["annotations"] = json!({JOB_CONTENT: content});
         done["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        assert_eq!(known(&job, Some(&done), None, false), Known::JobDone, "a killed release left no record");
+        assert_eq!(
+            known(&job, Some(&done), &Before::default(), false),
+            Known::JobDone,
+            "a killed release left no record"
+        );
     }
 }

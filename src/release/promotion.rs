@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -11,10 +12,14 @@ use super::identity::hex;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Images;
 use crate::project::{Project, Tier, slug};
-use crate::registry::Registry;
+use crate::registry::{Reference, Registry};
 
 /// How many combinations of an image with others and with manifests are remembered.
 const REMEMBERED: usize = 20;
+/// How many requests to the registry are under way at once.
+const CONCURRENCY: usize = 16;
+/// What says in the entry beside the first image that it lies beside all others, too.
+const BESIDE_ALL: &str = "beside_all";
 
 /// What was good, or is to be: all images by their digests, and the manifests as they stand in the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,30 +59,50 @@ fn kind(tier: &str) -> String {
 /// # Errors
 /// What the registry refuses.
 pub(super) async fn prove(project: &Project, tier: &Tier, images: &Images, revision: u64) -> Result<()> {
-    if images.is_empty() {
-        return Ok(());
-    }
+    let Some(first) = images.values().next() else { return Ok(()) };
     let registry = Registry::of(project)?;
     let set = Set::of(project, images)?;
-    for image in images.values() {
-        let known = registry.read_record(&image.reference, &kind(&tier.name)).await?;
-        let entries = entries(known.as_ref());
-        if entries.iter().any(|entry| set.is(entry)) {
-            continue;
-        }
-        let entry = json!({
-            "project": set.project,
-            "source": set.source,
-            "images": set.images,
-            "release": revision,
-            "commit": project.revision.as_ref().map(|revision| revision.commit.clone()),
-            "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-        });
-        let all: Vec<Value> = [entry].into_iter().chain(entries).take(REMEMBERED).collect();
-        let proof = json!({"tier": tier.name, "good": all});
-        registry.write_record(&image.reference, &kind(&tier.name), &proof).await?;
+    let entry = json!({
+        "project": set.project,
+        "source": set.source,
+        "images": set.images,
+        "release": revision,
+        "commit": project.revision.as_ref().map(|revision| revision.commit.clone()),
+        "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    });
+    let kind = kind(&tier.name);
+    let known = registry.read_record(&first.reference, &kind).await?;
+    let mut known = entries(known.as_ref());
+    if known.iter().any(|entry| set.is(entry) && entry[BESIDE_ALL] == true) {
+        return Ok(());
     }
-    Ok(())
+    let others: Vec<_> = images
+        .values()
+        .skip(1)
+        .map(|image| beside(&registry, &image.reference, tier, &set, &entry))
+        .collect();
+    stream::iter(others).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    // The first image's last: that it says so is what all others are known by from then on.
+    known.retain(|entry| !set.is(entry));
+    let mut entry = entry.clone();
+    entry[BESIDE_ALL] = true.into();
+    registry.write_record(&first.reference, &kind, &proof(tier, &entry, known)).await.map(drop)
+}
+
+/// Writes the entry beside an image, where there is none of this set.
+async fn beside(registry: &Registry, image: &Reference, tier: &Tier, set: &Set, entry: &Value) -> Result<()> {
+    let kind = kind(&tier.name);
+    let known = registry.read_record(image, &kind).await?;
+    let entries = entries(known.as_ref());
+    if entries.iter().any(|entry| set.is(entry)) {
+        return Ok(());
+    }
+    registry.write_record(image, &kind, &proof(tier, entry, entries)).await.map(drop)
+}
+
+fn proof(tier: &Tier, new: &Value, known: Vec<Value>) -> Value {
+    let all: Vec<Value> = [new.clone()].into_iter().chain(known).take(REMEMBERED).collect();
+    json!({"tier": tier.name, "good": all})
 }
 
 /// These very images, with these unrendered manifests, must have been good on the tier before.

@@ -76,7 +76,7 @@ pub fn leftovers(
 }
 
 /// Why an object stays; `None` where it goes.
-fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
+pub(super) fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
     match (object.pointer(ANNOTATION).and_then(Value::as_str), id.kind.as_str()) {
         (None, _) if object.pointer(HELM).is_some_and(|policy| policy == "keep") => {
             Some("it says helm.sh/resource-policy: keep")

@@ -4,13 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::identity::ObjectId;
+use crate::project::{TierRules, is_commit};
+use crate::rollout::endpoints::Unserved;
 
-/// The version of the record's own format; a newer one than this program's is refused, never guessed at.
-pub const FORMAT: u32 = 1;
+/// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
+/// every field whose loss would matter, for an older program drops what it does not know when it rewrites the history.
+/// 2: the pipeline of an [`Actor`], and rollbacks that leave the newer release as it is.
+pub const FORMAT: u32 = 2;
 
 /// One release: one attempt to bring a tier to a commit's manifests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,12 +34,23 @@ pub struct Record {
     /// while a release runs or after it failed also what it had not yet pruned.
     #[serde(default)]
     pub owned: BTreeSet<Owned>,
+    /// Where Services and Ingresses of a good release lead nowhere, which was worth a warning only; `None` in a
+    /// record of a version that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unserved: Option<Vec<Unserved>>,
 }
 
 impl Record {
     /// A record of which nothing but the summary is known yet.
     pub fn new(summary: Summary) -> Self {
-        Self { summary, objects: Vec::new(), jobs: Vec::new(), pruned: Vec::new(), owned: BTreeSet::new() }
+        Self {
+            summary,
+            objects: Vec::new(),
+            jobs: Vec::new(),
+            pruned: Vec::new(),
+            owned: BTreeSet::new(),
+            unserved: None,
+        }
     }
 }
 
@@ -61,6 +77,7 @@ pub struct Summary {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// 1, 2, 3 … per project and tier.
+    #[serde(deserialize_with = "revision")]
     pub revision: u64,
     /// What kind of release it is.
     pub kind: Kind,
@@ -68,8 +85,8 @@ pub struct Summary {
     pub project: String,
     /// The tier's full name.
     pub tier: String,
-    /// The commit, 40 hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The commit, 40 or 64 hexadecimal digits.
+    #[serde(default, deserialize_with = "commit", skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// The branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +134,42 @@ pub struct Summary {
     /// The rules that were overridden, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
+    /// The tier's rules as its configuration had them, for commands that read none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<TierRules>,
+}
+
+/// More releases than any tier has; 0 is what was there before the first.
+const MOST_REVISIONS: u64 = 1_000_000_000;
+
+/// Whoever may write ConfigMaps may write records: what would make a number overflow is none of ours.
+fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let revision = u64::deserialize(deserializer)?;
+    let is_one = revision <= MOST_REVISIONS;
+    is_one.then_some(revision).ok_or_else(|| D::Error::custom("`revision` is not a revision"))
+}
+
+/// As for [`revision`]: what is changed before it is sent again has the shape of an object.
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    let object = Value::deserialize(deserializer)?;
+    let is_text =
+        |pointer: &str| object.pointer(pointer).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let is_map =
+        |pointer: &str| object.pointer(pointer).is_none_or(|value| value.is_object() || value.is_null());
+    let texts = ["/apiVersion", "/kind", "/metadata/name"].into_iter().all(is_text);
+    let maps = ["/metadata/labels", "/metadata/annotations"].into_iter().all(is_map);
+    (texts && maps)
+        .then_some(object)
+        .ok_or_else(|| D::Error::custom("an `object` is no object of Kubernetes"))
+}
+
+/// As for [`revision`]: what is given to Git as a commit is one.
+fn commit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let commit = Option::<String>::deserialize(deserializer)?;
+    if commit.as_deref().is_none_or(is_commit) {
+        return Ok(commit);
+    }
+    Err(D::Error::custom("`commit` is not 40 or 64 hexadecimal digits"))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -131,10 +184,20 @@ fn yes() -> bool {
 impl Summary {
     /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
     pub fn short_commit(&self) -> Option<String> {
-        let commit = self.commit.as_deref()?;
-        let short = &commit[..commit.len().min(8)];
-        Some(if self.dirty { format!("{short}-dirty") } else { short.to_owned() })
+        Some(short_commit(self.commit.as_deref()?, self.dirty))
     }
+}
+
+impl RefusedAttempt {
+    /// As [`Summary::short_commit`].
+    pub fn short_commit(&self) -> Option<String> {
+        Some(short_commit(self.commit.as_deref()?, self.dirty))
+    }
+}
+
+fn short_commit(commit: &str, dirty: bool) -> String {
+    let short = commit.get(..8).unwrap_or(commit);
+    if dirty { format!("{short}-dirty") } else { short.to_owned() }
 }
 
 /// How far a release came.
@@ -187,6 +250,10 @@ pub enum Kind {
         /// Whether `rollback: auto` did it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         automatic: bool,
+        /// Whether a GitLab job of an older commit was run again. The newer release was not given up: it may be
+        /// released again without an override.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        redeployed: bool,
     },
 }
 
@@ -229,6 +296,36 @@ pub struct Actor {
     /// The GitLab job's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// GitLab's `CI_PIPELINE_ID`: a job of the same pipeline that runs again may bring this release back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
+}
+
+/// An attempt to release that ended before its first change. It takes no revision and is no release: a rollback never
+/// counts it, `history` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedAttempt {
+    /// [`FORMAT`] of the program that wrote it.
+    pub format: u32,
+    /// The newest revision on record when it ended; 0 where nothing was released yet.
+    pub after: u64,
+    /// When it ended, by the API server's clock.
+    pub at: Timestamp,
+    /// The commit, 40 or 64 hexadecimal digits.
+    #[serde(default, deserialize_with = "commit", skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Whether the work tree was not what the commit has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dirty: bool,
+    /// Who tried, and from where.
+    pub by: Actor,
+    /// The exit code of the contract.
+    pub exit_code: u8,
+    /// One sentence: why it ended.
+    pub message: String,
 }
 
 /// One failed object in a record.
@@ -256,6 +353,7 @@ pub struct Override {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Applied {
     /// What was sent.
+    #[serde(deserialize_with = "object")]
     pub object: Value,
     /// A hash of the fields that the cluster's managed fields said were ours after the apply; `None` when the
     /// object was not reached. While it is still what the cluster says, nobody changed a field of ours.

@@ -1,104 +1,120 @@
-//! Removing a tier: everything that its records own goes, in reverse order, and the records themselves go last, so that a
-//! removal that was killed is simply said again.
+//! Removing a tier: what its records own is deleted, in reverse order, and the records themselves go last, so that a removal
+//! that was killed is simply said again. What is kept is nobody's from then on.
+
+mod disown;
+mod namespace;
+mod others;
+mod removal;
+mod volumes;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::claims;
-use super::execute::delete_and_wait;
+use super::claims::{self, is_claim};
+use super::deletion;
 use super::forward;
 use super::identity::ObjectId;
 use super::past::Past;
 use super::place::{self, Site};
-use super::prune::Left;
+use super::prune::{self, Left};
 use super::rules::Rules;
 use super::store::base_name;
-use super::survey::CONCURRENCY;
-use crate::cluster::{Cluster, DeleteOptions, Lease, ObjectRef};
+use super::survey::{CONCURRENCY, May};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
 use crate::manifest::phase_of;
 use crate::project::{Project, Tier};
 use crate::report::event::{Outcome, Stage};
-use crate::report::paint;
 use crate::session::Session;
+use disown::KeptOf;
+use namespace::Draft;
+use removal::{Kept, Namespace};
 
-/// What a removal deletes and what it keeps.
-pub struct Removal {
-    tier: String,
-    place: String,
-    /// In the order in which it goes.
-    goes: Vec<Value>,
-    stays: Vec<Left>,
-    /// How many releases are on record.
-    releases: usize,
-    namespace: Namespace,
-    done: bool,
+pub use removal::Removal;
+
+const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
+const REPLACED: &str = "somebody created it again meanwhile";
+
+/// What a removal is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemoveRequest {
+    /// Claims and their volumes are deleted, too.
+    pub with_data: bool,
+    /// The namespace is deleted, too, with whatever is in it.
+    pub with_namespace: bool,
+    /// Only what windlass keeps about the tier is deleted: what runs, runs on.
+    pub records_only: bool,
 }
 
-/// What becomes of the tier's namespace.
-enum Namespace {
-    /// windlass made it for this tier, and nothing else is in it.
-    Goes(String),
-    /// It is on its way already, with all that is in it.
-    Going(String),
-    /// Why it stays.
-    Stays(String, String),
-    /// There is none.
-    Missing,
-}
-
-/// Removes all that the tier's records own; claims only `with_data`. `agreed` is asked before anything is deleted, with
-/// what would be.
+/// Removes all that the tier's records own. `agreed` is asked before anything is deleted, with what would be.
 ///
 /// # Errors
-/// Whatever `agreed` says, [`Kind::Locked`], and what the cluster refuses.
+/// Whatever `agreed` says, [`Kind::Locked`], [`Kind::Usage`] where data would go that nobody spoke of, and what the cluster
+/// refuses.
 pub async fn remove(
     session: &Session,
     project: &Project,
     tier: &Tier,
     rules: &Rules,
-    with_data: bool,
+    request: RemoveRequest,
     agreed: impl FnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
     let cluster = place::connect(session, tier).await?;
     let site = Site { session, project, tier, rules, cluster: &cluster };
-    let (_, removal) = look(site, with_data).await?;
+    let (_, removal) = look(site, request).await?;
     if removal.is_nothing() {
         return Ok(Removal { done: true, ..removal });
     }
     agreed(&removal)?;
-    let removal = if matches!(removal.namespace, Namespace::Missing | Namespace::Going(_)) {
-        removal
-    } else {
-        let removal = site.locked(delete(site, with_data)).await?;
-        forget_lock(site).await?;
-        removal
+    let removal = match removal.namespace {
+        Namespace::Missing | Namespace::Going { .. } => removal,
+        Namespace::Goes { .. } | Namespace::Stays { .. } => {
+            site.locked("remove", carry_out(site, request)).await?
+        }
     };
-    if let Namespace::Goes(name) | Namespace::Going(name) = &removal.namespace {
-        let step = session.reporter.step(Stage::Release, "delete namespace", format!("deleting {name}"));
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        delete_and_wait(session, &cluster, &object).await?;
-        step.finish(Outcome::Ok, name.clone());
+    match removal.namespace.goes() {
+        Some(live) => {
+            let name = live["metadata"]["name"].as_str().unwrap_or_default();
+            let step = session.reporter.step(Stage::Release, "delete namespace", format!("deleting {name}"));
+            deletion::until_gone(session, &cluster, live).await?;
+            step.finish(Outcome::Ok, name.to_owned());
+        }
+        None => Lease::forget(&cluster, &base_name(&project.name, &tier.slug)).await?,
     }
     Ok(Removal { done: true, ..removal })
 }
 
-/// Deletes under the lock what is there by then.
-async fn delete(site: Site<'_>, with_data: bool) -> Result<Removal> {
-    let (past, removal) = look(site, with_data).await?;
+/// Under the lock: deletes what is there by then, and decides only then about the namespace, when all that is the tier's is
+/// gone. Its deletion is the last thing that is done: nobody can put anything into it from then on, a lock included.
+async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
     let Site { session, cluster, .. } = site;
-    let step = session.reporter.step(Stage::Release, "delete objects", "deleting what the releases made");
-    for phase in removal.goes.chunk_by(|one, other| rank(one) == rank(other)) {
-        let deletions = stream::iter(phase.to_vec())
-            .map(|object| async move { delete_and_wait(session, cluster, &object).await });
-        deletions.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    let (past, mut removal) = look(site, request).await?;
+    delete_objects(site, &mut removal).await?;
+    if let Namespace::Goes { .. } = removal.namespace {
+        let known = std::mem::take(&mut removal.ours);
+        let draft = Draft { request, known, kept: &removal.kept, said: Some(true) };
+        (removal.namespace, removal.ours) = namespace::decide(site, &draft).await?;
+        removal = removal.without_what_goes_with_the_namespace();
     }
-    step.finish(Outcome::Ok, format!("{} deleted", removal.goes.len()));
-    let stay = removal.stays.iter().map(|left| &left.object).filter(|object| claims::is_claim(object));
-    claims::mark(cluster, &site.project.name, &site.tier.slug, stay).await?;
+    let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
+    let of = Some(of).filter(|_| !request.records_only);
+    disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object)).await?;
+    if let Namespace::Goes { live, with, unknown } = &removal.namespace {
+        say_what_goes_along(session, with, unknown);
+        match cluster.delete(&SeenObject::of(live)?, DeleteOptions::default()).await? {
+            Deleted::Begun | Deleted::Gone => return Ok(removal),
+            Deleted::Replaced => removal.keep_namespace(REPLACED),
+        }
+    }
+    if let Namespace::Stays { live: Some(live), .. } = &removal.namespace {
+        if request.records_only && place::is_made_for(live, site.project, site.tier) {
+            disown::forget_namespace(session, cluster, live).await?;
+        } else {
+            disown::disown(session, cluster, None, own_namespace(site, live).into_iter()).await?;
+        }
+    }
     let step =
         session.reporter.step(Stage::Release, "delete records", "deleting the records of the releases");
     site.store().erase(&past.summaries).await?;
@@ -106,178 +122,176 @@ async fn delete(site: Site<'_>, with_data: bool) -> Result<Removal> {
     Ok(removal)
 }
 
-/// Claims last: what uses them must be gone.
-fn rank(object: &Value) -> (bool, std::cmp::Reverse<crate::manifest::Phase>) {
-    (claims::is_claim(object), std::cmp::Reverse(phase_of(object)))
+/// The namespace, where it stands in the tier's own manifests.
+fn own_namespace<'a>(site: Site<'_>, live: &'a Value) -> Option<&'a Value> {
+    let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
+    let is_its = label("windlass.dev/project") == Some(&site.project.name)
+        && label("windlass.dev/tier") == Some(&site.tier.slug);
+    is_its.then_some(live)
 }
 
-/// The lease itself, unless somebody has taken it meanwhile.
-async fn forget_lock(site: Site<'_>) -> Result<()> {
-    let name = base_name(&site.project.name, &site.tier.slug);
-    if Lease::holder(site.cluster, &name).await?.is_none() {
-        let lease = ObjectRef::new("coordination.k8s.io/v1", "Lease", name);
-        let lease = lease.in_namespace(site.cluster.namespace());
-        site.cluster.delete(&lease, &DeleteOptions::default()).await?;
+/// What others made is named before it is deleted.
+fn say_what_goes_along(session: &Session, with: &[Value], unknown: &[String]) {
+    if !with.is_empty() {
+        let all: Vec<String> = with.iter().map(|object| ObjectId::of(object).to_string()).collect();
+        session
+            .reporter
+            .warn(format!("deleted with the namespace, though not of this tier: {}", all.join(", ")));
     }
+    if !unknown.is_empty() {
+        let sentence =
+            format!("what else is deleted with the namespace is not known: {}", unknown.join("; "));
+        session.reporter.warn(sentence);
+    }
+}
+
+/// Deletes the objects, those that need others before the others.
+async fn delete_objects(site: Site<'_>, removal: &mut Removal) -> Result<()> {
+    let Site { session, cluster, .. } = site;
+    if removal.goes.is_empty() {
+        return Ok(());
+    }
+    let step = session.reporter.step(Stage::Release, "delete objects", "deleting what the releases made");
+    let mut replaced = Vec::new();
+    for phase in removal.goes.chunk_by(|one, other| rank(one) == rank(other)) {
+        let deletions = stream::iter(phase.to_vec()).map(|object| async move {
+            let deleted = deletion::delete_only(session, cluster, &object).await?;
+            Ok::<_, crate::error::Error>((deleted == Deleted::Replaced).then_some(object))
+        });
+        let others: Vec<Option<Value>> = deletions.buffer_unordered(CONCURRENCY).try_collect().await?;
+        replaced.extend(others.into_iter().flatten());
+    }
+    for object in replaced {
+        removal.keep_instead(object, REPLACED);
+    }
+    step.finish(Outcome::Ok, format!("{} deleted", removal.goes.len()));
     Ok(())
 }
 
+/// Claims when what uses them is gone, and volumes when their claims are.
+fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
+    let last = match object {
+        _ if volumes::is_volume(object) => 2,
+        _ if is_claim(object) => 1,
+        _ => 0,
+    };
+    (last, std::cmp::Reverse(phase_of(object)))
+}
+
 /// What is there, and what would become of it.
-async fn look(site: Site<'_>, with_data: bool) -> Result<(Past, Removal)> {
+async fn look(site: Site<'_>, request: RemoveRequest) -> Result<(Past, Removal)> {
     let store = site.store();
     let past = Past::read(&store).await?;
     let key = store.key(false).await?;
-    let plan = forward::look(site, &past, Vec::new(), &[], &key).await?.plan;
-    let (mut goes, mut stays) = (plan.prune, plan.left);
-    let sets = past.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
-    let mut claims = claims::of_sets(site.cluster, sets).await?;
-    // What an earlier removal, or a set that is gone, left bears the tier's labels.
-    let (name, selector) = (site.cluster.namespace(), place::selector(&site.project.name, site.tier));
-    let kept = site.cluster.list_metadata("v1", "PersistentVolumeClaim", Some(name), Some(&selector));
-    claims.extend(kept.await?.items);
-    for claim in claims {
-        let id = ObjectId::of(&claim);
-        let is_known = stays.iter().map(|left| &left.object).chain(&goes).any(|one| ObjectId::of(one) == id);
-        if !is_known && claim.pointer("/metadata/deletionTimestamp").is_none() {
-            stays.push(Left { object: claim, why: HOLDS_DATA });
+    let plan = forward::look(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
+    let (mut goes, mut left) = (plan.prune, plan.left);
+    let said = take_out_namespace(site, &mut goes, &mut left);
+    let data = data(site, &past).await?;
+    let is_known = |object: &Value| {
+        let id = ObjectId::of(object);
+        goes.iter().chain(left.iter().map(|left| &left.object)).any(|one| ObjectId::of(one) == id)
+    };
+    let data: Vec<Value> = data.into_iter().filter(|object| !is_known(object)).collect();
+    left.extend(data.into_iter().map(|object| Left { why: why_data_stays(&object), object }));
+    let (data, rest): (Vec<Left>, Vec<Left>) = left.into_iter().partition(is_kept_data);
+    let mut kept: Vec<Kept> =
+        rest.into_iter().map(|left| Kept { object: left.object, why: left.why.to_owned() }).collect();
+    for left in data {
+        if request.with_data {
+            goes.push(left.object);
+        } else {
+            kept.push(Kept { why: why_kept(site.cluster, &left.object), object: left.object });
         }
     }
-    let is_claim = |left: &Left| claims::is_claim(&left.object) && left.why.starts_with("it holds data");
-    for left in stays.extract_if(.., |left| is_claim(left) && with_data) {
-        goes.push(left.object);
+    if request.records_only {
+        let stay = std::mem::take(&mut goes).into_iter().map(|object| Kept { object, why: String::new() });
+        kept.extend(stay);
+        for kept in &mut kept {
+            "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
+        }
     }
-    stays.iter_mut().filter(|left| is_claim(left)).for_each(|left| left.why = HOLDS_DATA);
+    volumes::keep(site.cluster, &mut goes, &mut kept).await?;
+    keep_namespaces(&mut goes, &mut kept);
     goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
-    let namespace = namespace(site, &goes, &stays).await?;
+    kept.sort_by_key(|kept| ObjectId::of(&kept.object));
+    let draft = Draft { request, known: namespace::uids(goes.iter()), kept: &kept, said };
+    let (namespace, ours) = namespace::decide(site, &draft).await?;
     let removal = Removal {
+        request,
         tier: site.tier.name.clone(),
         place: format!("{} in {}", site.cluster.namespace(), site.cluster.context()),
         goes,
-        stays,
+        kept,
         releases: past.summaries.len(),
         namespace,
+        ours,
         done: false,
     };
-    Ok((past, removal))
+    Ok((past, removal.without_what_goes_with_the_namespace()))
 }
 
-const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
+/// What data says of itself counts here, too.
+fn why_data_stays(object: &Value) -> &'static str {
+    let said = prune::stays(&ObjectId::of(object), object);
+    said.filter(|why| !why.starts_with("it holds data")).unwrap_or(HOLDS_DATA)
+}
 
-/// The namespace goes if windlass made it for this tier and nothing but what goes is in it.
-async fn namespace(site: Site<'_>, goes: &[Value], stays: &[Left]) -> Result<Namespace> {
-    let Site { project, tier, cluster, .. } = site;
-    let name = cluster.namespace().to_owned();
-    let stays_for = |why: &str| Ok(Namespace::Stays(name.clone(), why.to_owned()));
-    let found = match cluster.get(&ObjectRef::new("v1", "Namespace", &name)).await {
-        Ok(Some(found)) => found,
-        Ok(None) => return Ok(Namespace::Missing),
-        Err(error) if error.kind() == Kind::Denied => return stays_for("whose it is may not be seen"),
-        Err(error) => return Err(error),
+/// Whether it stays for no other reason than that it holds data.
+fn is_kept_data(left: &Left) -> bool {
+    disown::holds_data(&left.object) && left.why.starts_with("it holds data")
+}
+
+/// A later removal looks for data in the tier's namespace alone.
+fn why_kept(cluster: &Cluster, object: &Value) -> String {
+    let id = ObjectId::of(object);
+    if id.namespace.is_empty() || id.namespace == cluster.namespace() {
+        return HOLDS_DATA.to_owned();
+    }
+    format!(
+        "it holds data; --with-data deletes it, and later only kubectl -n {} delete {} {}",
+        id.namespace,
+        id.kind.to_lowercase(),
+        id.name
+    )
+}
+
+/// The tier's own namespace is decided about apart; what its manifest says of it.
+fn take_out_namespace(site: Site<'_>, goes: &mut Vec<Value>, left: &mut Vec<Left>) -> Option<bool> {
+    let name = site.cluster.namespace();
+    let is_own = |object: &Value| object["kind"] == "Namespace" && object["metadata"]["name"] == name;
+    let allowed = goes.extract_if(.., |object| is_own(object)).count() > 0;
+    let never = left.extract_if(.., |left| is_own(&left.object)).any(|left| left.why.ends_with("never"));
+    if allowed { Some(true) } else { never.then_some(false) }
+}
+
+/// Another namespace of the set does not go with what is kept in it.
+fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
+    let used: BTreeSet<String> = kept.iter().map(|kept| ObjectId::of(&kept.object).namespace).collect();
+    let holds = |object: &mut Value| {
+        object["kind"] == "Namespace"
+            && object["metadata"]["name"].as_str().is_some_and(|name| used.contains(name))
     };
-    if found.pointer("/metadata/deletionTimestamp").is_some() {
-        return Ok(Namespace::Going(name));
-    }
-    let made_for = found.pointer("/metadata/annotations/windlass.dev~1made-for").and_then(Value::as_str);
-    if made_for != Some(place::made_for(project, tier).as_str()) {
-        return stays_for("windlass did not make it for this tier");
-    }
-    if stays.iter().any(|left| ObjectId::of(&left.object).namespace == name) {
-        return stays_for("what stays is in it");
-    }
-    let gone: BTreeSet<ObjectId> = goes.iter().map(ObjectId::of).collect();
-    let own = base_name(&project.name, &tier.slug);
-    match others(cluster, &gone, &own).await? {
-        Some(other) => stays_for(&format!("{other} is in it")),
-        None => Ok(Namespace::Goes(name)),
-    }
+    let namespaces: Vec<Value> = goes.extract_if(.., holds).collect();
+    let why = "what is kept is in it";
+    kept.extend(namespaces.into_iter().map(|object| Kept { object, why: why.to_owned() }));
 }
 
-/// Something in the namespace that is not the tier's, if there is something.
-async fn others(cluster: &Cluster, gone: &BTreeSet<ObjectId>, own: &str) -> Result<Option<ObjectId>> {
-    let kinds = [
-        ("v1", "PersistentVolumeClaim"),
-        ("v1", "Secret"),
-        ("v1", "ConfigMap"),
-        ("v1", "Service"),
-        ("apps/v1", "Deployment"),
-        ("apps/v1", "StatefulSet"),
-        ("apps/v1", "DaemonSet"),
-        ("batch/v1", "Job"),
-        ("batch/v1", "CronJob"),
-        ("v1", "Pod"),
-    ];
-    let namespace = Some(cluster.namespace());
-    let lists = kinds.map(|(api_version, kind)| cluster.list_metadata(api_version, kind, namespace, None));
-    let lists = futures::future::try_join_all(lists).await?;
-    let is_other = |object: &&Value| {
-        let id = ObjectId::of(object);
-        let is_record = id.name == own || id.name.starts_with(&format!("{own}."));
-        let is_of_namespace = id.name == "kube-root-ca.crt" || id.name.starts_with("default-token-");
-        let is_owned = object.pointer("/metadata/ownerReferences").is_some();
-        let is_going = object.pointer("/metadata/deletionTimestamp").is_some();
-        !(gone.contains(&id) || is_record || is_of_namespace || is_owned || is_going)
-    };
-    Ok(lists.iter().flat_map(|list| &list.items).find(is_other).map(ObjectId::of))
-}
-
-impl Removal {
-    fn is_nothing(&self) -> bool {
-        self.goes.is_empty()
-            && self.releases == 0
-            && !matches!(self.namespace, Namespace::Goes(_) | Namespace::Going(_))
+/// The claims of the tier's `StatefulSet`s, and what an earlier removal kept, or an earlier release left: by its labels.
+async fn data(site: Site<'_>, past: &Past) -> Result<Vec<Value>> {
+    let cluster = site.cluster;
+    let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
+    let sets = past.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
+    let mut data = claims::of_sets(cluster, sets).await?;
+    let claims =
+        cluster.list_metadata("v1", "PersistentVolumeClaim", Some(cluster.namespace()), None).await?;
+    data.extend(claims.items.into_iter().filter(|claim| of.is_its(claim)));
+    match cluster.list("v1", "PersistentVolume", None, Some(&of.selector())).await {
+        // Who has rights in namespaces alone has never made a volume.
+        Err(error) if error.kind() == Kind::Denied => {}
+        volumes => data.extend(volumes?.items.into_iter().filter(|volume| of.is_its(volume))),
     }
-
-    /// The removal for machines.
-    pub fn to_json(&self) -> Value {
-        let shown = |object: &Value| {
-            let id = ObjectId::of(object);
-            json!({"apiVersion": object["apiVersion"], "kind": id.kind, "namespace": id.namespace, "name": id.name})
-        };
-        let kept = self.stays.iter().map(|left| {
-            let mut object = shown(&left.object);
-            object["why"] = json!(left.why);
-            object
-        });
-        let namespace = match &self.namespace {
-            Namespace::Goes(name) | Namespace::Going(name) => json!({"name": name, "removed": self.done}),
-            Namespace::Stays(name, why) => json!({"name": name, "removed": false, "why": why}),
-            Namespace::Missing => Value::Null,
-        };
-        json!({
-            "tier": self.tier,
-            "done": self.done,
-            "removed": self.goes.iter().map(shown).collect::<Vec<_>>(),
-            "kept": kept.collect::<Vec<_>>(),
-            "releases": self.releases,
-            "namespace": namespace,
-        })
-    }
-
-    /// The removal for people.
-    pub fn to_text(&self) -> String {
-        let mut text = format!("{}  {}\n", paint::strong(&self.tier), self.place);
-        if self.is_nothing() && self.stays.is_empty() {
-            return text + "there is nothing of it\n";
-        }
-        let (goes, stays) = if self.done { ("removed", "kept") } else { ("goes", "stays") };
-        let mut line = |word: &str, rest: String| {
-            let _ = writeln!(text, "{word:<9} {rest}");
-        };
-        for object in &self.goes {
-            line(goes, ObjectId::of(object).to_string());
-        }
-        if self.releases > 0 {
-            line(goes, format!("the records of {}", crate::report::human::count(self.releases, "release")));
-        }
-        if let Namespace::Goes(name) | Namespace::Going(name) = &self.namespace {
-            line(goes, format!("Namespace/{name}"));
-        }
-        for left in &self.stays {
-            line(stays, format!("{}: {}", ObjectId::of(&left.object), left.why));
-        }
-        if let Namespace::Stays(name, why) = &self.namespace {
-            line(stays, format!("Namespace/{name}: {why}"));
-        }
-        text
-    }
+    data.retain(|object| !object["metadata"]["deletionTimestamp"].is_string());
+    let mut seen = BTreeSet::new();
+    data.retain(|object| seen.insert(ObjectId::of(object)));
+    Ok(data)
 }

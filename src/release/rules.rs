@@ -6,17 +6,19 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::identity::ObjectId;
 use super::record::{Override, Summary};
 use super::{promotion, target};
 use crate::cluster::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::pipeline::Images;
-use crate::project::{Project, Tier, ci, nearest};
+use crate::project::{Project, Revision, Tier, ci, nearest};
+use crate::report::Reporter;
 use crate::session::{Session, interrupted};
 use crate::test;
 
 /// The rules that this version knows.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "tested",
     "rolled-back",
     "images",
@@ -29,6 +31,7 @@ const KNOWN: [&str; 12] = [
     "cluster",
     "mass-deletion",
     "conflict",
+    "drift",
 ];
 
 /// How long a job waits for the lock when nobody says otherwise.
@@ -42,6 +45,8 @@ pub struct Rules {
     wait_lock: Option<Duration>,
     yes: bool,
     running_jobs: RunningJobs,
+    /// What a rollback may apply although it grants rights or lies outside of the namespace, as `KIND/NAME`.
+    allowed: Vec<String>,
     /// Which overrides made a difference.
     used: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -84,6 +89,18 @@ impl Rules {
 
     pub(super) fn running_jobs(&self) -> RunningJobs {
         self.running_jobs
+    }
+
+    /// A rollback may apply these objects although they grant rights or lie outside of the namespace, as `KIND/NAME`.
+    #[must_use]
+    pub fn allowing(self, allowed: Vec<String>) -> Self {
+        Self { allowed, ..self }
+    }
+
+    /// Whether a rollback may apply this object, which grants rights or lies outside of the namespace.
+    pub(super) fn allows(&self, id: &ObjectId) -> bool {
+        let name = format!("{}/{}", id.kind, id.name);
+        self.allowed.iter().any(|one| one.eq_ignore_ascii_case(&name))
     }
 
     /// Whether every question is answered with yes.
@@ -129,10 +146,16 @@ impl Rules {
         overridden
     }
 
+    /// Whether a person gave this override, whether or not it comes to count.
+    pub(super) fn is_overridden(&self, rule: &str) -> bool {
+        self.overridden.iter().any(|one| one == rule)
+    }
+
     /// What the record keeps of the overrides: those without which the release would have been refused.
-    pub fn recorded(&self) -> Vec<Override> {
+    pub fn recorded(&self, reporter: &Reporter) -> Vec<Override> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.iter().map(|rule| Override { rule: rule.clone(), reason: self.reason.clone() }).collect()
+        let reason = self.reason.as_ref().map(|reason| reporter.masked(reason));
+        used.iter().map(|rule| Override { rule: rule.clone(), reason: reason.clone() }).collect()
     }
 
     /// Each test that the commit declares must have a passed record for these very digests, where the tier requires
@@ -175,14 +198,23 @@ impl Rules {
     /// [`Kind::Rule`]
     pub fn check_source(&self, session: &Session, project: &Project, tier: &Tier) -> Result<()> {
         let revision = project.revision.as_ref();
-        let branch = revision.and_then(|revision| revision.branch.as_deref());
-        if let Some(sentence) = wrong_branch(branch, tier) {
-            self.enforce(session, "branches", sentence, "switch to that branch")?;
+        if let Some(sentence) = wrong_branch(revision, tier) {
+            let is_merge_request = revision.is_some_and(|revision| revision.merge_request.is_some());
+            let remedy = if is_merge_request { "merge it first" } else { "switch to that branch" };
+            self.enforce(session, "branches", sentence, remedy)?;
         }
         if tier.protected && revision.is_some_and(|revision| revision.dirty) {
             let sentence = format!("{} is protected, and the work tree is not what was committed", tier.name);
             self.enforce(session, "protected", sentence, "commit or stash, then build and test that")?;
         }
+        self.check_job(session, tier)
+    }
+
+    /// What a GitLab job may do to a protected tier, its branch's or tag's protection must let it do.
+    ///
+    /// # Errors
+    /// [`Kind::Rule`]
+    pub fn check_job(&self, session: &Session, tier: &Tier) -> Result<()> {
         if tier.protected && ci::is_protected() == Some(false) {
             let sentence = format!("{} is protected, and this job's branch or tag is not", tier.name);
             self.enforce(session, "protected", sentence, "protect it in GitLab (Settings, Repository)")?;
@@ -234,14 +266,20 @@ impl Rules {
     }
 }
 
-/// Why this branch may not be released to the tier.
-fn wrong_branch(branch: Option<&str>, tier: &Tier) -> Option<String> {
+/// Why this branch may not be released to the tier. A merge request is on none of the project's branches, whatever its own
+/// is called: anybody can call one `main` in a fork.
+fn wrong_branch(revision: Option<&Revision>, tier: &Tier) -> Option<String> {
     let fits = |pattern: &String, branch: &str| match pattern.strip_suffix('*') {
         Some(prefix) => branch.starts_with(prefix),
         None => pattern == branch,
     };
     let allowed = tier.branches.join(", ");
-    match branch {
+    let request = revision.and_then(|revision| revision.merge_request.as_ref());
+    if let Some(request) = request.filter(|_| !tier.branches.is_empty()) {
+        let number = &request.number;
+        return Some(format!("{} takes only {allowed}, and this is merge request !{number}", tier.name));
+    }
+    match revision.and_then(Revision::own_branch) {
         _ if tier.branches.is_empty() => None,
         Some(branch) if tier.branches.iter().any(|pattern| fits(pattern, branch)) => None,
         Some(branch) => Some(format!("{} takes only {allowed}, and this is {branch}", tier.name)),

@@ -1,7 +1,6 @@
 //! The values of Secrets of the configuration: sent to the cluster and kept nowhere else. In the plan and in records
 //! a keyed hash stands in the place of each.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use hmac::{Hmac, Mac};
@@ -114,20 +113,17 @@ pub(super) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
     difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
 }
 
-/// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets of
-/// the configuration. Whoever may not read them sees what the programs wrote.
-pub(super) async fn hide(
-    session: &Session,
-    cluster: &Cluster,
-    project: &str,
-    tier: &Tier,
-    objects: &[Applied],
-) {
-    let words = [project, &tier.name, &tier.slug, &tier.namespace].map(str::to_owned);
-    let public: BTreeSet<String> = words.into_iter().chain(tier.contexts.iter().cloned()).collect();
-    for sealed in sealed_in(objects) {
-        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(&sealed.object)).await {
-            secret::hide_live(&live, &public, &session.reporter);
+/// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets, those
+/// of the manifests as they are recorded, those of the configuration as they are live. Whoever may not read them sees what
+/// the programs wrote.
+pub(super) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, objects: &[Applied]) {
+    secret::publish_tier(tier, &session.reporter);
+    let (sealed, own): (Vec<&Value>, Vec<&Value>) =
+        objects.iter().map(|one| &one.object).partition(|object| manifest::is_from_configuration(object));
+    secret::hide_objects(own, &session.reporter);
+    for sealed in sealed {
+        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(sealed)).await {
+            secret::hide_objects([&live], &session.reporter);
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::difference::FieldChange;
+use super::drift::{self, Added};
 use super::identity::ObjectId;
 use super::plan::{Action, Plan, Step, Taken};
 use super::restart;
@@ -37,6 +38,8 @@ impl Plan {
             let facts = [
                 ("restarts", (!restarts.is_empty()).then(|| json!(restarts))),
                 ("takenBack", (!step.taken.is_empty()).then(|| json!(step.taken))),
+                ("drift", step.drift().next().map(|_| step.drift().map(drift::to_json).collect())),
+                ("others", step.others().next().map(|_| step.others().map(drift::to_json).collect())),
                 ("because", step.because.as_ref().map(|because| json!(because))),
             ];
             for (key, value) in facts {
@@ -71,6 +74,7 @@ impl Plan {
             lines.push(headline(Action::Leave, &ObjectId::of(&left.object).to_string()));
             lines.push(format!("      {}", left.why));
         }
+        lines.extend(self.steps.iter().flat_map(added_lines));
         lines.push(self.sentence());
         lines.join("\n") + "\n"
     }
@@ -90,6 +94,18 @@ impl Plan {
         }
         lines
     }
+}
+
+/// What others added to a pod template and what stays there: `drift` a person's, `others` that of controllers.
+fn added_lines(step: &Step) -> Vec<String> {
+    let of_kind = |title: &str, fields: Vec<&Added>| {
+        let lines = fields.into_iter().map(|one| format!("      {}", drift::line(one)));
+        let head = format!("  {title:<10} {}", step.wanted.id());
+        let lines: Vec<String> = lines.collect();
+        if lines.is_empty() { lines } else { [head].into_iter().chain(lines).collect() }
+    };
+    let drift = if step.removes_drift { Vec::new() } else { step.drift().collect() };
+    [of_kind("drift", drift), of_kind("others", step.others().collect())].concat()
 }
 
 fn entry(object: &Value, action: Action, changes: &[FieldChange]) -> Value {

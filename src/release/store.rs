@@ -1,7 +1,9 @@
 //! Where records lie in the cluster: a Secret per release (the full set may hold Secrets), in several where one is
 //! too small, and a line per release in the [`chronicle`].
 
+mod attempts;
 mod chronicle;
+pub(super) mod fuzzing;
 
 use std::io::{Read, Write};
 
@@ -13,17 +15,31 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::record::{FORMAT, Outcome, Record, Summary};
-use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, ObjectRef};
+use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, ObjectRef, SeenObject};
 use crate::error::{Error, Kind, Result};
 
 /// How many different full sets are kept, besides the newest good one.
 const FULL_SETS: usize = 10;
 /// A Secret may hold 1 MiB; the rest is room for its metadata.
 const PART_BYTES: usize = 900 * 1024;
+/// More parts than this has no record.
+const MOST_PARTS: usize = 128;
+/// How long the text of a record may be that is packed into so many bytes: a gigabyte of zeros is packed into one part.
+const fn most_text(packed: usize) -> usize {
+    (24 << 20) + 50 * packed
+}
+/// How many values a record may have that is packed into so many bytes: each takes some 100 bytes of memory.
+const fn most_values(packed: usize) -> usize {
+    500_000 + 2 * packed
+}
 /// The annotation that says how many parts a record has.
 const PARTS: &str = "windlass.dev/parts";
 /// The annotation that says under which of two names the further parts lie.
 const GENERATION: &str = "windlass.dev/generation";
+/// The annotation that says in which format an object of the store is written.
+const FORMAT_ANNOTATION: &str = "windlass.dev/format";
+/// The annotation that says which windlass wrote it.
+const VERSION_ANNOTATION: &str = "windlass.dev/version";
 
 /// The records of one project on one tier.
 pub struct Store {
@@ -53,14 +69,18 @@ impl Store {
     pub async fn record(&self, revision: u64) -> Result<Option<Record>> {
         let name = self.part(revision, 0, 0);
         let Some(head) = self.cluster.get(&self.reference("Secret", &name)).await? else { return Ok(None) };
+        check_format(&head, None)?;
         let mut bytes = part_bytes(&head).ok_or_else(|| unreadable(&name, &"no data"))?;
+        if parts(&head) > MOST_PARTS {
+            return Err(unreadable(&name, &format!("it has more than {MOST_PARTS} parts")));
+        }
         for part in 1..parts(&head) {
             let name = self.part(revision, part, generation(&head));
             let secret = self.cluster.get(&self.reference("Secret", &name)).await?;
             let more = secret.as_ref().and_then(part_bytes).ok_or_else(|| unreadable(&name, &"missing"))?;
             bytes.extend(more);
         }
-        unpack(&name, &bytes).map(Some)
+        unpack(&head, &bytes).map(Some)
     }
 
     /// The full record of a release of this history; of equal sets only one is kept, and speaks for all.
@@ -108,24 +128,35 @@ impl Store {
         };
         // The first part says how many there are: once it is there, all are.
         for (part, chunk) in chunks.iter().enumerate().skip(1).chain(chunks.iter().enumerate().take(1)) {
-            let secret = json!({
+            let mut secret = json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "type": "windlass.dev/record",
-                "metadata": {
-                    "name": self.part(revision, part, generation),
-                    "namespace": self.cluster.namespace(),
-                    "labels": self.labels,
-                    "annotations": {PARTS: chunks.len().to_string(), GENERATION: generation.to_string()},
-                },
+                "metadata": self.metadata(&self.part(revision, part, generation)),
                 "data": {"record": STANDARD.encode(chunk)},
             });
+            secret["metadata"]["annotations"][PARTS] = chunks.len().to_string().into();
+            secret["metadata"]["annotations"][GENERATION] = generation.to_string().into();
             self.put(&secret).await?;
         }
         known.retain(|summary| summary.revision != record.summary.revision);
         known.insert(0, record.summary.clone());
         known.sort_by_key(|summary| std::cmp::Reverse(summary.revision));
         self.write_history(known).await
+    }
+
+    /// Takes back the record of a release that ended before its first change: its line first, so that nobody counts it.
+    ///
+    /// # Errors
+    /// What the cluster refuses.
+    pub async fn withdraw(&self, revision: u64, known: &mut Vec<Summary>) -> Result<()> {
+        known.retain(|summary| summary.revision != revision);
+        if known.is_empty() {
+            self.erase_history(known).await?;
+        } else {
+            self.write_history(known).await?;
+        }
+        self.delete(revision).await
     }
 
     /// Deletes full sets that are no longer needed: all but those of the last ten different sets and the newest
@@ -149,16 +180,21 @@ impl Store {
     async fn delete(&self, revision: u64) -> Result<()> {
         let head = self.reference("Secret", &self.part(revision, 0, 0));
         let Some(secret) = self.cluster.get(&head).await? else { return Ok(()) };
-        let options = DeleteOptions::default();
         // A larger record of the same revision, that was killed before its first part, may have left more.
         for generation in [0, 1] {
             let mut part = 1;
             let name = |part| self.reference("Secret", &self.part(revision, part, generation));
-            while self.cluster.delete(&name(part), &options).await? || part < parts(&secret) {
+            while self.delete_own(&name(part)).await? || part < parts(&secret).min(MOST_PARTS) {
                 part += 1;
             }
         }
-        self.cluster.delete(&head, &options).await.map(drop)
+        self.cluster.delete(&SeenObject::of(&secret)?, DeleteOptions::default()).await.map(drop)
+    }
+
+    /// Deletes an object of the store as it is now; `false` if there is none.
+    async fn delete_own(&self, object: &ObjectRef) -> Result<bool> {
+        let Some(seen) = self.cluster.see(object).await? else { return Ok(false) };
+        Ok(self.cluster.delete(&seen, DeleteOptions::default()).await? == Deleted::Begun)
     }
 
     /// Deletes everything that is on record of the tier, the newest lines of the history last: as long as they are there, a
@@ -170,8 +206,8 @@ impl Store {
         for summary in known {
             self.delete(summary.revision).await?;
         }
-        let options = DeleteOptions::default();
-        self.cluster.delete(&self.reference("Secret", &format!("{}.key", self.name)), &options).await?;
+        self.delete_own(&self.reference("Secret", &format!("{}.key", self.name))).await?;
+        self.erase_attempts().await?;
         self.erase_history(known).await
     }
 
@@ -191,12 +227,25 @@ impl Store {
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "type": "windlass.dev/key",
-                "metadata": {"name": name, "namespace": self.cluster.namespace(), "labels": self.labels},
+                "metadata": self.metadata(&name),
                 "data": {"key": STANDARD.encode(&key)},
             });
             self.put(&secret).await?;
         }
         Ok(key)
+    }
+
+    /// The metadata of everything that the store writes.
+    fn metadata(&self, name: &str) -> Value {
+        json!({
+            "name": name,
+            "namespace": self.cluster.namespace(),
+            "labels": self.labels,
+            "annotations": {
+                FORMAT_ANNOTATION: FORMAT.to_string(),
+                VERSION_ANNOTATION: env!("CARGO_PKG_VERSION"),
+            },
+        })
     }
 
     async fn put(&self, object: &Value) -> Result<()> {
@@ -282,22 +331,65 @@ fn number(head: &Value, annotation: &str) -> Option<usize> {
 fn pack(record: &Record) -> Result<Vec<u8>> {
     let json = serde_json::to_vec(record).expect("a record is plain JSON");
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder
+    let packed = encoder
         .write_all(&json)
         .and_then(|()| encoder.finish())
-        .map_err(|error| Error::new(Kind::Defect, format!("cannot compress the record: {error}")))
+        .map_err(|error| Error::new(Kind::Defect, format!("cannot compress the record: {error}")))?;
+    // What could not be read again must not be found out by a rollback.
+    let fits = json.len() <= most_text(packed.len()) && values(&json) <= most_values(packed.len());
+    if !fits || packed.len() > MOST_PARTS * PART_BYTES {
+        let message = format!("the release is too large to be recorded: {} MiB of JSON", json.len() >> 20);
+        return Err(Error::new(Kind::Invalid, message).hint("split the manifests into several projects"));
+    }
+    Ok(packed)
 }
 
-fn unpack(name: &str, bytes: &[u8]) -> Result<Record> {
-    let mut json = Vec::new();
-    GzDecoder::new(bytes).read_to_end(&mut json).map_err(|error| unreadable(name, &error))?;
-    let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(name, &error))?;
-    if value.pointer("/summary/format").and_then(Value::as_u64) > Some(u64::from(FORMAT)) {
-        return Err(written_by_newer(
-            value.pointer("/summary/revision").and_then(Value::as_u64).unwrap_or(0),
-        ));
+/// About how many values there are in this JSON: each list and map, and whatever follows a comma in one.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut quoted, mut escaped) = (0, false, false);
+    for byte in json {
+        let ends = *byte == b'"' && !escaped;
+        escaped = quoted && *byte == b'\\' && !escaped;
+        quoted ^= ends;
+        count += usize::from(!quoted && matches!(byte, b'[' | b'{' | b','));
     }
+    count
+}
+
+/// The record that the first part of it begins.
+fn unpack(head: &Value, bytes: &[u8]) -> Result<Record> {
+    let name = head.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let mut json = Vec::new();
+    let limit = most_text(bytes.len());
+    let mut text = GzDecoder::new(bytes).take(limit as u64 + 1);
+    text.read_to_end(&mut json).map_err(|error| unreadable(name, &error))?;
+    if json.len() > limit || values(&json) > most_values(bytes.len()) {
+        return Err(unreadable(name, &format!("it unfolds to more than {} MiB", limit >> 20)));
+    }
+    let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(name, &error))?;
+    check_format(head, value.pointer("/summary/format").and_then(Value::as_u64))?;
     serde_json::from_value(value).map_err(|error| unreadable(name, &error))
+}
+
+/// What a newer windlass wrote is neither guessed at nor rewritten. `within` is the newest format of the lines inside.
+///
+/// # Errors
+/// [`Kind::Invalid`] naming the version that is needed.
+fn check_format(object: &Value, within: Option<u64>) -> Result<()> {
+    let annotation = |name: &str| object.pointer("/metadata/annotations")?.get(name)?.as_str();
+    let of_object = annotation(FORMAT_ANNOTATION).and_then(|format| format.parse().ok());
+    let newest: Option<u64> = of_object.max(within);
+    if newest.is_none_or(|format| format <= u64::from(FORMAT)) {
+        return Ok(());
+    }
+    let writer = annotation(VERSION_ANNOTATION)
+        .map_or("a newer windlass".to_owned(), |version| format!("windlass {version}"));
+    let ours = env!("CARGO_PKG_VERSION");
+    Err(Error::new(
+        Kind::Invalid,
+        format!("the records of this tier were written by {writer}, and this is {ours}"),
+    )
+    .hint(format!("use {writer} or a newer one; nothing was changed")))
 }
 
 fn part_bytes(secret: &Value) -> Option<Vec<u8>> {
@@ -319,11 +411,6 @@ fn random() -> Result<Vec<u8>> {
 fn unreadable(name: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::Invalid, format!("the record {name} in the cluster cannot be read: {error}"))
         .hint("roll back to another revision with --to")
-}
-
-fn written_by_newer(revision: u64) -> Error {
-    Error::new(Kind::Invalid, format!("release {revision} was recorded by a newer windlass"))
-        .hint("use that version, or a newer one")
 }
 
 #[cfg(test)]
@@ -378,17 +465,69 @@ mod tests {
     #[test]
     fn a_record_comes_back_as_it_went() {
         let record = Record::new(summary(7, "good"));
-        assert_eq!(unpack("r", &pack(&record).unwrap()).unwrap(), record);
+        let head = json!({"metadata": {"name": "r"}});
+        assert_eq!(unpack(&head, &pack(&record).unwrap()).unwrap(), record);
         let mut newer = record.clone();
         newer.summary.format = FORMAT + 1;
-        assert!(unpack("r", &pack(&newer).unwrap()).unwrap_err().message().contains("newer windlass"));
+        let refused = unpack(&head, &pack(&newer).unwrap()).unwrap_err();
+        assert!(refused.message().contains("written by a newer windlass"), "{refused}");
+    }
+
+    #[test]
+    fn a_record_unfolds_to_no_more_than_a_record_could_be() {
+        let head = json!({"metadata": {"name": "r"}});
+        let packed = |json: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(json).unwrap();
+            encoder.finish().unwrap()
+        };
+        let zeros = packed(&vec![b' '; 200 << 20]);
+        let refused = unpack(&head, &zeros).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        let said = "the record r in the cluster cannot be read: it unfolds to more than";
+        assert!(refused.message().starts_with(said), "{refused}");
+        let refused = unpack(&head, &packed("[0,".repeat(300_000).as_bytes())).unwrap_err();
+        assert!(refused.message().starts_with(said), "{refused}");
+        assert_eq!(values(br#"{"a,[": [1, {}, "\",["], "b\\": 2}"#), 6);
+        let object = json!({"data": {"a": "x".repeat(30 << 20)}});
+        let objects = vec![super::super::record::Applied { object, fields: None }];
+        let record = Record { objects, ..Record::new(summary(1, "good")) };
+        assert!(pack(&record).unwrap_err().message().contains("too large to be recorded: 30 MiB"));
+    }
+
+    #[tokio::test]
+    async fn a_record_of_endless_parts_is_refused_before_they_are_asked_for() {
+        const SECRETS: &str = "/api/v1/namespaces/shop/secrets";
+        let server = FakeServer::start().await;
+        let cluster = server.cluster(&Session::new(Reporter::silent())).await;
+        let store = Store::new(&cluster, "shop", "staging");
+        store.write(&large(1, 10), &mut Vec::new()).await.unwrap();
+        let mut head = server.get(SECRETS, "windlass.shop.staging.1").unwrap();
+        head["metadata"]["annotations"][PARTS] = "18446744073709551615".into();
+        server.put(SECRETS, head);
+        let refused = store.record(1).await.unwrap_err();
+        assert!(refused.message().contains("more than 128 parts"), "{refused}");
+    }
+
+    #[test]
+    fn the_version_that_is_needed_is_named() {
+        let annotations = json!({FORMAT_ANNOTATION: "99", VERSION_ANNOTATION: "9.1.0"});
+        let refused = check_format(&json!({"metadata": {"annotations": annotations}}), None).unwrap_err();
+        assert_eq!(refused.kind(), Kind::Invalid);
+        assert!(refused.message().contains("written by windlass 9.1.0, and this is "), "{refused}");
+        assert!(
+            check_format(&json!({"metadata": {}}), Some(1)).is_ok(),
+            "records from before the annotations"
+        );
     }
 
     /// A record that does not compress: its parts, in bytes.
     fn large(revision: u64, bytes: usize) -> Record {
         let mut random = vec![0; bytes];
         std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).unwrap();
-        let object = json!({"kind": "ConfigMap", "data": {"a": STANDARD.encode(random)}});
+        let data = json!({"a": STANDARD.encode(random)});
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
         let objects = vec![super::super::record::Applied { object, fields: None }];
         Record { objects, ..Record::new(of_set(revision, &revision.to_string(), "good")) }
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::difference::Mask;
 use super::identity::{ObjectId, group};
-use super::plan::{self, Known, Plan, Step, Wanted};
+use super::plan::{self, Before, Known, Plan, Step, Wanted};
 use super::prune::{self, Leftovers};
 use super::record::{Owned, Record};
 use super::tasks;
@@ -36,6 +36,19 @@ pub struct Subjects<'a> {
     pub mask: Mask,
     /// Whether fields of our objects are taken back whoever wrote them.
     pub takes_back: bool,
+    /// Whether what a person added by hand is removed before anything is applied.
+    pub removes_drift: bool,
+    /// What the user needs to be allowed to do.
+    pub may: May,
+}
+
+/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Change every object of the set: whatever the server refuses to try is an error.
+    Change,
+    /// Read: what the server may not try for this user is compared with the last release.
+    Read,
 }
 
 /// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
@@ -89,11 +102,14 @@ pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Sur
             prune::share(&mut wanted.object);
         }
     }
-    let known = |wanted: &Wanted| {
+    let before = Before::of(subjects.last);
+    let known = subjects.wanted.iter().map(|wanted| {
         let id = wanted.id();
-        plan::known(wanted, live.get(&id), subjects.last, plan::is_scaled(&scaled, &id))
-    };
-    let defined = definitions(subjects.wanted.iter().filter(|one| known(one) != Known::Unchanged));
+        plan::known(wanted, live.get(&id), &before, plan::is_scaled(&scaled, &id))
+    });
+    let known: Vec<Known> = known.collect();
+    let changed = subjects.wanted.iter().zip(&known).filter(|(_, known)| **known != Known::Unchanged);
+    let defined = definitions(changed.map(|(one, _)| one));
     let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
     let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
     let namespaces = coming_namespaces(cluster, &subjects.wanted);
@@ -106,19 +122,17 @@ pub async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Sur
         defined: &defined,
         namespaces: &namespaces,
         roles: &roles,
+        before: &before,
+        may: subjects.may,
         takes_back: subjects.takes_back,
+        removes_drift: subjects.removes_drift,
         scaled: &scaled,
         mask: &subjects.mask,
     };
     let wanted = std::mem::take(&mut subjects.wanted);
     let running = tasks::not_stuck(cluster, tasks::running(&wanted, &live)).await;
-    let decided: Vec<Decided> = stream::iter(wanted.into_iter().map(|wanted| {
-        let known = known(&wanted);
-        trial.decide(wanted, known)
-    }))
-    .buffered(CONCURRENCY)
-    .collect()
-    .await;
+    let decisions = wanted.into_iter().zip(known).map(|(wanted, known)| trial.decide(wanted, known));
+    let decided: Vec<Decided> = stream::iter(decisions).buffered(CONCURRENCY).collect().await;
     let steps = accepted(decided)?;
     Ok(Survey { plan: Plan { steps, prune, left, owned, running }, live })
 }
@@ -180,6 +194,13 @@ fn defined(place: &KindPlace) -> String {
     format!("{}/{}", group(&place.api_version), place.kind)
 }
 
+/// Sets the replicas of an object, where it has a place for them.
+pub(super) fn set_replicas(object: &mut Value, replicas: &Value) {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("replicas".to_owned(), replicas.clone());
+    }
+}
+
 /// An autoscaler's target keeps the replicas it has: leaving the field out would reset it to one.
 fn keep_replicas(
     wanted: &mut Wanted,
@@ -191,7 +212,7 @@ fn keep_replicas(
         return;
     }
     if let Some(replicas) = live.get(&id).and_then(|live| live.pointer("/spec/replicas")) {
-        wanted.object["spec"]["replicas"] = replicas.clone();
+        set_replicas(&mut wanted.object, replicas);
     }
 }
 
@@ -212,9 +233,21 @@ fn accepted(decided: Vec<Decided>) -> Result<Vec<Step>> {
 /// code than a mistake in a manifest.
 pub fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
     let kinds: Vec<Kind> = refused.iter().map(|(_, error)| Error::from(error.clone()).kind()).collect();
-    let kind = kinds.into_iter().find(|kind| *kind != Kind::Refused).unwrap_or(Kind::Refused);
+    // Where one answer is missing nobody knows what was written.
+    let worst = kinds.iter().find(|kind| **kind == Kind::Unreachable);
+    let kind = worst.or_else(|| kinds.iter().find(|kind| **kind != Kind::Refused)).copied();
+    let kind = kind.unwrap_or(Kind::Refused);
     let (first, error) = &refused[0];
     let message = match refused.len() {
+        // Whether it was written is not known.
+        _ if kind == Kind::Unreachable => {
+            let of = if refused.len() == 1 {
+                first.id().to_string()
+            } else {
+                format!("{} objects", refused.len())
+            };
+            format!("no answer to the apply of {of}: {}", error.message)
+        }
         1 => format!("the cluster refused {}: {}", first.id(), error.message),
         count => format!("the cluster refused {count} objects"),
     };

@@ -1,7 +1,12 @@
 //! Where a rollback leads: a pure function of the releases' summaries.
 
-use super::record::{Kind, Outcome, Summary, Task};
+use jiff::SignedDuration;
+
+use super::record::{Kind, Outcome, RefusedAttempt, Summary, Task};
 use crate::error::{Error, Kind as ErrorKind, Result};
+
+/// So far may two readings of the API server's clock be apart.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a rollback would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +29,22 @@ pub enum Target {
         /// The next good release further back, if there is one.
         further: Option<u64>,
     },
+    /// The last attempt changed nothing, the release before it is good and runs, and nobody asked for another.
+    Unchanged {
+        /// What runs.
+        runs: u64,
+        /// The next good release further back, if there is one.
+        further: Option<u64>,
+    },
 }
 
 /// Chooses the revision: `asked`, or the newest good release whose set differs from the newest release's and
-/// that was not itself rolled back from. `newest_first` holds all releases of the tier.
+/// that was not itself rolled back from. `newest_first` holds all releases of the tier, `attempts` those that ended before
+/// their first change: right after one of them a good release is not taken away.
 ///
 /// # Errors
 /// [`ErrorKind::Rule`] when there is nothing to go back to, [`ErrorKind::Invalid`] when `asked` is unknown.
-pub fn choose(newest_first: &[Summary], asked: Option<u64>) -> Result<Target> {
+pub fn choose(newest_first: &[Summary], attempts: &[RefusedAttempt], asked: Option<u64>) -> Result<Target> {
     let Some(newest) = newest_first.first() else {
         return Err(Error::new(
             ErrorKind::Rule,
@@ -53,6 +66,14 @@ pub fn choose(newest_first: &[Summary], asked: Option<u64>) -> Result<Target> {
     }
     if let Some(to) = asked {
         return Ok(Target::Release { to, from: newest.revision });
+    }
+    let came_later = |one: &RefusedAttempt| {
+        let ended = newest.finished.unwrap_or(newest.started);
+        one.after >= newest.revision && one.at.saturating_add(CLOCK_SLACK).is_ok_and(|at| at >= ended)
+    };
+    if newest.outcome == Outcome::Good && attempts.iter().any(came_later) {
+        let runs = newest.revision;
+        return Ok(Target::Unchanged { runs, further: further_back(newest_first, runs) });
     }
     match candidate(newest_first) {
         Some(summary) => Ok(Target::Release { to: summary.revision, from: newest.revision }),
@@ -84,9 +105,9 @@ fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
     })
 }
 
-/// The newest good release before this one that differs from what runs.
-fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
-    let running = &newest_first.first()?.set;
+/// The newest good release before this one that differs from it.
+pub(super) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
+    let running = &newest_first.iter().find(|one| one.revision == to)?.set;
     let fits = |one: &&Summary| {
         one.revision < to
             && one.outcome == Outcome::Good
@@ -98,9 +119,22 @@ fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
 
 fn rolled_back_from(summary: &Summary) -> Option<u64> {
     match summary.kind {
-        Kind::Rollback { from, .. } => Some(from),
-        Kind::Release | Kind::Adoption => None,
+        Kind::Rollback { from, redeployed: false, .. } => Some(from),
+        Kind::Rollback { .. } | Kind::Release | Kind::Adoption => None,
     }
+}
+
+/// The release whose content a revision has: itself, or where the rollbacks lead that brought it back.
+pub(super) fn original(newest_first: &[Summary], revision: u64) -> u64 {
+    let mut revision = revision;
+    // A rollback leads to an older revision; a record that says otherwise ends the search.
+    while let Some(Kind::Rollback { to, .. }) =
+        newest_first.iter().find(|one| one.revision == revision).map(|one| &one.kind)
+        && *to < revision
+    {
+        revision = *to;
+    }
+    revision
 }
 
 /// The Job that ran after this revision and whose work is not undone by going back to it, newest first.
@@ -159,7 +193,12 @@ pub(super) mod tests {
             tested: None,
             verified: None,
             dirty: false,
-            by: Actor { identity: "admin".to_owned(), person: "ann@host".to_owned(), job: None },
+            by: Actor {
+                identity: "admin".to_owned(),
+                person: "ann@host".to_owned(),
+                job: None,
+                pipeline: None,
+            },
             started: Timestamp::UNIX_EPOCH,
             finished: None,
             outcome,
@@ -171,6 +210,7 @@ pub(super) mod tests {
             kept: true,
             causes: Vec::new(),
             overrides: Vec::new(),
+            rules: None,
         }
     }
 
@@ -182,7 +222,21 @@ pub(super) mod tests {
     const REL: fn() -> Kind = || Kind::Release;
 
     fn back(from: u64, to: u64) -> Kind {
-        Kind::Rollback { from, to, automatic: false }
+        Kind::Rollback { from, to, automatic: false, redeployed: false }
+    }
+
+    fn attempt(after: u64) -> RefusedAttempt {
+        RefusedAttempt {
+            format: FORMAT,
+            after,
+            at: Timestamp::UNIX_EPOCH,
+            commit: None,
+            branch: None,
+            dirty: false,
+            by: summary(1).by,
+            exit_code: 30,
+            message: "the cluster refused Service/web".to_owned(),
+        }
     }
 
     #[test]
@@ -192,7 +246,7 @@ pub(super) mod tests {
             release(2, "b", Outcome::Good, REL()),
             release(3, "c", Outcome::Failed, REL()),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 2, from: 3 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 2, from: 3 });
     }
 
     #[test]
@@ -202,7 +256,7 @@ pub(super) mod tests {
             release(2, "b", Outcome::Good, REL()),
             release(3, "b", Outcome::Good, REL()),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 1, from: 3 });
     }
 
     #[test]
@@ -211,7 +265,7 @@ pub(super) mod tests {
             release(1, "a", Outcome::Good, REL()),
             release(2, "a", Outcome::Failed, REL()),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 2 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 1, from: 2 });
     }
 
     #[test]
@@ -223,9 +277,53 @@ pub(super) mod tests {
             release(4, "b", Outcome::Good, back(3, 2)),
         ]);
         let already = Target::Already { revision: 4, from: 3, to: 2, further: Some(1) };
-        assert_eq!(choose(&history, None).unwrap(), already);
-        assert_eq!(choose(&history, Some(2)).unwrap(), choose(&history, None).unwrap());
-        assert_eq!(choose(&history, Some(1)).unwrap(), Target::Release { to: 1, from: 4 });
+        assert_eq!(choose(&history, &[], None).unwrap(), already);
+        assert_eq!(choose(&history, &[], Some(2)).unwrap(), choose(&history, &[], None).unwrap());
+        assert_eq!(choose(&history, &[], Some(1)).unwrap(), Target::Release { to: 1, from: 4 });
+    }
+
+    #[test]
+    fn right_after_a_refused_attempt_the_good_release_stays() {
+        let history =
+            newest_first(vec![release(4, "a", Outcome::Good, REL()), release(5, "b", Outcome::Good, REL())]);
+        let unchanged = Target::Unchanged { runs: 5, further: Some(4) };
+        assert_eq!(choose(&history, &[attempt(5)], None).unwrap(), unchanged);
+        let asked = choose(&history, &[attempt(5)], Some(4)).unwrap();
+        assert_eq!(asked, Target::Release { to: 4, from: 5 }, "a person names it");
+        let earlier = choose(&history, &[attempt(4)], None).unwrap();
+        assert_eq!(earlier, Target::Release { to: 4, from: 5 }, "release 5 came after it");
+        let only = &history[1..];
+        assert_eq!(choose(only, &[attempt(4)], None).unwrap(), Target::Unchanged { runs: 4, further: None });
+        let failed = newest_first(vec![
+            release(4, "a", Outcome::Good, REL()),
+            release(5, "b", Outcome::Failed, REL()),
+        ]);
+        let back = choose(&failed, &[attempt(5)], None).unwrap();
+        assert_eq!(back, Target::Release { to: 4, from: 5 }, "what runs is not good");
+    }
+
+    #[test]
+    fn a_job_that_is_run_again_gives_nothing_up() {
+        let again = Kind::Rollback { from: 2, to: 1, automatic: false, redeployed: true };
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Good, again),
+        ]);
+        assert_eq!(was_rolled_back_from(&history, "b"), None);
+    }
+
+    #[test]
+    fn the_original_release_of_a_rollback_is_named() {
+        let history = newest_first(vec![
+            release(1, "a", Outcome::Good, REL()),
+            release(2, "b", Outcome::Good, REL()),
+            release(3, "a", Outcome::Good, back(2, 1)),
+            release(4, "c", Outcome::Failed, REL()),
+            release(5, "a", Outcome::Good, back(4, 3)),
+        ]);
+        assert_eq!(original(&history, 5), 1);
+        assert_eq!(original(&history, 2), 2);
     }
 
     #[test]
@@ -235,7 +333,7 @@ pub(super) mod tests {
             release(2, "b", Outcome::Good, REL()),
             release(3, "a", Outcome::Running, back(2, 1)),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 1, from: 3 });
     }
 
     #[test]
@@ -246,13 +344,13 @@ pub(super) mod tests {
             release(3, "b", Outcome::Good, REL()),
             release(4, "a", Outcome::TimedOut, back(3, 1)),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 4 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 1, from: 4 });
         let history = newest_first(vec![
             release(1, "a", Outcome::Good, REL()),
             release(2, "a", Outcome::Failed, REL()),
             release(3, "a", Outcome::Running, back(2, 1)),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 1, from: 3 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 1, from: 3 });
     }
 
     #[test]
@@ -263,7 +361,7 @@ pub(super) mod tests {
             release(3, "a", Outcome::Good, back(2, 1)),
             release(4, "d", Outcome::Failed, REL()),
         ]);
-        assert_eq!(choose(&history, None).unwrap(), Target::Release { to: 3, from: 4 });
+        assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 3, from: 4 });
         assert_eq!(was_rolled_back_from(&history, "b"), Some(2));
         assert_eq!(was_rolled_back_from(&history, "d"), None);
     }
@@ -290,8 +388,8 @@ pub(super) mod tests {
     #[test]
     fn nothing_good_is_a_refusal() {
         let history = newest_first(vec![release(1, "a", Outcome::Failed, REL())]);
-        assert_eq!(choose(&history, None).unwrap_err().kind(), ErrorKind::Rule);
-        assert_eq!(choose(&[], None).unwrap_err().kind(), ErrorKind::Rule);
-        assert_eq!(choose(&history, Some(9)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(choose(&history, &[], None).unwrap_err().kind(), ErrorKind::Rule);
+        assert_eq!(choose(&[], &[], None).unwrap_err().kind(), ErrorKind::Rule);
+        assert_eq!(choose(&history, &[], Some(9)).unwrap_err().kind(), ErrorKind::Invalid);
     }
 }

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::difference::{self, FieldChange, Mask};
+use super::drift;
 use super::foreign;
 use super::identity::{self, ObjectId};
-use super::plan::{self, Action, Known, Step, Taken, Wanted};
+use super::plan::{self, Action, Before, Known, Step, Taken, Wanted};
 use super::prune;
+use super::survey::May;
 use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, ObjectRef, Refusal};
 
 /// What a set is tried with.
@@ -25,6 +27,12 @@ pub(super) struct Trial<'a> {
     pub(super) roles: &'a BTreeSet<(String, String)>,
     /// Whether fields of objects of ours are taken back whoever wrote them: a person said so.
     pub(super) takes_back: bool,
+    /// Whether what a person added by hand is removed before anything is applied.
+    pub(super) removes_drift: bool,
+    /// What the user needs to be allowed to do.
+    pub(super) may: May,
+    /// What the newest release left.
+    pub(super) before: &'a Before<'a>,
     /// What an autoscaler of the set scales.
     pub(super) scaled: &'a BTreeSet<(String, String, String)>,
     pub(super) mask: &'a Mask,
@@ -49,15 +57,34 @@ impl Trial<'_> {
             Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
             Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
             Err(error) => {
-                if live.is_none()
-                    && let Ok(Some(there)) = self.cluster.get(&ObjectRef::of(&wanted.object)).await
-                    && let Some(refused) = of_another_tier(&wanted, &there)
-                {
+                let there = match live {
+                    Some(_) => None,
+                    None => self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten(),
+                };
+                if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
                     return Err((wanted, refused));
                 }
-                self.refused(wanted, known, live, error).await
+                if self.may == May::Read && error.refusal == Refusal::Forbidden {
+                    return Ok(self.untried(wanted, known, live.or(there.as_ref())));
+                }
+                Ok(in_its_place(self.refused(wanted, known, live, error).await?, there))
             }
         }
+    }
+
+    /// What this user may not change, and so not try: compared with what the last release applied.
+    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Value>) -> Step {
+        let applied = self.before.applied(&wanted.id());
+        let changes =
+            live.and(applied).map(|applied| difference::fields(&applied.object, &wanted.object, self.mask));
+        let action = match (known, live) {
+            (Known::JobToRun, _) => Action::Run,
+            (_, None) => Action::Create,
+            (_, Some(_)) => Action::Change,
+        };
+        let foreign = live.filter(|live| !is_ours(live)).and_then(foreign::owner);
+        let changes = changes.unwrap_or_default();
+        Step { untried: true, changes, foreign, ..Step::new(wanted, action, live) }
     }
 
     /// What is there already without the labels of the release.
@@ -78,7 +105,7 @@ impl Trial<'_> {
                 let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
                 Ok(self.compared(step, known, sent))
             }
-            Err(error) => self.refused(wanted, known, None, error).await,
+            Err(error) => Ok(in_its_place(self.refused(wanted, known, None, error).await?, there)),
         }
     }
 
@@ -142,8 +169,16 @@ impl Trial<'_> {
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
                 untried(if live.is_some() { Action::Change } else { Action::Create })
             }
+            // Nobody can try what comes of it once that is removed.
+            Refusal::Invalid { .. } if self.removes_drift && live.and_then(drift::first).is_some() => {
+                untried(Action::Change)
+            }
             // What is ours already is not adopted.
             Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
+            Refusal::Invalid { .. } => match live.and_then(drift::first) {
+                Some(added) => Err((wanted, drift::in_the_way(error, &added))),
+                None => Err((wanted, error)),
+            },
             _ => Err((wanted, error)),
         }
     }
@@ -166,6 +201,12 @@ impl Trial<'_> {
             }
         }
     }
+}
+
+/// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
+fn in_its_place(step: Step, there: Option<Value>) -> Step {
+    let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
+    Step { live, ..step }
 }
 
 /// Kind and name of the role that a binding refers to.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::identity::ObjectId;
-use crate::cluster::{Cluster, DeleteOptions, ObjectRef};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, ObjectRef, SeenObject};
 use crate::error::{Kind, Result};
 use crate::session::Session;
 
@@ -44,17 +44,14 @@ pub(super) async fn unstick(
         pods => pods?.into_iter().filter(|pod| is_in_the_way(pod, &set, suspects)).collect::<Vec<_>>(),
     };
     for pod in stuck {
-        let uid = pod["metadata"]["uid"].as_str().map(str::to_owned);
         let (id, owner) = (ObjectId::of(&pod), ObjectId::of(wanted));
-        let deleted =
-            cluster.delete(&ObjectRef::of(&pod), &DeleteOptions { uid, ..DeleteOptions::default() }).await;
-        match deleted {
+        match cluster.delete(&SeenObject::of(&pod)?, DeleteOptions::default()).await {
             Err(error) if error.kind() == Kind::Denied => session.reporter.warn_with_hint(
                 format!("{id} holds up the rollout of {owner}, and the right to delete it is missing"),
                 format!("kubectl -n {} delete pod {}", id.namespace, id.name),
             ),
             deleted => {
-                if deleted? {
+                if deleted? == Deleted::Begun {
                     session.reporter.warn(format!("deleted {id}: it was broken and held up {owner}"));
                 }
             }

@@ -16,12 +16,15 @@ use crate::report::StepReport;
 use crate::report::event::{Evidence, Failure, Outcome, Stage, Subject};
 use crate::report::human;
 use crate::rollout::verdict::Cause;
+use crate::secret;
 use crate::session::interrupted;
 use crate::test::{self, TestOptions};
 use crate::web::{Answer, Asker};
 
 /// From one request to the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// More of an answer's text is not shown.
+const SHOWN: usize = 500;
 /// So many bad answers in a row are no stumble.
 const TOO_MANY: u32 = 3;
 
@@ -43,17 +46,25 @@ impl<'a> Checks<'a> {
     pub(super) fn of(site: Site<'a>, images: &'a Images, url: Option<String>) -> Result<Option<Self>> {
         let Some(config) = site.tier.verify.clone() else { return Ok(None) };
         let Addresses { addresses, headers } = site.tier.addresses()?;
+        // Most headers are there to prove who asks.
+        for (_, value) in headers.iter().filter(|(name, _)| !is_plain(name)) {
+            secret::hide_header(&site.session.reporter, value);
+        }
+        for address in &addresses {
+            secret::hide_password(&site.session.reporter, address);
+        }
         let asker = Asker::new(&headers)?;
         Ok(Some(Self { site, config, addresses, asker, images, url }))
     }
 
     /// What is checked, so that it can be told whether it was.
-    pub(super) fn hash(&self) -> String {
+    /// `known` is that of the newest release: one without the key, as earlier versions wrote it, stays.
+    pub(super) fn hash(&self, key: &[u8], known: Option<&str>) -> String {
         let VerifyConfig { http: _, headers, hold, within, test, soak, .. } = &self.config;
         let test = test.as_ref().map(|name| (name, self.site.project.config.tests.get(name)));
-        identity::hash(
-            &format!("{:?} {headers:?} {hold:?} {within:?} {soak:?} {test:?}", self.addresses).into(),
-        )
+        let all = format!("{:?} {headers:?} {hold:?} {within:?} {soak:?} {test:?}", self.addresses);
+        let unkeyed = identity::hash(&all.as_str().into());
+        if known == Some(unkeyed.as_str()) { unkeyed } else { identity::keyed(&all, key)[..32].to_owned() }
     }
 
     /// Makes all checks, one after the other.
@@ -107,7 +118,7 @@ impl<'a> Checks<'a> {
             let left = self.config.within.saturating_sub(began.elapsed());
             if left.is_zero() {
                 let how_long = format!("for {}", human::whole(self.config.within));
-                return Err(unanswered(address, &answer, &how_long));
+                return Err(self.unanswered(address, &answer, &how_long));
             }
             step.progress(answer.sentence);
             tokio::time::sleep(PAUSE.min(left)).await;
@@ -120,7 +131,7 @@ impl<'a> Checks<'a> {
             let next = self.asker.ask(address).await;
             bad = if next.is_good { 0 } else { bad + 1 };
             if bad == TOO_MANY {
-                return Err(unanswered(address, &next, &format!("{TOO_MANY} times in a row")));
+                return Err(self.unanswered(address, &next, &format!("{TOO_MANY} times in a row")));
             }
             if next.is_good {
                 answer = next;
@@ -132,6 +143,23 @@ impl<'a> Checks<'a> {
             format!(" for {}", human::whole(self.config.hold))
         };
         Ok(format!("{}{held}", answer.sentence))
+    }
+
+    /// The error of an address that does not answer as it should.
+    fn unanswered(&self, address: &str, answer: &Answer, how_long: &str) -> Error {
+        let message = format!("{address} {} {how_long}", answer.sentence);
+        // What is cut could no longer be recognised as a secret.
+        let text = human::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);
+        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned);
+        let evidence = Evidence { title: "its answer".to_owned(), lines: lines.collect() };
+        let failure = Failure {
+            subject: Subject::Object(address.to_owned()),
+            cause: Cause::VerifyFailed.to_string(),
+            message: message.clone(),
+            hint: None,
+            evidence: if evidence.lines.is_empty() { Vec::new() } else { vec![evidence] },
+        };
+        Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}")).because([failure])
     }
 
     /// The test, with what it needs to find the tier. It leaves no record: what it says is of this moment.
@@ -153,18 +181,23 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// The error of an address that does not answer as it should.
-fn unanswered(address: &str, answer: &Answer, how_long: &str) -> Error {
-    let message = format!("{address} {} {how_long}", answer.sentence);
-    let evidence = Evidence { title: "its answer".to_owned(), lines: answer.lines.clone() };
-    let failure = Failure {
-        subject: Subject::Object(address.to_owned()),
-        cause: Cause::VerifyFailed.to_string(),
-        message: message.clone(),
-        hint: None,
-        evidence: if answer.lines.is_empty() { Vec::new() } else { vec![evidence] },
-    };
-    Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}")).because([failure])
+/// Whether a header says what is asked for, and how, but not by whom.
+fn is_plain(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let plain = [
+        "host",
+        "user-agent",
+        "content-type",
+        "cache-control",
+        "origin",
+        "referer",
+        "connection",
+        "x-requested-with",
+    ];
+    plain.contains(&name.as_str())
+        || name.starts_with("accept")
+        || name.starts_with("x-forwarded-")
+        || name.ends_with("-version")
 }
 
 /// Whatever a check failed for, the release is not good because it could not be verified.

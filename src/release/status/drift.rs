@@ -1,5 +1,5 @@
-//! Drift: what somebody changed by hand since the release. The recorded set is tried against the cluster, as a plan
-//! would; nothing is changed.
+//! Drift: what somebody changed by hand since the release, and what they added. The recorded set is tried against the
+//! cluster, as a plan would; nothing is changed.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::super::back;
 use super::super::claims;
 use super::super::difference::FieldChange;
+use super::super::drift::{self as added_fields, Added};
 use super::super::forward::look;
 use super::super::identity::ObjectId;
 use super::super::past::Past;
@@ -15,26 +16,38 @@ use super::super::place::Site;
 use super::super::plan::{Action, Step};
 use super::super::record::Outcome;
 use super::super::seal;
+use super::super::survey::May;
 use crate::error::{Kind, Result};
 
 /// What differs from what was released.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Drift {
-    /// These objects; none, where nobody changed anything.
-    Known(Vec<Changed>),
+    /// These objects; none, where nobody changed anything. And what controllers added to the pod templates of objects, which
+    /// is no drift.
+    Known(Vec<Changed>, Vec<Others>),
     /// It cannot be told, and why.
     Unknown(String),
 }
 
 /// An object that is no longer what was released.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Changed {
     api_version: String,
     id: ObjectId,
     /// Field by field; empty where the object is gone.
     fields: Vec<FieldChange>,
+    /// What a person added that the manifests do not mention.
+    added: Vec<Added>,
     gone: bool,
     by: BTreeSet<String>,
+}
+
+/// What controllers added to the pod template of an object.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Others {
+    api_version: String,
+    id: ObjectId,
+    added: Vec<Added>,
 }
 
 /// Compares what is there with what the newest release applied.
@@ -43,7 +56,7 @@ pub(super) struct Changed {
 /// What the cluster refuses, but for missing rights.
 pub(super) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
     match &past.last {
-        None => return Ok(Drift::Known(Vec::new())),
+        None => return Ok(Drift::Known(Vec::new(), Vec::new())),
         Some(last) if last.summary.outcome != Outcome::Good => {
             return Ok(Drift::Unknown("the newest release did not come to a good end".to_owned()));
         }
@@ -53,15 +66,15 @@ pub(super) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
         Err(error) if matches!(error.kind(), Kind::Denied | Kind::Refused) => {
             Ok(Drift::Unknown(error.message().to_owned()))
         }
-        compared => compared.map(Drift::Known),
+        compared => compared.map(|(changed, others)| Drift::Known(changed, others)),
     }
 }
 
-async fn compared(site: Site<'_>, past: &Past) -> Result<Vec<Changed>> {
-    let Some(last) = &past.last else { return Ok(Vec::new()) };
+async fn compared(site: Site<'_>, past: &Past) -> Result<(Vec<Changed>, Vec<Others>)> {
+    let Some(last) = &past.last else { return Ok((Vec::new(), Vec::new())) };
     let (wanted, untouched) = back::recorded(last);
     let key = site.store().key(false).await?;
-    let looked = look(site, past, wanted, &untouched, &key).await?;
+    let looked = look(site, past, wanted, &untouched, &key, May::Change).await?;
     let mut all: Vec<Changed> = looked.plan.steps.iter().filter_map(changed).collect();
     let claims = untouched.iter().filter(|one| claims::is_claim(&one.object)).cloned();
     for one in claims.chain(seal::sealed_in(&last.objects)) {
@@ -70,16 +83,25 @@ async fn compared(site: Site<'_>, past: &Past) -> Result<Vec<Changed>> {
         let fields = live.map(|live| seal::differences(&one.object, live, &key)).unwrap_or_default();
         if live.is_none() || !fields.is_empty() {
             let api_version = one.object["apiVersion"].as_str().unwrap_or_default().to_owned();
-            all.push(Changed { api_version, id, fields, gone: live.is_none(), by: BTreeSet::new() });
+            let (added, by) = (Vec::new(), BTreeSet::new());
+            all.push(Changed { api_version, id, fields, added, gone: live.is_none(), by });
         }
     }
-    Ok(all)
+    Ok((all, looked.plan.steps.iter().filter_map(others).collect()))
+}
+
+fn others(step: &Step) -> Option<Others> {
+    let added: Vec<Added> = step.others().cloned().collect();
+    let api_version = step.wanted.object["apiVersion"].as_str().unwrap_or_default().to_owned();
+    (!added.is_empty()).then(|| Others { api_version, id: step.wanted.id(), added })
 }
 
 fn changed(step: &Step) -> Option<Changed> {
+    let added: Vec<Added> = step.drift().cloned().collect();
     let gone = match step.action {
         Action::Create => true,
         Action::Change | Action::Recreate => false,
+        Action::Keep if !added.is_empty() => false,
         _ => return None,
     };
     let object = &step.wanted.object;
@@ -88,22 +110,47 @@ fn changed(step: &Step) -> Option<Changed> {
         id: step.wanted.id(),
         fields: if gone { Vec::new() } else { step.changes.clone() },
         gone,
-        by: step.taken.iter().map(|taken| taken.manager.clone()).collect(),
+        by: step
+            .taken
+            .iter()
+            .map(|taken| &taken.manager)
+            .chain(added.iter().map(|one| &one.manager))
+            .cloned()
+            .collect(),
+        added,
     })
 }
 
 impl Drift {
     pub(super) fn to_json(&self) -> Value {
         match self {
-            Self::Known(all) => all.iter().map(Changed::to_json).collect(),
+            Self::Known(all, _) => all.iter().map(Changed::to_json).collect(),
             Self::Unknown(_) => Value::Null,
+        }
+    }
+
+    /// What controllers added, for machines.
+    pub(super) fn others_to_json(&self) -> Value {
+        match self {
+            Self::Known(_, others) => others.iter().map(Others::to_json).collect(),
+            Self::Unknown(_) => Value::Null,
+        }
+    }
+
+    /// What controllers added, for people.
+    pub(super) fn other_lines(&self) -> Vec<String> {
+        match self {
+            Self::Known(_, others) => others.iter().flat_map(Others::lines).collect(),
+            Self::Unknown(_) => Vec::new(),
         }
     }
 
     /// Which objects are gone; `None` where that was not looked at.
     pub(super) fn gone(&self) -> Option<Vec<ObjectId>> {
         match self {
-            Self::Known(all) => Some(all.iter().filter(|one| one.gone).map(|one| one.id.clone()).collect()),
+            Self::Known(all, _) => {
+                Some(all.iter().filter(|one| one.gone).map(|one| one.id.clone()).collect())
+            }
             Self::Unknown(_) => None,
         }
     }
@@ -111,8 +158,10 @@ impl Drift {
     /// Lines for people; the first begins the row.
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
-            Self::Known(all) if all.is_empty() => vec!["none: everything is as it was released".to_owned()],
-            Self::Known(all) => all.iter().flat_map(Changed::lines).collect(),
+            Self::Known(all, _) if all.is_empty() => {
+                vec!["none: everything is as it was released".to_owned()]
+            }
+            Self::Known(all, _) => all.iter().flat_map(Changed::lines).collect(),
             Self::Unknown(why) => vec![format!("not known: {why}")],
         }
     }
@@ -121,6 +170,11 @@ impl Drift {
 impl Changed {
     fn to_json(&self) -> Value {
         let field = |change: &FieldChange| json!({"field": change.field, "live": change.before, "released": change.after});
+        let added = |one: &Added| {
+            let mut field = added_fields::to_json(one);
+            field["released"] = Value::Null;
+            field
+        };
         json!({
             "apiVersion": self.api_version,
             "kind": self.id.kind,
@@ -128,7 +182,7 @@ impl Changed {
             "name": self.id.name,
             "gone": self.gone,
             "by": self.by,
-            "fields": self.fields.iter().map(field).collect::<Vec<_>>(),
+            "fields": self.fields.iter().map(field).chain(self.added.iter().map(added)).collect::<Vec<_>>(),
         })
     }
 
@@ -143,6 +197,24 @@ impl Changed {
             format!("  {}: {}, released was {}", change.field, text(&change.before), text(&change.after))
         };
         let head = format!("{} was changed{by}", self.id);
-        [head].into_iter().chain(self.fields.iter().map(field)).collect()
+        let added =
+            self.added.iter().map(|one| format!("  not in the manifests: {}", added_fields::line(one)));
+        [head].into_iter().chain(self.fields.iter().map(field)).chain(added).collect()
+    }
+}
+
+impl Others {
+    fn to_json(&self) -> Value {
+        json!({
+            "apiVersion": self.api_version,
+            "kind": self.id.kind,
+            "namespace": self.id.namespace,
+            "name": self.id.name,
+            "fields": self.added.iter().map(added_fields::to_json).collect::<Vec<_>>(),
+        })
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.added.iter().map(|one| format!("{}: {}", self.id, added_fields::line(one)))
     }
 }

@@ -18,6 +18,8 @@ pub(super) enum WayBack {
     Ready(Road),
     /// Nowhere: the newest release is a rollback already.
     Already { revision: u64, from: u64, to: u64, further: Option<u64> },
+    /// Nowhere: the last attempt changed nothing.
+    Unchanged { runs: u64, further: Option<u64> },
     /// Nowhere, and why.
     None(String),
 }
@@ -39,11 +41,13 @@ pub(super) struct Road {
 /// # Errors
 /// What the cluster refuses.
 pub(super) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result<WayBack> {
-    let to = match target::choose(newest_first, None) {
+    let attempts = site.store().attempts().await?;
+    let to = match target::choose(newest_first, &attempts, None) {
         Ok(Target::Release { to, .. }) => to,
         Ok(Target::Already { revision, from, to, further }) => {
             return Ok(WayBack::Already { revision, from, to, further });
         }
+        Ok(Target::Unchanged { runs, further }) => return Ok(WayBack::Unchanged { runs, further }),
         Err(none) => return Ok(WayBack::None(none.message().to_owned())),
     };
     let record = site.store().recorded(newest_first, to).await?;
@@ -74,6 +78,7 @@ impl WayBack {
         match self {
             Self::Ready(road) => road.to_json(),
             Self::Already { revision, further, .. } => json!({"already": revision, "to": further}),
+            Self::Unchanged { runs, further } => json!({"unchanged": runs, "to": further}),
             Self::None(reason) => json!({"to": null, "reason": reason}),
         }
     }
@@ -84,6 +89,13 @@ impl WayBack {
             Self::Already { revision, from, to, further } => {
                 let further = further.map(|to| format!("; further back: --to {to}")).unwrap_or_default();
                 format!("release {revision} is already the rollback of {from} to {to}{further}")
+            }
+            Self::Unchanged { runs, further } => {
+                let further =
+                    further.map(|to| format!("; to go back further: --to {to}")).unwrap_or_default();
+                format!(
+                    "nothing to roll back: the last attempt changed nothing, and release {runs} is good{further}"
+                )
             }
             Self::None(reason) => reason.clone(),
         }

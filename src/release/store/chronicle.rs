@@ -9,9 +9,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::record::{FORMAT, RecordedCause, Summary};
-use super::{Store, unreadable, written_by_newer};
-use crate::cluster::DeleteOptions;
+use super::super::record::{RecordedCause, Summary};
+use super::{Store, check_format, unreadable};
 use crate::error::{Kind, Result};
 
 /// How many releases one map of older lines is for.
@@ -88,7 +87,7 @@ impl Store {
                 return Ok(());
             }
             let map = self.reference("ConfigMap", &self.map_of(index));
-            match self.cluster.delete(&map, &DeleteOptions::default()).await {
+            match self.delete_own(&map).await {
                 // Lines that are kept for longer than promised harm nobody.
                 Err(error) if error.kind() == Kind::Denied => return Ok(()),
                 deleted => deleted.map(drop)?,
@@ -99,21 +98,21 @@ impl Store {
 
     /// Deletes all lines, the newest last.
     pub(super) async fn erase_history(&self, known: &[Summary]) -> Result<()> {
-        let options = DeleteOptions::default();
         if let Some(newest) = known.first() {
             for (index, _) in self.older(range(newest.revision)).await?.into_iter().rev() {
-                self.cluster.delete(&self.reference("ConfigMap", &self.map_of(index)), &options).await?;
+                self.delete_own(&self.reference("ConfigMap", &self.map_of(index))).await?;
             }
         }
-        self.cluster.delete(&self.reference("ConfigMap", &self.name), &options).await.map(drop)
+        self.delete_own(&self.reference("ConfigMap", &self.name)).await.map(drop)
     }
 
     /// The lines of the maps of older ranges, newest first, as far as the row of maps reaches.
     async fn older(&self, newest: u64) -> Result<Vec<(u64, Vec<Summary>)>> {
         let mut found = Vec::new();
-        let all: Vec<u64> = (0..newest.saturating_sub(1)).rev().collect();
-        for some in all.chunks(CONCURRENCY) {
-            let maps: Vec<Option<Vec<Summary>>> = stream::iter(some.to_vec())
+        let mut all = (0..newest.saturating_sub(1)).rev();
+        loop {
+            let some: Vec<u64> = all.by_ref().take(CONCURRENCY).collect();
+            let maps: Vec<Option<Vec<Summary>>> = stream::iter(some.clone())
                 .map(|index| async move { self.lines(&self.map_of(index)).await })
                 .buffered(CONCURRENCY)
                 .try_collect()
@@ -121,7 +120,7 @@ impl Store {
             let row = some.iter().zip(maps).map_while(|(index, lines)| Some((*index, lines?)));
             let before = found.len();
             found.extend(row);
-            if found.len() - before < some.len() {
+            if some.is_empty() || found.len() - before < some.len() {
                 break;
             }
         }
@@ -141,7 +140,7 @@ impl Store {
         let map = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": {"name": name, "namespace": self.cluster.namespace(), "labels": self.labels},
+            "metadata": self.metadata(name),
             "data": data(summaries),
         });
         self.put(&map).await
@@ -152,15 +151,16 @@ impl Store {
 pub(super) fn read(map: &Value) -> Result<Vec<Summary>> {
     let name = map.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let data = map.get("data").and_then(Value::as_object);
-    let mut summaries = data
-        .into_iter()
-        .flat_map(|data| data.values())
-        .filter_map(Value::as_str)
+    let lines = data.into_iter().flat_map(|data| data.values()).filter_map(Value::as_str);
+    let lines = lines
         .map(|line| serde_json::from_str(line).map_err(|error| unreadable(name, &error)))
+        .collect::<Result<Vec<Value>>>()?;
+    // Before their shape is looked at, which a newer format may have changed.
+    check_format(map, lines.iter().filter_map(|line| line["format"].as_u64()).max())?;
+    let mut summaries = lines
+        .into_iter()
+        .map(|line| serde_json::from_value(line).map_err(|error| unreadable(name, &error)))
         .collect::<Result<Vec<Summary>>>()?;
-    if let Some(newer) = summaries.iter().find(|summary| summary.format > FORMAT) {
-        return Err(written_by_newer(newer.revision));
-    }
     summaries.sort_by_key(|summary| std::cmp::Reverse(summary.revision));
     Ok(summaries)
 }
@@ -229,6 +229,31 @@ mod tests {
         assert_eq!((moved.len(), stays.len()), (48, 52));
         assert!(stays.iter().any(|one| one.revision == 7));
         assert!(partition(&lines[1..], range(99)).0.is_empty());
+    }
+
+    #[test]
+    fn a_line_that_somebody_forged_is_refused() {
+        let line = |change: fn(&mut Value)| {
+            let mut line = serde_json::to_value(line(7, true)).unwrap();
+            change(&mut line);
+            read(&json!({"metadata": {"name": "windlass.shop.staging"}, "data": {"r7": line.to_string()}}))
+        };
+        assert!(line(|line| line["commit"] = json!("1f3c9a0b".repeat(5))).is_ok());
+        assert!(line(|line| line["commit"] = json!("1f3c9a0b".repeat(8))).is_ok());
+        for commit in ["--upload-pack=touch x", "+refs/heads/a:refs/heads/b", "€€€", "", "1f3c"] {
+            let mut forged = serde_json::to_value(super::tests::line(7, true)).unwrap();
+            forged["commit"] = json!(commit);
+            let map = json!({"metadata": {"name": "m"}, "data": {"r7": forged.to_string()}});
+            let error = read(&map).unwrap_err();
+            assert_eq!(error.kind(), Kind::Invalid);
+            assert!(error.message().contains("`commit` is not 40 or 64 hexadecimal digits"), "{error}");
+        }
+        let refused = |change| line(change).unwrap_err().kind();
+        assert_eq!(refused(|line| line["revision"] = json!(u64::MAX)), Kind::Invalid);
+        assert_eq!(refused(|line| line["revision"] = json!(9e18)), Kind::Invalid);
+        assert_eq!(refused(|line| line["revision"] = json!(9_000_000_000_000_000_000_u64)), Kind::Invalid);
+        assert_eq!(refused(|line| line["revision"] = json!(-1)), Kind::Invalid);
+        assert_eq!(refused(|line| line["started"] = json!("99999-01-01T00:00:00Z")), Kind::Invalid);
     }
 
     #[test]

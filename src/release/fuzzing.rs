@@ -1,0 +1,34 @@
+//! The entrance of the fuzzer: what stands in a cluster of earlier releases.
+
+use serde_json::Value;
+
+use super::history::History;
+use super::record::Record;
+use super::{store, target};
+use crate::error::Result;
+
+/// Reads two objects of the store, and answers from them what `history` and `rollback` do.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn history(history: &Value, attempts: &Value) -> Result<String> {
+    let attempts = store::fuzzing::attempts(attempts)?;
+    let releases = store::fuzzing::history(history)?;
+    let asked = releases.first().map(|one| one.revision);
+    let chosen = [None, asked, Some(0)].map(|asked| target::choose(&releases, &attempts, asked).map(|_| ()));
+    let answers: Vec<(String, Value)> = History::new(releases.clone(), attempts.clone(), None)
+        .lines()
+        .map(|line| (line.to_text(), line.to_json()))
+        .collect();
+    let causes = releases.iter().flat_map(|one| &one.causes).count();
+    let good = chosen.iter().filter(|chosen| chosen.is_ok()).count();
+    Ok(format!("{} lines, {} attempts, {causes} causes, {good}", answers.len(), attempts.len()))
+}
+
+/// Reads the bytes of a record.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn record(head: &Value, bytes: &[u8]) -> Result<Record> {
+    store::fuzzing::record(head, bytes)
+}

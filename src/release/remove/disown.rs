@@ -1,0 +1,192 @@
+//! What a removal keeps is nobody's from then on: without windlass's labels another project can take it over.
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Map, Value, json};
+
+use super::super::identity::{ObjectId, STAMPS};
+use super::super::plan::JOB_CONTENT;
+use super::super::prune;
+use super::super::survey::CONCURRENCY;
+use crate::cluster::{Cluster, Refusal};
+use crate::error::Result;
+use crate::session::Session;
+
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const LABELS: [&str; 2] = ["windlass.dev/project", "windlass.dev/tier"];
+/// Only what windlass wrote: what the user's manifest says (`windlass.dev/prune`) is the user's.
+const ANNOTATIONS: [&str; 5] =
+    ["windlass.dev/tier", STAMPS[0], STAMPS[1], JOB_CONTENT, "windlass.dev/source"];
+/// By these a later `remove --with-data` finds the data that an earlier one kept. Unlike the labels of a tier they keep
+/// nobody from taking it over.
+const KEPT_OF_PROJECT: &str = "windlass.dev/kept-of-project";
+const KEPT_OF_TIER: &str = "windlass.dev/kept-of-tier";
+
+/// The tier whose data a later removal may look for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeptOf<'a> {
+    pub(super) project: &'a str,
+    pub(super) slug: &'a str,
+}
+
+impl KeptOf<'_> {
+    /// Selects what an earlier removal of the tier kept.
+    pub(super) fn selector(&self) -> String {
+        format!("{KEPT_OF_PROJECT}={},{KEPT_OF_TIER}={}", self.project, self.slug)
+    }
+
+    /// Whether an earlier removal of the tier kept this, and nobody has taken it over since; or whether it still has the
+    /// tier's own labels, as the claims of a StatefulSet that an earlier release deleted.
+    pub(super) fn is_its(&self, object: &Value) -> bool {
+        let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
+        let is = |project, tier| label(project) == Some(self.project) && label(tier) == Some(self.slug);
+        is(LABELS[0], LABELS[1]) || (label(LABELS[0]).is_none() && is(KEPT_OF_PROJECT, KEPT_OF_TIER))
+    }
+}
+
+/// Takes windlass's labels off these objects. What is gone, or is another object by now, is passed over; where the right
+/// to change something is missing, a warning says what to type.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(super) async fn disown(
+    session: &Session,
+    cluster: &Cluster,
+    kept_of: Option<KeptOf<'_>>,
+    objects: impl Iterator<Item = &Value>,
+) -> Result<()> {
+    let patches = objects.filter_map(|object| patch(object, kept_of.filter(|_| holds_data(object))));
+    let patches: Vec<Value> = patches.collect();
+    let sent = stream::iter(patches).map(|patch| async move { send(session, cluster, &patch).await });
+    sent.buffer_unordered(CONCURRENCY).try_collect().await
+}
+
+async fn send(session: &Session, cluster: &Cluster, patch: &Value) -> Result<()> {
+    match cluster.merge_patch(patch).await {
+        Err(error) if error.refusal == Refusal::Forbidden => {
+            let (id, place) = (ObjectId::of(patch), patch["metadata"]["namespace"].as_str());
+            let place = place.map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+            let [project, tier] = LABELS;
+            session.reporter.warn_with_hint(
+                format!("{id} keeps the labels of windlass: the right to change it is missing"),
+                format!("kubectl label{place} {} {} {project}- {tier}-", id.kind, id.name),
+            );
+            Ok(())
+        }
+        Err(error) if is_another(&error.refusal) => Ok(()),
+        patched => Ok(patched.map(drop)?),
+    }
+}
+
+/// Whether what was seen is gone, or another object has its name by now: of that the uid cannot be changed.
+fn is_another(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::NotFound | Refusal::Stale => true,
+        Refusal::Immutable { field } | Refusal::Invalid { field } => field == "metadata.uid",
+        _ => false,
+    }
+}
+
+/// Whether it is a claim or a volume.
+pub(super) fn holds_data(object: &Value) -> bool {
+    object["kind"] == "PersistentVolumeClaim" || object["kind"] == "PersistentVolume"
+}
+
+/// A merge patch that takes off what windlass put on an object; `None` where there is nothing. What tiers of the project
+/// share is still another tier's.
+fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
+    if prune::is_shared(live) {
+        return None;
+    }
+    let metadata = &live["metadata"];
+    let gone = |section: &str, keys: &mut dyn Iterator<Item = &'static str>| -> Map<String, Value> {
+        keys.filter(|key| metadata[section].get(*key).is_some())
+            .map(|key| (key.to_owned(), Value::Null))
+            .collect()
+    };
+    let ours = metadata["labels"].get(MANAGED_BY).is_some_and(|by| by == "windlass").then_some(MANAGED_BY);
+    let mut labels = gone("labels", &mut LABELS.into_iter().chain(ours));
+    let annotations = gone("annotations", &mut ANNOTATIONS.into_iter());
+    for (key, value) in
+        kept_of.into_iter().flat_map(|of| [(KEPT_OF_PROJECT, of.project), (KEPT_OF_TIER, of.slug)])
+    {
+        if metadata["labels"].get(key).is_none_or(|known| known != value) {
+            labels.insert(key.to_owned(), value.into());
+        }
+    }
+    // Of a removal that deletes the records alone no mark is left either.
+    if kept_of.is_none() {
+        labels.extend(gone("labels", &mut [KEPT_OF_PROJECT, KEPT_OF_TIER].into_iter()));
+    }
+    if labels.is_empty() && annotations.is_empty() {
+        return None;
+    }
+    let mut patch = json!({
+        "apiVersion": live["apiVersion"],
+        "kind": live["kind"],
+        // Another object of this name is left alone.
+        "metadata": {"name": metadata["name"], "uid": metadata["uid"], "labels": labels, "annotations": annotations},
+    });
+    if let Some(namespace) = metadata.get("namespace") {
+        patch["metadata"]["namespace"] = namespace.clone();
+    }
+    Some(patch)
+}
+
+/// Takes off a namespace that windlass created it.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(super) async fn forget_namespace(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
+    let mut patch = patch(live, None).unwrap_or_else(|| {
+        json!({"apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": live["metadata"]["name"], "uid": live["metadata"]["uid"]}})
+    });
+    patch["metadata"]["annotations"]["windlass.dev/made-for"] = Value::Null;
+    send(session, cluster, &patch).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF: KeptOf<'_> = KeptOf { project: "shop", slug: "staging" };
+
+    fn claim(labels: &Value) -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {
+            "name": "files", "namespace": "shop", "uid": "u", "labels": labels,
+            "annotations": {"windlass.dev/tier": "staging", "windlass.dev/revision": "3", "windlass.dev/prune": "never"}}})
+    }
+
+    #[test]
+    fn what_windlass_wrote_goes_and_what_the_manifest_says_stays() {
+        let live =
+            claim(&json!({"app": "shop", "windlass.dev/project": "shop", "windlass.dev/tier": "staging",
+            "app.kubernetes.io/managed-by": "windlass"}));
+        let patch = patch(&live, None).unwrap();
+        assert_eq!(
+            patch["metadata"],
+            json!({"name": "files", "namespace": "shop", "uid": "u",
+                "labels": {"windlass.dev/project": null, "windlass.dev/tier": null, "app.kubernetes.io/managed-by": null},
+                "annotations": {"windlass.dev/tier": null, "windlass.dev/revision": null}})
+        );
+        let helm = claim(&json!({"app.kubernetes.io/managed-by": "Helm"}));
+        assert_eq!(super::patch(&helm, None).unwrap()["metadata"]["labels"], json!({}), "it is not ours");
+        let mut shared = live;
+        shared["metadata"]["annotations"]["windlass.dev/shared"] = "true".into();
+        assert_eq!(super::patch(&shared, None), None, "another tier has it still");
+        assert_eq!(super::patch(&json!({"metadata": {"name": "a"}}), None), None);
+    }
+
+    #[test]
+    fn data_is_found_again_until_somebody_takes_it_over() {
+        let mut live = claim(&json!({"windlass.dev/project": "shop", "windlass.dev/tier": "staging"}));
+        assert!(OF.is_its(&live), "by the tier's own labels");
+        let labels = patch(&live, Some(OF)).unwrap()["metadata"]["labels"].clone();
+        live["metadata"]["labels"] =
+            json!({KEPT_OF_PROJECT: labels[KEPT_OF_PROJECT], KEPT_OF_TIER: labels[KEPT_OF_TIER]});
+        assert!(OF.is_its(&live));
+        assert!(!KeptOf { slug: "production", ..OF }.is_its(&live));
+        live["metadata"]["labels"]["windlass.dev/project"] = "toys".into();
+        assert!(!OF.is_its(&live), "it is another project's by now");
+    }
+}

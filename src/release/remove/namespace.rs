@@ -1,0 +1,131 @@
+//! Whether the tier's namespace goes: only where windlass created it and nothing of anybody else is in it, or where a person
+//! says so.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::identity::ObjectId;
+use super::super::place::{self, Site};
+use super::others::{Parted, Tenant, part, uid};
+use super::removal::{Kept, Namespace, names};
+use super::{RemoveRequest, is_claim};
+use crate::cluster::{Contents, ObjectRef};
+use crate::error::{Error, Kind, Result};
+
+/// Namespaces that every cluster has.
+const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+
+/// What is known before the namespace is looked at.
+pub(super) struct Draft<'a> {
+    pub(super) request: RemoveRequest,
+    /// The uids of what is the tier's in any case.
+    pub(super) known: BTreeSet<String>,
+    pub(super) kept: &'a [Kept],
+    /// What the set's own manifest of the namespace says: `Some(true)` lets it go, `Some(false)` never does.
+    pub(super) said: Option<bool>,
+}
+
+/// Decides; also gives the uids of what is the tier's.
+///
+/// # Errors
+/// [`Kind::Usage`] where data would go with the namespace that nobody spoke of, and what the cluster refuses.
+pub(super) async fn decide(site: Site<'_>, draft: &Draft<'_>) -> Result<(Namespace, BTreeSet<String>)> {
+    let name = site.cluster.namespace().to_owned();
+    if draft.request.with_namespace && OF_KUBERNETES.contains(&name.as_str()) {
+        return Err(Error::new(Kind::Usage, format!("the namespace `{name}` is Kubernetes' own"))
+            .hint("leave --with-namespace out"));
+    }
+    let stays = |why: String, live: Option<Value>, holds: Vec<Value>| {
+        (Namespace::Stays { name: name.clone(), why, live, holds }, draft.known.clone())
+    };
+    let live = match site.cluster.get(&ObjectRef::new("v1", "Namespace", &name)).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return Ok((Namespace::Missing, BTreeSet::new())),
+        Err(error) if error.kind() == Kind::Denied && !draft.request.with_namespace => {
+            return Ok(stays("whose it is may not be seen".to_owned(), None, Vec::new()));
+        }
+        Err(error) => return Err(error),
+    };
+    if live["metadata"]["deletionTimestamp"].is_string() {
+        return Ok((Namespace::Going { live }, BTreeSet::new()));
+    }
+    if let Some(why) = kept_anyway(site, draft, &live, &name) {
+        return Ok(stays(why, Some(live), Vec::new()));
+    }
+    let Contents { objects, unknown } = site.cluster.contents(&name).await?;
+    let tenant = Tenant { project: &site.project.name, slug: &site.tier.slug, ignore: &site.tier.ignore };
+    let Parted { ours, others } = part(&objects, &draft.known, tenant);
+    if draft.request.with_namespace {
+        check_data(draft.request, &others)?;
+        return Ok((Namespace::Goes { live, with: others, unknown }, ours));
+    }
+    let mut reasons = Vec::new();
+    if !others.is_empty() {
+        let verb = if others.len() == 1 { "is" } else { "are" };
+        reasons.push(format!("{} {verb} in it", names(&others)));
+    }
+    reasons.extend(unknown);
+    if reasons.is_empty() {
+        return Ok((Namespace::Goes { live, with: Vec::new(), unknown: Vec::new() }, ours));
+    }
+    let why = format!("{}; --with-namespace deletes it with all that is in it", reasons.join("; "));
+    Ok((Namespace::Stays { name, why, live: Some(live), holds: others }, ours))
+}
+
+/// Why the namespace stays whatever is in it.
+fn kept_anyway(site: Site<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
+    if draft.request.records_only {
+        return Some("--records-only deletes the records alone".to_owned());
+    }
+    if draft.request.with_namespace {
+        return None;
+    }
+    let is_made = place::is_made_for(live, site.project, site.tier);
+    match draft.said {
+        Some(false) => return Some("it says windlass.dev/prune: never".to_owned()),
+        None if !is_made => return Some("windlass did not create it for this tier".to_owned()),
+        Some(true) | None => {}
+    }
+    let kept: Vec<Value> = draft
+        .kept
+        .iter()
+        .filter(|kept| ObjectId::of(&kept.object).namespace == name)
+        .map(|kept| kept.object.clone())
+        .collect();
+    let verb = if kept.len() == 1 { "is" } else { "are" };
+    (!kept.is_empty()).then(|| format!("{} {verb} kept in it", names(&kept)))
+}
+
+/// Data goes only where a person spoke of data.
+fn check_data(request: RemoveRequest, others: &[Value]) -> Result<()> {
+    let claims: Vec<Value> = others.iter().filter(|object| is_claim(object)).cloned().collect();
+    if request.with_data || claims.is_empty() {
+        return Ok(());
+    }
+    let message = format!("the namespace holds data: {} would be deleted with it", names(&claims));
+    Err(Error::new(Kind::Usage, message).hint("add --with-data if the data is to be deleted, too"))
+}
+
+/// The uids of these objects.
+pub(super) fn uids<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+    objects.map(uid).filter(|uid| !uid.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn data_goes_only_where_somebody_spoke_of_data() {
+        let object = |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "a"}});
+        let with_namespace = RemoveRequest { with_namespace: true, ..RemoveRequest::default() };
+        assert!(check_data(with_namespace, &[object("ConfigMap")]).is_ok());
+        let error = check_data(with_namespace, &[object("PersistentVolumeClaim")]).unwrap_err();
+        assert_eq!((error.kind(), error.message().contains("PersistentVolumeClaim/a")), (Kind::Usage, true));
+        let with_data = RemoveRequest { with_data: true, ..with_namespace };
+        assert!(check_data(with_data, &[object("PersistentVolumeClaim")]).is_ok());
+    }
+}
