@@ -1,5 +1,7 @@
 //! `doctor`: each thing a release needs, tried for real, with what to fix where it does not work.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::build;
@@ -11,6 +13,9 @@ use crate::project::{Project, Tier};
 use crate::registry::Registry;
 use crate::report::paint;
 use crate::session::Session;
+
+/// How long the registry may take to answer.
+const REGISTRY: Duration = Duration::from_secs(30);
 
 /// What a release does with each kind of object it applies.
 const VERBS: [&str; 5] = ["get", "list", "watch", "create", "patch"];
@@ -80,10 +85,7 @@ impl Examination {
 
 /// Tries everything; never fails itself.
 pub async fn examine(session: &Session, project: &Project, tier: Option<&Tier>) -> Examination {
-    let mut checks = vec![
-        check("git", project.revision().map(|revision| format!("commit {}", revision.describe()))),
-        check("manifests", manifests(project)),
-    ];
+    let mut checks = vec![check("git", git(project)), check("manifests", manifests(session, project).await)];
     if !project.config.images.is_empty() {
         if project.config.builder.is_some() {
             checks.push(check("builder", build::builder(session, project).await));
@@ -91,7 +93,7 @@ pub async fn examine(session: &Session, project: &Project, tier: Option<&Tier>) 
         if project.config.builder.is_none() || !project.config.tests.is_empty() {
             checks.push(check("docker", docker(session).await));
         }
-        checks.push(check("registry", registry(project).await));
+        checks.push(check("registry", registry(session, project).await));
     }
     if let Some(tier) = tier {
         checks.extend(cluster(session, project, tier).await);
@@ -103,8 +105,16 @@ fn check(name: &str, result: Result<String>) -> Check {
     Check { name: name.to_owned(), result }
 }
 
-fn manifests(project: &Project) -> Result<String> {
-    let mut errors = manifest::validate(project).mistakes;
+fn git(project: &Project) -> Result<String> {
+    project.check_checkout()?;
+    let revision = project.revision()?;
+    let differs = if revision.dirty { format!(": {}", revision.changes) } else { String::new() };
+    Ok(format!("commit {}{differs}", revision.describe()))
+}
+
+async fn manifests(session: &Session, project: &Project) -> Result<String> {
+    let found = session.unless_cancelled(async { Ok(manifest::validate(project).await) }).await?;
+    let mut errors = found.mistakes;
     if errors.is_empty() { Ok("windlass.yaml and .kube are valid".to_owned()) } else { Err(errors.remove(0)) }
 }
 
@@ -113,12 +123,16 @@ async fn docker(session: &Session) -> Result<String> {
     Ok(engine.describe())
 }
 
-async fn registry(project: &Project) -> Result<String> {
+async fn registry(session: &Session, project: &Project) -> Result<String> {
     let Some(registry) = &project.registry else {
         return Err(Error::new(Kind::Invalid, "no registry is named")
             .hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
     };
-    Registry::of(project)?.ping(registry).await?;
+    let late = || {
+        let seconds = REGISTRY.as_secs();
+        Error::new(Kind::Unreachable, format!("the registry {registry} does not answer within {seconds} s"))
+    };
+    session.within(REGISTRY, Registry::of(project)?.ping(registry), late).await?;
     Ok(format!("{registry} answers"))
 }
 
@@ -132,12 +146,12 @@ async fn cluster(session: &Session, project: &Project, tier: &Tier) -> Vec<Check
         "cluster",
         who.map(|who| format!("{} as {who}, namespace {}", cluster.context(), cluster.namespace())),
     )];
-    checks.push(check("rights", rights(&cluster, project, tier).await));
+    checks.push(check("rights", rights(session, &cluster, project, tier).await));
     checks
 }
 
 /// Asks for every right that a release of this tier's manifests needs.
-async fn rights(cluster: &Cluster, project: &Project, tier: &Tier) -> Result<String> {
+async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &Tier) -> Result<String> {
     let (mut missing, mut missing_everywhere) = (Vec::new(), Vec::new());
     let mut asked = 0;
     for (resource, verbs) in OWN_NEEDS {
@@ -157,7 +171,8 @@ async fn rights(cluster: &Cluster, project: &Project, tier: &Tier) -> Result<Str
                 .hint(format!("ask whoever administers the cluster for the namespace `{namespace}`, with a Role in it as docs/permissions.md has it")));
         }
     }
-    for (api_version, kind) in manifest::kinds(project, tier)? {
+    let kinds = session.unless_cancelled(manifest::kinds(project, tier)).await?;
+    for (api_version, kind) in kinds {
         let resource = cluster.resource(&api_version, &kind).await?;
         let namespace = resource.namespaced.then(|| cluster.namespace());
         for verb in VERBS {

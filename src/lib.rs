@@ -31,6 +31,8 @@ pub mod cluster;
 pub mod doctor;
 pub mod engine;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod init;
 pub mod manifest;

@@ -7,7 +7,7 @@ use crate::build::{self, Image};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifests};
 use crate::project::{Project, Tier};
-use crate::release::{self, Plan, Rules};
+use crate::release::{self, Plan, RollbackPreview, Rules};
 use crate::report::event::{Outcome, Stage};
 use crate::secret::{self, Secret};
 use crate::session::Session;
@@ -39,8 +39,8 @@ pub struct Release {
 pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<()> {
     if let Some(release) = &stages.release {
         // A mistake in the manifests is known before minutes go into a build.
-        manifest::check(project, &release.tier)?;
-        secret::check(project, &release.tier)?;
+        session.unless_cancelled(manifest::check(project, &release.tier)).await?;
+        session.unless_cancelled(secret::check(project, &release.tier)).await?;
     }
     let images = build(session, project, &[]).await?;
     if project.config.has_tests() {
@@ -150,6 +150,20 @@ pub async fn rollback(
     release::rollback(session, project, tier, to, rules).await.map(drop)
 }
 
+/// What a rollback would change.
+///
+/// # Errors
+/// Those of [`release::rollback_preview`].
+pub async fn rollback_preview(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    to: Option<u64>,
+    rules: &Rules,
+) -> Result<RollbackPreview> {
+    release::rollback_preview(session, project, tier, to, rules).await
+}
+
 /// What a release would change.
 ///
 /// # Errors
@@ -162,14 +176,14 @@ pub async fn plan(session: &Session, project: &Project, images: &Images, tier: &
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid).
-pub fn manifests(
+pub async fn manifests(
     session: &Session,
     project: &Project,
     images: &Images,
     tier: &Tier,
     secrets: Vec<Secret>,
 ) -> Result<Manifests> {
-    release::manifests(session, project, tier, images, secrets)
+    release::manifests(session, project, tier, images, secrets).await
 }
 
 fn by_name(images: Vec<Image>) -> Images {

@@ -32,7 +32,7 @@ impl Adopt {
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
         if !self.dry_run {
-            run.confirm(&tier, &rules, "adoption of")?;
+            run.confirm(&tier, &rules, "adoption of").await?;
         }
         let adoption = release::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
         run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());

@@ -8,6 +8,9 @@ use crate::error::Result;
 use crate::pipeline;
 
 /// Build and push the images; prints each as repository:tag@sha256:…
+///
+/// The tag is the commit; where something that an image or a manifest is made of was not committed, it is
+/// COMMIT-dirty-HASH, and the files are named. Files that .dockerignore leaves out do not count.
 #[derive(Debug, Args)]
 pub(super) struct Build {
     /// The images of windlass.yaml to build; all of them when none is named
@@ -27,12 +30,13 @@ impl Build {
     }
 
     pub(super) async fn run(self, run: &Run) -> Result<()> {
-        let project = self.source.project(run, None)?;
         if self.context_list {
+            let project = self.source.project(run, None)?;
             let (text, json) = build::contexts(&project, &self.images)?;
             run.session.reporter.answer(Some(&json), &text);
             return Ok(());
         }
+        let project = self.source.commit(run, None).await?;
         let images = pipeline::build(&run.session, &project, &self.images).await?;
         let mut lines = String::new();
         for image in images.values() {

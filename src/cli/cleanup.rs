@@ -11,8 +11,9 @@ use crate::error::Result;
 /// Delete registry tags that nothing needs any more
 ///
 /// What a tier runs or may be rolled back to, the commits of the branches and tags of `origin`, young images, and what windlass
-/// did not make stays. Where one tier's records cannot be read, nothing is deleted. The registry gives the space back at its own
-/// garbage collection.
+/// did not make stays: an image with one other tag, such as v1.0, too, and what was good on a tier that this windlass.yaml does
+/// not list. Where one tier's records cannot be read, nothing is deleted. The registry gives the space back at its own garbage
+/// collection.
 #[derive(Debug, Args)]
 pub(super) struct Cleanup {
     /// Only show what would be deleted

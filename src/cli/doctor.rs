@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{Run, SourceArguments, TierOverrideArguments};
+use crate::build;
 use crate::doctor;
 use crate::error::Result;
 
@@ -21,6 +22,8 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, self.overrides.project.as_deref())?;
+        // What cannot be read is told by the checks.
+        let project = build::compared(&run.session, project.clone()).await.unwrap_or(project);
         let tier = match &self.tier {
             Some(name) => Some(self.overrides.tier(run, &project, name)?),
             None => None,

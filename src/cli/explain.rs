@@ -40,11 +40,11 @@ impl Explain {
                     &name,
                     self.now.unwrap_or_else(Timestamp::now),
                     &Arc::new(health(run)),
+                    &run.session.reporter,
                 )?
             }
             (None, Some(name)) => {
-                let project = run.project(None, &[], self.overrides.project.as_deref())?;
-                let tier = self.overrides.tier(run, &project, name)?;
+                let (project, tier) = self.overrides.open(run, name)?;
                 release::explain(&run.session, &project, &tier).await?
             }
             (None, None) => {
@@ -70,7 +70,7 @@ fn time(text: &str) -> std::result::Result<Timestamp, String> {
 
 /// The rules of the configuration that is here, if one is; a dump can be explained without.
 fn health(run: &Run) -> Health {
-    match run.project(None, &[], None) {
+    match run.project_for_records(None) {
         Ok(project) => project.config.health,
         Err(error) => {
             run.session.reporter.warn(format!("the `health` of windlass.yaml is left aside: {error}"));

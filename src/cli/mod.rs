@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ mod lock;
 mod logs;
 mod pipeline;
 mod plan;
+mod records;
 mod release;
 mod remove;
 mod render;
@@ -182,7 +183,8 @@ impl Command {
     fn answers(&self) -> bool {
         match self {
             Self::Build(build) => build.answers(),
-            Self::Pipeline(_) | Self::Test(_) | Self::Release(_) | Self::Rollback(_) => false,
+            Self::Rollback(rollback) => rollback.answers(),
+            Self::Pipeline(_) | Self::Test(_) | Self::Release(_) => false,
             _ => true,
         }
     }
@@ -198,7 +200,7 @@ impl Command {
                 | Self::Render(_)
                 | Self::Generate(_)
         );
-        alone || matches!(self, Self::Build(_)) && self.answers()
+        alone || matches!(self, Self::Build(_) | Self::Rollback(_)) && self.answers()
     }
 
     async fn run(self, run: &Run) -> Result<()> {
@@ -218,7 +220,7 @@ impl Command {
             Self::Logs(command) => command.run(run).await,
             Self::Explain(command) => command.run(run).await,
             Self::Render(command) => command.run(run).await,
-            Self::Validate(command) => command.run(run),
+            Self::Validate(command) => command.run(run).await,
             Self::Init(command) => command.run(run),
             Self::Doctor(command) => command.run(run).await,
             Self::Generate(command) => command.run(run),
@@ -231,6 +233,8 @@ impl Command {
 struct Run {
     session: Session,
     global: Global,
+    /// What was typed behind the program's name.
+    words: Vec<String>,
 }
 
 impl Run {
@@ -241,33 +245,40 @@ impl Run {
         vars: &[(String, String)],
         name: Option<&str>,
     ) -> Result<Project> {
-        let project = self.project_in_the_open(registry, vars, name)?;
+        let registry = registry.map(str::to_owned);
+        let project =
+            Project::open(&project::Options { registry, vars: vars.to_vec(), ..self.options(name) })?;
         secret::hide_at_hand(&project, &self.session.reporter);
         Ok(project)
     }
 
-    /// As [`Run::project`], for who asked to see the secrets.
-    fn project_in_the_open(
-        &self,
-        registry: Option<&str>,
-        vars: &[(String, String)],
-        name: Option<&str>,
-    ) -> Result<Project> {
-        Project::open(&project::Options {
+    /// As [`Run::project`], for commands that need the cluster's records only.
+    fn project_for_records(&self, name: Option<&str>) -> Result<Project> {
+        Project::open(&project::Options { for_records: true, ..self.options(name) })
+    }
+
+    /// A path of the command line, good from anywhere.
+    fn path(&self, path: &Path) -> PathBuf {
+        let path = self.global.directory.join(path);
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
+    /// Where the project is.
+    fn options(&self, name: Option<&str>) -> project::Options {
+        project::Options {
             directory: self.global.directory.clone(),
             config: self.global.config.clone(),
             project: name.map(str::to_owned),
-            registry: registry.map(str::to_owned),
-            vars: vars.to_vec(),
             report: self.global.report(),
-        })
+            ..project::Options::default()
+        }
     }
 }
 
 impl Run {
     /// Asks before a release to a tier that wants to be asked for, or a rollback of it; nobody is asked who cannot
     /// answer.
-    fn confirm(&self, tier: &Tier, rules: &Rules, what: &str) -> Result<()> {
+    async fn confirm(&self, tier: &Tier, rules: &Rules, what: &str) -> Result<()> {
         if !tier.confirm || self.global.yes || rules.overrides("confirm") {
             return Ok(());
         }
@@ -277,9 +288,13 @@ impl Run {
             return Err(refused());
         }
         self.session.reporter.answer(None, &format!("A {what} {}? Type its name: ", tier.name));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).map_err(|_| refused())?;
-        if answer.trim() == tier.name { Ok(()) } else { Err(refused()) }
+        // A person may think for long: signals are obeyed meanwhile.
+        let line = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
+        let answer = self.session.unless_cancelled(async { Ok(line.await) }).await?;
+        match answer {
+            Ok(Some(Ok(answer))) if answer.trim() == tier.name => Ok(()),
+            _ => Err(refused()),
+        }
     }
 }
 
@@ -303,45 +318,48 @@ struct TierOverrideArguments {
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
     /// The namespace, instead of the tier's
-    #[arg(long, value_name = "NAMESPACE")]
+    #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
+    /// The kubeconfig, instead of KUBECONFIG and ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
 }
 
 impl TierOverrideArguments {
-    fn given(&self) -> [(&'static str, &Option<String>); 3] {
-        [("--project", &self.project), ("--context", &self.context), ("--namespace", &self.namespace)]
+    fn given(&self) -> [(&'static str, bool); 4] {
+        [
+            ("--project", self.project.is_some()),
+            ("--context", self.context.is_some()),
+            ("--namespace", self.namespace.is_some()),
+            ("--kubeconfig", self.kubeconfig.is_some()),
+        ]
     }
 
     /// Whether a cluster or a namespace was named.
     fn is_given(&self) -> bool {
-        self.context.is_some() || self.namespace.is_some()
+        self.context.is_some() || self.namespace.is_some() || self.kubeconfig.is_some()
     }
 
     /// A dump is of no tier: what would override one is refused, not ignored.
     fn refuse_with_a_dump(&self) -> Result<()> {
         let given = self.given();
-        match given.iter().find(|(_, value)| value.is_some()) {
+        match given.iter().find(|(_, is_given)| *is_given) {
             Some((flag, _)) => Err(Error::new(Kind::Usage, format!("{flag} has no meaning for a dump"))),
             None => Ok(()),
         }
     }
 
     fn tier(&self, run: &Run, project: &Project, name: &str) -> Result<Tier> {
-        let overrides = TierOverrides { context: self.context.clone(), namespace: self.namespace.clone() };
+        let overrides = TierOverrides {
+            context: self.context.clone(),
+            namespace: self.namespace.clone(),
+            kubeconfig: self.kubeconfig.as_ref().map(|file| run.path(file)),
+        };
         let mut tier = project.tier(name, &overrides)?;
         if let Some(timeout) = run.global.timeout {
             tier.timeout = timeout;
         }
         Ok(tier)
-    }
-}
-
-impl TierArguments {
-    /// The tier alone: enough for the commands to which the cluster's records are enough.
-    fn open(&self, run: &Run) -> Result<(Project, Tier)> {
-        let project = run.project(None, &[], self.overrides.project.as_deref())?;
-        let tier = self.overrides.tier(run, &project, &self.tier)?;
-        Ok((project, tier))
     }
 }
 
@@ -360,6 +378,17 @@ impl SourceArguments {
     fn project(&self, run: &Run, name: Option<&str>) -> Result<Project> {
         run.project(self.registry.as_deref(), &self.vars, name)
     }
+
+    /// As [`SourceArguments::project`], for what is done with the commit: in a job of CI it must be the job's, and what
+    /// differs from it is known.
+    async fn commit(&self, run: &Run, name: Option<&str>) -> Result<Project> {
+        at_commit(run, self.project(run, name)?).await
+    }
+}
+
+async fn at_commit(run: &Run, project: Project) -> Result<Project> {
+    project.check_checkout()?;
+    crate::build::compared(&run.session, project).await
 }
 
 fn variable(text: &str) -> std::result::Result<(String, String), String> {

@@ -6,6 +6,7 @@ use super::release::RuleArguments;
 use super::{Run, SourceArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::pipeline;
+use crate::release;
 use crate::test::TestOptions;
 
 /// Build, test and, with a tier, release: the stages in order
@@ -35,23 +36,28 @@ impl Pipeline {
             )
             .hint("name the tier: windlass pipeline TIER"));
         }
-        let project = self.source.project(run, self.tier_overrides.project.as_deref())?;
+        let project = self.source.commit(run, self.tier_overrides.project.as_deref()).await?;
         let release = match &self.tier {
             Some(name) => {
                 Some(pipeline::Release { tier: self.tier_overrides.tier(run, &project, name)?, rules })
             }
             None => None,
         };
-        if let Some(release) = &release {
-            run.confirm(&release.tier, &release.rules, "release to")?;
-        }
         let tests = TestOptions {
             again: self.again,
             reports: run.global.report(),
             tier: release.as_ref().map(|release| release.tier.clone()),
             ..TestOptions::default()
         };
-        let stages = pipeline::Stages { tests, release };
-        pipeline::pipeline(&run.session, &project, stages).await
+        let Some(release) = release else {
+            return pipeline::pipeline(&run.session, &project, pipeline::Stages { tests, release }).await;
+        };
+        let tier = release.tier.clone();
+        let work = async {
+            run.confirm(&tier, &release.rules, "release to").await?;
+            let stages = pipeline::Stages { tests, release: Some(release) };
+            pipeline::pipeline(&run.session, &project, stages).await
+        };
+        release::noting_refusal(&run.session, &project, &tier, work).await
     }
 }

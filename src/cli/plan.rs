@@ -21,9 +21,9 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
-        let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
+        let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        manifest::check(&project, &tier)?;
+        run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
         let plan = pipeline::plan(&run.session, &project, &images, &tier).await?;
         run.session.reporter.answer(Some(&plan.to_json()), &plan.to_text());

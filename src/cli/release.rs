@@ -8,7 +8,7 @@ use super::{Run, SourceArguments, TierArguments, duration};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::pipeline;
-use crate::release::{Rules, RunningJobs};
+use crate::release::{self, Rules, RunningJobs};
 
 /// Apply the tier's manifests and watch the rollout
 #[derive(Debug, Args)]
@@ -24,12 +24,16 @@ pub(super) struct Release {
 impl Release {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let rules = self.rules.rules(run)?;
-        let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
+        let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        run.confirm(&tier, &rules, "release to")?;
-        manifest::check(&project, &tier)?;
-        let images = pipeline::find(&run.session, &project).await?;
-        pipeline::release(&run.session, &project, &images, &pipeline::Release { tier, rules }).await
+        let release = pipeline::Release { tier, rules };
+        let work = async {
+            run.confirm(&release.tier, &release.rules, "release to").await?;
+            run.session.unless_cancelled(manifest::check(&project, &release.tier)).await?;
+            let images = pipeline::find(&run.session, &project).await?;
+            pipeline::release(&run.session, &project, &images, &release).await
+        };
+        release::noting_refusal(&run.session, &project, &release.tier, work).await
     }
 }
 

@@ -7,22 +7,30 @@ use clap::Args;
 
 use super::{Run, TierArguments, duration};
 use crate::error::{Error, Kind, Result};
-use crate::release::{self, Removal, Rules};
+use crate::release::{self, Removal, RemoveRequest, Rules};
 
-/// Remove all that the tier's records own
+/// Delete what the tier's records own
 ///
-/// Claims stay unless --with-data is given, and so do definitions of custom resources and namespaces that windlass did not
-/// make for this tier. The records go last: a removal that was killed is said again.
+/// Claims and their volumes stay unless --with-data is given, and so do definitions of custom resources. A namespace is deleted
+/// only if windlass created it for this tier and nothing of anybody else is in it (`ignore:` of the tier names what does not
+/// count). What stays loses windlass's labels, so that another project can take it over. The records are deleted last: a removal
+/// that was killed is run again.
 #[derive(Debug, Args)]
 pub(super) struct Remove {
     #[command(flatten)]
     tier: TierArguments,
-    /// The tier's name once more: that it is meant
+    /// Name the tier once more: that it is meant
     #[arg(long, value_name = "TIER")]
     confirm: Option<String>,
-    /// Delete the claims, too
+    /// Delete the claims and their volumes, too
     #[arg(long)]
     with_data: bool,
+    /// Delete the namespace, too, after listing what is in it
+    #[arg(long)]
+    with_namespace: bool,
+    /// Delete only what windlass keeps about the tier (records, lock, labels); what runs, runs on
+    #[arg(long, conflicts_with_all = ["with_data", "with_namespace"])]
+    records_only: bool,
     /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     wait_lock: Option<Duration>,
@@ -34,11 +42,20 @@ impl Remove {
             let message = format!("--confirm names {other}, and {} is to be removed", self.tier.tier);
             return Err(Error::new(Kind::Usage, message));
         }
-        let (project, tier) = self.tier.open(run)?;
+        let (project, tier) = self.tier.open_under_rules(run).await?;
         let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
+        // Nothing overrides this rule here.
+        rules
+            .check_job(&run.session, &tier)
+            .map_err(|refused| refused.hint("run it for a protected branch or tag"))?;
         let confirmed = self.confirm.is_some();
         let agreed = |removal: &Removal| if confirmed { Ok(()) } else { ask(run, removal, &tier.name) };
-        let removal = release::remove(&run.session, &project, &tier, &rules, self.with_data, agreed).await?;
+        let request = RemoveRequest {
+            with_data: self.with_data,
+            with_namespace: self.with_namespace,
+            records_only: self.records_only,
+        };
+        let removal = release::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
         run.session.reporter.answer(Some(&removal.to_json()), &removal.to_text());
         Ok(())
     }

@@ -7,7 +7,6 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::pipeline;
 use crate::project::{Project, Tier};
-use crate::report::Reporter;
 use crate::secret::{self, Secret};
 
 /// The manifests exactly as they would be applied, on standard output
@@ -24,22 +23,17 @@ pub(super) struct Render {
 
 impl Render {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
-        let (name, source) = (self.tier.overrides.project.as_deref(), &self.source);
-        let project = if self.show_secrets {
-            run.project_in_the_open(source.registry.as_deref(), &source.vars, name)?
-        } else {
-            source.project(run, name)?
-        };
+        let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
         if self.show_secrets && json && kept {
             return Err(Error::new(Kind::Usage, "--report would keep the values that --show-secrets shows")
                 .hint("leave one of the two out"));
         }
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        manifest::check(&project, &tier)?;
+        run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
-        let manifests =
-            pipeline::manifests(&run.session, &project, &images, &tier, self.secrets(run, &project, &tier)?)?;
+        let secrets = run.session.unless_cancelled(self.secrets(run, &project, &tier)).await?;
+        let manifests = pipeline::manifests(&run.session, &project, &images, &tier, secrets).await?;
         let objects: Vec<_> = manifests
             .objects
             .into_iter()
@@ -63,16 +57,20 @@ impl Render {
             );
         }
         let objects = serde_json::Value::Array(objects);
-        // Who wants to see the values sees them; a report keeps no answer that is for people only.
-        reporter.answer(Some(&objects).filter(|_| json || !self.show_secrets), &text);
+        if self.show_secrets {
+            // A report keeps no answer that is for people only.
+            reporter.answer_with_secrets(Some(&objects).filter(|_| json), &text);
+        } else {
+            reporter.answer(Some(&objects), &text);
+        }
         Ok(())
     }
 
     /// Who wants to see the values gets them in the answer, and nowhere else; to see the rest nobody needs them.
-    fn secrets(&self, run: &Run, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
-        if self.show_secrets {
-            return secret::fetch(project, tier, &Reporter::silent());
+    async fn secrets(&self, run: &Run, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+        match secret::fetch(project, tier, &run.session.reporter).await {
+            Err(_) if !self.show_secrets => Ok(secret::unfetched(project)),
+            fetched => fetched,
         }
-        Ok(secret::fetch(project, tier, &run.session.reporter).unwrap_or_else(|_| secret::unfetched(project)))
     }
 }

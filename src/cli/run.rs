@@ -1,6 +1,7 @@
 //! How a run begins and ends: arguments, reporter, runtime, signals, the `finished` event, the exit code.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,11 +10,14 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Arguments, Color, Command, Global, Output, Run};
 use crate::error::{Error, Kind, Result};
+use crate::program;
 use crate::report::event::{Event, Finished, Outcome};
 use crate::report::{self, Reporter};
+use crate::secret;
 use crate::session::{Session, Summary};
 
 /// Stages are futures inside futures, and without optimisation each takes its room: two MiB are not enough for all.
@@ -23,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     match Arguments::try_parse_from(arguments) {
-        Ok(parsed) => start(parsed),
+        Ok(parsed) => start(parsed, arguments),
         Err(error) => usage(arguments, &error),
     }
 }
@@ -31,6 +35,8 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
 /// What clap has to say; machine readers get their last line too.
 fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
     let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    let words = report::Reporter::silent();
+    secret::hide_environment(&words);
     if !asked {
         let rendered = error.to_string();
         let words = rendered.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
@@ -46,11 +52,18 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
             report::files(&from.join(directory)).ok()
         });
         for reporter in machines.into_iter().chain(files) {
+            secret::hide_environment(&reporter);
             reporter.emit(&end);
         }
     }
     // clap writes help to standard output and errors to standard error; a closed pipe is nobody's fault.
-    let lost = error.print().is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe);
+    let printed = if asked {
+        error.print()
+    } else {
+        let text = words.masked(&error.render().ansi().to_string());
+        anstream::stderr().write_all(text.as_bytes())
+    };
+    let lost = printed.is_err_and(|error| error.kind() != std::io::ErrorKind::BrokenPipe);
     ExitCode::from(match (asked, lost) {
         (true, false) => 0,
         (true, true) => Kind::Unreachable.exit_code(),
@@ -75,9 +88,8 @@ fn wants_json(arguments: &[OsString]) -> bool {
         || arguments.windows(2).any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json")
 }
 
-fn start(arguments: Arguments) -> ExitCode {
+fn start(arguments: Arguments, words: &[OsString]) -> ExitCode {
     let began = Instant::now();
-    log_to_stderr();
     // Two TLS providers in the graph would panic at the first connection: name ours once.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (command, json) = (&arguments.command, arguments.global.output == Output::Json);
@@ -87,15 +99,22 @@ fn start(arguments: Arguments) -> ExitCode {
     let reporter = match report::start(&options) {
         Ok(reporter) => reporter,
         Err(error) => {
-            return finish(&report::streams(&options), name, Summary::default(), Some(&error), began);
+            let reporter = report::streams(&options);
+            secret::hide_environment(&reporter);
+            return finish(&reporter, name, Summary::default(), Some(&error), began);
         }
     };
+    secret::hide_environment(&reporter);
+    log_to_stderr(&reporter);
+    mask_panics(&reporter);
     let session = Session::new(reporter.clone());
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let result = match builder.enable_all().thread_stack_size(STACK).build() {
-        Ok(runtime) => {
-            let result = runtime.block_on(attended(arguments.command, session.clone(), arguments.global));
-            runtime.shutdown_timeout(Duration::from_millis(200));
+    let words = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let result = match runtimes() {
+        Ok((attending, working)) => {
+            let run = Run { session: session.clone(), global: arguments.global, words };
+            let result = attending.block_on(attended(arguments.command, run, working.handle()));
+            working.shutdown_timeout(Duration::from_millis(200));
+            program::end_all(program::GRACE);
             result
         }
         Err(error) => Err(Error::new(Kind::Defect, format!("cannot start the runtime: {error}"))),
@@ -112,20 +131,26 @@ fn start(arguments: Arguments) -> ExitCode {
     finish(&reporter, name, session.summary(), result.as_ref().err(), began)
 }
 
+/// One for signals and time, which no work may hold up, however few processors there are, and one for the work.
+fn runtimes() -> std::io::Result<(Runtime, Runtime)> {
+    let attending = Builder::new_current_thread().enable_all().build()?;
+    Ok((attending, Builder::new_multi_thread().enable_all().thread_stack_size(STACK).build()?))
+}
+
 fn unwritten(fault: &str) -> Error {
     Error::new(Kind::Unreachable, format!("standard output cannot be written: {fault}"))
 }
 
 /// Runs the command, moves the renderers every second, and obeys signals: the first cancels, the second ends
 /// the run at once.
-async fn attended(command: Command, session: Session, global: Global) -> Result<()> {
+async fn attended(command: Command, run: Run, working: &Handle) -> Result<()> {
+    let session = run.session.clone();
     let signal = Arc::new(AtomicU8::new(0));
     // To have seen enough of a log is its ordinary end.
     let is_log = matches!(command, Command::Logs(_));
     tokio::spawn(obey_signals(session.clone(), signal.clone(), is_log));
     let ticking = tokio::spawn(tick(session.reporter.clone()));
-    let run = Run { session: session.clone(), global };
-    let work = tokio::spawn(async move { command.run(&run).await });
+    let work = working.spawn(async move { command.run(&run).await });
     let abort = work.abort_handle();
     let result = tokio::select! {
         result = work => result.unwrap_or_else(|error| Err(defect(&error))),
@@ -198,6 +223,7 @@ fn ignores_hangup() -> bool {
 
 #[expect(clippy::exit, reason = "the second signal means now")]
 fn exit_now(code: u8) -> ! {
+    program::end_all(Duration::ZERO);
     std::process::exit(i32::from(code))
 }
 
@@ -235,6 +261,10 @@ fn finished(command: &str, summary: Summary, error: Option<&Error>, began: Insta
         message: error.map(ToString::to_string),
         snippet: error.and_then(Error::excerpt).map(str::to_owned),
         hint: error.and_then(Error::advice).map(str::to_owned),
+        changed: summary.changed,
+        still_runs: summary.still_runs,
+        untouched: summary.untouched,
+        back_to: summary.back_to,
         url: summary.url,
         next: summary.next,
         seconds: began.elapsed().as_secs_f64(),
@@ -268,8 +298,38 @@ fn output_options(global: &Global, answering: bool, answering_machines: bool) ->
 
 /// For the engineers of windlass: `WINDLASS_LOG=windlass=debug` writes what the libraries do to standard
 /// error. Off by default, since libraries log what people should not see.
-fn log_to_stderr() {
+fn log_to_stderr(reporter: &Reporter) {
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("WINDLASS_LOG") {
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        let reporter = reporter.clone();
+        let writer = move || MaskedStderr(reporter.clone());
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).try_init();
     }
+}
+
+/// Standard error without secrets, for what passes no renderer. Each write is a whole line.
+struct MaskedStderr(Reporter);
+
+impl Write for MaskedStderr {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let text = self.0.masked(&String::from_utf8_lossy(bytes));
+        std::io::stderr().write_all(text.as_bytes()).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
+    }
+}
+
+/// A panic says what it was about before anybody can report it.
+fn mask_panics(reporter: &Reporter) {
+    let reporter = reporter.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        let backtrace = match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+            _ => String::new(),
+        };
+        // Nobody is left to be told that it cannot be written.
+        let _ = MaskedStderr(reporter.clone()).write(format!("{panic}{backtrace}\n").as_bytes());
+    }));
 }

@@ -29,7 +29,7 @@ pub(super) struct Test {
 
 impl Test {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
-        let project = self.source.project(run, None)?;
+        let project = self.source.commit(run, None).await?;
         let images = pipeline::find_for_tests(&run.session, &project, &self.tests).await?;
         let overrides = TierOverrides::default();
         let options = TestOptions {

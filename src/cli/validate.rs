@@ -20,9 +20,9 @@ pub(super) struct Validate {
 }
 
 impl Validate {
-    pub(super) fn run(self, run: &Run) -> Result<()> {
+    pub(super) async fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, None)?;
-        let found = manifest::validate(&project);
+        let found = run.session.unless_cancelled(async { Ok(manifest::validate(&project).await) }).await?;
         let mut errors = build::lacking(&project);
         errors.extend(found.mistakes);
         for warning in found.warnings {
