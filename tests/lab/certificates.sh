@@ -25,24 +25,40 @@ certificate() {
     rm "$PKI/$name.request" "$PKI/$name.extensions"
 }
 
+cluster_of() { echo "{server: '$1', certificate-authority-data: $(base64 -w0 "$PKI/ca.crt")}"; }
+user_of() { echo "{client-certificate-data: $(base64 -w0 "$PKI/$1.crt"), client-key-data: $(base64 -w0 "$PKI/$1.key")}"; }
+
 # kubeconfig FILE SERVER CERTIFICATE: for one of the cluster's own programs.
 kubeconfig() {
-    local file=$1 server=$2 name=$3
-    local kubectl=(kubectl --kubeconfig "$file.new")
-    rm -f "$file.new"
-    "${kubectl[@]}" config set-cluster lab --server "$server" --certificate-authority "$PKI/ca.crt" --embed-certs >/dev/null
-    "${kubectl[@]}" config set-credentials lab --client-certificate "$PKI/$name.crt" --client-key "$PKI/$name.key" --embed-certs >/dev/null
-    "${kubectl[@]}" config set-context lab --cluster lab --user lab >/dev/null
-    "${kubectl[@]}" config use-context lab >/dev/null
-    mv "$file.new" "$file"
+    private "$1" <<EOF
+apiVersion: v1
+kind: Config
+clusters: [{name: lab, cluster: $(cluster_of "$2")}]
+users: [{name: lab, user: $(user_of "$3")}]
+contexts: [{name: lab, context: {cluster: lab, user: lab}}]
+current-context: lab
+EOF
 }
 
-# context NAME SERVER CERTIFICATE [NAMESPACE]: for people, in the one kubeconfig of the lab.
+# private FILE: writes a file that holds keys, in one step.
+private() {
+    (umask 077 && cat >"$1.new")
+    mv "$1.new" "$1"
+}
+
+# context NAME SERVER CERTIFICATE [NAMESPACE]: for people, in the one kubeconfig of the lab, which is made of these.
 context() {
-    local name=$1 server=$2 certificate=$3 namespace=${4:-default}
-    local kubectl=(kubectl --kubeconfig "$KUBECONFIG_FILE")
-    "${kubectl[@]}" config set-cluster "$name" --server "$server" --certificate-authority "$PKI/ca.crt" --embed-certs >/dev/null
-    "${kubectl[@]}" config set-credentials "$name" --client-certificate "$PKI/$certificate.crt" --client-key "$PKI/$certificate.key" \
-        --embed-certs >/dev/null
-    "${kubectl[@]}" config set-context "$name" --cluster "$name" --user "$name" --namespace "$namespace" >/dev/null
+    local name=$1 directory=$STATE/contexts
+    mkdir -p "$directory"
+    echo "- {name: $name, cluster: $(cluster_of "$2")}" >"$directory/$name.cluster"
+    echo "- {name: $name, user: $(user_of "$3")}" | private "$directory/$name.user"
+    echo "- {name: $name, context: {cluster: $name, user: $name, namespace: ${4:-default}}}" >"$directory/$name.context"
+    {
+        printf 'apiVersion: v1\nkind: Config\nclusters:\n'
+        cat "$directory"/*.cluster
+        echo users:
+        cat "$directory"/*.user
+        echo contexts:
+        cat "$directory"/*.context
+    } | private "$KUBECONFIG_FILE"
 }

@@ -2,7 +2,7 @@
 # Processes of the lab: started once, known by pid and start time, so that a number that the kernel has given
 # to somebody else is never killed.
 
-say() { printf 'lab: %s\n' "$*" >&2; }
+say() { printf 'lab: %d:%02d %s\n' $((SECONDS / 60)) $((SECONDS % 60)) "$*" >&2; }
 fail() { printf 'lab: error: %s\n' "$*" >&2; exit 1; }
 
 as_root() {
@@ -40,14 +40,16 @@ start() {
     wait_until 120 "$name" "$check"
 }
 
-# wait_until SECONDS NAME CHECK: the process must stay alive and CHECK succeed; else its last lines are shown.
+# wait_until SECONDS NAME CHECK: the process must stay alive and CHECK succeed. The last lines of one that ended are shown;
+# where it runs, what the last check said.
 wait_until() {
-    local limit=$((SECONDS + $1)) name=$2 check=$3
-    until eval "$check" >/dev/null 2>&1; do
-        if ((SECONDS > limit)) || { [[ -e $RUN/$name.pid ]] && ! runs "$name"; }; then
+    local limit=$((SECONDS + $1)) name=$2 check=$3 said
+    until said=$(eval "$check" 2>&1); do
+        if [[ -e $RUN/$name.pid ]] && ! runs "$name"; then
             tail -n 20 "$LOGS/$name.log" >&2 || true
-            fail "$name did not start; its log is $LOGS/$name.log"
+            fail "$name ended; its log is $LOGS/$name.log"
         fi
+        ((SECONDS <= limit)) || fail "$name runs, but this does not succeed within $1 s: $check${said:+ ($said)}"
         sleep 0.1
     done
 }
@@ -68,8 +70,9 @@ stop() {
 }
 
 # Clients before servers, so that nothing waits for what is gone.
-readonly STOP_ORDER="skipper kubectl-proxy coredns local-path kubelet kube-proxy kwok
+readonly STOP_ORDER="skipper kubectl-proxy coredns local-path kubelet kube-proxy fake-kwok old-kwok
     real-controller-manager real-scheduler real-apiserver fake-controller-manager fake-scheduler fake-apiserver
+    old-controller-manager old-scheduler old-apiserver
     etcd containerd buildkit registry registry-tls podman sshd docker"
 
 stop_all() {

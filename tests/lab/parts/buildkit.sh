@@ -5,7 +5,7 @@ readonly BUILDKIT_SOCKET=unix://$RUN/buildkit.sock BUILDKIT_TLS=tcp://$ADDRESS:5
 
 up_buildkit() {
     local program
-    program=$(build buildkit github.com/moby/buildkit/cmd/buildkitd "-X github.com/moby/buildkit/version.Version=v0.34.2")
+    program=$(program buildkit)
     certificate buildkit "/CN=buildkit" "IP:$ADDRESS"
     certificate admin "/O=system:masters/CN=lab-admin"
     cat >"$STATE/buildkit.toml" <<EOF

@@ -1,19 +1,18 @@
 # shellcheck shell=bash disable=SC2034
-# One etcd for both clusters, each under its own prefix.
+# One etcd for all clusters, each under its own prefix.
 
 readonly ETCD=http://127.0.0.1:5779
 
 up_etcd() {
     local program
-    program=$(kubernetes)
+    program=$(program kubernetes)
     start etcd "curl -sf $ETCD/health" "$program" etcd --data-dir "$STATE/etcd" --unsafe-no-fsync --log-level error \
         --listen-client-urls "$ETCD" --advertise-client-urls "$ETCD" --listen-peer-urls http://127.0.0.1:5778
 }
 
-# control_plane NAME PORT SERVICE-RANGE API-SERVICE-ADDRESS: an API server, its controllers and its scheduler.
+# control_plane NAME PROGRAM PORT SERVICE-RANGE API-SERVICE-ADDRESS OFFSET: an API server, its controllers and its scheduler.
 control_plane() {
-    local name=$1 port=$2 range=$3 service=$4 offset=$5 program server
-    program=$(kubernetes)
+    local name=$1 program=$2 port=$3 range=$4 service=$5 offset=$6 server
     server=https://$ADDRESS:$port
     certificate "$name-apiserver" "/CN=kube-apiserver" \
         "IP:$ADDRESS,IP:$service,IP:127.0.0.1,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"

@@ -3,7 +3,7 @@
 
 up_ingress() {
     local program
-    program=$(build skipper github.com/zalando/skipper/cmd/skipper "")
+    program=$(program skipper)
     start kubectl-proxy "curl -sf http://127.0.0.1:5775/readyz" \
         kubectl --kubeconfig "$STATE/real-admin.kubeconfig" proxy --port 5775 --reject-paths '^$'
     start skipper "curl -s http://$INGRESS/" \

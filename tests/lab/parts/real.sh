@@ -6,7 +6,7 @@ readonly NODE=lab CONTAINERD=$RUN/containerd/containerd.sock DNS_ADDRESS=$ADDRES
 lab_ctr() { ctr --address "$CONTAINERD" --namespace k8s.io "$@"; }
 
 up_real() {
-    control_plane real 5743 10.88.0.0/16 10.88.0.1 1
+    control_plane real "$(program kubernetes)" 5743 10.88.0.0/16 10.88.0.1 1
     context lab-tenant "https://$ADDRESS:5743" tenant tenant
     on_cluster real apply -f manifests/tenant.yaml >/dev/null
     up_containerd
@@ -48,8 +48,12 @@ oom_score = 0
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$STATE/certs.d"
 EOF
-    runs containerd || forget_pods_of_a_dead_run
-    start containerd "lab_ctr version" containerd --config "$STATE/containerd.toml"
+    if ! runs containerd; then
+        forget_pods_of_a_dead_run
+        [[ ! -e $LOGS/containerd.log ]] || mv "$LOGS/containerd.log" "$LOGS/containerd.log.1"
+    fi
+    # It answers before it has found its pods again, and a kubelet that asks then gives up.
+    start containerd "grep -q 'Start streaming server' $LOGS/containerd.log" containerd --config "$STATE/containerd.toml"
 }
 
 # After a reboot or a kill -9 of everything, the network namespaces are gone and their addresses still reserved.
@@ -63,7 +67,7 @@ forget_pods_of_a_dead_run() {
 
 up_kubelet() {
     local program kubernetes=https://$ADDRESS:5743 controller
-    program=$(kubernetes)
+    program=$(program kubernetes)
     certificate kubelet "/O=system:nodes/CN=system:node:$NODE" "IP:$ADDRESS,DNS:$NODE"
     certificate proxy "/CN=system:kube-proxy"
     kubeconfig "$STATE/kubelet.kubeconfig" "$kubernetes" kubelet
@@ -118,7 +122,7 @@ EOF
 
 up_dns() {
     local program
-    program=$(build coredns github.com/coredns/coredns "")
+    program=$(program coredns)
     cat >"$STATE/Corefile" <<EOF
 cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
     bind $DNS_ADDRESS
@@ -139,7 +143,7 @@ EOF
 
 up_volumes() {
     local program
-    program=$(build local-path github.com/rancher/local-path-provisioner "")
+    program=$(program local-path)
     on_cluster real apply -f manifests/volumes.yaml >/dev/null
     sed "s|\${BUSYBOX}|$REGISTRY/base/busybox|" manifests/volume-helper.yaml >"$STATE/volume-helper.yaml"
     echo "{\"nodePathMap\": [{\"node\": \"DEFAULT_PATH_FOR_NON_LISTED_NODES\", \"paths\": [\"$STATE/volumes\"]}]}" \

@@ -5,7 +5,7 @@ readonly TOOLS=$STATE/bin
 
 up_tools() {
     local helm
-    helm=$(build helm helm.sh/helm/v4/cmd/helm "-X helm.sh/helm/v4/internal/version.version=v4.3.1")
+    helm=$(program helm)
     mkdir -p "$TOOLS"
     ln -sfn "$helm" "$TOOLS/helm"
 }
