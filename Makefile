@@ -4,12 +4,13 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-## demo: install what is missing, bring the lab up, and show a release, a failed one, and the way back
+## demo: install what is missing, bring a part of the lab up, and show a release, a failed one, and the way back
 .PHONY: demo
+demo: export PARTS = docker,registry,images,real,ingress
 demo: setup
 	@tests/demo
 
-## test: the same set-up, then format, lints, unit tests and the end-to-end tests on the lab
+## test: the whole lab, then format, lints, unit tests and the end-to-end tests on the lab
 .PHONY: test
 test: setup
 	@tests/run
@@ -19,10 +20,23 @@ test: setup
 check:
 	@tests/run check
 
-## bench: how long a release takes beside kubectl, Helm and a bare client, on the lab's fake nodes
+## nightly: what takes too long for every commit: a kill at every request, the oldest Kubernetes, more hostile inputs
+.PHONY: nightly
+nightly: setup
+	@tests/run nightly
+
+## bench: time, memory and requests beside kubectl, Helm and a bare client, on the lab: writes docs/performance.md
 .PHONY: bench
 bench: setup
-	@eval "$$(tests/lab/lab env)" && cargo test --locked --release --test speed -- --ignored --nocapture
+	@tests/bench
+
+## fuzz: hostile inputs for all that is read from outside, SECONDS (60) for each reader; READERS=dumps for one
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz:
+	@rustup component add llvm-tools >/dev/null 2>&1 || echo "without llvm-tools: no coverage is shown"
+	@LLVM_PROFILE_FILE=/dev/null RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/tests/fuzz/rustc" cargo test --locked --profile fuzz --test fuzz -- $(READERS) \
+		--seconds $(SECONDS)
 
 ## up: start the lab (PARTS=docker,registry starts only these and what they need)
 .PHONY: up

@@ -1,11 +1,12 @@
 //! Taking over what runs already: the shop from a real Helm release and from `kubectl apply`, without a pod restart.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 use crate::bench::{Project, Run, lab, text};
-use crate::proxy::Upstream;
+use crate::proxy::{Upstream, was_killed};
 
 /// The shop's manifests as somebody has them who does not know windlass.
 fn plain_manifests(project: &Project) -> String {
@@ -54,7 +55,7 @@ fn adopt_and_go_on(project: &Project, owner: &str, manager: &str) {
     let released = project.object("deployment/web");
     assert_eq!(released["metadata"]["labels"]["app.kubernetes.io/managed-by"], "windlass");
     assert!(released["metadata"]["annotations"].get("meta.helm.sh/release-name").is_none(), "{released}");
-    project.windlass(&["rollback", "staging"]).exits(0).says("back to the content of 0");
+    project.windlass(&["rollback", "staging"]).exits(0).says("back to release 0");
     let back = project.object("deployment/web");
     assert_eq!(back["spec"], web["spec"], "as it was adopted");
     project.answer("Welcome to the shop");
@@ -124,12 +125,14 @@ fn an_adoption_killed_anywhere_is_said_again() {
     let (whole, requests) = adopt(&applied("adopt-whole"), usize::MAX);
     whole.exits(0);
     assert!(requests > 12, "{requests}");
+    let killed = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for n in (1..=requests).step_by(3) {
-            let adopt = &adopt;
+            let (adopt, killed) = (&adopt, &killed);
             scope.spawn(move || {
                 let project = applied(&format!("adopt-{n}"));
-                let (dead, _) = adopt(&project, n);
+                let (dead, requests) = adopt(&project, n);
+                killed.fetch_add(usize::from(was_killed(&dead, requests, n)), Ordering::SeqCst);
                 let again = project.windlass(&["adopt", "staging", "--wait-lock", "60s"]);
                 assert_eq!(again.code, 0, "killed at request {n}: {dead}\nthen: {again}");
                 let history = project.windlass(&["history", "staging", "-o", "json"]).exits(0).events();
@@ -143,6 +146,7 @@ fn an_adoption_killed_anywhere_is_said_again() {
             });
         }
     });
+    assert!(killed.into_inner() > requests / 4, "of {requests} requests");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::bench::{Project, run};
+use crate::mute;
 use crate::on_cluster;
 use crate::testing::{DOCKERFILE, SLOW, begin, left, project, signal};
 
@@ -33,7 +34,7 @@ fn a_cancelled_run_is_gone_within_two_seconds_with_all_it_started() {
         "images: {app:",
         "images: {idle: {dockerfile: idle.Dockerfile, args: {BASE: \"${BASE}\"}}, app:",
     );
-    project.write(".gitignore", "log\n");
+    project.write(".dockerignore", "log\n");
     project.commit("idle");
     project.windlass(&["build"]).exits(0);
     let child = begin(&project, &["test", "-o", "json"], "here it hangs");
@@ -48,6 +49,38 @@ fn a_cancelled_run_on_a_cluster_is_gone_within_two_seconds_too() {
     );
     let child = begin(&project, &["test", "--tier", "staging", "-o", "json"], "here it hangs");
     gone_when_cancelled(&project, child, on_cluster::left);
+}
+
+/// Whatever the Engine was asked for last and does not answer, a signal ends the run.
+#[test]
+fn a_signal_ends_a_run_whose_engine_says_nothing_more() {
+    let reports = "reports: {text: [/etc/hostname]}";
+    let tests = format!(
+        "  one: {{image: app, run: [sleep, '1'], timeout: 20s, {reports}}}\n  late: {{image: app, run: [sleep, '60'], timeout: 1s}}\n"
+    );
+    let project = project("mute", &tests);
+    project.write("Dockerfile", &format!("{DOCKERFILE}RUN echo mute > /mute\n"));
+    project.commit("another image");
+    for words in ["POST /session", "/build?", "/tag?", "/push?"] {
+        mute::ends_by_a_signal(&project, &["build"], words);
+    }
+    project.windlass(&["build"]).exits(0);
+    let asked = [
+        "/version",
+        "/info",
+        "/containers/json",
+        "/networks/create",
+        "/containers/create",
+        "/attach?",
+        "/start",
+        "/wait",
+        "/archive?",
+        "/stop?",
+    ];
+    for words in asked {
+        mute::ends_by_a_signal(&project, &["test", "--again", "--report", "report"], words);
+        assert_eq!(left(&project), "", "mute at {words}");
+    }
 }
 
 /// At whatever instant it is cancelled, also while the Engine is asked to make something.

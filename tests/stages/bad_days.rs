@@ -111,6 +111,97 @@ fn clocks_that_are_ten_minutes_apart_change_nothing() {
     );
 }
 
+/// Seconds of the Engine's clock and of the API server's, which are this machine's in the lab.
+fn in_seconds(seconds: i64) -> String {
+    (jiff::Timestamp::now().as_second() + seconds).to_string()
+}
+
+/// When something may be taken for left behind, by its label or annotation: in so many seconds from now.
+fn expires_in(text: &str) -> i64 {
+    let expires: i64 = text.trim().parse().unwrap_or_else(|_| panic!("no time: {text}"));
+    expires - jiff::Timestamp::now().as_second()
+}
+
+#[test]
+fn containers_of_other_machines_are_judged_by_the_engine_s_clock() {
+    let project = crate::testing::project("clock-engine", "  unit: {image: app, run: [sleep, '3']}\n");
+    let image = format!("{}/base/busybox", lab("LAB_REGISTRY"));
+    let left = |expires: String| {
+        let expires = format!("windlass.dev/expires={expires}");
+        let labels = ["windlass.dev/run=elsewhere", "windlass.dev/place=elsewhere", &expires];
+        let labels = labels.iter().flat_map(|label| ["--label", label]);
+        let mut docker = Command::new("docker");
+        text(docker.args(["run", "-d"]).args(labels).args([&image, "sleep", "1000"])).trim().to_owned()
+    };
+    let is_there = |id: &str| {
+        !text(Command::new("docker").args(["ps", "-q", "--no-trunc", "-f", &format!("id={id}")])).is_empty()
+    };
+    let (over, alive) = (left(in_seconds(-60)), left(in_seconds(1800)));
+    for shift in ["-61m", "+61m"] {
+        let output = with_clock(&project, shift, &["test", "--again"]).output().unwrap();
+        run(&output, Duration::ZERO).exits(0);
+        assert!(is_there(&alive), "{shift}");
+        assert!(!is_there(&over), "{shift}");
+    }
+    text(Command::new("docker").args(["rm", "-f", &alive]));
+    // What a run with a wrong clock starts expires by the right one: after the test's ten minutes, and one hour.
+    let child = with_clock(&project, "-61m", &["test", "--again"]).spawn().unwrap();
+    let mut label = String::new();
+    until("the container", || {
+        let filter = format!("label=windlass.dev/project={}", project.name);
+        let shown = ["ps", "-a", "--filter", &filter, "--format", "{{.Label \"windlass.dev/expires\"}}"];
+        label = text(Command::new("docker").args(shown));
+        !label.trim().is_empty()
+    });
+    run(&child.wait_with_output().unwrap(), Duration::ZERO).exits(0);
+    assert!((4000..4300).contains(&expires_in(&label)), "{label}");
+}
+
+#[test]
+fn jobs_of_other_machines_are_judged_by_the_api_server_s_clock() {
+    let tests = "  unit: {image: app, on: cluster, run: [sleep, '3']}\n";
+    let mut project = crate::on_cluster::project("clock-jobs", tests);
+    // By a clock an hour behind the lab's certificates are not valid yet.
+    let upstream = Upstream::start("lab-real");
+    let proxy = Proxy::start(&upstream, "lab-real", Arc::new(|_, _| Verdict::Pass), Arc::new(|| ()));
+    project.set("KUBECONFIG", proxy.kubeconfig().display().to_string());
+    let test = ["test", "--tier", "staging", "--again"];
+    // The namespace is made by the first run.
+    project.windlass(&test).exits(0);
+    let left = |name: &str, expires: String| {
+        let job = format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, labels: {{windlass.dev/run: elsewhere}}, annotations: \
+             {{windlass.dev/run: elsewhere, windlass.dev/place: elsewhere, windlass.dev/expires: '{expires}'}}}}\n\
+             spec: {{suspend: true, template: {{spec: {{restartPolicy: Never, containers: [{{name: a, image: a}}]}}}}}}\n"
+        );
+        project.pipe_to_kubectl(&job, &["apply", "-f", "-"]).exits(0);
+    };
+    left("over", in_seconds(-60));
+    left("alive", in_seconds(1800));
+    for shift in ["-61m", "+61m"] {
+        let output = with_clock(&project, shift, &test).output().unwrap();
+        run(&output, Duration::ZERO).exits(0);
+        assert!(!project.object("job/alive").is_null(), "{shift}");
+        assert!(project.object("job/over").is_null(), "{shift}");
+    }
+    let child = with_clock(&project, "-61m", &test).spawn().unwrap();
+    let mut label = String::new();
+    until("the Job", || {
+        let path = "jsonpath={.items[*].metadata.annotations.windlass\\.dev/expires}";
+        label = project.kubectl(&[
+            "get",
+            "jobs",
+            "-l",
+            "windlass.dev/run,windlass.dev/run!=elsewhere",
+            "-o",
+            path,
+        ]);
+        !label.trim().is_empty()
+    });
+    run(&child.wait_with_output().unwrap(), Duration::ZERO).exits(0);
+    assert!((4000..4300).contains(&expires_in(&label)), "{label}");
+}
+
 /// A registry of the test's own, which it can end.
 struct OwnRegistry {
     child: Child,
@@ -174,6 +265,6 @@ fn a_rollback_from_an_empty_directory_needs_no_registry() {
     let tier = ["--project", &project.name, "--context", "lab-fake", "--namespace", &project.namespace];
     let back =
         project.windlass_in(elsewhere.path(), &[&["rollback", "staging"][..], &tier].concat()).exits(0);
-    back.says("back to the content of 1").says("cannot be reached");
+    back.says(", release 1").says("cannot be reached");
     assert!(project.object("deployment/web")["spec"].to_string().contains("\"one\""));
 }

@@ -124,7 +124,7 @@ fn a_registry_that_refuses_the_password() {
             format!("{{\"auths\":{{\"{host}\":{{\"auth\":\"{auth}\"}}}}}}"),
         )
         .unwrap();
-        project.write(".gitignore", ".docker\n");
+        project.write(".dockerignore", ".docker\n");
         project.set("DOCKER_CONFIG", docker.display().to_string());
         project.set("REGISTRY", format!("{host}/{}", project.name));
     });
@@ -140,7 +140,7 @@ fn a_cluster_that_does_not_answer() {
         let elsewhere = original.replace("https://10.87.0.1:5743", "https://127.0.0.1:1");
         assert_ne!(original, elsewhere, "the lab's address has changed");
         project.write("kubeconfig", &elsewhere);
-        project.write(".gitignore", "kubeconfig\n");
+        project.write(".dockerignore", "kubeconfig\n");
         project.set("KUBECONFIG", project.path().join("kubeconfig").display().to_string());
     });
     assert!(run.took.as_secs() < 60, "{:?}", run.took);

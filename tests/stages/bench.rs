@@ -1,6 +1,7 @@
 //! The test bench: a copy of the shop as a Git repository, the binary, and what the cluster and the registry say.
 
 use std::io::Write;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub(crate) fn lab(name: &str) -> String {
 
 /// What a run of windlass came to.
 pub(crate) struct Run {
+    /// The exit code, or the signal that ended it, negative.
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -66,6 +68,25 @@ impl Run {
 impl std::fmt::Display for Run {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "exit {}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+/// windlass in a directory, to be started by the caller.
+pub(crate) fn windlass(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    command.current_dir(directory).args(arguments).stdin(Stdio::null());
+    outside_ci(&mut command);
+    command
+}
+
+/// Takes the variables of CI systems away: the tests may themselves run in a job, and what they start is a developer's unless
+/// they say otherwise.
+pub(crate) fn outside_ci(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text == "CI" || ["CI_", "GITLAB_", "GITHUB_"].iter().any(|of_ci| text.starts_with(of_ci)) {
+            command.env_remove(name);
+        }
     }
 }
 
@@ -255,19 +276,7 @@ impl Project {
 
     /// windlass with the project's environment, to be started by the caller.
     pub(crate) fn command(&self, directory: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-        command.current_dir(directory).args(arguments).stdin(Stdio::null());
-        // The tests may themselves run in a CI job: the runs are a developer's unless they say otherwise.
-        for name in [
-            "CI",
-            "GITLAB_CI",
-            "CI_REGISTRY_IMAGE",
-            "CI_COMMIT_BRANCH",
-            "CI_COMMIT_REF_NAME",
-            "CI_COMMIT_SHA",
-        ] {
-            command.env_remove(name);
-        }
+        let mut command = windlass(directory, arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -355,7 +364,7 @@ impl Drop for Project {
 /// What a process came to, as a run.
 pub(crate) fn run(output: &Output, took: Duration) -> Run {
     Run {
-        code: output.status.code().unwrap_or(-1),
+        code: output.status.code().or(output.status.signal().map(|signal| -signal)).unwrap(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         took,

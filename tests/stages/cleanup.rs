@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::bench::{Project, lab, text};
 
 const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}/busybox\nCMD [\"sleep\", \"1000000\"]\nCOPY version /\n";
@@ -18,8 +20,7 @@ fn version(project: &Project, number: u32, commands: &[&[&str]]) -> String {
 
 fn tags(project: &Project) -> Vec<String> {
     let address = format!("http://{}/v2/{}/app/tags/list", lab("LAB_REGISTRY"), project.name);
-    let listed: serde_json::Value =
-        serde_json::from_str(&text(Command::new("curl").args(["-sf", &address]))).unwrap();
+    let listed: Value = serde_json::from_str(&text(Command::new("curl").args(["-sf", &address]))).unwrap();
     listed["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned()).collect()
 }
 
@@ -95,4 +96,75 @@ fn what_nothing_needs_goes_and_nothing_else() {
         &review,
         "--wait=false",
     ]));
+}
+
+/// Puts another tag on an image by hand.
+fn tag(project: &Project, image: &str, tag: &str) {
+    let manifests = format!("http://{}/v2/{}/app/manifests", lab("LAB_REGISTRY"), project.name);
+    let media = "Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+    let file = project.path().join(".manifest");
+    let get = ["-sf", "-H", media, "-w", "%{content_type}", "-o", file.to_str().unwrap()];
+    let kind = text(Command::new("curl").args(get).arg(format!("{manifests}/{image}")));
+    let (content, data) = (format!("Content-Type: {kind}"), format!("@{}", file.display()));
+    let put = ["-sf", "-X", "PUT", "-H", &content, "--data-binary", &data];
+    text(Command::new("curl").args(put).arg(format!("{manifests}/{tag}")));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_tag_of_somebody_else_and_a_tier_of_another_checkout_keep_an_image() {
+    let manifests = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\ndata: {a: x}\n";
+    let mut project = Project::small("cleanup-others", DOCKERFILE, manifests);
+    project.write(".dockerignore", ".git\n");
+    project.edit("windlass.yaml", "tiers:\n", "tests: {unit: {image: app, run: [\"true\"]}}\ntiers:\n");
+    let production = format!("  production: {{context: lab-real, namespace: {}-p}}\n", project.namespace);
+    let with_production =
+        std::fs::read_to_string(project.path().join("windlass.yaml")).unwrap() + &production;
+    project.write("windlass.yaml", &with_production);
+    let elsewhere = version(&project, 1, &[&["release", "production"]]);
+    let tagged = version(&project, 2, &[]);
+    tag(&project, &tagged, "v1.0");
+    let late = version(&project, 3, &[]);
+    let forgotten = version(&project, 4, &[]);
+    version(&project, 5, &[]);
+    // Another checkout does not know the tier, and nobody here may look for records all over its cluster.
+    project.edit("windlass.yaml", &production, "");
+    project.edit("windlass.yaml", "context: lab-real", "context: elsewhere");
+    project.edit("windlass.yaml", &format!("namespace: {}", project.namespace), "namespace: tenant");
+    let view = ["config", "view", "--raw", "--minify", "--context", "lab-tenant", "-o", "json"];
+    let mut good: Value = serde_json::from_str(&text(Command::new("kubectl").args(view))).unwrap();
+    good["contexts"][0]["name"] = "elsewhere".into();
+    let file = project.path().join(".git/kubeconfig");
+    std::fs::write(&file, good.to_string()).unwrap();
+    project.set("KUBECONFIG", file.display().to_string());
+    version(&project, 6, &[]);
+    let all = tags(&project);
+
+    let shown = project.windlass(&["cleanup", "--dry-run", "--keep-for", "1s"]).exits(0);
+    let shown = shown.says("good on production, which this windlass.yaml does not list");
+    let shown = shown.says("windlass did not make its tag v1.0").says("3 images would be deleted");
+    assert!(!shown.stdout.contains("its tag main"), "{shown}");
+
+    // Where the cluster or the registry cannot be asked, nothing is deleted.
+    let mut down = good.clone();
+    down["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9".into();
+    std::fs::write(&file, down.to_string()).unwrap();
+    project.windlass(&["cleanup", "--keep-for", "1s"]).exits(5);
+    let mut refused = good.clone();
+    refused["users"][0]["user"] = serde_json::json!({"token": "wrong"});
+    std::fs::write(&file, refused.to_string()).unwrap();
+    project.windlass(&["cleanup", "--keep-for", "1s"]).exits(6);
+    std::fs::write(&file, good.to_string()).unwrap();
+    project.windlass(&["cleanup", "--keep-for", "1s", "--registry", "127.0.0.1:9/shop"]).exits(5);
+    assert_eq!(tags(&project), all, "nothing was deleted");
+
+    tag(&project, &late, "stable");
+    let swept = project.windlass(&["cleanup", "--keep-for", "1s"]).exits(0).says("2 images deleted");
+    swept.says("windlass did not make its tag stable");
+    let left = tags(&project);
+    for tag in [&elsewhere, &tagged, &late, &"v1.0".to_owned(), &"stable".to_owned()] {
+        assert!(left.contains(tag), "{tag} of {left:?}");
+    }
+    assert!(!left.contains(&forgotten), "{left:?}");
+    project.drop_namespace(&format!("{}-p", project.namespace));
 }

@@ -19,7 +19,7 @@ fn project(test: &str) -> Project {
     let services = "services: {db: {image: idle, ready: {command: [\"true\"]}}}, reports: {text: [/made]}";
     let test = format!("tests: {{unit: {{image: app, run: [grep, made, /made], {services}}}}}\ntiers:");
     project.edit("windlass.yaml", "tiers:", &test);
-    project.write(".gitignore", "out\n");
+    project.write(".dockerignore", "out\n");
     project.commit("a secret");
     project.set("TOKEN", "open-sesame");
     project

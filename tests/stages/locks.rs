@@ -1,8 +1,9 @@
 //! The lock of a tier: held by a person, by a run, fought over.
 
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::bench::Project;
+use crate::bench::{Project, run, text};
 
 const MANIFESTS: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {A: \"1\"}\n";
 
@@ -74,6 +75,142 @@ fn a_release_whose_lock_is_taken_away_stops_and_changes_nothing_more() {
     running.join().unwrap().exits(33).says("the tier's lock was lost");
     project.windlass(&["status", "staging"]).exits(0).says("interrupted");
     project.kubectl(&["delete", "job", "slow"]);
+}
+
+/// A Deployment whose pods do not begin before the test lets them, and a ConfigMap that comes after it.
+const HELD: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, annotations: {windlass.dev/phase: before}}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      schedulingGates: [{name: example.test/wait}]
+      containers: [{name: web, image: \"registry.test/web:1\"}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: last, annotations: {windlass.dev/phase: after}}
+data: {A: \"1\"}
+";
+
+/// Starts a release and waits until its Deployment is there: it holds the lock until somebody ends it.
+fn holding(project: &Project, change: impl FnOnce(&mut Command)) -> Child {
+    let mut command = project.command(&project.path(), &["release", "staging"]);
+    change(&mut command);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the pod", || !pods(project).is_empty());
+    child
+}
+
+fn pods(project: &Project) -> String {
+    project.kubectl(&["get", "pods", "-l", "app=web", "-o", "name", "--ignore-not-found"]).trim().to_owned()
+}
+
+/// Lets the pods of the Deployment begin.
+fn let_begin(project: &Project) {
+    for pod in pods(project).lines() {
+        project.kubectl(&[
+            "patch",
+            pod,
+            "--type=json",
+            "-p",
+            r#"[{"op": "remove", "path": "/spec/schedulingGates"}]"#,
+        ]);
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    text(Command::new("kill").args([name, &child.id().to_string()]));
+}
+
+#[test]
+fn a_locked_tier_names_the_release_the_commit_and_the_job_and_how_to_end_it() {
+    let project = Project::bare("lock-named", "", HELD);
+    let job = "https://gitlab.test/shop/-/jobs/42";
+    let mut child = holding(&project, |command| {
+        command.env("CI_JOB_URL", job).env("GITLAB_USER_LOGIN", "nora");
+    });
+    let commit = project.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    let named = format!("release 1 of {} by nora ({job}) holds the lock of this tier since 20", &commit[..8]);
+    let refused = project.windlass(&["release", "staging"]).exits(33).says(&named);
+    refused.says("cancel that job").says("windlass unlock staging");
+    project
+        .windlass(&["unlock", "staging"])
+        .exits(34)
+        .says(&format!("release 1 of {} by nora", &commit[..8]));
+    let status = project.windlass(&["status", "staging", "-o", "json"]).exits(0).events().remove(0);
+    let lock = &status["lock"];
+    assert_eq!((lock["holder"].as_str(), lock["by"].as_str()), (Some(job), Some("nora")), "{status}");
+    assert_eq!((lock["revision"].as_u64(), lock["commit"].as_str()), (Some(1), Some(&*commit)), "{status}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_killed_run_of_this_machine_held_is_free_at_once() {
+    let project = Project::bare("lock-dead", "", HELD);
+    let mut child = holding(&project, |_| {});
+    child.kill().unwrap();
+    // Its parent has not asked yet how it ended: it is a zombie.
+    until("the end", || {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+        stat.contains(") Z ")
+    });
+    let status = project.windlass(&["status", "staging", "-o", "json"]).exits(0).events().remove(0);
+    assert!(status["lock"].is_null(), "{status}");
+    assert_eq!(status["release"]["outcome"], "interrupted", "{status}");
+    let_begin(&project);
+    let next = project.windlass(&["release", "staging"]).exits(0).says("died while it held the lock");
+    assert!(next.took < Duration::from_secs(12), "{next}");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_stands_still_is_waited_for_and_afterwards_writes_nothing() {
+    let project = Project::bare("lock-still", "", HELD);
+    let child = holding(&project, |_| {});
+    signal(&child, "-STOP");
+    let_begin(&project);
+    let next = project.windlass(&["release", "staging"]).exits(0);
+    assert!(next.took > Duration::from_secs(9), "it may go on at any time: {next}");
+    let written = || project.object("configmap/last")["metadata"]["resourceVersion"].clone();
+    let before = written();
+    signal(&child, "-CONT");
+    run(&child.wait_with_output().unwrap(), Duration::ZERO).exits(33).says("the tier's lock was lost");
+    assert_eq!(written(), before);
+}
+
+/// As a machine that sleeps nearly all the time: the monotonic clock goes a hundred times slower than the one that counts
+/// suspension, which the program between does not reach.
+#[test]
+fn a_machine_that_slept_writes_nothing_before_it_has_renewed_its_lock() {
+    let project = Project::bare("lock-asleep", "", HELD);
+    let library = text(Command::new("faketime").args(["-f", "+0s", "printenv", "LD_PRELOAD"]));
+    let mut child = holding(&project, |command| {
+        command.env("LD_PRELOAD", library.trim()).env("FAKETIME", "+0s x0.01");
+    });
+    std::thread::sleep(Duration::from_secs(7));
+    let_begin(&project);
+    until("the rollout", || project.object("deployment/web")["status"]["readyReplicas"] == 1);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(project.object("configmap/last").is_null(), "by every other clock the lease is about to end");
+    assert!(child.try_wait().unwrap().is_none(), "it waits");
+    // Whoever comes next takes the lock, and nobody is in its way.
+    project.windlass(&["release", "staging"]).exits(0);
+    assert_eq!(project.object("configmap/last")["data"]["A"], "1");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Two releases at once, again and again: each has a revision of its own, and the last one is what is there.

@@ -9,7 +9,7 @@ use crate::testing::{DOCKERFILE, begin, signal};
 pub(crate) fn project(test: &str, tests: &str) -> Project {
     let project = Project::small(&format!("on-{test}"), DOCKERFILE, "");
     project.edit("windlass.yaml", "tiers:", &format!("tests:\n{tests}tiers:"));
-    project.write(".gitignore", "log\nout\n");
+    project.write(".dockerignore", "log\nout\n");
     project.commit("tests");
     project.windlass(&["build"]).exits(0);
     project
@@ -144,7 +144,7 @@ fn services_there_are_waited_for_and_missed() {
         test("absent", "absent", ""),
     ];
     project.edit("windlass.yaml", "tiers:", &format!("tests:\n{}tiers:", tests.concat()));
-    project.write(".gitignore", "out\n");
+    project.write(".dockerignore", "out\n");
     project.commit("tests");
     project.windlass(&["build"]).exits(0);
     let log = project.windlass(&["test", "log", "--tier", "staging"]).exits(3);

@@ -182,15 +182,45 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> std::io::Result<Option<(St
     Ok(Some((first.trim().to_owned(), request)))
 }
 
+/// The exit code of a [`Run`] that SIGKILL ended.
+pub(crate) const KILLED: i32 = -9;
+
+/// Whether the run came to its `n`-th request; if so, it must have died there.
+pub(crate) fn was_killed(dead: &Run, requests: usize, n: usize) -> bool {
+    if requests < n {
+        assert_eq!(dead.code, 0, "not killed, {requests} requests of {n}: {dead}");
+        return false;
+    }
+    assert_eq!(dead.code, KILLED, "it survived its request {n}: {dead}");
+    true
+}
+
 impl Upstream {
     /// Runs a command through a proxy until its `n`-th request is carried out, then kills it; how many requests came.
-    pub(crate) fn kill_at(&self, context: &str, n: usize, mut command: Command) -> (Run, usize) {
+    pub(crate) fn kill_at(&self, context: &str, n: usize, command: Command) -> (Run, usize) {
+        self.kill_where(context, command, move |number, _| number == n)
+    }
+
+    /// Runs a command through a proxy until the first request that fits is carried out, then kills it; how many requests
+    /// came.
+    pub(crate) fn kill_where(
+        &self,
+        context: &str,
+        mut command: Command,
+        fits: impl Fn(usize, &str) -> bool + Send + Sync + 'static,
+    ) -> (Run, usize) {
         let pid = Arc::new(Mutex::new(0));
         let victim = Arc::clone(&pid);
-        let decide = move |number, _: &str| match number {
-            number if number < n => Verdict::Pass,
-            number if number == n => Verdict::CarryOutOnly,
-            _ => Verdict::Drop,
+        let has_fitted = std::sync::atomic::AtomicBool::new(false);
+        let decide = move |number, line: &str| {
+            if has_fitted.load(Ordering::SeqCst) {
+                return Verdict::Drop;
+            }
+            if !fits(number, line) {
+                return Verdict::Pass;
+            }
+            has_fitted.store(true, Ordering::SeqCst);
+            Verdict::CarryOutOnly
         };
         let kill = move || {
             let pid = victim.lock().unwrap().to_string();

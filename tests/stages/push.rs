@@ -6,12 +6,21 @@ use std::sync::{Arc, Mutex};
 
 use crate::bench::{Project, lab};
 
-/// The answer to a request (`PUT /v2/…/manifests/…`), given how many like it were asked before; `None` leaves it to the lab's
-/// registry.
-type Decide = fn(&str, usize) -> Option<Other>;
+/// The answer to a request; `None` leaves it to the lab's registry.
+type Decide = fn(&Asked<'_>) -> Option<Other>;
+
+/// A request to the registry.
+pub(crate) struct Asked<'a> {
+    /// `PUT manifests`, `POST blobs`.
+    pub(crate) kind: &'a str,
+    /// `/v2/…/manifests/main`
+    pub(crate) path: &'a str,
+    /// How many of this kind were asked before.
+    pub(crate) before: usize,
+}
 
 /// Status line and headers, and the code of a registry's error.
-type Other = (&'static str, &'static str);
+pub(crate) type Other = (&'static str, &'static str);
 
 const TOO_MANY: Other = ("429 Too Many Requests\r\nRetry-After: 1", "TOOMANYREQUESTS");
 const DOWN: Other = ("503 Service Unavailable", "UNAVAILABLE");
@@ -19,13 +28,13 @@ const DENIED: Other = ("403 Forbidden", "DENIED");
 const LOST: Other = ("404 Not Found", "MANIFEST_UNKNOWN");
 
 /// The lab's registry, as somebody sees it to whom it answers otherwise now and then.
-struct Faulty {
-    address: String,
+pub(crate) struct Faulty {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Faulty {
-    fn start(decide: Decide) -> Self {
+    pub(crate) fn start(decide: Decide) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -72,7 +81,8 @@ fn answer(mut client: TcpStream, decide: Decide, heard: &Mutex<Vec<String>>) -> 
         heard.push(kind.clone());
         heard.iter().filter(|one| **one == kind).count() - 1
     };
-    if let Some((status, code)) = decide(&kind, before) {
+    let path = line.split(' ').nth(1).unwrap_or_default();
+    if let Some((status, code)) = decide(&Asked { kind: &kind, path, before }) {
         let body =
             format!("{{\"errors\": [{{\"code\": \"{code}\", \"message\": \"as the test wants it\"}}]}}");
         let length = body.len();
@@ -107,24 +117,43 @@ fn project(test: &str, registry: &Faulty) -> Project {
 
 #[test]
 fn what_passes_is_pushed_again() {
-    let busy = Faulty::start(|kind, before| (kind == "PUT manifests" && before < 2).then_some(TOO_MANY));
+    let busy = Faulty::start(|asked| (asked.kind == "PUT manifests" && asked.before < 2).then_some(TOO_MANY));
     project("push-busy", &busy).windlass(&["build"]).exits(0);
-    let down = Faulty::start(|kind, before| (kind == "PUT manifests" && before == 0).then_some(DOWN));
+    let down = Faulty::start(|asked| (asked.kind == "PUT manifests" && asked.before == 0).then_some(DOWN));
     project("push-down", &down).windlass(&["build"]).exits(0);
 }
 
 #[test]
 fn what_is_denied_is_not() {
     let registry =
-        Faulty::start(|kind, _| (kind == "POST blobs" || kind == "PUT manifests").then_some(DENIED));
+        Faulty::start(|asked| ["POST blobs", "PUT manifests"].contains(&asked.kind).then_some(DENIED));
     let run = project("push-denied", &registry).windlass(&["build"]).exits(6);
     run.says("could not be pushed").says("docker login");
     assert!(registry.times("POST blobs") <= 3, "one for each layer: {}", registry.times("POST blobs"));
 }
 
+/// So do Quay and Docker Hub: they do not say which repositories there are.
+#[test]
+fn a_registry_that_hides_what_is_not_there_lets_the_push_decide() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static THERE: AtomicBool = AtomicBool::new(false);
+    let registry = Faulty::start(|asked| match asked.kind {
+        "PUT manifests" => {
+            THERE.store(true, Ordering::SeqCst);
+            None
+        }
+        "HEAD manifests" | "GET manifests" if !THERE.load(Ordering::SeqCst) => Some(DENIED),
+        _ => None,
+    });
+    let project = project("push-hidden", &registry);
+    project.windlass(&["build"]).exits(0);
+    let again = project.windlass(&["build", "-o", "json"]).exits(0);
+    assert_eq!(again.stages(), ["build skipped"]);
+}
+
 #[test]
 fn what_the_registry_has_lost_is_no_success() {
-    let registry = Faulty::start(|kind, _| (kind == "HEAD manifests").then_some(LOST));
+    let registry = Faulty::start(|asked| (asked.kind == "HEAD manifests").then_some(LOST));
     let run = project("push-lost", &registry).windlass(&["build"]).exits(11);
     run.says("succeeded, but the registry does not have it");
 }

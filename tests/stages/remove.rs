@@ -57,9 +57,9 @@ fn a_tier_goes_and_its_data_stays_until_somebody_says_otherwise() {
     let project = Project::bare_on("lab-real", "remove", "", &manifests());
     project.windlass(&["release", "staging"]).exits(0);
 
-    let asked = remove(&project, &[]).exits(2).says("--confirm staging").says("goes      StatefulSet/db");
+    let asked = remove(&project, &[]).exits(2).says("--confirm staging").says("remove    StatefulSet/db");
     let asked =
-        asked.says("stays     PersistentVolumeClaim/data-db-0: it holds data; --with-data deletes it");
+        asked.says("keep      PersistentVolumeClaim/data-db-0: it holds data; --with-data deletes it");
     assert!(asked.stdout.contains("the records of 1 release"), "{asked}");
     remove(&project, &["--confirm", "production"]).exits(2).says("--confirm names production");
     assert!(names(&project).contains(&"statefulset.apps/db".to_owned()), "nothing was removed");
@@ -72,7 +72,7 @@ fn a_tier_goes_and_its_data_stays_until_somebody_says_otherwise() {
     let claims = ["persistentvolumeclaim/data-db-0", "persistentvolumeclaim/files"];
     assert_eq!(names(&project), claims);
     project.windlass(&["status", "staging"]).exits(0).says("nothing was released here yet");
-    // What was kept is still the tier's.
+    // What was kept the tier takes again.
     project.windlass(&["release", "staging"]).exits(0).says("release 1");
 
     // What others have in it keeps the namespace.
@@ -121,7 +121,7 @@ fn a_namespace_that_somebody_else_made_stays() {
     project.kubectl(&["create", "namespace", &project.namespace]);
     project.windlass(&["release", "staging"]).exits(0);
     let removed = project.windlass(&["remove", "staging", "--confirm", "staging"]).exits(0);
-    removed.says("windlass did not make it for this tier");
+    removed.says("windlass did not create it for this tier");
     let left = project.kubectl(&["get", "configmaps,secrets,leases", "-o", "name"]);
     assert_eq!(left.trim(), "configmap/kube-root-ca.crt");
 }

@@ -2,10 +2,14 @@
 
 use crate::bench::{Project, lab};
 
-/// The Role in `docs/permissions.md`: its rules, in YAML's flow style.
+/// The Role in `docs/permissions.md` that is enough for a release: its rules, in YAML's flow style.
 pub(crate) fn rules() -> String {
+    rules_of_block(1)
+}
+
+fn rules_of_block(number: usize) -> String {
     let page = include_str!("../../docs/permissions.md");
-    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let yaml = page.split("```yaml\n").nth(number).and_then(|rest| rest.split("```").next()).unwrap();
     let role: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
     role["rules"].to_string()
 }
@@ -113,7 +117,7 @@ fn live_a_life(project: &Project) {
     project.windlass(&["status", "staging"]).exits(0).says("objects ready").says("rollback  ready");
     project.windlass(&["explain", "staging"]).exits(0).says("Deployment/web");
     project.windlass(&["logs", "staging", "Deployment/web"]).exits(0).says("serving two");
-    project.windlass(&["rollback", "staging"]).exits(0).says("back to the content of 1");
+    project.windlass(&["rollback", "staging"]).exits(0).says(", release 1");
     project.windlass(&["history", "staging"]).exits(0).says("rollback of 2 to 1");
     project.windlass(&["lock", "staging", "--message", "audit"]).exits(0);
     project.windlass(&["unlock", "staging"]).exits(0);
@@ -167,6 +171,34 @@ fn the_role_of_the_documentation_is_enough() {
     project.kubectl(&["create", "namespace", &project.namespace]);
     project.with_rights(&rules());
     live_a_life(&project);
+}
+
+#[test]
+fn who_may_only_read_sees_everything_and_changes_nothing() {
+    let mut project = Project::bare_on("lab-real", "rights-read", "", &manifests("one"));
+    project.edit("windlass.yaml", "timeout: 1m", "timeout: 2m");
+    project.commit("time");
+    project.windlass(&["release", "staging"]).exits(0);
+    let before = project.object("deployment/web");
+    project.with_rights(&rules_of_block(2));
+    project.windlass(&["status", "staging"]).exits(0).says("objects ready").says("rollback  ");
+    project.windlass(&["history", "staging"]).exits(0).says("good");
+    project.windlass(&["explain", "staging"]).exits(0).says("Deployment/web");
+    project.windlass(&["logs", "staging", "Deployment/web"]).exits(0).says("serving one");
+    project.windlass(&["plan", "staging", "--exit-code"]).exits(0);
+    project.edit(".kube/app.yaml", "echo serving one", "echo serving two");
+    project.commit("two");
+    let plan = project.windlass(&["plan", "staging", "--exit-code"]).exits(4).says("serving two");
+    let plan = plan.says("this user may not change Deployment/web: compared with the last release");
+    assert!(!plan.stderr.contains("quite-secret"), "{plan}");
+    project.windlass(&["release", "staging"]).exits(6).says("may not");
+    project.windlass(&["rollback", "staging", "--yes"]).exits(6).says("may not");
+    let after = project.object("deployment/web");
+    assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"]);
+    // The history is no secret.
+    project.with_rights("[{apiGroups: [\"\"], resources: [configmaps], verbs: [get, list]}]");
+    project.windlass(&["history", "staging"]).exits(0).says("good");
+    project.windlass(&["status", "staging"]).exits(0).says("health    not known").says("may not get secrets");
 }
 
 #[test]

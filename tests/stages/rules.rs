@@ -6,19 +6,32 @@ const WEB: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata:
 const DOCKERFILE: &str = "ARG BASE\nFROM ${BASE}/busybox\nCOPY Dockerfile version* /\n";
 
 #[test]
-fn an_older_commit_that_was_good_is_brought_back_and_a_diverged_one_is_refused() {
-    let project = Project::small("older", DOCKERFILE, WEB);
+fn an_older_commit_is_brought_back_by_its_own_pipeline_alone_and_a_diverged_one_is_refused() {
+    let mut project = Project::small("older", DOCKERFILE, WEB);
+    project.set("CI_PIPELINE_ID", "17");
     project.windlass(&["pipeline", "staging"]).exits(0);
     project.edit(".kube/app.yaml", "{a: b}", "{a: c}");
     project.commit("second");
+    project.set("CI_PIPELINE_ID", "18");
     project.windlass(&["pipeline", "staging"]).exits(0);
 
     project.git(&["checkout", "-q", "HEAD~1"]);
-    project.windlass(&["plan", "staging"]).exits(0).says("brings back release 1");
-    project.windlass(&["release", "staging"]).exits(0).says("bringing that back");
+    let refused = project.windlass(&["release", "staging"]).exits(34);
+    refused.says("is older: it was good there as release 1").says("rollback staging --to 1").says("git pull");
+    assert_eq!(project.object("configmap/web")["data"]["a"], "c");
+    project.set("CI_PIPELINE_ID", "17");
+    project.windlass(&["plan", "staging"]).exits(0).says("rolls back to release 1");
+    project.windlass(&["release", "staging"]).exits(0).says("this pipeline made release 1");
     assert_eq!(project.object("configmap/web")["data"]["a"], "b");
     project.windlass(&["history", "staging"]).exits(0).says("rollback of 2 to 1");
     project.windlass(&["release", "staging"]).exits(0).says("1 unchanged");
+
+    // That the older one came back says nothing against the newer one.
+    project.set("CI_PIPELINE_ID", "19");
+    project.git(&["checkout", "-q", "main"]);
+    project.windlass(&["release", "staging"]).exits(0);
+    assert_eq!(project.object("configmap/web")["data"]["a"], "c");
+    project.git(&["checkout", "-q", "HEAD~1"]);
 
     project.git(&["checkout", "-q", "-b", "aside"]);
     project.git(&["commit", "-q", "--amend", "-m", "another first"]);
@@ -104,8 +117,8 @@ fn a_clone_that_is_too_shallow_is_deepened_and_never_guessed_about() {
     runs(0, 0);
     runs(2, 0);
     runs(1, 34).says("is older and was never good there");
-    runs(0, 0).says("bringing that back");
-    assert_eq!(project.object("configmap/web")["data"]["a"], "step-0");
+    runs(0, 34).says("is older: it was good there as release 1");
+    assert_eq!(project.object("configmap/web")["data"]["a"], "step-2");
     runs(3, 0);
 
     let clone = shallow(&project.path(), &commits[2]);

@@ -39,12 +39,12 @@ fn value(project: &Project, key: &str) -> String {
 }
 
 /// Everything that records of releases hold, unpacked.
-fn records(project: &Project) -> String {
-    let listed = project.kubectl(&["get", "secrets,configmaps", "-o", "json"]);
+fn records(project: &Project, kinds: &str) -> String {
+    let listed = project.kubectl(&["get", kinds, "-o", "json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     let mut found = String::new();
     for item in listed["items"].as_array().unwrap() {
-        if item["metadata"]["name"] == "db" || item["metadata"]["name"] == "registry" {
+        if ["db", "own", "registry"].iter().any(|name| item["metadata"]["name"] == *name) {
             continue;
         }
         found += &item.to_string();
@@ -61,8 +61,13 @@ fn files(directory: &Path) -> String {
     text(Command::new("grep").args(["-rah", ""]).arg(directory))
 }
 
-/// The value as it is, base64-encoded wherever it begins, URL-encoded, and as JSON writes it.
+/// The value as it is, base64-encoded wherever it begins, URL-encoded, in hexadecimal digits, and as JSON, HTML and shells
+/// write it.
 fn forms(secret: &str) -> Vec<String> {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let json = Value::from(secret).to_string();
+    let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\'', "&#39;");
+    let shell = secret.replace('\'', r"'\''");
     let url: String = secret
         .bytes()
         .map(|byte| match byte {
@@ -72,7 +77,8 @@ fn forms(secret: &str) -> Vec<String> {
         .collect();
     let alone = STANDARD.encode(secret);
     let inside = STANDARD.encode(format!("me:{secret}"))[6..16].to_owned();
-    vec![secret.to_owned(), url, alone.trim_end_matches('=').to_owned(), inside]
+    let json = json[1..json.len() - 1].to_owned();
+    vec![secret.to_owned(), url, alone.trim_end_matches('=').to_owned(), inside, hex, json, html, shell]
 }
 
 #[track_caller]
@@ -107,13 +113,110 @@ fn a_value_reaches_the_pods_and_is_found_nowhere_else() {
     assert_eq!(value(&project, "password"), PASSWORD);
     assert_eq!(value(&project, "token"), "tok-staging");
     seen.push(("the report".to_owned(), files(&project.path().join("report"))));
-    seen.push(("a record".to_owned(), records(&project)));
+    seen.push(("a record".to_owned(), records(&project, "secrets,configmaps")));
     for (what, text) in &seen {
         holds_none(what, text, &[PASSWORD, "tok-staging"]);
     }
-    assert!(records(&project).contains("hmac-sha256:"), "a record has a hash of each value");
+    assert!(
+        records(&project, "secrets,configmaps").contains("hmac-sha256:"),
+        "a record has a hash of each value"
+    );
     let shown = project.windlass(&["render", "staging", "--show-secrets"]).exits(0);
     assert!(shown.stdout.contains(&STANDARD.encode(PASSWORD)), "{shown}");
+}
+
+/// A value that comes to a Secret of the manifests from the environment.
+const OWN: &str = "c4n&ry<'é>/v4lue";
+
+/// A pod that says its secrets in every way it can, and dies.
+const LOUD: &str = r#"apiVersion: v1
+kind: Secret
+metadata: {name: own, annotations: {windlass.dev/substitute: "on"}}
+stringData: {token: "${OWN}"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: web
+          image: app
+          envFrom: [{secretRef: {name: db}}, {secretRef: {name: own}}]
+          command:
+            - sh
+            - -c
+            - |
+              for value in "$password" "$token"; do
+                echo "plain $value"
+                printf '\033[31mpart\033[0m of %s\r\n' "$value"
+                printf %s "user:$value" | base64
+                printf %s "$value" | hexdump -v -e '/1 "%02x"'; echo
+                printf %s "$value" | sed 's/%/%25/g; s/ /%20/g; s/&/%26/g; s/@/%40/g'; echo
+              done
+              printf 'cannot log in as %s, %s' "$password" "$token" > /dev/termination-log
+              exit 3
+"#;
+
+#[test]
+fn a_failing_release_gives_nothing_away_in_any_output() {
+    let mut project = Project::small("secret-loud", "ARG BASE\nFROM ${BASE}/busybox\n", LOUD);
+    project.set("DB_PASSWORD", PASSWORD);
+    project.set("OWN_VALUE", OWN);
+    project.edit("windlass.yaml", "timeout: 3m", "timeout: 3m, vars: {OWN: \"${OWN_VALUE}\"}");
+    project.edit("windlass.yaml", "tiers:", "secrets: {db: {password: {env: DB_PASSWORD}}}\ntiers:");
+    project.commit("loud");
+    let mut seen = Vec::new();
+    for output in ["plain", "gitlab", "json"] {
+        let directory = format!("report-{output}");
+        let arguments = ["pipeline", "staging", "-v", "-o", output, "--report", &directory];
+        let run = project.windlass(&arguments);
+        assert!([31, 32].contains(&run.code), "{run}");
+        assert!(said(&run).contains("[MASKED]"), "the pod is heard: {run}");
+        seen.push((output.to_owned(), said(&run)));
+        seen.push((format!("the report of {output}"), files(&project.path().join(directory))));
+    }
+    for arguments in [
+        &["explain", "staging"][..],
+        &["explain", "staging", "-o", "json"],
+        &["status", "staging", "--color", "always"],
+        &["status", "staging", "-o", "json"],
+        &["history", "staging", "-o", "json"],
+        &["logs", "staging"],
+        &["plan", "staging", "-o", "json"],
+        &["render", "staging"],
+    ] {
+        let run = project.windlass(arguments);
+        assert!(!said(&run).contains("\u{1b}[31mpart"), "{run}");
+        seen.push((arguments.join(" "), said(&run)));
+    }
+    for (what, text) in &seen {
+        holds_none(what, text, &[PASSWORD, OWN]);
+    }
+    holds_none("a record", &records(&project, "secrets,configmaps"), &[PASSWORD]);
+    // The record must be able to bring a Secret of the manifests back; the history must not.
+    holds_none("the history", &records(&project, "configmaps"), &[PASSWORD, OWN]);
+}
+
+#[test]
+fn a_mistake_in_a_secret_is_told_without_its_value() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: own}\nstringData:\n";
+    for wrong in [
+        "  token: hunter22-canary: x\n",
+        "  token: \"hunter22-canary\n",
+        "  token: !!int hunter22-canary\n",
+        "  token: [hunter22-canary]\n",
+    ] {
+        let project = Project::bare("secret-wrong", "", &format!("{READER}---\n{secret}{wrong}"));
+        let run = project.windlass(&["validate"]).exits(3).says(".kube/app.yaml:");
+        holds_none("the mistake", &said(&run), &["hunter22-canary"]);
+        let run = project.windlass(&["release", "staging", "-o", "json"]).exits(3);
+        holds_none("the mistake", &said(&run), &["hunter22-canary"]);
+    }
 }
 
 #[test]
@@ -236,7 +339,7 @@ spec:
     let pod = &project.object("deployment/web")["spec"]["template"]["spec"];
     assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
     assert_eq!(project.object("secret/registry")["type"], "kubernetes.io/dockerconfigjson");
-    holds_none("a record", &records(&project), &[&lab("LAB_REGISTRY_PASSWORD")]);
+    holds_none("a record", &records(&project, "secrets,configmaps"), &[&lab("LAB_REGISTRY_PASSWORD")]);
 }
 
 #[test]

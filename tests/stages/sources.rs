@@ -122,7 +122,7 @@ fn values_of_a_tier_may_stand_in_files_of_its_own() {
 /// The chart of the provisioner that the lab itself runs, as its makers publish it.
 #[test]
 fn a_real_chart_is_released_and_renders_the_same() {
-    let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/modules/local-path");
+    let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/modules/kubernetes");
     let module = text(Command::new("go").current_dir(modules).args([
         "list",
         "-m",

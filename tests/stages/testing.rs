@@ -132,7 +132,7 @@ fn services_are_asked_whether_they_are_ready() {
          tcp:\n    image: app\n    run: [python3, -c, 'import urllib.request; urllib.request.urlopen(\"http://web:8080/\")']\n    \
          services: {web: {image: served, ready: {tcp: 8080, timeout: 20s}}}\n  \
          log:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {log: 'open for \\w+', timeout: 20s}}}\n  \
-         refused:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {http: ':8080/none', timeout: 3s}}}\n  \
+         refused:\n    image: app\n    run: ['true']\n    services: {web: {image: served, ready: {http: ':8080/none', timeout: 12s}}}\n  \
          sick:\n    image: app\n    run: ['true']\n    services: {web: {image: sick}}\n",
     );
     let check =
@@ -155,10 +155,10 @@ fn services_are_asked_whether_they_are_ready() {
     let refused = summary(&run, "test refused");
     assert!(
         refused
-            .contains("service `web` was not ready within 3.0 s: http :8080/none does not answer with 2xx"),
+            .contains("service `web` was not ready within 12.0 s: http :8080/none does not answer with 2xx"),
         "{refused}"
     );
-    assert!(run.finished()["causes"][0]["evidence"].to_string().contains("open for business"), "{run}");
+    assert!(run.finished()["causes"][0]["evidence"].to_string().contains("GET /none"), "{run}");
     let sick = summary(&run, "test sick");
     assert!(sick.ends_with("its HEALTHCHECK fails: no table orders"), "{sick}");
 }
@@ -225,7 +225,7 @@ pub(crate) const SLOW: &str = "  slow:\n    image: app\n    run: [sh, -c, 'echo 
 #[test]
 fn what_a_killed_run_left_is_removed_by_the_next_and_never_what_is_alive() {
     let project = project("killed", &SLOW.replace("    services: {db: {image: app}}\n", ""));
-    project.write(".gitignore", "log\n");
+    project.write(".dockerignore", "log\n");
     project.commit("log");
     project.windlass(&["build"]).exits(0);
     let mut alive = begin(&project, &["test", "-o", "json"], "here it hangs");

@@ -83,6 +83,20 @@ fn a_failed_release_is_rolled_back_by_itself_where_the_tier_says_so() {
 }
 
 #[test]
+fn a_failed_release_names_what_it_did_not_reach() {
+    let project = released("untouched", "", "");
+    let failing = job("migrate", "").replace("spec:\n  template", "spec:\n  backoffLimit: 0\n  template");
+    let failing = failing.replace("\"true\"", "\"false\"");
+    let failed = release(&project, "echo 2; sleep 1000000", &failing).exits(31);
+    let finished = failed.finished();
+    assert_eq!(finished["untouched"], serde_json::json!(["Deployment/web"]), "{failed}");
+    assert_eq!((&finished["still_runs"], &finished["changed"]), (&1.into(), &true.into()), "{failed}");
+    let failed = project.windlass(&["release", "staging"]).exits(31);
+    failed.says("nothing was rolled back; web untouched, still release 1").says("windlass rollback staging");
+    assert!(command_of_web(&project).contains(GOOD));
+}
+
+#[test]
 fn the_first_release_has_nothing_to_go_back_to() {
     let project = Project::small("auto-first", DOCKERFILE, &manifests(BAD, ""));
     project.edit("windlass.yaml", "timeout: 3m", "timeout: 3m, rollback: auto");
@@ -186,6 +200,8 @@ fn a_stateful_set_stuck_on_a_broken_pod_comes_back() {
         format!(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: db}}\nspec:\n  replicas: 2\n  serviceName: db\n  selector: {{matchLabels: {{app: db}}}}\n  \
              template:\n    metadata: {{labels: {{app: db}}}}\n    spec:\n      terminationGracePeriodSeconds: 0\n      containers:\n        - name: db\n          image: app\n          \
+             # Never ready before it dies, however slow the machine is.\n          \
+             readinessProbe: {{exec: {{command: [pidof, sleep]}}, periodSeconds: 1}}\n          \
              command: [sh, -c, \"{line}\"]\n"
         )
     };

@@ -132,9 +132,13 @@ pub(super) fn others() -> Vec<Case> {
         [{path: /, pathType: Prefix, backend: {service: {name: not-there, port: {number: 80}}}}]}}]}\n";
     vec![
         Case::new("nobody", "a Service whose selector matches nothing", service)
-            .says("matches no pod")
-            .within(15),
-        Case::new("entry", "an Ingress whose Service is missing", ingress).says("not-there").within(15),
+            .fails("Service/nobody no-endpoints")
+            .says("selects app=nobody-at-all")
+            .within(45),
+        Case::new("entry", "an Ingress whose Service is missing", ingress)
+            .fails("Ingress/entry no-endpoints")
+            .says("backend Service `not-there` does not exist")
+            .within(45),
         Case::new("balancer", "a load balancer that nobody makes", balancer)
             .times_out(10, "Service/balancer load-balancer-pending"),
         Case::new(

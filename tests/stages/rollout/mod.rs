@@ -33,9 +33,6 @@ use crate::bench::Project;
 /// So many scenarios play at the same time.
 const SIDE_BY_SIDE: usize = 6;
 
-/// More that end wrongly are not the machine's fault.
-const MOST_WRONG: usize = 4;
-
 fn all() -> Vec<Case> {
     let mut all = programs::that_recover();
     all.extend(histories::histories());
@@ -69,16 +66,8 @@ fn every_scenario_ends_as_the_rules_say() {
         }
     });
     let mut lines = lines.into_inner().unwrap();
-    // On a machine that is short of processors, programs are late as well: a database that is slow to start, a death that
-    // nobody tells in time. What is wrong is wrong when it plays alone.
-    let wrong = lines.iter().filter(|line| line.wrong.is_some()).count();
-    assert!(
-        wrong <= MOST_WRONG,
-        "{wrong} scenarios ended wrongly: that is no accident\n{}",
-        table::text(&lines)
-    );
-    for line in lines.iter_mut().filter(|line| line.wrong.is_some()) {
-        println!("once more, alone: {}", table::mistakes(&[line]));
+    for line in lines.iter_mut().filter(|line| line.wrong.is_some() && is_quarantined(line.name)) {
+        println!("in tests/quarantine, once more alone: {}", table::mistakes(&[line]));
         if let Some(case) = all().into_iter().find(|case| case.name == line.name) {
             let again = catch_unwind(AssertUnwindSafe(|| play(&case, &shared, &observer)));
             *line = again.unwrap_or_else(|panic| Line::of_panic(&case, &panic));
@@ -96,6 +85,12 @@ fn every_scenario_ends_as_the_rules_say() {
         wrong.len(),
         table::mistakes(&wrong)
     );
+}
+
+/// Whether a scenario may pass only when it plays alone.
+fn is_quarantined(name: &str) -> bool {
+    let lines = include_str!("../../quarantine").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_whitespace().nth(1)).any(|quarantined| quarantined == name)
 }
 
 /// Plays one scenario and says how it ended.

@@ -38,7 +38,7 @@ pub(super) fn that_fail() -> Vec<Case> {
             "a server that ends with 0 at once",
             deployment("exits-0", &script("exit 0", "")),
         )
-        .times_out(35, "Deployment/exits-0 crash-loop")
+        .times_out(25, "Deployment/exits-0 crash-loop")
         .says("is meant to stay, but exited 0"),
         Case::new(
             "no-memory",
