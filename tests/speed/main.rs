@@ -1,248 +1,346 @@
-//! How long a release takes beside kubectl, Helm and the floor: a bare client that creates the objects over eight
-//! requests at a time and watches until all are available. `make bench` runs it on the lab's cluster of fake nodes, where
-//! pods are ready at once, so that what is measured is the client and the control plane.
+//! How long windlass takes, how much memory, and how much it asks, beside kubectl, Helm and the floor: a bare client that
+//! makes only the requests without which it cannot be done.
 //!
-//! The contenders alternate, each in a namespace of its own; medians and ratios to the floor are printed. Read the
-//! ratios: the machine's load is in every number. `SPEED_OBJECTS` (100) and `SPEED_ROUNDS` (3) change the size,
-//! `SPEED_TOOLS` (`windlass,kubectl,helm 4`) who runs beside the floor.
+//! `make bench` runs it with the binary as it is shipped, on the lab: the cluster of fake nodes, where pods are ready at once,
+//! so that what is measured is the client and the control plane. It prints what it writes to `docs/performance.md`.
+//! `SPEED_PARTS` (`100,1000,pods,pipeline,cleanup,build`) chooses what runs, `SPEED_ROUNDS` (3) how often the quick ones do,
+//! `SPEED_PAGE` is the file that is written.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::tests_outside_test_module,
-    reason = "a measurement that cannot go on has failed, and its table is for people"
+    reason = "a measurement that cannot go on has failed, and its tables are for people"
 )]
 
+mod contenders;
+mod large;
+mod measure;
+mod page;
+mod tags;
+mod tap;
+
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use windlass::cluster::{Cluster, Target, WatchItem, WatchSubject, Watches};
-use windlass::report::Reporter;
-use windlass::session::Session;
 
-const CONTEXT: &str = "lab-fake";
+use contenders::{Act, CONTEXT, Contender, Place, kubectl};
+use large::{Home, Size};
+use measure::{Table, Taken, median, taken};
+use page::Page;
+use tags::{TAGS_OF_IMAGE, Tags};
+use tap::{Passed, Tap, TappedCluster, Upstream};
+
 /// The control plane comes to rest: what the contender before left to do is not the next one's.
 const SETTLE: Duration = Duration::from_secs(2);
 
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
-/// Half ConfigMaps, a quarter Deployments with a readiness probe, a quarter Services.
-fn objects(count: usize) -> Vec<Value> {
-    let maps = (0..count / 2).map(|index| {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("map-{index}")}, "data": {"key": format!("value {index}")}})
-    });
-    let apps = (0..count / 4).flat_map(|index| {
-        let name = format!("app-{index}");
-        let container = json!({"name": "app", "image": "registry.test/app:1", "readinessProbe": {"httpGet": {"port": 80}}});
-        let spec = json!({"selector": {"matchLabels": {"app": name}}, "template": {
-            "metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}}});
-        [
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}}),
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}),
-        ]
-    });
-    maps.chain(apps).collect()
-}
-
-/// A contender in a namespace and a directory of its own.
-struct Place {
-    namespace: String,
-    directory: tempfile::TempDir,
-}
-
-impl Place {
-    fn new(name: &str, round: usize, objects: &[Value]) -> Self {
-        let namespace = format!("speed-{name}-{round}-{}", std::process::id());
-        kubectl(&["create", "namespace", &namespace]);
-        let place = Self { namespace, directory: tempfile::tempdir().unwrap() };
-        let documents = windlass::manifest::to_yaml(objects);
-        place.write(".kube/all.yaml", &documents);
-        place.write(
-            "windlass.yaml",
-            &format!("version: 1\nproject: speed\nimages: {{}}\ntiers: {{bench: {{context: {CONTEXT}, namespace: {}}}}}\n", place.namespace),
-        );
-        place.write("chart/Chart.yaml", "apiVersion: v2\nname: speed\nversion: 1.0.0\n");
-        place.write("chart/templates/all.yaml", &documents);
-        place
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        let path = self.directory.path().join(file);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    /// Another image for the first Deployment.
-    fn change_one(&self) {
-        for file in [".kube/all.yaml", "chart/templates/all.yaml"] {
-            let text = std::fs::read_to_string(self.directory.path().join(file)).unwrap();
-            self.write(file, &text.replacen("registry.test/app:1", "registry.test/app:2", 1));
-        }
-    }
-}
-
-/// Deletes the namespaces of a round and waits until they are gone: the work of that is no part of the next round.
-fn clear(places: &[Place]) {
-    let names = places.iter().map(|place| place.namespace.as_str());
-    kubectl(&["delete", "namespace"].into_iter().chain(names).collect::<Vec<_>>());
-    std::thread::sleep(SETTLE);
-}
-
-fn kubectl(arguments: &[&str]) -> Output {
-    run(Command::new("kubectl").args(["--context", CONTEXT]).args(arguments))
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-/// A tool that brings a directory's objects to a namespace and waits for them; it returns how many requests it made,
-/// where it says so.
-type Tool = fn(&Place) -> Option<u64>;
-
-fn with_windlass(place: &Place) -> Option<u64> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-    let output =
-        run(command.current_dir(place.directory.path()).args(["release", "bench", "-v", "-o", "plain"]));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line =
-        said.lines().find(|line| line.contains("to the API server")).unwrap_or_else(|| panic!("{said}"));
-    line.split_whitespace().find_map(|word| word.parse().ok())
-}
-
-fn with_kubectl(place: &Place) -> Option<u64> {
-    let file = place.directory.path().join(".kube/all.yaml");
-    let text = file.to_string_lossy();
-    kubectl(&["-n", &place.namespace, "apply", "-f", &text]);
-    let names = kubectl(&["-n", &place.namespace, "get", "deployments", "-o", "name"]).stdout;
-    for name in String::from_utf8(names).unwrap().lines() {
-        kubectl(&["-n", &place.namespace, "rollout", "status", name]);
-    }
-    None
-}
-
-fn with_helm(place: &Place) -> Option<u64> {
-    let helm = Path::new(&std::env::var("LAB_TOOLS").unwrap()).join("helm");
-    let chart = place.directory.path().join("chart");
-    let mut command = Command::new(helm);
-    command
-        .args(["--kube-context", CONTEXT, "-n", &place.namespace, "upgrade", "--install", "--wait", "speed"])
-        .arg(chart);
-    run(&mut command);
-    None
-}
-
-/// The bare client.
-async fn floor(place: &Place, objects: &[Value]) {
-    let session = Session::new(Reporter::silent());
-    let target = Target { contexts: vec![CONTEXT.to_owned()], namespace: place.namespace.clone(), pin: None };
-    let cluster = Cluster::connect(&target, &session).await.unwrap();
-    let wanted = objects.iter().filter(|object| object["kind"] == "Deployment").count();
-    let created = stream::iter(objects.to_vec()).map(|object| {
-        let cluster = cluster.clone();
-        async move { cluster.create(&object).await.unwrap() }
-    });
-    created.buffer_unordered(8).collect::<Vec<_>>().await;
-    let mut watches = Watches::new(&cluster);
-    let subject = |kind: &str| WatchSubject {
-        api_version: "apps/v1".to_owned(),
-        kind: kind.to_owned(),
-        namespace: None,
-        selector: None,
-    };
-    watches.open(subject("Deployment"));
-    let mut available = BTreeMap::new();
-    while available.values().filter(|is| **is).count() < wanted {
-        let items = match watches.next().await.1 {
-            WatchItem::Listed(items) => items,
-            WatchItem::Applied(item) => vec![item],
-            _ => Vec::new(),
-        };
-        for item in items {
-            let name = item["metadata"]["name"].as_str().unwrap().to_owned();
-            available.insert(name, item["status"]["availableReplicas"] == 1);
-        }
-    }
-}
-
-/// Seconds and requests of every round, by contender and act.
-type Table = BTreeMap<(&'static str, &'static str), Vec<(f64, Option<u64>)>>;
-
-fn timed(table: &mut Table, who: &'static str, act: &'static str, work: impl FnOnce() -> Option<u64>) {
-    let began = Instant::now();
-    let requests = work();
-    table.entry((act, who)).or_default().push((began.elapsed().as_secs_f64(), requests));
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn print(table: &Table, count: usize) {
-    let seconds = |key: &(&'static str, &'static str)| {
-        table.get(key).map(|runs| median(runs.iter().map(|run| run.0).collect()))
-    };
-    let floor = seconds(&("1 first", "floor")).unwrap();
-    println!("\n{count} objects: seconds (median), ratio to the floor, requests, each round");
-    for (key, runs) in table {
-        let median = seconds(key).unwrap();
-        let requests = runs[0].1.map(|requests| format!("{requests} requests")).unwrap_or_default();
-        let all: Vec<String> = runs.iter().map(|run| format!("{:.2}", run.0)).collect();
-        println!(
-            "  {:17} {:10} {median:7.2}  {:5.2}  {requests:13}  {}",
-            key.0,
-            key.1,
-            median / floor,
-            all.join(" ")
-        );
-    }
-}
-
 #[test]
 #[ignore = "a measurement: make bench"]
-fn releases_beside_their_peers() {
-    let (count, rounds) = (number("SPEED_OBJECTS", 100), number("SPEED_ROUNDS", 3));
-    let objects = objects(count);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let tools: [(&'static str, Tool); 3] =
-        [("windlass", with_windlass), ("kubectl", with_kubectl), ("helm 4", with_helm)];
-    let named = std::env::var("SPEED_TOOLS").unwrap_or_else(|_| "windlass,kubectl,helm 4".to_owned());
-    let mut table = Table::new();
-    for round in 0..rounds {
-        let floors = Place::new("floor", round, &objects);
-        timed(&mut table, "floor", "1 first", || {
-            runtime.block_on(floor(&floors, &objects));
-            None
-        });
-        let mut places = vec![floors];
-        for (who, tool) in tools.into_iter().filter(|(who, _)| named.split(',').any(|name| name == *who)) {
-            let place = Place::new(&who.replace(' ', "-"), round, &objects);
+fn everything() {
+    let parts =
+        std::env::var("SPEED_PARTS").unwrap_or_else(|_| "100,1000,pods,pipeline,cleanup,build".to_owned());
+    let parts: Vec<&str> = parts.split(',').collect();
+    let rounds = std::env::var("SPEED_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    let binary = binary();
+    let mut page = Page::new(&binary);
+    for part in ["100", "1000"] {
+        if parts.contains(&part) {
+            let count = part.parse().unwrap();
+            // Of a thousand objects one round is long enough.
+            let rounds = if count > 100 { 1 } else { rounds };
+            page.add(
+                &format!("{count} objects"),
+                OBJECTS,
+                &releases(&contenders::mixed(count), rounds, &binary),
+            );
+        }
+    }
+    if parts.contains(&"pods") {
+        page.add("15,000 pods", PODS, &many_pods(&binary));
+    }
+    if parts.contains(&"pipeline") {
+        page.add("A large project in which nothing changed", PIPELINE, &unchanged_pipeline(rounds, &binary));
+    }
+    if parts.contains(&"cleanup") {
+        page.add("`cleanup` over 20,000 tags", CLEANUP, &old_registry(&binary));
+    }
+    if parts.contains(&"build") {
+        page.add("A build with nothing to do", BUILD, &unchanged_build(rounds, &binary));
+    }
+    page.write();
+}
+
+/// No measurement: what the measurement runs as the floor.
+#[test]
+#[ignore = "the bare client of make bench"]
+fn the_bare_client() {
+    tokio::runtime::Runtime::new().unwrap().block_on(contenders::bare_client());
+}
+
+/// The windlass that is measured.
+fn binary() -> PathBuf {
+    PathBuf::from(std::env::var("SPEED_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_windlass").to_owned()))
+}
+
+const OBJECTS: &str = "Half ConfigMaps, a quarter Services, a quarter Deployments of one pod. *first*: into an empty namespace; \
+    *nothing changed*: the same again; *one changed*: one Deployment has another image. kubectl is `apply`, then `rollout status` of \
+    all Deployments; Helm is `upgrade --install --wait`; each in a namespace of its own.";
+
+const PODS: &str = "30 Deployments of 500 pods each. windlass brings them up; what follows happens in the same namespace, one \
+    contender after the other. That 15,000 pods become ready takes the cluster the time of *first*.";
+
+const PIPELINE: &str = "`windlass pipeline staging` for the second time: 30 images, 40 tests, 2,000 manifests. Counted are all requests \
+    to the registry, to the Docker Engine and to the API server; the floor is one to the registry for each image.";
+
+const CLEANUP: &str = "`windlass cleanup` in ten repositories with 500 images each, which have two tags and two records of tests each. \
+    One image in ten is young, one has a tag that windlass did not make; all else goes. The dry run asks the same and deletes nothing. \
+    The registry (`docker-registry` 2.8) reads all tags of a repository for each deletion: its time is most of the second row.";
+
+const BUILD: &str = "One image, 20,000 files of 10 kB in its context, of which none has changed.";
+
+/// Each contender's acts, in rounds in which they alternate, and once more through a tap.
+fn releases(objects: &[Value], rounds: usize, binary: &Path) -> Table {
+    let mut all: BTreeMap<(Act, Contender), Vec<Taken>> = BTreeMap::new();
+    for round in 0..=rounds {
+        for who in Contender::ALL {
+            let place = Place::new(&format!("{}-{round}", who.name()), objects, binary);
+            let tap = (round == rounds).then(|| TappedCluster::start(CONTEXT));
             std::thread::sleep(SETTLE);
-            timed(&mut table, who, "1 first", || tool(&place));
-            timed(&mut table, who, "2 nothing changed", || tool(&place));
-            place.change_one();
-            timed(&mut table, who, "3 one changed", || tool(&place));
-            places.push(place);
+            for act in Act::ALL {
+                let taken = place.act(who, act, tap.as_ref());
+                eprintln!(
+                    "{} objects, round {round}: {} {}: {:.2} s",
+                    objects.len(),
+                    act.words(),
+                    who.name(),
+                    taken.seconds
+                );
+                let entry = all.entry((act, who)).or_default();
+                match (tap.is_some(), entry.first_mut()) {
+                    // Its time was spent in the tap as well.
+                    (true, Some(first)) => first.passed = taken.passed,
+                    _ => entry.push(taken),
+                }
+            }
         }
-        clear(&places);
     }
-    print(&table, objects.len());
+    shown(&all.into_iter().map(|(key, rounds)| (key, median(&rounds))).collect())
 }
 
-/// 20,000 files of 10 kB, on whose content nothing has changed.
-#[test]
-#[ignore = "a measurement: make bench"]
-fn a_build_with_nothing_to_do_beside_docker() {
-    let lab = |name: &str| std::env::var(name).unwrap();
+/// 15,000 pods in one namespace.
+fn many_pods(binary: &Path) -> Table {
+    let _nodes = Nodes::add(16);
+    let objects = contenders::crowds(30, 500);
+    let place = Place::new("crowd", &objects, binary);
+    let mut all: BTreeMap<(Act, Contender), Taken> = BTreeMap::new();
+    for who in [Contender::Windlass, Contender::Kubectl, Contender::Helm, Contender::Floor] {
+        for act in Act::ALL {
+            if act == Act::First && who != Contender::Windlass {
+                // Helm makes the objects its own in an upgrade that counts for nothing.
+                if who == Contender::Helm {
+                    place.act(who, act, None);
+                }
+                continue;
+            }
+            std::thread::sleep(SETTLE);
+            let taken = place.act(who, act, None);
+            eprintln!("15,000 pods: {} {}: {:.2} s", act.words(), who.name(), taken.seconds);
+            all.insert((act, who), taken);
+        }
+        let tap = TappedCluster::start(CONTEXT);
+        for act in [Act::Unchanged, Act::OneChanged] {
+            let passed = place.act(who, act, Some(&tap)).passed;
+            all.get_mut(&(act, who)).unwrap().passed = passed;
+        }
+    }
+    shown(&all)
+}
+
+/// Further fake nodes, for a thousand pods each; they go with it.
+struct Nodes(Vec<String>);
+
+impl Nodes {
+    fn add(count: usize) -> Self {
+        let names: Vec<String> = (0..count).map(|index| format!("speed-{index}")).collect();
+        let node = |name: &String| {
+            let room = json!({"cpu": "64", "memory": "256Gi", "pods": "1000"});
+            let labels = json!({"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"});
+            let metadata =
+                json!({"name": name, "annotations": {"kwok.x-k8s.io/node": "fake"}, "labels": labels});
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"allocatable": room, "capacity": room}})
+        };
+        let nodes: Vec<Value> = names.iter().map(node).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), json!({"apiVersion": "v1", "kind": "List", "items": nodes}).to_string())
+            .unwrap();
+        let nodes = Self(names);
+        kubectl(&["apply", "-f", file.path().to_str().unwrap()]);
+        let ready = nodes.0.iter().map(|name| format!("node/{name}"));
+        let wait: Vec<String> = ["wait", "--for=condition=Ready", "--timeout=60s"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(ready)
+            .collect();
+        kubectl(&wait.iter().map(String::as_str).collect::<Vec<_>>());
+        nodes
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        let delete = ["--context", CONTEXT, "delete", "node", "--ignore-not-found"];
+        let _ = Command::new("kubectl").args(delete).args(&self.0).output();
+    }
+}
+
+/// What was measured, with the times of the floor.
+fn shown(all: &BTreeMap<(Act, Contender), Taken>) -> Table {
+    let mut table = Table::new(&["", "", "seconds", "× floor", "CPU s", "peak MB", "requests", "MB"]);
+    for ((act, who), taken) in all {
+        let floor = all.get(&(*act, Contender::Floor));
+        let passed = taken.passed;
+        table.row([
+            act.words().to_owned(),
+            who.name().to_owned(),
+            format!("{:.2}", taken.seconds),
+            floor.map(|floor| format!("{:.1}", taken.seconds / floor.seconds)).unwrap_or_default(),
+            format!("{:.2}", taken.cpu),
+            format!("{:.0}", taken.memory),
+            passed.map(|passed| passed.requests.to_string()).unwrap_or_default(),
+            passed.map(|passed| megabytes(passed.bytes)).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let megabytes = bytes as f64 / 1e6;
+    format!("{megabytes:.2}")
+}
+
+fn lab(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: make bench"))
+}
+
+/// The second pipeline of a large project, directly and once more through taps.
+fn unchanged_pipeline(rounds: usize, binary: &Path) -> Table {
+    let size = Size { images: 30, tests: 40, manifests: 2_000 };
+    let name = format!("speed-pipeline-{}", std::process::id());
+    let (registry, base) = (lab("LAB_REGISTRY"), format!("{}/base", lab("LAB_REGISTRY")));
+    let directory = tempfile::tempdir().unwrap();
+    let home = Home { name: &name, registry: &registry, base: &base, context: CONTEXT };
+    large::write(directory.path(), &home, size);
+    let _namespace = Namespace(&name);
+    let first = taken(&pipeline(binary, directory.path()));
+    eprintln!("the first pipeline: {:.1} s", first.seconds);
+    let direct: Vec<Taken> = (0..rounds.max(3)).map(|_| taken(&pipeline(binary, directory.path()))).collect();
+    let taken = median(&direct);
+    let passed = counted_pipeline(binary, &home, directory.path());
+    let heads = ["", "", "seconds", "CPU s", "peak MB", "registry", "Engine", "API server", "requests", "MB"];
+    let mut table = Table::new(&heads);
+    let all = passed.into_iter().fold(Passed::default(), |one, other| one + other);
+    let counts = passed.into_iter().chain([all]).map(|passed| passed.requests.to_string());
+    let times =
+        [format!("{:.2}", taken.seconds), format!("{:.2}", taken.cpu), format!("{:.0}", taken.memory)];
+    let words = ["nothing changed".to_owned(), "windlass".to_owned()];
+    table.row(words.into_iter().chain(times).chain(counts).chain([megabytes(all.bytes)]));
+    table
+}
+
+fn pipeline(binary: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.current_dir(directory).args(["pipeline", "staging", "-o", "plain"]);
+    command
+}
+
+/// What a pipeline in which nothing changed asks of the registry, the Engine and the API server. The registry has another
+/// address then, which changes every image's name: a first run of that counts for nothing.
+fn counted_pipeline(binary: &Path, home: &Home<'_>, directory: &Path) -> [Passed; 3] {
+    let engine = lab("DOCKER_HOST").replace("unix://", "");
+    let registry = Tap::start(Upstream::Tcp(home.registry.to_owned()));
+    let engine = Tap::start(Upstream::Unix(engine.into()));
+    let cluster = TappedCluster::start(CONTEXT);
+    let file = directory.join("windlass.yaml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let own = format!("registry: {}", home.registry);
+    std::fs::write(&file, config.replace(&own, &format!("registry: {}", registry.address))).unwrap();
+    let mut git = Command::new("git");
+    git.current_dir(directory).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]);
+    assert!(git.args(["commit", "-qam", "another address"]).status().unwrap().success());
+    let run = || {
+        let mut command = pipeline(binary, directory);
+        command
+            .env("DOCKER_HOST", format!("tcp://{}", engine.address))
+            .env("KUBECONFIG", cluster.kubeconfig());
+        taken(&command);
+        [&registry, &engine, &cluster.tap].map(Tap::take)
+    };
+    run();
+    run()
+}
+
+/// A namespace that goes in the end.
+struct Namespace<'a>(&'a str);
+
+impl Drop for Namespace<'_> {
+    fn drop(&mut self) {
+        let delete =
+            ["--context", CONTEXT, "delete", "namespace", self.0, "--ignore-not-found", "--timeout=10m"];
+        let _ = Command::new("kubectl").args(delete).output();
+    }
+}
+
+/// A registry of 20,000 tags, without and with deletion.
+fn old_registry(binary: &Path) -> Table {
+    let (registry, name) = (lab("LAB_REGISTRY"), format!("speed-cleanup-{}", std::process::id()));
+    let tags = Tags { registry: &registry, name: &name, repositories: 10, images: 500 };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(tags.put());
+    let tap = Tap::start(Upstream::Tcp(registry.clone()));
+    let images: String = (0..tags.repositories).map(|image| format!("i{image:03}: {{}}, ")).collect();
+    let run = |registry: &str, arguments: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        let config =
+            format!("version: 1\nproject: {name}\nregistry: {registry}/{name}\nimages: {{{images}}}\n");
+        std::fs::write(directory.path().join("windlass.yaml"), config).unwrap();
+        for arguments in
+            [&["init", "-q", "-b", "main"] as &[&str], &["add", "-A"], &["commit", "-qm", "first"]]
+        {
+            let mut git = Command::new("git");
+            git.current_dir(directory.path()).args(["-c", "user.name=a", "-c", "user.email=a@example.com"]);
+            assert!(git.args(arguments).status().unwrap().success());
+        }
+        let mut command = Command::new(binary);
+        command.current_dir(directory.path()).args(["cleanup", "-o", "plain"]).args(arguments);
+        taken(&command)
+    };
+    let mut table = Table::new(&["", "tags", "seconds", "CPU s", "peak MB", "requests", "MB"]);
+    let mut row = |what: &str, taken: Taken, passed: Passed| {
+        table.row([
+            what.to_owned(),
+            (tags.repositories * tags.images * TAGS_OF_IMAGE).to_string(),
+            format!("{:.1}", taken.seconds),
+            format!("{:.1}", taken.cpu),
+            format!("{:.0}", taken.memory),
+            passed.requests.to_string(),
+            megabytes(passed.bytes),
+        ]);
+    };
+    let dry = run(&registry, &["--dry-run"]);
+    run(&tap.address, &["--dry-run"]);
+    row("dry run", dry, tap.take());
+    let all = run(&tap.address, &[]);
+    row(&format!("{} images deleted", tags.unneeded()), all, tap.take());
+    runtime.block_on(tags.clear());
+    table
+}
+
+/// Beside `docker build`.
+fn unchanged_build(rounds: usize, binary: &Path) -> Table {
     let directory = tempfile::tempdir().unwrap();
     let write = |file: String, bytes: &[u8]| std::fs::write(directory.path().join(file), bytes).unwrap();
     for part in 0..200 {
@@ -254,31 +352,37 @@ fn a_build_with_nothing_to_do_beside_docker() {
     }
     write("Dockerfile".to_owned(), b"ARG BASE\nFROM ${BASE}/busybox\nCOPY src /src\n");
     write(".dockerignore".to_owned(), b".git\nwindlass.yaml\n");
-    let name = format!("speed-{}", std::process::id());
+    let name = format!("speed-build-{}", std::process::id());
     let (registry, base) = (lab("LAB_REGISTRY"), format!("BASE={}/base", lab("LAB_REGISTRY")));
     let config = format!(
         "version: 1\nproject: speed\nregistry: {registry}/{name}\nimages: {{app: {{args: {{BASE: {registry}/base}}}}}}\n"
     );
     write("windlass.yaml".to_owned(), config.as_bytes());
-    let of = |program: &str, arguments: &[&str]| {
-        run(Command::new(program).current_dir(directory.path()).args(arguments));
+    let of = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.current_dir(directory.path()).args(arguments);
+        taken(&command)
     };
-    of("git", &["init", "-q"]);
-    of("git", &["add", "-A"]);
-    of("git", &["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "first"]);
-    let windlass = || of(env!("CARGO_BIN_EXE_windlass"), &["build", "-q"]);
-    let docker = || of("docker", &["build", "-q", "-t", &name, "--build-arg", &base, "."]);
+    let git = Path::new("git");
+    of(git, &["init", "-q"]);
+    of(git, &["add", "-A"]);
+    of(git, &["-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-qm", "first"]);
+    let windlass = || of(binary, &["build", "-q"]);
+    let docker = || of(Path::new("docker"), &["build", "-q", "-t", &name, "--build-arg", &base, "."]);
     windlass();
     docker();
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..number("SPEED_ROUNDS", 3) {
-        for (work, seconds) in [(&docker as &dyn Fn(), &mut theirs), (&windlass, &mut ours)] {
-            let began = Instant::now();
-            work();
-            seconds.push(began.elapsed().as_secs_f64());
-        }
+    for _ in 0..rounds {
+        theirs.push(docker());
+        ours.push(windlass());
     }
-    let (ours, theirs) = (median(ours), median(theirs));
-    println!("\n20,000 files, 205 MB, nothing changed: seconds (median)");
-    println!("  docker build {theirs:.2}, windlass build {ours:.2}, ratio {:.2}", ours / theirs);
+    of(Path::new("docker"), &["rmi", "-f", &name]);
+    let mut table = Table::new(&["", "", "seconds", "CPU s", "peak MB"]);
+    for (who, rounds) in [("docker build", theirs), ("windlass build", ours)] {
+        let taken = median(&rounds);
+        let figures =
+            [format!("{:.2}", taken.seconds), format!("{:.2}", taken.cpu), format!("{:.0}", taken.memory)];
+        table.row(["nothing changed".to_owned(), who.to_owned()].into_iter().chain(figures));
+    }
+    table
 }
