@@ -134,7 +134,8 @@ fn serve(
     let verdict = decide(number, &line);
     if verdict == Verdict::Drop {
         act();
-        return Ok(());
+        // The list of connections still has it, which would keep it open, and the client waiting.
+        return client.shutdown(Shutdown::Both);
     }
     let mut server = TcpStream::connect(address)?;
     server.write_all(&request)?;
@@ -209,7 +210,7 @@ impl Upstream {
         mut command: Command,
         fits: impl Fn(usize, &str) -> bool + Send + Sync + 'static,
     ) -> (Run, usize) {
-        let pid = Arc::new(Mutex::new(0));
+        let pid = Arc::new(Mutex::new(None));
         let victim = Arc::clone(&pid);
         let has_fitted = std::sync::atomic::AtomicBool::new(false);
         let decide = move |number, line: &str| {
@@ -223,14 +224,16 @@ impl Upstream {
             Verdict::CarryOutOnly
         };
         let kill = move || {
-            let pid = victim.lock().unwrap().to_string();
-            let _ = Command::new("kill").args(["-KILL", &pid]).stderr(Stdio::null()).status();
+            // Once: its number may soon be another's. Never 0, which is the whole group that the tests run in.
+            let Some(pid) = victim.lock().unwrap().take() else { return };
+            let _ =
+                Command::new("kill").args(["-KILL", &u32::to_string(&pid)]).stderr(Stdio::null()).status();
         };
         let proxy = Proxy::start(self, context, Arc::new(decide), Arc::new(kill));
         command.env("KUBECONFIG", proxy.kubeconfig()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut held = pid.lock().unwrap();
         let child = command.spawn().unwrap();
-        *held = child.id();
+        *held = Some(child.id());
         drop(held);
         let output = child.wait_with_output().unwrap();
         (run(&output, std::time::Duration::ZERO), proxy.requests())
