@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::Result;
+use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
-use crate::registry::{Digest, Reference, Registry};
-use crate::report::event::{Outcome, Stage};
-use crate::report::{human, paint};
+use crate::registry::Registry;
+use crate::report::paint;
 use crate::session::{Session, interrupted};
+use crate::text::display;
 use needs::Needs;
 
 /// How many requests to the registry are under way at once.
@@ -314,8 +315,8 @@ impl Found {
     fn line(&self) -> String {
         let name = self.repository.name();
         let made = self.made.map(|made| format!(", of {}", made.strftime("%Y-%m-%d"))).unwrap_or_default();
-        let digest = human::shorten(self.digest.as_str());
-        format!("{name}@{digest}  {}{made}", human::count(self.tags.len(), "tag"))
+        let digest = display::shorten(self.digest.as_str());
+        format!("{name}@{digest}  {}{made}", display::count(self.tags.len(), "tag"))
     }
 }
 
@@ -354,7 +355,7 @@ impl Sweep {
             let why = image.stays.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
             text += &format!("{word} {}{why}\n", image.line());
         }
-        let count = human::count(self.goes().count(), "image");
+        let count = display::count(self.goes().count(), "image");
         text +=
             &if self.dry_run { format!("{count} would be deleted\n") } else { format!("{count} deleted\n") };
         text

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::build;
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
+use crate::model::ObjectRef;
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
 use crate::report::paint;

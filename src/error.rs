@@ -7,7 +7,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::report::event::{Failure, Outcome};
+use crate::model::{Failure, Outcome, Unpinned};
+use crate::text::Malformed;
 
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -225,6 +226,22 @@ impl Error {
     /// What failed, one by one.
     pub fn failures(&self) -> &[Failure] {
         &self.0.failures
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        let error = Self::new(Kind::Invalid, malformed.message);
+        match malformed.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<Unpinned> for Error {
+    fn from(unpinned: Unpinned) -> Self {
+        Self::new(Kind::Defect, unpinned.to_string())
     }
 }
 

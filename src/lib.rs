@@ -10,7 +10,7 @@
 //! | [`report`] | one type of event, one renderer per reader; the only room that prints |
 //! | [`project`] | `windlass.yaml`, tiers, the Git revision, CI |
 //! | [`secret`], [`program`] | values that never stand in Git; the user's own programs |
-//! | [`web`] | asking an HTTP address how it is |
+//! | [`http`] | asking an HTTP address how it is |
 //! | [`engine`], [`registry`] | the Docker Engine; references, digests, credentials, records |
 //! | [`build`] | context, build, tag, push |
 //! | [`test`] | the tests inside the built image, by its digest |
@@ -33,9 +33,12 @@ pub mod engine;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod git;
 pub mod graph;
+pub mod http;
 pub mod init;
 pub mod manifest;
+pub mod model;
 pub mod pipeline;
 pub mod program;
 pub mod project;
@@ -46,4 +49,4 @@ pub mod rollout;
 pub mod secret;
 pub mod session;
 pub mod test;
-pub mod web;
+pub mod text;

@@ -1,20 +1,17 @@
 //! The mission in order: build, test, release, and the way back. Each stage hands the next a value with a
 //! type; here is only what connects them and what is said about them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::build::{self, Image};
+use crate::build;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifests};
+use crate::model::{Image, Images, Outcome, Stage};
 use crate::project::{Project, Tier};
 use crate::release::{self, Plan, RollbackPreview, Rules};
-use crate::report::event::{Outcome, Stage};
 use crate::secret::{self, Secret};
 use crate::session::Session;
 use crate::test::{self, TestOptions};
-
-/// The images of a commit by their names in the configuration.
-pub type Images = BTreeMap<String, Image>;
 
 /// Which stages run, and how.
 pub struct Stages {

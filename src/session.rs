@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
-use crate::report::event::Stage;
+use crate::model::Stage;
 use crate::report::{Reporter, StageReport};
 
 /// One run of the program. Cloned freely; all clones are the same run.

@@ -31,7 +31,7 @@ def mapmod(t):
     for n in range(len(t),0,-1):
         if t[:n] in new: return new[t[:n]]+t[n:]
     return t
-WIDE={o.split('/')[0] for o,n in sel.items() if o.split('/')[0].removesuffix('.rs')!=n.split('/')[0].removesuffix('.rs')}
+WIDE=set() if '--narrow' in sys.argv else {o.split('/')[0] for o,n in sel.items() if o.split('/')[0].removesuffix('.rs')!=n.split('/')[0].removesuffix('.rs')}
 def path(t): return '::'.join(('crate',)+t)
 PROTECT=re.compile(r'r(#*)"(?:.|\n)*?"\1|"(?:\\.|[^"\\])*"|//[^\n]*|\'(?:\\.|[^\'\\])\'')
 PATH=re.compile(r'(?<![\w:.$\x00])(crate|super|self|[a-z_]\w*)((?:::\w+)+)')

@@ -9,8 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use super::context::{Seen, rules_file};
 use super::interruptible;
 use crate::error::{Error, Kind, Result};
+use crate::git::WorkTree;
 use crate::manifest;
-use crate::project::{Changes, Project, WorkTree};
+use crate::model::Changes;
+use crate::project::Project;
 use crate::session::Session;
 
 /// The project, and whether its images and manifests are those of its commit.
@@ -169,7 +171,7 @@ mod tests {
 
     fn differs(directory: &Path) -> String {
         let options = Options { directory: directory.to_path_buf(), ..Options::default() };
-        let difference = compare(&Project::open(&options).unwrap()).unwrap();
+        let difference = compare(&crate::git::open_project(&options).unwrap()).unwrap();
         difference.map(|(_, changes)| changes.to_string()).unwrap_or_default()
     }
 

@@ -10,9 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::context::{Context, field};
 use crate::error::Result;
+use crate::model::Digest;
 use crate::project::ImageConfig;
-use crate::registry::Digest;
-use crate::registry::reference::hex;
+use crate::text::hex;
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
 const FORMAT: &[u8] = b"windlass content 2";
@@ -50,7 +50,7 @@ pub(super) fn tag(
     }
     context.hash(&mut hash, commit)?;
     // A digest of the digest: the same strength, and already in hexadecimal digits.
-    Ok(format!("content-{}", &hex(&hash.finalize())[..DIGITS]))
+    Ok(format!("content-{}", &hex::sha256(hash.finalize())[..DIGITS]))
 }
 
 #[cfg(test)]

@@ -26,8 +26,9 @@ use super::session::{Lending, Lent, Served};
 use super::silence::Silence;
 use super::upload::{Sent, Upload};
 use crate::error::{Error, Kind, Result};
+use crate::model::Digest;
 use crate::project::{BuilderConfig, Project};
-use crate::registry::{Digest, Registry};
+use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 
@@ -433,7 +434,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch\n").unwrap();
         let options = crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
-        let project = Project::open(&options).unwrap();
+        let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
         (root, project)
     }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::project::nearest;
+use crate::text::nearest;
 
 /// One instruction: `RUN`, `COPY` …
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::error::{Kind, Result};
-use crate::registry::reference::hex;
-use crate::registry::{Digest, Reference, Registry};
+use crate::model::{Digest, Reference};
+use crate::registry::Registry;
+use crate::text::hex;
 
 /// For fewer images than this a record saves nothing.
 const FEW: usize = 4;
@@ -42,7 +43,7 @@ impl Earlier {
         let key = json!([first.tag, branch, names]).to_string();
         let mut earlier = Self {
             first: first.clone(),
-            kind: format!("commit-{}", &hex(key.as_bytes())[..16]),
+            kind: format!("commit-{}", &hex::sha256(key.as_bytes())[..16]),
             made: Made::new(),
         };
         if let Some(digest) = registry.digest_before_push(first).await? {

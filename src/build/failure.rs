@@ -10,8 +10,9 @@ use super::order::Order;
 use super::progress::Failed;
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
-use crate::report::event::{Evidence, Failure, Subject};
-use crate::report::{Reporter, human};
+use crate::model::{Evidence, Failure, Subject};
+use crate::report::Reporter;
+use crate::text::display;
 
 /// More lines of an instruction than this are not shown.
 const LINES: usize = 8;
@@ -155,7 +156,7 @@ fn title(step: &str) -> Option<String> {
         None => step.split_once("] ").or_else(|| step.split_once(" : ")).map(|(_, rest)| rest.to_owned())?,
     };
     let words: Vec<&str> = rest.split_whitespace().collect();
-    Some(human::clip(&words.join(" "), 100))
+    Some(display::clip(&words.join(" "), 100))
 }
 
 fn excerpt(text: &str, first: u32, last: u32) -> Vec<String> {

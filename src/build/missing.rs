@@ -3,10 +3,13 @@
 
 use serde_json::json;
 
-use super::{Image, interruptible};
+use super::interruptible;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Changes, Project, Revision};
-use crate::registry::{Reference, Registry};
+use crate::model::Image;
+use crate::model::Revision;
+use crate::model::{Changes, Reference};
+use crate::project::Project;
+use crate::registry::Registry;
 use crate::session::Session;
 
 /// The kind of the record of what differed, by the hash over it: of one image it may be more than one work tree's.

@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Place, Result};
+use crate::git;
 use crate::graph::{self, Ended, Needs};
-use crate::project::{ImageConfig, Project, nearest};
-use crate::registry::{Reference, Registry};
+use crate::model::{Image, Outcome, Stage};
+use crate::project::{ImageConfig, Project};
+use crate::registry::Registry;
 use crate::report::StepReport;
-use crate::report::event::{Outcome, Stage};
 use crate::session::Session;
+use crate::text::nearest;
 
 mod compare;
 mod content;
@@ -42,17 +44,6 @@ use workshop::Workshop;
 
 /// More images than this are not built at the same time.
 const AT_ONCE: usize = 4;
-
-/// An image of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
-    /// Its name in `windlass.yaml`.
-    pub name: String,
-    /// With the commit's tag and the digest.
-    pub reference: Reference,
-    /// Whether this run built it; otherwise it was there.
-    pub built: bool,
-}
 
 /// Builds and pushes the named images, or all of them, as far as they are not in the registry already.
 ///
@@ -191,7 +182,7 @@ fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iter
     let contexts: Vec<_> =
         names.map(|name| project.root.join(&project.config.images[name].context)).collect();
     let contexts: Vec<_> = contexts.iter().filter_map(|context| context.canonicalize().ok()).collect();
-    for path in project.missing_submodules() {
+    for path in git::missing_submodules(&project.root) {
         let path = path.canonicalize().unwrap_or(path);
         if contexts.iter().any(|context| path.starts_with(context)) {
             let shown = path.strip_prefix(&project.root).unwrap_or(&path).display();
@@ -321,11 +312,8 @@ mod tests {
         std::fs::write(root.path().join("Dockerfile"), text).unwrap();
         let config = "version: 1\nimages: {web: {needs: {OTHER: base}}, base: {dockerfile: gone}}\n";
         std::fs::write(root.path().join("windlass.yaml"), config).unwrap();
-        let project = Project::open(&crate::project::Options {
-            directory: root.path().to_path_buf(),
-            ..Default::default()
-        })
-        .unwrap();
+        let options = crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
+        let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
         let found: Vec<String> =
             unpinned(&project).iter().map(|(place, base)| format!("{place} {base}")).collect();
         assert_eq!(found, ["Dockerfile:3 debian:12", "Dockerfile:8 tools:1"]);

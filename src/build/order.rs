@@ -21,11 +21,12 @@ use super::silence::Meaning;
 use super::upload::Sent;
 use crate::engine::Owner;
 use crate::error::{Error, Kind, Result};
+use crate::model::{Reference, Stage, Stream as Output};
 use crate::project::ImageConfig;
-use crate::registry::{Reference, Registry};
-use crate::report::event::{Stage, Stream as Output};
-use crate::report::{StepReport, human};
+use crate::registry::Registry;
+use crate::report::StepReport;
 use crate::session::Session;
+use crate::text::display;
 
 /// Tries of a build whose base image could not be fetched, or whose image could not be pushed, for a reason that passes.
 const TRIES: u32 = 3;
@@ -222,14 +223,14 @@ pub(super) fn tell_silence(
     meaning: &Meaning,
 ) -> Result<()> {
     match meaning {
-        Meaning::Busy(length) => step.progress(format!("no word for {}", human::whole(*length))),
+        Meaning::Busy(length) => step.progress(format!("no word for {}", display::whole(*length))),
         Meaning::Long(length) => session.reporter.warn(format!(
             "the build of `{name}` has said nothing for {}; {builder} answers",
-            human::whole(*length)
+            display::whole(*length)
         )),
         Meaning::Doubtful => step.progress(format!("{builder} does not answer")),
         Meaning::NotBegun(length) => {
-            let length = human::whole(*length);
+            let length = display::whole(*length);
             let message = format!("{builder} has not begun to build within {length}, though it answers");
             return Err(Error::new(Kind::Unreachable, message).hint("see its log, or restart it"));
         }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::engine::lines::{Lines, Tail};
-use crate::report::event::Stream;
+use crate::model::Stream;
+use crate::text::lines::{Lines, Tail};
 
 /// So many of a step's last lines are shown when it fails.
 const TAIL: usize = 20;

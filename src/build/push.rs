@@ -9,7 +9,8 @@ use futures::StreamExt;
 use crate::engine::fault::{self, Class};
 use crate::engine::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
-use crate::registry::{Credentials, Digest, Reference, Registry};
+use crate::model::{Digest, Reference};
+use crate::registry::{Credentials, Registry};
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 

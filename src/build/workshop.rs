@@ -11,16 +11,19 @@ use super::context::Context;
 use super::daemon::Daemon;
 use super::earlier::Earlier;
 use super::order::Order;
-use super::{Image, bytes, content, engine, failed, interruptible, pause, push};
+use super::{bytes, content, engine, failed, interruptible, pause, push};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
-use crate::project::{ImageConfig, Project, Revision, ci, slug};
-use crate::registry::{Digest, Reference, Registry, is_refusal};
-use crate::report::event::{Outcome, Stage};
-use crate::report::{StepReport, human};
+use crate::model::Image;
+use crate::model::Revision;
+use crate::model::{Digest, Outcome, Reference, Stage};
+use crate::project::{ImageConfig, Project, ci};
+use crate::registry::{Registry, is_refusal};
+use crate::report::StepReport;
 use crate::secret;
 use crate::session::Session;
+use crate::text::{display, slug};
 
 /// A context of more bytes than this is hardly meant.
 const BIG: u64 = 100_000_000;
@@ -215,7 +218,7 @@ impl<'a> Workshop<'a> {
         for (argument, needed) in needed {
             image.args.insert(argument.clone(), needed.reference.pinned()?);
         }
-        let files = human::count(context.entries.len(), "file");
+        let files = display::count(context.entries.len(), "file");
         step.progress(format!("sending {files}, {}", bytes(context.size())));
         let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
         let (project, reporter) = (self.project, &self.session.reporter);
@@ -470,7 +473,7 @@ impl<'a> Workshop<'a> {
         self.session.reporter.warn(format!(
             "commit {} was built before with other content ({}): its tag now leads to the new image",
             self.revision.short(),
-            human::shorten(other.as_str())
+            display::shorten(other.as_str())
         ));
     }
 
@@ -543,7 +546,7 @@ fn built_before(refused: Error, there: &Digest) -> Error {
     refused.hint(format!(
         "this commit was built before with other content ({}), and the registry does not let its tag move: build a new \
          commit, or delete that tag",
-        human::shorten(there.as_str())
+        display::shorten(there.as_str())
     ))
 }
 

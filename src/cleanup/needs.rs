@@ -8,8 +8,10 @@ use serde_json::Value;
 
 use super::Request;
 use crate::error::{Kind, Result};
+use crate::git;
+use crate::model::Reference;
 use crate::project::{Project, TierOverrides};
-use crate::registry::{Reference, Registry};
+use crate::registry::Registry;
 use crate::release;
 use crate::session::Session;
 
@@ -41,7 +43,7 @@ impl Needs {
         }
         let age = SignedDuration::try_from(request.keep_for).unwrap_or(SignedDuration::MAX);
         let oldest = Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN);
-        Ok(Self { digests, commits: session.unless_cancelled(project.heads()).await?, oldest })
+        Ok(Self { digests, commits: session.unless_cancelled(git::heads(&project.root)).await?, oldest })
     }
 
     /// Adds what is needed for other reasons.

@@ -1,7 +1,7 @@
 //! Which tags windlass makes. A deletion is by digest and takes every tag of it along, so a tag that windlass did not make
 //! keeps the image.
 
-use crate::project::slug;
+use crate::text::slug;
 
 /// What cosign and the OCI referrers fallback put beside images under tags like those of records.
 const OF_OTHERS: [&str; 3] = ["sig", "att", "sbom"];

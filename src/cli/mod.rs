@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
+use crate::git;
 use crate::project::{self, Project, Tier, TierOverrides};
 use crate::release::Rules;
 use crate::secret;
@@ -247,14 +248,14 @@ impl Run {
     ) -> Result<Project> {
         let registry = registry.map(str::to_owned);
         let project =
-            Project::open(&project::Options { registry, vars: vars.to_vec(), ..self.options(name) })?;
+            git::open_project(&project::Options { registry, vars: vars.to_vec(), ..self.options(name) })?;
         secret::hide_at_hand(&project, &self.session.reporter);
         Ok(project)
     }
 
     /// As [`Run::project`], for commands that need the cluster's records only.
     fn project_for_records(&self, name: Option<&str>) -> Result<Project> {
-        Project::open(&project::Options { for_records: true, ..self.options(name) })
+        git::open_project(&project::Options { for_records: true, ..self.options(name) })
     }
 
     /// A path of the command line, good from anywhere.
@@ -407,7 +408,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn duration(text: &str) -> std::result::Result<Duration, String> {
-    project::duration(text).map_err(|error| error.message().to_owned())
+    crate::text::duration(text).map_err(|error| error.message)
 }
 
 /// Runs the program with these arguments (the first is its own name) and gives its exit code.

@@ -2,9 +2,9 @@
 
 use super::{Run, TierArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
-use crate::project::{Known, Project, Tier, known};
-use crate::release;
-use crate::secret;
+use crate::git::known;
+use crate::project::{Known, Project, Tier};
+use crate::{release, secret};
 
 /// What the printed command does not need.
 const WITHOUT: &str = "without windlass.yaml and Git";
@@ -52,7 +52,7 @@ impl TierOverrideArguments {
             error => self.with_command(run, name, error),
         })?;
         secret::hide_at_hand(&project, &run.session.reporter);
-        if let Some(trouble) = &project.git_trouble {
+        if let Some(trouble) = &project.git_error {
             let sentence = format!("going on without the Git repository: {}", trouble.message());
             match trouble.advice() {
                 Some(advice) => run.session.reporter.warn_with_hint(sentence, advice),
@@ -61,7 +61,7 @@ impl TierOverrideArguments {
         }
         match self.tier(run, &project, name) {
             Ok(tier) => Ok((project, tier)),
-            Err(error) if project.has_tier(name) || project.git_trouble.is_some() => {
+            Err(error) if project.has_tier(name) || project.git_error.is_some() => {
                 Err(self.with_command(run, name, error))
             }
             Err(error) => Err(error),

@@ -14,8 +14,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Arguments, Color, Command, Global, Output, Run};
 use crate::error::{Error, Kind, Result};
+use crate::model::Outcome;
 use crate::program;
-use crate::report::event::{Event, Finished, Outcome};
+use crate::report::event::{Event, Finished};
 use crate::report::{self, Reporter};
 use crate::secret;
 use crate::session::{Session, Summary};

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::fault::{Fault, Wanted, user_of};
 use super::transport::{Call, Repeat};
-use super::{Cluster, ObjectRef, Refusal};
+use super::{Cluster, Refusal};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectRef;
 
 impl Cluster {
     /// The first request: who are we? It needs no right, so any refusal is about the credentials.

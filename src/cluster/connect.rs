@@ -18,8 +18,9 @@ use tower::ServiceBuilder;
 use super::fault::Fault;
 use super::kubeconfig::Access;
 use super::transport::Transport;
-use super::{Cluster, Inner, Target, discovery, kubeconfig};
+use super::{Cluster, Inner, discovery, kubeconfig};
 use crate::error::{Error, Kind, Result};
+use crate::project::Target;
 use crate::session::{Session, interrupted};
 
 /// How long everything up to the first answer may take.

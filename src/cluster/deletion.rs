@@ -1,13 +1,15 @@
 //! Deleting: only ever the very object that was seen, never another that has its name by now.
 
 use http::Method;
+use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::Cluster;
 use super::fault::Fault;
 use super::objects::METADATA;
 use super::transport::Call;
-use super::{Cluster, ObjectRef};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectRef;
 
 /// An object that the cluster was seen to have: its name, and the uid that no other object has. A deletion takes nothing
 /// else, so that it cannot hit what somebody else made under the same name meanwhile.
@@ -46,7 +48,7 @@ impl SeenObject {
 }
 
 /// What happens to the objects that a deleted object owns.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub enum Propagation {
     /// They are deleted afterwards.
     #[default]
@@ -83,7 +85,7 @@ pub enum Deleted {
 impl DeleteOptions {
     fn body(self, seen: &SeenObject) -> Value {
         let mut body = json!({
-            "propagationPolicy": format!("{:?}", self.propagation),
+            "propagationPolicy": self.propagation,
             "preconditions": {"uid": seen.uid},
         });
         if self.unchanged {

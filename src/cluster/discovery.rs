@@ -33,7 +33,7 @@ pub struct Resource {
 impl Resource {
     /// The API group; empty for the core group.
     pub fn group(&self) -> &str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
+        crate::model::group(&self.api_version)
     }
 
     /// How RBAC and people write it: `deployments.apps`, `pods`.

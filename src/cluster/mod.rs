@@ -20,7 +20,6 @@ pub(crate) mod fake;
 mod fault;
 mod fence;
 pub(crate) mod fuzzing;
-mod id;
 mod kinds;
 mod kubeconfig;
 mod lease;
@@ -38,12 +37,10 @@ use std::time::{Duration, Instant};
 pub use contents::Contents;
 pub use deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use discovery::Resource;
-pub use id::{ObjectId, group};
-pub use kinds::near_kind;
 pub use kubeconfig::current_context;
 pub use lease::{Hold, Holder, Lease, LeaseRequest, Patience, Task as LeaseTask};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
-pub use objects::{ApplyOptions, Listing, ObjectRef};
+pub use objects::{ApplyOptions, Listing};
 pub use refusal::{ApplyError, Conflict, Refusal, is_person};
 pub use watch::{WatchItem, WatchSubject, Watches};
 
@@ -51,19 +48,6 @@ use jiff::Timestamp;
 
 /// The field manager that owns what windlass applies.
 pub const FIELD_MANAGER: &str = "windlass";
-
-/// Which cluster and namespace a tier means.
-#[derive(Debug, Clone, Default)]
-pub struct Target {
-    /// Names of kubeconfig contexts; the first that the kubeconfig has is used, nothing else ever.
-    pub contexts: Vec<String>,
-    /// The tier's namespace.
-    pub namespace: String,
-    /// The uid of the cluster meant ([`Cluster::uid`]); any other is refused.
-    pub pin: Option<String>,
-    /// The kubeconfig; `None` for the one that the environment names.
-    pub kubeconfig: Option<std::path::PathBuf>,
-}
 
 /// A connection to the API server of one tier. Cloned freely; all clones share it.
 #[derive(Clone)]

@@ -11,52 +11,10 @@ use super::refusal::{ApplyError, Refusal};
 use super::transport::{Call, LIST, Repeat};
 use super::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectRef;
 
 /// Only the `metadata` of an object, in the words of content negotiation.
 pub(super) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-
-/// Which object is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectRef {
-    /// `apps/v1`.
-    pub api_version: String,
-    /// `Deployment`.
-    pub kind: String,
-    /// Its namespace; `None` means the tier's, or none for a cluster-scoped kind.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl ObjectRef {
-    /// An object of the tier's namespace, or a cluster-scoped one.
-    pub fn new(api_version: impl Into<String>, kind: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { api_version: api_version.into(), kind: kind.into(), namespace: None, name: name.into() }
-    }
-
-    /// The same object in another namespace.
-    #[must_use]
-    pub fn in_namespace(mut self, namespace: impl Into<String>) -> Self {
-        self.namespace = Some(namespace.into());
-        self
-    }
-
-    /// What an object says of itself; empty words where it says nothing.
-    pub fn of(object: &Value) -> Self {
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        Self {
-            api_version: text(&object["apiVersion"]),
-            kind: text(&object["kind"]),
-            namespace: object["metadata"]["namespace"].as_str().map(ToOwned::to_owned),
-            name: text(&object["metadata"]["name"]),
-        }
-    }
-
-    /// `Deployment/web`.
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.kind, self.name)
-    }
-}
 
 /// All objects of a kind at one moment.
 #[derive(Debug, Clone, Default)]

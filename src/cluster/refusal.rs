@@ -4,12 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::ObjectRef;
 use super::fault::{Fault, Wanted, user_of};
 use super::status::{Status, StatusCause};
 use crate::error::{Error, Kind};
-use crate::report::event::{Failure, Subject};
-use crate::rollout::verdict::Cause;
+use crate::model::ObjectRef;
+use crate::model::{Cause, Failure, Subject};
 
 /// The cluster refused an object, or could not be asked.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::report::human;
+use crate::text::display;
 
 /// A refusal as the API server words it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -67,7 +67,7 @@ fn first_line(body: &[u8]) -> String {
     const LONGEST: usize = 200;
     let text = String::from_utf8_lossy(body);
     let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    if line.starts_with('<') { String::new() } else { human::clip(line, LONGEST) }
+    if line.starts_with('<') { String::new() } else { display::clip(line, LONGEST) }
 }
 
 fn http_words(code: u16) -> String {

@@ -92,7 +92,7 @@ impl Engine {
 
     /// The error of an Engine that has said nothing for as long as anybody waits.
     fn stalled(&self, doing: &str) -> Error {
-        let length = crate::report::human::whole(self.deadlines.stalled);
+        let length = crate::text::display::whole(self.deadlines.stalled);
         let message =
             format!("the Docker Engine at {} said nothing for {length} while {doing}", self.address());
         Error::new(Kind::Unreachable, message)

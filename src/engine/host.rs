@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::ssh::Destination;
 use crate::error::{Error, Kind, Result};
-use crate::registry::reference::hex;
+use crate::text::hex;
 
 /// How to get there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn current_context(directory: &Path) -> String {
 }
 
 fn context(directory: &Path, name: &str) -> Result<Host> {
-    let id = hex(name.as_bytes());
+    let id = hex::sha256(name.as_bytes());
     let meta = directory.join("contexts/meta").join(&id).join("meta.json");
     let missing = || {
         Error::new(Kind::Invalid, format!("the docker context `{name}` is not in {}", directory.display()))
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_context_is_looked_up_by_the_hash_of_its_name() {
         let home = tempfile::tempdir().unwrap();
-        let meta = home.path().join("contexts/meta").join(hex(b"lab"));
+        let meta = home.path().join("contexts/meta").join(hex::sha256(b"lab"));
         std::fs::create_dir_all(&meta).unwrap();
         std::fs::write(
             meta.join("meta.json"),

@@ -20,14 +20,14 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind, Result};
-use crate::registry::{Credentials, Reference, Registry, credentials};
+use crate::model::Reference;
+use crate::registry::{Credentials, Registry, credentials};
 use crate::session::Session;
 
 mod deadline;
 pub mod fault;
 mod hijack;
 mod host;
-pub(crate) mod lines;
 pub mod owner;
 mod pull;
 #[cfg(test)]

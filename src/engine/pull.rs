@@ -6,7 +6,8 @@ use futures::StreamExt;
 use super::fault::{self, Class};
 use super::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
-use crate::registry::{Reference, Registry};
+use crate::model::Reference;
+use crate::registry::Registry;
 
 impl Engine {
     /// Makes sure the Engine has this image, and pulls it where not; says whether it pulled.

@@ -4,6 +4,7 @@
 //! The hash is keyed with a secret of the tier, so that nobody who may read a Deployment can guess a password by
 //! trying.
 
+use crate::text::hex;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hmac::{Hmac, Mac};
@@ -138,11 +139,7 @@ fn sorted(value: &Value) -> Value {
 
 /// 32 hexadecimal digits: nobody collides by chance.
 fn short(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().take(16).fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    hex::encode(bytes.get(..16).unwrap_or(bytes))
 }
 
 fn annotate(object: &mut Value, hash: String) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::node::{Content, Node, Scalar};
 use crate::error::{Error, Kind};
-use crate::project::distance;
-use crate::registry::Reference;
+use crate::model::Reference;
+use crate::text::nearest::distance;
 
 /// Where the specification of pods is, kind by kind: a Pod, the workloads, a `PodTemplate`, a `CronJob`. Kinds that are
 /// not built in have it in the same places.

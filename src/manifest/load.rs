@@ -12,8 +12,9 @@ use super::stamp::Owner;
 use super::substitute::Names;
 use super::{Manifests, Object, overlay, phase, read, rules, secrets, sources, stamp, substitute};
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::{Project, Tier, nearest};
+use crate::project::{Project, Tier};
 use crate::secret::{self, Secret};
+use crate::text::nearest;
 
 /// Which manifests are wanted: of which project, for which tier, with which images.
 #[derive(Debug, Clone)]

@@ -4,14 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::identity;
 use super::node::{Content, Entry, Node};
 use crate::error::{Error, Kind, Result};
+use crate::model::{group, kinds};
 
 /// Merges a patch into the object it is for.
 pub(super) fn object(object: &mut Node, patch: Node) -> Result<()> {
-    let built_in =
-        identity::is_built_in(identity::group(object.text_at(&["apiVersion"]).unwrap_or_default()));
+    let built_in = kinds::is_built_in(group(object.text_at(&["apiVersion"]).unwrap_or_default()));
     let kind = object.text_at(&["kind"]).unwrap_or_default().to_owned();
     Walk { kind: &kind, built_in, keys: Vec::new() }.merge(object, patch)
 }

@@ -37,6 +37,7 @@ pub use secrets::is_from_configuration;
 pub use yaml::{hide_secrets, to_yaml};
 
 use crate::error::Place;
+use crate::model::{group, kinds};
 use crate::project::{Project, Tier};
 
 /// Objects of kinds that are not built in and that name no namespace, as `Kind/name`: whether they have one, only their
@@ -46,7 +47,7 @@ pub fn of_unknown_scope(objects: &[Value]) -> Vec<String> {
         object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
     let is_one = |object: &&Value| {
-        !identity::is_built_in(identity::group(&text(object, "/apiVersion")))
+        !kinds::is_built_in(group(&text(object, "/apiVersion")))
             && text(object, "/metadata/namespace").is_empty()
     };
     let name = |object: &Value| format!("{}/{}", text(object, "/kind"), text(object, "/metadata/name"));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::identity::group;
+use crate::model::group;
 
 /// A step of a release: its objects are applied together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -14,7 +14,8 @@ use super::read;
 use super::source::Spot;
 use super::substitute::is_settings;
 use crate::error::Error;
-use crate::project::{NAMESPACE_SHAPE, duration, is_namespace, nearest};
+use crate::project::{NAMESPACE_SHAPE, is_namespace};
+use crate::text::{duration, nearest};
 
 const PREFIX: &str = "windlass.dev/";
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::stamp::{self, Owner};
 use super::{Object, phase};
 use crate::error::{Error, Kind};
-use crate::registry::Reference;
+use crate::model::Reference;
 use crate::secret::Secret;
 
 /// The annotation of an object whose values stand neither in Git nor in a record, and what it says.

@@ -5,8 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::identity;
 use crate::error::{Error, Kind, Result};
+use crate::model::{group, kinds};
 
 /// The label of the project, and of the tier as a slug; the tier's full name is an annotation of the same key.
 const PROJECT: &str = "windlass.dev/project";
@@ -39,8 +39,8 @@ pub(super) fn stamp(object: &mut Value, owner: &Owner) {
 /// An object of a kind that is not built in stays without: whether it has a namespace, its cluster knows.
 fn set_namespace(object: &mut Value, namespace: &str) {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
-    let (group, kind) = (identity::group(text("apiVersion")), text("kind"));
-    let wanted = identity::is_built_in(group) && !identity::is_cluster_scoped(group, kind);
+    let (group, kind) = (group(text("apiVersion")), text("kind"));
+    let wanted = kinds::is_built_in(group) && !kinds::is_cluster_scoped(group, kind);
     if wanted && object["metadata"]["namespace"].as_str().is_none_or(str::is_empty) {
         object["metadata"]["namespace"] = namespace.into();
     }

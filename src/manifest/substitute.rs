@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::identity;
 use super::load::is_enough;
 use super::node::{Content, Entry, Node, Scalar};
 use super::scalar;
 use crate::error::Error;
-use crate::project::nearest;
+use crate::model::group;
+use crate::text::nearest;
 
 /// A string of an object that is longer than this is refused by every API server.
 const LONGEST: usize = 1 << 20;
@@ -133,7 +133,7 @@ impl Walk<'_> {
 
 /// A `ConfigMap` or a Secret.
 pub(super) fn is_settings(object: &Node) -> bool {
-    let group = identity::group(object.text_at(&["apiVersion"]).unwrap_or_default());
+    let group = group(object.text_at(&["apiVersion"]).unwrap_or_default());
     group.is_empty() && matches!(object.text_at(&["kind"]), Some("ConfigMap" | "Secret"))
 }
 

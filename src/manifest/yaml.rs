@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::scalar;
-use crate::report::human;
+use crate::text::display;
 
 /// How many bytes of a key a reader looks through for its colon: YAML says 1024 characters.
 const LONGEST_KEY: usize = 1000;
@@ -144,7 +144,7 @@ fn is_literal(string: &str) -> bool {
 
 /// Not a character that a reader of YAML 1.1 breaks lines at, strips, or refuses, nor one that a terminal obeys.
 fn is_printable(character: char) -> bool {
-    !human::is_hidden(character)
+    !display::is_hidden(character)
 }
 
 /// A string on one line, in quotes unless every reader takes it for a string without.

@@ -1,3 +1,5 @@
+//! Real programs: their output, their end, and what they leave running.
+
 use std::fs;
 
 use super::*;

@@ -2,7 +2,7 @@
 //! runner has an empty directory, or what an earlier job left there.
 
 use super::environment::Lookup;
-use super::{Project, ci, git};
+use super::{Project, ci};
 use crate::error::{Error, Kind, Result};
 
 /// What to change in the job.
@@ -18,8 +18,8 @@ pub(super) fn check(project: &Project, lookup: Lookup<'_>) -> Result<()> {
     let Some(wanted) = variable("CI_COMMIT_SHA").filter(|wanted| *wanted != revision.commit) else {
         return Ok(());
     };
-    let is_of_job = match (variable("CI_PROJECT_DIR"), git::top(&project.root)) {
-        (Some(job), Some(top)) => std::fs::canonicalize(job).is_ok_and(|job| job == top),
+    let is_of_job = match (variable("CI_PROJECT_DIR"), &project.work_tree) {
+        (Some(job), Some(top)) => std::fs::canonicalize(job).is_ok_and(|job| job == *top),
         _ => true,
     };
     if !is_of_job {
@@ -56,13 +56,13 @@ fn short(commit: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::git::tests::commit_all;
-    use super::super::{Options, Project};
+    use super::super::{GitFacts, Options, Project};
     use super::*;
+    use crate::model::Revision;
 
-    fn opened(directory: &std::path::Path) -> Project {
+    fn opened(directory: &std::path::Path, git: GitFacts) -> Project {
         let options = Options { directory: directory.to_path_buf(), ..Options::default() };
-        Project::open_with(&options, &|_| None).unwrap()
+        Project::open_with(&options, git, &|_| None).unwrap()
     }
 
     fn in_job<'a>(more: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_job_without_the_repository_is_told_about_git_strategy() {
         let empty = tempfile::tempdir().unwrap();
-        let project = opened(empty.path());
+        let project = opened(empty.path(), GitFacts::default());
         assert!(check(&project, &|_| None).is_ok(), "not in a job");
         let error = check(&project, &in_job(&[])).unwrap_err();
         let hint = error.advice().unwrap();
@@ -84,19 +84,21 @@ mod tests {
             error.kind() == Kind::Invalid && hint.contains("GIT_STRATEGY") && !hint.contains("init"),
             "{hint}"
         );
-        git2::Repository::init(empty.path()).unwrap();
-        let error = check(&opened(empty.path()), &in_job(&[])).unwrap_err();
+        let unborn = Error::new(Kind::Invalid, "there is no commit yet").hint("git commit");
+        let project = opened(empty.path(), GitFacts { revision: Some(Err(unborn)), ..GitFacts::default() });
+        let error = check(&project, &in_job(&[])).unwrap_err();
         assert!(error.advice().unwrap().contains("GIT_STRATEGY"), "no commit: {error}");
-        assert!(without_commit(&opened(empty.path()), &|_| None).advice().unwrap().contains("git commit"));
+        assert!(without_commit(&project, &|_| None).advice().unwrap().contains("git commit"));
     }
 
     #[test]
     fn a_work_tree_of_another_commit_is_not_the_jobs() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("a"), "a").unwrap();
-        commit_all(directory.path());
-        let project = opened(directory.path());
-        let commit = project.revision().unwrap().commit.clone();
+        let commit = "00c0ffee".repeat(5);
+        let revision = Revision { commit: commit.clone(), ..Revision::default() };
+        let root = Some(directory.path().to_path_buf());
+        let project =
+            opened(directory.path(), GitFacts { root, revision: Some(Ok(revision)), ..GitFacts::default() });
         let other = "1f3c9a0b".repeat(5);
         assert!(check(&project, &in_job(&[("CI_COMMIT_SHA", &commit)])).is_ok());
         let error = check(&project, &in_job(&[("CI_COMMIT_SHA", &other)])).unwrap_err();

@@ -1,6 +1,6 @@
 //! What CI says about the run: whether there is one, its job's address, its user.
 
-use super::git::MergeRequest;
+use crate::model::MergeRequest;
 
 /// Looks a variable of the environment up; an empty one is as good as none, for GitLab sets many to nothing.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -50,7 +50,7 @@ pub(super) fn detected_by(variable: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// The branch that the job is for: none in a pipeline of a tag, and none of another commit's job.
-pub(super) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+pub(crate) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     if variable("CI_COMMIT_SHA").is_some_and(|of_the_job| of_the_job != commit) {
         return None;
     }
@@ -60,7 +60,7 @@ pub(super) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) ->
 
 /// The merge request (or the pull request of another host) that the job is for, in whatever kind of pipeline: of its
 /// branch, of its result, of a merge train.
-pub(super) fn merge_request(variable: impl Fn(&str) -> Option<String>) -> Option<MergeRequest> {
+pub(crate) fn merge_request(variable: impl Fn(&str) -> Option<String>) -> Option<MergeRequest> {
     let number = variable("CI_MERGE_REQUEST_IID").or_else(|| variable("CI_EXTERNAL_PULL_REQUEST_IID"))?;
     let of = |name: &str, other: &str| variable(name).or_else(|| variable(other));
     let from = of("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY");

@@ -4,10 +4,10 @@
 use crate::error::{Error, Kind, Place};
 
 /// Where a name is looked up. Tests hand over a function, the program [`variable`].
-pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A variable of the process, also an empty one.
-pub(super) fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -2,8 +2,8 @@
 
 use super::table::{self, text};
 use super::yaml::{Node, Value};
-use crate::cluster;
 use crate::error::{Error, Kind, Result};
+use crate::model::kinds;
 
 /// One entry: `Kind/name-*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ fn one(path: &str, node: &Node) -> Result<Ignored> {
             "write `ServiceAccount/builder`, `Secret/builder-*`, or `Database.example.com/*` for a kind that is not built in",
         ));
     };
-    if let Some(near) = cluster::near_kind(kind) {
+    if let Some(near) = kinds::near_kind(kind) {
         return Err(wrong(format!("there is no kind `{kind}`")).hint(format!("did you mean `{near}`?")));
     }
     let (kind, group) = match kind.split_once('.') {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::environment::{Lookup, variable};
-use super::{Options, check_name, directory, find, git, names, project_path, yaml};
+use super::{GitFacts, Options, check_name, directory, find, names, project_path, yaml};
 
 /// What is known of a project and one of its tiers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,16 +18,15 @@ pub struct Known {
     pub namespace: Option<String>,
 }
 
-/// What can be read of the tier where [`Project::open`](super::Project::open) failed. Whatever is in doubt is not known.
-pub fn known(options: &Options, tier: &str) -> Known {
-    known_with(options, tier, &variable).unwrap_or_default()
+/// What can be read of the tier where the project could not be opened. Whatever is in doubt is not known.
+pub fn known(options: &Options, git: GitFacts, tier: &str) -> Known {
+    known_with(options, git, tier, &variable).unwrap_or_default()
 }
 
-fn known_with(options: &Options, tier: &str, environment: Lookup<'_>) -> Option<Known> {
+fn known_with(options: &Options, git: GitFacts, tier: &str, environment: Lookup<'_>) -> Option<Known> {
     let directory = directory(&options.directory).ok()?;
-    let (top, origin) = git::around(&directory, environment);
-    let config = config(&directory, options, top.as_deref()).unwrap_or_default();
-    let origin = || git::name_of(&origin.or_else(|| project_path(environment))?);
+    let config = config(&directory, options, git.root.as_deref()).unwrap_or_default();
+    let origin = || names::of_origin(&git.origin.or_else(|| project_path(environment))?);
     let configured = config["project"].as_str().and_then(|name| check_name(name).ok());
     let tier = of_tier(&config, tier);
     Some(Known { project: options.project.clone().or(configured).or_else(origin), ..tier })
@@ -70,7 +69,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("windlass.yaml"), text).unwrap();
         let options = Options { directory: directory.path().to_path_buf(), ..Options::default() };
-        known_with(&options, tier, &|_| None).unwrap()
+        known_with(&options, GitFacts::default(), tier, &|_| None).unwrap()
     }
 
     fn known(project: &str, context: &str, namespace: &str) -> Known {

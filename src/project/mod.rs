@@ -1,25 +1,19 @@
 //! `windlass.yaml`, conventions, tiers, the Git revision and the variables of CI.
 //!
-//! [`Project::open`] reads all of it once; everything after it is handed the [`Project`].
+//! `git::open_project` reads all of it once; everything after it is handed the [`Project`].
 
-mod changes;
 mod checkout;
 mod config;
-mod duration;
 mod environment;
 pub(crate) mod fuzzing;
-mod git;
 mod health;
 mod ignored;
 mod known;
 mod names;
-mod nearest;
 mod quantity;
 mod read;
 mod schema;
 mod secrets;
-mod slug;
-mod submodules;
 mod table;
 mod tier;
 mod variables;
@@ -31,32 +25,26 @@ pub mod ci;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub use changes::{Change, ChangedFile, Changes};
 pub use config::{
     BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
     TierConfig,
 };
-pub use duration::{LONGEST, duration};
-pub(crate) use git::WorkTree;
-pub use git::{MergeRequest, Relation, Revision, is_commit};
+pub(crate) use environment::{Lookup, variable};
 pub use health::{Expectation, Health, HealthRule, word_at};
 pub use ignored::Ignored;
 pub use known::{Known, known};
 pub use names::{NAMESPACE_SHAPE, is_namespace};
-pub(crate) use nearest::distance;
-pub use nearest::nearest;
 pub use schema::schema;
 pub use secrets::{External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource};
 pub(crate) use secrets::{SHORT_LIVED, short_lived};
-pub use slug::slug;
-pub use tier::{Tier, TierOverrides, TierRules};
+pub use tier::{Target, Tier, TierOverrides, TierRules};
 pub use verify::{Addresses, VerifyConfig};
 pub use yaml::strings;
 pub(crate) use yaml::{MOST_REPEATED, not_yaml};
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::registry::Reference;
-use environment::Lookup;
+use crate::model::{Reference, Revision};
+use crate::text::slug;
 
 /// What the command line says about the project.
 #[derive(Debug, Clone, Default)]
@@ -75,6 +63,32 @@ pub struct Options {
     pub report: Option<PathBuf>,
     /// The command needs the cluster's records only: a repository that cannot be read does not stop it.
     pub for_records: bool,
+}
+
+impl Options {
+    /// The directory whose repository counts: a configuration elsewhere is of the repository that it lies in.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for a directory that does not exist.
+    pub fn start(&self) -> Result<PathBuf> {
+        let directory = directory(&self.directory)?;
+        let beside =
+            self.config.as_ref().and_then(|file| directory.join(file).parent().map(Path::to_path_buf));
+        Ok(beside.filter(|beside| beside.is_dir()).unwrap_or(directory))
+    }
+}
+
+/// What Git knows about a directory; nothing by default.
+#[derive(Debug, Clone, Default)]
+pub struct GitFacts {
+    /// The root of the work tree, if there is one.
+    pub root: Option<PathBuf>,
+    /// The address of the remote `origin`.
+    pub origin: Option<String>,
+    /// The revision, or why there is none; `None` without a repository that can be read.
+    pub revision: Option<Result<Revision>>,
+    /// Why the repository cannot be read, where a command goes on without it.
+    pub error: Option<Error>,
 }
 
 /// A Git repository with a `.kube` directory and usually a Dockerfile; or nothing but a name.
@@ -97,7 +111,9 @@ pub struct Project {
     /// Why there is no revision, where there is a repository.
     pub no_revision: Option<Error>,
     /// Why the repository cannot be read, where a command goes on without it.
-    pub git_trouble: Option<Error>,
+    pub git_error: Option<Error>,
+    /// The root of the work tree, without links.
+    pub work_tree: Option<PathBuf>,
     /// The variables of `--var`.
     pub vars: BTreeMap<String, String>,
     /// What the command line said about where the project is: (`C`, directory), (`config`, file).
@@ -126,35 +142,24 @@ impl Project {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a mistake in the configuration, [`Kind::Usage`] for a key that is not built yet and for
-    /// a directory that does not exist, [`Kind::Denied`] for a Git repository of somebody else.
-    pub fn open(options: &Options) -> Result<Self> {
-        Self::open_with(options, &environment::variable)
+    /// a directory that does not exist.
+    pub fn open(options: &Options, git: GitFacts) -> Result<Self> {
+        Self::open_with(options, git, &variable)
     }
 
-    fn open_with(options: &Options, environment: Lookup<'_>) -> Result<Self> {
+    pub(crate) fn open_with(options: &Options, git: GitFacts, environment: Lookup<'_>) -> Result<Self> {
         let directory = directory(&options.directory)?;
-        // A configuration elsewhere is of the repository that it lies in.
-        let beside =
-            options.config.as_ref().and_then(|file| directory.join(file).parent().map(Path::to_path_buf));
-        let start = beside.as_deref().filter(|one| one.is_dir()).unwrap_or(&directory);
-        let (git, git_trouble) = match git::look(start, environment) {
-            Err(error) if options.for_records => {
-                let (root, origin) = git::around(start, environment);
-                (Some(git::Found { root, origin, revision: Err(error.clone()) }), Some(error))
-            }
-            git => (git?, None),
-        };
-        let top = git.as_ref().and_then(|git| git.root.as_deref());
+        let top = git.root.as_deref();
         let Found { root, config_file } = find(&directory, options.config.as_deref(), top)?;
         let config = read_config(&root, config_file.as_deref(), environment)?;
-        let origin = git.as_ref().and_then(|git| git.origin.as_deref());
         let of_ci = project_path(environment);
-        let origin = origin.or(of_ci.as_deref());
+        let origin = git.origin.as_deref().or(of_ci.as_deref());
         let (name, named) = name(options.project.as_deref(), &config, origin, &root)?;
-        let (revision, no_revision) = match git.map(|git| git.revision) {
+        let work_tree = git.root.as_ref().and_then(|top| top.canonicalize().ok());
+        let (revision, no_revision) = match git.revision {
             Some(Ok(revision)) => (Some(revision), None),
             Some(Err(error)) => (None, Some(error)),
-            None => (None, None),
+            None => (None, git.error.clone()),
         };
         let registry = registry(options.registry.as_deref(), &config, environment)?;
         let vars = options.vars.iter().cloned().collect();
@@ -169,7 +174,8 @@ impl Project {
             registry,
             revision,
             no_revision,
-            git_trouble,
+            git_error: git.error,
+            work_tree,
             vars,
             found_by,
             report,
@@ -214,32 +220,13 @@ impl Project {
             return Err(Error::new(Kind::Invalid, "nothing says what this project is called")
                 .hint("--project NAME, `project:` in windlass.yaml, or a Git remote `origin`"));
         }
-        Tier::open(self, name, overrides, &environment::variable)
-    }
-
-    /// How the work tree's commit is related to another; a clone that is too shallow to tell is deepened.
-    ///
-    /// # Errors
-    /// [`Kind::Unreachable`] where it cannot be deepened; [`Kind::Invalid`] for what is no commit.
-    pub async fn relation_to(&self, commit: &str) -> Result<Relation> {
-        match &self.revision {
-            Some(revision) => git::relation_in_full(&self.root, &revision.commit, commit).await,
-            None => Ok(Relation::Unknown),
-        }
-    }
-
-    /// The commits of the branches and tags of `origin`, or of the repository itself where it has none, with their names.
-    ///
-    /// # Errors
-    /// [`Kind::Unreachable`] where `origin` cannot be asked.
-    pub async fn heads(&self) -> Result<BTreeMap<String, String>> {
-        git::heads(&self.root).await
+        Tier::open(self, name, overrides, &variable)
     }
 
     /// Every tier of the configuration, for checks without a cluster; `review/*` is there as `review/example`.
     pub fn sample_tiers(&self) -> impl Iterator<Item = Result<Tier>> {
         let names = self.config.tiers.keys().map(|pattern| pattern.replace('*', "example"));
-        names.map(|name| Tier::open(self, &name, &TierOverrides::default(), &environment::variable))
+        names.map(|name| Tier::open(self, &name, &TierOverrides::default(), &variable))
     }
 
     /// The Git revision.
@@ -247,7 +234,7 @@ impl Project {
     /// # Errors
     /// [`Kind::Invalid`] where there is none.
     pub fn revision(&self) -> Result<&Revision> {
-        self.revision.as_ref().ok_or_else(|| checkout::without_commit(self, &environment::variable))
+        self.revision.as_ref().ok_or_else(|| checkout::without_commit(self, &variable))
     }
 
     /// In a job of CI: whether the commit is there that the job is for.
@@ -255,12 +242,7 @@ impl Project {
     /// # Errors
     /// [`Kind::Invalid`] without a repository, and for one of another commit.
     pub fn check_checkout(&self) -> Result<()> {
-        checkout::check(self, &environment::variable)
-    }
-
-    /// The repository's submodules with nothing in them, by their paths on this machine.
-    pub fn missing_submodules(&self) -> Vec<PathBuf> {
-        submodules::missing(&self.root)
+        checkout::check(self, &variable)
     }
 
     /// Where an image is pushed to, without tag.
@@ -277,7 +259,7 @@ impl Project {
             return Err(Error::new(Kind::Invalid, "no registry is named")
                 .hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
         };
-        format!("{registry}/{image}").parse()
+        Ok(format!("{registry}/{image}").parse()?)
     }
 }
 
@@ -359,7 +341,7 @@ fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path)
         let name = check_name(configured).map_err(|error| at(error, config, "project"))?;
         return Ok((name, Named::Configured));
     }
-    if let Some(name) = origin.and_then(git::name_of) {
+    if let Some(name) = origin.and_then(names::of_origin) {
         return Ok((name, Named::Remote));
     }
     let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());
@@ -373,7 +355,7 @@ fn project_path(environment: Lookup<'_>) -> Option<String> {
 
 /// The name becomes a label and a part of the records' names.
 fn check_name(name: &str) -> Result<String> {
-    if slug::is_slug(name) {
+    if crate::text::slug::is_slug(name) {
         return Ok(name.to_owned());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a project's name"))
@@ -423,6 +405,3 @@ fn at(error: Error, config: &Config, key: &str) -> Error {
         None => error,
     }
 }
-
-#[cfg(test)]
-mod tests;

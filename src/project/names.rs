@@ -1,13 +1,14 @@
 //! What things may be called: names become parts of references, labels, files and host names.
 
 use super::environment::is_name;
-use super::slug::is_slug;
 use crate::error::{Error, Kind, Result};
-use crate::registry::Reference;
+use crate::model::Reference;
+use crate::text::slug;
+use crate::text::slug::is_slug;
 
 /// Whether this can be the name of an image.
 pub(super) fn image(name: &str) -> Result<()> {
-    let parsed: Result<Reference> = format!("registry.invalid/{name}").parse();
+    let parsed = format!("registry.invalid/{name}").parse::<Reference>();
     if parsed.is_ok() && !name.contains(['/', ':', '@']) {
         return Ok(());
     }
@@ -100,6 +101,24 @@ pub(super) fn secret_key(name: &str) -> Result<()> {
         .hint("letters, digits, `.`, `_` and `-`"))
 }
 
+/// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH
+/// as in CI with HTTPS and a token.
+pub(super) fn of_origin(origin: &str) -> Option<String> {
+    let path = match origin.split_once("://") {
+        Some(("file", path)) => path,
+        Some((_, rest)) => rest.split_once('/')?.1,
+        // scp's way, unless the colon stands behind a slash or behind a Windows drive.
+        None => match origin.split_once(':') {
+            Some((host, path)) if host.len() > 1 && !host.contains('/') => path,
+            _ => origin,
+        },
+    };
+    let path = path.trim_end_matches('/');
+    let path = path.strip_suffix(".git").unwrap_or(path);
+    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
+    (!parts.is_empty()).then(|| slug(&parts.join("-")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +139,22 @@ mod tests {
         }
         assert!(service("db").is_ok() && service("my_db").is_err());
         assert!(variable("HOST").is_ok() && variable("WINDLASS_X").is_err() && variable("a-b").is_err());
+    }
+
+    #[test]
+    fn the_remote_names_the_project_the_same_everywhere() {
+        for origin in [
+            "git@gitlab.example.com:group/shop.git",
+            "https://gitlab-ci-token:t0k3n@gitlab.example.com/group/shop.git",
+            "ssh://git@gitlab.example.com:2222/group/shop/",
+            "http://127.0.0.1:8080/group/shop",
+            "../group/shop.git",
+        ] {
+            assert_eq!(of_origin(origin).as_deref(), Some("group-shop"), "{origin}");
+        }
+        assert_eq!(of_origin("file:///srv/shop.git").as_deref(), Some("srv-shop"));
+        assert_eq!(of_origin("https://example.com/"), None);
+        assert_eq!(of_origin("https://example.com"), None);
+        assert!(of_origin("git@host:Group/Shop.git").unwrap().starts_with("group-shop-"));
     }
 }

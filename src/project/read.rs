@@ -9,8 +9,9 @@ use super::environment::{Fault, Lookup, expand};
 use super::table::{self, Keys, ROOT, Table, list, text};
 use super::verify::VerifyConfig;
 use super::yaml::{self, Key, Node, Value};
-use super::{health, ignored, names, nearest, secrets, verify};
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::{health, ignored, names, secrets, verify};
+use crate::text::nearest;
 
 mod images;
 mod testing;

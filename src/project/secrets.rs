@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::names;
 use super::table::{self, Keys, Table, entries, list, text};
 use super::yaml::{Key, Node, Value};
-use crate::cluster;
 use crate::error::{Error, Kind, Place, Result};
+use crate::model::kinds;
 
 /// One Secret that is made in each tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,7 +227,7 @@ fn one_external(node: &Node) -> Result<External> {
     }
     let kind = text.split('/').next().unwrap_or_default();
     // Another may be a kind of this cluster alone; one near to a kind that all have is a slip.
-    if let Some(near) = cluster::near_kind(kind) {
+    if let Some(near) = kinds::near_kind(kind) {
         return Err(Error::new(Kind::Invalid, format!("there is no kind `{kind}`"))
             .at(node.place.clone())
             .hint(format!("did you mean `{near}`?")));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::yaml::{Key, Node, Value};
-use super::{duration, nearest};
 use crate::error::{Error, Kind, Place, Result};
+use crate::text::{duration, nearest};
 
 /// The keys that a map may have.
 pub(super) struct Keys {
@@ -96,7 +96,8 @@ impl Table {
     pub(super) fn duration(&mut self, key: &str, default: Duration) -> Result<Duration> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(default) };
-        duration(&text(&path, &node)?).map_err(|error| error.at(node.place).context(format!("`{path}`")))
+        duration(&text(&path, &node)?)
+            .map_err(|error| Error::from(error).at(node.place).context(format!("`{path}`")))
     }
 }
 

@@ -14,9 +14,22 @@ use super::ignored::Ignored;
 use super::read::{TEN_MINUTES, choice};
 use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
-use super::{Project, names, slug};
-use crate::cluster::Target;
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::{Project, names};
+use crate::text::slug;
+
+/// Which cluster and namespace a tier means.
+#[derive(Debug, Clone, Default)]
+pub struct Target {
+    /// Names of kubeconfig contexts; the first that the kubeconfig has is used, nothing else ever.
+    pub contexts: Vec<String>,
+    /// The tier's namespace.
+    pub namespace: String,
+    /// The uid of the cluster meant (`status` says it); any other is refused.
+    pub pin: Option<String>,
+    /// The kubeconfig; `None` for the one that the environment names.
+    pub kubeconfig: Option<PathBuf>,
+}
 
 /// An environment that the project is released to.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use wiremock::matchers::{any, method, path, path_regex};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use super::*;
+use crate::http::fountain;
 
 const HTML: &str = "<html>hotel</html>";
 
@@ -390,25 +391,6 @@ async fn a_list_of_tags_comes_to_an_end() {
     Mock::given(any()).respond_with(endless).mount(&server).await;
     let error = known(&server).tags(&image(&server)).await.unwrap_err();
     assert!(error.kind() == Kind::Unreachable && error.message().contains("more than 2000 pages"), "{error}");
-}
-
-/// A server that answers with these headers, and then with more and more; how much it got rid of.
-pub(crate) fn fountain(headers: &'static str) -> (String, std::thread::JoinHandle<usize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    let pouring = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut head = String::new();
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
-        stream.write_all(format!("HTTP/1.1 {headers}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
-        let (piece, mut poured) = (vec![b' '; 64 << 10], 0);
-        while stream.write_all(&piece).is_ok() {
-            poured += piece.len();
-        }
-        poured
-    });
-    (host, pouring)
 }
 
 /// Waits for its end in a thread of its own: the connection is closed in this one.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reference::Digest;
+use crate::model::Digest;
 
 const OCI: &str = "application/vnd.oci.image.index.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.list.v2+json";

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::{Digest, Reference};
 use crate::project::Project;
 
 mod challenge;
@@ -20,14 +21,10 @@ pub(crate) mod fuzzing;
 mod hostile;
 mod index;
 mod record;
-pub mod reference;
 mod series;
 mod transport;
 
 pub use credentials::{Credentials, Keychain};
-#[cfg(test)]
-pub(crate) use hostile::fountain;
-pub use reference::{Digest, Reference};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub use transport::RegistrySettings;
@@ -394,7 +391,7 @@ impl Registry {
                 serde_json::from_slice(&answer.body).map_err(|error| no_list(repository, &error))?;
             let names = body["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
             // A tag becomes a part of an address.
-            tags.extend(names.filter(|tag| reference::is_tag(tag)).map(str::to_owned));
+            tags.extend(names.filter(|tag| crate::model::image::is_tag(tag)).map(str::to_owned));
             let links = answer.headers.get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
             path = links.into_iter().find_map(next_page);
         }

@@ -6,8 +6,9 @@
 
 use serde_json::{Value, json};
 
-use super::reference::{Digest, hex};
 use crate::error::{Error, Kind, Result};
+use crate::model::Digest;
+use crate::text::hex;
 
 /// Where the JSON stands.
 const ANNOTATION: &str = "dev.windlass.record";
@@ -33,7 +34,7 @@ pub(super) fn tag(image: &Digest, kind: &str, number: u32) -> String {
         return format!("sha256-{}.{kind}", image.hex());
     }
     let short: String = clean.chars().take(LONGEST_KIND - 7).collect();
-    format!("sha256-{}.{short}-{}", image.hex(), &hex(kind.as_bytes())[..6])
+    format!("sha256-{}.{short}-{}", image.hex(), &hex::sha256(kind.as_bytes())[..6])
 }
 
 /// The manifest that carries a record.

@@ -41,9 +41,10 @@ pub(super) mod tests {
     use wiremock::matchers::any;
     use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
-    use super::super::{Digest, Keychain, Reference, Registry, RegistrySettings};
+    use super::super::{Keychain, Registry, RegistrySettings};
     use super::*;
     use crate::error::Kind;
+    use crate::model::{Digest, Reference};
 
     const IMAGE: &[u8] = br#"{"schemaVersion":2}"#;
 

@@ -5,22 +5,21 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::difference::{self, Mask};
-use super::foreign;
-use super::forward;
-use super::identity::{self, ObjectId};
-use super::kept_rules;
-use super::namespaces;
+use super::identity;
 use super::past::Past;
 use super::place::{self, Site};
 use super::plan;
 use super::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
 use super::rules::Rules;
 use super::survey::CONCURRENCY;
-use crate::cluster::{ApplyOptions, Cluster, ObjectRef};
+use super::{foreign, forward, kept_rules, namespaces};
+use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
+use crate::model::ObjectId;
+use crate::model::ObjectRef;
+use crate::model::Stage;
 use crate::project::{Project, Tier};
-use crate::report::event::{self, Stage};
 use crate::report::paint;
 use crate::session::Session;
 
@@ -101,7 +100,7 @@ async fn take_over(site: Site<'_>) -> Result<Adoption> {
         .try_filter_map(|taken| async move { Ok(taken) })
         .try_collect()
         .await?;
-    step.finish(event::Outcome::Ok, format!("{} taken over", taken.len()));
+    step.finish(crate::model::Outcome::Ok, format!("{} taken over", taken.len()));
     let objects_of = |one: &Applied| ObjectId::of(&one.object);
     let before =
         record.objects.iter().filter(|one| taken.iter().all(|other| objects_of(one) != objects_of(other)));

@@ -6,7 +6,9 @@ use super::place::{self, Site};
 use super::record::{Kind as ReleaseKind, Outcome, Summary};
 use super::rules::Rules;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Relation, Revision, ci};
+use crate::git;
+use crate::model::{Relation, Revision};
+use crate::project::ci;
 
 /// What follows from where the commit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,8 @@ pub(super) async fn course(site: Site<'_>, newest_first: &[Summary]) -> Result<C
         return Ok(Course::Release);
     };
     let theirs = running.commit.as_deref().unwrap_or_default();
-    let asked = site.session.unless_cancelled(site.project.relation_to(theirs)).await;
+    let related = git::relation_in_full(&site.project.root, &commit.commit, theirs);
+    let asked = site.session.unless_cancelled(related).await;
     let relation = match asked {
         Err(error)
             if error.kind() != Kind::Interrupted

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::cancel;
 use super::execute::{self, Execution};
 use super::external;
-use super::identity::ObjectId;
 use super::past::{self, Past};
 use super::place::{self, Site};
 use super::plan::{Action, Plan};
@@ -21,8 +20,9 @@ use super::target::{self, Target};
 use super::unstick::Suspects;
 use super::verify::Checks;
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectId;
+use crate::model::{Failure, Stage};
 use crate::report::Reporter;
-use crate::report::event::{Failure, Stage};
 use crate::rollout::watch::Watcher;
 use crate::session::interrupted;
 
@@ -426,7 +426,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::event::Subject;
+    use crate::model::Subject;
 
     #[test]
     fn what_no_output_shows_does_not_stand_in_the_history() {

@@ -7,28 +7,23 @@ use serde_json::Value;
 use super::attempt::{Attempt, Done};
 use super::drift;
 use super::forward::{close, look};
-use super::identity::ObjectId;
-use super::images;
-use super::kept_rules;
 use super::past::Past;
 use super::place::{self, Site};
 use super::plan::{self, Action, Plan, Wanted};
 use super::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary};
-use super::refused;
 use super::rules::Rules;
-use super::safeguard;
-use super::seal;
-use super::status;
 use super::survey::{May, Survey};
 use super::target::{self, Target};
+use super::{images, kept_rules};
+use super::{refused, safeguard, seal, status};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
+use crate::model::ObjectId;
+use crate::model::{Failure, Stage, Verdict};
 use crate::project::{Project, Rollback, Tier};
-use crate::report::event::{Failure, Stage};
-use crate::report::human;
 use crate::rollout::explain::Explained;
-use crate::rollout::verdict::Verdict;
 use crate::session::Session;
+use crate::text::display;
 
 /// Brings the tier back to a recorded release: no Git, no CI, no rebuild.
 ///
@@ -484,7 +479,7 @@ fn already(site: Site<'_>, past: &Past, revision: u64, from: u64, to: u64, furth
     let rollback = past.summaries.iter().find(|summary| summary.revision == revision);
     let told = rollback.map(|one| {
         let age = site.cluster.now().duration_since(one.finished.unwrap_or(one.started));
-        format!(", {} ago, by {}", human::whole(age.unsigned_abs()), one.by.person)
+        format!(", {} ago, by {}", display::whole(age.unsigned_abs()), one.by.person)
     });
     let further = further.map(|to| format!("; further back: --to {to}")).unwrap_or_default();
     Done {

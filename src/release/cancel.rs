@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::execute::Execution;
-use super::identity::{self, ObjectId};
+use super::identity;
 use super::plan;
 use super::record::{Applied, SentBack};
 use super::safeguard;
@@ -16,8 +16,9 @@ use super::survey::{self, CONCURRENCY};
 use super::target::{self, Target};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::manifest;
+use crate::model::ObjectId;
+use crate::model::{Outcome, Stage};
 use crate::project::OnCancel;
-use crate::report::event::{Outcome, Stage};
 
 /// How long sending it may take: with what must be done before and after, 5 s in all.
 const LIMIT: Duration = Duration::from_millis(1300);

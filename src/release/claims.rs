@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::identity::ObjectId;
 use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::model::ObjectId;
 
 /// Whether the object is a claim.
 pub(super) fn is_claim(object: &Value) -> bool {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::foreign;
-use super::identity::ObjectId;
-use crate::cluster::{Cluster, DeleteOptions, Deleted, ObjectRef, Propagation, SeenObject};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
 use crate::error::{Error, Kind, Result};
+use crate::model::{ObjectId, ObjectRef};
 use crate::session::Session;
 
 /// How long a deletion may take before it is called stuck.

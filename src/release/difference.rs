@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::identity::{STAMPS, hex};
+use super::identity::STAMPS;
+use crate::text::hex;
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,7 +48,7 @@ impl Mask {
     pub(super) fn of(&self, value: &Value) -> String {
         let mut hasher = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length");
         hasher.update(value.to_string().as_bytes());
-        format!("[MASKED {}]", &hex(&hasher.finalize().into_bytes())[..6])
+        format!("[MASKED {}]", &hex::encode(hasher.finalize().into_bytes())[..6])
     }
 }
 

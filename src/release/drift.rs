@@ -10,7 +10,8 @@ use super::difference::{self, FieldChange, Mask};
 use super::place::Site;
 use super::plan::{self, Action, Plan, Step};
 use super::survey::CONCURRENCY;
-use crate::cluster::{ApplyError, Cluster, ObjectRef, Refusal};
+use crate::cluster::{ApplyError, Cluster, Refusal};
+use crate::model::ObjectRef;
 pub use fields::Added;
 
 /// How often taking fields over is tried while somebody else writes to the object.

@@ -10,7 +10,7 @@ use super::execute::Execution;
 use super::record::{Outcome, Record, Summary};
 use super::store::Store;
 use crate::error::Result;
-use crate::report::event::Stage;
+use crate::model::Stage;
 use crate::rollout::watch::{Before, LastQuestion};
 
 /// How long pods and Services that others make are waited for.

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use super::identity::group;
 use super::place::Site;
 use super::plan::Wanted;
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Place, Result};
+use crate::model::{Cause, Failure, Subject};
+use crate::model::{ObjectRef, group};
 use crate::project::{External, Tier};
-use crate::report::event::{Failure, Subject};
-use crate::rollout::verdict::Cause;
 use crate::rollout::watch;
 
 /// An object that others make, as `external` names it.

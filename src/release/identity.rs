@@ -5,7 +5,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::record::Summary;
-pub use crate::cluster::{ObjectId, group};
+use crate::model::ObjectId;
+use crate::text::hex;
 
 /// Annotations that say which release last changed an object: they change without the content changing.
 pub const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
@@ -70,29 +71,37 @@ pub fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
 /// whoever may read the history cannot try what a Secret of the set holds. A content that the history already has under
 /// the unkeyed hash of earlier versions keeps that.
 pub fn set<'a>(objects: impl IntoIterator<Item = &'a Value>, key: &[u8], history: &[Summary]) -> String {
-    let mut lines: Vec<String> =
-        objects.into_iter().map(|object| format!("{:?} {}", ObjectId::of(object), content(object))).collect();
+    let mut lines: Vec<String> = objects.into_iter().map(line).collect();
     lines.sort();
     let all = lines.join("\n");
-    let unkeyed = &hex(&Sha256::digest(&all))[..16];
+    let unkeyed = &hex::sha256(&all)[..16];
     if history.iter().any(|summary| summary.set == unkeyed) {
         return unkeyed.to_owned();
     }
     keyed(&all, key)[..16].to_owned()
 }
 
+/// Stands in the hashes of records: it must stay as it is, whatever the type and its fields are called.
+fn line(object: &Value) -> String {
+    let ObjectId { group, kind, namespace, name } = ObjectId::of(object);
+    let content = content(object);
+    format!(
+        "ObjectId {{ group: {group:?}, kind: {kind:?}, namespace: {namespace:?}, name: {name:?} }} {content}"
+    )
+}
+
 /// A hash of a text that nobody can try without the key.
 pub(super) fn keyed(text: &str, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(text.as_bytes());
-    hex(&hasher.finalize().into_bytes())
+    hex::encode(hasher.finalize().into_bytes())
 }
 
 /// A hash of a value that does not depend on the order of keys.
 pub fn hash(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(&mut hasher, value);
-    hex(&hasher.finalize())[..32].to_owned()
+    hex::encode(hasher.finalize())[..32].to_owned()
 }
 
 fn feed(hasher: &mut Sha256, value: &Value) {
@@ -121,15 +130,6 @@ fn feed(hasher: &mut Sha256, value: &Value) {
     }
 }
 
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -149,16 +149,21 @@ mod tests {
     #[test]
     fn the_hash_of_a_set_cannot_be_tried_without_the_key() {
         let secret = json!({"kind": "Secret", "metadata": {"name": "db"}, "data": {"pin": "MTIzNA=="}});
-        let unkeyed = {
-            let line = format!("{:?} {}", ObjectId::of(&secret), content(&secret));
-            hex(&Sha256::digest(line))[..16].to_owned()
-        };
+        let unkeyed = hex::sha256(line(&secret))[..16].to_owned();
         let (one, other) = (set([&secret], b"one", &[]), set([&secret], b"other", &[]));
         assert!(one != other && one != unkeyed && one.len() == 16, "{one} {other}");
         assert_eq!(set([&secret], b"one", &[]), one);
         // What a record of an earlier version says of the same content still holds.
         let old = Summary { set: unkeyed.clone(), ..summary(1) };
         assert_eq!(set([&secret], b"one", &[old]), unkeyed);
+    }
+
+    /// Records that exist have these.
+    #[test]
+    fn hashes_stay_what_they_are() {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "we\"b"}});
+        assert_eq!(content(&object), "9f426b79e63fae26e7c65e020a12dfff");
+        assert_eq!(set([&object], b"key", &[]), "0ae5e8c4b6331226");
     }
 
     #[test]

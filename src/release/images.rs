@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::Value;
 
-use super::identity::ObjectId;
 use super::place::Site;
 use super::plan::{Action, Plan};
 use crate::error::{Error, Kind, Result};
-use crate::registry::{Reference, Registry};
+use crate::model::ObjectId;
+use crate::model::Reference;
+use crate::registry::Registry;
 
 /// How long all look-ups together may take: whoever rolls back is in a hurry, and nodes may have the images.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub(super) async fn check(site: Site<'_>, plan: &Plan) -> Result<()> {
     let changed = |action: Action| action != Action::Keep;
     let users = users(plan.steps.iter().map(|step| (&step.wanted.object, changed(step.action))));
     let report = site.session.reporter.step(
-        crate::report::event::Stage::Rollback,
+        crate::model::Stage::Rollback,
         "check images",
         format!("looking for {} images in their registries", users.len()),
     );
@@ -46,7 +47,7 @@ pub(super) async fn check(site: Site<'_>, plan: &Plan) -> Result<()> {
     let missing: Vec<_> = found.iter().filter(|(_, presence)| *presence == Presence::Missing).collect();
     warn_unknown(site, &found);
     let words = format!("{} of {} there", count_present(&found), found.len());
-    report.finish(crate::report::event::Outcome::Ok, words);
+    report.finish(crate::model::Outcome::Ok, words);
     for (image, _) in &missing {
         let User { object, needed } = &users[image.as_str()];
         let sentence = format!("the image {image} of {object} is no longer in its registry");
@@ -88,7 +89,7 @@ pub(super) async fn look_up(
 async fn ask(registry: &Registry, image: &str) -> Presence {
     let reference = match image.parse::<Reference>() {
         Ok(reference) => reference,
-        Err(error) => return Presence::Unknown(error.message().to_owned()),
+        Err(error) => return Presence::Unknown(error.message),
     };
     match registry.digest(&reference).await {
         Ok(Some(_)) => Presence::Present,

@@ -46,7 +46,10 @@ mod tests {
             namespace: Some("shop".to_owned()),
             ..TierOverrides::default()
         };
-        Project::open(&options).unwrap().tier("staging", &overrides).unwrap()
+        Project::open(&options, crate::project::GitFacts::default())
+            .unwrap()
+            .tier("staging", &overrides)
+            .unwrap()
     }
 
     #[test]

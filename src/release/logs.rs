@@ -18,7 +18,7 @@ use super::seal;
 use super::store::Store;
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
-use crate::project::{self, Tier};
+use crate::project::Tier;
 use crate::session::Session;
 use members::{Member, Members};
 
@@ -130,7 +130,7 @@ fn none(session: &Session, tier: &Tier, last: &Record, request: &LogRequest) -> 
     }
     let known: BTreeSet<&str> = owned.iter().flat_map(|one| [one.title(), one.name()]).collect();
     let error = Error::new(Kind::Invalid, format!("{} has no `{object}`", tier.name));
-    Err(match project::nearest(object, known.into_iter()) {
+    Err(match crate::text::nearest(object, known.into_iter()) {
         Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
         None => error.hint(format!("`windlass status {}` shows what runs there", tier.name)),
     })

@@ -73,7 +73,7 @@ use jiff::Timestamp;
 
 use crate::error::{Kind, Result};
 use crate::manifest::{self, Manifests};
-use crate::pipeline::Images;
+use crate::model::Images;
 use crate::project::{Project, Tier};
 use crate::rollout::explain::Explained;
 use crate::secret::{self, Secret};

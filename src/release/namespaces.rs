@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::identity::group;
 use super::plan::Wanted;
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
+use crate::model::group;
 
 /// The wanted set with the tier's namespace on every namespaced object that names none.
 ///

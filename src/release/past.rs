@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::history;
-use super::identity::{ObjectId, STAMPS};
+use super::identity::STAMPS;
 use super::plan::job_completed;
 use super::record::{Kind, Outcome, Progress, Record, Summary, Task};
 use super::store::Store;
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::Result;
+use crate::model::ObjectId;
 use crate::session::Session;
 
 /// All summaries, newest first, and the newest full record.

@@ -3,17 +3,16 @@
 
 use std::time::Duration;
 
-use super::lock;
 use super::record::Actor;
-use super::refused;
 use super::rules::Rules;
 use super::store::{Store, base_name};
+use super::{lock, refused};
 use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
+use crate::model::Stage;
 use crate::project::{Project, Tier, ci};
-use crate::report::event::Stage;
-use crate::report::human;
 use crate::session::Session;
+use crate::text::display;
 
 /// The labels that every object of a tier carries.
 pub(super) fn selector(project: &str, tier: &Tier) -> String {
@@ -88,7 +87,7 @@ impl<'a> Site<'a> {
 
 /// How much was asked of the API server, for who wants to know everything.
 pub(super) fn say_requests(session: &Session, cluster: &Cluster) {
-    let requests = format!("{} to the API server", human::count(count(cluster.requests()), "request"));
+    let requests = format!("{} to the API server", display::count(count(cluster.requests()), "request"));
     session.reporter.detail(Stage::Release, "cluster", requests);
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::difference::FieldChange;
 use super::drift::Added;
-use super::identity::{ObjectId, STAMPS, group};
+use super::identity::STAMPS;
 use super::prune::Left;
 use super::record::{Applied, JobRun, Record};
 use super::seal::Values;
@@ -17,6 +17,7 @@ use super::tasks;
 use crate::cluster::Conflict;
 use crate::error::Place;
 use crate::manifest::Phase;
+use crate::model::{ObjectId, group};
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::identity::hex;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::Images;
-use crate::project::{Project, Tier, slug};
-use crate::registry::{Reference, Registry};
+use crate::model::{Images, Reference};
+use crate::project::{Project, Tier};
+use crate::registry::Registry;
+use crate::text::hex;
+use crate::text::slug;
 
 /// How many combinations of an image with others and with manifests are remembered.
 const REMEMBERED: usize = 20;
@@ -31,7 +32,7 @@ struct Set {
 
 impl Set {
     fn of(project: &Project, images: &Images) -> Result<Self> {
-        let digest = |image: &crate::build::Image| {
+        let digest = |image: &crate::model::Image| {
             image.reference.digest.as_ref().map(ToString::to_string).unwrap_or_default()
         };
         Ok(Self {
@@ -167,7 +168,7 @@ fn source(project: &Project) -> Result<String> {
             hasher.update(part);
         }
     }
-    Ok(hex(&hasher.finalize())[..32].to_owned())
+    Ok(hex::encode(hasher.finalize())[..32].to_owned())
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::identity::ObjectId;
 use super::plan::{self, Plan};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectId;
 
 /// So many objects go without a word.
 const MOST: usize = 20;

@@ -8,8 +8,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::identity::ObjectId;
-use crate::project::{TierRules, is_commit};
+use crate::model::{ObjectId, is_commit};
+use crate::project::TierRules;
 use crate::rollout::endpoints::Unserved;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with

@@ -1,8 +1,8 @@
 //! Why pods restart: what changed in their template, and for the configuration's hash, which key of which object.
 
-use super::identity::ObjectId;
 use super::plan::{Action, Plan, Step};
 use crate::manifest;
+use crate::model::ObjectId;
 
 /// The field of the configuration's hash.
 const CONFIGURATION: &str = "spec.template.metadata.annotations[windlass.dev/config]";

@@ -6,16 +6,17 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::identity::ObjectId;
 use super::record::{Override, Summary};
 use super::{promotion, target};
 use crate::cluster::Patience;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::Images;
-use crate::project::{Project, Revision, Tier, ci, nearest};
+use crate::model::Revision;
+use crate::model::{Images, ObjectId};
+use crate::project::{Project, Tier, ci};
 use crate::report::Reporter;
 use crate::session::{Session, interrupted};
 use crate::test;
+use crate::text::nearest;
 
 /// The rules that this version knows.
 const KNOWN: [&str; 13] = [

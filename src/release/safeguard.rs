@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::identity::{ObjectId, group};
 use super::place::Site;
 use super::plan::{Action, Plan, Step};
 use super::prune::{self, Left};
 use super::record::Applied;
 use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::model::{ObjectId, group};
 
 /// Why a rollback leaves what its release does not have.
 const LEFT_BY_ROLLBACK: &str =

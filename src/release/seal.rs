@@ -8,15 +8,15 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::difference::{self, FieldChange, Mask};
-use super::identity::{ObjectId, hex};
 use super::plan::Wanted;
 use super::record::{Applied, Record};
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::manifest;
+use crate::model::{ObjectId, ObjectRef};
 use crate::project::Tier;
-use crate::secret;
 use crate::session::Session;
+use crate::text::hex;
+use crate::{manifest, secret};
 
 /// The `data` of a Secret of the configuration.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub(super) fn seal(mut object: Value, key: &[u8]) -> (Value, Option<Values>) {
 fn sealed(name: &str, value: &Value, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(Value::from_iter([Value::from(name), value.clone()]).to_string().as_bytes());
-    format!("hmac-sha256:{}", &hex(&hasher.finalize().into_bytes())[..32])
+    format!("hmac-sha256:{}", &hex::encode(hasher.finalize().into_bytes())[..32])
 }
 
 /// The Secrets of the configuration that a record has: a rollback leaves them as they are, for their values are

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::difference::FieldChange;
 use super::drift::{self, Added};
-use super::identity::ObjectId;
 use super::plan::{Action, Plan, Step, Taken};
 use super::restart;
+use crate::model::ObjectId;
 use crate::report::paint;
 
 impl Plan {

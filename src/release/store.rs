@@ -15,8 +15,9 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 use super::record::{FORMAT, Outcome, Record, Summary};
-use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, ObjectRef, SeenObject};
+use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectRef;
 
 /// How many different full sets are kept, besides the newest good one.
 const FULL_SETS: usize = 10;

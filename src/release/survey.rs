@@ -7,7 +7,6 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::difference::Mask;
-use super::identity::{ObjectId, group};
 use super::plan::{self, Before, Known, Plan, Step, Wanted};
 use super::prune::{self, Leftovers};
 use super::record::{Owned, Record};
@@ -15,7 +14,8 @@ use super::tasks;
 use super::trial::{Decided, Trial};
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
-use crate::report::event::Failure;
+use crate::model::Failure;
+use crate::model::{ObjectId, group};
 
 /// How many requests are under way at once.
 pub const CONCURRENCY: usize = 16;

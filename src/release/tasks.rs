@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::identity::{self, ObjectId, group};
+use super::identity;
 use super::past::Past;
 use super::place::Site;
 use super::plan::{self, Plan, Wanted};
 use super::rules::RunningJobs;
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::report::event::{Outcome, Stage};
-use crate::report::human;
+use crate::model::ObjectRef;
+use crate::model::{ObjectId, group};
+use crate::model::{Outcome, Stage, Verdict};
 use crate::rollout::explain;
-use crate::rollout::verdict::Verdict;
+use crate::text::display;
 
 /// What helps where a Job still runs.
 pub(super) const HINT: &str = "--wait-jobs waits for it, --kill-jobs deletes it";
@@ -128,7 +129,7 @@ async fn wait(site: Site<'_>, plan: &Plan, sentence: &str) -> Result<()> {
         Ok(())
     };
     let late = || {
-        let limit = human::whole(site.tier.timeout);
+        let limit = display::whole(site.tier.timeout);
         Error::new(Kind::TimedOut, format!("{sentence} after {limit}")).hint("--kill-jobs deletes it")
     };
     let result = site.session.within(site.tier.timeout, ended, late).await;

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::difference::{self, FieldChange, Mask};
-use super::drift;
-use super::foreign;
-use super::identity::{self, ObjectId};
+use super::identity;
 use super::plan::{self, Action, Before, Known, Step, Taken, Wanted};
 use super::prune;
 use super::survey::May;
-use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, ObjectRef, Refusal};
+use super::{drift, foreign};
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
+use crate::model::ObjectId;
+use crate::model::ObjectRef;
 
 /// What a set is tried with.
 pub(super) struct Trial<'a> {

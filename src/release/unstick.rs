@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::identity::ObjectId;
-use crate::cluster::{Cluster, DeleteOptions, Deleted, ObjectRef, SeenObject};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Kind, Result};
+use crate::model::{ObjectId, ObjectRef};
 use crate::session::Session;
 
 /// How long the controller may take to notice the new template.

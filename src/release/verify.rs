@@ -10,16 +10,15 @@ use super::execute::Execution;
 use super::identity;
 use super::place::Site;
 use crate::error::{Error, Kind, Result};
-use crate::pipeline::Images;
+use crate::http::probe::{Answer, Asker};
+use crate::model::Images;
+use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
 use crate::report::StepReport;
-use crate::report::event::{Evidence, Failure, Outcome, Stage, Subject};
-use crate::report::human;
-use crate::rollout::verdict::Cause;
 use crate::secret;
 use crate::session::interrupted;
 use crate::test::{self, TestOptions};
-use crate::web::{Answer, Asker};
+use crate::text::display;
 
 /// From one request to the next.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -79,7 +78,7 @@ impl<'a> Checks<'a> {
             self.passes(name).await?;
         }
         if let Some(soak) = self.config.soak {
-            let title = format!("verify for {}", human::whole(soak));
+            let title = format!("verify for {}", display::whole(soak));
             self.step(title, async |_| {
                 let result = execution.soak(soak).await;
                 result.map(|()| "everything stays ready".to_owned()).map_err(as_unverified)
@@ -117,7 +116,7 @@ impl<'a> Checks<'a> {
         while !answer.is_good {
             let left = self.config.within.saturating_sub(began.elapsed());
             if left.is_zero() {
-                let how_long = format!("for {}", human::whole(self.config.within));
+                let how_long = format!("for {}", display::whole(self.config.within));
                 return Err(self.unanswered(address, &answer, &how_long));
             }
             step.progress(answer.sentence);
@@ -140,7 +139,7 @@ impl<'a> Checks<'a> {
         let held = if self.config.hold.is_zero() {
             String::new()
         } else {
-            format!(" for {}", human::whole(self.config.hold))
+            format!(" for {}", display::whole(self.config.hold))
         };
         Ok(format!("{}{held}", answer.sentence))
     }
@@ -149,7 +148,7 @@ impl<'a> Checks<'a> {
     fn unanswered(&self, address: &str, answer: &Answer, how_long: &str) -> Error {
         let message = format!("{address} {} {how_long}", answer.sentence);
         // What is cut could no longer be recognised as a secret.
-        let text = human::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);
+        let text = display::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);
         let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned);
         let evidence = Evidence { title: "its answer".to_owned(), lines: lines.collect() };
         let failure = Failure {

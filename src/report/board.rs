@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::event::{Event, Evidence, Failure, Finished, ObjectState, Stage};
-use super::{Moment, human, row};
-use crate::rollout::verdict::Verdict;
+use super::event::{Event, Finished, ObjectState};
+use crate::model::Verdict;
+use crate::model::{Evidence, Failure, Stage};
+use crate::report::{Moment, row};
+use crate::text::display;
 
 /// So many lines of a source are kept, to be shown when it fails.
 const TAIL: usize = 20;
@@ -131,7 +133,7 @@ impl Board {
         // A step that waits for objects says nothing that they do not say better.
         if names.is_empty() {
             names.extend(self.steps.iter().map(|step| match &step.latest {
-                Some(latest) => format!("{} ({})", step.name, human::clip(latest, 60)),
+                Some(latest) => format!("{} ({})", step.name, display::clip(latest, 60)),
                 None => step.name.clone(),
             }));
         }
@@ -152,7 +154,7 @@ impl Board {
             if evidence.is_empty()
                 && let Some(tail) = self.tails.get(subject.name())
             {
-                let title = format!("last {}", human::count(tail.len(), "line"));
+                let title = format!("last {}", display::count(tail.len(), "line"));
                 evidence.push(Evidence { title, lines: tail.iter().cloned().collect() });
             }
         }

@@ -52,7 +52,7 @@ fn line(text: &mut String, variable: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::event::Outcome;
+    use crate::model::Outcome;
 
     fn end(images: &[(&str, &str)], url: Option<&str>) -> Finished {
         Finished {

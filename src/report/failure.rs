@@ -1,8 +1,10 @@
 //! The last thing on the screen: how it ended, and where it did not end well, what failed, why, what was seen,
 //! what windlass did about it, and what to type next.
 
-use super::event::{Failure, Finished, Outcome, Stage, Subject};
-use super::{human, paint, row};
+use super::event::Finished;
+use crate::model::{Failure, Outcome, Stage, Subject};
+use crate::report::{paint, row};
+use crate::text::display;
 
 /// The lines of the end, for people.
 pub(super) fn ending(finished: &Finished) -> Vec<String> {
@@ -84,15 +86,15 @@ pub(super) fn subject(failure: &Failure) -> String {
 fn success(finished: &Finished) -> String {
     let sign = paint::good("✓");
     let what = result(finished).map(|what| format!(": {what}")).unwrap_or_default();
-    let time = human::seconds(finished.seconds);
+    let time = display::seconds(finished.seconds);
     format!("{sign} {} done in {time}{what}", paint::strong(&finished.command))
 }
 
 /// `✗ release failed: 1 of 7 objects did not become ready  (exit code 31, 1m 02s)`.
 fn headline(finished: &Finished) -> String {
     let sentence =
-        message(finished).map(|message| format!(": {}", human::shorten(message))).unwrap_or_default();
-    let numbers = format!("(exit code {}, {})", finished.exit_code, human::seconds(finished.seconds));
+        message(finished).map(|message| format!(": {}", display::shorten(message))).unwrap_or_default();
+    let numbers = format!("(exit code {}, {})", finished.exit_code, display::seconds(finished.seconds));
     let command = format!("✗ {} {}", finished.command, word(finished.outcome));
     format!("{}{sentence}  {}", paint::bad(&command), paint::faint(&numbers))
 }
@@ -101,7 +103,7 @@ fn headline(finished: &Finished) -> String {
 fn failed(failure: &Failure, already_said: Option<&str>) -> Vec<String> {
     let mut lines = vec![format!("  {}  {}", paint::strong(&subject(failure)), paint::bad(&failure.cause))];
     if already_said != Some(failure.message.as_str()) {
-        lines.extend(failure.message.lines().map(|line| format!("    {}", human::shorten(line))));
+        lines.extend(failure.message.lines().map(|line| format!("    {}", display::shorten(line))));
     }
     for evidence in &failure.evidence {
         lines.push(format!("    {}", paint::faint(&evidence.title)));

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::board::{Board, Tracked};
-use super::event::{Event, Finished, Outcome};
+use super::event::{Event, Finished};
 use super::gitlab::Sections;
 use super::sink::Sink;
 use super::{Moment, Renderer, Verbosity, failure, row};
+use crate::model::Outcome;
 
 /// After so much silence it is said what is waited for.
 pub(super) const SILENCE: Duration = Duration::from_secs(15);

@@ -8,9 +8,9 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::event::Stage;
 use super::sink::Sink;
 use super::{Moment, row};
+use crate::model::Stage;
 
 /// So many lines of a step that does not have the floor are kept; older ones are dropped, and that is said.
 const KEPT: usize = 2000;
@@ -168,7 +168,10 @@ impl Sections {
 impl Waiting {
     fn show(&self, sink: &mut Sink) {
         if self.dropped > 0 {
-            sink.line(&format!("    … the first {} are left out", super::human::count(self.dropped, "line")));
+            sink.line(&format!(
+                "    … the first {} are left out",
+                crate::text::display::count(self.dropped, "line")
+            ));
         }
         sink.lines(&self.lines);
     }

@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::event::{Event, Outcome};
+use super::event::Event;
 use super::sink::Sink;
-use super::{Moment, Renderer, human, row};
+use crate::model::Outcome;
+use crate::report::{Moment, Renderer, row};
+use crate::text::display;
 
 /// The version of the lines.
 const VERSION: u32 = 1;
@@ -50,7 +52,7 @@ pub(super) fn line(at: Moment, event: &Event) -> Option<String> {
 fn escaped(json: &str) -> String {
     let mut result = String::with_capacity(json.len());
     for one in json.chars() {
-        if human::is_hidden(one) {
+        if display::is_hidden(one) {
             let mut units = [0; 2];
             result.extend(one.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
         } else {

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::event::{Failure, Outcome, Stage, Subject};
 use super::ledger::{End, Ledger, ObjectEntry, StageEntry, StepEntry};
 use super::{failure, row};
-use crate::rollout::verdict::Verdict;
+use crate::model::Verdict;
+use crate::model::{Failure, Outcome, Stage, Subject};
 
 /// The file's content.
 pub(super) fn junit(run: &Ledger) -> String {

@@ -7,8 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::board::{self, Board};
-use super::event::{Event, Finished, ObjectState, Outcome, Stage};
-use super::{Moment, human, row};
+use super::event::{Event, Finished, ObjectState};
+use crate::model::{Outcome, Stage};
+use crate::report::{Moment, row};
+use crate::text::display;
 
 /// So many of a source's last lines are kept.
 const LINES: usize = 2000;
@@ -186,14 +188,14 @@ impl LogEntry {
             self.lines.pop_front();
             self.dropped += 1;
         }
-        self.lines.push_back(human::clip(line, WIDTH));
+        self.lines.push_back(display::clip(line, WIDTH));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::event::Stream;
+    use crate::model::Stream;
 
     #[test]
     fn the_last_lines_of_a_source_are_kept() {

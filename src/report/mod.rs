@@ -30,7 +30,6 @@ pub mod event;
 mod failure;
 mod feed;
 mod gitlab;
-pub mod human;
 mod json;
 mod junit;
 mod ledger;
@@ -47,8 +46,9 @@ mod terminal;
 mod tests;
 
 use crate::error::Result;
+use crate::model::{Outcome, Stage, Stream};
 pub use directory::{FILES, is_ours, make};
-use event::{Event, Outcome, Stage, Stream};
+use event::Event;
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 use secret::Secrets;
 

@@ -8,10 +8,12 @@ use std::fmt::Write as _;
 use anstream::adapter::strip_str;
 use jiff::Timestamp;
 
-use super::event::{Failure, Finished, Outcome, Stage};
+use super::event::Finished;
 use super::ledger::{End, Ledger, LogEntry, ObjectEntry, StageEntry, StepEntry};
 use super::row::Sign;
-use super::{failure, human, row};
+use crate::model::{Failure, Outcome, Stage};
+use crate::report::{failure, row};
+use crate::text::display;
 
 /// The page.
 pub(super) fn page(run: &Ledger) -> String {
@@ -66,14 +68,15 @@ fn header(run: &Ledger) -> String {
     };
     let sign = Sign::of(end.outcome);
     let mut inner = format!("<h1>{} {}</h1>\n", mark(sign), escaped(&headline(end)));
-    inner
-        .extend(lead(end).map(|text| format!("<p class=\"lead\">{}</p>\n", escaped(&human::shorten(&text)))));
+    inner.extend(
+        lead(end).map(|text| format!("<p class=\"lead\">{}</p>\n", escaped(&display::shorten(&text)))),
+    );
     inner.extend(end.snippet.iter().map(|snippet| pre(snippet)));
     inner.extend(failure::hint(end).map(hint));
     inner.extend(failure::deed(end).map(|text| paragraph("", &text)));
     inner.extend(end.next.first().map(|line| format!("<p>next: <code>{}</code></p>\n", escaped(line))));
     let began = run.span.map(|(first, _)| format!(" · began {}", clock(first))).unwrap_or_default();
-    let numbers = format!("exit code {} · {}{began}", end.exit_code, human::seconds(end.seconds));
+    let numbers = format!("exit code {} · {}{began}", end.exit_code, display::seconds(end.seconds));
     inner.push_str(&paragraph("faint", &numbers));
     format!("<header class=\"{}\">\n{inner}</header>\n", class(sign))
 }
@@ -110,7 +113,7 @@ fn cause(failure: &Failure) -> String {
         escaped(&failure::subject(failure)),
         escaped(&failure.cause)
     );
-    inner.push_str(&paragraph("", &human::shorten(&failure.message)));
+    inner.push_str(&paragraph("", &display::shorten(&failure.message)));
     for evidence in &failure.evidence {
         inner.push_str(&paragraph("title", &evidence.title));
         inner.push_str(&pre(&evidence.lines.join("\n")));
@@ -121,12 +124,12 @@ fn cause(failure: &Failure) -> String {
 
 fn warning(message: &str, help: Option<&str>) -> String {
     let help = help.map(hint).unwrap_or_default();
-    format!("<div class=\"card\">\n{}{help}</div>\n", paragraph("", &human::shorten(message)))
+    format!("<div class=\"card\">\n{}{help}</div>\n", paragraph("", &display::shorten(message)))
 }
 
 fn stage(entry: &StageEntry, run_ended: bool) -> String {
     let head = span("", row::stage_name(entry.stage), entry.end.as_ref(), run_ended);
-    let title = paragraph("title", &human::shorten(&entry.title));
+    let title = paragraph("title", &display::shorten(&entry.title));
     let steps: Vec<_> = entry.steps.iter().map(|step| self::step(step, run_ended)).collect();
     format!("<div class=\"card stage\">\n{head}{title}{}</div>\n", steps.concat())
 }
@@ -138,7 +141,7 @@ fn step(entry: &StepEntry, run_ended: bool) -> String {
 /// A stage or a step: how it ended, or what it was about to do.
 fn span(title: &str, name: &str, end: Option<&End>, run_ended: bool) -> String {
     match end {
-        Some(end) => line(Sign::of(end.outcome), name, &human::seconds(end.seconds), &end.summary),
+        Some(end) => line(Sign::of(end.outcome), name, &display::seconds(end.seconds), &end.summary),
         None if run_ended => line(Sign::Doubtful, name, "", &format!("did not end; {title}")),
         None => line(Sign::Running, name, "", title),
     }
@@ -159,7 +162,7 @@ fn object(run: &Ledger, entry: &ObjectEntry, was_released: bool) -> String {
         text.push_str(" (after the rollback)");
     }
     let took = run.took(entry);
-    let time = if took.is_zero() { String::new() } else { human::duration(took) };
+    let time = if took.is_zero() { String::new() } else { display::duration(took) };
     line(Sign::of_verdict(state.verdict), &run.name(entry), &time, &text)
 }
 
@@ -168,7 +171,7 @@ fn image(name: &str, reference: &str) -> String {
 }
 
 fn log(entry: &LogEntry) -> String {
-    let kept = human::count(entry.lines.len(), "line");
+    let kept = display::count(entry.lines.len(), "line");
     let left_out = match entry.dropped {
         0 => String::new(),
         dropped => format!(", the first {dropped} are left out"),
@@ -183,7 +186,7 @@ fn log(entry: &LogEntry) -> String {
 
 /// One line for one thing: how it is, its name, how long it took, what there is to say.
 fn line(sign: Sign, name: &str, time: &str, text: &str) -> String {
-    let [name, time, text] = [name, time, &human::shorten(text)].map(escaped);
+    let [name, time, text] = [name, time, &display::shorten(text)].map(escaped);
     format!(
         "<div class=\"row {}\">{}<span class=\"name\">{name}</span><span class=\"time\">{time}</span>\
          <span class=\"text\">{text}</span></div>\n",

@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use super::event::{ObjectState, Outcome, Stage};
-use super::{human, paint};
-use crate::rollout::verdict::Verdict;
+use super::event::ObjectState;
+use crate::model::{Outcome, Stage, Verdict};
+use crate::report::paint;
+use crate::text::display;
 
 /// Names are padded to this, so that what follows stands in a column.
 const NAME: usize = 28;
@@ -76,20 +77,20 @@ impl Sign {
 
 /// `▸ build  2 images, commit 1f3c9a0b`.
 pub(super) fn stage_started(stage: Stage, title: &str) -> String {
-    format!("▸ {}  {}", paint::strong(stage_name(stage)), human::shorten(title))
+    format!("▸ {}  {}", paint::strong(stage_name(stage)), display::shorten(title))
 }
 
 /// `✓ build  12.4 s  web built`.
 pub(super) fn stage_finished(stage: Stage, outcome: Outcome, summary: &str, seconds: f64) -> String {
-    let time = paint::faint(&human::seconds(seconds));
+    let time = paint::faint(&display::seconds(seconds));
     let sign = Sign::of(outcome).painted();
-    format!("{sign} {}  {}  {time}", paint::strong(stage_name(stage)), human::shorten(summary))
+    format!("{sign} {}  {}  {time}", paint::strong(stage_name(stage)), display::shorten(summary))
 }
 
 /// A step that ended.
 pub(super) fn step_finished(step: &str, outcome: Outcome, summary: &str, seconds: f64) -> String {
     let sign = Sign::of(outcome);
-    format!("  {} {}", sign.painted(), columns(step, &human::seconds(seconds), &human::shorten(summary)))
+    format!("  {} {}", sign.painted(), columns(step, &display::seconds(seconds), &display::shorten(summary)))
 }
 
 /// A step that runs.
@@ -99,14 +100,14 @@ pub(super) fn step_running(step: &str, text: &str) -> String {
 
 /// The state of an object.
 pub(super) fn object(state: &ObjectState, age: Duration) -> String {
-    let time = if age.is_zero() { String::new() } else { human::duration(age) };
+    let time = if age.is_zero() { String::new() } else { display::duration(age) };
     let sign = Sign::of_verdict(state.verdict);
     format!("  {} {}", sign.painted(), columns(&name(state), &time, &state_text(state)))
 }
 
 /// Without the sign: what a live line says of something that runs. The spinner stands where the sign would.
 pub(super) fn live(name: &str, age: Duration, text: &str) -> String {
-    columns(name, &human::whole(age), &human::shorten(text))
+    columns(name, &display::whole(age), &display::shorten(text))
 }
 
 /// A line that something wrote: `    web │ Step 1/7`.
@@ -116,7 +117,7 @@ pub(super) fn log(source: &str, line: &str) -> String {
 
 /// A warning, with what would help.
 pub(super) fn warning(message: &str, hint: Option<&str>) -> Vec<String> {
-    let mut lines = vec![format!("{} {}", Sign::Doubtful.painted(), human::shorten(message))];
+    let mut lines = vec![format!("{} {}", Sign::Doubtful.painted(), display::shorten(message))];
     lines.extend(hint.map(|text| format!("  {}", self::hint(text))));
     lines
 }
@@ -128,7 +129,7 @@ pub(super) fn hint(text: &str) -> String {
 
 /// Nothing was printed for a while.
 pub(super) fn heartbeat(running: Duration, activity: &str) -> String {
-    let time = human::whole(running);
+    let time = display::whole(running);
     format!("  {} {}", Sign::Running.painted(), paint::faint(&format!("{time}: {activity}")))
 }
 
@@ -154,7 +155,7 @@ pub(super) fn state_text(state: &ObjectState) -> String {
         (_, None) => Some(verdict),
     };
     let ready = state.ready.as_ref().map(|count| format!("{count} ready"));
-    let message = state.message.as_deref().map(human::shorten);
+    let message = state.message.as_deref().map(display::shorten);
     let why = match (word, message) {
         (Some(word), Some(message)) => Some(format!("{word}: {message}")),
         (word, message) => word.or_else(|| message.map(Into::into)),

@@ -5,9 +5,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
-use super::event::{Event, Evidence, Failure, Finished, ObjectState, Subject};
+use super::event::{Event, Finished, ObjectState};
 use super::masker::Masker;
-use super::{human, paint};
+use crate::model::{Evidence, Failure, Subject};
+use crate::report::paint;
+use crate::text::display;
 
 /// The fields of answers that hold names and digests (contract, section 7): others go by them, and they are never
 /// rewritten.
@@ -60,7 +62,7 @@ impl Secrets {
         let of_many_lines = matches!(event, Event::Warning { .. } | Event::Finished(_));
         visit(&mut event, &mut |text, is_name| {
             // A secret may be hidden by what is taken out, and one of many lines by what is joined.
-            *text = human::plain(text).into_owned();
+            *text = display::plain(text).into_owned();
             if !is_name {
                 *text = self.mask(text);
             }
@@ -73,7 +75,7 @@ impl Secrets {
 
     /// A line of a log as it may be shown.
     pub(super) fn clean_line(&self, line: &str) -> String {
-        self.mask(&human::plain(line))
+        self.mask(&display::plain(line))
     }
 
     /// The text of an answer, which may have colours.
@@ -107,7 +109,7 @@ impl Secrets {
 
     /// The text with secrets masked and nothing else changed: JSON escapes the rest itself.
     fn mask_exact(&self, text: &str) -> String {
-        let plain = human::plain(text);
+        let plain = display::plain(text);
         let masked = self.mask(&plain);
         // A secret may be hidden by what a terminal does not show.
         if masked == plain { text.to_owned() } else { masked }
@@ -130,8 +132,8 @@ fn are_named(value: &Value) -> bool {
 
 /// The text without what would move the cursor or hide text; tabs stay where there is nothing of that kind.
 fn plain_lines(text: &str) -> Cow<'_, str> {
-    if text.contains(|one| one != '\n' && one != '\t' && human::is_hidden(one)) {
-        Cow::Owned(text.split('\n').map(human::plain).collect::<Vec<_>>().join("\n"))
+    if text.contains(|one| one != '\n' && one != '\t' && display::is_hidden(one)) {
+        Cow::Owned(text.split('\n').map(display::plain).collect::<Vec<_>>().join("\n"))
     } else {
         Cow::Borrowed(text)
     }
@@ -184,7 +186,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::report::event::{Stage, Stream};
+    use crate::model::{Stage, Stream};
 
     fn secrets(secret: &str) -> Secrets {
         let secrets = Secrets::default();

@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::board::{Board, Step, Tracked};
-use super::event::{Event, Outcome};
+use super::event::Event;
 use super::screen::Screen;
 use super::sink::Sink;
 use super::{Moment, Renderer, Verbosity, failure, paint, row};
+use crate::model::Outcome;
 
 /// A command or stage that is over sooner needs no line that says that it runs.
 const SHORT: Duration = Duration::from_secs(1);

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use super::object;
-use crate::project::LONGEST;
+use crate::model::object;
+use crate::text::duration::LONGEST;
 
 /// So many deaths of a container are allowed where nothing else is said.
 const FAILURES_ALLOWED: i64 = 2;

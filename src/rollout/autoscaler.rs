@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::evidence;
 use super::judge::Judgement;
-use super::object::{self, list, text};
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::Cause;
+use crate::model::object;
+use crate::model::object::{list, text};
 
 /// The target may be created a moment after its autoscaler.
 const SCALE_PATIENCE: i64 = 45;

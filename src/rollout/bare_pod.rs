@@ -8,11 +8,11 @@ use super::event::Event;
 use super::evidence;
 use super::finding::{Finding, Grade};
 use super::judge::Judgement;
-use super::object::{self, text};
 use super::scene::Scene;
 use super::strikes;
-use super::verdict::{Cause, Verdict};
 use super::{annotations, pod, workload};
+use crate::model::object::text;
+use crate::model::{Cause, Verdict, object};
 
 /// Judges a pod.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

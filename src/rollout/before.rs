@@ -7,9 +7,8 @@ use super::condition::{self, Condition};
 use super::container::Container;
 use super::event::Event;
 use super::judge::Judgement;
-use super::object;
 use super::scene::Scene;
-use super::verdict::{Cause, Verdict};
+use crate::model::{Cause, Verdict, object};
 
 /// Kinds whose controller always writes the generation that it has observed.
 const OBSERVERS: &[(&str, &str)] = &[

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::evidence;
 use super::judge::Judgement;
-use super::object::{self, text};
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::object::text;
+use crate::model::{Cause, object};
 
 const WAITS: &str = "WaitForFirstConsumer";
 

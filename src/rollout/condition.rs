@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object;
+use crate::model::object;
 
 /// One entry of `status.conditions`.
 #[derive(Debug, Clone, Copy)]

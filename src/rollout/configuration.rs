@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::container::Container;
-use super::object;
+use crate::model::object;
 
 /// What a pod refers to and what does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]

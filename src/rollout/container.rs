@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object;
+use crate::model::object;
 
 /// Which part a container plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

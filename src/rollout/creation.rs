@@ -4,9 +4,8 @@ use serde_json::Value;
 
 use super::condition::{self, Condition};
 use super::finding::{Finding, Grade};
-use super::object;
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::{Cause, object};
 
 /// A refusal may be over the next time: only one that lasts so many seconds is a failure.
 const PATIENCE: i64 = 30;

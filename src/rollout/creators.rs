@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::kinds::is_built_in;
-use super::object;
 use super::world::World;
+use crate::model::kinds::is_of_kubernetes as is_built_in;
+use crate::model::object;
 
 /// Kinds of others that create neither pods (but for those of their own template) nor Services; no kind named means all
 /// of the group.

@@ -2,8 +2,9 @@
 
 use super::condition;
 use super::judge::Judgement;
-use super::object::{self, is_true};
 use super::scene::Scene;
+use crate::model::object;
+use crate::model::object::is_true;
 
 /// Judges a `CronJob`.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

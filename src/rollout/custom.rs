@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::condition::{self, Condition};
 use super::evidence;
 use super::judge::Judgement;
-use super::object::{self, is_true, text};
 use super::owned;
 use super::scene::Scene;
-use super::verdict::{Cause, Verdict};
+use crate::model::object;
+use crate::model::object::{is_true, text};
+use crate::model::{Cause, Verdict};
 
 /// Conditions that say it is done, the most telling first.
 const DONE: &[&str] = &["Ready", "Available", "Succeeded", "Complete", "Established", "Synced", "Healthy"];

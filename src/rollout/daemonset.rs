@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::condition;
-use super::creation;
-use super::evidence;
 use super::judge::Judgement;
-use super::object::{self, count, text};
 use super::revision::{self, Pods};
 use super::scene::Scene;
-use super::verdict::Verdict;
 use super::workload::{self, Progress};
+use super::{condition, creation, evidence};
+use crate::model::Verdict;
+use crate::model::object;
+use crate::model::object::{count, text};
 
 /// Judges a `DaemonSet`.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

@@ -4,7 +4,7 @@ use super::condition::{self, Condition};
 use super::evidence;
 use super::judge::Judgement;
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::Cause;
 
 /// Judges a `CustomResourceDefinition`.
 pub(super) fn of_custom_resources(scene: &mut Scene) -> Judgement {

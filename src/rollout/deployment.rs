@@ -4,10 +4,11 @@ use super::annotations;
 use super::condition;
 use super::creation;
 use super::judge::Judgement;
-use super::object::{self, count, is_true, number};
 use super::revision::{self, Pods};
 use super::scene::Scene;
 use super::workload::{self, Progress, of_wanted};
+use crate::model::object;
+use crate::model::object::{count, is_true, number};
 
 /// The server's own value, which is nobody's wish.
 const DEFAULT_DEADLINE: i64 = 600;

@@ -9,8 +9,8 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 
 use super::loose::Loose;
-use super::object;
 use crate::error::{Error, Kind, Place, Result};
+use crate::model::object;
 use crate::project::{MOST_REPEATED, not_yaml};
 
 /// An object of a dump, and the keys that stood in it more than once.

@@ -6,16 +6,15 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::annotations;
-use super::creators;
 use super::judge::Judgement;
-use super::object::{self, has, list, text};
 use super::revision::has_labels;
 use super::template;
-use super::verdict::{Cause, Verdict};
 use super::world::World;
-use crate::cluster::ObjectId;
-use crate::project::nearest;
+use super::{annotations, creators};
+use crate::model::object;
+use crate::model::object::{has, list, text};
+use crate::model::{Cause, ObjectId, Verdict};
+use crate::text::nearest;
 
 /// The port name that AWS's Ingress controller takes for an action of an annotation: no Service need have it.
 const USE_ANNOTATION: &str = "use-annotation";

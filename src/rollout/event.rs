@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object;
+use crate::model::object;
 
 /// What the recorder puts before the message of the tenth event and later ones of its like.
 const COMBINED: &str = "(combined from similar events): ";

@@ -7,10 +7,10 @@ use super::container::Container;
 use super::event::Event;
 use super::finding::Finding;
 use super::judge::Judgement;
-use super::object;
 use super::revision::Pods;
 use super::scene::Scene;
 use super::{configuration, creation, strikes};
+use crate::model::object;
 
 /// So many lines are shown of what a container said at its end.
 const LAST_WORDS: usize = 10;

@@ -9,12 +9,10 @@ use serde_json::{Value, json};
 use super::dump::{self, Dumped};
 use super::endpoints::{self, Unserved};
 use super::judge::{Context, Judgement, Memory, judge};
-use super::object;
-use super::verdict::Verdict;
 use super::world::World;
 use crate::error::Result;
+use crate::model::{Evidence, Verdict, object};
 use crate::project::Health;
-use crate::report::event::Evidence;
 use crate::report::{Reporter, paint};
 use crate::secret;
 

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::configuration::Missing;
 use super::judge::{Judgement, Suspect};
-use super::object;
-use super::verdict::Cause;
+use crate::model::{Cause, object};
 
 /// How bad it is; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 use super::evidence;
 use super::judge::Judgement;
 use super::scene::Scene;
-use super::verdict::{Cause, Verdict};
+use crate::model::{Cause, Verdict};
 use crate::project::{Expectation, HealthRule, word_at};
 
 /// Judges an object by the configuration's rule for its kind.

@@ -1,6 +1,6 @@
 //! What would help, cause by cause: the next thing to look at or to change.
 
-use super::verdict::Cause;
+use crate::model::Cause;
 
 /// What would help against this cause.
 pub(super) fn of(cause: Cause) -> Option<&'static str> {

@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::container::Container;
 use super::event::Event;
-use super::verdict::Cause;
+use crate::model::Cause;
 
 /// What a registry's answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

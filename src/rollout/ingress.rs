@@ -1,12 +1,11 @@
 //! Ingresses: ready when accepted, since many controllers never publish an address; waited for where asked. Whether the
 //! backends exist is judged last, by `endpoints`.
 
-use super::annotations;
-use super::evidence;
 use super::judge::Judgement;
-use super::object::has;
 use super::scene::Scene;
-use super::verdict::Cause;
+use super::{annotations, evidence};
+use crate::model::Cause;
+use crate::model::object::has;
 
 /// Judges an Ingress.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

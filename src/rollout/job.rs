@@ -2,17 +2,15 @@
 
 use serde_json::Value;
 
-use super::annotations;
-use super::condition;
-use super::creation;
-use super::evidence;
 use super::finding::{Finding, Grade};
 use super::judge::Judgement;
-use super::object::{self, count, is_true, text};
 use super::revision;
 use super::scene::Scene;
-use super::verdict::{Cause, Verdict};
+use super::{annotations, condition, creation, evidence};
 use super::{bare_pod, pod};
+use crate::model::object;
+use crate::model::object::{count, is_true, text};
+use crate::model::{Cause, Verdict};
 
 /// Judges a Job.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

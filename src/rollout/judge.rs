@@ -9,11 +9,11 @@ use serde_json::Value;
 pub use super::configuration::Missing;
 pub use super::memory::Memory;
 use super::scene::Scene;
-use super::verdict::{Cause, Verdict};
 use super::world::World;
-use super::{annotations, before, kinds, object};
+use crate::model::{Cause, Verdict};
+use crate::model::{Evidence, object};
 use crate::project::Health;
-use crate::report::event::Evidence;
+use crate::rollout::{annotations, before, kinds};
 
 /// Under which circumstances an object is looked at.
 #[derive(Debug, Clone)]

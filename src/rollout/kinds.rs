@@ -1,45 +1,13 @@
 //! Which rule judges which kind.
 
 use super::judge::Judgement;
-use super::object;
 use super::scene::Scene;
 use super::{
     autoscaler, bare_pod, claim, cronjob, custom, daemonset, definition, deployment, health, ingress, job,
     namespace, quota, replicaset, service, statefulset,
 };
-
-/// API groups of Kubernetes itself: a kind of theirs without a rule of its own is ready when it exists.
-const BUILT_IN: &[&str] = &[
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "extensions",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
-
-/// Whether the kinds of this API group are those of Kubernetes itself.
-pub(super) fn is_built_in(group: &str) -> bool {
-    BUILT_IN.contains(&group)
-}
+use crate::model::kinds::is_of_kubernetes;
+use crate::model::object;
 
 /// Judges by the rule of the object's kind.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {
@@ -65,7 +33,7 @@ pub(super) fn judge(scene: &mut Scene) -> Judgement {
         ("", "ResourceQuota") => quota::judge(scene),
         // Nodes and volumes speak of themselves as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(scene),
-        (group, _) if is_built_in(group) => Judgement::ready(),
+        (group, _) if is_of_kubernetes(group) => Judgement::ready(),
         _ => custom::judge(scene),
     }
 }

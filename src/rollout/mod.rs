@@ -41,7 +41,6 @@ mod kinds;
 mod loose;
 mod memory;
 mod namespace;
-mod object;
 mod owned;
 mod placement;
 mod pod;
@@ -57,7 +56,6 @@ mod strikes;
 mod template;
 #[cfg(test)]
 mod tests;
-pub mod verdict;
 mod volume;
 pub mod watch;
 mod workload;

@@ -2,9 +2,9 @@
 
 use super::condition::{self, Condition};
 use super::judge::Judgement;
-use super::object::text;
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::Cause;
+use crate::model::object::text;
 
 /// Judges a Namespace.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

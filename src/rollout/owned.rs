@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::finding::Grade;
 use super::judge::Judgement;
-use super::object::{self, text};
 use super::revision::Pods;
 use super::scene::Scene;
-use super::verdict::Verdict;
 use super::workload;
+use crate::model::object::text;
+use crate::model::{Verdict, object};
 
 /// Kinds whose pods tell of their owner's owner. Jobs are left out: of those that an operator ran, some may fail.
 const WORKLOADS: &[(&str, &str)] = &[

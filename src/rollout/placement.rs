@@ -7,9 +7,8 @@ use super::condition::{self, Condition};
 use super::container::{Container, Role};
 use super::event::Event;
 use super::finding::{Finding, Grade};
-use super::object;
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::{Cause, object};
 
 /// When the kubelet, else the API server, first knew of the pod.
 pub(super) fn began(pod: &Value) -> Option<Timestamp> {

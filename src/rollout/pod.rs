@@ -10,8 +10,8 @@ use super::image::{self, Refusal};
 use super::probe::Probe;
 use super::scene::Scene;
 use super::strikes::{self, pod_key};
-use super::verdict::Cause;
 use super::{annotations, configuration, placement, start, volume};
+use crate::model::Cause;
 
 /// A pull that failed is not followed by a wait before this many seconds are over.
 const BACK_OFF: i64 = 15;
@@ -204,7 +204,7 @@ fn dies<'a>(
 
 /// Whether the pod is not there to stay: its containers are not started again whenever they end.
 fn is_mortal(pod: &Value) -> bool {
-    !matches!(super::object::text(pod, "/spec/restartPolicy"), "Always" | "")
+    !matches!(crate::model::object::text(pod, "/spec/restartPolicy"), "Always" | "")
 }
 
 /// A container that is not started again, or only as long as its Job allows it.

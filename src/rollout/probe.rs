@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::container::{Container, Death};
 use super::event::Event;
-use super::object;
-use super::verdict::Cause;
+use crate::model::{Cause, object};
 
 /// One of the three probes of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

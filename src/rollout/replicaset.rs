@@ -2,10 +2,10 @@
 
 use super::creation;
 use super::judge::Judgement;
-use super::object::{count, number};
 use super::revision;
 use super::scene::Scene;
 use super::workload::{self, Progress, of_wanted};
+use crate::model::object::{count, number};
 
 /// Judges a `ReplicaSet`.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

@@ -5,8 +5,8 @@
 use serde_json::{Map, Value};
 
 use super::condition;
-use super::object;
 use super::scene::Scene;
+use crate::model::object;
 
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";

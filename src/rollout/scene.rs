@@ -9,8 +9,8 @@ use super::event::Event;
 use super::judge::{Context, Judgement, ReleaseContext};
 use super::kinds;
 use super::memory::{Deaths, Memory};
-use super::object;
 use super::world::World;
+use crate::model::object;
 use crate::project::HealthRule;
 
 /// What a rule looks at.

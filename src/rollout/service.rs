@@ -2,9 +2,9 @@
 
 use super::evidence;
 use super::judge::Judgement;
-use super::object::{has, text};
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::Cause;
+use crate::model::object::{has, text};
 
 /// Judges a Service.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

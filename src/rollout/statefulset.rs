@@ -1,14 +1,14 @@
 //! `StatefulSets`: with a partition only some replicas are to be updated, and with `OnDelete` none.
 
-use super::creation;
-use super::evidence;
 use super::judge::Judgement;
-use super::object::{self, count, number, text};
 use super::revision::{self, Pods};
 use super::scene::Scene;
-use super::verdict::Verdict;
 use super::workload::{self, Progress, of_wanted};
 use super::{condition, container};
+use super::{creation, evidence};
+use crate::model::Verdict;
+use crate::model::object;
+use crate::model::object::{count, number, text};
 
 /// Judges a `StatefulSet`.
 pub(super) fn judge(scene: &mut Scene) -> Judgement {

@@ -5,10 +5,10 @@
 
 use super::container::{Container, Death, Role};
 use super::event::Event;
-use super::object;
 use super::probe::{self, Probe};
 use super::scene::Scene;
-use super::verdict::Cause;
+use crate::model::Cause;
+use crate::model::object;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.
 const FORGETS: i64 = 600;

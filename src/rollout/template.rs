@@ -3,9 +3,9 @@
 use serde_json::{Map, Value};
 
 use super::creators;
-use super::object;
 use super::world::World;
-use crate::project::distance;
+use crate::model::object;
+use crate::text::nearest::distance;
 
 /// Kinds with a pod template, and where it stands.
 const KINDS: &[(&str, &str, &str)] = &[

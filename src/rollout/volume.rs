@@ -12,7 +12,7 @@ use super::finding::{Finding, Grade};
 use super::pod::CONFIG_PATIENCE;
 use super::scene::Scene;
 use super::strikes::pod_key;
-use super::verdict::Cause;
+use crate::model::Cause;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
 pub(super) fn unmounted<'a>(

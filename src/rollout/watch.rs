@@ -26,11 +26,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, ObjectId};
+use crate::cluster::Cluster;
 use crate::error::{Kind, Place, Result};
+use crate::model::ObjectId;
+use crate::model::{Stage, Verdict};
 use crate::project::Health;
-use crate::report::event::Stage;
-use crate::rollout::verdict::Verdict;
 use crate::rollout::world::World;
 use crate::session::{Session, interrupted};
 pub use custom::made_by;

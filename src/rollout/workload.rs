@@ -6,14 +6,12 @@ use super::annotations;
 use super::container::{Container, Role};
 use super::finding::{Finding, Grade};
 use super::judge::Judgement;
-use super::object;
-use super::pod;
 use super::probe::Probe;
 use super::revision::Pods;
 use super::scene::Scene;
-use super::strikes;
-use super::verdict::{Cause, Verdict};
 use super::{condition, evidence, placement};
+use super::{pod, strikes};
+use crate::model::{Cause, Verdict, object};
 
 /// How far a workload is, by its own status.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::{self, Event};
-use super::object;
+use crate::model::object;
 
 /// The objects of a cluster as far as they are known, and the events about them.
 #[derive(Debug, Clone, Default)]

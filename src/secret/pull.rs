@@ -5,8 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::error::{Error, Kind, Place, Result};
+use crate::model::Reference;
 use crate::project::{Project, SHORT_LIVED, SecretSource, short_lived};
-use crate::registry::Reference;
 
 /// The type of such Secrets, and their one key.
 pub(super) const KIND: &str = "kubernetes.io/dockerconfigjson";

@@ -11,13 +11,13 @@ use super::plan::Job;
 use super::reports::{self, Reports};
 use super::service::{self, Service, explained, explained_as};
 use super::{Bench, CANNOT_RUN, cluster, keep, unmade};
-use crate::build::Image;
 use crate::error::{Error, Kind, Result};
+use crate::model::Image;
+use crate::model::{Evidence, Failure, Stage, Subject};
 use crate::project::{On, TestConfig};
 use crate::report::StepReport;
-use crate::report::event::{Evidence, Failure, Stage, Subject};
-use crate::report::human;
 use crate::session::interrupted;
+use crate::text::display;
 
 /// How long a test that took too long may take to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -221,7 +221,7 @@ impl<'a> Case<'a> {
     /// `6 passed`, `5 passed, 1 failed: test_x: first line`, `exit code 2`.
     fn summary(&self, ending: &Ending) -> String {
         if ending.late {
-            return format!("it did not end within {}", human::duration(self.test.timeout));
+            return format!("it did not end within {}", display::duration(self.test.timeout));
         }
         match &ending.reports.tally {
             Some(tally) if tally.failed > 0 || ending.exit.passed() => match &tally.first {

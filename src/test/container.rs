@@ -18,10 +18,10 @@ use regex::Regex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Bench, unmade};
-use crate::engine::lines::{Lines, Tail};
 use crate::engine::{Engine, Owner, fault};
 use crate::error::{Error, Kind, Result};
-use crate::report::event::Stream;
+use crate::model::Stream;
+use crate::text::lines::{Lines, Tail};
 
 /// So many of the last lines are kept as evidence.
 const TAIL: usize = 20;

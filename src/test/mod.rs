@@ -12,15 +12,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 
-use crate::build::Image;
 use crate::engine::{Engine, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Ended};
-use crate::project::{On, Project, TestConfig, Tier, ci, nearest};
-use crate::registry::{Reference, Registry};
+use crate::model::Image;
+use crate::model::{Outcome, Reference, Stage};
+use crate::project::{On, Project, TestConfig, Tier, ci};
+use crate::registry::Registry;
 use crate::report::StepReport;
-use crate::report::event::{Outcome, Stage};
 use crate::session::{Session, interrupted};
+use crate::text::nearest;
 
 mod case;
 mod cluster;
@@ -196,9 +197,9 @@ pub fn title(project: &Project, names: &[String]) -> String {
         Some((index, total)) => format!(
             "{} of {} (part {index} of {total})",
             count(Some((index, total))),
-            crate::report::human::count(count(None), "test")
+            crate::text::display::count(count(None), "test")
         ),
-        None => crate::report::human::count(count(None), "test"),
+        None => crate::text::display::count(count(None), "test"),
     }
 }
 
@@ -430,7 +431,7 @@ fn sum_up(bench: &Bench<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Err
     let names: Vec<String> = failures
         .iter()
         .filter_map(|failure| match &failure.subject {
-            crate::report::event::Subject::Test(name) => Some(name.clone()),
+            crate::model::Subject::Test(name) => Some(name.clone()),
             _ => None,
         })
         .collect();

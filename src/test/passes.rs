@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use super::plan::Job;
 use super::record::{self, Images, Standing};
 use super::{image_of, regular};
-use crate::build::Image;
 use crate::error::{Kind, Result};
+use crate::model::Image;
+use crate::model::Reference;
 use crate::project::Project;
-use crate::registry::reference::hex;
-use crate::registry::{Reference, Registry};
+use crate::registry::Registry;
+use crate::text::hex;
 
 /// Fewer tests than this are asked for one by one.
 const FEW: usize = 4;
@@ -96,7 +97,7 @@ impl<'a> Set<'a> {
             let digest = image.reference.digest.as_ref()?;
             tests.insert(job.name.as_str(), format!("{digest} {definition}"));
         }
-        let kind = format!("tests-{}", &hex(json!(tests).to_string().as_bytes())[..16]);
+        let kind = format!("tests-{}", &hex::sha256(json!(tests).to_string().as_bytes())[..16]);
         Some(Self { image, kind, tests, names: asked.iter().map(|(job, ..)| job.name.as_str()).collect() })
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Needs};
-use crate::project::{TestConfig, nearest};
+use crate::project::TestConfig;
+use crate::text::nearest;
 
 /// One run of a test: the test itself, or one combination of its matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,10 +15,9 @@ use super::container::{Container, Exit, Spec};
 use super::ready::{self, Answer};
 use super::record;
 use crate::error::{Error, Kind, Result};
+use crate::model::{Evidence, Failure, Reference, Subject};
 use crate::project::ServiceConfig;
-use crate::registry::Reference;
 use crate::report::StepReport;
-use crate::report::event::{Evidence, Failure, Subject};
 
 /// Between two looks: short at first, since most services are ready soon.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -109,7 +108,7 @@ impl Service {
                 Err(_) => lacks = format!("{lacks}; the last look took too long"),
             }
             if Instant::now() + pause > end {
-                let waited = crate::report::human::duration(limit);
+                let waited = crate::text::display::duration(limit);
                 return Err(self.failed(
                     test,
                     format!("service `{}` was not ready within {waited}: {lacks}", self.name),
@@ -138,13 +137,14 @@ async fn provide(
     step: &StepReport,
 ) -> Result<String> {
     let image = record::service_image(&config.image, bench.images);
-    let reference: Reference =
-        image.parse().map_err(|error: Error| error.context(format!("service `{name}` of test `{test}`")))?;
+    let reference: Reference = image
+        .parse()
+        .map_err(|error| Error::from(error).context(format!("service `{name}` of test `{test}`")))?;
     let progress = |line: String| step.progress(format!("pulling {image}: {line}"));
     let provided = bench.engine()?.provide(&bench.registry, &reference, &progress).await;
     provided.map_err(|error| explained(test, error.context(format!("service `{name}`")), Vec::new()))?;
     match reference.digest {
-        Some(_) => reference.pinned(),
+        Some(_) => Ok(reference.pinned()?),
         None => Ok(format!("{}:{}", reference.name(), reference.selector())),
     }
 }

@@ -59,8 +59,15 @@ fn main() -> ExitCode {
     };
     let mut failed = false;
     for name in TARGETS.iter().map(|(name, _)| *name).filter(chosen) {
+        let missing = coverage::missing(name);
+        if !missing.is_empty() {
+            print(&format!(
+                "{name}: tests/fuzz/coverage.rs names files that are not there: {}",
+                missing.join(", ")
+            ));
+        }
         let figures = run(name, seed, &arguments);
-        failed |= !figures.failures.is_empty();
+        failed |= !figures.failures.is_empty() || !missing.is_empty();
         report(name, &figures);
     }
     ExitCode::from(u8::from(failed))

@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
-use windlass::cluster::{Cluster, Target, WatchItem, WatchSubject, Watches};
+use windlass::cluster::{Cluster, WatchItem, WatchSubject, Watches};
+use windlass::project::Target;
 use windlass::report::Reporter;
 use windlass::session::Session;
 

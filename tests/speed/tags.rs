@@ -4,7 +4,7 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use windlass::registry::Digest;
+use windlass::model::Digest;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY: &[u8] = b"{}";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::walk::Decision;
 use crate::build::bytes;
-use crate::report::human;
+use crate::text::display;
 
 /// So many of the biggest paths are named.
 const BIGGEST: usize = 5;
@@ -21,7 +21,7 @@ impl Listing {
     /// For people: a line for every path, and what it comes to.
     pub(in crate::build) fn text(&self, image: &str) -> String {
         let mut lines: Vec<String> = self.decisions.iter().map(|one| self.line(one)).collect();
-        let files = human::count(self.count(), "file");
+        let files = display::count(self.count(), "file");
         let out = self.decisions.iter().filter(|one| one.ignored).count();
         lines.push(format!("image {image}: {files}, {} go in; {out} left out", bytes(self.context.size())));
         let biggest = self.context.biggest(BIGGEST).into_iter();

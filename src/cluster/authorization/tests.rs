@@ -1,3 +1,5 @@
+//! Credential programs and token files of a kubeconfig, real ones.
+
 use super::*;
 
 fn sh(script: &str) -> AuthInfo {

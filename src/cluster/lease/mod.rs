@@ -19,10 +19,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::fence::Moment;
-use super::{Cluster, ObjectRef, Refusal};
+use super::{Cluster, Refusal};
 use crate::error::{Error, Kind, Result};
-use crate::report::human;
+use crate::model::ObjectRef;
 use crate::session::{Session, interrupted};
+use crate::text::display;
 use process::Process;
 use renewal::Tenure;
 use vigil::{Claim, DURATION, IDENTITY, Look, MESSAGE, RUN, Step, UNTIL, Vigil, without_holder, write_run};
@@ -321,7 +322,7 @@ fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
         return format!("waiting for {holder}, who has locked this tier: {}", hold.message);
     }
     if claim.seems_dead(now) {
-        let age = human::whole(Duration::try_from(claim.age(now)).unwrap_or_default());
+        let age = display::whole(Duration::try_from(claim.age(now)).unwrap_or_default());
         return format!(
             "{holder} holds the lock of this tier but has not renewed it for {age}; taking it over in {seconds} s if that stays so"
         );
@@ -338,5 +339,5 @@ fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
 /// ` since 2026-11-23T09:05:00Z (2m 05s)`
 fn since(began: Timestamp, now: Timestamp) -> String {
     let age = Duration::try_from(now.duration_since(began)).unwrap_or_default();
-    format!(" since {began:.0} ({})", human::whole(age))
+    format!(" since {began:.0} ({})", display::whole(age))
 }

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::micro_time;
 use super::vigil::{Claim, DURATION};
 use crate::cluster::fence::Moment;
-use crate::cluster::{Cluster, ObjectRef, Refusal};
+use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
+use crate::model::ObjectRef;
 
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(5);

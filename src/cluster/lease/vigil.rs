@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::process::Process;
-use crate::project::is_commit;
+use crate::model::is_commit;
 
 /// How long a lease lasts without being renewed.
 pub(super) const DURATION: Duration = Duration::from_secs(15);

@@ -65,6 +65,18 @@ fn what_is_not_said_has_its_default() {
     assert!(read("version: 1\ninsecure: true\nimages: {}\n").unwrap().insecure);
 }
 
+/// `release::verify` hashes it into records, which exist: a name in it that changes has every tier verified once more.
+#[test]
+fn a_test_is_written_as_records_have_it() {
+    let config =
+        read("version: 1\nimages: {web: }\ntests: {t: {image: web, run: [x], on: cluster}}\n").unwrap();
+    assert_eq!(
+        format!("{:?}", config.tests["t"]),
+        "TestConfig { image: \"web\", run: [\"x\"], on: Cluster, services: {}, env: {}, reports: {}, timeout: 600s, needs: [], \
+         matrix: {}, parallel: 1, retry: 0, memory: None, cpus: None }"
+    );
+}
+
 #[test]
 fn what_an_image_needs_is_a_list_or_names_its_arguments() {
     let config =

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::project::{Named, Revision, read};
+use crate::model::Revision;
+use crate::project::{Named, read};
 
 const FILE: &str = "version: 1
 project: shop

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::record::Record;
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
+use crate::model::ObjectRef;
 
 /// An owner of an owner of …
 const FARTHEST: usize = 6;

@@ -3,12 +3,13 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::super::identity::{ObjectId, STAMPS};
+use super::super::identity::STAMPS;
 use super::super::plan::JOB_CONTENT;
 use super::super::prune;
 use super::super::survey::CONCURRENCY;
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
+use crate::model::ObjectId;
 use crate::session::Session;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

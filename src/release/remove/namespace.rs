@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::identity::ObjectId;
 use super::super::place::{self, Site};
 use super::others::{Parted, Tenant, part, uid};
 use super::removal::{Kept, Namespace, names};
 use super::{RemoveRequest, is_claim};
-use crate::cluster::{Contents, ObjectRef};
+use crate::cluster::Contents;
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectId;
+use crate::model::ObjectRef;
 
 /// Namespaces that every cluster has.
 const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];

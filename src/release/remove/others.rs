@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::identity::{ObjectId, group};
 use super::super::store::base_name;
+use crate::model::{ObjectId, group};
 use crate::project::Ignored;
 
 /// Whose the namespace is to be.

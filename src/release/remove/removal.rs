@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::super::identity::ObjectId;
 use super::RemoveRequest;
-use crate::report::{human, paint};
+use crate::model::ObjectId;
+use crate::report::paint;
+use crate::text::display;
 
 /// So many objects are named in a sentence; machines are told all.
 const NAMED: usize = 10;
@@ -144,7 +145,7 @@ impl Removal {
             line(goes, ObjectId::of(object).to_string());
         }
         if self.releases > 0 {
-            line(goes, format!("the records of {}", human::count(self.releases, "release")));
+            line(goes, format!("the records of {}", display::count(self.releases, "release")));
         }
         if let Some(live) = self.namespace.goes() {
             line(goes, format!("Namespace/{}", name(live)));

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::super::identity::ObjectId;
 use super::removal::Kept;
-use crate::cluster::{Cluster, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
+use crate::model::{ObjectId, ObjectRef};
 
 /// Takes out of what goes the volumes whose claims stay.
 ///

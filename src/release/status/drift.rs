@@ -5,19 +5,18 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::back;
-use super::super::claims;
 use super::super::difference::FieldChange;
 use super::super::drift::{self as added_fields, Added};
 use super::super::forward::look;
-use super::super::identity::ObjectId;
 use super::super::past::Past;
 use super::super::place::Site;
 use super::super::plan::{Action, Step};
 use super::super::record::Outcome;
 use super::super::seal;
 use super::super::survey::May;
+use super::super::{back, claims};
 use crate::error::{Kind, Result};
+use crate::model::ObjectId;
 
 /// What differs from what was released.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,12 +4,12 @@
 use serde_json::{Value, json};
 
 use super::super::back;
-use super::super::identity::ObjectId;
 use super::super::images::{self, Presence};
 use super::super::place::Site;
 use super::super::record::Summary;
 use super::super::target::{self, Target};
 use crate::error::Result;
+use crate::model::ObjectId;
 use crate::report::paint;
 
 /// Where a rollback would lead.

@@ -1,3 +1,5 @@
+//! Secrets in the encodings in which programs print them.
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

@@ -8,9 +8,11 @@ use serde_json::json;
 use super::recorded::{self, Act};
 use super::{Page, machine, moment, play};
 use crate::error::Kind;
+use crate::model::{Evidence, Subject};
 use crate::report::directory::Directory;
-use crate::report::event::{Event, Evidence, Subject};
-use crate::report::{Renderer, Reporter, human};
+use crate::report::event::Event;
+use crate::report::{Renderer, Reporter};
+use crate::text::display;
 
 /// Plays a run into a directory.
 fn filled(run: &[Act]) -> tempfile::TempDir {
@@ -168,7 +170,7 @@ fn the_files_are_well_formed_whatever_a_test_prints() {
     for name in ["events.jsonl", "junit.xml", "report.html"] {
         let text = fs::read_to_string(path.join(name)).unwrap();
         assert!(text.contains("abcdefg"), "{name}: {text}");
-        let wrong = text.chars().find(|one| *one != '\n' && human::is_hidden(*one));
+        let wrong = text.chars().find(|one| *one != '\n' && display::is_hidden(*one));
         assert_eq!(wrong, None, "{name}: {text:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::event::{Event, Finished, Outcome, Stage};
+use super::event::{Event, Finished};
 use super::feed::Feed;
 use super::json::Json;
 use super::screen::Screen;
@@ -15,6 +15,7 @@ use super::secret::Secrets;
 use super::sink::Sink;
 use super::terminal::Terminal;
 use super::{Moment, Renderer, Verbosity, failure};
+use crate::model::{Outcome, Stage};
 use recorded::Act;
 
 mod directory;

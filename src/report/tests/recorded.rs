@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::event::{
-    Event, Evidence, Failure, Finished, ObjectState, Outcome, Stage, Stream, Subject,
-};
-use crate::rollout::verdict::{Cause, Verdict};
+use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Stream, Subject, Verdict};
+use crate::report::event::{Event, Finished, ObjectState};
 
 /// Something that happens so many seconds after the beginning.
 pub(super) enum Act {

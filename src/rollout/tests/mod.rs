@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::explain::{Explained, explain};
-use super::verdict::Verdict;
+use crate::model::Verdict;
 use crate::project::{Expectation, Health, HealthRule};
 use crate::report::Reporter;
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::model::{Cause, Verdict};
 use crate::rollout::dump;
 use crate::rollout::judge::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::verdict::{Cause, Verdict};
 use crate::rollout::world::World;
 
 const APPLIED: &str = "2026-10-03T14:00:00.700Z";

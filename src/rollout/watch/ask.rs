@@ -7,10 +7,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{DISCOVER, POLL, Watcher, custom, without_managed_fields};
-use crate::cluster::{ObjectId, ObjectRef};
 use crate::error::{Kind, Result};
-use crate::rollout::object;
-use crate::rollout::verdict::Verdict;
+use crate::model::{ObjectId, ObjectRef};
+use crate::model::{Verdict, object};
 
 /// How long the question may take whether something is there.
 const PRESENCE: Duration = Duration::from_secs(2);

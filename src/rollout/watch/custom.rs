@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Watched;
-use crate::rollout::object;
+use crate::model::object;
 
 /// `(apiVersion, kind)` of every version that a definition serves.
 pub(super) fn defined(definition: &Value) -> Vec<(String, String)> {

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 
 use super::Watcher;
 use super::tracked::Tracked;
-use crate::cluster::{Cluster, ObjectId, ObjectRef};
+use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::report::event::Outcome;
+use crate::model::Outcome;
+use crate::model::object;
+use crate::model::{ObjectId, ObjectRef};
 use crate::rollout::endpoints::{self, Unserved};
 use crate::rollout::judge::Judgement;
-use crate::rollout::object;
 use crate::rollout::world::World;
 use crate::session::interrupted;
 

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::Watcher;
 use super::tracked::Tracked;
-use crate::cluster::{Cluster, ContainerRef, ObjectId};
+use crate::cluster::{Cluster, ContainerRef};
 use crate::error::{Error, Kind};
-use crate::report::event::{Evidence, Failure, Subject};
-use crate::report::human;
+use crate::model::ObjectId;
+use crate::model::{Cause, Verdict, object};
+use crate::model::{Evidence, Failure, Subject};
 use crate::rollout::hint;
 use crate::rollout::judge::{Judgement, Suspect};
-use crate::rollout::object;
-use crate::rollout::verdict::{Cause, Verdict};
+use crate::text::display;
 
 /// So many of a container's last lines are shown.
 const LINES: u32 = 20;
@@ -44,7 +44,7 @@ impl Watcher {
 
     /// Nobody can say how these are: no request is made for them any more.
     fn unknown(&self, waiting: &[ObjectId], silence: Duration) -> Error {
-        let age = human::whole(silence);
+        let age = display::whole(silence);
         let why = self.feed.trouble.why().map(|why| format!(" ({why})")).unwrap_or_default();
         let message = format!("the API server has not responded for {age}{why}");
         let failures = waiting.iter().map(|id| {
@@ -64,7 +64,7 @@ impl Watcher {
     /// What is known of the set while the API server does not answer: `state unknown, last seen 1m 05s ago:
     /// Deployment/web progressing 0/1`.
     pub fn last_seen(&self) -> String {
-        let age = human::whole(self.cluster.heard_ago());
+        let age = display::whole(self.cluster.heard_ago());
         let waiting: Vec<&Tracked> =
             self.set.values().filter(|tracked| tracked.exists() && !tracked.is_done()).collect();
         let words = |tracked: &&Tracked| format!("{} {}", object::title(&tracked.manifest), tracked.state());
@@ -129,7 +129,7 @@ async fn last_lines(cluster: &Cluster, suspect: &Suspect) -> Option<Evidence> {
 fn title(suspect: &Suspect, previous: bool, count: usize) -> String {
     let instance = if previous { ", previous instance" } else { "" };
     let Suspect { container, pod, .. } = suspect;
-    format!("container {container} of {pod}{instance}, last {}", human::count(count, "line"))
+    format!("container {container} of {pod}{instance}, last {}", display::count(count, "line"))
 }
 
 fn failure(tracked: &Tracked, log: Option<Evidence>) -> Failure {

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::needs::Role;
 use super::slim::slim;
 use super::trouble::Trouble;
-use crate::cluster::{Cluster, ObjectId, WatchItem, WatchSubject, Watches};
+use crate::cluster::{Cluster, WatchItem, WatchSubject, Watches};
 use crate::error::Error;
-use crate::rollout::object;
+use crate::model::{ObjectId, object};
 use crate::rollout::world::World;
 
 /// What a watch brought.

@@ -9,9 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, ContainerRef};
+use crate::model::{Stage, Stream, object};
 use crate::report::Reporter;
-use crate::report::event::{Stage, Stream};
-use crate::rollout::object;
 use crate::rollout::world::World;
 
 /// So many containers are followed at the same time.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 
 use super::Watcher;
 use super::tracked::{Around, Others};
-use crate::cluster::ObjectId;
+use crate::model::{ObjectId, Verdict};
 use crate::report::event::Event;
-use crate::rollout::verdict::Verdict;
 
 /// How many of the set stand where, so that each is told of the others without asking all of them again.
 #[derive(Debug, Clone, Copy, Default)]

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cluster::{WatchSubject, group};
-use crate::rollout::object;
+use crate::cluster::WatchSubject;
+use crate::model::kinds::is_of_others;
+use crate::model::{group, object};
 
 /// What a watch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,11 +59,6 @@ fn beside(object: &Value) -> Beside {
         (group, _) if is_of_others(group) => &[PODS, EVENTS],
         _ => &[EVENTS],
     }
-}
-
-/// Whether others than Kubernetes itself have made the kinds of this API group.
-pub(super) fn is_of_others(group: &str) -> bool {
-    group.contains('.') && !group.ends_with(".k8s.io")
 }
 
 /// The labels that every object of a release carries.

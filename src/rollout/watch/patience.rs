@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::tracked::Others;
-use crate::rollout::object;
+use crate::model::object;
 use crate::rollout::world::World;
 
 /// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::cluster::{WatchSubject, group};
+use crate::cluster::WatchSubject;
 use crate::error::Error;
+use crate::model::group;
 use crate::report::Reporter;
 
 /// What may not be watched.

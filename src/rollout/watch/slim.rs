@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::model::object;
 use crate::rollout::condition;
-use crate::rollout::object;
 
 const METADATA: &[&str] = &[
     "name",

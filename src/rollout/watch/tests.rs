@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::*;
 use crate::cluster::fake::{FakeServer, Fault};
-use crate::report::event::{Event, Subject};
+use crate::model::Subject;
+use crate::report::event::Event;
 use crate::report::{Moment, Renderer, Reporter};
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";

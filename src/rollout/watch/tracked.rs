@@ -7,16 +7,17 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::Watched;
 use super::patience::{Patience, deaths};
-use super::{Watched, needs};
-use crate::cluster::{FIELD_MANAGER, ObjectId, WatchSubject};
+use crate::cluster::{FIELD_MANAGER, WatchSubject};
 use crate::error::Place;
+use crate::model::kinds;
+use crate::model::{Cause, Verdict, object};
+use crate::model::{ObjectId, Stage};
 use crate::project::Health;
-use crate::report::event::{ObjectState, Stage};
+use crate::report::event::ObjectState;
 use crate::rollout::annotations;
 use crate::rollout::judge::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::object;
-use crate::rollout::verdict::{Cause, Verdict};
 use crate::rollout::world::World;
 
 /// An object of the release.
@@ -272,7 +273,7 @@ fn is_workload(id: &ObjectId) -> bool {
         "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
         "apps" => true,
         "batch" => id.kind == "Job",
-        group => needs::is_of_others(group),
+        group => kinds::is_of_others(group),
     }
 }
 

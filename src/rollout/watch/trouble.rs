@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::cluster::WatchSubject;
 use crate::error::{Error, Kind};
-use crate::report::human;
+use crate::text::display;
 
 /// Trouble that is over sooner is nobody's business.
 const WORTH_SAYING: Duration = Duration::from_secs(10);
@@ -41,7 +41,7 @@ impl Trouble {
         }
         let over = std::mem::take(self);
         let (since, _) = over.since.zip(over.said)?;
-        Some(format!("the API server answers again, after {}", human::whole(now - since)))
+        Some(format!("the API server answers again, after {}", display::whole(now - since)))
     }
 
     /// When there is something to say.
@@ -67,7 +67,7 @@ impl Trouble {
     /// How it is, if it is bad.
     pub(super) fn sentence(&self, now: Instant) -> Option<String> {
         let (since, error) = self.since.zip(self.last.as_ref())?;
-        let age = human::whole(now - since);
+        let age = display::whole(now - since);
         let words = error.message();
         Some(if error.kind() == Kind::Unreachable {
             format!("the API server does not answer since {age}; going on as soon as it does ({words})")

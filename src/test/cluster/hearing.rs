@@ -10,13 +10,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::outcome::Log;
 use super::pod;
-use crate::cluster::{Cluster, ContainerRef, LogOptions, ObjectRef};
-use crate::engine::lines::Tail;
+use crate::cluster::{Cluster, ContainerRef, LogOptions};
+use crate::model::{Evidence, ObjectRef, Stage, Stream};
 use crate::report::Reporter;
-use crate::report::event::{Evidence, Stage, Stream};
 use crate::session::Session;
 use crate::test::case::own_lines;
 use crate::test::reports;
+use crate::text::lines::Tail;
 
 /// So many of the last lines are kept as evidence.
 const TAIL: u32 = 20;

@@ -14,16 +14,17 @@ use super::reports::{self, Reports};
 use super::service::{explained, explained_as};
 use super::{Bench, CANNOT_RUN, SLACK, directory_of, record, unmade};
 use crate::cluster::{
-    ApplyError, Cluster, DeleteOptions, Deleted, ObjectId, ObjectRef, SeenObject, WatchItem, WatchSubject,
-    Watches,
+    ApplyError, Cluster, DeleteOptions, Deleted, SeenObject, WatchItem, WatchSubject, Watches,
 };
 use crate::engine::owner;
 use crate::error::{Error, Kind, Result};
+use crate::model::{Evidence, Stage};
+use crate::model::{ObjectId, ObjectRef};
 use crate::project::{Project, SecretContent, Tier};
-use crate::report::event::{Evidence, Stage};
-use crate::report::{StepReport, human};
+use crate::report::StepReport;
 use crate::rollout::watch::{Goal, Watched, Watcher};
 use crate::session::Session;
+use crate::text::display;
 
 pub(crate) mod fuzzing;
 mod hearing;
@@ -391,7 +392,7 @@ impl Course<'_> {
             (Some(why), _) => format!("service `{name}` cannot start: {why}"),
             // Its probe asked so often, and then the kubelet ended it.
             (None, Some(ready)) if matches!(exit.code, 137 | 143) && !exit.out_of_memory => {
-                format!("service `{name}` was not ready within {}", human::duration(ready.timeout))
+                format!("service `{name}` was not ready within {}", display::duration(ready.timeout))
             }
             _ => format!("service `{name}` ended with {exit} before it was ready"),
         };

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::reports::Source;
-use crate::registry::reference::hex;
+use crate::text::hex;
 
 /// What the last mark says.
 const END: &str = "end";
@@ -98,7 +98,7 @@ impl Log {
 
 /// The beginning of each line of an archive.
 fn line_mark(mark: &str) -> String {
-    format!("{}:", &hex(mark.as_bytes())[..8])
+    format!("{}:", &hex::sha256(mark.as_bytes())[..8])
 }
 
 /// The command, and after it, whatever came of it, what brings these files and directories out, each as an archive whose

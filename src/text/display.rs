@@ -8,7 +8,7 @@ use anstream::adapter::strip_str;
 use regex::Regex;
 
 /// `40 ms`, `1.2 s`, `2m 05s`, `1h 02m`.
-pub fn duration(length: Duration) -> String {
+pub(crate) fn duration(length: Duration) -> String {
     let millis = length.as_millis();
     let (tenths, seconds) = ((millis + 50) / 100, (millis + 500) / 1000);
     match millis {
@@ -20,7 +20,7 @@ pub fn duration(length: Duration) -> String {
 }
 
 /// As [`duration`], for what is still running: whole seconds, since tenths would flicker.
-pub fn whole(length: Duration) -> String {
+pub(crate) fn whole(length: Duration) -> String {
     match length.as_secs() {
         seconds @ ..60 => format!("{seconds} s"),
         seconds => duration(Duration::from_secs(seconds)),
@@ -28,12 +28,12 @@ pub fn whole(length: Duration) -> String {
 }
 
 /// As [`duration`], from the seconds of an event.
-pub fn seconds(length: f64) -> String {
+pub(crate) fn seconds(length: f64) -> String {
     duration(Duration::try_from_secs_f64(length).unwrap_or_default())
 }
 
 /// Digests cut to their first eight digits: `sha256:1f3c9a0b…`. Machine output keeps them whole.
-pub fn shorten(text: &str) -> Cow<'_, str> {
+pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
     static DIGEST: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"\b(sha256:[0-9a-f]{8})[0-9a-f]{56}\b").expect("the pattern is a constant")
     });
@@ -41,7 +41,7 @@ pub fn shorten(text: &str) -> Cow<'_, str> {
 }
 
 /// Cut to so many characters, with `…` in the place of what was cut.
-pub fn clip(text: &str, most: usize) -> String {
+pub(crate) fn clip(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -49,13 +49,13 @@ pub fn clip(text: &str, most: usize) -> String {
 }
 
 /// `1 object`, `3 objects`.
-pub fn count(number: usize, noun: &str) -> String {
+pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
 /// The text of a stranger as a terminal would have left it: escape sequences, what a carriage return would have
 /// overwritten, and characters that move or hide others are taken out. Line breaks stay.
-pub fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(|one| one != '\n' && is_hidden(one)) {
         return Cow::Borrowed(text);
     }
@@ -69,7 +69,7 @@ fn plain_line(line: &str) -> String {
 
 /// Whether a character moves the cursor, turns the direction of what follows, or cannot be seen. Those that belong to
 /// words of some scripts (joiners, variation selectors) are none of them.
-pub fn is_hidden(one: char) -> bool {
+pub(crate) fn is_hidden(one: char) -> bool {
     one.is_control()
         || matches!(one,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'

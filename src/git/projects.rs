@@ -2,15 +2,18 @@
 
 use std::fs;
 
-use super::git::tests::commit_all;
+use std::path::PathBuf;
+
+use super::tests::commit_all;
 use super::*;
+use crate::project::{Named, TierOverrides};
 
 fn open(directory: &Path) -> Result<Project> {
     open_given(directory, Options::default())
 }
 
 fn open_given(directory: &Path, options: Options) -> Result<Project> {
-    Project::open_with(&Options { directory: directory.to_path_buf(), ..options }, &|_| None)
+    open_project_with(&Options { directory: directory.to_path_buf(), ..options }, &|_| None)
 }
 
 fn write(directory: &Path, path: &str, text: &str) {
@@ -70,7 +73,7 @@ fn a_repository_that_cannot_be_read_stops_no_command_on_records() {
     let project = open_given(&below, lenient()).unwrap();
     assert_eq!((project.name.as_str(), project.named), ("group-shop", Named::Remote));
     assert!(project.config_file.is_some(), "it lies above");
-    assert_eq!(project.git_trouble.unwrap().message(), error.message());
+    assert_eq!(project.git_error.unwrap().message(), error.message());
     // A windlass.yaml that is broken is an error all the same.
     write(directory.path(), "windlass.yaml", "version: 1\nimges: {}\n");
     assert!(open_given(&below, lenient()).unwrap_err().message().contains("imges"));
@@ -81,7 +84,7 @@ fn without_a_clone_gitlab_names_the_project() {
     let directory = tempfile::tempdir().unwrap();
     let ci = |name: &str| (name == "CI_PROJECT_PATH").then(|| "group/shop".to_owned());
     let options = Options { directory: directory.path().to_path_buf(), ..Options::default() };
-    let project = Project::open_with(&options, &ci).unwrap();
+    let project = open_project_with(&options, &ci).unwrap();
     assert_eq!((project.name.as_str(), project.named), ("group-shop", Named::Remote));
 }
 
@@ -119,7 +122,7 @@ fn the_registry_is_given_or_configured_or_that_of_ci() {
     let open = |given: Option<&str>| {
         let registry = given.map(str::to_owned);
         let options = Options { directory: directory.path().to_path_buf(), registry, ..Options::default() };
-        Project::open_with(&options, &ci).and_then(|project| project.image_repository("web"))
+        open_project_with(&options, &ci).and_then(|project| project.image_repository("web"))
     };
     assert_eq!(open(None).unwrap().to_string(), "ci.test/shop/web");
     assert_eq!(open(Some("127.0.0.1:5000/x/")).unwrap().to_string(), "127.0.0.1:5000/x/web");

@@ -5,11 +5,6 @@ const LONGEST: usize = 100;
 
 /// The candidate that differs from the word in the fewest letters, if it is near enough to be meant: at most one
 /// letter in three, and one at least.
-///
-/// ```
-/// assert_eq!(windlass::project::nearest("stagign", ["staging", "production"].into_iter()), Some("staging"));
-/// assert_eq!(windlass::project::nearest("lab", ["staging", "production"].into_iter()), None);
-/// ```
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let letters = word.chars().count();
     let limit = (letters / 3).max(1);

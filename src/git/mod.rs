@@ -1,24 +1,29 @@
-//! The Git revision that a build is of: commit, branch, and whether the work tree is that commit.
+//! The repository: which commit is checked out, how it is related to others, and what differs from it.
 //!
 //! Shallow clones and a detached HEAD, as CI has them, are enough.
 
 mod open;
+#[cfg(test)]
+mod projects;
+mod submodules;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use git2::{ErrorCode, Repository};
 
-use super::changes::Changes;
-use super::ci;
-use super::environment::{Lookup, variable};
 use crate::error::{Error, Kind, Result};
+use crate::model::revision::short as short_commit;
+use crate::model::{Relation, Revision, is_commit};
 use crate::program::Program;
+use crate::project::{self, GitFacts, Known, Lookup, Options, Project, ci, variable};
 
 mod work_tree;
 
-pub(super) use open::{around, discover, open};
+pub(crate) use open::around;
+use open::{discover, open};
+pub(crate) use submodules::missing as missing_submodules;
 pub(crate) use work_tree::WorkTree;
 
 /// How long one `git fetch` may take.
@@ -26,94 +31,38 @@ const FETCH: Duration = Duration::from_secs(120);
 /// How many branches are fetched at once: more do not fit into one command.
 const MOST_BRANCHES: usize = 10_000;
 
-/// The revision of the work tree.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Revision {
-    /// The commit, 40 hexadecimal digits.
-    pub commit: String,
-    /// The branch; where none is checked out, the one that CI names.
-    pub branch: Option<String>,
-    /// The merge request that CI runs for, `!3`: then the branch is where it comes from, in a fork of the project too, and
-    /// the commit is on no branch of the project yet.
-    pub merge_request: Option<MergeRequest>,
-    /// Whether what images and manifests are made of differs from the commit: known after
-    /// [`build::compared`](crate::build::compared).
-    pub dirty: bool,
-    /// 8 hexadecimal digits over what differs, where it does.
-    pub dirty_hash: Option<String>,
-    /// What differs, where it does.
-    pub changes: Changes,
-    /// When the commit was made, in seconds since 1970.
-    pub time: i64,
+/// Opens the project around a directory, with what Git knows of it.
+///
+/// # Errors
+/// Those of [`Project::open`]; [`Kind::Denied`] for a repository of somebody else and [`Kind::Invalid`] for one that cannot
+/// be read, unless the command needs the records only.
+pub fn open_project(options: &Options) -> Result<Project> {
+    open_project_with(options, &variable)
 }
 
-/// A merge request that CI runs for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MergeRequest {
-    /// Its number in its project.
-    pub number: String,
-    /// Whether it comes from another project.
-    pub from_fork: bool,
+fn open_project_with(options: &Options, lookup: Lookup<'_>) -> Result<Project> {
+    let start = options.start()?;
+    let facts = match look(&start, lookup) {
+        Err(error) if options.for_records => GitFacts { error: Some(error), ..around(&start, lookup) },
+        facts => facts?,
+    };
+    Project::open_with(options, facts, lookup)
 }
 
-impl Revision {
-    /// The branch that this commit is on, as a rule or a tag may take it: none in a merge request, whose commit may be
-    /// anybody's.
-    pub fn own_branch(&self) -> Option<&str> {
-        self.branch.as_deref().filter(|_| self.merge_request.is_none())
-    }
-
-    /// The branch by its name in this project: none of a fork, which may call its own as it likes.
-    pub fn branch_of_project(&self) -> Option<&str> {
-        let is_foreign = self.merge_request.as_ref().is_some_and(|request| request.from_fork);
-        self.branch.as_deref().filter(|_| !is_foreign)
-    }
-
-    /// The first 8 digits of the commit, with `-dirty` where the work tree differs.
-    pub fn short(&self) -> String {
-        let commit = short(&self.commit);
-        if self.dirty { format!("{commit}-dirty") } else { commit.to_owned() }
-    }
-
-    /// For people: `1f3c9a0b of main (work tree dirty)`.
-    pub fn describe(&self) -> String {
-        let commit = short(&self.commit);
-        let of = match (&self.merge_request, &self.branch) {
-            (Some(request), _) => format!(" of merge request !{}", request.number),
-            (None, Some(branch)) => format!(" of {branch}"),
-            (None, None) => String::new(),
-        };
-        let dirty = if self.dirty { " (work tree dirty)" } else { "" };
-        format!("{commit}{of}{dirty}")
-    }
-
-    /// The tag of its images: `<commit>`, or `<commit>-dirty-<hash>`.
-    pub fn tag(&self) -> String {
-        match &self.dirty_hash {
-            Some(hash) => format!("{}-dirty-{hash}", self.commit),
-            None => self.commit.clone(),
-        }
-    }
-}
-
-/// What Git knows about a directory.
-pub(super) struct Found {
-    /// The root of the work tree, if there is one.
-    pub(super) root: Option<PathBuf>,
-    /// The address of the remote `origin`.
-    pub(super) origin: Option<String>,
-    /// The revision, or why there is none.
-    pub(super) revision: Result<Revision>,
+/// What can be read of a project and one of its tiers where [`open_project`] failed.
+pub fn known(options: &Options, tier: &str) -> Known {
+    let facts = options.start().map(|start| around(&start, &variable)).unwrap_or_default();
+    project::known(options, facts, tier)
 }
 
 /// Looks for the repository around a directory.
 ///
 /// # Errors
 /// [`Kind::Denied`] for a repository that belongs to someone else, [`Kind::Invalid`] for one that cannot be read.
-pub(super) fn look(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Found>> {
+fn look(directory: &Path, lookup: Lookup<'_>) -> Result<GitFacts> {
     let repository = match discover(directory, lookup) {
         Ok(repository) => repository,
-        Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+        Err(error) if error.code() == ErrorCode::NotFound => return Ok(GitFacts::default()),
         Err(error) => return Err(unreadable(&error)),
     };
     let origin =
@@ -122,32 +71,12 @@ pub(super) fn look(directory: &Path, lookup: Lookup<'_>) -> Result<Option<Found>
         Err(error) if error.code() == ErrorCode::UnbornBranch => Err(unborn()),
         _ => Ok(revision(&repository, lookup).map_err(|error| unreadable(&error))?),
     };
-    Ok(Some(Found { root: repository.workdir().map(Path::to_path_buf), origin, revision }))
-}
-
-/// The root of the work tree that a directory lies in, without links.
-pub(super) fn top(directory: &Path) -> Option<PathBuf> {
-    let repository = discover(directory, &variable).ok()?;
-    repository.workdir().and_then(|root| root.canonicalize().ok())
-}
-
-/// How this commit is related to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// They are the same.
-    Same,
-    /// The other is an ancestor of this one.
-    Newer,
-    /// This one is an ancestor of the other.
-    Older,
-    /// Neither is an ancestor of the other.
-    Diverged,
-    /// The clone does not reach far enough to tell.
-    Unknown,
+    let root = repository.workdir().map(Path::to_path_buf);
+    Ok(GitFacts { root, origin, revision: Some(revision), error: None })
 }
 
 /// How `this` commit is related to the `other`, as far as the repository at `root` reaches.
-pub(super) fn relation(root: &Path, this: &str, other: &str) -> Relation {
+fn relation(root: &Path, this: &str, other: &str) -> Relation {
     if this == other {
         return Relation::Same;
     }
@@ -175,7 +104,7 @@ pub(super) fn relation(root: &Path, this: &str, other: &str) -> Relation {
 ///
 /// # Errors
 /// [`Kind::Unreachable`] where it cannot be deepened and so cannot be told.
-pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Result<Relation> {
+pub(crate) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Result<Relation> {
     if !is_commit(other) {
         return Err(Error::new(Kind::Invalid, "what the records of the tier call a commit is none"));
     }
@@ -210,7 +139,11 @@ pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
     }
     Err(Error::new(
         Kind::Unreachable,
-        format!("this clone is too shallow to tell how {} is related to {}", short(this), short(other)),
+        format!(
+            "this clone is too shallow to tell how {} is related to {}",
+            short_commit(this),
+            short_commit(other)
+        ),
     )
     .hint(format!("git fetch --unshallow (in GitLab: GIT_DEPTH: 0); deepening it failed: {trouble}")))
 }
@@ -219,7 +152,7 @@ pub(super) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
 ///
 /// # Errors
 /// [`Kind::Unreachable`] where `origin` cannot be asked.
-pub(super) async fn heads(root: &Path) -> Result<BTreeMap<String, String>> {
+pub(crate) async fn heads(root: &Path) -> Result<BTreeMap<String, String>> {
     let plain = |name: String| {
         let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
         short.map_or_else(|| name.clone(), str::to_owned)
@@ -252,16 +185,6 @@ async fn references(root: &Path) -> Result<Vec<(String, String)>> {
         is_commit(commit).then(|| (commit.to_owned(), name.to_owned()))
     };
     Ok(lines.lines().filter_map(reference).collect())
-}
-
-/// Whether a text is the full id of a commit. What a record, a server or a job's variable calls a commit is given to Git
-/// only if it is: Git would take `--upload-pack=…` for an option, and `+refs/…` for what it shall overwrite.
-pub fn is_commit(text: &str) -> bool {
-    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
 }
 
 fn is_shallow(root: &Path) -> bool {
@@ -321,26 +244,8 @@ fn revision(repository: &Repository, lookup: Lookup<'_>) -> Result<Revision, git
     Ok(Revision { commit: id, branch, merge_request, time, ..Revision::default() })
 }
 
-/// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH
-/// as in CI with HTTPS and a token.
-pub(super) fn name_of(origin: &str) -> Option<String> {
-    let path = match origin.split_once("://") {
-        Some(("file", path)) => path,
-        Some((_, rest)) => rest.split_once('/')?.1,
-        // scp's way, unless the colon stands behind a slash or behind a Windows drive.
-        None => match origin.split_once(':') {
-            Some((host, path)) if host.len() > 1 && !host.contains('/') => path,
-            _ => origin,
-        },
-    };
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
-    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
-    (!parts.is_empty()).then(|| super::slug(&parts.join("-")))
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::fs;
 
     use git2::Signature;
@@ -348,7 +253,7 @@ pub(super) mod tests {
     use super::*;
 
     /// A repository on `main` with one commit of what lies in the directory.
-    pub(in crate::project) fn commit_all(directory: &Path) -> Repository {
+    pub(crate) fn commit_all(directory: &Path) -> Repository {
         let mut options = git2::RepositoryInitOptions::new();
         let repository = Repository::init_opts(directory, options.initial_head("main")).unwrap();
         let mut index = repository.index().unwrap();
@@ -362,7 +267,7 @@ pub(super) mod tests {
     }
 
     fn revision_of(directory: &Path) -> Revision {
-        look(directory, &|_| None).unwrap().unwrap().revision.unwrap()
+        look(directory, &|_| None).unwrap().revision.unwrap().unwrap()
     }
 
     fn work_tree() -> (tempfile::TempDir, Repository) {
@@ -449,8 +354,6 @@ pub(super) mod tests {
             assert_eq!(error.kind(), Kind::Invalid, "{forged}");
         }
         assert!(!pwned.exists());
-        assert!(is_commit(&"1f3c9a0b".repeat(5)) && is_commit(&"1f3c9a0b".repeat(8)));
-        assert!(!is_commit(&"1f3c9a0b".repeat(6)) && !is_commit(&"g".repeat(40)));
     }
 
     #[test]
@@ -459,16 +362,16 @@ pub(super) mod tests {
         repository.set_head_detached(repository.head().unwrap().target().unwrap()).unwrap();
         assert_eq!(revision_of(directory.path()).branch, None);
         let ci = |name: &str| (name == "CI_COMMIT_BRANCH").then(|| "feature".to_owned());
-        let found = look(directory.path(), &ci).unwrap().unwrap();
-        assert_eq!(found.revision.unwrap().branch.as_deref(), Some("feature"));
+        let found = look(directory.path(), &ci).unwrap();
+        assert_eq!(found.revision.unwrap().unwrap().branch.as_deref(), Some("feature"));
     }
 
     #[test]
     fn without_a_commit_there_is_a_reason() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(look(directory.path(), &|_| None).unwrap().is_none());
+        assert!(look(directory.path(), &|_| None).unwrap().revision.is_none());
         Repository::init(directory.path()).unwrap();
-        let error = look(directory.path(), &|_| None).unwrap().unwrap().revision.unwrap_err();
+        let error = look(directory.path(), &|_| None).unwrap().revision.unwrap().unwrap_err();
         assert_eq!(error.message(), "the Git repository has no commit yet");
     }
 
@@ -478,33 +381,5 @@ pub(super) mod tests {
         let error = unreadable(&git2::Error::new(ErrorCode::Owner, git2::ErrorClass::Config, words));
         assert_eq!(error.kind(), Kind::Denied);
         assert_eq!(error.advice(), Some("git config --global --add safe.directory /builds/shop"));
-    }
-
-    #[test]
-    fn the_remote_names_the_project_the_same_everywhere() {
-        for origin in [
-            "git@gitlab.example.com:group/shop.git",
-            "https://gitlab-ci-token:t0k3n@gitlab.example.com/group/shop.git",
-            "ssh://git@gitlab.example.com:2222/group/shop/",
-            "http://127.0.0.1:8080/group/shop",
-            "../group/shop.git",
-        ] {
-            assert_eq!(name_of(origin).as_deref(), Some("group-shop"), "{origin}");
-        }
-        assert_eq!(name_of("file:///srv/shop.git").as_deref(), Some("srv-shop"));
-        assert_eq!(name_of("https://example.com/"), None);
-        assert_eq!(name_of("https://example.com"), None);
-        assert!(name_of("git@host:Group/Shop.git").unwrap().starts_with("group-shop-"));
-    }
-
-    #[test]
-    fn a_dirty_work_tree_has_a_tag_of_its_own() {
-        let clean =
-            Revision { commit: "1f3c9a0b".repeat(5), branch: Some("main".to_owned()), ..Revision::default() };
-        assert_eq!((clean.describe().as_str(), clean.tag()), ("1f3c9a0b of main", "1f3c9a0b".repeat(5)));
-        let dirty = Revision { dirty: true, dirty_hash: Some("00c0ffee".to_owned()), branch: None, ..clean };
-        assert_eq!(dirty.describe(), "1f3c9a0b (work tree dirty)");
-        assert_eq!(dirty.short(), "1f3c9a0b-dirty");
-        assert!(dirty.tag().ends_with("1f3c9a0b-dirty-00c0ffee"));
     }
 }

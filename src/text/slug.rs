@@ -1,6 +1,6 @@
 //! Slugs: names that Kubernetes takes as a label and as a part of an object's name.
 
-use crate::registry::Digest;
+use super::hex;
 
 /// The longest slug.
 const LONGEST: usize = 40;
@@ -9,11 +9,6 @@ const DIGITS: usize = 6;
 
 /// The text in `[a-z0-9-]`, 40 characters at most; where anything was changed or cut, six hexadecimal digits of a
 /// hash of the text end it, so that two texts never share a slug.
-///
-/// ```
-/// assert_eq!(windlass::project::slug("staging"), "staging");
-/// assert_eq!(windlass::project::slug("review/feature-x"), "review-feature-x-081288");
-/// ```
 pub fn slug(text: &str) -> String {
     if is_slug(text) {
         return text.to_owned();
@@ -28,13 +23,12 @@ pub fn slug(text: &str) -> String {
     }
     words.truncate(LONGEST - DIGITS - 1);
     let words = words.trim_end_matches('-');
-    let hash = Digest::of(text.as_bytes());
-    let hash = &hash.hex()[..DIGITS];
+    let hash = &hex::sha256(text)[..DIGITS];
     if words.is_empty() { hash.to_owned() } else { format!("{words}-{hash}") }
 }
 
 /// Whether the text is a slug already.
-pub(super) fn is_slug(text: &str) -> bool {
+pub(crate) fn is_slug(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !text.starts_with('-')
@@ -50,6 +44,7 @@ mod tests {
     #[test]
     fn only_what_was_changed_has_a_hash() {
         assert_eq!(slug("feature-x"), "feature-x");
+        assert_eq!(slug("review/feature-x"), "review-feature-x-081288");
         assert_eq!(slug(&"a".repeat(40)), "a".repeat(40));
         assert!(slug(&"a".repeat(41)).starts_with(&format!("{}-", "a".repeat(33))));
         assert!(slug("Feature_X").starts_with("feature-x-"));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{Config, ErrorClass, ErrorCode, Repository};
 
-use super::Lookup;
+use crate::project::{GitFacts, Lookup};
 
 /// What Git refuses to read beyond: nothing.
 const NO_CEILING: [&OsStr; 0] = [];
@@ -23,22 +23,25 @@ const MOST_ENTRIES: usize = 10_000;
 /// # Errors
 /// [`ErrorCode::Owner`] where the files belong to another user and nothing says that this is safe; what libgit2 cannot
 /// read.
-pub(in crate::project) fn discover(directory: &Path, lookup: Lookup<'_>) -> Result<Repository, git2::Error> {
+pub(super) fn discover(directory: &Path, lookup: Lookup<'_>) -> Result<Repository, git2::Error> {
     open(&Repository::discover_path(directory, NO_CEILING)?, lookup)
 }
 
 /// Where the work tree around a directory begins, and the address of `origin`, as far as that can be known of a repository
 /// that cannot be read.
-pub(in crate::project) fn around(directory: &Path, lookup: Lookup<'_>) -> (Option<PathBuf>, Option<String>) {
+pub(crate) fn around(directory: &Path, lookup: Lookup<'_>) -> GitFacts {
     let url = |config: Result<Config, git2::Error>| config.ok()?.get_string("remote.origin.url").ok();
     match discover(directory, lookup) {
-        Ok(repository) => (repository.workdir().map(Path::to_path_buf), url(repository.config())),
+        Ok(repository) => {
+            let root = repository.workdir().map(Path::to_path_buf);
+            GitFacts { root, origin: url(repository.config()), ..GitFacts::default() }
+        }
         Err(error) => {
             let top = directory.ancestors().find(|one| one.join(".git").exists()).map(Path::to_path_buf);
             // What belongs to another user is not believed.
             let file = top.as_ref().filter(|_| error.code() != ErrorCode::Owner);
             let origin = file.and_then(|top| url(Config::open(&top.join(".git/config"))));
-            (top, origin)
+            GitFacts { root: top, origin, ..GitFacts::default() }
         }
     }
 }
@@ -47,7 +50,7 @@ pub(in crate::project) fn around(directory: &Path, lookup: Lookup<'_>) -> (Optio
 ///
 /// # Errors
 /// As [`discover`].
-pub(in crate::project) fn open(path: &Path, lookup: Lookup<'_>) -> Result<Repository, git2::Error> {
+pub(super) fn open(path: &Path, lookup: Lookup<'_>) -> Result<Repository, git2::Error> {
     let opened = Repository::open(path);
     // Where nobody says who the user is, libgit2's own answer counts.
     let Some(user) = User::of_this_process(lookup) else { return opened };

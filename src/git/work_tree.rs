@@ -5,7 +5,6 @@
 //! ([`build::compared`](crate::build::compared)); here nothing is walked that Git does not track.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fmt::Write as _;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +13,9 @@ use sha2::{Digest, Sha256};
 
 use super::{discover, open, unreadable};
 use crate::error::Result;
-use crate::project::changes::{Change, ChangedFile};
-use crate::project::environment::variable;
+use crate::model::{Change, ChangedFile};
+use crate::project::variable;
+use crate::text::hex;
 
 /// The mode of a submodule in an index.
 const SUBMODULE: u32 = 0o160_000;
@@ -136,10 +136,7 @@ impl WorkTree {
                 }
             }
         });
-        whole.finalize().iter().take(4).fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-            text
-        })
+        hex::encode(&whole.finalize()[..4])
     }
 }
 

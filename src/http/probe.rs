@@ -12,14 +12,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 const READ: usize = 64 << 10;
 
 /// Who asks.
-pub struct Asker {
+pub(crate) struct Asker {
     client: reqwest::Client,
     headers: HeaderMap,
 }
 
 /// What an address answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Whether it is 2xx.
     pub is_good: bool,
     /// `answered 503 Service Unavailable`, `refused the connection`.
@@ -33,7 +33,7 @@ impl Asker {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for what cannot be a header.
-    pub fn new(headers: &[(String, String)]) -> Result<Self> {
+    pub(crate) fn new(headers: &[(String, String)]) -> Result<Self> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let pair =
@@ -58,7 +58,7 @@ impl Asker {
     }
 
     /// Asks once.
-    pub async fn ask(&self, address: &str) -> Answer {
+    pub(crate) async fn ask(&self, address: &str) -> Answer {
         match self.client.get(address).headers(self.headers.clone()).send().await {
             Ok(response) => {
                 let status = response.status();
@@ -109,7 +109,7 @@ mod tests {
 
     #[tokio::test]
     async fn of_a_long_answer_the_beginning_is_read() {
-        let (host, pouring) = crate::registry::fountain("200 OK\r\nContent-Type: text/plain");
+        let (host, pouring) = crate::http::fountain("200 OK\r\nContent-Type: text/plain");
         let answer = asker(&[]).ask(&format!("http://{host}/")).await;
         assert!(answer.is_good && answer.text.len() <= READ, "{answer:?}");
         let poured = tokio::task::spawn_blocking(move || pouring.join().unwrap()).await.unwrap();

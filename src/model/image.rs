@@ -3,6 +3,7 @@
 //! The rules are those of the distribution project's reference grammar, with Docker's short names (`busybox` is
 //! `docker.io/library/busybox`). A reference that passes here is never refused by a registry for its shape.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::error::{Error, Kind};
+use crate::text::{Malformed, hex};
 
 /// The registry that a name without a host means.
 const HUB: &str = "docker.io";
@@ -29,7 +30,7 @@ static DIGEST: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^sha256:[0-9a-f]{64}$").expect("the pattern is a constant"));
 
 /// Whether a registry could have a tag of this name.
-pub(super) fn is_tag(name: &str) -> bool {
+pub(crate) fn is_tag(name: &str) -> bool {
     TAG.is_match(name)
 }
 
@@ -50,19 +51,8 @@ impl Digest {
 
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex(bytes)))
+        Self(format!("sha256:{}", hex::sha256(bytes)))
     }
-}
-
-/// The SHA-256 of these bytes in hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    let mut text = String::with_capacity(64);
-    for byte in sha2::Sha256::digest(bytes) {
-        use fmt::Write as _;
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-    }
-    text
 }
 
 impl fmt::Display for Digest {
@@ -72,13 +62,13 @@ impl fmt::Display for Digest {
 }
 
 impl FromStr for Digest {
-    type Err = Error;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self, Malformed> {
         if DIGEST.is_match(text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(Error::new(Kind::Invalid, format!("`{text}` is not a digest"))
+        Err(Malformed::new(format!("`{text}` is not a digest"))
             .hint("a digest is `sha256:` followed by 64 hexadecimal digits"))
     }
 }
@@ -129,14 +119,10 @@ impl Reference {
     /// `registry/repository@sha256:…`: exactly one manifest, whatever happens to the tag.
     ///
     /// # Errors
-    /// [`Kind::Defect`] where the reference has no digest.
-    pub fn pinned(&self) -> Result<String, Error> {
-        match &self.digest {
-            Some(digest) => Ok(format!("{}@{digest}", self.name())),
-            None => {
-                Err(Error::new(Kind::Defect, format!("the image `{self}` was used before it had a digest")))
-            }
-        }
+    /// Where the reference has no digest, which is a defect of whoever asks.
+    pub fn pinned(&self) -> Result<String, Unpinned> {
+        let digest = self.digest.as_ref().ok_or_else(|| Unpinned(self.to_string()))?;
+        Ok(format!("{}@{digest}", self.name()))
     }
 
     /// What a request for its manifest asks for: the digest, else the tag, else `latest`.
@@ -148,6 +134,32 @@ impl Reference {
         }
     }
 }
+
+/// An image was used before it had a digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpinned(String);
+
+impl fmt::Display for Unpinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the image `{}` was used before it had a digest", self.0)
+    }
+}
+
+impl std::error::Error for Unpinned {}
+
+/// An image of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its name in `windlass.yaml`.
+    pub name: String,
+    /// With the commit's tag and the digest.
+    pub reference: Reference,
+    /// Whether this run built it; otherwise it was there.
+    pub built: bool,
+}
+
+/// The images of a commit, by name.
+pub type Images = BTreeMap<String, Image>;
 
 impl fmt::Display for Reference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -163,10 +175,10 @@ impl fmt::Display for Reference {
 }
 
 impl FromStr for Reference {
-    type Err = Error;
+    type Err = Malformed;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
-        let wrong = |why: String| Error::new(Kind::Invalid, format!("`{text}` is not an image name: {why}"));
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let wrong = |why: String| Malformed::new(format!("`{text}` is not an image name: {why}"));
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
             None => (text, None),
@@ -253,8 +265,7 @@ mod tests {
             ("", "not a repository"),
         ] {
             let error = text.parse::<Reference>().unwrap_err();
-            assert!(error.message().contains(why), "{text}: {error}");
-            assert_eq!(error.kind(), Kind::Invalid);
+            assert!(error.message.contains(why), "{text}: {error}");
         }
     }
 

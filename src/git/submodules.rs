@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::environment::variable;
-use super::git;
+use super::discover;
+use crate::project::variable;
 
 /// Where the repository around this directory has submodules with nothing in them, in sorted order.
-pub(super) fn missing(root: &Path) -> Vec<PathBuf> {
-    let Ok(repository) = git::discover(root, &variable) else { return Vec::new() };
+pub(crate) fn missing(root: &Path) -> Vec<PathBuf> {
+    let Ok(repository) = discover(root, &variable) else { return Vec::new() };
     let (Some(top), Ok(submodules)) = (repository.workdir(), repository.submodules()) else {
         return Vec::new();
     };
@@ -20,7 +20,7 @@ pub(super) fn missing(root: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::git::tests::commit_all;
+    use crate::git::tests::commit_all;
 
     #[test]
     fn a_submodule_that_nobody_checked_out_is_missing() {

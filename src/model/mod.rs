@@ -1,0 +1,18 @@
+//! The values that every module shares: what is said of an object and why, what failed, which image, which object, which commit.
+
+pub(crate) mod changes;
+pub(crate) mod failure;
+pub(crate) mod image;
+pub(crate) mod kinds;
+pub(crate) mod object;
+pub(crate) mod outcome;
+pub(crate) mod revision;
+pub(crate) mod verdict;
+
+pub use changes::{Change, ChangedFile, Changes};
+pub use failure::{Evidence, Failure, Subject};
+pub use image::{Digest, Image, Images, Reference, Unpinned};
+pub use object::{ObjectId, ObjectRef, group};
+pub use outcome::{Outcome, Stage, Stream};
+pub use revision::{MergeRequest, Relation, Revision, is_commit};
+pub use verdict::{Cause, Verdict};

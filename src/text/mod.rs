@@ -1,0 +1,14 @@
+//! Small functions on text: durations, hexadecimal digits, lines, near names, slugs, words for people.
+
+pub(crate) mod display;
+pub(crate) mod duration;
+pub(crate) mod hex;
+pub(crate) mod lines;
+mod malformed;
+pub(crate) mod nearest;
+pub(crate) mod slug;
+
+pub use duration::duration;
+pub use malformed::Malformed;
+pub use nearest::nearest;
+pub use slug::slug;

@@ -1,0 +1,411 @@
+//! The map of the crate, and a check that the code keeps to it: no module uses one that lies above it or beside it, each
+//! library has one owner, and no directory grows without end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::{fmt, fs};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// From top to bottom. A module may use those of the lines below its own, and no other of its line.
+const LEVELS: &[&[&str]] = &[
+    &["cli", "fuzzing"],
+    &["pipeline"],
+    &["tier"],
+    &["build", "test", "release", "cleanup", "init", "doctor"],
+    &["manifest", "rollout", "record", "schema", "proof"],
+    &["cluster", "engine", "registry", "git", "gitlab"],
+    &["http"],
+    &["secret"],
+    &["project"],
+    &["session"],
+    &["report"],
+    &["program"],
+    &["graph"],
+    &["error"],
+    &["model"],
+    &["text"],
+];
+
+/// Where each library is at home: no other module may name it.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("kube", &["cluster"]),
+    ("bollard", &["engine"]),
+    ("reqwest", &["registry", "http"]),
+    ("git2", &["git"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["report"]),
+];
+
+/// Names that say nothing.
+const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "manager", "misc"];
+
+/// More files than this, and nobody finds anything in a directory.
+const MOST_FILES: usize = 13;
+
+/// Arrows that are still there, while modules move one after the other: the number may only fall.
+const ARROWS_LEFT: &[(&str, &str, usize)] =
+    &[("cleanup", "release", 1), ("doctor", "build", 1), ("engine", "registry", 4), ("release", "test", 3)];
+
+/// Modules that still name a library of another one, and in how many files.
+const LIBRARIES_LEFT: &[(&str, &str, usize)] =
+    &[("build", "bollard", 5), ("test", "bollard", 5), ("test", "reqwest", 1)];
+
+/// Directories that are still too full.
+const DIRECTORIES_LEFT: &[(&str, usize)] = &[
+    ("build", 21),
+    ("cli", 23),
+    ("cluster", 25),
+    ("manifest", 25),
+    ("project", 19),
+    ("release", 44),
+    ("report", 19),
+    ("rollout", 49),
+    ("rollout/watch", 15),
+];
+
+/// One path in the code: `crate::report::Event` in line 7 of a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Mention {
+    file: PathBuf,
+    line: usize,
+    /// As it stands there, `super` included.
+    path: Vec<String>,
+    /// The module in which it stands, `["release", "plan", "tests"]`.
+    within: Vec<String>,
+}
+
+impl Mention {
+    /// The path from the root of the crate; `None` where it is not one of this crate, or begins at a child.
+    fn resolve(&self) -> Option<Vec<String>> {
+        let mut base = match self.path.first()?.as_str() {
+            "crate" => return Some(self.path[1..].to_vec()),
+            "self" | "super" => self.within.clone(),
+            _ => return None,
+        };
+        let ups = self.path.iter().filter(|name| *name == "super").count();
+        base.truncate(base.len().checked_sub(ups)?);
+        base.extend(self.path.iter().filter(|name| *name != "super" && *name != "self").cloned());
+        Some(base)
+    }
+}
+
+impl fmt::Display for Mention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file.display(), self.line, self.path.join("::"))
+    }
+}
+
+/// All paths of a source file, each once for each line; comments and texts have none.
+fn mentions(file: &Path, source: &str) -> Vec<Mention> {
+    let tokens = TokenStream::from_str(source).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut found = BTreeSet::new();
+    Reader { file, found: &mut found }.read(tokens, &module_of(file));
+    found.into_iter().collect()
+}
+
+/// `release/plan/mod.rs` → `["release", "plan"]`.
+fn module_of(file: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        file.with_extension("").iter().map(|name| name.to_string_lossy().into_owned()).collect();
+    if names.last().is_some_and(|name| ["mod", "lib", "main"].contains(&name.as_str())) {
+        names.pop();
+    }
+    names
+}
+
+struct Reader<'a> {
+    file: &'a Path,
+    found: &'a mut BTreeSet<Mention>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, tokens: TokenStream, within: &[String]) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Ident(word)
+                    if word == "mod"
+                        && let Some((name, body)) = inline_module(&tokens[at..]) =>
+                {
+                    self.read(body, &[within, &[name]].concat());
+                    at += 3;
+                }
+                TokenTree::Ident(_) => at += self.path(&tokens[at..], &[], within),
+                TokenTree::Group(group) => {
+                    self.read(group.stream(), within);
+                    at += 1;
+                }
+                _ => at += 1,
+            }
+        }
+    }
+
+    /// Takes the path at the beginning of these tokens, a tree of `use` with all its leaves; how many tokens it has.
+    fn path(&mut self, tokens: &[TokenTree], prefix: &[String], within: &[String]) -> usize {
+        let mut path = prefix.to_vec();
+        let mut at = 0;
+        let line = tokens[0].span().start().line;
+        loop {
+            match tokens.get(at) {
+                Some(TokenTree::Ident(name)) => path.push(name.to_string()),
+                Some(TokenTree::Group(group)) if at > 0 && group.delimiter() == Delimiter::Brace => {
+                    self.branches(group.stream(), &path, within);
+                    return at + 1;
+                }
+                // `::<T>` and `::*`: the path ends here, what follows is read as anything else is.
+                _ => break,
+            }
+            at += 1;
+            if !(is_colon(tokens.get(at)) && is_colon(tokens.get(at + 1))) {
+                break;
+            }
+            at += 2;
+        }
+        if path.len() > 1 {
+            let file = self.file.to_path_buf();
+            self.found.insert(Mention { file, line, path, within: within.to_vec() });
+        }
+        at.max(1)
+    }
+
+    /// `{a::B, c::{D, E}}` of a `use`.
+    fn branches(&mut self, tokens: TokenStream, prefix: &[String], within: &[String]) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        for branch in tokens.split(|token| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ',')) {
+            match branch.first() {
+                Some(TokenTree::Ident(_)) => {
+                    self.path(branch, prefix, within);
+                }
+                // `use crate::{self}` is nobody's habit, `*` is: the module itself.
+                Some(other) => {
+                    let line = other.span().start().line;
+                    let (file, path) = (self.file.to_path_buf(), prefix.to_vec());
+                    self.found.insert(Mention { file, line, path, within: within.to_vec() });
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// `mod name { … }`
+fn inline_module(tokens: &[TokenTree]) -> Option<(String, TokenStream)> {
+    match tokens {
+        [_, TokenTree::Ident(name), TokenTree::Group(body), ..] if body.delimiter() == Delimiter::Brace => {
+            Some((name.to_string(), body.stream()))
+        }
+        _ => None,
+    }
+}
+
+fn is_colon(token: Option<&TokenTree>) -> bool {
+    matches!(token, Some(TokenTree::Punct(mark)) if mark.as_char() == ':')
+}
+
+/// The line of [`LEVELS`] that has this module.
+fn level(module: &str) -> Option<usize> {
+    LEVELS.iter().position(|line| line.contains(&module))
+}
+
+/// From which module of the crate's root to which other this leads; `None` within one.
+fn arrow<'a>(mention: &'a Mention, target: &'a [String]) -> Option<(&'a str, &'a str)> {
+    let (from, to) = (mention.within.first()?, target.first()?);
+    (from != to).then_some((from.as_str(), to.as_str()))
+}
+
+/// What is wrong with the arrows: `(from, to)` and where it stands.
+fn arrows_against(mentions: &[Mention]) -> BTreeMap<(String, String), Vec<String>> {
+    let mut against: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for mention in mentions {
+        let Some(target) = mention.resolve() else { continue };
+        let Some((from, to)) = arrow(mention, &target) else { continue };
+        let (Some(upper), Some(lower)) = (level(from), level(to)) else { continue };
+        if upper >= lower {
+            against.entry((from.to_owned(), to.to_owned())).or_default().push(mention.to_string());
+        }
+    }
+    against
+}
+
+/// The libraries that modules name which are not their owners: `(module, library)` and the files.
+fn libraries_abroad(mentions: &[Mention]) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut abroad: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for mention in mentions {
+        let Some((library, owners)) = OWNERS.iter().find(|(library, _)| mention.path[0] == *library) else {
+            continue;
+        };
+        let Some(module) = mention.within.first() else { continue };
+        if !owners.contains(&module.as_str()) {
+            let files = abroad.entry((module.clone(), (*library).to_owned())).or_default();
+            files.insert(mention.file.display().to_string());
+        }
+    }
+    abroad
+}
+
+/// What differs between what is there and what may still be there; a number that fell must be written down.
+fn differences<'a>(
+    what: &str,
+    there: impl IntoIterator<Item = (String, Vec<String>)>,
+    left: impl IntoIterator<Item = (String, &'a usize)>,
+) -> Vec<String> {
+    let there: BTreeMap<String, Vec<String>> = there.into_iter().collect();
+    let left: BTreeMap<String, usize> = left.into_iter().map(|(name, count)| (name, *count)).collect();
+    let names: BTreeSet<&String> = there.keys().chain(left.keys()).collect();
+    let mut differences = Vec::new();
+    for name in names {
+        let places = there.get(name).map_or(&[][..], Vec::as_slice);
+        let most = left.get(name).copied().unwrap_or(0);
+        if places.len() > most {
+            differences.push(format!(
+                "{what}: {name}, {} instead of {most}:\n    {}",
+                places.len(),
+                places.join("\n    ")
+            ));
+        } else if places.len() < most {
+            differences.push(format!(
+                "{what}: {name} has fallen from {most} to {}: say so in tests/layers.rs",
+                places.len()
+            ));
+        }
+    }
+    differences
+}
+
+/// Every source file below `src`, with its path from there.
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut sources, mut directories) = (Vec::new(), vec![root.clone()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory of the sources").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                sources.push((path.strip_prefix(&root).expect("it lies below it").to_path_buf(), text));
+            }
+        }
+    }
+    sources.sort();
+    sources
+}
+
+fn all_mentions() -> Vec<Mention> {
+    sources().iter().flat_map(|(file, text)| mentions(file, text)).collect()
+}
+
+fn must_be_none(differences: &[String]) {
+    assert!(differences.is_empty(), "\n{}", differences.join("\n"));
+}
+
+#[test]
+fn no_module_uses_one_above_or_beside_it() {
+    let there = arrows_against(&all_mentions())
+        .into_iter()
+        .map(|((from, to), places)| (format!("{from} → {to}"), places));
+    let left = ARROWS_LEFT.iter().map(|(from, to, count)| (format!("{from} → {to}"), count));
+    must_be_none(&differences("against the layers", there, left));
+}
+
+#[test]
+fn every_module_of_the_root_has_its_layer() {
+    let modules: BTreeSet<String> =
+        sources().iter().filter_map(|(file, _)| module_of(file).first().cloned()).collect();
+    for module in &modules {
+        assert!(level(module).is_some(), "`{module}` stands in no line of LEVELS in tests/layers.rs");
+    }
+}
+
+#[test]
+fn every_library_has_one_owner() {
+    let there = libraries_abroad(&all_mentions())
+        .into_iter()
+        .map(|((module, library), files)| (format!("{module} names {library}"), files.into_iter().collect()));
+    let left =
+        LIBRARIES_LEFT.iter().map(|(module, library, count)| (format!("{module} names {library}"), count));
+    must_be_none(&differences("a library away from home", there, left));
+}
+
+#[test]
+fn directories_stay_small() {
+    let mut directories: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, _) in sources() {
+        let directory = file.parent().map(|parent| parent.display().to_string()).unwrap_or_default();
+        directories.entry(directory).or_default().push(file.display().to_string());
+    }
+    let full = directories.into_iter().filter(|(name, files)| !name.is_empty() && files.len() > MOST_FILES);
+    let left = DIRECTORIES_LEFT.iter().map(|(name, count)| ((*name).to_owned(), count));
+    must_be_none(&differences("too full", full, left));
+}
+
+#[test]
+fn every_file_says_why_it_exists_and_has_a_name_that_says_what() {
+    for (file, text) in sources() {
+        assert!(text.starts_with("//!"), "{} does not begin with `//!`", file.display());
+        let module = module_of(&file);
+        let empty = module.iter().find(|name| EMPTY_NAMES.contains(&name.as_str()));
+        assert!(empty.is_none(), "{}: `{}` says nothing", file.display(), empty.map_or("", String::as_str));
+    }
+}
+
+/// The arrows of a file against the layers, as `line path`.
+fn against(file: &str, source: &str) -> Vec<String> {
+    let places = arrows_against(&mentions(Path::new(file), source)).into_values().flatten();
+    places.map(|place| place.split_once(':').expect("file and line").1.to_owned()).collect()
+}
+
+#[test]
+fn an_arrow_up_is_seen_however_it_is_written() {
+    assert_eq!(against("error.rs", "use crate::report::Event;"), ["1: crate::report::Event"]);
+    assert_eq!(against("error.rs", "use crate::{model::Verdict,\n report::{Event, Sink}};").len(), 2);
+    assert_eq!(against("error.rs", "use crate::report::*;"), ["1: crate::report"]);
+    assert_eq!(against("error.rs", "fn f() -> crate::report::Event { todo!() }").len(), 1);
+    assert_eq!(against("error.rs", "fn f() { println!(\"{}\", crate::report::NAME) }").len(), 1);
+    assert_eq!(against("error.rs", "pub use crate::report as r;").len(), 1);
+    assert_eq!(against("cluster/watch.rs", "use super::super::rollout::Cause;").len(), 1);
+    assert_eq!(against("error.rs", "#[cfg(test)] mod tests { use super::super::report::Event; }").len(), 1);
+    assert_eq!(against("error.rs", "use crate::{report};"), ["1: crate::report"]);
+}
+
+#[test]
+fn an_arrow_across_is_seen_and_one_down_is_right() {
+    assert_eq!(against("engine/mod.rs", "use crate::registry::Digest;").len(), 1);
+    assert_eq!(against("engine/mod.rs", "use crate::{model::Digest, error::Error};"), Vec::<String>::new());
+    assert_eq!(
+        against("engine/mod.rs", "use super::engine::Engine; use self::pull::Pull;"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn comments_and_texts_are_no_arrows() {
+    assert_eq!(
+        against(
+            "error.rs",
+            "//! [`crate::report`]\n/* crate::report::A */ const A: &str = \"crate::report::B\";"
+        )
+        .len(),
+        0
+    );
+}
+
+#[test]
+fn a_number_that_fell_must_be_written_down() {
+    let there = |count: usize| [("a → b".to_owned(), vec!["x".to_owned(); count])];
+    assert_eq!(differences("w", there(2), [("a → b".to_owned(), &2)]), Vec::<String>::new());
+    assert_eq!(differences("w", there(3), [("a → b".to_owned(), &2)]).len(), 1);
+    assert_eq!(differences("w", there(1), [("a → b".to_owned(), &2)]).len(), 1);
+    assert_eq!(differences("w", [], [("a → b".to_owned(), &2)]).len(), 1);
+}
+
+#[test]
+fn a_library_away_from_home_is_seen() {
+    let abroad = |file: &str, source: &str| libraries_abroad(&mentions(Path::new(file), source)).len();
+    assert_eq!(abroad("build/push.rs", "use bollard::Docker;"), 1);
+    assert_eq!(abroad("build/push.rs", "fn f(d: &bollard::Docker) {}"), 1);
+    assert_eq!(abroad("engine/mod.rs", "use bollard::Docker;"), 0);
+}
