@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::build;
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
@@ -85,11 +84,17 @@ impl Examination {
 }
 
 /// Tries everything; never fails itself.
-pub async fn examine(session: &Session, project: &Project, tier: Option<&Tier>) -> Examination {
+/// `builder` says how the builder of the configuration is, where there is one.
+pub async fn examine(
+    session: &Session,
+    project: &Project,
+    tier: Option<&Tier>,
+    builder: impl Future<Output = Result<String>>,
+) -> Examination {
     let mut checks = vec![check("git", git(project)), check("manifests", manifests(session, project).await)];
     if !project.config.images.is_empty() {
         if project.config.builder.is_some() {
-            checks.push(check("builder", build::builder(session, project).await));
+            checks.push(check("builder", builder.await));
         }
         if project.config.builder.is_none() || !project.config.tests.is_empty() {
             checks.push(check("docker", docker(session).await));

@@ -19,8 +19,9 @@ use super::failure;
 use super::progress::{Failed, News, Progress, Said};
 use super::silence::Meaning;
 use super::upload::Sent;
-use crate::engine::Owner;
+use crate::engine::{Owner, for_engine};
 use crate::error::{Error, Kind, Result};
+use crate::model::credentials::server_name;
 use crate::model::{Reference, Stage, Stream as Output};
 use crate::project::ImageConfig;
 use crate::registry::Registry;
@@ -75,7 +76,12 @@ impl Order<'_> {
         hosts.push(self.tag.registry.clone());
         hosts.sort();
         hosts.dedup();
-        let found = crate::engine::credentials_for(registry, hosts).await?;
+        let mut found = HashMap::new();
+        for host in hosts {
+            if let Some(known) = registry.credentials(&host).await? {
+                found.insert(server_name(&host).to_owned(), for_engine(&known, &host));
+            }
+        }
         for known in found.values() {
             for secret in [&known.password, &known.identitytoken].into_iter().flatten() {
                 session.reporter.hide(secret);

@@ -9,8 +9,9 @@ use futures::StreamExt;
 use crate::engine::fault::{self, Class};
 use crate::engine::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
+use crate::model::Credentials;
 use crate::model::{Digest, Reference};
-use crate::registry::{Credentials, Registry};
+use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 

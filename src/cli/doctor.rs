@@ -28,7 +28,10 @@ impl Doctor {
             Some(name) => Some(self.overrides.tier(run, &project, name)?),
             None => None,
         };
-        let examination = doctor::examine(&run.session, &project, tier.as_ref()).await;
+        let examination = {
+            let builder = build::builder(&run.session, &project);
+            doctor::examine(&run.session, &project, tier.as_ref(), builder).await
+        };
         run.session.reporter.answer(Some(&examination.to_json()), &examination.to_text());
         examination.verdict()
     }

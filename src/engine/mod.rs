@@ -20,8 +20,9 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::Credentials;
 use crate::model::Reference;
-use crate::registry::{Credentials, Registry, credentials};
+use crate::model::credentials::server_name;
 use crate::session::Session;
 
 mod deadline;
@@ -319,29 +320,15 @@ fn stranger(host: &host::Host, why: &str) -> Error {
 
 /// The credentials in the words of the Engine's API.
 pub(crate) fn for_engine(known: &Credentials, host: &str) -> DockerCredentials {
-    let (username, password, identitytoken) = credentials::exposed(known);
+    let (username, password, identitytoken) = known.exposed();
     let token = identitytoken.is_some();
     DockerCredentials {
         username: (!token).then_some(username),
         password: (!token).then_some(password),
         identitytoken,
-        serveraddress: Some(credentials::server_name(host).to_owned()),
+        serveraddress: Some(server_name(host).to_owned()),
         ..Default::default()
     }
-}
-
-/// The credentials for these hosts, as a build wants them.
-pub(crate) async fn credentials_for(
-    registry: &Registry,
-    hosts: impl IntoIterator<Item = String>,
-) -> Result<HashMap<String, DockerCredentials>> {
-    let mut all = HashMap::new();
-    for host in hosts {
-        if let Some(known) = registry.credentials(&host).await? {
-            all.insert(credentials::server_name(&host).to_owned(), for_engine(&known, &host));
-        }
-    }
-    Ok(all)
 }
 
 /// The socket to connect to, and the tunnel that keeps it where the Engine is behind ssh.

@@ -6,18 +6,17 @@ use futures::StreamExt;
 use super::fault::{self, Class};
 use super::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
-use crate::model::Reference;
-use crate::registry::Registry;
+use crate::model::{Credentials, Reference};
 
 impl Engine {
     /// Makes sure the Engine has this image, and pulls it where not; says whether it pulled.
     ///
     /// # Errors
     /// [`Kind::Denied`], [`Kind::Unreachable`], [`Kind::TestNotRun`] for an image that does not exist.
-    pub(crate) async fn provide(
+    pub(crate) async fn provide<F: Future<Output = Result<Option<Credentials>>>>(
         &self,
-        registry: &Registry,
         image: &Reference,
+        credentials: impl Fn() -> F,
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<bool> {
         let name = if image.digest.is_some() { image.pinned()? } else { tagged(image) };
@@ -25,7 +24,9 @@ impl Engine {
             return Ok(false);
         }
         for tries in 1.. {
-            let Err(text) = self.pull(registry, image, progress).await? else { return Ok(true) };
+            // Asked for anew each time: a job's token may have been replaced.
+            let known = credentials().await?;
+            let Err(text) = self.pull(image, known.as_ref(), progress).await? else { return Ok(true) };
             let class = fault::classify(&text);
             if class != Class::Passing || tries == 4 {
                 return Err(refused(&name, class, &text));
@@ -38,12 +39,11 @@ impl Engine {
 
     async fn pull(
         &self,
-        registry: &Registry,
         image: &Reference,
+        known: Option<&Credentials>,
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<Result<(), String>> {
-        let known = registry.credentials(&image.registry).await?;
-        let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
+        let credentials = known.map(|known| for_engine(known, &image.registry));
         let options = CreateImageOptions {
             from_image: Some(image.name()),
             tag: Some(image.selector().to_owned()),

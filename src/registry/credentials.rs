@@ -14,29 +14,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::Credentials;
+use crate::model::credentials::{is_hub, server_name};
 use crate::program::Program;
 
 /// How long a credential helper may take: a keychain that asks a person would otherwise hang the run.
 const HELPER_LIMIT: Duration = Duration::from_secs(10);
 /// How many bytes it may print.
 const HELPER_MOST: usize = 1 << 20;
-
-/// User and password, or an identity token, and where they came from.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The user; `<token>` where a helper gave an identity token.
-    pub username: String,
-    /// The password.
-    pub password: SecretString,
-    /// A refresh token that is exchanged for access tokens, instead of a password.
-    pub identity_token: Option<SecretString>,
-    /// In words: `auths in ~/.docker/config.json`, `CI_REGISTRY_PASSWORD`.
-    pub source: String,
-}
 
 /// Where credentials are looked for.
 #[derive(Debug, Clone)]
@@ -253,15 +242,6 @@ fn is_helper(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The name under which Docker keeps a registry's credentials.
-pub(crate) fn server_name(host: &str) -> &str {
-    if is_hub(host) { "https://index.docker.io/v1/" } else { host }
-}
-
-fn is_hub(host: &str) -> bool {
-    matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io")
-}
-
 /// A server's key without scheme and path, so that `https://host/v1/` and `host` are the same. The port counts.
 fn key(server: &str) -> String {
     let server = server.strip_prefix("https://").or(server.strip_prefix("http://")).unwrap_or(server);
@@ -269,17 +249,10 @@ fn key(server: &str) -> String {
     if is_hub(host) { "docker.io".to_owned() } else { host.to_owned() }
 }
 
-/// The parts that Docker's API wants, in its own words.
-pub(crate) fn exposed(credentials: &Credentials) -> (String, String, Option<String>) {
-    (
-        credentials.username.clone(),
-        credentials.password.expose_secret().to_owned(),
-        credentials.identity_token.as_ref().map(|token| token.expose_secret().to_owned()),
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn keychain(variables: &[(&str, &str)]) -> Keychain {

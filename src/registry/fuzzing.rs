@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{Credentials, Keychain, challenge, index, next_page, record, transport};
+use super::{Keychain, challenge, index, next_page, record, transport};
 use crate::error::Result;
-use crate::model::Reference;
+use crate::model::{Credentials, Reference};
 
 /// Everything that is made of a body and of a header.
 pub(crate) fn answer(body: &[u8], header: &str) -> String {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Digest, Reference};
+use crate::model::{Credentials, Digest, Reference};
 use crate::project::Project;
 
 mod challenge;
@@ -24,7 +24,7 @@ mod record;
 mod series;
 mod transport;
 
-pub use credentials::{Credentials, Keychain};
+pub use credentials::Keychain;
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub use transport::RegistrySettings;

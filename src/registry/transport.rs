@@ -16,8 +16,9 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
 use super::challenge::{self, Bearer, Challenge};
-use super::credentials::{Credentials, Keychain};
+use super::credentials::Keychain;
 use crate::error::{Error, Kind, Result};
+use crate::model::Credentials;
 
 /// Tries of one request, the first one included.
 const TRIES: u32 = 5;

@@ -104,7 +104,7 @@ impl<'a> Case<'a> {
     /// Another job may have built the image: this Engine has to fetch it.
     async fn provide(&self, bench: &Bench<'_>, step: &StepReport) -> Result<()> {
         let progress = |line: String| step.progress(format!("pulling {}: {line}", self.image.name));
-        let provided = bench.engine()?.provide(&bench.registry, &self.image.reference, &progress).await;
+        let provided = bench.provide(&self.image.reference, &progress).await;
         provided.map(drop).map_err(|error| explained(self.name, error, Vec::new()))
     }
 

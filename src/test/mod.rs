@@ -294,6 +294,12 @@ impl Bench<'_> {
         self.engine.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no Docker Engine"))
     }
 
+    /// Makes sure that the Engine has this image; says whether it was pulled for it.
+    async fn provide(&self, image: &Reference, progress: &(dyn Fn(String) + Sync)) -> Result<bool> {
+        let credentials = || self.registry.credentials(&image.registry);
+        self.engine()?.provide(image, credentials, progress).await
+    }
+
     /// The labels of what is started in the Engine now, for this role.
     async fn labels(&self, role: &str) -> Result<HashMap<String, String>> {
         Ok(self.owner.labels(role, self.engine_time().await?))

@@ -141,7 +141,7 @@ async fn provide(
         .parse()
         .map_err(|error| Error::from(error).context(format!("service `{name}` of test `{test}`")))?;
     let progress = |line: String| step.progress(format!("pulling {image}: {line}"));
-    let provided = bench.engine()?.provide(&bench.registry, &reference, &progress).await;
+    let provided = bench.provide(&reference, &progress).await;
     provided.map_err(|error| explained(test, error.context(format!("service `{name}`")), Vec::new()))?;
     match reference.digest {
         Some(_) => Ok(reference.pinned()?),

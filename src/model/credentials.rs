@@ -1,0 +1,34 @@
+//! Who somebody is to a registry.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// User and password, or an identity token, and where they came from.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The user; `<token>` where a helper gave an identity token.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+    /// A refresh token that is exchanged for access tokens, instead of a password.
+    pub identity_token: Option<SecretString>,
+    /// In words: `auths in ~/.docker/config.json`, `CI_REGISTRY_PASSWORD`.
+    pub source: String,
+}
+
+impl Credentials {
+    /// User, password and identity token as plain text, for Docker's API.
+    pub(crate) fn exposed(&self) -> (String, String, Option<String>) {
+        let token = self.identity_token.as_ref().map(|token| token.expose_secret().to_owned());
+        (self.username.clone(), self.password.expose_secret().to_owned(), token)
+    }
+}
+
+/// The name under which Docker keeps a registry's credentials.
+pub(crate) fn server_name(host: &str) -> &str {
+    if is_hub(host) { "https://index.docker.io/v1/" } else { host }
+}
+
+/// Whether this is a host of Docker Hub.
+pub(crate) fn is_hub(host: &str) -> bool {
+    matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io")
+}
