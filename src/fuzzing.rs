@@ -181,7 +181,7 @@ fn records(input: &[u8]) -> Signs {
         encoder.write_all(input).and_then(|()| encoder.finish()).unwrap_or_default()
     };
     let bytes = if input.starts_with(&[0x1f, 0x8b]) { input.to_vec() } else { packed() };
-    let record = release::fuzzing::record(&head, &bytes);
+    let record = crate::record::fuzzing::record(&head, &bytes);
     signs(record.map(|record| format!("{} objects, {:?}", record.objects.len().min(9), record.summary.kind)))
 }
 

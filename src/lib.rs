@@ -17,6 +17,7 @@
 //! | [`manifest`] | YAML in, variables, images, overlays, order, checks |
 //! | [`cluster`] | the Kubernetes API: connect, apply, watch, logs, lock; the only room that uses kube |
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
+//! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
 //! | [`release`] | plan, apply in phases, record, rollback |
 //! | [`pipeline`] | the stages in order, what each hands to the next |
 //! | [`cleanup`] | registry tags that nothing needs any more |
@@ -42,6 +43,7 @@ pub mod model;
 pub mod pipeline;
 pub mod program;
 pub mod project;
+pub mod record;
 pub mod registry;
 pub mod release;
 pub mod report;

@@ -11,8 +11,8 @@ use crate::error::{Kind, Result};
 use crate::git;
 use crate::model::Reference;
 use crate::project::{Project, TierOverrides};
+use crate::record::needed;
 use crate::registry::Registry;
-use crate::release;
 use crate::session::Session;
 
 /// What is needed.
@@ -36,7 +36,7 @@ impl Needs {
             // Of `review/*` it is not known which there are: the cluster is asked for all of them.
             let everywhere = pattern.ends_with('*');
             let tier = project.tier(&pattern.replace('*', "any"), &TierOverrides::default())?;
-            for (image, release) in release::needed_images(session, project, &tier, everywhere).await? {
+            for (image, release) in needed::images(session, project, &tier, everywhere).await? {
                 let digest = image.rsplit_once('@').map_or(image.as_str(), |(_, digest)| digest).to_owned();
                 digests.entry(digest).or_insert(release);
             }

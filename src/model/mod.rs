@@ -4,10 +4,12 @@ pub(crate) mod changes;
 pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod image;
+pub(crate) mod job;
 pub(crate) mod kinds;
 pub(crate) mod object;
 pub(crate) mod outcome;
 pub(crate) mod revision;
+pub(crate) mod unserved;
 pub(crate) mod verdict;
 
 pub use changes::{Change, ChangedFile, Changes};
@@ -17,4 +19,5 @@ pub use image::{Digest, Image, Images, Reference, Unpinned};
 pub use object::{ObjectId, ObjectRef, group};
 pub use outcome::{Outcome, Stage, Stream};
 pub use revision::{MergeRequest, Relation, Revision, is_commit};
+pub use unserved::Unserved;
 pub use verdict::{Cause, Verdict};

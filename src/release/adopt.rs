@@ -5,21 +5,19 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
 use super::difference::{self, Mask};
-use super::identity;
-use super::past::Past;
 use super::place::{self, Site};
 use super::plan;
-use super::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
 use super::rules::Rules;
 use super::survey::CONCURRENCY;
 use super::{foreign, forward, kept_rules, namespaces};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::model::ObjectId;
-use crate::model::ObjectRef;
-use crate::model::Stage;
+use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
+use crate::record::content as identity;
+use crate::record::prior::Past;
+use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
 use crate::report::paint;
 use crate::session::Session;
 

@@ -3,12 +3,12 @@
 //! brought back.
 
 use super::place::{self, Site};
-use super::record::{Kind as ReleaseKind, Outcome, Summary};
 use super::rules::Rules;
 use crate::error::{Error, Kind, Result};
 use crate::git;
 use crate::model::{Relation, Revision};
 use crate::project::ci;
+use crate::record::{Kind as ReleaseKind, Outcome, Summary};
 
 /// What follows from where the commit stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,9 +162,9 @@ fn refusal(sentence: String, rule: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Actor;
-    use super::super::target::tests::summary;
     use super::*;
+    use crate::record::Actor;
+    use crate::record::target::tests::summary;
 
     fn mine(commit: &str) -> Revision {
         Revision { commit: commit.to_owned(), ..Revision::default() }

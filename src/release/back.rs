@@ -7,20 +7,22 @@ use serde_json::Value;
 use super::attempt::{Attempt, Done};
 use super::drift;
 use super::forward::{close, look};
-use super::past::Past;
 use super::place::{self, Site};
-use super::plan::{self, Action, Plan, Wanted};
-use super::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary};
+use super::plan::{Action, Plan, Wanted};
 use super::rules::Rules;
 use super::survey::{May, Survey};
-use super::target::{self, Target};
 use super::{images, kept_rules};
 use super::{refused, safeguard, seal, status};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::ObjectId;
+use crate::model::job;
 use crate::model::{Failure, Stage, Verdict};
 use crate::project::{Project, Rollback, Tier};
+use crate::record::prior::Past;
+use crate::record::target;
+use crate::record::target::Target;
+use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary};
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::text::display;
@@ -383,8 +385,7 @@ fn back_to(newest_first: &[Summary], to: u64) -> String {
 /// A Job of the release that is left behind and still runs is not broken off: nobody knows what it is doing. The
 /// next release deletes it.
 fn spare_running_jobs(site: Site<'_>, past: &Past, plan: &mut Plan) -> Vec<Applied> {
-    let runs =
-        |object: &Value| object["kind"] == "Job" && !plan::job_completed(object) && !plan::job_failed(object);
+    let runs = |object: &Value| object["kind"] == "Job" && !job::completed(object) && !job::failed(object);
     let (running, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(runs);
     plan.prune = prune;
     for job in &running {

@@ -8,17 +8,18 @@ use serde_json::Value;
 
 use super::attempt::Attempt;
 use super::execute::Execution;
-use super::identity;
 use super::plan;
-use super::record::{Applied, SentBack};
 use super::safeguard;
 use super::survey::{self, CONCURRENCY};
-use super::target::{self, Target};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::manifest;
 use crate::model::ObjectId;
 use crate::model::{Outcome, Stage};
 use crate::project::OnCancel;
+use crate::record::content as identity;
+use crate::record::target;
+use crate::record::target::Target;
+use crate::record::{Applied, SentBack};
 
 /// How long sending it may take: with what must be done before and after, 5 s in all.
 const LIMIT: Duration = Duration::from_millis(1300);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use super::identity::STAMPS;
+use crate::record::content::STAMPS;
 use crate::text::hex;
 
 /// One field that differs.

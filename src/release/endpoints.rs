@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::execute::Execution;
-use super::record::{Outcome, Record, Summary};
-use super::store::Store;
 use crate::error::Result;
 use crate::model::Stage;
+use crate::record::store::Store;
+use crate::record::{Outcome, Record, Summary};
 use crate::rollout::watch::{Before, LastQuestion};
 
 /// How long pods and Services that others make are waited for.

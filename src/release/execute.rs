@@ -8,19 +8,20 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::identity;
-use super::plan::{self, Action, JOB_CONTENT, Plan, Step, Wanted};
-use super::record::{Applied, JobRun};
+use super::plan::{self, Action, Plan, Step, Wanted};
 use super::survey::{CONCURRENCY, refusal};
+use super::trial;
 use super::unstick::{self, Suspects};
 use super::{claims, deletion, drift};
-use super::{tasks, trial};
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Phase, phase_of};
 use crate::model::ObjectId;
+use crate::model::Unserved;
+use crate::model::job;
 use crate::model::{Outcome, Stage};
-use crate::rollout::endpoints::Unserved;
+use crate::record::content as identity;
+use crate::record::{Applied, JobRun};
 use crate::rollout::watch::{Goal, Watched, Watcher};
 use crate::session::{Session, interrupted};
 
@@ -79,7 +80,7 @@ impl Execution<'_> {
 
     /// Watches everything on, for so long.
     pub(super) async fn soak(&mut self, length: Duration) -> Result<()> {
-        let steps = self.plan.steps.iter().filter(|step| !tasks::is_job(&step.wanted.object));
+        let steps = self.plan.steps.iter().filter(|step| !job::is_job(&step.wanted.object));
         let ids: Vec<ObjectId> = steps.map(|step| step.wanted.id()).collect();
         self.watcher.until(Goal::Stay(&ids), Instant::now() + length).await
     }
@@ -91,7 +92,7 @@ impl Execution<'_> {
     /// Applies what differs in a phase, in parallel.
     async fn apply(&mut self, phase: Phase) -> Result<()> {
         let of_phase = |step: &&Step| step.wanted.phase == phase && step.action != Action::Keep;
-        let is_no_job = |step: &&Step| !tasks::is_job(&step.wanted.object);
+        let is_no_job = |step: &&Step| !job::is_job(&step.wanted.object);
         let steps: Vec<Step> = self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
         for step in steps.iter().filter(|step| step.action == Action::Recreate) {
             if let Some(live) = &step.live {
@@ -155,16 +156,16 @@ impl Execution<'_> {
         let mut waves: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
             if step.action == Action::Run {
-                waves.entry(tasks::weight(&step.wanted.object)).or_default().push(step.clone());
+                waves.entry(job::weight(&step.wanted.object)).or_default().push(step.clone());
             }
         }
         for wave in waves.into_values() {
             let ids: Vec<ObjectId> = wave.iter().map(|step| step.wanted.id()).collect();
             for step in &wave {
                 let Some(live) = &step.live else { continue };
-                let same = plan::job_content(live) == Some(identity::content(&step.wanted.object).as_str());
+                let same = job::content(live) == Some(identity::content(&step.wanted.object).as_str());
                 // One of the same content that runs is joined.
-                if !same || plan::job_failed(live) {
+                if !same || job::failed(live) {
                     self.deleted = true;
                     deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
                 }
@@ -194,7 +195,7 @@ impl Execution<'_> {
             .plan
             .steps
             .iter()
-            .filter(|step| phases.contains(&step.wanted.phase) && !tasks::is_job(&step.wanted.object))
+            .filter(|step| phases.contains(&step.wanted.phase) && !job::is_job(&step.wanted.object))
             .map(|step| step.wanted.id())
             .collect();
         if ids.is_empty() {
@@ -274,7 +275,7 @@ impl Execution<'_> {
         let object = &mut step.wanted.object;
         if step.action == Action::Run {
             let content = identity::content(object);
-            object["metadata"]["annotations"][JOB_CONTENT] = Value::from(content);
+            object["metadata"]["annotations"][job::CONTENT] = Value::from(content);
         }
         identity::stamp(object, self.revision, self.commit.as_deref());
         step
@@ -306,7 +307,7 @@ impl Execution<'_> {
         self.plan
             .steps
             .iter()
-            .filter(|step| tasks::is_job(&step.wanted.object))
+            .filter(|step| job::is_job(&step.wanted.object))
             .map(|step| JobRun {
                 job: step.wanted.id(),
                 content: identity::content(&step.wanted.object),

@@ -1,11 +1,10 @@
-//! The entrance of the fuzzer: what stands in a cluster of earlier releases.
+//! The entrance of the fuzzer: what is told of earlier releases.
 
 use serde_json::Value;
 
 use super::history::History;
-use super::record::Record;
-use super::{store, target};
 use crate::error::Result;
+use crate::record::{store, target};
 
 /// Reads two objects of the store, and answers from them what `history` and `rollback` do.
 ///
@@ -23,12 +22,4 @@ pub(crate) fn history(history: &Value, attempts: &Value) -> Result<String> {
     let causes = releases.iter().flat_map(|one| &one.causes).count();
     let good = chosen.iter().filter(|chosen| chosen.is_ok()).count();
     Ok(format!("{} lines, {} attempts, {causes} causes, {good}", answers.len(), attempts.len()))
-}
-
-/// Reads the bytes of a record.
-///
-/// # Errors
-/// Those of the store.
-pub(crate) fn record(head: &Value, bytes: &[u8]) -> Result<Record> {
-    store::fuzzing::record(head, bytes)
 }

@@ -4,8 +4,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 use serde_json::{Value, json};
 
-use super::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
 use crate::error::{Error, Kind, Result};
+use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
 use crate::report::paint;
 
 /// The releases to show, and the attempts between them that changed nothing.
@@ -166,7 +166,7 @@ impl Release {
         let summary = &self.summary;
         let mut line = json!({
             "revision": summary.revision,
-            "kind": kind(&summary.kind),
+            "kind": summary.kind.describe(),
             "outcome": summary.outcome,
             "started": summary.started,
             "finished": summary.finished,
@@ -215,7 +215,7 @@ impl Release {
         let mut line = format!(
             "{:>4}  {when}  {outcome}  {commit:<8}  {branch:<16}  {tested:<8}  {:<24}  {}\n",
             summary.revision,
-            kind(&summary.kind),
+            summary.kind.describe(),
             summary.by.person,
         );
         if let Some(then) = self.then {
@@ -232,22 +232,10 @@ impl Release {
     }
 }
 
-/// `release`, or `rollback of 8 to 6`.
-pub(super) fn kind(kind: &ReleaseKind) -> String {
-    match kind {
-        ReleaseKind::Release => "release".to_owned(),
-        ReleaseKind::Adoption => "adoption".to_owned(),
-        ReleaseKind::Rollback { from, to, automatic: true, .. } => {
-            format!("automatic rollback of {from} to {to}")
-        }
-        ReleaseKind::Rollback { from, to, .. } => format!("rollback of {from} to {to}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::target::tests::summary;
     use super::*;
+    use crate::record::target::tests::summary;
 
     /// Began at this minute, ended a minute later.
     fn release(revision: u64, minute: u8, outcome: Outcome) -> Summary {

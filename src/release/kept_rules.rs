@@ -1,10 +1,10 @@
 //! The rules of a tier in its records: they hold for commands that read no configuration, too.
 
 use super::place;
-use super::record::Summary;
-use super::store::Store;
 use crate::error::Result;
 use crate::project::{Tier, TierRules};
+use crate::record::Summary;
+use crate::record::store::Store;
 use crate::session::Session;
 
 /// The rules that the tier's newest records keep; none where none do.
@@ -29,9 +29,9 @@ fn newest(newest_first: &[Summary]) -> Option<TierRules> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::tests::summary;
     use super::*;
     use crate::project::{Project, TierOverrides};
+    use crate::record::target::tests::summary;
 
     fn tier(config: &str) -> Tier {
         let directory = tempfile::tempdir().unwrap();

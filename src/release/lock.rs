@@ -6,13 +6,13 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::place::{self, Site};
-use super::record::{Kind as ReleaseKind, Outcome, Summary};
 use super::refused;
 use super::rules::Rules;
-use super::store::base_name;
 use crate::cluster::{Hold, Holder, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
+use crate::record::store::base_name;
+use crate::record::{Kind as ReleaseKind, Outcome, Summary};
 use crate::session::Session;
 
 /// Who holds a tier's lock, or held it until now.

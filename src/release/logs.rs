@@ -11,14 +11,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::past::Past;
 use super::place;
-use super::record::Record;
 use super::seal;
-use super::store::Store;
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
 use crate::project::Tier;
+use crate::record::Record;
+use crate::record::prior::Past;
+use crate::record::store::Store;
 use crate::session::Session;
 use members::{Member, Members};
 

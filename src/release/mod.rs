@@ -39,18 +39,15 @@ mod foreign;
 mod forward;
 pub(crate) mod fuzzing;
 pub mod history;
-pub mod identity;
 mod images;
 mod kept_rules;
 mod lock;
 mod logs;
 mod namespaces;
-mod past;
 mod place;
 pub mod plan;
 mod promotion;
 pub mod prune;
-pub mod record;
 mod refused;
 mod remove;
 mod restart;
@@ -59,9 +56,7 @@ mod safeguard;
 mod seal;
 mod show;
 pub mod status;
-pub mod store;
 pub mod survey;
-pub mod target;
 mod tasks;
 mod trial;
 mod unstick;
@@ -71,7 +66,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::manifest::{self, Manifests};
 use crate::model::Images;
 use crate::project::{Project, Tier};
@@ -130,8 +125,8 @@ pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Im
     session.unless_cancelled(manifest::check(project, tier)).await?;
     let secrets = secrets(session, project, tier).await?;
     let cluster = place::connect(session, tier).await?;
-    let store = store::Store::new(&cluster, &project.name, &tier.slug);
-    let past = past::Past::read(&store).await?;
+    let store = crate::record::store::Store::new(&cluster, &project.name, &tier.slug);
+    let past = crate::record::prior::Past::read(&store).await?;
     let images = &forward::as_they_run(images, forward::newest_written(&past.summaries));
     let manifests = manifests(session, project, tier, images, secrets).await?;
     let key = store.key(false).await?;
@@ -139,7 +134,7 @@ pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Im
     let rules = Rules::default();
     let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
     external::check(site, &wanted).await?;
-    let set = identity::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
+    let set = crate::record::content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
     let plan = forward::look(site, &past, wanted, &[], &key, survey::May::Read).await?.plan;
     forward::warn_of_untried(site, &plan);
     place::say_requests(session, &cluster);
@@ -165,31 +160,6 @@ pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result
     Status::read(place::Site { session, project, tier, rules: &rules, cluster: &cluster }).await
 }
 
-/// The images that a tier runs or may be rolled back to, each with who needs it, and those of the project's other tiers in
-/// that cluster. `everywhere`: the tier is one of many, and without the right to look for all of them nothing is known.
-///
-/// # Errors
-/// What the cluster refuses.
-pub async fn needed_images(
-    session: &Session,
-    project: &Project,
-    tier: &Tier,
-    everywhere: bool,
-) -> Result<Vec<(String, String)>> {
-    let cluster = place::connect(session, tier).await?;
-    let mut summaries = match store::histories(&cluster, &project.name).await {
-        Err(error) if error.kind() == Kind::Denied && !everywhere => Vec::new(),
-        summaries => summaries?,
-    };
-    if !everywhere {
-        summaries.extend(store::Store::new(&cluster, &project.name, &tier.slug).history().await?);
-    }
-    let is_kept = |one: &record::Summary| summaries.iter().any(|other| other.kept && other.set == one.set);
-    let needed = summaries.iter().filter(|one| is_kept(one));
-    let named = |one: &record::Summary| format!("release {} of {}", one.revision, one.tier);
-    Ok(needed.flat_map(|one| one.images.values().map(move |image| (image.clone(), named(one)))).collect())
-}
-
 /// The releases of the tier, newest first, or what ran at a time.
 ///
 /// # Errors
@@ -201,9 +171,14 @@ pub async fn history(
     at: Option<Timestamp>,
 ) -> Result<History> {
     let cluster = place::connect(session, tier).await?;
-    let store = store::Store::new(&cluster, project, &tier.slug);
+    let store = crate::record::store::Store::new(&cluster, project, &tier.slug);
     let mut summaries = store.whole_history().await?;
-    past::as_it_is(&cluster, &store::base_name(project, &tier.slug), &mut summaries).await;
+    crate::record::prior::as_it_is(
+        &cluster,
+        &crate::record::store::base_name(project, &tier.slug),
+        &mut summaries,
+    )
+    .await;
     Ok(History::new(summaries, store.attempts().await?, at))
 }
 
@@ -215,6 +190,6 @@ pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Resul
     let cluster = place::connect(session, tier).await?;
     let rules = Rules::default();
     let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
-    let past = past::Past::read(&site.store()).await?;
+    let past = crate::record::prior::Past::read(&site.store()).await?;
     status::explain(site, past.last.as_ref()).await
 }

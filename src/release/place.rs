@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::record::Actor;
 use super::rules::Rules;
-use super::store::{Store, base_name};
 use super::{lock, refused};
 use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stage;
 use crate::project::{Project, Tier, ci};
+use crate::record::Actor;
+use crate::record::store::{Store, base_name};
 use crate::session::Session;
 use crate::text::display;
 

@@ -9,15 +9,15 @@ use serde_json::Value;
 
 use super::difference::FieldChange;
 use super::drift::Added;
-use super::identity::STAMPS;
 use super::prune::Left;
-use super::record::{Applied, JobRun, Record};
 use super::seal::Values;
-use super::tasks;
 use crate::cluster::Conflict;
 use crate::error::Place;
 use crate::manifest::Phase;
+use crate::model::job;
 use crate::model::{ObjectId, group};
+use crate::record::content::STAMPS;
+use crate::record::{Applied, JobRun, Record};
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
@@ -195,7 +195,7 @@ impl<'a> Before<'a> {
 /// applied, and the fields that are ours are still those our apply left.
 pub fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
     let id = wanted.id();
-    if tasks::is_job(&wanted.object) {
+    if job::is_job(&wanted.object) {
         return known_job(wanted, live, before);
     }
     let (Some(live), Some(applied)) = (live, before.applied(&id)) else {
@@ -207,35 +207,12 @@ pub fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled:
 }
 
 fn known_job(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>) -> Known {
-    let content = super::identity::content(&wanted.object);
+    let content = crate::record::content::content(&wanted.object);
     let is_this = |run: &JobRun| run.completed && run.job == wanted.id() && run.content == content;
     let recorded = before.jobs.iter().any(is_this);
     let completed =
-        live.is_some_and(|live| job_content(live) == Some(content.as_str()) && job_completed(live));
+        live.is_some_and(|live| job::content(live) == Some(content.as_str()) && job::completed(live));
     if recorded || completed { Known::JobDone } else { Known::JobToRun }
-}
-
-/// The annotation on a Job that says which content it ran.
-pub const JOB_CONTENT: &str = "windlass.dev/content";
-
-/// Which content a live Job runs.
-pub fn job_content(live: &Value) -> Option<&str> {
-    live.get("metadata")?.get("annotations")?.get(JOB_CONTENT)?.as_str()
-}
-
-/// Whether a Job has completed.
-pub fn job_completed(live: &Value) -> bool {
-    job_has(live, "Complete") || job_has(live, "SuccessCriteriaMet")
-}
-
-/// Whether a Job has failed for good.
-pub fn job_failed(live: &Value) -> bool {
-    job_has(live, "Failed") || job_has(live, "FailureTarget")
-}
-
-fn job_has(live: &Value, condition: &str) -> bool {
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == condition && one["status"] == "True"))
 }
 
 /// `group/kind` of an object.
@@ -247,13 +224,13 @@ pub fn group_kind(object: &Value) -> String {
 /// The content hash of an object; of an autoscaler's target without its replicas, which are the autoscaler's.
 pub fn content(object: &Value, scaled: bool) -> String {
     if !scaled {
-        return super::identity::content(object);
+        return crate::record::content::content(object);
     }
     let mut object = object.clone();
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.shift_remove("replicas");
     }
-    super::identity::content(&object)
+    crate::record::content::content(&object)
 }
 
 /// A hash of the fields that the managed fields say are ours; `None` when we own none.
@@ -275,7 +252,7 @@ pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
             annotations.shift_remove(&format!("f:{stamp}"));
         }
     }
-    Some(super::identity::hash(&fields))
+    Some(crate::record::content::hash(&fields))
 }
 
 /// The workloads that an autoscaler of the set scales.
@@ -388,13 +365,13 @@ mod tests {
         let run = |completed, content: &str| {
             vec![JobRun { job: ObjectId::of(&object), content: content.to_owned(), completed }]
         };
-        let content = super::super::identity::content(&object);
+        let content = crate::record::content::content(&object);
         let with = |jobs| known(&job, None, &Before::of(Some(&record(json!({}), None, jobs))), false);
         assert_eq!(with(run(true, &content)), Known::JobDone, "its ttl may have removed it");
         assert_eq!(with(run(false, &content)), Known::JobToRun);
         assert_eq!(with(run(true, "other")), Known::JobToRun);
         let mut done = object.clone();
-        done["metadata"]["annotations"] = json!({JOB_CONTENT: content});
+        done["metadata"]["annotations"] = json!({job::CONTENT: content});
         done["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         assert_eq!(
             known(&job, Some(&done), &Before::default(), false),

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::plan::{self, Plan};
+use super::plan::Plan;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectId;
+use crate::model::job;
 
 /// So many objects go without a word.
 const MOST: usize = 20;
@@ -96,7 +97,7 @@ pub(super) fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
 }
 
 fn has_ended(object: &Value) -> bool {
-    object["kind"] == "Job" && (plan::job_completed(object) || plan::job_failed(object))
+    object["kind"] == "Job" && (job::completed(object) || job::failed(object))
 }
 
 /// Why so many objects do not go without a word.

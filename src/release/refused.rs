@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::place::{self, Site};
-use super::record::{Actor, FORMAT, Outcome, RefusedAttempt, Summary};
-use super::store::{Store, base_name};
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
+use crate::record::store::{Store, base_name};
+use crate::record::{Actor, FORMAT, Outcome, RefusedAttempt, Summary};
 use crate::report::Reporter;
 use crate::session::Session;
 

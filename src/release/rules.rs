@@ -6,13 +6,13 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::record::{Override, Summary};
-use super::{promotion, target};
 use crate::cluster::Patience;
 use crate::error::{Error, Kind, Result};
 use crate::model::Revision;
 use crate::model::{Images, ObjectId};
 use crate::project::{Project, Tier, ci};
+use crate::record::{Override, Summary, target};
+use crate::release::promotion;
 use crate::report::Reporter;
 use crate::session::{Session, interrupted};
 use crate::test;

@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::place::Site;
 use super::plan::{Action, Plan, Step};
 use super::prune::{self, Left};
-use super::record::Applied;
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::model::{ObjectId, group};
+use crate::record::Applied;
 
 /// Why a rollback leaves what its release does not have.
 const LEFT_BY_ROLLBACK: &str =

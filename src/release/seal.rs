@@ -9,11 +9,11 @@ use sha2::Sha256;
 
 use super::difference::{self, FieldChange, Mask};
 use super::plan::Wanted;
-use super::record::{Applied, Record};
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::project::Tier;
+use crate::record::{Applied, Record};
 use crate::session::Session;
 use crate::text::hex;
 use crate::{manifest, secret};

@@ -10,19 +10,19 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::past::{self, Past};
 use super::place::{self, Site};
-use super::record::{Outcome, Record, Summary};
 use super::seal;
-use super::store::base_name;
 use super::survey::{CONCURRENCY, KindPlace};
-use super::{endpoints, history, lock};
+use super::{endpoints, lock};
 use crate::cluster::{Cluster, Holder};
 use crate::error::{Kind, Result};
-use crate::model::ObjectId;
-use crate::model::Verdict;
+use crate::model::Unserved;
+use crate::model::{ObjectId, Verdict};
+use crate::record::prior as past;
+use crate::record::prior::Past;
+use crate::record::store::base_name;
+use crate::record::{Outcome, Record, Summary};
 use crate::report::paint;
-use crate::rollout::endpoints::Unserved;
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::watch::Before;
 use drift::Drift;
@@ -75,7 +75,7 @@ impl Status {
         let release = self.newest.as_ref().map(|summary| {
             json!({
                 "revision": summary.revision,
-                "kind": history::kind(&summary.kind),
+                "kind": summary.kind.describe(),
                 "outcome": summary.outcome,
                 "commit": summary.commit,
                 "dirty": summary.dirty,
@@ -202,7 +202,7 @@ fn release_lines(summary: &Summary) -> Vec<String> {
         format!(
             "release   {} ({outcome}), {}, {when}, by {}",
             summary.revision,
-            history::kind(&summary.kind),
+            summary.kind.describe(),
             summary.by.person
         ),
         format!("commit    {commit}{branch}"),

@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::difference::Mask;
 use super::plan::{self, Before, Known, Plan, Step, Wanted};
 use super::prune::{self, Leftovers};
-use super::record::{Owned, Record};
 use super::tasks;
 use super::trial::{Decided, Trial};
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::model::Failure;
 use crate::model::{ObjectId, group};
+use crate::record::{Owned, Record};
 
 /// How many requests are under way at once.
 pub const CONCURRENCY: usize = 16;

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::identity;
-use super::past::Past;
 use super::place::Site;
-use super::plan::{self, Plan, Wanted};
+use super::plan::{Plan, Wanted};
 use super::rules::RunningJobs;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectId;
 use crate::model::ObjectRef;
-use crate::model::{ObjectId, group};
+use crate::model::job;
 use crate::model::{Outcome, Stage, Verdict};
+use crate::record::content as identity;
+use crate::record::prior::Past;
 use crate::rollout::explain;
 use crate::text::display;
 
@@ -25,31 +26,20 @@ pub(super) const HINT: &str = "--wait-jobs waits for it, --kill-jobs deletes it"
 /// How often a Job that is waited for is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether it is a Job, which runs once per content.
-pub(super) fn is_job(object: &Value) -> bool {
-    object["kind"] == "Job" && object["apiVersion"].as_str().is_some_and(|version| group(version) == "batch")
-}
-
-/// Which Jobs of a phase run first: Helm's weight of a hook.
-pub(super) fn weight(object: &Value) -> i64 {
-    let weight = object.pointer("/metadata/annotations/helm.sh~1hook-weight").and_then(Value::as_str);
-    weight.and_then(|weight| weight.trim().parse().ok()).unwrap_or(0)
-}
-
 /// Live Jobs of the tier that still run and are not those of the set: of other content, or no longer wanted.
 pub(super) fn running(wanted: &[Wanted], live: &BTreeMap<ObjectId, Value>) -> Vec<Value> {
     let same = |id: &ObjectId, job: &Value| {
         let wanted = wanted.iter().find(|one| one.id() == *id);
-        wanted.is_some_and(|one| plan::job_content(job) == Some(identity::content(&one.object).as_str()))
+        wanted.is_some_and(|one| job::content(job) == Some(identity::content(&one.object).as_str()))
     };
-    let jobs = live.iter().filter(|(_, object)| is_job(object) && runs(object));
+    let jobs = live.iter().filter(|(_, object)| job::is_job(object) && runs(object));
     jobs.filter(|(id, job)| !same(id, job)).map(|(_, job)| job.clone()).collect()
 }
 
 fn runs(job: &Value) -> bool {
     let suspended = job.pointer("/spec/suspend") == Some(&Value::Bool(true));
     let goes = job.pointer("/metadata/deletionTimestamp").is_some();
-    !suspended && !goes && !plan::job_completed(job) && !plan::job_failed(job)
+    !suspended && !goes && !job::completed(job) && !job::failed(job)
 }
 
 /// Without those that will not come to run as they are: their image does not exist, say. Whoever may not look at pods
@@ -185,8 +175,8 @@ mod tests {
     #[test]
     fn a_hook_has_a_weight() {
         let mut object = job("migrate", "a");
-        assert_eq!(weight(&object), 0);
+        assert_eq!(job::weight(&object), 0);
         object["metadata"]["annotations"] = json!({"helm.sh/hook-weight": "-5"});
-        assert_eq!(weight(&object), -5);
+        assert_eq!(job::weight(&object), -5);
     }
 }

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::difference::{self, FieldChange, Mask};
-use super::identity;
 use super::plan::{self, Action, Before, Known, Step, Taken, Wanted};
 use super::prune;
 use super::survey::May;
 use super::{drift, foreign};
 use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
-use crate::model::ObjectId;
-use crate::model::ObjectRef;
+use crate::model::job;
+use crate::model::{ObjectId, ObjectRef};
+use crate::record::content as identity;
 
 /// What a set is tried with.
 pub(super) struct Trial<'a> {
@@ -112,7 +112,7 @@ impl Trial<'_> {
 
     /// A Job of which one is there already. Of new content it is tried under another name: the old one goes first.
     async fn decide_again(&self, wanted: Wanted, live: Option<&Value>) -> Decided {
-        let same = live.and_then(plan::job_content) == Some(identity::content(&wanted.object).as_str());
+        let same = live.and_then(job::content) == Some(identity::content(&wanted.object).as_str());
         let step = Step::new(wanted, Action::Run, live);
         if same { Ok(step) } else { self.tried_under_another_name(step).await }
     }

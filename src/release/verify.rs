@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::execute::Execution;
-use super::identity;
 use super::place::Site;
 use crate::error::{Error, Kind, Result};
 use crate::http::probe::{Answer, Asker};
 use crate::model::Images;
 use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
+use crate::record::content as identity;
 use crate::report::StepReport;
 use crate::secret;
 use crate::session::interrupted;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::judge::Judgement;
@@ -13,20 +12,11 @@ use super::world::World;
 use super::{annotations, creators};
 use crate::model::object;
 use crate::model::object::{has, list, text};
-use crate::model::{Cause, ObjectId, Verdict};
+use crate::model::{Cause, ObjectId, Unserved, Verdict};
 use crate::text::nearest;
 
 /// The port name that AWS's Ingress controller takes for an action of an annotation: no Service need have it.
 const USE_ANNOTATION: &str = "use-annotation";
-
-/// What a Service or an Ingress leads to, and what does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Unserved {
-    /// The Service or the Ingress.
-    pub object: ObjectId,
-    /// The labels that it selects, or the backend that it names: `app=web`, `api:80`.
-    pub wants: String,
-}
 
 /// Something that is missing, and why that may be no failure.
 struct Gap {

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::dump::{self, Dumped};
-use super::endpoints::{self, Unserved};
+use super::endpoints;
 use super::judge::{Context, Judgement, Memory, judge};
 use super::world::World;
 use crate::error::Result;
+use crate::model::Unserved;
 use crate::model::{Evidence, Verdict, object};
 use crate::project::Health;
 use crate::report::{Reporter, paint};

@@ -21,6 +21,7 @@ fn sources(target: &str) -> &'static [&'static str] {
             "manifest/images.rs",
             "manifest/stamp.rs",
             "manifest/identity.rs",
+            "model/kinds.rs",
             "manifest/phase.rs",
             "manifest/yaml.rs",
             "manifest/config_hash.rs",
@@ -49,12 +50,12 @@ fn sources(target: &str) -> &'static [&'static str] {
         "kubeconfigs" => &["cluster/kubeconfig.rs"],
         "docker-configs" => &["registry/credentials.rs"],
         "history" => &[
-            "release/store/chronicle.rs",
-            "release/store/attempts.rs",
+            "record/store/history_store.rs",
+            "record/store/attempts.rs",
             "release/history.rs",
-            "release/target.rs",
+            "record/target.rs",
         ],
-        "records" => &["release/store.rs", "release/record.rs"],
+        "records" => &["record/store/mod.rs", "record/mod.rs"],
         "registry-answers" => {
             &["registry/record.rs", "registry/index.rs", "registry/challenge.rs", "model/image.rs"]
         }

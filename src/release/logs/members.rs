@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::record::Record;
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::model::ObjectRef;
+use crate::record::Record;
 
 /// An owner of an owner of …
 const FARTHEST: usize = 6;

@@ -3,20 +3,20 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::super::identity::STAMPS;
-use super::super::plan::JOB_CONTENT;
 use super::super::prune;
 use super::super::survey::CONCURRENCY;
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
 use crate::model::ObjectId;
+use crate::model::job;
+use crate::record::content::STAMPS;
 use crate::session::Session;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const LABELS: [&str; 2] = ["windlass.dev/project", "windlass.dev/tier"];
 /// Only what windlass wrote: what the user's manifest says (`windlass.dev/prune`) is the user's.
 const ANNOTATIONS: [&str; 5] =
-    ["windlass.dev/tier", STAMPS[0], STAMPS[1], JOB_CONTENT, "windlass.dev/source"];
+    ["windlass.dev/tier", STAMPS[0], STAMPS[1], job::CONTENT, "windlass.dev/source"];
 /// By these a later `remove --with-data` finds the data that an earlier one kept. Unlike the labels of a tier they keep
 /// nobody from taking it over.
 const KEPT_OF_PROJECT: &str = "windlass.dev/kept-of-project";

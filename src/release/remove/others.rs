@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::store::base_name;
 use crate::model::{ObjectId, group};
 use crate::project::Ignored;
+use crate::record::store::base_name;
 
 /// Whose the namespace is to be.
 #[derive(Debug, Clone, Copy)]

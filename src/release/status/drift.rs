@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use super::super::difference::FieldChange;
 use super::super::drift::{self as added_fields, Added};
 use super::super::forward::look;
-use super::super::past::Past;
 use super::super::place::Site;
 use super::super::plan::{Action, Step};
-use super::super::record::Outcome;
 use super::super::seal;
 use super::super::survey::May;
 use super::super::{back, claims};
 use crate::error::{Kind, Result};
 use crate::model::ObjectId;
+use crate::record::Outcome;
+use crate::record::prior::Past;
 
 /// What differs from what was released.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::super::back;
 use super::super::images::{self, Presence};
 use super::super::place::Site;
-use super::super::record::Summary;
-use super::super::target::{self, Target};
 use crate::error::Result;
 use crate::model::ObjectId;
+use crate::record::target::Target;
+use crate::record::{Summary, target};
 use crate::report::paint;
 
 /// Where a rollback would lead.

@@ -5,29 +5,28 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::history;
-use super::identity::STAMPS;
-use super::plan::job_completed;
-use super::record::{Kind, Outcome, Progress, Record, Summary, Task};
-use super::store::Store;
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::Result;
 use crate::model::ObjectId;
+use crate::model::job;
+use crate::record::content::STAMPS;
+use crate::record::store::Store;
+use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};
 use crate::session::Session;
 
 /// All summaries, newest first, and the newest full record.
-pub(super) struct Past {
-    pub(super) summaries: Vec<Summary>,
-    pub(super) last: Option<Record>,
+pub(crate) struct Past {
+    pub(crate) summaries: Vec<Summary>,
+    pub(crate) last: Option<Record>,
 }
 
 impl Past {
-    pub(super) async fn read(store: &Store) -> Result<Self> {
+    pub(crate) async fn read(store: &Store) -> Result<Self> {
         Self::of(store, store.history().await?).await
     }
 
     /// With the newest full record of a history that was read before.
-    pub(super) async fn of(store: &Store, summaries: Vec<Summary>) -> Result<Self> {
+    pub(crate) async fn of(store: &Store, summaries: Vec<Summary>) -> Result<Self> {
         let last = match summaries.first() {
             Some(newest) => store.recorded(&summaries, newest.revision).await?,
             None => None,
@@ -36,19 +35,19 @@ impl Past {
     }
 
     /// When a release begins: not before the one before has ended, whatever two readings of the server's clock say.
-    pub(super) fn begin(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn begin(&self, now: Timestamp) -> Timestamp {
         let before = self.summaries.first().and_then(|newest| newest.finished);
         before.map_or(now, |before| before.max(now))
     }
 
-    pub(super) fn next_revision(&self) -> u64 {
+    pub(crate) fn next_revision(&self) -> u64 {
         self.summaries.first().map_or(1, |newest| newest.revision + 1)
     }
 
     /// Says that the release before did not come to its end, and how far it came, which is counted in the cluster
     /// where it was killed: its line of the history says so too from the next write on. Called under the
     /// lock, so nobody runs it any more.
-    pub(super) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Value>>) {
+    pub(crate) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Value>>) {
         let Some(newest) = self.summaries.first_mut() else { return };
         if newest.outcome == Outcome::Running {
             newest.outcome = Outcome::Interrupted;
@@ -63,7 +62,7 @@ impl Past {
 }
 
 /// For those who only look: a release that is on record as running while nobody holds the lock was killed.
-pub(super) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Summary]) -> Option<Holder> {
+pub(crate) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Summary]) -> Option<Holder> {
     // Who may not read leases sees what the record says.
     let (holder, known) = match Lease::holder(cluster, name).await {
         Ok(holder) => (holder, true),
@@ -79,7 +78,7 @@ pub(super) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Sum
 }
 
 /// `release 7 was interrupted after 12 of 30 objects, by ann@laptop`
-pub(super) fn interruption(summary: &Summary) -> String {
+pub(crate) fn interruption(summary: &Summary) -> String {
     let noun = match summary.kind {
         Kind::Release => "release".to_owned(),
         Kind::Adoption => "adoption".to_owned(),
@@ -87,7 +86,7 @@ pub(super) fn interruption(summary: &Summary) -> String {
     };
     let what = match summary.kind {
         Kind::Release | Kind::Adoption => String::new(),
-        Kind::Rollback { .. } => format!(" ({})", history::kind(&summary.kind)),
+        Kind::Rollback { .. } => format!(" ({})", summary.kind.describe()),
     };
     let after = match summary.progress {
         Some(Progress { written: Some(written), of }) => {
@@ -115,6 +114,6 @@ fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Value>) {
     let ran = |task: &Task| live.get(&task.job).filter(is_its);
     killed.jobs.retain(|task| task.completed || ran(task).is_some());
     for task in &mut killed.jobs {
-        task.completed |= ran(task).is_some_and(job_completed);
+        task.completed |= ran(task).is_some_and(job::completed);
     }
 }

@@ -1,9 +1,9 @@
 //! Where records lie in the cluster: a Secret per release (the full set may hold Secrets), in several where one is
 //! too small, and a line per release in the [`chronicle`].
 
-mod attempts;
-mod chronicle;
-pub(super) mod fuzzing;
+pub(crate) mod attempts;
+pub(crate) mod fuzzing;
+pub(crate) mod history_store;
 
 use std::io::{Read, Write};
 
@@ -14,10 +14,10 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use super::record::{FORMAT, Outcome, Record, Summary};
 use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+use crate::record::{FORMAT, Outcome, Record, Summary};
 
 /// How many different full sets are kept, besides the newest good one.
 const FULL_SETS: usize = 10;
@@ -43,7 +43,7 @@ const FORMAT_ANNOTATION: &str = "windlass.dev/format";
 const VERSION_ANNOTATION: &str = "windlass.dev/version";
 
 /// The records of one project on one tier.
-pub struct Store {
+pub(crate) struct Store {
     cluster: Cluster,
     name: String,
     labels: Value,
@@ -51,7 +51,7 @@ pub struct Store {
 
 impl Store {
     /// The records of this project on this tier, in the cluster's namespace.
-    pub fn new(cluster: &Cluster, project: &str, tier_slug: &str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, project: &str, tier_slug: &str) -> Self {
         Self {
             cluster: cluster.clone(),
             name: base_name(project, tier_slug),
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses; [`Kind::Invalid`] when it cannot be read.
-    pub async fn record(&self, revision: u64) -> Result<Option<Record>> {
+    pub(crate) async fn record(&self, revision: u64) -> Result<Option<Record>> {
         let name = self.part(revision, 0, 0);
         let Some(head) = self.cluster.get(&self.reference("Secret", &name)).await? else { return Ok(None) };
         check_format(&head, None)?;
@@ -88,7 +88,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::record`].
-    pub async fn recorded(&self, newest_first: &[Summary], revision: u64) -> Result<Option<Record>> {
+    pub(crate) async fn recorded(&self, newest_first: &[Summary], revision: u64) -> Result<Option<Record>> {
         let Some(summary) = newest_first.iter().find(|one| one.revision == revision) else { return Ok(None) };
         let same = newest_first.iter().filter(|one| one.kept && one.set == summary.set);
         let own = summary.kept.then_some(summary);
@@ -104,7 +104,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn note(&self, summary: &Summary, known: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn note(&self, summary: &Summary, known: &mut Vec<Summary>) -> Result<()> {
         known.insert(0, Summary { kept: false, ..summary.clone() });
         self.write_history(known).await
     }
@@ -114,7 +114,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn write(&self, record: &Record, known: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn write(&self, record: &Record, known: &mut Vec<Summary>) -> Result<()> {
         let bytes = pack(record)?;
         let chunks: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
         let revision = record.summary.revision;
@@ -150,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn withdraw(&self, revision: u64, known: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn withdraw(&self, revision: u64, known: &mut Vec<Summary>) -> Result<()> {
         known.retain(|summary| summary.revision != revision);
         if known.is_empty() {
             self.erase_history(known).await?;
@@ -165,7 +165,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn sweep(&self, known: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn sweep(&self, known: &mut Vec<Summary>) -> Result<()> {
         let gone = superfluous(known);
         for revision in &gone {
             self.delete(*revision).await?;
@@ -203,7 +203,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn erase(&self, known: &[Summary]) -> Result<()> {
+    pub(crate) async fn erase(&self, known: &[Summary]) -> Result<()> {
         for summary in known {
             self.delete(summary.revision).await?;
         }
@@ -216,7 +216,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub async fn key(&self, create: bool) -> Result<Vec<u8>> {
+    pub(crate) async fn key(&self, create: bool) -> Result<Vec<u8>> {
         let name = format!("{}.key", self.name);
         let reference = self.reference("Secret", &name);
         if let Some(key) = self.cluster.get(&reference).await?.as_ref().and_then(key_bytes) {
@@ -272,18 +272,18 @@ impl Store {
 ///
 /// # Errors
 /// What the cluster refuses: it takes the right to list ConfigMaps everywhere.
-pub async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Summary>> {
+pub(crate) async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Summary>> {
     let selector = format!("windlass.dev/record-of-project={project}");
     let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
     let mut all = Vec::new();
     for map in &maps.items {
-        all.extend(chronicle::read(map)?);
+        all.extend(crate::record::store::history_store::read(map)?);
     }
     Ok(all)
 }
 
 /// What the lock, the history, the key and the records of a tier are called.
-pub fn base_name(project: &str, tier_slug: &str) -> String {
+pub(crate) fn base_name(project: &str, tier_slug: &str) -> String {
     format!("windlass.{project}.{tier_slug}")
 }
 
@@ -491,7 +491,7 @@ mod tests {
         assert!(refused.message().starts_with(said), "{refused}");
         assert_eq!(values(br#"{"a,[": [1, {}, "\",["], "b\\": 2}"#), 6);
         let object = json!({"data": {"a": "x".repeat(30 << 20)}});
-        let objects = vec![super::super::record::Applied { object, fields: None }];
+        let objects = vec![crate::record::Applied { object, fields: None }];
         let record = Record { objects, ..Record::new(summary(1, "good")) };
         assert!(pack(&record).unwrap_err().message().contains("too large to be recorded: 30 MiB"));
     }
@@ -529,7 +529,7 @@ mod tests {
         let data = json!({"a": STANDARD.encode(random)});
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
-        let objects = vec![super::super::record::Applied { object, fields: None }];
+        let objects = vec![crate::record::Applied { object, fields: None }];
         Record { objects, ..Record::new(of_set(revision, &revision.to_string(), "good")) }
     }
 

@@ -1,6 +1,13 @@
 //! What a release leaves in the cluster: enough to roll back without Git, CI or the work tree, and to say
 //! later what ran, who released it and whether it was tested.
 
+pub(crate) mod content;
+pub(crate) mod fuzzing;
+pub(crate) mod needed;
+pub(crate) mod prior;
+pub(crate) mod store;
+pub(crate) mod target;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -8,9 +15,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::model::Unserved;
 use crate::model::{ObjectId, is_commit};
 use crate::project::TierRules;
-use crate::rollout::endpoints::Unserved;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
 /// every field whose loss would matter, for an older program drops what it does not know when it rewrites the history.
@@ -255,6 +262,20 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         redeployed: bool,
     },
+}
+
+impl Kind {
+    /// `release`, or `rollback of 8 to 6`.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Release => "release".to_owned(),
+            Self::Adoption => "adoption".to_owned(),
+            Self::Rollback { from, to, automatic: true, .. } => {
+                format!("automatic rollback of {from} to {to}")
+            }
+            Self::Rollback { from, to, .. } => format!("rollback of {from} to {to}"),
+        }
+    }
 }
 
 /// How a release ended.

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::record::RefusedAttempt;
-use super::{Store, check_format, unreadable};
 use crate::error::Result;
+use crate::record::RefusedAttempt;
+use crate::record::store::{Store, check_format, unreadable};
 
 /// How many are kept.
 const KEPT: usize = 20;
@@ -19,7 +19,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses; [`Kind::Invalid`](crate::error::Kind::Invalid) when a newer windlass wrote them.
-    pub async fn attempts(&self) -> Result<Vec<RefusedAttempt>> {
+    pub(crate) async fn attempts(&self) -> Result<Vec<RefusedAttempt>> {
         let map = self.cluster.get(&self.reference("ConfigMap", &self.attempts_name())).await?;
         map.as_ref().map_or_else(|| Ok(Vec::new()), read)
     }
@@ -28,7 +28,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::attempts`].
-    pub async fn note_attempt(&self, attempt: RefusedAttempt) -> Result<()> {
+    pub(crate) async fn note_attempt(&self, attempt: RefusedAttempt) -> Result<()> {
         let message = attempt.message.chars().take(MESSAGE_LENGTH).collect();
         let mut all = self.attempts().await?;
         all.insert(0, RefusedAttempt { message, ..attempt });
@@ -44,7 +44,7 @@ impl Store {
     }
 
     /// Deletes all of them.
-    pub(super) async fn erase_attempts(&self) -> Result<()> {
+    pub(crate) async fn erase_attempts(&self) -> Result<()> {
         let map = self.reference("ConfigMap", &self.attempts_name());
         self.delete_own(&map).await.map(drop)
     }
@@ -54,7 +54,7 @@ impl Store {
     }
 }
 
-pub(super) fn read(map: &Value) -> Result<Vec<RefusedAttempt>> {
+pub(crate) fn read(map: &Value) -> Result<Vec<RefusedAttempt>> {
     let name = map.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let Some(text) = map["data"][KEY].as_str() else { return Ok(Vec::new()) };
     let lines: Vec<Value> = serde_json::from_str(text).map_err(|error| unreadable(name, &error))?;
@@ -66,10 +66,10 @@ pub(super) fn read(map: &Value) -> Result<Vec<RefusedAttempt>> {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::super::record::FORMAT;
-    use super::super::super::target::tests::summary;
     use super::*;
     use crate::cluster::fake::FakeServer;
+    use crate::record::FORMAT;
+    use crate::record::target::tests::summary;
     use crate::report::Reporter;
     use crate::session::Session;
 

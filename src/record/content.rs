@@ -4,16 +4,16 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::record::Summary;
 use crate::model::ObjectId;
+use crate::record::Summary;
 use crate::text::hex;
 
 /// Annotations that say which release last changed an object: they change without the content changing.
-pub const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
+pub(crate) const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
 
 /// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with. An image
 /// that is named by its digest is that image under every tag.
-pub fn content(object: &Value) -> String {
+pub(crate) fn content(object: &Value) -> String {
     let mut object = object.clone();
     unstamp(&mut object);
     untag(&mut object);
@@ -47,7 +47,7 @@ fn without_tag(image: &str) -> Option<String> {
 }
 
 /// Takes the stamps of a release off an object.
-pub fn unstamp(object: &mut Value) {
+pub(crate) fn unstamp(object: &mut Value) {
     if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         for stamp in STAMPS {
             annotations.shift_remove(stamp);
@@ -56,7 +56,7 @@ pub fn unstamp(object: &mut Value) {
 }
 
 /// Puts the stamps of a release on an object.
-pub fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
+pub(crate) fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(serde_json::Map::new()));
     if let Some(annotations) = annotations.as_object_mut() {
@@ -70,7 +70,11 @@ pub fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
 /// A hash of all contents together: two sets with the same one run the same. It is keyed with the tier's own key, so that
 /// whoever may read the history cannot try what a Secret of the set holds. A content that the history already has under
 /// the unkeyed hash of earlier versions keeps that.
-pub fn set<'a>(objects: impl IntoIterator<Item = &'a Value>, key: &[u8], history: &[Summary]) -> String {
+pub(crate) fn set<'a>(
+    objects: impl IntoIterator<Item = &'a Value>,
+    key: &[u8],
+    history: &[Summary],
+) -> String {
     let mut lines: Vec<String> = objects.into_iter().map(line).collect();
     lines.sort();
     let all = lines.join("\n");
@@ -91,14 +95,14 @@ fn line(object: &Value) -> String {
 }
 
 /// A hash of a text that nobody can try without the key.
-pub(super) fn keyed(text: &str, key: &[u8]) -> String {
+pub(crate) fn keyed(text: &str, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(text.as_bytes());
     hex::encode(hasher.finalize().into_bytes())
 }
 
 /// A hash of a value that does not depend on the order of keys.
-pub fn hash(value: &Value) -> String {
+pub(crate) fn hash(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(&mut hasher, value);
     hex::encode(hasher.finalize())[..32].to_owned()
@@ -134,8 +138,8 @@ fn feed(hasher: &mut Sha256, value: &Value) {
 mod tests {
     use serde_json::json;
 
-    use super::super::target::tests::summary;
     use super::*;
+    use crate::record::target::tests::summary;
 
     #[test]
     fn content_does_not_depend_on_key_order_or_stamps() {

@@ -9,9 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::super::record::{RecordedCause, Summary};
-use super::{Store, check_format, unreadable};
 use crate::error::{Kind, Result};
+use crate::record::store::{Store, check_format, unreadable};
+use crate::record::{RecordedCause, Summary};
 
 /// How many releases one map of older lines is for.
 const RANGE: u64 = 50;
@@ -31,7 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses; [`Kind::Invalid`] when a newer windlass wrote them.
-    pub async fn history(&self) -> Result<Vec<Summary>> {
+    pub(crate) async fn history(&self) -> Result<Vec<Summary>> {
         Ok(self.lines(&self.name).await?.unwrap_or_default())
     }
 
@@ -39,7 +39,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::history`].
-    pub async fn whole_history(&self) -> Result<Vec<Summary>> {
+    pub(crate) async fn whole_history(&self) -> Result<Vec<Summary>> {
         let mut all = self.history().await?;
         let Some(newest) = all.first().map(|one| range(one.revision)) else { return Ok(all) };
         for mut old in self.older(newest).await?.into_iter().flat_map(|(_, lines)| lines) {
@@ -54,7 +54,7 @@ impl Store {
     }
 
     /// Writes the newest lines; before, moves what has become old.
-    pub(super) async fn write_history(&self, summaries: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn write_history(&self, summaries: &mut Vec<Summary>) -> Result<()> {
         let Some(newest) = summaries.first().cloned() else { return Ok(()) };
         let (moved, stays) = partition(summaries, range(newest.revision));
         if !moved.is_empty() {
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Deletes all lines, the newest last.
-    pub(super) async fn erase_history(&self, known: &[Summary]) -> Result<()> {
+    pub(crate) async fn erase_history(&self, known: &[Summary]) -> Result<()> {
         if let Some(newest) = known.first() {
             for (index, _) in self.older(range(newest.revision)).await?.into_iter().rev() {
                 self.delete_own(&self.reference("ConfigMap", &self.map_of(index))).await?;
@@ -148,7 +148,7 @@ impl Store {
 }
 
 /// The lines of a map, newest first.
-pub(super) fn read(map: &Value) -> Result<Vec<Summary>> {
+pub(crate) fn read(map: &Value) -> Result<Vec<Summary>> {
     let name = map.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let data = map.get("data").and_then(Value::as_object);
     let lines = data.into_iter().flat_map(|data| data.values()).filter_map(Value::as_str);
@@ -210,9 +210,9 @@ fn shortened(summary: &Summary) -> Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::target::tests::summary;
     use super::*;
     use crate::cluster::fake::FakeServer;
+    use crate::record::target::tests::summary;
     use crate::report::Reporter;
     use crate::session::Session;
 

@@ -2,15 +2,15 @@
 
 use jiff::SignedDuration;
 
-use super::record::{Kind, Outcome, RefusedAttempt, Summary, Task};
 use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::record::{Kind, Outcome, RefusedAttempt, Summary, Task};
 
 /// So far may two readings of the API server's clock be apart.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a rollback would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub(crate) enum Target {
     /// Bring back this revision's set; the second is what runs now.
     Release {
         /// The revision to bring back.
@@ -44,7 +44,11 @@ pub enum Target {
 ///
 /// # Errors
 /// [`ErrorKind::Rule`] when there is nothing to go back to, [`ErrorKind::Invalid`] when `asked` is unknown.
-pub fn choose(newest_first: &[Summary], attempts: &[RefusedAttempt], asked: Option<u64>) -> Result<Target> {
+pub(crate) fn choose(
+    newest_first: &[Summary],
+    attempts: &[RefusedAttempt],
+    asked: Option<u64>,
+) -> Result<Target> {
     let Some(newest) = newest_first.first() else {
         return Err(Error::new(
             ErrorKind::Rule,
@@ -106,7 +110,7 @@ fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
 }
 
 /// The newest good release before this one that differs from it.
-pub(super) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
+pub(crate) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
     let running = &newest_first.iter().find(|one| one.revision == to)?.set;
     let fits = |one: &&Summary| {
         one.revision < to
@@ -125,7 +129,7 @@ fn rolled_back_from(summary: &Summary) -> Option<u64> {
 }
 
 /// The release whose content a revision has: itself, or where the rollbacks lead that brought it back.
-pub(super) fn original(newest_first: &[Summary], revision: u64) -> u64 {
+pub(crate) fn original(newest_first: &[Summary], revision: u64) -> u64 {
     let mut revision = revision;
     // A rollback leads to an older revision; a record that says otherwise ends the search.
     while let Some(Kind::Rollback { to, .. }) =
@@ -138,12 +142,12 @@ pub(super) fn original(newest_first: &[Summary], revision: u64) -> u64 {
 }
 
 /// The Job that ran after this revision and whose work is not undone by going back to it, newest first.
-pub fn refusing(newest_first: &[Summary], to: u64) -> Option<(u64, &Task)> {
+pub(crate) fn refusing(newest_first: &[Summary], to: u64) -> Option<(u64, &Task)> {
     all_refusing(newest_first, to).next()
 }
 
 /// As [`refusing`], all of them.
-pub fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<Item = (u64, &Task)> {
+pub(crate) fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<Item = (u64, &Task)> {
     let later = newest_first.iter().filter(move |summary| summary.revision > to);
     later
         .flat_map(|summary| summary.jobs.iter().map(|task| (summary.revision, task)))
@@ -151,7 +155,7 @@ pub fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<Item = (
 }
 
 /// Whether this set was rolled back from, and was not good again since: it needs an override to come again.
-pub fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> {
+pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> {
     for summary in newest_first {
         if summary.set == set && summary.outcome == Outcome::Good {
             return None;
@@ -167,16 +171,16 @@ pub fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> 
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use jiff::Timestamp;
 
-    use super::super::record::{Actor, FORMAT};
     use super::*;
+    use crate::record::{Actor, FORMAT};
 
     /// A good release of nothing in particular.
-    pub(in crate::release) fn summary(revision: u64) -> Summary {
+    pub(crate) fn summary(revision: u64) -> Summary {
         release(revision, "set", Outcome::Good, Kind::Release)
     }
 

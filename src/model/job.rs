@@ -1,0 +1,39 @@
+//! What a Job says of itself: which content it ran, and how that ended.
+
+use serde_json::Value;
+
+use super::group;
+
+/// The annotation on a Job that says which content it ran.
+pub(crate) const CONTENT: &str = "windlass.dev/content";
+
+/// Which content a live Job runs.
+pub(crate) fn content(live: &Value) -> Option<&str> {
+    live.get("metadata")?.get("annotations")?.get(CONTENT)?.as_str()
+}
+
+/// Whether a Job has completed.
+pub(crate) fn completed(live: &Value) -> bool {
+    has(live, "Complete") || has(live, "SuccessCriteriaMet")
+}
+
+/// Whether a Job has failed for good.
+pub(crate) fn failed(live: &Value) -> bool {
+    has(live, "Failed") || has(live, "FailureTarget")
+}
+
+fn has(live: &Value, condition: &str) -> bool {
+    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == condition && one["status"] == "True"))
+}
+
+/// Whether it is a Job, which runs once per content.
+pub(crate) fn is_job(object: &Value) -> bool {
+    object["kind"] == "Job" && object["apiVersion"].as_str().is_some_and(|version| group(version) == "batch")
+}
+
+/// Which Jobs of a phase run first: Helm's weight of a hook.
+pub(crate) fn weight(object: &Value) -> i64 {
+    let weight = object.pointer("/metadata/annotations/helm.sh~1hook-weight").and_then(Value::as_str);
+    weight.and_then(|weight| weight.trim().parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,14 @@
+//! The entrance of the fuzzer: what stands in a cluster of earlier releases.
+
+use serde_json::Value;
+
+use super::{Record, store};
+use crate::error::Result;
+
+/// Reads the bytes of a record.
+///
+/// # Errors
+/// Those of the store.
+pub(crate) fn record(head: &Value, bytes: &[u8]) -> Result<Record> {
+    store::fuzzing::record(head, bytes)
+}
