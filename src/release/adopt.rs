@@ -4,20 +4,23 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::difference::{self, Mask};
-use super::place::{self, Site};
 use super::plan;
 use super::rules::Rules;
-use super::survey::CONCURRENCY;
-use super::{foreign, forward, kept_rules, namespaces};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
-use crate::record::content as identity;
+use crate::record::content;
 use crate::record::prior::Past;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
+use crate::release::context;
+use crate::release::context::Site;
+use crate::release::plan::difference;
+use crate::release::plan::difference::Mask;
+use crate::release::plan::planner::CONCURRENCY;
+use crate::release::plan::{namespaces, ownership};
+use crate::release::{deploy, kept_rules};
 use crate::report::paint;
 use crate::session::Session;
 
@@ -70,7 +73,7 @@ pub async fn adopt(
     rules: &Rules,
     dry_run: bool,
 ) -> Result<Adoption> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = context::connect(session, tier).await?;
     let site = Site { session, project, tier, rules, cluster: &cluster };
     let past = Past::read(&site.store()).await?;
     let objects = look(site, &past).await?;
@@ -106,7 +109,7 @@ async fn take_over(site: Site<'_>) -> Result<Adoption> {
     let summary = Summary {
         outcome: Outcome::Good,
         finished: Some(site.cluster.now()),
-        set: identity::set(all.iter().map(|one| &one.object), &key, &[]),
+        set: content::set(all.iter().map(|one| &one.object), &key, &[]),
         ..record.summary.clone()
     };
     let record = Record { objects: all, summary, ..record };
@@ -159,11 +162,11 @@ async fn record(
         tested: newest.and_then(|newest| newest.tested),
         verified: None,
         dirty: newest.is_some_and(|newest| newest.dirty),
-        by: place::actor(site.cluster).await?,
+        by: context::actor(site.cluster).await?,
         started: site.cluster.now(),
         finished: None,
         outcome: Outcome::Running,
-        set: identity::set(objects.iter().map(|one| &one.object), key, &past.summaries),
+        set: content::set(objects.iter().map(|one| &one.object), key, &past.summaries),
         objects: objects.len(),
         progress: None,
         jobs: Vec::new(),
@@ -186,7 +189,7 @@ fn is_kept(asked: &Value) -> bool {
 async fn take(cluster: &Cluster, found: &Found, revision: u64) -> Result<Option<Applied>> {
     let State::Foreign { live, asked, .. } = &found.state else { return Ok(None) };
     let mut object = (**asked).clone();
-    identity::stamp(&mut object, revision, None);
+    content::stamp(&mut object, revision, None);
     let applied = cluster.apply(&object, ApplyOptions { force: true, ..ApplyOptions::default() }).await?;
     let ours = forget_authors(cluster, applied).await?;
     if let Some(field) = changed(live, &ours) {
@@ -216,8 +219,8 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
                 "name": object["metadata"]["name"],
                 "namespace": object["metadata"]["namespace"],
                 "resourceVersion": object["metadata"]["resourceVersion"],
-                "managedFields": foreign::without_other_authors(&object),
-                "annotations": {foreign::LAST_APPLIED: null},
+                "managedFields": ownership::without_other_authors(&object),
+                "annotations": {ownership::LAST_APPLIED: null},
             },
         });
         match cluster.merge_patch(&patch).await {
@@ -238,7 +241,7 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
 async fn look(site: Site<'_>, past: &Past) -> Result<Vec<Found>> {
     let key = site.store().key(false).await?;
     let described = site.session.unless_cancelled(manifest::described(site.project, site.tier)).await?;
-    let wanted = namespaces::placed(site.cluster, forward::wanted(described, &key)).await?;
+    let wanted = namespaces::placed(site.cluster, deploy::wanted(described, &key)).await?;
     let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
     stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await
 }
@@ -259,15 +262,15 @@ async fn find(site: Site<'_>, past: &Past, object: Value) -> Result<Found> {
     let is_marked =
         of_project == Some(&site.project.name) && label("windlass.dev/tier") == Some(&site.tier.slug);
     let is_known = past.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
-    if is_marked && is_known && !(was_killed(past) && foreign::has_other_authors(&live)) {
+    if is_marked && is_known && !(was_killed(past) && ownership::has_other_authors(&live)) {
         return state(State::Ours);
     }
-    let owner = foreign::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
+    let owner = ownership::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
     if of_project.is_some() && !is_marked {
         return Err(Error::new(Kind::Rule, format!("{id} is of {owner}"))
             .hint("two projects cannot have the same object: give one of them another name"));
     }
-    let mut asked = foreign::asked_for(&live);
+    let mut asked = ownership::asked_for(&live);
     manifest::mark(&mut asked, site.project, site.tier);
     if manifest::is_from_configuration(&object) {
         asked["metadata"]["annotations"]["windlass.dev/source"] =

@@ -1,10 +1,10 @@
 //! The rules of a tier in its records: they hold for commands that read no configuration, too.
 
-use super::place;
 use crate::error::Result;
 use crate::project::{Tier, TierRules};
 use crate::record::Summary;
 use crate::record::store::Store;
+use crate::release::context;
 use crate::session::Session;
 
 /// The rules that the tier's newest records keep; none where none do.
@@ -12,7 +12,7 @@ use crate::session::Session;
 /// # Errors
 /// What the cluster refuses.
 pub async fn recorded_rules(session: &Session, project: &str, tier: &Tier) -> Result<TierRules> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = context::connect(session, tier).await?;
     let history = Store::new(&cluster, project, &tier.slug).history().await?;
     Ok(newest(&history).unwrap_or_default())
 }

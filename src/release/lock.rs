@@ -5,7 +5,6 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::place::{self, Site};
 use super::refused;
 use super::rules::Rules;
 use crate::cluster::{Hold, Holder, Lease, LeaseRequest, LeaseTask};
@@ -13,6 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
 use crate::record::store::base_name;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
+use crate::release::context;
+use crate::release::context::Site;
 use crate::session::Session;
 
 /// Who holds a tier's lock, or held it until now.
@@ -36,10 +37,10 @@ pub async fn lock(
 ) -> Result<Lock> {
     // Without words nobody is troubled: not even the cluster is asked.
     let hold = Hold::new(&session.reporter.masked(message), None)?;
-    let cluster = place::connect(session, tier).await?;
-    cluster.ensure_namespace(&place::made_for(project, tier), place::LOCKING).await?;
+    let cluster = context::connect(session, tier).await?;
+    cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
-    let request = LeaseRequest { holder: place::person(), ..place::lease_request(project, tier, rules) };
+    let request = LeaseRequest { holder: context::person(), ..context::lease_request(project, tier, rules) };
     // The lock that a killed release left is the only trace of it.
     if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
         refused::note_dead_run(Site { session, project, tier, rules, cluster: &cluster }, &dead).await?;
@@ -61,7 +62,7 @@ pub async fn lock(
 /// # Errors
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
 pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = context::connect(session, tier).await?;
     let site = Site { session, project, tier, rules, cluster: &cluster };
     let name = base_name(&project.name, &tier.slug);
     let holder = Lease::holder(&cluster, &name).await?;
@@ -77,7 +78,7 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
                 Kind::Locked,
                 format!("somebody else has locked {} meanwhile", tier.name),
             )
-            .hint(place::command("status", tier)));
+            .hint(context::command("status", tier)));
         }
     }
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })
@@ -111,7 +112,7 @@ pub(super) async fn named(site: Site<'_>, error: Error) -> Error {
     let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
     match on_record(site, holder).await {
         (holder, Some(release)) => {
-            holder.refusal(Some(&release), site.cluster.now(), &place::command("unlock", site.tier))
+            holder.refusal(Some(&release), site.cluster.now(), &context::command("unlock", site.tier))
         }
         (_, None) => error,
     }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::place;
-use super::seal;
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
 use crate::project::Tier;
 use crate::record::Record;
 use crate::record::prior::Past;
 use crate::record::store::Store;
+use crate::release::context;
+use crate::release::run::redaction;
 use crate::session::Session;
 use members::{Member, Members};
 
@@ -45,13 +45,13 @@ pub struct LogRequest {
 /// [`Kind::Denied`] without the right to read pods or their logs, [`Kind::Invalid`] for an object that the tier
 /// does not have, [`Kind::Interrupted`], what the cluster refuses.
 pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = context::connect(session, tier).await?;
     let past = Past::read(&Store::new(&cluster, project, &tier.slug)).await?;
     let Some(last) = past.last else {
         session.reporter.warn(format!("nothing was released to {} yet", tier.name));
         return Ok(());
     };
-    seal::hide(session, &cluster, tier, &last.objects).await;
+    redaction::hide(session, &cluster, tier, &last.objects).await;
     let mut members = Members::new(&cluster, project, &tier.slug, &last);
     let namespaces = namespaces(&cluster, &last);
     let mut pods = Vec::new();

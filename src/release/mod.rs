@@ -24,43 +24,21 @@
 //! | [`history`], [`status`], `lock` | what people ask afterwards, and the lock in a person's hand |
 
 mod adopt;
-mod ancestry;
-mod attempt;
-mod back;
-mod cancel;
-mod claims;
-mod deletion;
-pub mod difference;
-pub mod drift;
-mod endpoints;
-mod execute;
-mod external;
-mod foreign;
-mod forward;
+pub(crate) mod context;
+pub(crate) mod deploy;
 pub(crate) mod fuzzing;
 pub mod history;
-mod images;
 mod kept_rules;
 mod lock;
 mod logs;
-mod namespaces;
-mod place;
 pub mod plan;
-mod promotion;
-pub mod prune;
 mod refused;
 mod remove;
-mod restart;
+pub(crate) mod rollback;
 pub mod rules;
-mod safeguard;
-mod seal;
+pub(crate) mod run;
 mod show;
 pub mod status;
-pub mod survey;
-mod tasks;
-mod trial;
-mod unstick;
-mod verify;
 
 use std::collections::BTreeMap;
 
@@ -74,15 +52,15 @@ use crate::rollout::explain::Explained;
 use crate::secret::{self, Secret};
 use crate::session::Session;
 
+pub(crate) use crate::release::context::quoted;
+pub use crate::release::deploy::release;
+pub use crate::release::rollback::{RollbackPreview, rollback, rollback_preview};
+pub use crate::release::run::Done;
 pub use adopt::{Adoption, adopt};
-pub use attempt::Done;
-pub use back::{RollbackPreview, rollback, rollback_preview};
-pub use forward::release;
 pub use history::History;
 pub use kept_rules::recorded_rules;
 pub use lock::{Lock, lock, unlock};
 pub use logs::{LogRequest, logs};
-pub(crate) use place::quoted;
 pub use plan::Plan;
 pub use refused::noting_refusal;
 pub use remove::{Removal, RemoveRequest, remove};
@@ -124,28 +102,40 @@ async fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Ve
 pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Images) -> Result<Plan> {
     session.unless_cancelled(manifest::check(project, tier)).await?;
     let secrets = secrets(session, project, tier).await?;
-    let cluster = place::connect(session, tier).await?;
+    let cluster = crate::release::context::connect(session, tier).await?;
     let store = crate::record::store::Store::new(&cluster, &project.name, &tier.slug);
     let past = crate::record::prior::Past::read(&store).await?;
-    let images = &forward::as_they_run(images, forward::newest_written(&past.summaries));
+    let images =
+        &crate::release::deploy::as_they_run(images, crate::release::deploy::newest_written(&past.summaries));
     let manifests = manifests(session, project, tier, images, secrets).await?;
     let key = store.key(false).await?;
-    let wanted = namespaces::placed(&cluster, forward::wanted(manifests, &key)).await?;
+    let wanted =
+        crate::release::plan::namespaces::placed(&cluster, crate::release::deploy::wanted(manifests, &key))
+            .await?;
     let rules = Rules::default();
-    let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
-    external::check(site, &wanted).await?;
+    let site = crate::release::context::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    crate::release::plan::external::check(site, &wanted).await?;
     let set = crate::record::content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
-    let plan = forward::look(site, &past, wanted, &[], &key, survey::May::Read).await?.plan;
-    forward::warn_of_untried(site, &plan);
-    place::say_requests(session, &cluster);
-    forward::foretell(site, &past, images, &set).await;
-    forward::warn_of_foreign(site, &plan);
-    drift::warn(site, &plan);
-    if let Some(sentence) = prune::mass_deletion(&plan) {
+    let plan = crate::release::deploy::look(
+        site,
+        &past,
+        wanted,
+        &[],
+        &key,
+        crate::release::plan::planner::May::Read,
+    )
+    .await?
+    .plan;
+    crate::release::deploy::warn_of_untried(site, &plan);
+    crate::release::context::say_requests(session, &cluster);
+    crate::release::deploy::foretell(site, &past, images, &set).await;
+    crate::release::deploy::warn_of_foreign(site, &plan);
+    crate::release::plan::drift::warn(site, &plan);
+    if let Some(sentence) = crate::release::plan::prune::mass_deletion(&plan) {
         session.reporter.warn_with_hint(sentence, "a release needs --override mass-deletion --reason \"…\"");
     }
-    if let Some(sentence) = tasks::running_sentence(&past, &plan) {
-        session.reporter.warn_with_hint(sentence, tasks::HINT);
+    if let Some(sentence) = crate::release::run::jobs::running_sentence(&past, &plan) {
+        session.reporter.warn_with_hint(sentence, crate::release::run::jobs::HINT);
     }
     Ok(plan)
 }
@@ -155,9 +145,10 @@ pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Im
 /// # Errors
 /// What the cluster refuses.
 pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result<Status> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = crate::release::context::connect(session, tier).await?;
     let rules = Rules::default();
-    Status::read(place::Site { session, project, tier, rules: &rules, cluster: &cluster }).await
+    Status::read(crate::release::context::Site { session, project, tier, rules: &rules, cluster: &cluster })
+        .await
 }
 
 /// The releases of the tier, newest first, or what ran at a time.
@@ -170,7 +161,7 @@ pub async fn history(
     tier: &Tier,
     at: Option<Timestamp>,
 ) -> Result<History> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = crate::release::context::connect(session, tier).await?;
     let store = crate::record::store::Store::new(&cluster, project, &tier.slug);
     let mut summaries = store.whole_history().await?;
     crate::record::prior::as_it_is(
@@ -187,9 +178,9 @@ pub async fn history(
 /// # Errors
 /// What the cluster refuses.
 pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = crate::release::context::connect(session, tier).await?;
     let rules = Rules::default();
-    let site = place::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    let site = crate::release::context::Site { session, project, tier, rules: &rules, cluster: &cluster };
     let past = crate::record::prior::Past::read(&site.store()).await?;
     status::explain(site, past.last.as_ref()).await
 }

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use super::place::{self, Site};
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
 use crate::record::store::{Store, base_name};
 use crate::record::{Actor, FORMAT, Outcome, RefusedAttempt, Summary};
+use crate::release::context;
+use crate::release::context::Site;
 use crate::report::Reporter;
 use crate::session::Session;
 
@@ -55,7 +56,7 @@ async fn conclude(session: &Session, project: &Project, tier: &Tier, error: &Err
 
 /// Notes the attempt over a connection of its own: that of the run may be cancelled, or not there yet.
 async fn note(session: &Session, project: &Project, tier: &Tier, error: &Error) -> Result<Vec<Summary>> {
-    let cluster = place::connect(&Session::new(Reporter::silent()), tier).await?;
+    let cluster = context::connect(&Session::new(Reporter::silent()), tier).await?;
     let store = Store::new(&cluster, &project.name, &tier.slug);
     let history = store.history().await?;
     // Before the first release there is nothing that a rollback could take away, and perhaps no namespace. A release that
@@ -125,7 +126,7 @@ async fn attempt(
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch.clone()),
         dirty: revision.is_some_and(|revision| revision.dirty),
-        by: place::actor(cluster).await?,
+        by: context::actor(cluster).await?,
         exit_code: kind.exit_code(),
         message,
     })

@@ -12,12 +12,7 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::claims::{self, is_claim};
-use super::place::{self, Site};
-use super::prune::{self, Left};
 use super::rules::Rules;
-use super::survey::{CONCURRENCY, May};
-use super::{deletion, forward};
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
 use crate::manifest::phase_of;
@@ -26,6 +21,14 @@ use crate::model::{Outcome, Stage};
 use crate::project::{Project, Tier};
 use crate::record::prior::Past;
 use crate::record::store::base_name;
+use crate::release::context;
+use crate::release::context::Site;
+use crate::release::deploy;
+use crate::release::plan::claims::is_claim;
+use crate::release::plan::planner::{CONCURRENCY, May};
+use crate::release::plan::prune::Left;
+use crate::release::plan::{claims, prune};
+use crate::release::run::deletion;
 use crate::session::Session;
 use disown::KeptOf;
 use namespace::Draft;
@@ -60,7 +63,7 @@ pub async fn remove(
     request: RemoveRequest,
     agreed: impl FnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
-    let cluster = place::connect(session, tier).await?;
+    let cluster = context::connect(session, tier).await?;
     let site = Site { session, project, tier, rules, cluster: &cluster };
     let (_, removal) = look(site, request).await?;
     if removal.is_nothing() {
@@ -108,7 +111,7 @@ async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
         }
     }
     if let Namespace::Stays { live: Some(live), .. } = &removal.namespace {
-        if request.records_only && place::is_made_for(live, site.project, site.tier) {
+        if request.records_only && context::is_made_for(live, site.project, site.tier) {
             disown::forget_namespace(session, cluster, live).await?;
         } else {
             disown::disown(session, cluster, None, own_namespace(site, live).into_iter()).await?;
@@ -182,7 +185,7 @@ async fn look(site: Site<'_>, request: RemoveRequest) -> Result<(Past, Removal)>
     let store = site.store();
     let past = Past::read(&store).await?;
     let key = store.key(false).await?;
-    let plan = forward::look(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
+    let plan = deploy::look(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
     let (mut goes, mut left) = (plan.prune, plan.left);
     let said = take_out_namespace(site, &mut goes, &mut left);
     let data = data(site, &past).await?;

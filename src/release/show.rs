@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::difference::FieldChange;
-use super::drift::{self, Added};
 use super::plan::{Action, Plan, Step, Taken};
-use super::restart;
 use crate::model::ObjectId;
+use crate::release::plan::difference::FieldChange;
+use crate::release::plan::drift;
+use crate::release::plan::drift::Added;
+use crate::release::plan::restart;
 use crate::report::paint;
 
 impl Plan {
@@ -159,9 +160,9 @@ fn taken_lines(taken: &[Taken]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::plan::Wanted;
-    use super::super::prune::Left;
     use super::*;
     use crate::manifest::Phase;
+    use crate::release::plan::prune::Left;
 
     fn object(kind: &str, name: &str) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})

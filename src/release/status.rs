@@ -10,18 +10,18 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::place::{self, Site};
-use super::seal;
-use super::survey::{CONCURRENCY, KindPlace};
-use super::{endpoints, lock};
 use crate::cluster::{Cluster, Holder};
 use crate::error::{Kind, Result};
 use crate::model::Unserved;
 use crate::model::{ObjectId, Verdict};
-use crate::record::prior as past;
+use crate::record::prior;
 use crate::record::prior::Past;
 use crate::record::store::base_name;
 use crate::record::{Outcome, Record, Summary};
+use crate::release::context::Site;
+use crate::release::plan::planner::{CONCURRENCY, KindPlace};
+use crate::release::run::{endpoints, redaction};
+use crate::release::{context, lock};
 use crate::report::paint;
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::watch::Before;
@@ -48,7 +48,7 @@ impl Status {
     pub(super) async fn read(site: Site<'_>) -> Result<Self> {
         let Site { project, tier, cluster, .. } = site;
         let mut summaries = site.store().history().await?;
-        let lock = past::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
+        let lock = prior::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
         let (health, missing, drift, way_back) = match Box::pin(seen(site, &summaries)).await {
             // Whoever may not read Secrets still sees what is in the history.
             Err(error) if error.kind() == Kind::Denied => {
@@ -208,7 +208,7 @@ fn release_lines(summary: &Summary) -> Vec<String> {
         format!("commit    {commit}{branch}"),
     ];
     if summary.outcome == Outcome::Interrupted {
-        lines.insert(1, format!("          {}", past::interruption(summary)));
+        lines.insert(1, format!("          {}", prior::interruption(summary)));
     }
     lines.extend(summary.images.values().map(|image| format!("image     {image}")));
     lines
@@ -217,9 +217,9 @@ fn release_lines(summary: &Summary) -> Vec<String> {
 /// Verdict and cause of every object of the tier, judged as a dump of now.
 pub(super) async fn explain(site: Site<'_>, last: Option<&Record>) -> Result<Vec<Explained>> {
     let Some(last) = last else { return Ok(Vec::new()) };
-    seal::hide(site.session, site.cluster, site.tier, &last.objects).await;
+    redaction::hide(site.session, site.cluster, site.tier, &last.objects).await;
     let Gathered { objects, known } =
-        gather(site.cluster, last, &place::selector(&site.project.name, site.tier)).await?;
+        gather(site.cluster, last, &context::selector(&site.project.name, site.tier)).await?;
     // What else is in the namespace is there as evidence, not to be explained itself.
     let own: BTreeSet<ObjectId> = objects.iter().map(ObjectId::of).filter(|id| owns(last, id)).collect();
     let known = Known { had: had(site, last, &objects, &known).await?, ..known };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::world::World;
-use crate::model::kinds::is_of_kubernetes as is_built_in;
+use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
 
 /// Kinds of others that create neither pods (but for those of their own template) nor Services; no kind named means all
@@ -52,7 +52,7 @@ pub(super) fn beside(object: &Value, world: &World) -> Option<String> {
 fn may_create(group: &str, kind: &str) -> bool {
     let harmless =
         HARMLESS.iter().any(|(known, kinds)| *known == group && (kinds.is_empty() || kinds.contains(&kind)));
-    !is_built_in(group) && !harmless
+    !is_of_kubernetes(group) && !harmless
 }
 
 #[cfg(test)]

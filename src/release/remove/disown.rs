@@ -3,13 +3,12 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
 
-use super::super::prune;
-use super::super::survey::CONCURRENCY;
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
-use crate::model::ObjectId;
-use crate::model::job;
+use crate::model::{ObjectId, job};
 use crate::record::content::STAMPS;
+use crate::release::plan::planner::CONCURRENCY;
+use crate::release::plan::prune;
 use crate::session::Session;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::super::place::{self, Site};
 use super::others::{Parted, Tenant, part, uid};
 use super::removal::{Kept, Namespace, names};
 use super::{RemoveRequest, is_claim};
 use crate::cluster::Contents;
 use crate::error::{Error, Kind, Result};
-use crate::model::ObjectId;
-use crate::model::ObjectRef;
+use crate::model::{ObjectId, ObjectRef};
+use crate::release::context;
+use crate::release::context::Site;
 
 /// Namespaces that every cluster has.
 const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
@@ -82,7 +82,7 @@ fn kept_anyway(site: Site<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> O
     if draft.request.with_namespace {
         return None;
     }
-    let is_made = place::is_made_for(live, site.project, site.tier);
+    let is_made = context::is_made_for(live, site.project, site.tier);
     match draft.said {
         Some(false) => return Some("it says windlass.dev/prune: never".to_owned()),
         None if !is_made => return Some("windlass did not create it for this tier".to_owned()),

@@ -5,18 +5,20 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::difference::FieldChange;
-use super::super::drift::{self as added_fields, Added};
-use super::super::forward::look;
-use super::super::place::Site;
 use super::super::plan::{Action, Step};
-use super::super::seal;
-use super::super::survey::May;
-use super::super::{back, claims};
 use crate::error::{Kind, Result};
 use crate::model::ObjectId;
 use crate::record::Outcome;
 use crate::record::prior::Past;
+use crate::release::context::Site;
+use crate::release::deploy::look;
+use crate::release::plan::claims;
+use crate::release::plan::difference::FieldChange;
+use crate::release::plan::drift;
+use crate::release::plan::drift::Added;
+use crate::release::plan::planner::May;
+use crate::release::rollback;
+use crate::release::run::redaction;
 
 /// What differs from what was released.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,15 +73,15 @@ pub(super) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
 
 async fn compared(site: Site<'_>, past: &Past) -> Result<(Vec<Changed>, Vec<Others>)> {
     let Some(last) = &past.last else { return Ok((Vec::new(), Vec::new())) };
-    let (wanted, untouched) = back::recorded(last);
+    let (wanted, untouched) = rollback::recorded(last);
     let key = site.store().key(false).await?;
     let looked = look(site, past, wanted, &untouched, &key, May::Change).await?;
     let mut all: Vec<Changed> = looked.plan.steps.iter().filter_map(changed).collect();
     let claims = untouched.iter().filter(|one| claims::is_claim(&one.object)).cloned();
-    for one in claims.chain(seal::sealed_in(&last.objects)) {
+    for one in claims.chain(redaction::sealed_in(&last.objects)) {
         let id = ObjectId::of(&one.object);
         let live = looked.live.get(&id);
-        let fields = live.map(|live| seal::differences(&one.object, live, &key)).unwrap_or_default();
+        let fields = live.map(|live| redaction::differences(&one.object, live, &key)).unwrap_or_default();
         if live.is_none() || !fields.is_empty() {
             let api_version = one.object["apiVersion"].as_str().unwrap_or_default().to_owned();
             let (added, by) = (Vec::new(), BTreeSet::new());
@@ -170,7 +172,7 @@ impl Changed {
     fn to_json(&self) -> Value {
         let field = |change: &FieldChange| json!({"field": change.field, "live": change.before, "released": change.after});
         let added = |one: &Added| {
-            let mut field = added_fields::to_json(one);
+            let mut field = drift::to_json(one);
             field["released"] = Value::Null;
             field
         };
@@ -197,7 +199,7 @@ impl Changed {
         };
         let head = format!("{} was changed{by}", self.id);
         let added =
-            self.added.iter().map(|one| format!("  not in the manifests: {}", added_fields::line(one)));
+            self.added.iter().map(|one| format!("  not in the manifests: {}", drift::line(one)));
         [head].into_iter().chain(self.fields.iter().map(field)).chain(added).collect()
     }
 }
@@ -209,11 +211,11 @@ impl Others {
             "kind": self.id.kind,
             "namespace": self.id.namespace,
             "name": self.id.name,
-            "fields": self.added.iter().map(added_fields::to_json).collect::<Vec<_>>(),
+            "fields": self.added.iter().map(drift::to_json).collect::<Vec<_>>(),
         })
     }
 
     fn lines(&self) -> impl Iterator<Item = String> {
-        self.added.iter().map(|one| format!("{}: {}", self.id, added_fields::line(one)))
+        self.added.iter().map(|one| format!("{}: {}", self.id, drift::line(one)))
     }
 }

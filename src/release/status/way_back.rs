@@ -3,13 +3,14 @@
 
 use serde_json::{Value, json};
 
-use super::super::back;
-use super::super::images::{self, Presence};
-use super::super::place::Site;
 use crate::error::Result;
 use crate::model::ObjectId;
 use crate::record::target::Target;
 use crate::record::{Summary, target};
+use crate::release::context::Site;
+use crate::release::plan::images;
+use crate::release::plan::images::Presence;
+use crate::release::rollback;
 use crate::report::paint;
 
 /// Where a rollback would lead.
@@ -51,7 +52,7 @@ pub(super) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result
         Err(none) => return Ok(WayBack::None(none.message().to_owned())),
     };
     let record = site.store().recorded(newest_first, to).await?;
-    let set = record.as_ref().map(|record| back::recorded(record).0).unwrap_or_default();
+    let set = record.as_ref().map(|record| rollback::recorded(record).0).unwrap_or_default();
     let images =
         set.iter().flat_map(|one| images::images_of(&one.object)).collect::<std::collections::BTreeSet<_>>();
     let found = images::look_up(site, images, images::IN_PASSING).await;

@@ -1,0 +1,67 @@
+//! The claims that `StatefulSet`s make from their templates: they stand in no manifest, and outlive what made them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::model::ObjectId;
+
+/// Whether the object is a claim.
+pub(crate) fn is_claim(object: &Value) -> bool {
+    object["kind"] == "PersistentVolumeClaim"
+}
+
+/// The claims that these `StatefulSet`s (others are passed over) made from their templates.
+pub(crate) async fn of_sets(cluster: &Cluster, sets: impl Iterator<Item = &Value>) -> Result<Vec<Value>> {
+    let mut prefixes: BTreeSet<(String, String)> = BTreeSet::new();
+    for set in sets.filter(|object| object["kind"] == "StatefulSet") {
+        let id = ObjectId::of(set);
+        let templates = set.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+        for template in templates.into_iter().flatten() {
+            let name = template.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            prefixes.insert((id.namespace.clone(), format!("{name}-{}-", id.name)));
+        }
+    }
+    let namespaces: BTreeSet<&String> = prefixes.iter().map(|(namespace, _)| namespace).collect();
+    let mut found = Vec::new();
+    for namespace in namespaces {
+        let claims = cluster.list_metadata("v1", "PersistentVolumeClaim", Some(namespace), None).await?.items;
+        let is_of_set = |claim: &Value| {
+            let name = claim.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+            let mut of_namespace = prefixes.iter().filter(|(of, _)| of == namespace);
+            of_namespace.any(|(_, prefix)| {
+                name.strip_prefix(prefix.as_str()).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
+            })
+        };
+        found.extend(claims.into_iter().filter(is_of_set));
+    }
+    Ok(found)
+}
+
+/// Gives claims that outlive what made them, in a release, the tier's labels: by these `remove` finds them.
+pub(crate) async fn mark(
+    cluster: &Cluster,
+    project: &str,
+    tier_slug: &str,
+    claims: impl Iterator<Item = &Value>,
+) -> Result<()> {
+    let labels = [("windlass.dev/project", project), ("windlass.dev/tier", tier_slug)];
+    for claim in claims {
+        if labels.iter().all(|(key, value)| claim["metadata"]["labels"][*key] == *value) {
+            continue;
+        }
+        let patch = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {
+                "name": claim["metadata"]["name"],
+                "namespace": claim["metadata"]["namespace"],
+                "labels": labels.iter().copied().collect::<std::collections::BTreeMap<_, _>>(),
+            },
+        });
+        cluster.merge_patch(&patch).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,215 @@
+//! Fields that no manifest mentions and that are there all the same: a person added them with kubectl, and no release takes
+//! them away. They are shown, and removed where a person says so.
+
+pub(crate) mod fields;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+
+use crate::cluster::{ApplyError, Cluster, Refusal};
+use crate::model::ObjectRef;
+use crate::release::context::Site;
+use crate::release::plan;
+use crate::release::plan::difference::{FieldChange, Mask};
+pub(crate) use crate::release::plan::drift::fields::Added;
+use crate::release::plan::planner::CONCURRENCY;
+use crate::release::plan::{Action, Plan, Step, difference};
+
+/// How often taking fields over is tried while somebody else writes to the object.
+const TRIES: usize = 5;
+/// So many fields are named in a sentence.
+const NAMED: usize = 3;
+
+/// Finds what others added to the objects of a plan. With `--override drift` what a person added is a change of the plan: it is
+/// removed.
+pub(crate) async fn find(site: Site<'_>, plan: &mut Plan, mask: &Mask) {
+    let scaled = plan::scaled_targets(plan.steps.iter().map(|step| &step.wanted));
+    let scaled = |step: &Step| plan::is_scaled(&scaled, &step.wanted.id());
+    // Made at once: a closure inside the stream would have to hold for steps of every lifetime.
+    let asked: Vec<_> =
+        plan.steps.iter().map(|step| of_step(site.cluster, step, scaled(step), mask)).collect();
+    let found: Vec<Vec<Added>> = stream::iter(asked).buffered(CONCURRENCY).collect().await;
+    for (step, added) in plan.steps.iter_mut().zip(found) {
+        step.added = added;
+    }
+    if plan.steps.iter().any(|step| step.drift().next().is_some()) && site.rules.overrides("drift") {
+        plan.steps.iter_mut().for_each(remove);
+    }
+}
+
+async fn of_step(cluster: &Cluster, step: &Step, scaled: bool, mask: &Mask) -> Vec<Added> {
+    let (Action::Keep | Action::Change, Some(live)) = (step.action, &step.live) else { return Vec::new() };
+    // What a changed manifest mentions by now is no drift.
+    let found = crate::release::plan::drift::fields::added(step.tried.as_ref().unwrap_or(live), scaled);
+    let mut found = without_defaults(cluster, live, found).await;
+    for one in &mut found {
+        one.shown = if looks_secret(&one.field) || holds_secret(&one.value) {
+            mask.of(&one.value)
+        } else {
+            difference::value_shown(live, &one.field, &one.value, mask)
+        };
+    }
+    found
+}
+
+/// Whether a field that was typed in by hand is named like a secret: nobody could say beforehand that it is one.
+fn looks_secret(field: &str) -> bool {
+    const WORDS: [&str; 6] = ["PASSW", "SECRET", "TOKEN", "CREDENTIAL", "APIKEY", "_KEY"];
+    let name = field.rsplit(['.', '[']).next().unwrap_or_default().to_uppercase();
+    WORDS.iter().any(|word| name.contains(word))
+}
+
+/// Whether a container, or the like, that was added as a whole has a variable of such a name.
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => {
+            let is_one = map.contains_key("value")
+                && map.get("name").and_then(Value::as_str).is_some_and(looks_secret);
+            is_one || map.values().any(holds_secret)
+        }
+        Value::Array(items) => items.iter().any(holds_secret),
+        _ => false,
+    }
+}
+
+/// Whoever created or edited an object as a whole owns its defaults as well: what the server would put there again is left out.
+async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>) -> Vec<Added> {
+    if found.iter().all(Added::is_restart) {
+        return found;
+    }
+    let rest = crate::release::plan::drift::fields::without(live, &found);
+    let operations = json!([{"op": "replace", "path": "/spec", "value": rest["spec"]}]);
+    match cluster.try_json_patch(live, &operations).await {
+        Ok(result) => found.retain(|one| one.value_in(&result) != Some(&one.value)),
+        Err(error) => tracing::debug!(%error, "which fields are defaults is not known"),
+    }
+    found
+}
+
+/// Makes the removal of what was added by hand a change of the step.
+fn remove(step: &mut Step) {
+    let changes: Vec<FieldChange> = step
+        .drift()
+        .map(|one| FieldChange { field: one.field.clone(), before: Some(one.shown.clone()), after: None })
+        .collect();
+    if changes.is_empty() {
+        return;
+    }
+    step.changes.extend(changes);
+    step.action = Action::Change;
+    // It was tried with what is removed now.
+    step.tried = None;
+    step.removes_drift = true;
+}
+
+/// Says what a person added by hand, and whether it stays.
+pub(crate) fn warn(site: Site<'_>, plan: &Plan) {
+    for step in plan.steps.iter().filter(|step| step.drift().next().is_some()) {
+        let drift: Vec<&Added> = step.drift().collect();
+        let mut named: Vec<String> =
+            drift.iter().take(NAMED).map(|one| format!("{} (by {})", one.field, one.by())).collect();
+        if drift.len() > NAMED {
+            named.push(format!("{} more", drift.len() - NAMED));
+        }
+        let sentence = format!(
+            "{} was changed by hand: the manifests do not mention {}",
+            step.wanted.id(),
+            named.join(", ")
+        );
+        if step.removes_drift {
+            site.session.reporter.warn(format!("{sentence}; removing it (overridden)"));
+        } else {
+            let hint = "it was not changed; write it into the manifest, or remove it with --override drift --reason \"…\"";
+            site.session.reporter.warn_with_hint(sentence, hint);
+        }
+    }
+}
+
+/// Makes what a person added by hand ours, so that the apply that follows removes it, and the pods restart once.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(crate) async fn take_over(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
+    let drift: Vec<Added> = step.drift().cloned().collect();
+    let Some(mut live) = step.live.clone() else { return Ok(()) };
+    for attempt in 1.. {
+        let Some(entries) = crate::release::plan::drift::fields::taken_over(&live, &drift) else {
+            return Ok(());
+        };
+        let metadata = &live["metadata"];
+        let patch = json!({
+            "apiVersion": live["apiVersion"],
+            "kind": live["kind"],
+            "metadata": {
+                "name": metadata["name"],
+                "namespace": metadata["namespace"],
+                "resourceVersion": metadata["resourceVersion"],
+                "managedFields": entries,
+            },
+        });
+        match cluster.merge_patch(&patch).await {
+            // Its controller writes to its status at any time.
+            Err(error) if error.refusal == Refusal::Stale && attempt < TRIES => {}
+            patched => return patched.map(drop),
+        }
+        match cluster.get(&ObjectRef::of(&live)).await {
+            Ok(Some(there)) => live = there,
+            // What is deleted has nothing left to remove.
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(ApplyError::before_sending(&ObjectRef::of(&live), &error)),
+        }
+    }
+    Ok(())
+}
+
+/// The first field that a person added to an object of ours.
+pub(crate) fn first(live: &Value) -> Option<Added> {
+    crate::release::plan::drift::fields::added(live, false).into_iter().find(|one| one.by_hand)
+}
+
+/// A refusal that what was added by hand may be the reason of: `value` beside its `valueFrom`.
+pub(crate) fn in_the_way(error: ApplyError, added: &Added) -> ApplyError {
+    let hint = format!(
+        "{} added {} by hand: if that is in the way, remove it with --override drift --reason \"…\"",
+        added.manager, added.field
+    );
+    ApplyError { hint: error.hint.or(Some(hint)), ..error }
+}
+
+/// For people: `spec.template.spec.containers[web].env[B]: {"name":"B","value":"2"} (by kubectl-set at 2026-11-23T10:00:00Z)`.
+pub(crate) fn line(added: &Added) -> String {
+    format!("{}: {} (by {})", added.field, added.shown, added.by())
+}
+
+/// For machines.
+pub(crate) fn to_json(added: &Added) -> Value {
+    json!({"field": added.field, "live": added.shown, "manager": added.manager, "time": added.time})
+}
+
+impl Added {
+    /// `kubectl-set at 2026-11-23T10:00:00Z`
+    fn by(&self) -> String {
+        let time = self.time.map(|time| format!(" at {time:.0}")).unwrap_or_default();
+        format!("{}{time}", self.manager)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_like_a_secret_is_not_shown() {
+        let of_web = |name: &str| format!("spec.template.spec.containers[web].env[{name}]");
+        for name in ["DB_PASSWORD", "dbPasswd", "GITLAB_TOKEN", "CLIENT_SECRET", "AWS_ACCESS_KEY_ID"] {
+            assert!(looks_secret(&of_web(name)), "{name}");
+        }
+        for name in ["DEBUG", "MONKEY", "KEYBOARD"] {
+            assert!(!looks_secret(&of_web(name)), "{name}");
+        }
+        assert!(!looks_secret("spec.template.spec.volumes[token].emptyDir"));
+        let shell = |name: &str| json!({"name": "shell", "env": [{"name": name, "value": "hunter2"}]});
+        assert!(holds_secret(&shell("DB_PASSWORD")) && !holds_secret(&shell("DEBUG")));
+        assert!(!holds_secret(&json!({"value": "a"})));
+    }
+}

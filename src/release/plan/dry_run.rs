@@ -1,0 +1,388 @@
+//! One object, sent: for a trial (which is validation and difference in one) or in earnest. What others wrote into our
+//! fields decides whether it is theirs to keep.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
+use crate::model::job;
+use crate::model::{ObjectId, ObjectRef};
+use crate::record::content;
+use crate::release::plan;
+use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::planner::May;
+use crate::release::plan::{
+    Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune,
+};
+
+/// What a set is tried with.
+pub(crate) struct Trial<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) live: &'a BTreeMap<ObjectId, Value>,
+    /// `group/kind` of what definitions of the set define that are not what they were.
+    pub(crate) defined: &'a BTreeSet<String>,
+    /// The namespaces that will exist once the set is applied.
+    pub(crate) namespaces: &'a BTreeSet<String>,
+    /// The roles of the set, by kind and name.
+    pub(crate) roles: &'a BTreeSet<(String, String)>,
+    /// Whether fields of objects of ours are taken back whoever wrote them: a person said so.
+    pub(crate) takes_back: bool,
+    /// Whether what a person added by hand is removed before anything is applied.
+    pub(crate) removes_drift: bool,
+    /// What the user needs to be allowed to do.
+    pub(crate) may: May,
+    /// What the newest release left.
+    pub(crate) before: &'a Before<'a>,
+    /// What an autoscaler of the set scales.
+    pub(crate) scaled: &'a BTreeSet<(String, String, String)>,
+    pub(crate) mask: &'a Mask,
+}
+
+/// A step, or what the server refuses.
+pub(crate) type Decided = Result<Step, (Wanted, ApplyError)>;
+
+impl Trial<'_> {
+    /// What happens to an object.
+    pub(crate) async fn decide(&self, mut wanted: Wanted, known: Known) -> Decided {
+        let live = self.live.get(&wanted.id());
+        match known {
+            Known::Unchanged | Known::JobDone => return Ok(Step::new(wanted, Action::Keep, live)),
+            Known::JobToRun if live.is_some() => return self.decide_again(wanted, live).await,
+            Known::MayDiffer | Known::JobToRun => {}
+        }
+        // Of what is not there yet nothing is compared.
+        let takes_back = TakesBack::of(live.is_some_and(is_ours), self.takes_back);
+        let sending = Sending { takes_back, dry_run: true, metadata: live.is_none() };
+        match apply(self.cluster, &mut wanted, sending).await {
+            Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
+            Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
+            Err(error) => {
+                let there = match live {
+                    Some(_) => None,
+                    None => self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten(),
+                };
+                if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
+                    return Err((wanted, refused));
+                }
+                if self.may == May::Read && error.refusal == Refusal::Forbidden {
+                    return Ok(self.untried(wanted, known, live.or(there.as_ref())));
+                }
+                Ok(in_its_place(self.refused(wanted, known, live, error).await?, there))
+            }
+        }
+    }
+
+    /// What this user may not change, and so not try: compared with what the last release applied.
+    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Value>) -> Step {
+        let applied = self.before.applied(&wanted.id());
+        let changes =
+            live.and(applied).map(|applied| difference::fields(&applied.object, &wanted.object, self.mask));
+        let action = match (known, live) {
+            (Known::JobToRun, _) => Action::Run,
+            (_, None) => Action::Create,
+            (_, Some(_)) => Action::Change,
+        };
+        let foreign = live.filter(|live| !is_ours(live)).and_then(ownership::owner);
+        let changes = changes.unwrap_or_default();
+        Step { untried: true, changes, foreign, ..Step::new(wanted, action, live) }
+    }
+
+    /// What is there already without the labels of the release.
+    async fn decide_foreign(&self, mut wanted: Wanted, known: Known) -> Decided {
+        let there = self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
+        if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
+            return Err((wanted, refused));
+        }
+        if there.as_ref().is_some_and(|there| is_of_another_tier(&wanted, there)) {
+            prune::share(&mut wanted.object);
+        }
+        match apply(self.cluster, &mut wanted, Sending { dry_run: true, ..Sending::default() }).await {
+            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => {
+                Ok(Step { tried: Some(sent.object), ..Step::new(wanted, Action::Keep, there.as_ref()) })
+            }
+            Ok(sent) => {
+                let foreign = there.as_ref().and_then(ownership::owner).filter(|owner| owner != FIELD_MANAGER);
+                let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
+                Ok(self.compared(step, known, sent))
+            }
+            Err(error) => Ok(in_its_place(self.refused(wanted, known, None, error).await?, there)),
+        }
+    }
+
+    /// A Job of which one is there already. Of new content it is tried under another name: the old one goes first.
+    async fn decide_again(&self, wanted: Wanted, live: Option<&Value>) -> Decided {
+        let same = live.and_then(job::content) == Some(content::content(&wanted.object).as_str());
+        let step = Step::new(wanted, Action::Run, live);
+        if same { Ok(step) } else { self.tried_under_another_name(step).await }
+    }
+
+    fn compared(&self, mut step: Step, known: Known, sent: Sent) -> Step {
+        match (known, &step.live) {
+            (Known::JobToRun, _) => step.action = Action::Run,
+            (_, None) => step.action = Action::Create,
+            (_, Some(live)) => {
+                step.changes = difference::fields(live, &sent.object, self.mask);
+                let scaled = plan::is_scaled(self.scaled, &step.wanted.id());
+                let ours = plan::owned_fields(live, scaled) == plan::owned_fields(&sent.object, scaled);
+                if step.changes.is_empty() && ours {
+                    step.action = Action::Keep;
+                }
+                step.tried = Some(sent.object);
+            }
+        }
+        step.taken = sent.taken;
+        step
+    }
+
+    async fn refused(
+        &self,
+        wanted: Wanted,
+        known: Known,
+        live: Option<&Value>,
+        error: ApplyError,
+    ) -> Decided {
+        let untried = |action| Ok(Step::new(wanted.clone(), action, live));
+        let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
+        match &error.refusal {
+            Refusal::Immutable { field } | Refusal::Invalid { field }
+                if (may_recreate(&wanted.object) || may_go_back(&wanted, live))
+                    && cannot_be_changed(&error.refusal) =>
+            {
+                let because = Some(format!("{field} cannot be changed"));
+                let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
+                self.tried_under_another_name(step).await
+            }
+            // It comes with this very release.
+            Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
+                untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
+            }
+            // To who may not bind what he does not have, the server says so of a role that comes with this very release.
+            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => {
+                untried(if live.is_some() { Action::Change } else { Action::Create })
+            }
+            Refusal::RoleMissing => {
+                let (kind, name) = role(&wanted.object);
+                let message = format!("the {kind} `{name}` that it binds does not exist");
+                Err((wanted, ApplyError { message, ..error }))
+            }
+            // The definition that it is refused by, or for the lack of, is about to change.
+            Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
+                untried(if live.is_some() { Action::Change } else { Action::Create })
+            }
+            // Nobody can try what comes of it once that is removed.
+            Refusal::Invalid { .. } if self.removes_drift && live.and_then(drift::first).is_some() => {
+                untried(Action::Change)
+            }
+            // What is ours already is not adopted.
+            Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
+            Refusal::Invalid { .. } => match live.and_then(drift::first) {
+                Some(added) => Err((wanted, drift::in_the_way(error, &added))),
+                None => Err((wanted, error)),
+            },
+            _ => Err((wanted, error)),
+        }
+    }
+
+    /// Whether the server would take the object if there were none of its name.
+    async fn tried_under_another_name(&self, step: Step) -> Decided {
+        let mut other = step.wanted.sent().into_owned();
+        let name = step.wanted.id().name;
+        let start: String = name.chars().take(40).collect();
+        other["metadata"]["name"] = format!("{start}-{}", &content::hash(&Value::from(name))[..8]).into();
+        match self
+            .cluster
+            .apply(&other, ApplyOptions { dry_run: true, metadata: true, ..ApplyOptions::default() })
+            .await
+        {
+            Ok(_) => Ok(step),
+            Err(error) => {
+                let object = ObjectRef::of(&step.wanted.object);
+                Err((step.wanted, ApplyError { object, ..error }))
+            }
+        }
+    }
+}
+
+/// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
+fn in_its_place(step: Step, there: Option<Value>) -> Step {
+    let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
+    Step { live, ..step }
+}
+
+/// Kind and name of the role that a binding refers to.
+fn role(binding: &Value) -> (String, String) {
+    let text = |key: &str| binding["roleRef"][key].as_str().unwrap_or_default().to_owned();
+    (text("kind"), text("name"))
+}
+
+/// A conflict about fields of an object of ours, with what takes them back.
+fn taken_back(error: ApplyError) -> ApplyError {
+    let hint = "take the fields out of the manifest, or stop the other from setting them, or take them back once with \
+                --override conflict --reason \"…\"";
+    ApplyError { hint: Some(hint.to_owned()), ..error }
+}
+
+/// How an object is sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sending {
+    /// Which fields that others wrote are taken back.
+    pub(crate) takes_back: TakesBack,
+    /// For a trial only.
+    pub(crate) dry_run: bool,
+    /// Whether its metadata is all that anybody asks for.
+    pub(crate) metadata: bool,
+}
+
+/// Which fields of an object that others wrote are taken back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TakesBack {
+    /// None: we have not applied it before.
+    #[default]
+    Nothing,
+    /// What a person wrote with kubectl.
+    ByHand,
+    /// All: a person said so.
+    Everything,
+}
+
+impl TakesBack {
+    pub(crate) fn of(is_ours: bool, everything: bool) -> Self {
+        match (is_ours, everything) {
+            (false, _) => Self::Nothing,
+            (true, false) => Self::ByHand,
+            (true, true) => Self::Everything,
+        }
+    }
+}
+
+/// What came of sending an object.
+pub(crate) struct Sent {
+    pub(crate) object: Value,
+    /// What was, or would be, taken back.
+    pub(crate) taken: Vec<Taken>,
+}
+
+/// Applies an object. What a person wrote with kubectl into a field of an object that is ours is taken back; the
+/// replicas that an autoscaler set are kept; anything else that others own is a conflict.
+pub(crate) async fn apply(
+    cluster: &Cluster,
+    wanted: &mut Wanted,
+    sending: Sending,
+) -> Result<Sent, ApplyError> {
+    let Sending { takes_back, dry_run, metadata } = sending;
+    let options = ApplyOptions { dry_run, metadata, force: false };
+    let error = match cluster.apply(&wanted.sent(), options).await {
+        Ok(object) => return Ok(Sent { object, taken: Vec::new() }),
+        Err(error) => error,
+    };
+    let Refusal::Conflict(mut conflicts) = error.refusal.clone() else { return Err(error) };
+    if conflicts.iter().any(crate::cluster::Conflict::is_scaling) {
+        let live = cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
+        if let Some(replicas) = live.as_ref().and_then(|live| live.pointer("/spec/replicas")) {
+            wanted.object["spec"]["replicas"] = replicas.clone();
+            conflicts.retain(|conflict| !conflict.is_scaling());
+        }
+    }
+    let may_go = match takes_back {
+        TakesBack::Nothing => false,
+        TakesBack::ByHand => conflicts.iter().all(crate::cluster::Conflict::is_by_hand),
+        TakesBack::Everything => true,
+    };
+    if !conflicts.is_empty() && !may_go {
+        return Err(error);
+    }
+    let force = !conflicts.is_empty();
+    let object = cluster.apply(&wanted.sent(), ApplyOptions { force, ..options }).await?;
+    Ok(Sent { object, taken: conflicts.iter().map(Taken::of).collect() })
+}
+
+/// Whether the object of a trial exists: what a trial alone made has no version.
+fn is_there(tried: &Value) -> bool {
+    tried
+        .pointer("/metadata/resourceVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|version| !version.is_empty())
+}
+
+/// Why an object cannot be taken that a release of another project or tier made: both would change it for ever, and
+/// whoever is removed first takes it along. What is outside of namespaces tiers of one project may share.
+fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
+    let same_project = label(there, PROJECT) == label(&wanted.object, PROJECT);
+    if !is_of_another_tier(wanted, there) || (same_project && wanted.id().namespace.is_empty()) {
+        return None;
+    }
+    Some(ApplyError {
+        object: ObjectRef::of(&wanted.object),
+        refusal: Refusal::Conflict(Vec::new()),
+        message: format!("it is there already, of {}", ownership::owner(there).unwrap_or_default()),
+        hint: Some(
+            "two tiers cannot have the same object: give it another name, or the tier another namespace"
+                .to_owned(),
+        ),
+        pointer: None,
+    })
+}
+
+/// Whether a release of another tier, or of another project, made it last.
+fn is_of_another_tier(wanted: &Wanted, there: &Value) -> bool {
+    let differs = |key: &str| label(there, key) != label(&wanted.object, key);
+    label(there, PROJECT).is_some() && (differs(PROJECT) || differs(TIER))
+}
+
+/// Whether what tiers share is what this one wants of it, whichever of them released it last.
+fn is_the_same(there: &Value, sent: &Value) -> bool {
+    let of_whom = |change: &FieldChange| {
+        let field = change.field.as_str();
+        field.contains("[windlass.dev/tier]") || field.contains("[windlass.dev/project]")
+    };
+    prune::is_shared(there) && difference::fields(there, sent, &Mask::new(b"")).iter().all(of_whom)
+}
+
+const PROJECT: &str = "windlass.dev/project";
+const TIER: &str = "windlass.dev/tier";
+
+fn label<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
+    object["metadata"]["labels"].get(key)?.as_str()
+}
+
+/// Whether we have applied this object before.
+pub(crate) fn is_ours(live: &Value) -> bool {
+    plan::owned_fields(live, false).is_some()
+}
+
+/// Whether the live object is in the way, not the manifest: a field of it that stays as it is, or a default of the
+/// server's for another strategy, which belongs to nobody.
+fn cannot_be_changed(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::Immutable { .. } => true,
+        Refusal::Invalid { field } => field.ends_with("trategy.rollingUpdate"),
+        _ => false,
+    }
+}
+
+/// A claim or a StatefulSet holds data: it says so itself, or it stays.
+fn may_recreate(object: &Value) -> bool {
+    object.pointer("/metadata/annotations/windlass.dev~1recreate").and_then(Value::as_str) == Some("allowed")
+}
+
+/// A recorded object that its release could not know to be recreated later: the one that took its place says so.
+fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
+    wanted.place.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
+}
+
+/// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.
+pub(crate) fn surprise(step: &Step, sent: &Sent) -> Option<String> {
+    let tried = step.tried.as_ref()?;
+    let changes = difference::fields(tried, &sent.object, &Mask::new(b""));
+    let fields = changes.iter().map(|change: &FieldChange| Cow::from(change.field.as_str()));
+    let taken =
+        sent.taken.iter().filter(|one| !step.taken.contains(one)).map(|one| Cow::from(one.field.as_str()));
+    let mut fields: Vec<Cow<'_, str>> = fields.chain(taken).collect();
+    fields.sort();
+    fields.dedup();
+    (!fields.is_empty()).then(|| {
+        format!("{} changed in the cluster between plan and apply: {}", step.wanted.id(), fields.join(", "))
+    })
+}

@@ -1,0 +1,218 @@
+//! `external:` of the configuration: what others make is there, with the keys that pods ask for, before anything is
+//! changed.
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind, Place, Result};
+use crate::model::{Cause, Failure, Subject};
+use crate::model::{ObjectRef, group};
+use crate::project::{External, Tier};
+use crate::release::context::Site;
+use crate::release::plan::Wanted;
+use crate::rollout::watch;
+
+/// An object that others make, as `external` names it.
+struct Named {
+    kind: String,
+    /// `cert-manager.io`; empty where the configuration names no group.
+    group: String,
+    name: String,
+    place: Place,
+}
+
+impl Named {
+    fn read(external: &External, tier: &Tier) -> Result<Self> {
+        let text = tier.expand(&external.text, "external", &external.place)?;
+        let (kind, name) = text.split_once('/').unwrap_or((&text, ""));
+        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+        let (kind, group, name) = (kind.to_owned(), group.to_owned(), name.to_owned());
+        Ok(Self { kind, group, name, place: external.place.clone() })
+    }
+
+    fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
+/// Kind and name of what others make: a pod that lacks it is not failed at once.
+pub(crate) fn names(site: Site<'_>) -> Vec<(String, String)> {
+    let read = |external| Named::read(external, site.tier).ok();
+    site.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
+}
+
+/// Whether everything is there that others make.
+///
+/// # Errors
+/// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
+pub(crate) async fn check(site: Site<'_>, wanted: &[Wanted]) -> Result<()> {
+    let named = site.project.config.external.iter().map(|one| Named::read(one, site.tier));
+    let named = named.collect::<Result<Vec<_>>>()?;
+    let made = watch::made_by(wanted.iter().map(|one| &one.object));
+    let asked = named.iter().map(|one| missing(site, one, wanted));
+    let failures: Vec<(Place, Failure)> = try_join_all(asked)
+        .await?
+        .into_iter()
+        .zip(&named)
+        // What an object of this very set makes cannot be there before it.
+        .filter(|(_, one)| !made.contains(&(one.kind.clone(), one.name.clone())))
+        .filter_map(|(failure, one)| Some((one.place.clone(), failure?)))
+        .collect();
+    let Some((place, first)) = failures.first() else { return Ok(()) };
+    let message = match failures.len() {
+        1 => format!("{} {}", first.subject.name(), first.message),
+        count => format!("{count} objects that others make are not as the pods need them"),
+    };
+    let error = Error::new(Kind::Refused, message).at(place.clone());
+    Err(error
+        .hint(
+            "nothing was changed: see to whoever makes it (`external` in windlass.yaml), then release again",
+        )
+        .because(failures.into_iter().map(|(_, failure)| failure)))
+}
+
+async fn missing(site: Site<'_>, named: &Named, wanted: &[Wanted]) -> Result<Option<Failure>> {
+    let reference = ObjectRef::new(api_version(site.cluster, named).await?, &named.kind, &named.name);
+    let live = match site.cluster.get(&reference).await {
+        Ok(live) => live,
+        Err(error) if error.kind() == Kind::Denied => {
+            site.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(lacks(named, live.as_ref(), wanted, site.cluster.namespace()).map(|message| Failure {
+        subject: Subject::Object(named.title()),
+        cause: Cause::ConfigMissing.to_string(),
+        message,
+        hint: None,
+        evidence: Vec::new(),
+    }))
+}
+
+/// What is wrong with it, in one sentence.
+fn lacks(named: &Named, live: Option<&Value>, wanted: &[Wanted], namespace: &str) -> Option<String> {
+    let Some(live) = live else {
+        return Some(format!(
+            "does not exist in the namespace `{namespace}`, and `external` says that others make it"
+        ));
+    };
+    let keys = wanted.iter().filter(|one| one.object["metadata"]["namespace"] == namespace);
+    let keys: BTreeSet<String> = keys.flat_map(|one| asked_keys(&one.object, named)).collect();
+    let has = |key: &&String| {
+        ["data", "binaryData"].iter().any(|section| live[section].get(key.as_str()).is_some())
+    };
+    let missing: Vec<String> = keys.iter().filter(|key| !has(key)).map(|key| format!("`{key}`")).collect();
+    let plural = if missing.len() == 1 { "the key" } else { "the keys" };
+    (!missing.is_empty())
+        .then(|| format!("lacks {plural} {}, which the manifests ask for", missing.join(" and ")))
+}
+
+/// The keys of this object that a manifest asks for.
+fn asked_keys(object: &Value, named: &Named) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    gather(object, named, &mut keys);
+    if object["kind"] == "Ingress" && named.kind == "Secret" {
+        let hosts = object.pointer("/spec/tls").and_then(Value::as_array);
+        if hosts.is_some_and(|hosts| hosts.iter().any(|host| host["secretName"] == named.name.as_str())) {
+            keys.extend(["tls.crt", "tls.key"].map(str::to_owned));
+        }
+    }
+    keys
+}
+
+/// `secretKeyRef: {name, key}`, and `secret: {secretName, items: [{key}]}` of volumes, wherever pods stand.
+fn gather(value: &Value, named: &Named, keys: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| gather(item, named, keys)),
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let kind = match field.as_str() {
+                    "secretKeyRef" | "secret" => "Secret",
+                    "configMapKeyRef" | "configMap" => "ConfigMap",
+                    _ => "",
+                };
+                let is_meant =
+                    value["name"] == named.name.as_str() || value["secretName"] == named.name.as_str();
+                if kind == named.kind && is_meant && value["optional"] != true {
+                    keys.extend(value["key"].as_str().map(str::to_owned));
+                    let items = value["items"].as_array().into_iter().flatten();
+                    keys.extend(items.filter_map(|item| item["key"].as_str()).map(str::to_owned));
+                }
+                gather(value, named, keys);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The version in which the cluster serves the kind.
+async fn api_version(cluster: &Cluster, named: &Named) -> Result<String> {
+    const CORE: [&str; 6] =
+        ["Secret", "ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim", "Namespace"];
+    if named.group.is_empty() && CORE.contains(&named.kind.as_str()) {
+        return Ok("v1".to_owned());
+    }
+    let all = cluster.resources().await?;
+    let fits = |version: &str, kind: &str| {
+        kind == named.kind && (named.group.is_empty() || group(version) == named.group)
+    };
+    let found = all.iter().filter(|resource| fits(&resource.api_version, &resource.kind));
+    found.map(|resource| resource.api_version.clone()).max().ok_or_else(|| {
+        let whole = if named.group.is_empty() { String::new() } else { format!(".{}", named.group) };
+        Error::new(Kind::Refused, format!("the cluster does not serve the kind {}{whole}", named.kind))
+            .at(named.place.clone())
+            .hint("`external` has `Kind/name`, or `Kind.group/name` where several groups have the kind")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::Phase;
+
+    fn named(kind: &str, name: &str) -> Named {
+        let place = Place::at("windlass.yaml", 1, 1);
+        Named { kind: kind.to_owned(), group: String::new(), name: name.to_owned(), place }
+    }
+
+    fn wanted(spec: &Value) -> Wanted {
+        let pod = json!({"template": {"spec": spec}});
+        let object =
+            json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}, "spec": pod});
+        Wanted { object, phase: Phase::Workloads, place: None, values: None }
+    }
+
+    #[test]
+    fn the_keys_that_pods_ask_for_must_be_there() {
+        let spec = json!({
+            "containers": [{"env": [
+                {"name": "A", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "password"}}},
+                {"name": "B", "valueFrom": {"secretKeyRef": {"name": "shop", "key": "maybe", "optional": true}}},
+                {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "shop", "key": "other"}}},
+            ]}],
+            "volumes": [{"name": "v", "secret": {"secretName": "shop", "items": [{"key": "ca.crt", "path": "ca"}]}}],
+        });
+        let set = [wanted(&spec)];
+        let secret = named("Secret", "shop");
+        let lacks = |live: Option<Value>| lacks(&secret, live.as_ref(), &set, "shop");
+        assert_eq!(lacks(Some(json!({"data": {"password": "", "ca.crt": ""}}))), None);
+        assert_eq!(
+            lacks(Some(json!({"data": {}}))).as_deref(),
+            Some("lacks the keys `ca.crt` and `password`, which the manifests ask for")
+        );
+        assert!(lacks(None).expect("it is missing").contains("does not exist in the namespace `shop`"));
+    }
+
+    #[test]
+    fn an_ingress_asks_for_a_certificate() {
+        let ingress = json!({"kind": "Ingress", "spec": {"tls": [{"secretName": "shop-tls"}]}});
+        assert_eq!(asked_keys(&ingress, &named("Secret", "shop-tls")).len(), 2);
+        assert!(asked_keys(&ingress, &named("Secret", "other")).is_empty());
+    }
+}

@@ -1,0 +1,395 @@
+//! What a release would change: decided object by object from what is wanted, what is live, and what the last
+//! record says was applied. Deciding is pure; asking the cluster is in [`crate::release::plan::planner`].
+
+pub(crate) mod claims;
+pub(crate) mod difference;
+pub(crate) mod drift;
+pub(crate) mod dry_run;
+pub(crate) mod external;
+pub(crate) mod images;
+pub(crate) mod namespaces;
+pub(crate) mod ownership;
+pub(crate) mod planner;
+pub(crate) mod prune;
+pub(crate) mod restart;
+pub(crate) mod safeguard;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::Conflict;
+use crate::error::Place;
+use crate::manifest::Phase;
+use crate::model::job;
+use crate::model::{ObjectId, group};
+use crate::record::content::STAMPS;
+use crate::record::{Applied, JobRun, Record};
+use crate::release::plan::difference::FieldChange;
+use crate::release::plan::drift::Added;
+use crate::release::plan::prune::Left;
+use crate::release::run::redaction::Values;
+
+/// An object as the set wants it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What would be sent, without the stamps of a release.
+    pub object: Value,
+    /// When it is applied.
+    pub phase: Phase,
+    /// Where it stands in the user's files; `None` for a recorded object.
+    pub place: Option<Place>,
+    /// The values of a Secret of the configuration; in the object stand their hashes.
+    pub values: Option<Values>,
+}
+
+impl Wanted {
+    /// Its identity.
+    pub fn id(&self) -> ObjectId {
+        ObjectId::of(&self.object)
+    }
+
+    /// The object as it is sent.
+    pub fn sent(&self) -> Cow<'_, Value> {
+        match &self.values {
+            Some(values) => Cow::Owned(values.in_place(&self.object)),
+            None => Cow::Borrowed(&self.object),
+        }
+    }
+}
+
+/// What happens to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// It does not exist yet.
+    Create,
+    /// It differs.
+    Change,
+    /// It differs in a field that cannot be changed, and the manifest allows to delete and create it.
+    Recreate,
+    /// A Job whose content has not completed yet.
+    Run,
+    /// It is what is wanted.
+    Keep,
+    /// The manifests no longer have it.
+    Prune,
+    /// The manifests no longer have it, and it stays.
+    Leave,
+}
+
+/// One object of a plan.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// The object.
+    pub wanted: Wanted,
+    /// What happens to it.
+    pub action: Action,
+    /// In which fields it differs from what is live.
+    pub changes: Vec<FieldChange>,
+    /// What is live now, where something is.
+    pub live: Option<Value>,
+    /// What the server said would come of changing it.
+    pub tried: Option<Value>,
+    /// What was edited by hand and is taken back.
+    pub taken: Vec<Taken>,
+    /// Why it must be recreated.
+    pub because: Option<String>,
+    /// Whose it is, where it is there already and no release of the tier made it.
+    pub foreign: Option<String>,
+    /// What others added to its pod template.
+    pub added: Vec<Added>,
+    /// Whether what was added by hand is removed: a person said so.
+    pub removes_drift: bool,
+    /// Whether this user may not change it, so that the server did not try it: its fields are compared with the last release's.
+    pub untried: bool,
+}
+
+impl Step {
+    /// A step of which no more is known.
+    pub(crate) fn new(wanted: Wanted, action: Action, live: Option<&Value>) -> Self {
+        Self {
+            wanted,
+            action,
+            live: live.cloned(),
+            changes: Vec::new(),
+            tried: None,
+            taken: Vec::new(),
+            because: None,
+            foreign: None,
+            added: Vec::new(),
+            removes_drift: false,
+            untried: false,
+        }
+    }
+
+    /// What a person added by hand.
+    pub(crate) fn drift(&self) -> impl Iterator<Item = &Added> {
+        self.added.iter().filter(|one| one.by_hand)
+    }
+
+    /// What controllers added, which is no drift.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Added> {
+        self.added.iter().filter(|one| !one.by_hand)
+    }
+}
+
+/// A field of ours that was edited by hand with kubectl, and is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taken {
+    /// `kubectl-edit`
+    pub manager: String,
+    /// `spec.replicas`
+    pub field: String,
+}
+
+impl Taken {
+    /// The field that is taken back in spite of a conflict.
+    pub fn of(conflict: &Conflict) -> Self {
+        Self { manager: conflict.manager.clone(), field: conflict.path() }
+    }
+}
+
+/// What a release would change.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The wanted objects, in apply order.
+    pub steps: Vec<Step>,
+    /// What the manifests no longer have, in the order in which it would be deleted.
+    pub prune: Vec<Value>,
+    /// What the manifests no longer have, and what stays all the same.
+    pub left: Vec<Left>,
+    /// How many live objects earlier releases own.
+    pub owned: usize,
+    /// Live Jobs of other content than the set's that still run.
+    pub running: Vec<Value>,
+}
+
+/// What is known of an object before the cluster is asked to try it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// It is what is wanted: nothing to ask.
+    Unchanged,
+    /// It may differ: the server must try it.
+    MayDiffer,
+    /// A Job that has run: nothing to do.
+    JobDone,
+    /// A Job of the same content that runs, or is to run.
+    JobToRun,
+}
+
+/// What the last release left, as a large set is asked for it: object by object.
+#[derive(Debug, Clone, Default)]
+pub struct Before<'a> {
+    applied: BTreeMap<ObjectId, &'a Applied>,
+    jobs: &'a [JobRun],
+}
+
+impl<'a> Before<'a> {
+    /// Of the newest record, if there is one.
+    pub fn of(record: Option<&'a Record>) -> Self {
+        let Some(record) = record else { return Self::default() };
+        let mut applied = BTreeMap::new();
+        for one in &record.objects {
+            applied.entry(ObjectId::of(&one.object)).or_insert(one);
+        }
+        Self { applied, jobs: &record.jobs }
+    }
+
+    /// What it applied of an object.
+    pub fn applied(&self, id: &ObjectId) -> Option<&'a Applied> {
+        self.applied.get(id).copied()
+    }
+}
+
+/// Decides without a request whether an object is what is wanted: its content is what the last release
+/// applied, and the fields that are ours are still those our apply left.
+pub fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
+    let id = wanted.id();
+    if job::is_job(&wanted.object) {
+        return known_job(wanted, live, before);
+    }
+    let (Some(live), Some(applied)) = (live, before.applied(&id)) else {
+        return Known::MayDiffer;
+    };
+    let same_content = content(&wanted.object, scaled) == content(&applied.object, scaled);
+    let same_fields = applied.fields.is_some() && applied.fields == owned_fields(live, scaled);
+    if same_content && same_fields { Known::Unchanged } else { Known::MayDiffer }
+}
+
+fn known_job(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>) -> Known {
+    let content = crate::record::content::content(&wanted.object);
+    let is_this = |run: &JobRun| run.completed && run.job == wanted.id() && run.content == content;
+    let recorded = before.jobs.iter().any(is_this);
+    let completed =
+        live.is_some_and(|live| job::content(live) == Some(content.as_str()) && job::completed(live));
+    if recorded || completed { Known::JobDone } else { Known::JobToRun }
+}
+
+/// `group/kind` of an object.
+pub fn group_kind(object: &Value) -> String {
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    format!("{}/{}", group(text("apiVersion")), text("kind"))
+}
+
+/// The content hash of an object; of an autoscaler's target without its replicas, which are the autoscaler's.
+pub fn content(object: &Value, scaled: bool) -> String {
+    if !scaled {
+        return crate::record::content::content(object);
+    }
+    let mut object = object.clone();
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.shift_remove("replicas");
+    }
+    crate::record::content::content(&object)
+}
+
+/// A hash of the fields that the managed fields say are ours; `None` when we own none.
+pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
+    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
+    let ours = entries.iter().find(|entry| {
+        entry["manager"] == crate::cluster::FIELD_MANAGER
+            && entry["operation"] == "Apply"
+            && entry.get("subresource").and_then(Value::as_str).unwrap_or_default().is_empty()
+    })?;
+    let mut fields = ours.get("fieldsV1")?.clone();
+    if scaled && let Some(spec) = fields.get_mut("f:spec").and_then(Value::as_object_mut) {
+        spec.shift_remove("f:replicas");
+    }
+    // Every release has its own stamps, and a trial has none.
+    if let Some(annotations) = fields.pointer_mut("/f:metadata/f:annotations").and_then(Value::as_object_mut)
+    {
+        for stamp in STAMPS {
+            annotations.shift_remove(&format!("f:{stamp}"));
+        }
+    }
+    Some(crate::record::content::hash(&fields))
+}
+
+/// The workloads that an autoscaler of the set scales.
+pub fn scaled_targets<'a>(
+    wanted: impl IntoIterator<Item = &'a Wanted>,
+) -> BTreeSet<(String, String, String)> {
+    wanted
+        .into_iter()
+        .filter(|one| one.object["kind"] == "HorizontalPodAutoscaler")
+        .map(|one| {
+            let target = &one.object["spec"]["scaleTargetRef"];
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            (text(&target["kind"]), one.id().namespace, text(&target["name"]))
+        })
+        .collect()
+}
+
+/// Whether an autoscaler of the set scales this object.
+pub fn is_scaled(targets: &BTreeSet<(String, String, String)>, id: &ObjectId) -> bool {
+    targets.contains(&(id.kind.clone(), id.namespace.clone(), id.name.clone()))
+}
+
+impl Plan {
+    /// Whether a release would change anything.
+    pub fn has_changes(&self) -> bool {
+        !self.prune.is_empty() || self.steps.iter().any(|step| step.action != Action::Keep)
+    }
+
+    /// What of the set others made, in one sentence; `None` where there is nothing.
+    pub fn foreign_sentence(&self) -> Option<String> {
+        let foreign: Vec<(&Step, &String)> =
+            self.steps.iter().filter_map(|step| Some((step, step.foreign.as_ref()?))).collect();
+        let (first, owner) = foreign.first()?;
+        Some(match foreign.len() {
+            1 => format!("{} is there already, of {owner}", first.wanted.id()),
+            more => format!("{} and {} more are there already, of {owner}", first.wanted.id(), more - 1),
+        })
+    }
+
+    /// How many objects have this action.
+    pub fn count(&self, action: Action) -> usize {
+        match action {
+            Action::Prune => self.prune.len(),
+            Action::Leave => self.left.len(),
+            action => self.steps.iter().filter(|step| step.action == action).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn wanted(object: Value) -> Wanted {
+        Wanted { object, phase: Phase::Workloads, place: None, values: None }
+    }
+
+    fn deployment(image: &str, replicas: i64) -> Value {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"},
+               "spec": {"replicas": replicas, "image": image}})
+    }
+
+    fn live(fields: &Value) -> Value {
+        let mut live = deployment("a", 1);
+        live["metadata"]["managedFields"] = json!([
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:x": {}}},
+            {"manager": crate::cluster::FIELD_MANAGER, "operation": "Apply", "fieldsV1": fields.clone()},
+        ]);
+        live
+    }
+
+    fn record(object: Value, fields: Option<String>, jobs: Vec<JobRun>) -> Record {
+        let summary = serde_json::from_value(json!({
+            "format": 1, "revision": 1, "kind": {"kind": "release"}, "project": "shop", "tier": "staging",
+            "by": {"identity": "a", "person": "b"}, "started": "2026-10-03T14:00:00Z", "outcome": "good",
+            "set": "", "objects": 1,
+        }))
+        .unwrap();
+        Record { objects: vec![Applied { object, fields }], jobs, ..Record::new(summary) }
+    }
+
+    #[test]
+    fn what_we_applied_and_nobody_touched_is_unchanged() {
+        let live = live(&json!({"f:spec": {"f:image": {}, "f:replicas": {}}}));
+        let record = record(deployment("a", 1), owned_fields(&live, false), Vec::new());
+        let known = |image, live: &Value| {
+            known(&wanted(deployment(image, 1)), Some(live), &Before::of(Some(&record)), false)
+        };
+        assert_eq!(known("a", &live), Known::Unchanged);
+        assert_eq!(known("b", &live), Known::MayDiffer);
+        let taken = crate::release::plan::tests::live(&json!({"f:spec": {"f:image": {}}}));
+        assert_eq!(known("a", &taken), Known::MayDiffer, "a field of ours went to another manager");
+    }
+
+    #[test]
+    fn an_autoscaler_may_scale_its_target() {
+        let before = live(&json!({"f:spec": {"f:image": {}, "f:replicas": {}}}));
+        let record = record(deployment("a", 1), owned_fields(&before, true), Vec::new());
+        let scaled = live(&json!({"f:spec": {"f:image": {}}}));
+        let wanted = wanted(deployment("a", 5));
+        assert_eq!(known(&wanted, Some(&scaled), &Before::of(Some(&record)), true), Known::Unchanged);
+    }
+
+    #[test]
+    fn a_job_runs_once_per_content() {
+        let object = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"}, "spec": {"x": 1}});
+        let job = wanted(object.clone());
+        let run = |completed, content: &str| {
+            vec![JobRun { job: ObjectId::of(&object), content: content.to_owned(), completed }]
+        };
+        let content = crate::record::content::content(&object);
+        let with = |jobs| known(&job, None, &Before::of(Some(&record(json!({}), None, jobs))), false);
+        assert_eq!(with(run(true, &content)), Known::JobDone, "its ttl may have removed it");
+        assert_eq!(with(run(false, &content)), Known::JobToRun);
+        assert_eq!(with(run(true, "other")), Known::JobToRun);
+        let mut done = object.clone();
+        done["metadata"]["annotations"] = json!({job::CONTENT: content});
+        done["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        assert_eq!(
+            known(&job, Some(&done), &Before::default(), false),
+            Known::JobDone,
+            "a killed release left no record"
+        );
+    }
+}

@@ -1,0 +1,269 @@
+//! What is there, and what would differ: one list per kind and namespace, and a server-side dry run of what
+//! may differ, which is validation and difference in one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+
+use crate::cluster::{ApplyError, Cluster};
+use crate::error::{Error, Kind, Result};
+use crate::model::Failure;
+use crate::model::{ObjectId, group};
+use crate::record::{Owned, Record};
+use crate::release::plan;
+use crate::release::plan::difference::Mask;
+use crate::release::plan::dry_run::{Decided, Trial};
+use crate::release::plan::prune::Leftovers;
+use crate::release::plan::{Before, Known, Plan, Step, Wanted, prune};
+use crate::release::run::jobs;
+
+/// How many requests are under way at once.
+pub(crate) const CONCURRENCY: usize = 16;
+
+/// What a survey compares.
+pub(crate) struct Subjects<'a> {
+    /// The wanted set, in apply order.
+    pub wanted: Vec<Wanted>,
+    /// The newest record, if there is one.
+    pub last: Option<&'a Record>,
+    /// Everything that records say was applied by earlier releases.
+    pub inventory: BTreeSet<ObjectId>,
+    /// Where those objects' kinds are served: `(apiVersion, kind, namespace)`.
+    pub places: BTreeSet<KindPlace>,
+    /// `windlass.dev/project=…,windlass.dev/tier=…`
+    pub selector: String,
+    /// What stands in the place of values that must not be seen.
+    pub mask: Mask,
+    /// Whether fields of our objects are taken back whoever wrote them.
+    pub takes_back: bool,
+    /// Whether what a person added by hand is removed before anything is applied.
+    pub removes_drift: bool,
+    /// What the user needs to be allowed to do.
+    pub may: May,
+}
+
+/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    /// Change every object of the set: whatever the server refuses to try is an error.
+    Change,
+    /// Read: what the server may not try for this user is compared with the last release.
+    Read,
+}
+
+/// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KindPlace {
+    /// `apps/v1`
+    pub api_version: String,
+    /// `Deployment`
+    pub kind: String,
+    /// Empty for a cluster-scoped kind.
+    pub namespace: String,
+}
+
+impl KindPlace {
+    /// Where an object of an earlier release is served.
+    pub(crate) fn owned(owned: &Owned) -> Self {
+        Self {
+            api_version: owned.api_version.clone(),
+            kind: owned.id.kind.clone(),
+            namespace: owned.id.namespace.clone(),
+        }
+    }
+
+    /// Where this object is served.
+    pub(crate) fn of(object: &Value) -> Self {
+        let text =
+            |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { api_version: text("/apiVersion"), kind: text("/kind"), namespace: text("/metadata/namespace") }
+    }
+}
+
+/// The live objects of the tier, and the plan.
+pub(crate) struct Survey {
+    /// What a release would change.
+    pub plan: Plan,
+    /// All live objects with the tier's labels.
+    pub live: BTreeMap<ObjectId, Value>,
+}
+
+/// Looks at the cluster and plans.
+///
+/// # Errors
+/// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a right is missing,
+/// [`Kind::Unreachable`].
+pub(crate) async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Survey> {
+    let live = live(cluster, &subjects).await?;
+    let scaled = plan::scaled_targets(&subjects.wanted);
+    for wanted in &mut subjects.wanted {
+        keep_replicas(wanted, &live, &scaled);
+        if live.get(&wanted.id()).is_some_and(prune::is_shared) {
+            prune::share(&mut wanted.object);
+        }
+    }
+    let before = Before::of(subjects.last);
+    let known = subjects.wanted.iter().map(|wanted| {
+        let id = wanted.id();
+        plan::known(wanted, live.get(&id), &before, plan::is_scaled(&scaled, &id))
+    });
+    let known: Vec<Known> = known.collect();
+    let changed = subjects.wanted.iter().zip(&known).filter(|(_, known)| **known != Known::Unchanged);
+    let defined = definitions(changed.map(|(one, _)| one));
+    let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
+    let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
+    let namespaces = coming_namespaces(cluster, &subjects.wanted);
+    let ids = subjects.wanted.iter().map(Wanted::id);
+    let roles = ids.filter(|id| matches!(id.kind.as_str(), "Role" | "ClusterRole"));
+    let roles: BTreeSet<(String, String)> = roles.map(|id| (id.kind, id.name)).collect();
+    let trial = Trial {
+        cluster,
+        live: &live,
+        defined: &defined,
+        namespaces: &namespaces,
+        roles: &roles,
+        before: &before,
+        may: subjects.may,
+        takes_back: subjects.takes_back,
+        removes_drift: subjects.removes_drift,
+        scaled: &scaled,
+        mask: &subjects.mask,
+    };
+    let wanted = std::mem::take(&mut subjects.wanted);
+    let running = jobs::not_stuck(cluster, jobs::running(&wanted, &live)).await;
+    let decisions = wanted.into_iter().zip(known).map(|(wanted, known)| trial.decide(wanted, known));
+    let decided: Vec<Decided> = stream::iter(decisions).buffered(CONCURRENCY).collect().await;
+    let steps = accepted(decided)?;
+    Ok(Survey { plan: Plan { steps, prune, left, owned, running }, live })
+}
+
+async fn live(cluster: &Cluster, subjects: &Subjects<'_>) -> Result<BTreeMap<ObjectId, Value>> {
+    let mut places = subjects.places.clone();
+    places.extend(subjects.wanted.iter().map(|wanted| KindPlace::of(&wanted.object)));
+    let own = definitions(subjects.wanted.iter());
+    let wanted: BTreeSet<KindPlace> = subjects.wanted.iter().map(|one| KindPlace::of(&one.object)).collect();
+    let lists: Vec<Vec<Value>> = stream::iter(places)
+        .map(|place| {
+            let (own, wanted) = (&own, &wanted);
+            async move {
+                let namespace = Some(place.namespace.as_str()).filter(|name| !name.is_empty());
+                let listed =
+                    cluster.list(&place.api_version, &place.kind, namespace, Some(&subjects.selector)).await;
+                match listed {
+                    Ok(listing) => Ok(listing.items),
+                    // A kind that this very set defines is not served before its definition is applied, and one whose
+                    // definition is gone has no objects any more.
+                    Err(error)
+                        if error.kind() == Kind::Refused
+                            && (own.contains(&defined(&place)) || !wanted.contains(&place)) =>
+                    {
+                        Ok(Vec::new())
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(lists.into_iter().flatten().map(|object| (ObjectId::of(&object), object)).collect())
+}
+
+/// The kinds that CustomResourceDefinitions define, as `group/kind`.
+fn definitions<'a>(wanted: impl Iterator<Item = &'a Wanted>) -> BTreeSet<String> {
+    wanted
+        .filter(|one| one.object["kind"] == "CustomResourceDefinition")
+        .map(|one| {
+            let spec = &one.object["spec"];
+            format!(
+                "{}/{}",
+                spec["group"].as_str().unwrap_or_default(),
+                spec["names"]["kind"].as_str().unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+/// The namespaces that a release makes before anything is put into them: its tier's, and those of the set.
+fn coming_namespaces(cluster: &Cluster, wanted: &[Wanted]) -> BTreeSet<String> {
+    let of_set = wanted.iter().map(Wanted::id).filter(|id| id.kind == "Namespace" && id.group.is_empty());
+    of_set.map(|id| id.name).chain([cluster.namespace().to_owned()]).collect()
+}
+
+fn defined(place: &KindPlace) -> String {
+    format!("{}/{}", group(&place.api_version), place.kind)
+}
+
+/// Sets the replicas of an object, where it has a place for them.
+pub(crate) fn set_replicas(object: &mut Value, replicas: &Value) {
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("replicas".to_owned(), replicas.clone());
+    }
+}
+
+/// An autoscaler's target keeps the replicas it has: leaving the field out would reset it to one.
+fn keep_replicas(
+    wanted: &mut Wanted,
+    live: &BTreeMap<ObjectId, Value>,
+    scaled: &BTreeSet<(String, String, String)>,
+) {
+    let id = wanted.id();
+    if !plan::is_scaled(scaled, &id) {
+        return;
+    }
+    if let Some(replicas) = live.get(&id).and_then(|live| live.pointer("/spec/replicas")) {
+        set_replicas(&mut wanted.object, replicas);
+    }
+}
+
+/// The steps, or one error with everything that the server refused.
+fn accepted(decided: Vec<Decided>) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut refused = Vec::new();
+    for one in decided {
+        match one {
+            Ok(step) => steps.push(step),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    if refused.is_empty() { Ok(steps) } else { Err(refusal(&refused)) }
+}
+
+/// One error for all objects that the server refused. Rights missing, or the cluster gone, are another exit
+/// code than a mistake in a manifest.
+pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
+    let kinds: Vec<Kind> = refused.iter().map(|(_, error)| Error::from(error.clone()).kind()).collect();
+    // Where one answer is missing nobody knows what was written.
+    let worst = kinds.iter().find(|kind| **kind == Kind::Unreachable);
+    let kind = worst.or_else(|| kinds.iter().find(|kind| **kind != Kind::Refused)).copied();
+    let kind = kind.unwrap_or(Kind::Refused);
+    let (first, error) = &refused[0];
+    let message = match refused.len() {
+        // Whether it was written is not known.
+        _ if kind == Kind::Unreachable => {
+            let of = if refused.len() == 1 {
+                first.id().to_string()
+            } else {
+                format!("{} objects", refused.len())
+            };
+            format!("no answer to the apply of {of}: {}", error.message)
+        }
+        1 => format!("the cluster refused {}: {}", first.id(), error.message),
+        count => format!("the cluster refused {count} objects"),
+    };
+    let mut whole = Error::new(kind, message);
+    if let (1, Some(place)) = (refused.len(), &first.place) {
+        whole = whole.at(place.clone());
+    }
+    if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
+        whole = whole.hint(hint);
+    }
+    whole.because(refused.iter().map(|(wanted, error)| failure(wanted, error)))
+}
+
+fn failure(wanted: &Wanted, error: &ApplyError) -> Failure {
+    let place = wanted.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+    let failure = error.failure();
+    Failure { message: format!("{place}{}", failure.message), ..failure }
+}

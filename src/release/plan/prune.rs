@@ -1,0 +1,193 @@
+//! What the manifests no longer have: what of it goes, what stays although nobody wants it, and when it is too much to
+//! go without a word.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{ObjectId, job};
+use crate::release::plan::Plan;
+
+/// So many objects go without a word.
+const MOST: usize = 20;
+
+/// The annotation of a live object that says whether it goes: `allowed` or `never`.
+const ANNOTATION: &str = "/metadata/annotations/windlass.dev~1prune";
+
+/// The annotation of what another tier of the project released, too: outside of namespaces tiers may share.
+const SHARED: &str = "windlass.dev/shared";
+
+/// The word of charts for the same.
+const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
+
+/// An object that stays although the manifests no longer have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left {
+    /// As it is.
+    pub object: Value,
+    /// Why it stays.
+    pub why: &'static str,
+}
+
+/// What earlier releases own and the manifests no longer have.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Leftovers {
+    /// What goes, in reverse apply order.
+    pub prune: Vec<Value>,
+    /// What stays.
+    pub left: Vec<Left>,
+    /// How many live objects earlier releases own, without Jobs that have ended.
+    pub owned: usize,
+}
+
+/// Marks an object as one that tiers share: none of them takes it along when it goes.
+pub(crate) fn share(object: &mut Value) {
+    object["metadata"]["annotations"][SHARED] = "true".into();
+}
+
+/// Whether tiers share it.
+pub(crate) fn is_shared(object: &Value) -> bool {
+    object["metadata"]["annotations"].get(SHARED).is_some()
+}
+
+/// Parts the live objects that earlier releases own, and that are no longer wanted, into what goes and what stays.
+pub(crate) fn leftovers(
+    inventory: &BTreeSet<ObjectId>,
+    wanted: &BTreeSet<ObjectId>,
+    live: &BTreeMap<ObjectId, Value>,
+) -> Leftovers {
+    let is_owned = |id: &ObjectId| inventory.contains(id);
+    let owned = live.iter().filter(|(id, object)| is_owned(id) && !has_ended(object)).count();
+    let mut leftovers = Leftovers { owned, ..Leftovers::default() };
+    let gone = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
+    for (id, object) in
+        live.iter().filter(|(id, object)| is_owned(id) && !wanted.contains(id) && !gone(object))
+    {
+        match stays(id, object) {
+            Some(why) => leftovers.left.push(Left { object: object.clone(), why }),
+            None => leftovers.prune.push(object.clone()),
+        }
+    }
+    leftovers
+        .prune
+        .sort_by_key(|object| std::cmp::Reverse((crate::manifest::phase_of(object), ObjectId::of(object))));
+    leftovers
+}
+
+/// Why an object stays; `None` where it goes.
+pub(crate) fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
+    match (object.pointer(ANNOTATION).and_then(Value::as_str), id.kind.as_str()) {
+        (None, _) if object.pointer(HELM).is_some_and(|policy| policy == "keep") => {
+            Some("it says helm.sh/resource-policy: keep")
+        }
+        (Some("never"), _) => Some("it says windlass.dev/prune: never"),
+        (Some("allowed"), _) => None,
+        _ if is_shared(object) => {
+            Some("another tier of the project released it, too; windlass.dev/prune: allowed lets it go")
+        }
+        (_, "PersistentVolumeClaim") => Some("it holds data; windlass.dev/prune: allowed lets it go"),
+        (_, "Namespace") => Some("others may have something in it; windlass.dev/prune: allowed lets it go"),
+        (_, "CustomResourceDefinition") => {
+            Some("all objects of its kind would go with it; windlass.dev/prune: allowed lets it go")
+        }
+        _ => None,
+    }
+}
+
+fn has_ended(object: &Value) -> bool {
+    object["kind"] == "Job" && (job::completed(object) || job::failed(object))
+}
+
+/// Why so many objects do not go without a word.
+pub(crate) fn mass_deletion(plan: &Plan) -> Option<String> {
+    let count = plan.prune.iter().filter(|object| !has_ended(object)).count();
+    (count > MOST || count * 2 > plan.owned)
+        .then(|| format!("it would delete {count} of the {} objects that earlier releases made", plan.owned))
+}
+
+/// Refuses to delete too much without a word.
+///
+/// # Errors
+/// [`Kind::Rule`] with the numbers and the override.
+pub(crate) fn check(plan: &Plan, overridden: bool) -> Result<()> {
+    match mass_deletion(plan).filter(|_| !overridden) {
+        None => Ok(()),
+        Some(sentence) => Err(Error::new(Kind::Rule, sentence).hint(
+            "`windlass plan TIER` lists them; if they are meant to go: --override mass-deletion --reason \"…\"",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(kind: &str, name: &str, prune: Option<&str>) -> Value {
+        let version = if kind == "Deployment" { "apps/v1" } else { "v1" };
+        let mut object =
+            json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}});
+        if let Some(prune) = prune {
+            object["metadata"]["annotations"] = json!({"windlass.dev/prune": prune});
+        }
+        object
+    }
+
+    fn found(live: &[Value], foreign: &[Value]) -> Leftovers {
+        let map = live.iter().chain(foreign).map(|object| (ObjectId::of(object), object.clone())).collect();
+        let inventory = live.iter().map(ObjectId::of).collect();
+        leftovers(&inventory, &[ObjectId::of(&object("Service", "wanted", None))].into(), &map)
+    }
+
+    #[test]
+    fn what_nobody_wants_goes_in_reverse_order_and_what_holds_data_stays() {
+        let live = [
+            object("ConfigMap", "a", None),
+            object("Deployment", "b", None),
+            object("PersistentVolumeClaim", "data", None),
+            object("Service", "wanted", None),
+        ];
+        let found = found(&live, &[object("Secret", "of-others", None)]);
+        let names: Vec<_> = found.prune.iter().map(|object| ObjectId::of(object).to_string()).collect();
+        assert_eq!(names, ["Deployment/b", "ConfigMap/a"]);
+        assert_eq!(found.left.len(), 1);
+        assert_eq!(found.owned, 4);
+    }
+
+    #[test]
+    fn an_annotation_decides_either_way() {
+        let live = [
+            object("PersistentVolumeClaim", "data", Some("allowed")),
+            object("ConfigMap", "kept", Some("never")),
+        ];
+        let found = found(&live, &[]);
+        assert_eq!(found.prune, live[..1]);
+        assert_eq!(found.left[0].object, live[1]);
+    }
+
+    #[test]
+    fn more_than_half_or_more_than_twenty_is_too_much() {
+        let plan = |count: usize, owned| Plan {
+            prune: (0..count).map(|index| object("ConfigMap", &index.to_string(), None)).collect(),
+            owned,
+            ..Plan::default()
+        };
+        for (count, owned, refused) in
+            [(1, 2, false), (2, 3, true), (1, 1, true), (20, 100, false), (21, 100, true), (0, 0, false)]
+        {
+            assert_eq!(check(&plan(count, owned), false).is_err(), refused, "{count} of {owned}");
+            assert!(check(&plan(count, owned), true).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_job_that_has_ended_is_nothing_to_lose() {
+        let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate-1"}});
+        job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        let found = found(&[job], &[]);
+        let plan = Plan { prune: found.prune, owned: found.owned, ..Plan::default() };
+        assert!(check(&plan, false).is_ok());
+    }
+}

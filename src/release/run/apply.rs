@@ -1,0 +1,388 @@
+//! Carrying out a plan: phase by phase, in parallel inside a phase, watched to the end. Release and rollback
+//! are the same work on another set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::{ApplyError, Cluster};
+use crate::error::{Error, Kind, Result};
+use crate::manifest::{Phase, phase_of};
+use crate::model::{ObjectId, Unserved, job};
+use crate::model::{Outcome, Stage};
+use crate::record::content;
+use crate::record::{Applied, JobRun};
+use crate::release::plan;
+use crate::release::plan::planner::{CONCURRENCY, refusal};
+use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run as trial};
+use crate::release::run::unstick::Suspects;
+use crate::release::run::{deletion, unstick};
+use crate::rollout::watch::{Goal, Watched, Watcher};
+use crate::session::{Session, interrupted};
+
+/// A plan under way.
+pub(crate) struct Execution<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) stage: Stage,
+    pub(crate) revision: u64,
+    pub(crate) commit: Option<String>,
+    pub(crate) deadline: Instant,
+    pub(crate) plan: Plan,
+    pub(crate) watcher: Watcher,
+    /// Whether Jobs of other content that still run are deleted.
+    pub(crate) kill_jobs: bool,
+    /// Whose pods may hold up a StatefulSet.
+    pub(crate) suspects: Suspects,
+    /// What was sent, whether or not an answer came.
+    pub(crate) begun: BTreeSet<ObjectId>,
+    /// Whether anything was deleted to make room.
+    pub(crate) deleted: bool,
+    /// What the cluster returned for each applied object, for the record.
+    pub(crate) done: BTreeMap<ObjectId, Value>,
+    /// What was deleted and is not gone yet.
+    pub(crate) lingers: BTreeSet<ObjectId>,
+    /// Which Services and Ingresses lead nowhere, as far as that is worth a warning only.
+    pub(crate) unserved: Vec<Unserved>,
+}
+
+impl Execution<'_> {
+    /// The phases of the contract in their order, each waited for where the next one needs it: up to the Jobs.
+    pub(crate) async fn up_to_jobs(&mut self) -> Result<()> {
+        self.kill_jobs().await?;
+        self.apply(Phase::Definitions).await?;
+        self.wait(&[Phase::Definitions]).await?;
+        self.apply(Phase::Settings).await?;
+        self.apply(Phase::Before).await?;
+        self.unstick(Phase::Before).await?;
+        self.wait(&[Phase::Before]).await?;
+        self.run_jobs(Phase::Before).await?;
+        self.run_jobs(Phase::Jobs).await
+    }
+
+    /// The phases after the Jobs.
+    pub(crate) async fn workloads(&mut self) -> Result<()> {
+        self.apply(Phase::Workloads).await?;
+        self.unstick(Phase::Workloads).await?;
+        if self.has(Phase::After) {
+            self.wait(&[Phase::Settings, Phase::Workloads]).await?;
+            self.apply(Phase::After).await?;
+            self.unstick(Phase::After).await?;
+        }
+        self.wait(&[Phase::Settings, Phase::Workloads, Phase::After]).await?;
+        self.run_jobs(Phase::After).await
+    }
+
+    /// Watches everything on, for so long.
+    pub(crate) async fn soak(&mut self, length: Duration) -> Result<()> {
+        let steps = self.plan.steps.iter().filter(|step| !job::is_job(&step.wanted.object));
+        let ids: Vec<ObjectId> = steps.map(|step| step.wanted.id()).collect();
+        self.watcher.until(Goal::Stay(&ids), Instant::now() + length).await
+    }
+
+    fn has(&self, phase: Phase) -> bool {
+        self.plan.steps.iter().any(|step| step.wanted.phase == phase)
+    }
+
+    /// Applies what differs in a phase, in parallel.
+    async fn apply(&mut self, phase: Phase) -> Result<()> {
+        let of_phase = |step: &&Step| step.wanted.phase == phase && step.action != Action::Keep;
+        let is_no_job = |step: &&Step| !job::is_job(&step.wanted.object);
+        let steps: Vec<Step> = self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
+        for step in steps.iter().filter(|step| step.action == Action::Recreate) {
+            if let Some(live) = &step.live {
+                self.deleted = true;
+                deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
+            }
+        }
+        // A binding is taken only when the role is there.
+        let (bindings, rest): (Vec<Step>, Vec<Step>) =
+            steps.into_iter().partition(|step| step.wanted.id().kind.ends_with("RoleBinding"));
+        if rest.iter().all(|step| !step.wanted.id().kind.ends_with("Role")) {
+            return self.send(phase.describe(), rest.into_iter().chain(bindings).collect()).await;
+        }
+        self.send(phase.describe(), rest).await?;
+        self.send("role bindings", bindings).await
+    }
+
+    /// Sends objects, in parallel.
+    async fn send(&mut self, what: &str, steps: Vec<Step>) -> Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let report =
+            self.session.reporter.step(self.stage, format!("apply {what}"), format!("applying {what}"));
+        let count = steps.len();
+        self.cluster.end_at(Some(self.watcher.end(self.deadline)));
+        self.begun.extend(steps.iter().map(|step| step.wanted.id()));
+        let steps = steps.into_iter().map(|step| self.stamped(step)).collect();
+        let (applied, refused) = apply_all(self.session, self.cluster, steps).await;
+        let done = applied.len();
+        for object in applied {
+            self.watcher.applied(&object);
+            self.done.insert(ObjectId::of(&object), object);
+        }
+        if done + refused.len() < count {
+            report.finish(Outcome::Interrupted, format!("{done} of {count} applied"));
+            return Err(interrupted());
+        }
+        if refused.is_empty() {
+            report.finish(Outcome::Ok, format!("{count} applied"));
+            return Ok(());
+        }
+        report.finish(Outcome::Failed, format!("{} of {count} refused", refused.len()));
+        Err(refusal(&refused))
+    }
+
+    /// Brings the `StatefulSets` of a phase out of a rollout that broke before.
+    async fn unstick(&mut self, phase: Phase) -> Result<()> {
+        if self.suspects != Suspects::None {
+            self.deleted |= self.plan.steps.iter().any(|step| step.wanted.object["kind"] == "StatefulSet");
+        }
+        for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
+            unstick::unstick(self.session, self.cluster, &step.wanted.object, self.suspects).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs the Jobs of a phase whose content has not completed yet, each weight after the one before has
+    /// completed. One that is there with other content, or that failed, is deleted first.
+    async fn run_jobs(&mut self, phase: Phase) -> Result<()> {
+        let mut waves: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
+        for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
+            if step.action == Action::Run {
+                waves.entry(job::weight(&step.wanted.object)).or_default().push(step.clone());
+            }
+        }
+        for wave in waves.into_values() {
+            let ids: Vec<ObjectId> = wave.iter().map(|step| step.wanted.id()).collect();
+            for step in &wave {
+                let Some(live) = &step.live else { continue };
+                let same = job::content(live) == Some(content::content(&step.wanted.object).as_str());
+                // One of the same content that runs is joined.
+                if !same || job::failed(live) {
+                    self.deleted = true;
+                    deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
+                }
+            }
+            self.send(Phase::Jobs.describe(), wave).await?;
+            self.watcher.until(Goal::Ready(&ids), self.deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the Jobs of earlier releases that a person wants ended.
+    async fn kill_jobs(&mut self) -> Result<()> {
+        if !self.kill_jobs || self.plan.running.is_empty() {
+            return Ok(());
+        }
+        let report = self.session.reporter.step(self.stage, "kill jobs", "deleting jobs that still run");
+        self.deleted = true;
+        for job in &self.plan.running {
+            let _ = deletion::delete_only(self.session, self.cluster, job).await?;
+        }
+        report.finish(Outcome::Ok, names(&self.plan.running));
+        Ok(())
+    }
+
+    async fn wait(&mut self, phases: &[Phase]) -> Result<()> {
+        let ids: Vec<ObjectId> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| phases.contains(&step.wanted.phase) && !job::is_job(&step.wanted.object))
+            .map(|step| step.wanted.id())
+            .collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.watcher.until(Goal::Ready(&ids), self.deadline).await
+    }
+
+    /// Deletes what the manifests no longer have, once the new is ready. What the cluster takes its time for, as a finalizer
+    /// may, changes nothing about that.
+    pub(crate) async fn prune(&mut self) -> Result<()> {
+        if self.plan.prune.is_empty() {
+            return Ok(());
+        }
+        let report =
+            self.session.reporter.step(self.stage, "prune", "deleting what the manifests no longer have");
+        self.deleted = true;
+        self.cluster.end_at(Some(self.watcher.end(self.deadline)));
+        self.mark_claims().await;
+        for phase in self.plan.prune.chunk_by(|one, other| phase_of(one) == phase_of(other)) {
+            let (session, cluster) = (self.session, self.cluster);
+            let deletions = stream::iter(phase.to_vec()).map(|object| async move {
+                match deletion::delete_only(session, cluster, &object).await {
+                    Err(error) if error.kind() == Kind::TimedOut => {
+                        session.reporter.warn_with_hint(error.message(), error.advice().unwrap_or_default());
+                        Ok(Some(ObjectId::of(&object)))
+                    }
+                    deleted => deleted.map(|_| None),
+                }
+            });
+            let lingering: Vec<Option<ObjectId>> =
+                deletions.buffer_unordered(CONCURRENCY).try_collect().await?;
+            self.lingers.extend(lingering.into_iter().flatten());
+        }
+        report.finish(Outcome::Ok, names(&self.plan.prune));
+        Ok(())
+    }
+
+    /// The claims of `StatefulSet`s that go stay, and `remove --with-data` finds them when the records know the sets no more.
+    async fn mark_claims(&self) {
+        for set in self.plan.prune.iter().filter(|object| object["kind"] == "StatefulSet") {
+            let label = |key: &str| set["metadata"]["labels"][key].as_str().unwrap_or_default();
+            let (project, tier) = (label("windlass.dev/project"), label("windlass.dev/tier"));
+            let marked = async {
+                let claims = claims::of_sets(self.cluster, std::iter::once(set)).await?;
+                claims::mark(self.cluster, project, tier, claims.iter()).await
+            };
+            if let Err(error) = marked.await {
+                let name = set["metadata"]["name"].as_str().unwrap_or_default();
+                let sentence = format!(
+                    "the claims of StatefulSet/{name} stay, and could not be marked as the tier's: {error}"
+                );
+                self.session.reporter.warn(sentence);
+            }
+        }
+    }
+
+    /// Whether it is known that nothing was changed before this error: of what was sent, the cluster took nothing. Where
+    /// an answer is missing that is not known.
+    pub(crate) fn changed_nothing(&self, error: &Error) -> bool {
+        let is_refusal = matches!(error.kind(), Kind::Refused | Kind::Denied);
+        let may_have_failed = matches!(error.kind(), Kind::Unreachable | Kind::Rule | Kind::Invalid);
+        let was_sent = !self.begun.is_empty();
+        self.done.is_empty() && !self.deleted && (is_refusal || may_have_failed && !was_sent)
+    }
+
+    /// The workloads that were to be changed and were not sent.
+    pub(crate) fn untouched(&self) -> Vec<ObjectId> {
+        let is_workload =
+            |id: &ObjectId| matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
+        let differs = |step: &&Step| matches!(step.action, Action::Change | Action::Recreate);
+        let ids = self.plan.steps.iter().filter(differs).map(|step| step.wanted.id());
+        ids.filter(|id| is_workload(id) && !self.begun.contains(id)).collect()
+    }
+
+    fn stamped(&self, mut step: Step) -> Step {
+        let object = &mut step.wanted.object;
+        if step.action == Action::Run {
+            let content = content::content(object);
+            object["metadata"]["annotations"][job::CONTENT] = Value::from(content);
+        }
+        content::stamp(object, self.revision, self.commit.as_deref());
+        step
+    }
+
+    /// The applied set as the record keeps it.
+    pub(crate) fn applied(&self) -> Vec<Applied> {
+        let wanted: Vec<Wanted> = self.plan.steps.iter().map(|step| step.wanted.clone()).collect();
+        let scaled = plan::scaled_targets(&wanted);
+        self.plan
+            .steps
+            .iter()
+            .map(|step| {
+                let id = step.wanted.id();
+                let live = self.done.get(&id).or(match step.action {
+                    Action::Keep => step.live.as_ref(),
+                    _ => None,
+                });
+                Applied {
+                    object: step.wanted.object.clone(),
+                    fields: live.and_then(|live| plan::owned_fields(live, plan::is_scaled(&scaled, &id))),
+                }
+            })
+            .collect()
+    }
+
+    /// How the last run of each Job's content ended.
+    pub(crate) fn jobs(&self) -> Vec<JobRun> {
+        self.plan
+            .steps
+            .iter()
+            .filter(|step| job::is_job(&step.wanted.object))
+            .map(|step| JobRun {
+                job: step.wanted.id(),
+                content: content::content(&step.wanted.object),
+                completed: step.action == Action::Keep || self.watcher.is_ready(&step.wanted.id()),
+            })
+            .collect()
+    }
+}
+
+/// `Deployment/web, Service/web`
+fn names(objects: &[Value]) -> String {
+    objects.iter().map(|object| ObjectId::of(object).to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Applies these objects in parallel: what the cluster returned, and what it refused. After a signal no other one
+/// is sent, but what is under way comes to its end: it is known what was written.
+async fn apply_all(
+    session: &Session,
+    cluster: &Cluster,
+    steps: Vec<Step>,
+) -> (Vec<Value>, Vec<(Wanted, ApplyError)>) {
+    let cluster = &cluster.for_cleanup();
+    let results: Vec<_> = stream::iter(steps)
+        .take_until(session.cancel.cancelled())
+        .map(|step| apply_one(session, cluster, step))
+        .buffered(CONCURRENCY)
+        .collect()
+        .await;
+    let mut applied = Vec::new();
+    let mut refused = Vec::new();
+    for result in results {
+        match result {
+            Ok(object) => applied.push(object),
+            Err(refusal) => refused.push(refusal),
+        }
+    }
+    (applied, refused)
+}
+
+/// Applies an object, and says what came otherwise than planned.
+async fn apply_one(
+    session: &Session,
+    cluster: &Cluster,
+    mut step: Step,
+) -> std::result::Result<Value, (Wanted, ApplyError)> {
+    if step.removes_drift
+        && let Err(error) = drift::take_over(cluster, &step).await
+    {
+        return Err((step.wanted, error));
+    }
+    // What was recreated is nobody's yet.
+    let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(trial::is_ours);
+    // What the plan takes back is taken back.
+    let takes_back = trial::TakesBack::of(ours, !step.taken.is_empty());
+    let sending = trial::Sending { takes_back, ..trial::Sending::default() };
+    match trial::apply(cluster, &mut step.wanted, sending).await {
+        Ok(sent) => {
+            if let Some(sentence) = trial::surprise(&step, &sent) {
+                session.reporter.warn(sentence);
+            }
+            Ok(sent.object)
+        }
+        Err(error) => Err((step.wanted, error)),
+    }
+}
+
+/// What the watcher needs to know of the set before anything is applied.
+pub(crate) fn watched(plan: &Plan) -> Vec<Watched> {
+    plan.steps
+        .iter()
+        .map(|step| Watched {
+            object: step.wanted.object.clone(),
+            place: step.wanted.place.clone(),
+            live: match step.action {
+                Action::Keep => step.live.clone(),
+                _ => None,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,102 @@
+//! `on_cancel: rollback`: what a cancelled release wrote is set back to the last good set, as far as it goes in the
+//! seconds that a signal leaves. Nobody watches it; the record says so.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::Value;
+
+use crate::cluster::{ApplyOptions, Cluster};
+use crate::manifest;
+use crate::model::ObjectId;
+use crate::model::{Outcome, Stage};
+use crate::project::OnCancel;
+use crate::record::target::Target;
+use crate::record::{Applied, SentBack};
+use crate::record::{content, target};
+use crate::release::plan;
+use crate::release::plan::planner::CONCURRENCY;
+use crate::release::plan::{planner as survey, safeguard};
+use crate::release::run::Attempt;
+use crate::release::run::apply::Execution;
+
+/// How long sending it may take: with what must be done before and after, 5 s in all.
+const LIMIT: Duration = Duration::from_millis(1300);
+
+/// Sends the last good set's version of everything that was written; `None` where the tier does not want it, or
+/// there is nothing to send.
+pub(crate) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) -> Option<SentBack> {
+    let site = attempt.site;
+    let wanted = site.tier.on_cancel == OnCancel::Rollback && attempt.stage == Stage::Release;
+    if !wanted || execution.begun.is_empty() {
+        return None;
+    }
+    let Ok(Target::Release { to, .. }) = target::choose(&attempt.past.summaries, &[], None) else {
+        return None;
+    };
+    if let Some(job) = refuses(attempt, execution, to) {
+        let sentence = format!("nothing is sent back: {job} ran, and it says windlass.dev/rollback: refuse");
+        site.session.reporter.warn(sentence);
+        return None;
+    }
+    let report = site.session.reporter.step(attempt.stage, "send back", format!("sending release {to} back"));
+    let cluster = site.cluster.for_cleanup();
+    let mut sent = SentBack { to, sent: 0, of: 0 };
+    let sending = async {
+        let store = site.with_cluster(&cluster).store();
+        let record = store.recorded(&attempt.past.summaries, to).await.ok().flatten()?;
+        let mut objects = Vec::new();
+        for object in to_send(&record.objects, execution) {
+            if !safeguard::is_guarded(&cluster, &object).await {
+                objects.push(object);
+            }
+        }
+        sent.of = objects.len();
+        let mut answers = stream::iter(objects).map(|object| send(&cluster, object)).buffered(CONCURRENCY);
+        while let Some(taken) = answers.next().await {
+            sent.sent += usize::from(taken);
+        }
+        Some(())
+    };
+    let _ = tokio::time::timeout(LIMIT, sending).await;
+    let outcome = if sent.sent == sent.of { Outcome::Ok } else { Outcome::Interrupted };
+    report.finish(outcome, format!("{} of {} objects of release {to} sent, not watched", sent.sent, sent.of));
+    Some(sent)
+}
+
+/// The Job whose work is not undone by going back to this revision.
+fn refuses<'a>(attempt: &'a Attempt<'_>, execution: &Execution<'_>, to: u64) -> Option<&'a ObjectId> {
+    // Of this release's own, some may not have begun.
+    let began = |revision, job| revision != execution.revision || execution.begun.contains(job);
+    let mut refusing = target::all_refusing(&attempt.past.summaries, to);
+    refusing.find(|(revision, task)| began(*revision, &task.job)).map(|(_, task)| &task.job)
+}
+
+/// The recorded version of what was written, but of no Job and no claim.
+fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
+    let wanted: Vec<_> = execution.plan.steps.iter().map(|step| step.wanted.clone()).collect();
+    let scaled = plan::scaled_targets(&wanted);
+    recorded
+        .iter()
+        .filter(|one| {
+            let id = ObjectId::of(&one.object);
+            let may_go_back = !matches!(id.kind.as_str(), "Job" | "PersistentVolumeClaim")
+                && !manifest::is_from_configuration(&one.object);
+            execution.begun.contains(&id) && may_go_back
+        })
+        .map(|one| {
+            let mut object = one.object.clone();
+            let id = ObjectId::of(&object);
+            let live = execution.done.get(&id).and_then(|live| live.pointer("/spec/replicas"));
+            if let (true, Some(replicas)) = (plan::is_scaled(&scaled, &id), live) {
+                survey::set_replicas(&mut object, replicas);
+            }
+            content::stamp(&mut object, execution.revision, execution.commit.as_deref());
+            object
+        })
+        .collect()
+}
+
+async fn send(cluster: &Cluster, object: Value) -> bool {
+    cluster.apply(&object, ApplyOptions::default()).await.is_ok()
+}

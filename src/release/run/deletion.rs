@@ -1,0 +1,164 @@
+//! Deleting what was seen, and waiting until it is gone. What somebody made meanwhile under the same name is another object:
+//! where the old one is only to go it stays, and where room is to be made it is looked at again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
+use crate::error::{Error, Kind, Result};
+use crate::model::{ObjectId, ObjectRef};
+use crate::release::plan::ownership;
+use crate::session::Session;
+
+/// How long a deletion may take before it is called stuck.
+const DELETION: Duration = Duration::from_secs(60);
+/// The same for a namespace, which goes when all that is in it has gone.
+const NAMESPACE_DELETION: Duration = Duration::from_secs(300);
+/// How often what somebody makes anew all the time is deleted.
+const TRIES: u32 = 3;
+
+/// Deletes an object with what it owns and waits until it is gone. One that took its place meanwhile stays, with a warning.
+///
+/// # Errors
+/// [`Kind::TimedOut`] when it does not go, and what the cluster refuses.
+pub(crate) async fn delete_only(session: &Session, cluster: &Cluster, live: &Value) -> Result<Deleted> {
+    let deleted = delete_and_wait(session, cluster, live).await?;
+    if deleted == Deleted::Replaced {
+        let id = ObjectId::of(live);
+        session.reporter.warn(format!("somebody created {id} again meanwhile: the new one was not deleted"));
+    }
+    Ok(deleted)
+}
+
+/// Deletes what stands in the way of an object of the same name. One that took its place meanwhile is deleted, too, if it is
+/// the same tier's.
+///
+/// # Errors
+/// [`Kind::Refused`] where somebody else's took its place, and as [`delete_only`].
+pub(crate) async fn make_room(
+    session: &Session,
+    cluster: &Cluster,
+    live: &Value,
+    wanted: &Value,
+) -> Result<()> {
+    let mut live = live.clone();
+    for _ in 0..TRIES {
+        if delete_and_wait(session, cluster, &live).await? != Deleted::Replaced {
+            return Ok(());
+        }
+        let Some(new) = cluster.get(&ObjectRef::of(&live)).await? else { return Ok(()) };
+        if !is_of_same_tier(&new, wanted) {
+            let owner = ownership::owner(&new).unwrap_or_else(|| "somebody".to_owned());
+            let id = ObjectId::of(&live);
+            return Err(Error::new(
+                Kind::Refused,
+                format!("{owner} created {id} again while it was replaced"),
+            )
+            .hint("`windlass plan TIER` shows what is there now"));
+        }
+        live = new;
+    }
+    let message = format!("{} is created again by somebody each time it is deleted", ObjectId::of(&live));
+    Err(Error::new(Kind::Refused, message)
+        .hint("find out who creates it: kubectl get -o yaml --show-managed-fields"))
+}
+
+fn is_of_same_tier(one: &Value, other: &Value) -> bool {
+    let same = |key: &str| {
+        let label = one["metadata"]["labels"].get(key);
+        label.is_some() && label == other["metadata"]["labels"].get(key)
+    };
+    same("windlass.dev/project") && same("windlass.dev/tier")
+}
+
+async fn delete_and_wait(session: &Session, cluster: &Cluster, live: &Value) -> Result<Deleted> {
+    let seen = SeenObject::of(live)?;
+    let options = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
+    let deleted = cluster.delete(&seen, options).await?;
+    if deleted == Deleted::Begun {
+        until_gone(session, cluster, live).await?;
+    }
+    Ok(deleted)
+}
+
+/// Waits until an object that is being deleted is gone.
+///
+/// # Errors
+/// [`Kind::TimedOut`] when it does not go, and what the cluster refuses.
+pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
+    let seen = SeenObject::of(live)?;
+    let gone = async {
+        let mut pause = Duration::from_millis(50);
+        while cluster.get(seen.object()).await?.is_some_and(|there| seen.is(&there)) {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        Ok(())
+    };
+    let id = ObjectId::of(live);
+    let limit = if id.kind == "Namespace" { NAMESPACE_DELETION } else { DELETION + grace(live) };
+    session
+        .within(limit, gone, || {
+            Error::new(Kind::TimedOut, format!("{id} is still being deleted after {} s", limit.as_secs()))
+                .hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
+        })
+        .await
+}
+
+/// How long the pods of an object may take to end.
+fn grace(object: &Value) -> Duration {
+    let pods = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+    let grace = |pod: &&str| object.pointer(pod)?.get("terminationGracePeriodSeconds")?.as_u64();
+    pods.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fake::FakeServer;
+    use crate::report::Reporter;
+
+    const MAPS: &str = "/api/v1/namespaces/shop/configmaps";
+
+    fn map(project: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop",
+            "labels": {"windlass.dev/project": project, "windlass.dev/tier": "staging"}}})
+    }
+
+    /// What was seen, while another has its name by now.
+    async fn replaced_by(new: Value) -> (FakeServer, Session, Cluster, Value) {
+        let server = FakeServer::start().await;
+        let session = Session::new(Reporter::silent());
+        let cluster = server.cluster(&session).await;
+        let seen = server.put(MAPS, map("shop"));
+        server.delete(MAPS, "a");
+        server.put(MAPS, new);
+        (server, session, cluster, seen)
+    }
+
+    #[tokio::test]
+    async fn what_took_its_place_stays_where_it_is_only_to_go() {
+        let (server, session, cluster, seen) = replaced_by(map("shop")).await;
+        assert_eq!(delete_only(&session, &cluster, &seen).await.unwrap(), Deleted::Replaced);
+        assert!(server.get(MAPS, "a").is_some());
+    }
+
+    #[tokio::test]
+    async fn room_is_made_of_what_is_the_tiers_and_of_nothing_else() {
+        let (server, session, cluster, seen) = replaced_by(map("shop")).await;
+        make_room(&session, &cluster, &seen, &map("shop")).await.unwrap();
+        assert!(server.get(MAPS, "a").is_none(), "the new one is the tier's as well");
+
+        let (server, session, cluster, seen) = replaced_by(map("toys")).await;
+        let error = make_room(&session, &cluster, &seen, &map("shop")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Refused);
+        assert!(
+            error.message().starts_with("windlass project toys, tier staging created ConfigMap/a"),
+            "{error}"
+        );
+        assert!(server.get(MAPS, "a").is_some());
+    }
+}

@@ -1,0 +1,180 @@
+//! Jobs: which ones of other content still run, what becomes of them, and in which order those of a set do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::error::{Error, Kind, Result};
+use crate::model::{ObjectId, ObjectRef, job};
+use crate::model::{Outcome, Stage, Verdict};
+use crate::record::content;
+use crate::record::prior::Past;
+use crate::release::context::Site;
+use crate::release::plan::{Plan, Wanted};
+use crate::release::rules::RunningJobs;
+use crate::rollout::explain;
+use crate::text::display;
+
+/// What helps where a Job still runs.
+pub(crate) const HINT: &str = "--wait-jobs waits for it, --kill-jobs deletes it";
+
+/// How often a Job that is waited for is looked at.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Live Jobs of the tier that still run and are not those of the set: of other content, or no longer wanted.
+pub(crate) fn running(wanted: &[Wanted], live: &BTreeMap<ObjectId, Value>) -> Vec<Value> {
+    let same = |id: &ObjectId, job: &Value| {
+        let wanted = wanted.iter().find(|one| one.id() == *id);
+        wanted.is_some_and(|one| job::content(job) == Some(content::content(&one.object).as_str()))
+    };
+    let jobs = live.iter().filter(|(_, object)| job::is_job(object) && runs(object));
+    jobs.filter(|(id, job)| !same(id, job)).map(|(_, job)| job.clone()).collect()
+}
+
+fn runs(job: &Value) -> bool {
+    let suspended = job.pointer("/spec/suspend") == Some(&Value::Bool(true));
+    let goes = job.pointer("/metadata/deletionTimestamp").is_some();
+    !suspended && !goes && !job::completed(job) && !job::failed(job)
+}
+
+/// Without those that will not come to run as they are: their image does not exist, say. Whoever may not look at pods
+/// has them all.
+pub(crate) async fn not_stuck(cluster: &Cluster, running: Vec<Value>) -> Vec<Value> {
+    let namespaces: BTreeSet<String> = running.iter().map(|job| ObjectId::of(job).namespace).collect();
+    let mut seen = running.clone();
+    for namespace in &namespaces {
+        for kind in ["Pod", "Event"] {
+            let listed = cluster.list("v1", kind, Some(namespace), None).await;
+            seen.extend(listed.map(|listing| listing.items).unwrap_or_default());
+        }
+    }
+    if running.is_empty() {
+        return running;
+    }
+    let pods: Vec<Value> = seen.iter().filter(|one| one["kind"] == "Pod").cloned().collect();
+    let explained = explain::explain_objects(seen, cluster.now(), &Arc::default()).unwrap_or_default();
+    // One of its containers may be at work while another does not come to run.
+    let works = |job: &Value| pods.iter().any(|pod| is_pod_of(job, pod) && has_running_container(pod));
+    let has_failed =
+        |job: &Value| explained.iter().any(|one| one.verdict() == Verdict::Failed && one.is_about(job));
+    let is_stuck = |job: &Value| has_failed(job) && !works(job);
+    running.into_iter().filter(|job| !is_stuck(job)).collect()
+}
+
+fn is_pod_of(job: &Value, pod: &Value) -> bool {
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == job["metadata"]["uid"]))
+}
+
+fn has_running_container(pod: &Value) -> bool {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let statuses = lists.into_iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    statuses.into_iter().any(|status| status.pointer("/state/running").is_some())
+}
+
+/// `Job/migrate of release 7 (https://gitlab.example.com/…/-/jobs/1) still runs`
+pub(crate) fn running_sentence(past: &Past, plan: &Plan) -> Option<String> {
+    let titles: Vec<String> = plan.running.iter().map(|job| title(past, job)).collect();
+    let verb = if titles.len() == 1 { "still runs" } else { "still run" };
+    (!titles.is_empty()).then(|| format!("{} {verb}", titles.join(" and ")))
+}
+
+fn title(past: &Past, job: &Value) -> String {
+    let id = ObjectId::of(job);
+    let revision = job.pointer("/metadata/annotations/windlass.dev~1revision").and_then(Value::as_str);
+    let Some(revision) = revision else { return format!("{id}, which no release made,") };
+    let summary = past.summaries.iter().find(|one| one.revision.to_string() == revision);
+    let by = summary.map(|one| format!(" ({})", one.by.job.as_deref().unwrap_or(&one.by.person)));
+    format!("{id} of release {revision}{}", by.unwrap_or_default())
+}
+
+/// Sees to Jobs of other content that still run; whether they were waited for, so that the plan is an old one.
+///
+/// # Errors
+/// [`Kind::Rule`] naming the Job, its release and its pipeline, where nobody said what to do with it;
+/// [`Kind::TimedOut`] when it does not end.
+pub(crate) async fn settle(site: Site<'_>, past: &Past, plan: &Plan) -> Result<bool> {
+    let Some(sentence) = running_sentence(past, plan) else { return Ok(false) };
+    match site.rules.running_jobs() {
+        RunningJobs::Refuse => Err(Error::new(Kind::Rule, sentence).hint(HINT)),
+        RunningJobs::Kill => Ok(false),
+        RunningJobs::Wait => wait(site, plan, &sentence).await.map(|()| true),
+    }
+}
+
+async fn wait(site: Site<'_>, plan: &Plan, sentence: &str) -> Result<()> {
+    let report =
+        site.session.reporter.step(Stage::Release, "wait jobs", format!("{sentence}: waiting for it"));
+    let ended = async {
+        for job in &plan.running {
+            while site.cluster.get(&ObjectRef::of(job)).await?.is_some_and(|job| runs(&job)) {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Ok(())
+    };
+    let late = || {
+        let limit = display::whole(site.tier.timeout);
+        Error::new(Kind::TimedOut, format!("{sentence} after {limit}")).hint("--kill-jobs deletes it")
+    };
+    let result = site.session.within(site.tier.timeout, ended, late).await;
+    match &result {
+        Ok(()) => report.finish(Outcome::Ok, "ended"),
+        Err(error) => report.finish(error.outcome(), error.message()),
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::Phase;
+
+    fn job(name: &str, image: &str) -> Value {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "shop"},
+            "spec": {"image": image}})
+    }
+
+    fn live(name: &str, image: &str, status: &Value) -> Value {
+        let object = job(name, image);
+        let content = content::content(&object);
+        let mut live = object;
+        live["metadata"]["annotations"] =
+            json!({"windlass.dev/content": content, "windlass.dev/revision": "7"});
+        live["status"] = status.clone();
+        live
+    }
+
+    fn found(live: &[Value]) -> Vec<String> {
+        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, place: None, values: None };
+        let live = live.iter().map(|object| (ObjectId::of(object), object.clone())).collect();
+        running(&[wanted], &live).iter().map(|job| ObjectId::of(job).name).collect()
+    }
+
+    #[test]
+    fn only_what_runs_and_is_of_other_content_stands_in_the_way() {
+        let complete = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        let failed = json!({"conditions": [{"type": "Failed", "status": "True"}]});
+        let runs = json!({"active": 1});
+        assert_eq!(found(&[live("migrate", "a", &runs)]), ["migrate"]);
+        assert_eq!(found(&[live("migrate-of-before", "a", &runs)]), ["migrate-of-before"]);
+        assert!(found(&[live("migrate", "b", &runs)]).is_empty(), "it is joined");
+        assert!(found(&[live("migrate", "a", &complete), live("other", "a", &failed)]).is_empty());
+        let mut suspended = live("migrate", "a", &runs);
+        suspended["spec"]["suspend"] = true.into();
+        assert!(found(&[suspended]).is_empty());
+    }
+
+    #[test]
+    fn a_hook_has_a_weight() {
+        let mut object = job("migrate", "a");
+        assert_eq!(job::weight(&object), 0);
+        object["metadata"]["annotations"] = json!({"helm.sh/hook-weight": "-5"});
+        assert_eq!(job::weight(&object), -5);
+    }
+}

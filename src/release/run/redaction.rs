@@ -1,0 +1,184 @@
+//! The values of Secrets of the configuration: sent to the cluster and kept nowhere else. In the plan and in records
+//! a keyed hash stands in the place of each.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+
+use crate::cluster::Cluster;
+use crate::error::Result;
+use crate::model::{ObjectId, ObjectRef};
+use crate::project::Tier;
+use crate::record::{Applied, Record};
+use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::{Wanted, difference};
+use crate::session::Session;
+use crate::text::hex;
+use crate::{manifest, secret};
+
+/// The `data` of a Secret of the configuration.
+#[derive(Clone)]
+pub struct Values(Map<String, Value>);
+
+/// Whoever prints a plan does not mean the values.
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Values(…)")
+    }
+}
+
+impl Values {
+    /// The object with its values, as it is sent.
+    pub(crate) fn in_place(&self, object: &Value) -> Value {
+        let mut object = object.clone();
+        object["data"] = Value::Object(self.0.clone());
+        object
+    }
+}
+
+/// Takes the values out of a Secret of the configuration; a hash keyed with the tier's own key stays for each.
+pub(crate) fn seal(mut object: Value, key: &[u8]) -> (Value, Option<Values>) {
+    if !manifest::is_from_configuration(&object) {
+        return (object, None);
+    }
+    let Some(data) = object.get_mut("data").and_then(Value::as_object_mut) else { return (object, None) };
+    let values = data.clone();
+    for (name, value) in data.iter_mut() {
+        *value = sealed(name, value, key).into();
+    }
+    (object, Some(Values(values)))
+}
+
+fn sealed(name: &str, value: &Value, key: &[u8]) -> String {
+    let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
+    hasher.update(Value::from_iter([Value::from(name), value.clone()]).to_string().as_bytes());
+    format!("hmac-sha256:{}", &hex::encode(hasher.finalize().into_bytes())[..32])
+}
+
+/// The Secrets of the configuration that a record has: a rollback leaves them as they are, for their values are
+/// known to nobody but the cluster.
+pub(crate) fn sealed_in(objects: &[Applied]) -> Vec<Applied> {
+    objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
+}
+
+/// The Secrets of the configuration that the newest release or the one to go back to knows, and that are there: only the
+/// cluster knows their values, and they stay as they are. One that the newest release no longer had is among them.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(crate) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record) -> Result<Vec<Applied>> {
+    let mut known: Vec<Applied> = Vec::new();
+    for one in last.into_iter().chain([to]).flat_map(|record| sealed_in(&record.objects)) {
+        let id = ObjectId::of(&one.object);
+        let is_new = known.iter().all(|other| ObjectId::of(&other.object) != id);
+        if is_new && cluster.get(&ObjectRef::of(&one.object)).await?.is_some() {
+            known.push(one);
+        }
+    }
+    Ok(known)
+}
+
+/// Computes the configuration's hash of each pod template anew from the Secrets as they are now.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(crate) async fn rehash(
+    cluster: &Cluster,
+    wanted: &mut [Wanted],
+    kept: &[Applied],
+    key: &[u8],
+) -> Result<()> {
+    let mut live = Vec::new();
+    for one in sealed_in(kept) {
+        live.extend(cluster.get(&ObjectRef::of(&one.object)).await?);
+    }
+    if live.is_empty() {
+        return Ok(());
+    }
+    let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| &mut one.object).collect();
+    manifest::rehash_configuration(&mut objects, &live, key);
+    Ok(())
+}
+
+/// In which keys a live Secret of the configuration is no longer what was released: values are seen by nobody.
+pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<FieldChange> {
+    if !manifest::is_from_configuration(recorded) {
+        return Vec::new();
+    }
+    let only_data = |data: &Value| json!({"kind": "Secret", "data": data});
+    let hash = |(name, value): (&String, &Value)| (name.clone(), Value::from(sealed(name, value, key)));
+    let live: Map<String, Value> = live["data"].as_object().into_iter().flatten().map(hash).collect();
+    difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
+}
+
+/// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets, those
+/// of the manifests as they are recorded, those of the configuration as they are live. Whoever may not read them sees what
+/// the programs wrote.
+pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, objects: &[Applied]) {
+    secret::publish_tier(tier, &session.reporter);
+    let (sealed, own): (Vec<&Value>, Vec<&Value>) =
+        objects.iter().map(|one| &one.object).partition(|object| manifest::is_from_configuration(object));
+    secret::hide_objects(own, &session.reporter);
+    for sealed in sealed {
+        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(sealed)).await {
+            secret::hide_objects([&live], &session.reporter);
+        }
+    }
+}
+
+/// The Secrets that the pods of a set were released with and that are there no longer.
+pub(crate) fn lost(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
+    let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.object)).collect();
+    let all = sealed_in(recorded);
+    all.iter().map(|one| ObjectId::of(&one.object)).filter(|id| !there.contains(id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(password: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Secret", "data": {"password": password},
+            "metadata": {"name": "db", "namespace": "shop", "annotations": {"windlass.dev/source": "secrets"}}})
+    }
+
+    #[test]
+    fn a_value_is_sent_and_only_its_hash_is_kept() {
+        let (kept, values) = seal(secret("aHVudGVyMjI="), b"key");
+        let values = values.expect("it has values");
+        assert!(!kept.to_string().contains("aHVudGVyMjI="), "{kept}");
+        assert!(!format!("{values:?}").contains("aHVudGVyMjI="));
+        assert_eq!(values.in_place(&kept), secret("aHVudGVyMjI="));
+        assert_eq!(seal(secret("aHVudGVyMjI="), b"key").0, kept, "the same value has the same hash");
+        assert_ne!(seal(secret("aHVudGVyMjM="), b"key").0, kept);
+        assert_ne!(seal(secret("aHVudGVyMjI="), b"other").0, kept);
+    }
+
+    #[test]
+    fn a_secret_of_the_manifests_is_left_alone() {
+        let mut own = secret("aHVudGVyMjI=");
+        own["metadata"]["annotations"] = json!({});
+        assert_eq!(seal(own.clone(), b"key").0, own);
+    }
+
+    #[test]
+    fn a_value_that_somebody_changed_is_seen_and_not_shown() {
+        let (recorded, _) = seal(secret("aHVudGVyMjI="), b"key");
+        assert!(differences(&recorded, &secret("aHVudGVyMjI="), b"key").is_empty());
+        let changes = differences(&recorded, &secret("b3RoZXI="), b"key");
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].field, "data.password");
+        assert!(!format!("{changes:?}").contains("b3RoZXI="));
+    }
+
+    #[test]
+    fn what_is_no_longer_there_is_known() {
+        let applied = |object: Value| Applied { object, fields: None };
+        let mut other = secret("x");
+        other["metadata"]["name"] = "tls".into();
+        let recorded = [applied(secret("x")), applied(other.clone())];
+        assert_eq!(lost(&recorded, &[applied(secret("y"))]), [ObjectId::of(&other)]);
+    }
+}

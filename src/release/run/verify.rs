@@ -1,0 +1,225 @@
+//! What must hold after a rollout before the release is called good: addresses that answer, a test against the tier, and
+//! objects that stay well for a while.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+use crate::http::probe::{Answer, Asker};
+use crate::model::Images;
+use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
+use crate::project::{Addresses, VerifyConfig};
+use crate::record::content;
+use crate::release::context::Site;
+use crate::release::run::apply::Execution;
+use crate::report::StepReport;
+use crate::secret;
+use crate::session::interrupted;
+use crate::test::{self, TestOptions};
+use crate::text::display;
+
+/// From one request to the next.
+const PAUSE: Duration = Duration::from_secs(1);
+/// More of an answer's text is not shown.
+const SHOWN: usize = 500;
+/// So many bad answers in a row are no stumble.
+const TOO_MANY: u32 = 3;
+
+/// The checks of a tier, understood before anything is changed.
+pub(crate) struct Checks<'a> {
+    site: Site<'a>,
+    config: VerifyConfig,
+    addresses: Vec<String>,
+    asker: Asker,
+    images: &'a Images,
+    url: Option<String>,
+}
+
+impl<'a> Checks<'a> {
+    /// What the tier wants to be checked; `None` where that is nothing.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for addresses and headers that cannot be.
+    pub(crate) fn of(site: Site<'a>, images: &'a Images, url: Option<String>) -> Result<Option<Self>> {
+        let Some(config) = site.tier.verify.clone() else { return Ok(None) };
+        let Addresses { addresses, headers } = site.tier.addresses()?;
+        // Most headers are there to prove who asks.
+        for (_, value) in headers.iter().filter(|(name, _)| !is_plain(name)) {
+            secret::hide_header(&site.session.reporter, value);
+        }
+        for address in &addresses {
+            secret::hide_password(&site.session.reporter, address);
+        }
+        let asker = Asker::new(&headers)?;
+        Ok(Some(Self { site, config, addresses, asker, images, url }))
+    }
+
+    /// What is checked, so that it can be told whether it was.
+    /// `known` is that of the newest release: one without the key, as earlier versions wrote it, stays.
+    pub(crate) fn hash(&self, key: &[u8], known: Option<&str>) -> String {
+        let VerifyConfig { http: _, headers, hold, within, test, soak, .. } = &self.config;
+        let test = test.as_ref().map(|name| (name, self.site.project.config.tests.get(name)));
+        let all = format!("{:?} {headers:?} {hold:?} {within:?} {soak:?} {test:?}", self.addresses);
+        let unkeyed = content::hash(&all.as_str().into());
+        if known == Some(unkeyed.as_str()) { unkeyed } else { content::keyed(&all, key)[..32].to_owned() }
+    }
+
+    /// Makes all checks, one after the other.
+    ///
+    /// # Errors
+    /// [`Kind::Rollout`] with the cause `verify-failed`.
+    pub(crate) async fn hold(&self, execution: &mut Execution<'_>) -> Result<()> {
+        for address in &self.addresses {
+            self.step(format!("verify {address}"), async |step| self.answers(address, step).await).await?;
+        }
+        if let Some(name) = &self.config.test {
+            self.passes(name).await?;
+        }
+        if let Some(soak) = self.config.soak {
+            let title = format!("verify for {}", display::whole(soak));
+            self.step(title, async |_| {
+                let result = execution.soak(soak).await;
+                result.map(|()| "everything stays ready".to_owned()).map_err(as_unverified)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&self, name: String, check: impl AsyncFnOnce(&StepReport) -> Result<String>) -> Result<()> {
+        let step = self.site.session.reporter.step(Stage::Release, name, "asking");
+        let cancel = &self.site.session.cancel;
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            result = check(&step) => result,
+        };
+        match result {
+            Ok(summary) => {
+                step.finish(Outcome::Ok, summary);
+                Ok(())
+            }
+            Err(error) => {
+                let told = error.failures().first().map_or(error.message(), |failure| &failure.message);
+                step.finish(error.outcome(), told.to_owned());
+                Err(error)
+            }
+        }
+    }
+
+    /// A first good answer must come in time; then it must go on answering so.
+    async fn answers(&self, address: &str, step: &StepReport) -> Result<String> {
+        let began = Instant::now();
+        let mut answer = self.asker.ask(address).await;
+        while !answer.is_good {
+            let left = self.config.within.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let how_long = format!("for {}", display::whole(self.config.within));
+                return Err(self.unanswered(address, &answer, &how_long));
+            }
+            step.progress(answer.sentence);
+            tokio::time::sleep(PAUSE.min(left)).await;
+            answer = self.asker.ask(address).await;
+        }
+        let (until, mut bad) = (Instant::now() + self.config.hold, 0);
+        while Instant::now() < until {
+            step.progress(answer.sentence.clone());
+            tokio::time::sleep(PAUSE.min(until - Instant::now())).await;
+            let next = self.asker.ask(address).await;
+            bad = if next.is_good { 0 } else { bad + 1 };
+            if bad == TOO_MANY {
+                return Err(self.unanswered(address, &next, &format!("{TOO_MANY} times in a row")));
+            }
+            if next.is_good {
+                answer = next;
+            }
+        }
+        let held = if self.config.hold.is_zero() {
+            String::new()
+        } else {
+            format!(" for {}", display::whole(self.config.hold))
+        };
+        Ok(format!("{}{held}", answer.sentence))
+    }
+
+    /// The error of an address that does not answer as it should.
+    fn unanswered(&self, address: &str, answer: &Answer, how_long: &str) -> Error {
+        let message = format!("{address} {} {how_long}", answer.sentence);
+        // What is cut could no longer be recognised as a secret.
+        let text = display::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);
+        let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned);
+        let evidence = Evidence { title: "its answer".to_owned(), lines: lines.collect() };
+        let failure = Failure {
+            subject: Subject::Object(address.to_owned()),
+            cause: Cause::VerifyFailed.to_string(),
+            message: message.clone(),
+            hint: None,
+            evidence: if evidence.lines.is_empty() { Vec::new() } else { vec![evidence] },
+        };
+        Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}")).because([failure])
+    }
+
+    /// The test, with what it needs to find the tier. It leaves no record: what it says is of this moment.
+    async fn passes(&self, name: &str) -> Result<()> {
+        let Site { session, project, tier, .. } = self.site;
+        let mut environment: BTreeMap<String, String> = tier.vars.clone();
+        environment.insert("WINDLASS_TIER".to_owned(), tier.name.clone());
+        environment.extend(self.url.clone().map(|url| ("WINDLASS_URL".to_owned(), url)));
+        let options = TestOptions {
+            reports: project.report.clone(),
+            against: Some(environment),
+            tier: Some(tier.clone()),
+            ..TestOptions::default()
+        };
+        // A whole stage inside another one: its state does not belong on the same stack.
+        let names = [name.to_owned()];
+        let result = Box::pin(test::run(session, project, self.images, &names, options)).await;
+        result.map(drop).map_err(as_unverified)
+    }
+}
+
+/// Whether a header says what is asked for, and how, but not by whom.
+fn is_plain(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let plain = [
+        "host",
+        "user-agent",
+        "content-type",
+        "cache-control",
+        "origin",
+        "referer",
+        "connection",
+        "x-requested-with",
+    ];
+    plain.contains(&name.as_str())
+        || name.starts_with("accept")
+        || name.starts_with("x-forwarded-")
+        || name.ends_with("-version")
+}
+
+/// Whatever a check failed for, the release is not good because it could not be verified.
+fn as_unverified(error: Error) -> Error {
+    if matches!(error.kind(), Kind::Interrupted | Kind::Terminated) {
+        return error;
+    }
+    let unverified =
+        Error::new(Kind::Rollout, format!("the rollout could not be verified: {}", error.message()));
+    let cause = Cause::VerifyFailed.to_string();
+    let failures: Vec<Failure> = error
+        .failures()
+        .iter()
+        .map(|failure| Failure {
+            message: format!("{}: {}", failure.cause, failure.message),
+            cause: cause.clone(),
+            ..failure.clone()
+        })
+        .collect();
+    if failures.is_empty() {
+        let (message, hint) = (error.message().to_owned(), error.advice().map(str::to_owned));
+        let subject = Subject::Object("verify".to_owned());
+        return unverified.because([Failure { subject, cause, message, hint, evidence: Vec::new() }]);
+    }
+    unverified.because(failures)
+}
