@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::project::{Project, TestConfig, Tier};
 use crate::report::Reporter;
 use crate::rollout::explain;
-use crate::{build, cluster, manifest, project, registry, release, test};
+use crate::{build, cluster, manifest, project, registry, test, tier};
 
 /// The line between the parts of an input that has more than one.
 pub const CUT: &str = "\n---8<---\n";
@@ -169,7 +169,7 @@ fn history(input: &[u8]) -> Signs {
         json!({"metadata": {"name": "h"}, "data": lines.collect::<serde_json::Map<_, _>>()})
     };
     let attempts = json!({"metadata": {"name": "a"}, "data": {"attempts": attempts}});
-    signs(release::fuzzing::history(&history, &attempts))
+    signs(tier::fuzzing::history(&history, &attempts))
 }
 
 /// The bytes that lie in the cluster, or else the JSON in them.

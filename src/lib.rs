@@ -19,6 +19,7 @@
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
 //! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
 //! | [`release`] | plan, apply in phases, record, rollback |
+//! | [`tier`] | commands on what runs on a tier: status, history, lock, adopt, remove |
 //! | [`pipeline`] | the stages in order, what each hands to the next |
 //! | [`cleanup`] | registry tags that nothing needs any more |
 //! | [`init`] | the first files of a repository |
@@ -52,3 +53,4 @@ pub mod secret;
 pub mod session;
 pub mod test;
 pub mod text;
+pub mod tier;

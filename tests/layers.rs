@@ -58,7 +58,6 @@ const DIRECTORIES_LEFT: &[(&str, usize)] = &[
     ("cluster", 25),
     ("manifest", 25),
     ("project", 19),
-    ("release", 39),
     ("report", 19),
     ("rollout", 49),
     ("rollout/watch", 15),

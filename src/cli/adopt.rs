@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{Run, SourceArguments, TierArguments, duration};
 use crate::error::Result;
-use crate::release::{self, Rules};
+use crate::release::Rules;
+use crate::tier;
 
 /// Take over what already runs there (from Helm, kubectl …) as release 0
 ///
@@ -34,7 +35,7 @@ impl Adopt {
         if !self.dry_run {
             run.confirm(&tier, &rules, "adoption of").await?;
         }
-        let adoption = release::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
+        let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
         run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());
         Ok(())
     }

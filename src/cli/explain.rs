@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use super::{Run, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::project::Health;
-use crate::release;
 use crate::rollout::explain;
+use crate::tier;
 
 /// Verdicts and causes of what runs there now, or of a dump of objects
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ impl Explain {
             }
             (None, Some(name)) => {
                 let (project, tier) = self.overrides.open(run, name)?;
-                release::explain(&run.session, &project, &tier).await?
+                tier::explain(&run.session, &project, &tier).await?
             }
             (None, None) => {
                 return Err(Error::new(Kind::Usage, "what is to be explained?")

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Run, TierArguments};
 use crate::error::Result;
-use crate::release;
+use crate::tier;
 
 /// The releases, newest first
 #[derive(Debug, Args)]
@@ -19,8 +19,8 @@ pub(super) struct History {
 impl History {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let (project, tier) = self.tier.open(run)?;
-        let at = self.at.as_deref().map(release::history::moment).transpose()?;
-        let history = release::history(&run.session, &project.name, &tier, at).await?;
+        let at = self.at.as_deref().map(tier::history::moment).transpose()?;
+        let history = tier::history(&run.session, &project.name, &tier, at).await?;
         // An empty answer is an answer, too.
         run.session.reporter.answer(Some(&serde_json::Value::Array(Vec::new())), "");
         if history.lines().next().is_none() {

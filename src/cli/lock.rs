@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{Run, TierArguments, duration};
 use crate::error::Result;
-use crate::release::{self, Rules};
+use crate::release::Rules;
+use crate::tier;
 
 /// Refuse releases until unlocked
 #[derive(Debug, Args)]
@@ -28,7 +29,7 @@ impl Lock {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let (project, tier) = self.tier.open(run)?;
         let rules = Rules::new(Vec::new(), None, self.wait)?;
-        let lock = release::lock(&run.session, &project, &tier, &rules, &self.message, self.limit).await?;
+        let lock = tier::lock(&run.session, &project, &tier, &rules, &self.message, self.limit).await?;
         run.session.reporter.answer(Some(&lock.to_json()), &lock.to_text());
         Ok(())
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Run, TierArguments, duration};
 use crate::error::Result;
-use crate::release::{self, LogRequest};
+use crate::tier::{self, LogRequest};
 
 /// Logs of the tier's pods, in the order in which they were written
 #[derive(Debug, Args)]
@@ -44,6 +44,6 @@ impl Logs {
             tail: self.tail,
             since: self.since,
         };
-        release::logs(&run.session, &project.name, &tier, &request).await
+        tier::logs(&run.session, &project.name, &tier, &request).await
     }
 }

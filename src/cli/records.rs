@@ -4,6 +4,7 @@ use super::{Run, TierArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::git::known;
 use crate::project::{Known, Project, Tier};
+use crate::tier;
 use crate::{release, secret};
 
 /// What the printed command does not need.
@@ -21,7 +22,7 @@ impl TierArguments {
         if tier.configured {
             return Ok((project, tier));
         }
-        let rules = release::recorded_rules(&run.session, &project.name, &tier).await?;
+        let rules = tier::recorded_rules(&run.session, &project.name, &tier).await?;
         Ok((project, tier.under(rules)))
     }
 }

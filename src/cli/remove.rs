@@ -7,7 +7,8 @@ use clap::Args;
 
 use super::{Run, TierArguments, duration};
 use crate::error::{Error, Kind, Result};
-use crate::release::{self, Removal, RemoveRequest, Rules};
+use crate::release::Rules;
+use crate::tier::{self, Removal, RemoveRequest};
 
 /// Delete what the tier's records own
 ///
@@ -55,7 +56,7 @@ impl Remove {
             with_namespace: self.with_namespace,
             records_only: self.records_only,
         };
-        let removal = release::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
+        let removal = tier::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
         run.session.reporter.answer(Some(&removal.to_json()), &removal.to_text());
         Ok(())
     }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{Run, TierArguments};
 use crate::error::Result;
-use crate::release;
+use crate::tier;
 
 /// What runs there now: revision, commit, image digests, health, lock, where a rollback would lead
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(super) struct Status {
 impl Status {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let (project, tier) = self.tier.open(run)?;
-        let status = release::status(&run.session, &project, &tier).await?;
+        let status = tier::status(&run.session, &project, &tier).await?;
         run.session.reporter.answer(Some(&status.to_json()), &status.to_text());
         Ok(())
     }

@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{Run, TierArguments};
 use crate::error::Result;
-use crate::release::{self, Rules};
+use crate::release::Rules;
+use crate::tier;
 
 /// Remove a lock, after showing whose it is
 #[derive(Debug, Args)]
@@ -17,7 +18,7 @@ impl Unlock {
     pub(super) async fn run(self, run: &Run) -> Result<()> {
         let (project, tier) = self.tier.open(run)?;
         let rules = Rules::new(Vec::new(), None, None)?.answered(run.global.yes);
-        let lock = release::unlock(&run.session, &project, &tier, &rules).await?;
+        let lock = tier::unlock(&run.session, &project, &tier, &rules).await?;
         run.session.reporter.answer(Some(&lock.to_json()), &lock.to_text());
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod content;
 pub(crate) mod fuzzing;
+pub(crate) mod kept_rules;
 pub(crate) mod needed;
 pub(crate) mod prior;
 pub(crate) mod store;

@@ -10,7 +10,7 @@ use crate::project::{Project, Tier, ci};
 use crate::record::Actor;
 use crate::record::store::{Store, base_name};
 use crate::release::rules::Rules;
-use crate::release::{lock, refused};
+use crate::release::{lock_holder, refused};
 use crate::session::Session;
 use crate::text::display;
 
@@ -65,7 +65,7 @@ impl<'a> Site<'a> {
         let task = if verb == "release" { task } else { LeaseTask { commit: None, ..task } };
         let lease = match Lease::acquire(self.session, self.cluster, &LeaseRequest { task, ..request }).await
         {
-            Err(error) if error.kind() == Kind::Locked => return Err(lock::named(*self, error).await),
+            Err(error) if error.kind() == Kind::Locked => return Err(lock_holder::named(*self, error).await),
             acquired => acquired?,
         };
         let lost = lease.lost();

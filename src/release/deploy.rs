@@ -12,6 +12,7 @@ use crate::model::{Outcome, Reference, Stage};
 use crate::project::{Project, Tier};
 use crate::record;
 use crate::record::content;
+use crate::record::kept_rules;
 use crate::record::prior::Past;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Owned, Summary};
 use crate::release::context::Site;
@@ -22,7 +23,7 @@ use crate::release::rules::ancestry::Course;
 use crate::release::rules::{Rules, ancestry, promotion};
 use crate::release::run::verify::Checks;
 use crate::release::run::{Attempt, Done, jobs, redaction};
-use crate::release::{context, kept_rules, rollback};
+use crate::release::{context, rollback};
 use crate::report::StageReport;
 use crate::session::Session;
 

@@ -9,6 +9,7 @@ use crate::manifest;
 use crate::model::{Failure, Stage, Verdict};
 use crate::model::{ObjectId, job};
 use crate::project::{Project, Rollback, Tier};
+use crate::record::kept_rules;
 use crate::record::prior::Past;
 use crate::record::target;
 use crate::record::target::Target;
@@ -19,7 +20,7 @@ use crate::release::plan::planner::{May, Survey};
 use crate::release::plan::{Action, Plan, Wanted, drift, images, safeguard};
 use crate::release::rules::Rules;
 use crate::release::run::{Attempt, Done, redaction};
-use crate::release::{context, kept_rules, refused, status};
+use crate::release::{context, explain, refused};
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::text::display;
@@ -260,7 +261,7 @@ async fn undone(site: Site<'_>, past: &Past, to: u64) -> Result<Option<String>> 
         let what = if step.action == Action::Create { "gone" } else { "no longer what it was" };
         return Ok(Some(format!("{} is {what}", step.wanted.id())));
     }
-    let explained = status::explain(site, past.last.as_ref()).await?;
+    let explained = explain::explain(site, past.last.as_ref()).await?;
     let brought = |one: &&Explained| plan.steps.iter().any(|step| one.is_about(&step.wanted.object));
     let is_unwell = |one: &&Explained| {
         matches!(one.verdict(), Verdict::Failed | Verdict::Progressing | Verdict::Terminating)

@@ -52,7 +52,7 @@ fn sources(target: &str) -> &'static [&'static str] {
         "history" => &[
             "record/store/history_store.rs",
             "record/store/attempts.rs",
-            "release/history.rs",
+            "tier/history.rs",
             "record/target.rs",
         ],
         "records" => &["record/store/mod.rs", "record/mod.rs"],

@@ -13,9 +13,7 @@ use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::{FieldChange, Mask};
 use crate::release::plan::planner::May;
-use crate::release::plan::{
-    Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune,
-};
+use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
 
 /// What a set is tried with.
 pub(crate) struct Trial<'a> {
@@ -103,7 +101,8 @@ impl Trial<'_> {
                 Ok(Step { tried: Some(sent.object), ..Step::new(wanted, Action::Keep, there.as_ref()) })
             }
             Ok(sent) => {
-                let foreign = there.as_ref().and_then(ownership::owner).filter(|owner| owner != FIELD_MANAGER);
+                let foreign =
+                    there.as_ref().and_then(ownership::owner).filter(|owner| owner != FIELD_MANAGER);
                 let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
                 Ok(self.compared(step, known, sent))
             }

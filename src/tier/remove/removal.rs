@@ -5,38 +5,38 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::RemoveRequest;
 use crate::model::ObjectId;
 use crate::report::paint;
 use crate::text::display;
+use crate::tier::remove::RemoveRequest;
 
 /// So many objects are named in a sentence; machines are told all.
 const NAMED: usize = 10;
 
 /// What a removal deletes and what it keeps.
 pub struct Removal {
-    pub(super) request: RemoveRequest,
-    pub(super) tier: String,
-    pub(super) place: String,
+    pub(crate) request: RemoveRequest,
+    pub(crate) tier: String,
+    pub(crate) place: String,
     /// In the order in which it goes.
-    pub(super) goes: Vec<Value>,
-    pub(super) kept: Vec<Kept>,
+    pub(crate) goes: Vec<Value>,
+    pub(crate) kept: Vec<Kept>,
     /// How many releases are on record.
-    pub(super) releases: usize,
-    pub(super) namespace: Namespace,
+    pub(crate) releases: usize,
+    pub(crate) namespace: Namespace,
     /// The uids of what is the tier's in its namespace.
-    pub(super) ours: BTreeSet<String>,
-    pub(super) done: bool,
+    pub(crate) ours: BTreeSet<String>,
+    pub(crate) done: bool,
 }
 
 /// An object that stays, and why.
-pub(super) struct Kept {
-    pub(super) object: Value,
-    pub(super) why: String,
+pub(crate) struct Kept {
+    pub(crate) object: Value,
+    pub(crate) why: String,
 }
 
 /// What becomes of the tier's namespace.
-pub(super) enum Namespace {
+pub(crate) enum Namespace {
     /// It is deleted with all that is in it.
     Goes {
         live: Value,
@@ -62,7 +62,7 @@ pub(super) enum Namespace {
 
 impl Namespace {
     /// The namespace that goes.
-    pub(super) fn goes(&self) -> Option<&Value> {
+    pub(crate) fn goes(&self) -> Option<&Value> {
         match self {
             Self::Goes { live, .. } | Self::Going { live } => Some(live),
             Self::Stays { .. } | Self::Missing => None,
@@ -86,19 +86,19 @@ impl Namespace {
 
 impl Removal {
     /// Whether there is nothing to do.
-    pub(super) fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         let disowns = self.request.records_only && !self.kept.is_empty();
         self.goes.is_empty() && self.releases == 0 && self.namespace.goes().is_none() && !disowns
     }
 
     /// What is there by another name is not what was to go.
-    pub(super) fn keep_instead(&mut self, object: Value, why: &str) {
+    pub(crate) fn keep_instead(&mut self, object: Value, why: &str) {
         self.goes.retain(|one| ObjectId::of(one) != ObjectId::of(&object));
         self.kept.push(Kept { object, why: why.to_owned() });
     }
 
     /// The namespace is not the one that was to go.
-    pub(super) fn keep_namespace(&mut self, why: &str) {
+    pub(crate) fn keep_namespace(&mut self, why: &str) {
         if let Some(live) = self.namespace.goes() {
             let (name, why) = (name(live).to_owned(), why.to_owned());
             self.namespace = Namespace::Stays { name, why, live: None, holds: Vec::new() };
@@ -106,7 +106,7 @@ impl Removal {
     }
 
     /// What goes with its namespace is not kept.
-    pub(super) fn without_what_goes_with_the_namespace(mut self) -> Self {
+    pub(crate) fn without_what_goes_with_the_namespace(mut self) -> Self {
         if let Namespace::Goes { live, .. } = &self.namespace {
             let namespace = name(live).to_owned();
             self.kept.retain(|kept| ObjectId::of(&kept.object).namespace != namespace);
@@ -169,7 +169,7 @@ impl Removal {
 }
 
 /// `Ingress/other, Role/reader and 3 more`
-pub(super) fn names(objects: &[Value]) -> String {
+pub(crate) fn names(objects: &[Value]) -> String {
     let mut names: Vec<String> =
         objects.iter().take(NAMED).map(|object| ObjectId::of(object).to_string()).collect();
     if objects.len() > NAMED {

@@ -23,20 +23,20 @@ const KEPT_OF_TIER: &str = "windlass.dev/kept-of-tier";
 
 /// The tier whose data a later removal may look for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeptOf<'a> {
-    pub(super) project: &'a str,
-    pub(super) slug: &'a str,
+pub(crate) struct KeptOf<'a> {
+    pub(crate) project: &'a str,
+    pub(crate) slug: &'a str,
 }
 
 impl KeptOf<'_> {
     /// Selects what an earlier removal of the tier kept.
-    pub(super) fn selector(&self) -> String {
+    pub(crate) fn selector(&self) -> String {
         format!("{KEPT_OF_PROJECT}={},{KEPT_OF_TIER}={}", self.project, self.slug)
     }
 
     /// Whether an earlier removal of the tier kept this, and nobody has taken it over since; or whether it still has the
     /// tier's own labels, as the claims of a StatefulSet that an earlier release deleted.
-    pub(super) fn is_its(&self, object: &Value) -> bool {
+    pub(crate) fn is_its(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
         let is = |project, tier| label(project) == Some(self.project) && label(tier) == Some(self.slug);
         is(LABELS[0], LABELS[1]) || (label(LABELS[0]).is_none() && is(KEPT_OF_PROJECT, KEPT_OF_TIER))
@@ -48,7 +48,7 @@ impl KeptOf<'_> {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(super) async fn disown(
+pub(crate) async fn disown(
     session: &Session,
     cluster: &Cluster,
     kept_of: Option<KeptOf<'_>>,
@@ -87,7 +87,7 @@ fn is_another(refusal: &Refusal) -> bool {
 }
 
 /// Whether it is a claim or a volume.
-pub(super) fn holds_data(object: &Value) -> bool {
+pub(crate) fn holds_data(object: &Value) -> bool {
     object["kind"] == "PersistentVolumeClaim" || object["kind"] == "PersistentVolume"
 }
 
@@ -136,7 +136,7 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(super) async fn forget_namespace(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
+pub(crate) async fn forget_namespace(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
     let mut patch = patch(live, None).unwrap_or_else(|| {
         json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": live["metadata"]["name"], "uid": live["metadata"]["uid"]}})

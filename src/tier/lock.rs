@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::refused;
-use super::rules::Rules;
 use crate::cluster::{Hold, Holder, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
+use crate::record::Summary;
 use crate::record::store::base_name;
-use crate::record::{Kind as ReleaseKind, Outcome, Summary};
 use crate::release::context;
 use crate::release::context::Site;
+use crate::release::rules::Rules;
+use crate::release::{lock_holder, refused};
 use crate::session::Session;
 
 /// Who holds a tier's lock, or held it until now.
@@ -68,7 +68,7 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
     let holder = Lease::holder(&cluster, &name).await?;
     if let Some(holder) = &holder {
         if holder.hold.is_none() {
-            let (holder, release) = on_record(site, holder.clone()).await;
+            let (holder, release) = lock_holder::on_record(site, holder.clone()).await;
             let who = holder.described(release.as_deref());
             let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
             site.rules.agree(session, &fact, "take the lock from it?").await?;
@@ -84,42 +84,8 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })
 }
 
-/// The holder of the lock with what the records say of it: `release 12`, and its commit. Without them where it has not
-/// begun yet, or nobody may read them.
-async fn on_record(site: Site<'_>, holder: Holder) -> (Holder, Option<String>) {
-    let history = site.store().history().await.unwrap_or_default();
-    let Some(summary) = held_by(history.first(), &holder) else { return (holder, None) };
-    let title = match summary.kind {
-        ReleaseKind::Rollback { to, .. } => format!("rollback {} to release {to}", summary.revision),
-        ReleaseKind::Release => format!("release {}", summary.revision),
-        ReleaseKind::Adoption => format!("adoption {}", summary.revision),
-    };
-    let commit = holder.task.commit.clone().or_else(|| summary.commit.clone());
-    let task = LeaseTask { commit, ..holder.task.clone() };
-    (Holder { task, ..holder }, Some(title))
-}
-
-/// The newest release, if it is the one that holds the lock.
-pub(super) fn held_by<'a>(newest: Option<&'a Summary>, holder: &Holder) -> Option<&'a Summary> {
-    // Both times are the API server's, whose clock is read in whole seconds. One from before was killed.
-    let began = |one: &Summary| one.started.duration_since(holder.since) >= SignedDuration::from_secs(-2);
-    newest.filter(|one| one.outcome == Outcome::Running && began(one) && holder.hold.is_none())
-}
-
-/// The error of a tier that is locked, with the revision of the release that holds the lock.
-pub(super) async fn named(site: Site<'_>, error: Error) -> Error {
-    let name = base_name(&site.project.name, &site.tier.slug);
-    let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
-    match on_record(site, holder).await {
-        (holder, Some(release)) => {
-            holder.refusal(Some(&release), site.cluster.now(), &context::command("unlock", site.tier))
-        }
-        (_, None) => error,
-    }
-}
-
 /// A lock for machines, with the release that holds it.
-pub(super) fn to_json(holder: &Holder, release: Option<&Summary>) -> Value {
+pub(crate) fn to_json(holder: &Holder, release: Option<&Summary>) -> Value {
     let mut lock = json!({"holder": holder.name, "since": holder.since});
     if let Some(hold) = &holder.hold {
         lock["message"] = json!(hold.message);
@@ -143,7 +109,7 @@ pub(super) fn to_json(holder: &Holder, release: Option<&Summary>) -> Value {
 }
 
 /// A lock for people: `ann@laptop since 2026-10-03T14:00:00Z until 2026-10-03T16:00:00Z: audit`.
-pub(super) fn to_text(holder: &Holder) -> String {
+pub(crate) fn to_text(holder: &Holder) -> String {
     let mut text = format!("{} since {:.0}", holder.described(None), holder.since);
     if let Some(hold) = &holder.hold {
         text += &hold.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();

@@ -14,7 +14,7 @@ const FARTHEST: usize = 6;
 
 /// The object of the tier that a pod belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     title: String,
     pod: String,
     /// The tier's Services that select the pod.
@@ -22,22 +22,22 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(kind: &str, name: &str) -> Self {
+    pub(crate) fn new(kind: &str, name: &str) -> Self {
         Self { title: format!("{kind}/{name}"), pod: String::new(), services: Vec::new() }
     }
 
     /// `Deployment/web`.
-    pub(super) fn title(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.title
     }
 
     /// `web`.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.title.split_once('/').map_or("", |(_, name)| name)
     }
 
     /// Whether these words mean it: `Deployment/web`, `deploy/web`, `web`, the pod's name, `Service/web`.
-    pub(super) fn is(&self, words: Option<&str>) -> bool {
+    pub(crate) fn is(&self, words: Option<&str>) -> bool {
         let Some(words) = words else { return true };
         let (kind, name) = words.split_once('/').map_or((None, words), |(kind, name)| (Some(kind), name));
         let own = self.title.split_once('/').map_or("", |(kind, _)| kind);
@@ -69,7 +69,7 @@ fn is_word_for(word: &str, kind: &str) -> bool {
 }
 
 /// Finds out whose a pod is, asking once for each owner.
-pub(super) struct Members {
+pub(crate) struct Members {
     cluster: Cluster,
     project: String,
     tier: String,
@@ -81,7 +81,7 @@ pub(super) struct Members {
 }
 
 impl Members {
-    pub(super) fn new(cluster: &Cluster, project: &str, tier_slug: &str, last: &Record) -> Self {
+    pub(crate) fn new(cluster: &Cluster, project: &str, tier_slug: &str, last: &Record) -> Self {
         Self {
             cluster: cluster.clone(),
             project: project.to_owned(),
@@ -93,8 +93,8 @@ impl Members {
     }
 
     /// The object of the tier that the pod belongs to.
-    pub(super) async fn of(&mut self, pod: &Value) -> Result<Option<Member>> {
-        let own = super::name(pod).to_owned();
+    pub(crate) async fn of(&mut self, pod: &Value) -> Result<Option<Member>> {
+        let own = crate::tier::logs::name(pod).to_owned();
         let found = match owner(pod) {
             None => self.is_ours(pod).then(|| Member::new("Pod", &own)),
             Some((uid, _)) if self.known.contains_key(&uid) => self.known[&uid].clone(),
@@ -113,7 +113,7 @@ impl Members {
 
     /// The farthest owner that is an object of the tier.
     async fn root(&self, pod: &Value) -> Result<Option<Member>> {
-        let mut found = self.is_ours(pod).then(|| Member::new("Pod", super::name(pod)));
+        let mut found = self.is_ours(pod).then(|| Member::new("Pod", crate::tier::logs::name(pod)));
         let mut next = owner(pod);
         for _ in 0..FARTHEST {
             let Some((_, reference)) = next else { break };

@@ -1,9 +1,9 @@
 //! `logs`: what the containers of a tier's pods write, read to its end in the order of time, or followed over
 //! restarts and new pods.
 
-mod follow;
-mod members;
-mod read;
+pub(crate) mod follow;
+pub(crate) mod members;
+pub(crate) mod read;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::record::store::Store;
 use crate::release::context;
 use crate::release::run::redaction;
 use crate::session::Session;
-use members::{Member, Members};
+use crate::tier::logs::members::{Member, Members};
 
 /// Whose logs are wanted, and which lines of them.
 #[derive(Debug, Clone, Default)]
@@ -74,14 +74,14 @@ pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRe
     };
     let wanted = Wanted { request, options };
     if request.follow {
-        follow::follow(session, &cluster, &wanted, members, namespaces).await
+        crate::tier::logs::follow::follow(session, &cluster, &wanted, members, namespaces).await
     } else {
-        read::read(session, &cluster, &wanted, &pods).await
+        crate::tier::logs::read::read(session, &cluster, &wanted, &pods).await
     }
 }
 
 /// Which lines of which containers.
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     request: &'a LogRequest,
     options: LogOptions,
 }

@@ -1,18 +1,17 @@
 //! Removing a tier: what its records own is deleted, in reverse order, and the records themselves go last, so that a removal
 //! that was killed is simply said again. What is kept is nobody's from then on.
 
-mod disown;
-mod namespace;
-mod others;
-mod removal;
-mod volumes;
+pub(crate) mod disown;
+pub(crate) mod namespace;
+pub(crate) mod others;
+pub(crate) mod removal;
+pub(crate) mod volumes;
 
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use super::rules::Rules;
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
 use crate::manifest::phase_of;
@@ -21,20 +20,20 @@ use crate::model::{Outcome, Stage};
 use crate::project::{Project, Tier};
 use crate::record::prior::Past;
 use crate::record::store::base_name;
-use crate::release::context;
 use crate::release::context::Site;
-use crate::release::deploy;
 use crate::release::plan::claims::is_claim;
 use crate::release::plan::planner::{CONCURRENCY, May};
 use crate::release::plan::prune::Left;
 use crate::release::plan::{claims, prune};
+use crate::release::rules::Rules;
 use crate::release::run::deletion;
+use crate::release::{context, deploy};
 use crate::session::Session;
-use disown::KeptOf;
-use namespace::Draft;
-use removal::{Kept, Namespace};
+use crate::tier::remove::disown::KeptOf;
+use crate::tier::remove::namespace::Draft;
+use crate::tier::remove::removal::{Kept, Namespace};
 
-pub use removal::Removal;
+pub use crate::tier::remove::removal::Removal;
 
 const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
 const REPLACED: &str = "somebody created it again meanwhile";
@@ -97,12 +96,13 @@ async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
     if let Namespace::Goes { .. } = removal.namespace {
         let known = std::mem::take(&mut removal.ours);
         let draft = Draft { request, known, kept: &removal.kept, said: Some(true) };
-        (removal.namespace, removal.ours) = namespace::decide(site, &draft).await?;
+        (removal.namespace, removal.ours) = crate::tier::remove::namespace::decide(site, &draft).await?;
         removal = removal.without_what_goes_with_the_namespace();
     }
     let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
     let of = Some(of).filter(|_| !request.records_only);
-    disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object)).await?;
+    crate::tier::remove::disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object))
+        .await?;
     if let Namespace::Goes { live, with, unknown } = &removal.namespace {
         say_what_goes_along(session, with, unknown);
         match cluster.delete(&SeenObject::of(live)?, DeleteOptions::default()).await? {
@@ -112,9 +112,15 @@ async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
     }
     if let Namespace::Stays { live: Some(live), .. } = &removal.namespace {
         if request.records_only && context::is_made_for(live, site.project, site.tier) {
-            disown::forget_namespace(session, cluster, live).await?;
+            crate::tier::remove::disown::forget_namespace(session, cluster, live).await?;
         } else {
-            disown::disown(session, cluster, None, own_namespace(site, live).into_iter()).await?;
+            crate::tier::remove::disown::disown(
+                session,
+                cluster,
+                None,
+                own_namespace(site, live).into_iter(),
+            )
+            .await?;
         }
     }
     let step =
@@ -173,7 +179,7 @@ async fn delete_objects(site: Site<'_>, removal: &mut Removal) -> Result<()> {
 /// Claims when what uses them is gone, and volumes when their claims are.
 fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
     let last = match object {
-        _ if volumes::is_volume(object) => 2,
+        _ if crate::tier::remove::volumes::is_volume(object) => 2,
         _ if is_claim(object) => 1,
         _ => 0,
     };
@@ -212,12 +218,13 @@ async fn look(site: Site<'_>, request: RemoveRequest) -> Result<(Past, Removal)>
             "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
         }
     }
-    volumes::keep(site.cluster, &mut goes, &mut kept).await?;
+    crate::tier::remove::volumes::keep(site.cluster, &mut goes, &mut kept).await?;
     keep_namespaces(&mut goes, &mut kept);
     goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
     kept.sort_by_key(|kept| ObjectId::of(&kept.object));
-    let draft = Draft { request, known: namespace::uids(goes.iter()), kept: &kept, said };
-    let (namespace, ours) = namespace::decide(site, &draft).await?;
+    let draft =
+        Draft { request, known: crate::tier::remove::namespace::uids(goes.iter()), kept: &kept, said };
+    let (namespace, ours) = crate::tier::remove::namespace::decide(site, &draft).await?;
     let removal = Removal {
         request,
         tier: site.tier.name.clone(),
@@ -240,7 +247,7 @@ fn why_data_stays(object: &Value) -> &'static str {
 
 /// Whether it stays for no other reason than that it holds data.
 fn is_kept_data(left: &Left) -> bool {
-    disown::holds_data(&left.object) && left.why.starts_with("it holds data")
+    crate::tier::remove::disown::holds_data(&left.object) && left.why.starts_with("it holds data")
 }
 
 /// A later removal looks for data in the tier's namespace alone.

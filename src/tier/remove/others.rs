@@ -10,24 +10,24 @@ use crate::record::store::base_name;
 
 /// Whose the namespace is to be.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tenant<'a> {
-    pub(super) project: &'a str,
-    pub(super) slug: &'a str,
-    pub(super) ignore: &'a [Ignored],
+pub(crate) struct Tenant<'a> {
+    pub(crate) project: &'a str,
+    pub(crate) slug: &'a str,
+    pub(crate) ignore: &'a [Ignored],
 }
 
 /// The objects of a namespace, parted.
 #[derive(Debug, Default)]
-pub(super) struct Parted {
+pub(crate) struct Parted {
     /// The uids of what is the tier's.
-    pub(super) ours: BTreeSet<String>,
+    pub(crate) ours: BTreeSet<String>,
     /// What others made and nobody deletes already.
-    pub(super) others: Vec<Value>,
+    pub(crate) others: Vec<Value>,
 }
 
 /// Parts the objects of a namespace. `known` are the uids of what is the tier's in any case; what that owns, at some
 /// remove and alone, is the tier's as well.
-pub(super) fn part(objects: &[Value], known: &BTreeSet<String>, tenant: Tenant<'_>) -> Parted {
+pub(crate) fn part(objects: &[Value], known: &BTreeSet<String>, tenant: Tenant<'_>) -> Parted {
     let mut ours = known.clone();
     ours.extend(objects.iter().filter(|object| tenant.recorded(object)).map(uid));
     loop {
@@ -101,7 +101,7 @@ fn name(object: &Value) -> &str {
 }
 
 /// The uid of an object.
-pub(super) fn uid(object: &Value) -> String {
+pub(crate) fn uid(object: &Value) -> String {
     object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 

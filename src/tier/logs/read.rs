@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::members::Member;
-use super::{Wanted, show};
 use crate::cluster::{Cluster, ContainerRef, LogFollower, LogLine};
 use crate::error::{Kind, Result};
 use crate::session::{Session, interrupted};
+use crate::tier::logs::members::Member;
+use crate::tier::logs::{Wanted, show};
 
 /// So many logs are read at the same time: a server serves no more over one connection.
 const TOGETHER: usize = 80;
 
 /// Shows the lines of all containers of these pods.
-pub(super) async fn read(
+pub(crate) async fn read(
     session: &Session,
     cluster: &Cluster,
     wanted: &Wanted<'_>,

@@ -1,29 +1,15 @@
 //! The rules of a tier in its records: they hold for commands that read no configuration, too.
 
-use crate::error::Result;
+use super::Summary;
 use crate::project::{Tier, TierRules};
-use crate::record::Summary;
-use crate::record::store::Store;
-use crate::release::context;
-use crate::session::Session;
-
-/// The rules that the tier's newest records keep; none where none do.
-///
-/// # Errors
-/// What the cluster refuses.
-pub async fn recorded_rules(session: &Session, project: &str, tier: &Tier) -> Result<TierRules> {
-    let cluster = context::connect(session, tier).await?;
-    let history = Store::new(&cluster, project, &tier.slug).history().await?;
-    Ok(newest(&history).unwrap_or_default())
-}
 
 /// What a record says of the tier's rules: those of the configuration, else what was on record before.
-pub(super) fn to_record(tier: &Tier, newest_first: &[Summary]) -> Option<TierRules> {
+pub(crate) fn to_record(tier: &Tier, newest_first: &[Summary]) -> Option<TierRules> {
     if tier.configured { Some(tier.rules()) } else { newest(newest_first) }
 }
 
 /// An older windlass leaves lines that say nothing of the rules.
-fn newest(newest_first: &[Summary]) -> Option<TierRules> {
+pub(crate) fn newest(newest_first: &[Summary]) -> Option<TierRules> {
     newest_first.iter().find_map(|summary| summary.rules)
 }
 

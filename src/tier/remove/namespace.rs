@@ -5,33 +5,33 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::others::{Parted, Tenant, part, uid};
-use super::removal::{Kept, Namespace, names};
-use super::{RemoveRequest, is_claim};
 use crate::cluster::Contents;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef};
 use crate::release::context;
 use crate::release::context::Site;
+use crate::tier::remove::others::{Parted, Tenant, part, uid};
+use crate::tier::remove::removal::{Kept, Namespace, names};
+use crate::tier::remove::{RemoveRequest, is_claim};
 
 /// Namespaces that every cluster has.
 const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
 /// What is known before the namespace is looked at.
-pub(super) struct Draft<'a> {
-    pub(super) request: RemoveRequest,
+pub(crate) struct Draft<'a> {
+    pub(crate) request: RemoveRequest,
     /// The uids of what is the tier's in any case.
-    pub(super) known: BTreeSet<String>,
-    pub(super) kept: &'a [Kept],
+    pub(crate) known: BTreeSet<String>,
+    pub(crate) kept: &'a [Kept],
     /// What the set's own manifest of the namespace says: `Some(true)` lets it go, `Some(false)` never does.
-    pub(super) said: Option<bool>,
+    pub(crate) said: Option<bool>,
 }
 
 /// Decides; also gives the uids of what is the tier's.
 ///
 /// # Errors
 /// [`Kind::Usage`] where data would go with the namespace that nobody spoke of, and what the cluster refuses.
-pub(super) async fn decide(site: Site<'_>, draft: &Draft<'_>) -> Result<(Namespace, BTreeSet<String>)> {
+pub(crate) async fn decide(site: Site<'_>, draft: &Draft<'_>) -> Result<(Namespace, BTreeSet<String>)> {
     let name = site.cluster.namespace().to_owned();
     if draft.request.with_namespace && OF_KUBERNETES.contains(&name.as_str()) {
         return Err(Error::new(Kind::Usage, format!("the namespace `{name}` is Kubernetes' own"))
@@ -109,7 +109,7 @@ fn check_data(request: RemoveRequest, others: &[Value]) -> Result<()> {
 }
 
 /// The uids of these objects.
-pub(super) fn uids<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
+pub(crate) fn uids<'a>(objects: impl Iterator<Item = &'a Value>) -> BTreeSet<String> {
     objects.map(uid).filter(|uid| !uid.is_empty()).collect()
 }
 

@@ -2,16 +2,16 @@
 
 use serde_json::Value;
 
-use super::removal::Kept;
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::model::{ObjectId, ObjectRef};
+use crate::tier::remove::removal::Kept;
 
 /// Takes out of what goes the volumes whose claims stay.
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(super) async fn keep(cluster: &Cluster, goes: &mut Vec<Value>, kept: &mut Vec<Kept>) -> Result<()> {
+pub(crate) async fn keep(cluster: &Cluster, goes: &mut Vec<Value>, kept: &mut Vec<Kept>) -> Result<()> {
     let going: Vec<ObjectId> = goes.iter().map(ObjectId::of).collect();
     let mut rest = Vec::new();
     for volume in std::mem::take(goes) {
@@ -28,7 +28,7 @@ pub(super) async fn keep(cluster: &Cluster, goes: &mut Vec<Value>, kept: &mut Ve
 }
 
 /// Whether it is a volume.
-pub(super) fn is_volume(object: &Value) -> bool {
+pub(crate) fn is_volume(object: &Value) -> bool {
     object["kind"] == "PersistentVolume"
 }
 

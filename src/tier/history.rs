@@ -5,8 +5,12 @@ use jiff::{Timestamp, civil};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
+use crate::project::Tier;
 use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
+use crate::record::{prior, store};
+use crate::release::context;
 use crate::report::paint;
+use crate::session::Session;
 
 /// The releases to show, and the attempts between them that changed nothing.
 pub struct History {
@@ -53,7 +57,7 @@ impl Then {
 
 impl History {
     /// All releases and attempts, newest first, or only what ran at a time.
-    pub(super) fn new(
+    pub(crate) fn new(
         newest_first: Vec<Summary>,
         attempts: Vec<RefusedAttempt>,
         at: Option<Timestamp>,
@@ -150,7 +154,7 @@ fn ran_at(newest_first: Vec<Summary>, at: Timestamp) -> Vec<(Summary, Option<The
 ///
 /// # Errors
 /// [`Kind::Usage`].
-pub fn moment(text: &str) -> Result<Timestamp> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(timestamp);
     }
@@ -230,6 +234,23 @@ impl Release {
         }
         line
     }
+}
+
+/// The releases of the tier, newest first, or what ran at a time.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn history(
+    session: &Session,
+    project: &str,
+    tier: &Tier,
+    at: Option<Timestamp>,
+) -> Result<History> {
+    let cluster = context::connect(session, tier).await?;
+    let store = store::Store::new(&cluster, project, &tier.slug);
+    let mut summaries = store.whole_history().await?;
+    prior::as_it_is(&cluster, &store::base_name(project, &tier.slug), &mut summaries).await;
+    Ok(History::new(summaries, store.attempts().await?, at))
 }
 
 #[cfg(test)]

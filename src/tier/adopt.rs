@@ -4,23 +4,24 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use super::plan;
-use super::rules::Rules;
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
 use crate::record::content;
+use crate::record::kept_rules;
 use crate::record::prior::Past;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
 use crate::release::context;
 use crate::release::context::Site;
+use crate::release::deploy;
+use crate::release::plan;
 use crate::release::plan::difference;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{namespaces, ownership};
-use crate::release::{deploy, kept_rules};
+use crate::release::rules::Rules;
 use crate::report::paint;
 use crate::session::Session;
 

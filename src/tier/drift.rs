@@ -5,24 +5,23 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::super::plan::{Action, Step};
 use crate::error::{Kind, Result};
 use crate::model::ObjectId;
 use crate::record::Outcome;
 use crate::record::prior::Past;
 use crate::release::context::Site;
 use crate::release::deploy::look;
-use crate::release::plan::claims;
 use crate::release::plan::difference::FieldChange;
-use crate::release::plan::drift;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
+use crate::release::plan::{Action, Step};
+use crate::release::plan::{claims, drift};
 use crate::release::rollback;
 use crate::release::run::redaction;
 
 /// What differs from what was released.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Drift {
+pub(crate) enum Drift {
     /// These objects; none, where nobody changed anything. And what controllers added to the pod templates of objects, which
     /// is no drift.
     Known(Vec<Changed>, Vec<Others>),
@@ -32,7 +31,7 @@ pub(super) enum Drift {
 
 /// An object that is no longer what was released.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Changed {
+pub(crate) struct Changed {
     api_version: String,
     id: ObjectId,
     /// Field by field; empty where the object is gone.
@@ -45,7 +44,7 @@ pub(super) struct Changed {
 
 /// What controllers added to the pod template of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Others {
+pub(crate) struct Others {
     api_version: String,
     id: ObjectId,
     added: Vec<Added>,
@@ -55,7 +54,7 @@ pub(super) struct Others {
 ///
 /// # Errors
 /// What the cluster refuses, but for missing rights.
-pub(super) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
+pub(crate) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
     match &past.last {
         None => return Ok(Drift::Known(Vec::new(), Vec::new())),
         Some(last) if last.summary.outcome != Outcome::Good => {
@@ -123,7 +122,7 @@ fn changed(step: &Step) -> Option<Changed> {
 }
 
 impl Drift {
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Known(all, _) => all.iter().map(Changed::to_json).collect(),
             Self::Unknown(_) => Value::Null,
@@ -131,7 +130,7 @@ impl Drift {
     }
 
     /// What controllers added, for machines.
-    pub(super) fn others_to_json(&self) -> Value {
+    pub(crate) fn others_to_json(&self) -> Value {
         match self {
             Self::Known(_, others) => others.iter().map(Others::to_json).collect(),
             Self::Unknown(_) => Value::Null,
@@ -139,7 +138,7 @@ impl Drift {
     }
 
     /// What controllers added, for people.
-    pub(super) fn other_lines(&self) -> Vec<String> {
+    pub(crate) fn other_lines(&self) -> Vec<String> {
         match self {
             Self::Known(_, others) => others.iter().flat_map(Others::lines).collect(),
             Self::Unknown(_) => Vec::new(),
@@ -147,7 +146,7 @@ impl Drift {
     }
 
     /// Which objects are gone; `None` where that was not looked at.
-    pub(super) fn gone(&self) -> Option<Vec<ObjectId>> {
+    pub(crate) fn gone(&self) -> Option<Vec<ObjectId>> {
         match self {
             Self::Known(all, _) => {
                 Some(all.iter().filter(|one| one.gone).map(|one| one.id.clone()).collect())
@@ -157,7 +156,7 @@ impl Drift {
     }
 
     /// Lines for people; the first begins the row.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         match self {
             Self::Known(all, _) if all.is_empty() => {
                 vec!["none: everything is as it was released".to_owned()]
@@ -198,8 +197,7 @@ impl Changed {
             format!("  {}: {}, released was {}", change.field, text(&change.before), text(&change.after))
         };
         let head = format!("{} was changed{by}", self.id);
-        let added =
-            self.added.iter().map(|one| format!("  not in the manifests: {}", drift::line(one)));
+        let added = self.added.iter().map(|one| format!("  not in the manifests: {}", drift::line(one)));
         [head].into_iter().chain(self.fields.iter().map(field)).chain(added).collect()
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::history::History;
 use crate::error::Result;
 use crate::record::{store, target};
+use crate::tier::history::History;
 
 /// Reads two objects of the store, and answers from them what `history` and `rollback` do.
 ///

@@ -8,11 +8,11 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::members::Members;
-use super::{Wanted, show};
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
 use crate::error::{Error, Kind, Result};
 use crate::session::{Session, interrupted};
+use crate::tier::logs::members::Members;
+use crate::tier::logs::{Wanted, show};
 
 /// So many lines wait to be shown before the containers' logs have to wait.
 const QUEUE: usize = 256;
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(500);
 type Line = (ContainerRef, Result<LogLine>);
 
 /// Follows the logs of the tier's pods.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     session: &Session,
     cluster: &Cluster,
     wanted: &Wanted<'_>,

@@ -14,7 +14,7 @@ use crate::release::rollback;
 use crate::report::paint;
 
 /// Where a rollback would lead.
-pub(super) enum WayBack {
+pub(crate) enum WayBack {
     /// To a release.
     Ready(Road),
     /// Nowhere: the newest release is a rollback already.
@@ -26,7 +26,7 @@ pub(super) enum WayBack {
 }
 
 /// What is known of the way to a release.
-pub(super) struct Road {
+pub(crate) struct Road {
     to: u64,
     /// Whether its full set is there.
     kept: bool,
@@ -41,7 +41,7 @@ pub(super) struct Road {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(super) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result<WayBack> {
+pub(crate) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result<WayBack> {
     let attempts = site.store().attempts().await?;
     let to = match target::choose(newest_first, &attempts, None) {
         Ok(Target::Release { to, .. }) => to,
@@ -75,7 +75,7 @@ pub(super) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result
 }
 
 impl WayBack {
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Ready(road) => road.to_json(),
             Self::Already { revision, further, .. } => json!({"already": revision, "to": further}),
@@ -84,7 +84,7 @@ impl WayBack {
         }
     }
 
-    pub(super) fn to_text(&self) -> String {
+    pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Ready(road) => road.to_text(),
             Self::Already { revision, from, to, further } => {

@@ -1,0 +1,44 @@
+//! Who holds a tier's lock, with what the records say of it.
+
+use jiff::SignedDuration;
+
+use crate::cluster::{Holder, Lease, LeaseTask};
+use crate::error::Error;
+use crate::record::store::base_name;
+use crate::record::{Kind as ReleaseKind, Outcome, Summary};
+use crate::release::context;
+use crate::release::context::Site;
+
+/// The holder of the lock with what the records say of it: `release 12`, and its commit. Without them where it has not
+/// begun yet, or nobody may read them.
+pub(crate) async fn on_record(site: Site<'_>, holder: Holder) -> (Holder, Option<String>) {
+    let history = site.store().history().await.unwrap_or_default();
+    let Some(summary) = held_by(history.first(), &holder) else { return (holder, None) };
+    let title = match summary.kind {
+        ReleaseKind::Rollback { to, .. } => format!("rollback {} to release {to}", summary.revision),
+        ReleaseKind::Release => format!("release {}", summary.revision),
+        ReleaseKind::Adoption => format!("adoption {}", summary.revision),
+    };
+    let commit = holder.task.commit.clone().or_else(|| summary.commit.clone());
+    let task = LeaseTask { commit, ..holder.task.clone() };
+    (Holder { task, ..holder }, Some(title))
+}
+
+/// The newest release, if it is the one that holds the lock.
+pub(crate) fn held_by<'a>(newest: Option<&'a Summary>, holder: &Holder) -> Option<&'a Summary> {
+    // Both times are the API server's, whose clock is read in whole seconds. One from before was killed.
+    let began = |one: &Summary| one.started.duration_since(holder.since) >= SignedDuration::from_secs(-2);
+    newest.filter(|one| one.outcome == Outcome::Running && began(one) && holder.hold.is_none())
+}
+
+/// The error of a tier that is locked, with the revision of the release that holds the lock.
+pub(crate) async fn named(site: Site<'_>, error: Error) -> Error {
+    let name = base_name(&site.project.name, &site.tier.slug);
+    let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
+    match on_record(site, holder).await {
+        (holder, Some(release)) => {
+            holder.refusal(Some(&release), site.cluster.now(), &context::command("unlock", site.tier))
+        }
+        (_, None) => error,
+    }
+}

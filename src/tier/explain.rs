@@ -1,0 +1,21 @@
+//! `explain TIER`: verdict and cause of what runs on a tier now.
+
+use crate::error::Result;
+use crate::project::{Project, Tier};
+use crate::record::prior::Past;
+use crate::release::rules::Rules;
+use crate::release::{context, explain};
+use crate::rollout::explain::Explained;
+use crate::session::Session;
+
+/// Verdict and cause of every object that runs on the tier now.
+///
+/// # Errors
+/// What the cluster refuses.
+pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
+    let cluster = context::connect(session, tier).await?;
+    let rules = Rules::default();
+    let site = context::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    let past = Past::read(&site.store()).await?;
+    explain::explain(site, past.last.as_ref()).await
+}

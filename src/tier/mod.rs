@@ -1,0 +1,22 @@
+//! Commands on what runs on a tier: asking how it is and what was there, its lock, taking over and taking away.
+
+pub(crate) mod adopt;
+pub(crate) mod drift;
+pub(crate) mod explain;
+pub(crate) mod fuzzing;
+pub(crate) mod history;
+pub(crate) mod lock;
+pub(crate) mod logs;
+pub(crate) mod remove;
+pub(crate) mod rollback_outlook;
+pub(crate) mod rules;
+pub(crate) mod status;
+
+pub use adopt::adopt;
+pub use explain::explain;
+pub use history::history;
+pub use lock::{lock, unlock};
+pub use logs::{LogRequest, logs};
+pub use remove::{Removal, RemoveRequest, remove};
+pub use rules::recorded_rules;
+pub use status::status;
