@@ -1,17 +1,52 @@
 //! The mission in order: build, test, release, and the way back. Each stage hands the next a value with a
 //! type; here is only what connects them and what is said about them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::BoxFuture;
 
 use crate::build;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifests};
-use crate::model::{Image, Images, Outcome, Stage};
+use crate::model::{Image, Images, MissingPass, Outcome, Stage};
 use crate::project::{Project, Tier};
-use crate::release::{self, Plan, RollbackPreview, Rules};
+use crate::release::{self, Plan, RollbackPreview, Rules, TestStage};
 use crate::secret::{self, Secret};
 use crate::session::Session;
 use crate::test::{self, TestOptions};
+
+/// The tests, as a release asks them.
+struct Tests;
+
+impl TestStage for Tests {
+    fn missing<'a>(
+        &'a self,
+        session: &'a Session,
+        project: &'a Project,
+        images: &'a Images,
+    ) -> BoxFuture<'a, Result<Vec<MissingPass>>> {
+        Box::pin(test::missing(session, project, images))
+    }
+
+    fn run_against<'a>(
+        &'a self,
+        session: &'a Session,
+        project: &'a Project,
+        images: &'a Images,
+        tier: &'a Tier,
+        (name, environment): (&'a str, BTreeMap<String, String>),
+    ) -> BoxFuture<'a, Result<()>> {
+        let options = TestOptions {
+            reports: project.report.clone(),
+            against: Some(environment),
+            tier: Some(tier.clone()),
+            ..TestOptions::default()
+        };
+        Box::pin(
+            async move { test::run(session, project, images, &[name.to_owned()], options).await.map(drop) },
+        )
+    }
+}
 
 /// Which stages run, and how.
 pub struct Stages {
@@ -130,7 +165,7 @@ pub async fn test(
 /// # Errors
 /// Those of [`release::release`].
 pub async fn release(session: &Session, project: &Project, images: &Images, release: &Release) -> Result<()> {
-    release::release(session, project, &release.tier, images, &release.rules).await.map(drop)
+    release::release(session, project, &release.tier, (images, &Tests), &release.rules).await.map(drop)
 }
 
 /// Brings the tier back to a recorded release.
@@ -166,7 +201,7 @@ pub async fn rollback_preview(
 /// # Errors
 /// Those of [`release::plan`].
 pub async fn plan(session: &Session, project: &Project, images: &Images, tier: &Tier) -> Result<Plan> {
-    release::plan(session, project, tier, images).await
+    release::plan(session, project, tier, (images, &Tests)).await
 }
 
 /// The tier's manifests as they would be applied with these images.

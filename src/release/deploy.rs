@@ -15,6 +15,7 @@ use crate::record::content;
 use crate::record::kept_rules;
 use crate::record::prior::Past;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Owned, Summary};
+use crate::release::TestStage;
 use crate::release::context::Site;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::{KindPlace, May, Subjects, Survey, survey};
@@ -37,14 +38,14 @@ pub async fn release(
     session: &Session,
     project: &Project,
     tier: &Tier,
-    images: &Images,
+    (images, tests): (&Images, &dyn TestStage),
     rules: &Rules,
 ) -> Result<Done> {
     let mut stage = Some(session.stage(Stage::Release, title(project, tier)));
     let result = async {
         session.unless_cancelled(manifest::check(project, tier)).await?;
         rules.check_source(session, project, tier)?;
-        let (cluster, tested) = admitted(session, project, tier, images, rules).await?;
+        let (cluster, tested) = admitted(session, project, tier, (images, tests), rules).await?;
         let site = Site { session, project, tier, rules, cluster: &cluster };
         // Whatever keeps the history from being read is said below, in its place.
         let history = site.store().history().await.unwrap_or_default();
@@ -57,7 +58,7 @@ pub async fn release(
         session.note(|noted| noted.url = url(&manifests));
         external::check(site, &wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
-        let work = Box::pin(held(site, Cargo { manifests, images, tested }, &mut stage));
+        let work = Box::pin(held(site, Cargo { manifests, images, tests, tested }, &mut stage));
         site.locked("release", work).await
     };
     let result = result.await;
@@ -99,6 +100,7 @@ pub(crate) fn newest_written(newest_first: &[Summary]) -> Option<&Summary> {
 struct Cargo<'a> {
     manifests: Manifests,
     images: &'a Images,
+    tests: &'a dyn TestStage,
     /// Whether its tests passed, as far as that is known.
     tested: Option<bool>,
 }
@@ -109,11 +111,11 @@ async fn admitted(
     session: &Session,
     project: &Project,
     tier: &Tier,
-    images: &Images,
+    (images, tests): (&Images, &dyn TestStage),
     rules: &Rules,
 ) -> Result<(Cluster, Option<bool>)> {
     let proven = async {
-        let tested = rules.check_tested(session, project, tier, images).await?;
+        let tested = rules.check_tested(session, project, tier, (images, tests)).await?;
         rules.check_after(session, project, tier, images).await?;
         Ok(tested)
     };
@@ -165,8 +167,8 @@ async fn held<'a>(site: Site<'a>, cargo: Cargo<'a>, stage: &mut Option<StageRepo
 }
 
 async fn attempt<'a>(site: Site<'a>, past: &'a mut Past, cargo: Cargo<'a>) -> Result<Done> {
-    let Cargo { manifests, images, tested } = cargo;
-    let checks = Checks::of(site, images, url(&manifests))?;
+    let Cargo { manifests, images, tests, tested } = cargo;
+    let checks = Checks::of(site, (images, tests), url(&manifests))?;
     let key = site.store().key(true).await?;
     let wanted = namespaces::placed(site.cluster, wanted(manifests, &key)).await?;
     let set = content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
@@ -221,7 +223,12 @@ pub(crate) fn warn_of_untried(site: Site<'_>, plan: &Plan) {
 }
 
 /// For a plan: what of the tier's rules would refuse a release of this, and whether it would be a rollback.
-pub(crate) async fn foretell(site: Site<'_>, past: &Past, images: &Images, set: &str) {
+pub(crate) async fn foretell(
+    site: Site<'_>,
+    past: &Past,
+    (images, tests): (&Images, &dyn TestStage),
+    set: &str,
+) {
     let Site { session, project, tier, rules, .. } = site;
     let course = match ancestry::course(site, &past.summaries).await {
         Ok(Course::BringBack { to, .. }) => {
@@ -235,7 +242,7 @@ pub(crate) async fn foretell(site: Site<'_>, past: &Past, images: &Images, set: 
     };
     let checks = [
         rules.check_source(session, project, tier),
-        rules.check_tested(session, project, tier, images).await.map(drop),
+        rules.check_tested(session, project, tier, (images, tests)).await.map(drop),
         rules.check_after(session, project, tier, images).await,
         course,
         rules.check_rolled_back(&past.summaries, set),

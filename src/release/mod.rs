@@ -23,6 +23,7 @@ pub(crate) mod rollback;
 pub mod rules;
 pub(crate) mod run;
 pub(crate) mod show;
+mod test_stage;
 
 pub(crate) use context::quoted;
 pub use deploy::release;
@@ -34,3 +35,4 @@ pub use refused::noting_refusal;
 pub use rollback::{RollbackPreview, rollback, rollback_preview};
 pub use rules::{Rules, RunningJobs};
 pub use run::Done;
+pub use test_stage::TestStage;

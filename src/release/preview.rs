@@ -10,6 +10,7 @@ use crate::manifest;
 use crate::model::Images;
 use crate::project::{Project, Tier};
 use crate::record::{content, prior, store};
+use crate::release::TestStage;
 use crate::session::Session;
 
 /// What a release of these images would change; nothing is changed.
@@ -17,7 +18,12 @@ use crate::session::Session;
 /// # Errors
 /// [`Kind::Refused`](crate::error::Kind::Refused) with every object that the server would refuse, and what
 /// the cluster refuses.
-pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Images) -> Result<Plan> {
+pub async fn plan(
+    session: &Session,
+    project: &Project,
+    tier: &Tier,
+    (images, tests): (&Images, &dyn TestStage),
+) -> Result<Plan> {
     session.unless_cancelled(manifest::check(project, tier)).await?;
     let secrets = secrets(session, project, tier).await?;
     let cluster = context::connect(session, tier).await?;
@@ -34,7 +40,7 @@ pub async fn plan(session: &Session, project: &Project, tier: &Tier, images: &Im
     let plan = deploy::look(site, &past, wanted, &[], &key, planner::May::Read).await?.plan;
     deploy::warn_of_untried(site, &plan);
     context::say_requests(session, &cluster);
-    deploy::foretell(site, &past, images, &set).await;
+    deploy::foretell(site, &past, (images, tests), &set).await;
     deploy::warn_of_foreign(site, &plan);
     drift::warn(site, &plan);
     if let Some(sentence) = prune::mass_deletion(&plan) {

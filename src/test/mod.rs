@@ -16,6 +16,7 @@ use crate::engine::{Engine, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Ended};
 use crate::model::Image;
+use crate::model::MissingPass;
 use crate::model::{Outcome, Reference, Stage};
 use crate::project::{On, Project, TestConfig, Tier, ci};
 use crate::registry::Registry;
@@ -74,15 +75,6 @@ pub struct TestRun {
     pub reused: bool,
     /// What it came to: `6 passed`.
     pub summary: String,
-}
-
-/// A test of which no record says that it passed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
-    /// Its name.
-    pub test: String,
-    /// Why it does not count: `it was never run in this image`.
-    pub reason: String,
 }
 
 /// What the tests of a run share.
@@ -211,13 +203,13 @@ pub async fn missing(
     session: &Session,
     project: &Project,
     images: &BTreeMap<String, Image>,
-) -> Result<Vec<Missing>> {
+) -> Result<Vec<MissingPass>> {
     let registry = Registry::of(project)?;
     let jobs = regular(project);
     let standings = session.unless_cancelled(passes::standings(&registry, &jobs, images)).await?;
     let missing = jobs.into_iter().zip(standings).filter_map(|(job, standing)| match standing {
         Standing::Passed { .. } => None,
-        Standing::Open(reason) => Some(Missing { test: job.name, reason }),
+        Standing::Open(reason) => Some(MissingPass { test: job.name, reason }),
     });
     Ok(missing.collect())
 }

@@ -15,10 +15,10 @@ use crate::model::Revision;
 use crate::model::{Images, ObjectId};
 use crate::project::{Project, Tier, ci};
 use crate::record::{Override, Summary, target};
+use crate::release::TestStage;
 
 use crate::report::Reporter;
 use crate::session::{Session, interrupted};
-use crate::test;
 use crate::text::nearest;
 
 /// The rules that this version knows.
@@ -172,12 +172,12 @@ impl Rules {
         session: &Session,
         project: &Project,
         tier: &Tier,
-        images: &Images,
+        (images, tests): (&Images, &dyn TestStage),
     ) -> Result<Option<bool>> {
         if !project.config.has_tests() {
             return Ok(None);
         }
-        let missing = test::missing(session, project, images).await;
+        let missing = tests.missing(session, project, images).await;
         if !tier.tests_required() {
             return Ok(missing.ok().map(|missing| missing.is_empty()));
         }

@@ -12,12 +12,12 @@ use crate::model::Images;
 use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
 use crate::record::content;
+use crate::release::TestStage;
 use crate::release::context::Site;
 use crate::release::run::apply::Execution;
 use crate::report::StepReport;
 use crate::secret;
 use crate::session::interrupted;
-use crate::test::{self, TestOptions};
 use crate::text::display;
 
 /// From one request to the next.
@@ -34,6 +34,7 @@ pub(crate) struct Checks<'a> {
     addresses: Vec<String>,
     asker: Asker,
     images: &'a Images,
+    tests: &'a dyn TestStage,
     url: Option<String>,
 }
 
@@ -42,7 +43,11 @@ impl<'a> Checks<'a> {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for addresses and headers that cannot be.
-    pub(crate) fn of(site: Site<'a>, images: &'a Images, url: Option<String>) -> Result<Option<Self>> {
+    pub(crate) fn of(
+        site: Site<'a>,
+        (images, tests): (&'a Images, &'a dyn TestStage),
+        url: Option<String>,
+    ) -> Result<Option<Self>> {
         let Some(config) = site.tier.verify.clone() else { return Ok(None) };
         let Addresses { addresses, headers } = site.tier.addresses()?;
         // Most headers are there to prove who asks.
@@ -53,7 +58,7 @@ impl<'a> Checks<'a> {
             secret::hide_password(&site.session.reporter, address);
         }
         let asker = Asker::new(&headers)?;
-        Ok(Some(Self { site, config, addresses, asker, images, url }))
+        Ok(Some(Self { site, config, addresses, asker, images, tests, url }))
     }
 
     /// What is checked, so that it can be told whether it was.
@@ -161,22 +166,14 @@ impl<'a> Checks<'a> {
         Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}")).because([failure])
     }
 
-    /// The test, with what it needs to find the tier. It leaves no record: what it says is of this moment.
+    /// The test, with what it needs to find the tier.
     async fn passes(&self, name: &str) -> Result<()> {
         let Site { session, project, tier, .. } = self.site;
         let mut environment: BTreeMap<String, String> = tier.vars.clone();
         environment.insert("WINDLASS_TIER".to_owned(), tier.name.clone());
         environment.extend(self.url.clone().map(|url| ("WINDLASS_URL".to_owned(), url)));
-        let options = TestOptions {
-            reports: project.report.clone(),
-            against: Some(environment),
-            tier: Some(tier.clone()),
-            ..TestOptions::default()
-        };
-        // A whole stage inside another one: its state does not belong on the same stack.
-        let names = [name.to_owned()];
-        let result = Box::pin(test::run(session, project, self.images, &names, options)).await;
-        result.map(drop).map_err(as_unverified)
+        let tested = self.tests.run_against(session, project, self.images, tier, (name, environment)).await;
+        tested.map_err(as_unverified)
     }
 }
 
