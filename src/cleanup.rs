@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
 use crate::registry::Registry;
-use crate::report::paint;
+use crate::report::style;
 use crate::session::{Session, interrupted};
 use crate::text::display;
 use needs::Needs;
@@ -348,9 +348,9 @@ impl Sweep {
         let mut text = String::new();
         for image in self.images.iter().filter(|image| !image.is_record()) {
             let word = match (&image.stays, self.dry_run) {
-                (Some(_), _) => paint::faint("stays   "),
-                (None, true) => paint::doubtful("goes    "),
-                (None, false) => paint::good("deleted "),
+                (Some(_), _) => style::faint("stays   "),
+                (None, true) => style::doubtful("goes    "),
+                (None, false) => style::good("deleted "),
             };
             let why = image.stays.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
             text += &format!("{word} {}{why}\n", image.line());

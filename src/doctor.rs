@@ -11,7 +11,7 @@ use crate::manifest;
 use crate::model::ObjectRef;
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
-use crate::report::paint;
+use crate::report::style;
 use crate::session::Session;
 
 /// How long the registry may take to answer.
@@ -56,12 +56,12 @@ impl Examination {
         let mut text = String::new();
         for check in &self.checks {
             let (mark, words, hint) = match &check.result {
-                Ok(found) => (paint::good("ok  "), found.clone(), None),
-                Err(error) => (paint::bad("FAIL"), error.to_string(), error.advice()),
+                Ok(found) => (style::good("ok  "), found.clone(), None),
+                Err(error) => (style::bad("FAIL"), error.to_string(), error.advice()),
             };
             text += &format!("{mark}  {:width$}  {words}\n", check.name);
             if let Some(hint) = hint {
-                text += &format!("      {:width$}  {}\n", "", paint::command(&format!("hint: {hint}")));
+                text += &format!("      {:width$}  {}\n", "", style::command(&format!("hint: {hint}")));
             }
         }
         text

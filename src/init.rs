@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::cluster;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
-use crate::report::paint;
+use crate::report::style;
 
 /// Where a web service listens of which the Dockerfile does not say it.
 const PORT: u16 = 8080;
@@ -190,7 +190,7 @@ impl Begun {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for (file, written) in &self.files {
-            let word = if *written { paint::good("wrote") } else { paint::faint("kept ") };
+            let word = if *written { style::good("wrote") } else { style::faint("kept ") };
             text += &format!("{word}  {}\n", file.display());
         }
         text + "\nnext:\n  look at windlass.yaml: the registry, the contexts, the hosts\n  windlass validate\n  windlass doctor staging\n  \

@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 use super::plan::{Action, Plan, Step, Taken};
 use crate::model::ObjectId;
 use crate::release::plan::difference::FieldChange;
-use crate::release::plan::drift;
 use crate::release::plan::drift::Added;
-use crate::release::plan::restart;
-use crate::report::paint;
+use crate::release::plan::{drift, restart};
+use crate::report::style;
 
 impl Plan {
     /// One line: `3 to create, 1 to change, 12 unchanged`.
@@ -90,7 +89,7 @@ impl Plan {
             let name = step.wanted.id().name;
             lines.push(format!(
                 "      {}",
-                paint::doubtful(&format!("{name} restarts: {}", restarts.join(", ")))
+                style::doubtful(&format!("{name} restarts: {}", restarts.join(", ")))
             ));
         }
         lines
@@ -122,11 +121,11 @@ fn entry(object: &Value, action: Action, changes: &[FieldChange]) -> Value {
 
 fn headline(action: Action, name: &str) -> String {
     match action {
-        Action::Create => format!("{} {name}", paint::good("+ create  ")),
-        Action::Change => format!("{} {name}", paint::doubtful("~ change  ")),
-        Action::Recreate => format!("{} {name}", paint::doubtful("± recreate")),
-        Action::Run => format!("{} {name}", paint::command("> run     ")),
-        Action::Prune => format!("{} {name}", paint::bad("- prune   ")),
+        Action::Create => format!("{} {name}", style::good("+ create  ")),
+        Action::Change => format!("{} {name}", style::doubtful("~ change  ")),
+        Action::Recreate => format!("{} {name}", style::doubtful("± recreate")),
+        Action::Run => format!("{} {name}", style::command("> run     ")),
+        Action::Prune => format!("{} {name}", style::bad("- prune   ")),
         Action::Leave => format!("  leave      {name}"),
         Action::Keep => format!("  keep       {name}"),
     }
@@ -136,11 +135,11 @@ fn change_lines(change: &FieldChange) -> Vec<String> {
     match (&change.before, &change.after) {
         (Some(before), Some(after)) => vec![
             format!("      {}", change.field),
-            format!("        {} {before}", paint::bad("-")),
-            format!("        {} {after}", paint::good("+")),
+            format!("        {} {before}", style::bad("-")),
+            format!("        {} {after}", style::good("+")),
         ],
-        (None, Some(after)) => vec![format!("      {} {}: {after}", paint::good("+"), change.field)],
-        (Some(before), None) => vec![format!("      {} {}: {before}", paint::bad("-"), change.field)],
+        (None, Some(after)) => vec![format!("      {} {}: {after}", style::good("+"), change.field)],
+        (Some(before), None) => vec![format!("      {} {}: {before}", style::bad("-"), change.field)],
         (None, None) => Vec::new(),
     }
 }
@@ -152,7 +151,7 @@ fn taken_lines(taken: &[Taken]) -> Vec<String> {
     let line = |manager: &str| {
         let of_one = taken.iter().filter(|one| one.manager == manager);
         let fields: Vec<&str> = of_one.map(|one| one.field.as_str()).collect();
-        paint::doubtful(&format!("taken back from {manager}: {}", fields.join(", ")))
+        style::doubtful(&format!("taken back from {manager}: {}", fields.join(", ")))
     };
     managers.into_iter().map(|manager| format!("      {}", line(manager))).collect()
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::event::Event;
 use super::sink::Sink;
 use crate::model::Outcome;
-use crate::report::{Moment, Renderer, row};
+use crate::report::live::format;
+use crate::report::{Moment, Renderer};
 use crate::text::display;
 
 /// The version of the lines.
@@ -98,7 +99,7 @@ impl Renderer for Json {
         if self.answering {
             match event {
                 Event::Warning { message, hint } => {
-                    self.people.lines(row::warning(message, hint.as_deref()));
+                    self.people.lines(format::warning(message, hint.as_deref()));
                     return;
                 }
                 Event::Finished(finished) if !self.answered || finished.outcome == Outcome::Interrupted => {}

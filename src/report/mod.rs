@@ -1,18 +1,14 @@
 //! What people and machines read: one type of event, one renderer per reader; the only room that prints.
 //!
-//! | file | what it is |
+//! | module | what it is |
 //! | --- | --- |
 //! | [`event`] | what happened: facts without layout |
 //! | [`output`] | which renderer the reader needs, and starting it |
-//! | `secret`, `masker` | what must never be shown, and taking it out |
-//! | `board` | what runs at the moment, fed by events |
-//! | `row`, `failure` | one line for one thing; the last thing on the screen |
-//! | `feed`, `gitlab` | a log that only grows, plain or with GitLab's sections |
-//! | `terminal`, `screen` | lines that move while something runs |
+//! | `masker` | what must never be shown, and taking it out |
+//! | `live` | what is written while a command runs |
 //! | `json` | one object a line |
-//! | `directory`, `ledger` | `--report DIR`: the files, and the run as they tell it |
-//! | `junit`, `page`, `dotenv` | `junit.xml`, `report.html`, `windlass.env` |
-//! | [`paint`], [`human`] | colours; durations and digests as people read them |
+//! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env` and the run as they tell it |
+//! | `style` | colours |
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,34 +19,23 @@ use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use walkdir::WalkDir;
 
-mod board;
-mod directory;
-mod dotenv;
 pub mod event;
-mod failure;
-mod feed;
-mod gitlab;
+pub(crate) mod files;
 mod json;
-mod junit;
-mod ledger;
+pub(crate) mod live;
 mod masker;
 pub mod output;
-mod page;
-pub mod paint;
-mod row;
-mod screen;
-mod secret;
 mod sink;
-mod terminal;
+pub(crate) mod style;
 #[cfg(test)]
 mod tests;
 
 use crate::error::Result;
 use crate::model::{Outcome, Stage, Stream};
-pub use directory::{FILES, is_ours, make};
+pub use crate::report::files::{FILES, is_ours, make};
+use crate::report::masker::events::Secrets;
 use event::Event;
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
-use secret::Secrets;
 
 /// The source of the lines that say what is about to be changed.
 const PLAN: &str = "plan";
@@ -191,7 +176,7 @@ impl Reporter {
     pub fn answer_log(&self, source: &str, time: Option<Timestamp>, line: &str) {
         let line = self.secrets.clean_line(line);
         let json = json::log_line(time.unwrap_or_else(Timestamp::now), source, &line);
-        let text = format!("{} {line}", paint::source(source));
+        let text = format!("{} {line}", crate::report::style::source(source));
         for renderer in &mut self.lock().renderers {
             renderer.answer(Some(&json), &text);
         }

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anstream::{AutoStream, ColorChoice};
 
-use super::directory::Directory;
-use super::feed::Feed;
 use super::json::Json;
-use super::screen::Progress;
 use super::sink::Sink;
-use super::terminal::Terminal;
 use super::{Renderer, Reporter};
 use crate::error::Result;
+use crate::report::files::Directory;
+use crate::report::live::plain::Feed;
+use crate::report::live::screen::Progress;
+use crate::report::live::terminal::Terminal;
 
 /// How to report.
 #[derive(Debug, Clone, Default)]

@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Write};
 
 use anstream::adapter::strip_str;
 
-use super::paint;
+use crate::report::style;
 
 /// A stream that lines are written to.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     out: Box<dyn Write + Send>,
     color: bool,
     closed: bool,
@@ -58,7 +58,7 @@ impl Sink {
             return;
         }
         // Whoever reads may stop reading (`| head`): the work goes on, nobody is told.
-        let written = self.out.write_all(paint::shown(text).as_bytes()).and_then(|()| self.out.flush());
+        let written = self.out.write_all(style::shown(text).as_bytes()).and_then(|()| self.out.flush());
         if let Err(error) = written {
             match error.kind() {
                 ErrorKind::BrokenPipe => self.closed = true,

@@ -8,10 +8,10 @@ use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 
-use super::loose::Loose;
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::object;
 use crate::project::{MOST_REPEATED, not_yaml};
+use crate::rollout::duplicate_keys::Loose;
 
 /// An object of a dump, and the keys that stood in it more than once.
 #[derive(Debug)]

@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::container::Container;
-use super::event::Event;
-use super::finding::Finding;
-use super::judge::Judgement;
-use super::revision::Pods;
-use super::scene::Scene;
-use super::{configuration, creation, strikes};
 use crate::model::object;
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload::creation;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::pod::container::Container;
+use crate::rollout::pod::finding::Finding;
+use crate::rollout::pod::{configuration, crashes};
+use crate::rollout::snapshot::event::Event;
 
 /// So many lines are shown of what a container said at its end.
 const LAST_WORDS: usize = 10;
@@ -142,7 +143,7 @@ fn container_lines(container: &Container) -> Vec<String> {
         }
     }
     if container.restarts() > 0 {
-        lines.push(format!("{title} was restarted {}", strikes::times(container.restarts())));
+        lines.push(format!("{title} was restarted {}", crashes::times(container.restarts())));
     }
     lines
 }

@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::dump::{self, Dumped};
 use super::endpoints;
-use super::judge::{Context, Judgement, Memory, judge};
-use super::world::World;
 use crate::error::Result;
 use crate::model::Unserved;
 use crate::model::{Evidence, Verdict, object};
 use crate::project::Health;
-use crate::report::{Reporter, paint};
+use crate::report::{Reporter, style};
+use crate::rollout::evaluate::{Context, Judgement, Memory, judge};
+use crate::rollout::snapshot::World;
 use crate::secret;
 
 /// What is said of an object that no other object of the dump owns.
@@ -207,22 +207,22 @@ impl Explained {
     /// For people: `Deployment/web  failed  image-not-found  image web:nope of container web …`, and below it
     /// what was seen.
     pub fn to_text(&self) -> String {
-        let name = paint::strong(&format!("{}/{}", self.kind, self.name));
+        let name = style::strong(&format!("{}/{}", self.kind, self.name));
         let verdict = self.judgement.verdict.to_string();
         let verdict = match self.judgement.verdict {
-            Verdict::Ready => paint::good(&verdict),
-            Verdict::Failed => paint::bad(&verdict),
-            Verdict::Terminating => paint::faint(&verdict),
-            Verdict::Progressing | Verdict::Paused | Verdict::Unknown => paint::doubtful(&verdict),
+            Verdict::Ready => style::good(&verdict),
+            Verdict::Failed => style::bad(&verdict),
+            Verdict::Terminating => style::faint(&verdict),
+            Verdict::Progressing | Verdict::Paused | Verdict::Unknown => style::doubtful(&verdict),
         };
         // Where there is a cause, it says more than how many replicas are ready.
         let cause = self.judgement.cause.map(|cause| cause.to_string()).or(self.judgement.ready.clone());
-        let namespace = self.is_abroad.then(|| paint::faint(&format!("in {}", self.namespace)));
+        let namespace = self.is_abroad.then(|| style::faint(&format!("in {}", self.namespace)));
         let words = [Some(verdict), cause, self.message(), namespace];
         let words: Vec<String> = std::iter::once(name).chain(words.into_iter().flatten()).collect();
         let mut text = words.join("  ") + "\n";
         for Evidence { title, lines } in self.evidence() {
-            text += &format!("    {}\n", paint::faint(&title));
+            text += &format!("    {}\n", style::faint(&title));
             text.extend(lines.iter().map(|line| format!("      {line}\n")));
         }
         text

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 /// The memory of one object; the caller keeps it and hands it to each judgement of that object.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// The number of the look that is under way.
     look: u64,
     seen: BTreeMap<String, Seen>,
@@ -23,7 +23,7 @@ struct Seen {
 
 /// The deaths of a container of a pod.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Deaths {
+pub(crate) struct Deaths {
     look: u64,
     /// Deaths from before the release, which do not count against it.
     pub(super) before: Option<i64>,

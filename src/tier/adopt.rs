@@ -9,20 +9,17 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
-use crate::record::content;
-use crate::record::kept_rules;
 use crate::record::prior::Past;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
-use crate::release::context;
+use crate::record::{content, kept_rules};
 use crate::release::context::Site;
-use crate::release::deploy;
-use crate::release::plan;
 use crate::release::plan::difference;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{namespaces, ownership};
 use crate::release::rules::Rules;
-use crate::report::paint;
+use crate::release::{context, deploy, plan};
+use crate::report::style;
 use crate::session::Session;
 
 /// How often an object is tried to be taken over that somebody else changes at the same time.
@@ -346,7 +343,7 @@ impl Adoption {
         let mut text = String::new();
         for found in &self.objects {
             let id = found.id.to_string();
-            text += &format!("{}  {}\n", paint::strong(&format!("{id:<32}")), found.words());
+            text += &format!("{}  {}\n", style::strong(&format!("{id:<32}")), found.words());
         }
         let count = self.objects.iter().filter(|found| found.is_foreign()).count();
         text += &match (self.revision, count) {

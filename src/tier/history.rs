@@ -9,7 +9,7 @@ use crate::project::Tier;
 use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
 use crate::record::{prior, store};
 use crate::release::context;
-use crate::report::paint;
+use crate::report::style;
 use crate::session::Session;
 
 /// The releases to show, and the attempts between them that changed nothing.
@@ -128,7 +128,7 @@ fn attempt_to_text(attempt: &RefusedAttempt) -> String {
     let kind = format!("attempt, exit code {}", attempt.exit_code);
     format!(
         "   -  {when}  {}  {commit:<8}  {branch:<16}  {:<8}  {kind:<24}  {}\n        nothing was changed: {}\n",
-        paint::faint(&format!("{:<11}", "refused")),
+        style::faint(&format!("{:<11}", "refused")),
         "-",
         attempt.by.person,
         attempt.message,
@@ -206,9 +206,9 @@ impl Release {
         let commit = summary.short_commit().unwrap_or_else(|| "-".to_owned());
         let outcome = format!("{:<11}", summary.outcome.word());
         let outcome = match summary.outcome {
-            Outcome::Good => paint::good(&outcome),
-            Outcome::Running => paint::doubtful(&outcome),
-            _ => paint::bad(&outcome),
+            Outcome::Good => style::good(&outcome),
+            Outcome::Running => style::doubtful(&outcome),
+            _ => style::bad(&outcome),
         };
         let branch = summary.branch.as_deref().unwrap_or("-");
         let tested = match summary.tested {

@@ -11,7 +11,7 @@ use crate::release::context::Site;
 use crate::release::plan::images;
 use crate::release::plan::images::Presence;
 use crate::release::rollback;
-use crate::report::paint;
+use crate::report::style;
 
 /// Where a rollback would lead.
 pub(crate) enum WayBack {
@@ -122,7 +122,7 @@ impl Road {
 
     /// `ready → 6, 2 images present, no Job in between`
     fn to_text(&self) -> String {
-        let head = if self.is_free() { paint::good("ready") } else { paint::bad("not ready") };
+        let head = if self.is_free() { style::good("ready") } else { style::bad("not ready") };
         let mut parts = vec![format!("{head} → {}", self.to)];
         if !self.kept {
             parts.push("its set is no longer kept".to_owned());

@@ -16,7 +16,7 @@ use crate::release::context;
 use crate::release::context::Site;
 use crate::release::rules::Rules;
 use crate::release::{explain, lock_holder};
-use crate::report::paint;
+use crate::report::style;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::tier::drift::Drift;
@@ -103,7 +103,7 @@ impl Status {
     /// The status for people.
     pub fn to_text(&self) -> String {
         let mut lines =
-            vec![format!("{}  {} in {}", paint::strong(&self.tier), self.namespace, self.context)];
+            vec![format!("{}  {} in {}", style::strong(&self.tier), self.namespace, self.context)];
         match &self.newest {
             None => lines.push("nothing was released here yet".to_owned()),
             Some(summary) => lines.extend(release_lines(summary)),
@@ -140,11 +140,11 @@ impl Status {
 
     fn health_sentence(&self) -> String {
         if let Err(why) = &self.health {
-            return paint::doubtful(&format!("not known: {why}"));
+            return style::doubtful(&format!("not known: {why}"));
         }
         let ready = self.objects().filter(|one| is_fine(one.verdict())).count();
         let sentence = format!("{ready} of {} objects ready", self.objects().count() + self.missing.len());
-        if self.all_ready() { paint::good(&sentence) } else { paint::bad(&sentence) }
+        if self.all_ready() { style::good(&sentence) } else { style::bad(&sentence) }
     }
 }
 
@@ -187,9 +187,9 @@ fn release_lines(summary: &Summary) -> Vec<String> {
     let when = summary.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
     let outcome = summary.outcome.word();
     let outcome = match summary.outcome {
-        Outcome::Good => paint::good(outcome),
-        Outcome::Running => paint::doubtful(outcome),
-        _ => paint::bad(outcome),
+        Outcome::Good => style::good(outcome),
+        Outcome::Running => style::doubtful(outcome),
+        _ => style::bad(outcome),
     };
     let commit = summary.short_commit().unwrap_or_else(|| "no commit".to_owned());
     let branch = summary.branch.as_deref().map(|branch| format!(" of {branch}")).unwrap_or_default();

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::record::store::{attempts, history_store as chronicle};
+use crate::record::store::{attempts, history_store};
 use crate::record::{Record, RefusedAttempt, Summary};
 
 pub(crate) fn history(map: &Value) -> Result<Vec<Summary>> {
-    chronicle::read(map)
+    history_store::read(map)
 }
 
 pub(crate) fn attempts(map: &Value) -> Result<Vec<RefusedAttempt>> {

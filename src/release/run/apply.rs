@@ -17,7 +17,7 @@ use crate::record::content;
 use crate::record::{Applied, JobRun};
 use crate::release::plan;
 use crate::release::plan::planner::{CONCURRENCY, refusal};
-use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run as trial};
+use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run};
 use crate::release::run::unstick::Suspects;
 use crate::release::run::{deletion, unstick};
 use crate::rollout::watch::{Goal, Watched, Watcher};
@@ -357,13 +357,13 @@ async fn apply_one(
         return Err((step.wanted, error));
     }
     // What was recreated is nobody's yet.
-    let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(trial::is_ours);
+    let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(dry_run::is_ours);
     // What the plan takes back is taken back.
-    let takes_back = trial::TakesBack::of(ours, !step.taken.is_empty());
-    let sending = trial::Sending { takes_back, ..trial::Sending::default() };
-    match trial::apply(cluster, &mut step.wanted, sending).await {
+    let takes_back = dry_run::TakesBack::of(ours, !step.taken.is_empty());
+    let sending = dry_run::Sending { takes_back, ..dry_run::Sending::default() };
+    match dry_run::apply(cluster, &mut step.wanted, sending).await {
         Ok(sent) => {
-            if let Some(sentence) = trial::surprise(&step, &sent) {
+            if let Some(sentence) = dry_run::surprise(&step, &sent) {
                 session.reporter.warn(sentence);
             }
             Ok(sent.object)

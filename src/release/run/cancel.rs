@@ -16,7 +16,7 @@ use crate::record::{Applied, SentBack};
 use crate::record::{content, target};
 use crate::release::plan;
 use crate::release::plan::planner::CONCURRENCY;
-use crate::release::plan::{planner as survey, safeguard};
+use crate::release::plan::{planner, safeguard};
 use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;
 
@@ -89,7 +89,7 @@ fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
             let id = ObjectId::of(&object);
             let live = execution.done.get(&id).and_then(|live| live.pointer("/spec/replicas"));
             if let (true, Some(replicas)) = (plan::is_scaled(&scaled, &id), live) {
-                survey::set_replicas(&mut object, replicas);
+                planner::set_replicas(&mut object, replicas);
             }
             content::stamp(&mut object, execution.revision, execution.commit.as_deref());
             object

@@ -9,6 +9,7 @@
 //! 16 bytes of a secret, and a text is read once however many secrets there are.
 
 mod encoding;
+pub(crate) mod events;
 #[cfg(test)]
 mod tests;
 

@@ -9,8 +9,8 @@ use super::recorded::{self, Act};
 use super::{Page, machine, moment, play};
 use crate::error::Kind;
 use crate::model::{Evidence, Subject};
-use crate::report::directory::Directory;
 use crate::report::event::Event;
+use crate::report::files::Directory;
 use crate::report::{Renderer, Reporter};
 use crate::text::display;
 

@@ -8,14 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::event::{Event, Finished};
-use super::feed::Feed;
 use super::json::Json;
-use super::screen::Screen;
-use super::secret::Secrets;
 use super::sink::Sink;
-use super::terminal::Terminal;
-use super::{Moment, Renderer, Verbosity, failure};
 use crate::model::{Outcome, Stage};
+use crate::report::live::ending;
+use crate::report::live::plain::Feed;
+use crate::report::live::screen::Screen;
+use crate::report::live::terminal::Terminal;
+use crate::report::masker::events::Secrets;
+use crate::report::{Moment, Renderer, Verbosity};
 use recorded::Act;
 
 mod directory;
@@ -184,7 +185,7 @@ fn what_was_done_about_it_is_what_happened() {
             rolled_back_to,
             ..recorded::end("release", Outcome::Failed, 1, 1.0)
         };
-        failure::deed(&finished).unwrap_or_default()
+        ending::deed(&finished).unwrap_or_default()
     };
     let left = "nothing was rolled back: the tier is left as it is";
     assert_eq!(said(Some(Stage::Release), 31, None), left);

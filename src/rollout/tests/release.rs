@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::model::{Cause, Verdict};
 use crate::rollout::dump;
-use crate::rollout::judge::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::world::World;
+use crate::rollout::evaluate::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::snapshot::World;
 
 const APPLIED: &str = "2026-10-03T14:00:00.700Z";
 

@@ -15,8 +15,8 @@ use crate::model::Unserved;
 use crate::model::{ObjectId, ObjectRef};
 use crate::model::{Outcome, object};
 use crate::rollout::endpoints;
-use crate::rollout::judge::Judgement;
-use crate::rollout::world::World;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::snapshot::World;
 use crate::session::interrupted;
 
 /// How often the cluster is asked again.

@@ -13,8 +13,8 @@ use crate::error::{Error, Kind};
 use crate::model::ObjectId;
 use crate::model::{Cause, Verdict, object};
 use crate::model::{Evidence, Failure, Subject};
+use crate::rollout::evaluate::{Judgement, Suspect};
 use crate::rollout::hint;
-use crate::rollout::judge::{Judgement, Suspect};
 use crate::text::display;
 
 /// So many of a container's last lines are shown.

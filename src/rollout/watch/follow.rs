@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::cluster::{Cluster, ContainerRef};
 use crate::model::{Stage, Stream, object};
 use crate::report::Reporter;
-use crate::rollout::world::World;
+use crate::rollout::snapshot::World;
 
 /// So many containers are followed at the same time.
 const MOST: usize = 20;

@@ -8,7 +8,7 @@ use crate::model::{group, object};
 
 /// What a watch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// Without it there is less to go by, and nobody need know.
     Extra,
     /// Without it a cause says less.

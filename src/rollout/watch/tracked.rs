@@ -8,7 +8,6 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Watched;
-use super::patience::{Patience, deaths};
 use crate::cluster::{FIELD_MANAGER, WatchSubject};
 use crate::error::Place;
 use crate::model::kinds;
@@ -17,8 +16,9 @@ use crate::model::{ObjectId, Stage};
 use crate::project::Health;
 use crate::report::event::ObjectState;
 use crate::rollout::annotations;
-use crate::rollout::judge::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::world::World;
+use crate::rollout::evaluate::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::snapshot::World;
+use crate::rollout::watch::dependency_grace::{Patience, deaths};
 
 /// An object of the release.
 pub(super) struct Tracked {
@@ -48,7 +48,7 @@ struct Stamp {
 
 /// How the other workloads of the release are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
+pub(crate) enum Others {
     /// One is on its way, and may be what this one crashes for the lack of.
     OnTheirWay,
     /// All have arrived, or have themselves died too often.
@@ -248,7 +248,7 @@ impl Tracked {
             && self
                 .last_seen
                 .as_ref()
-                .is_some_and(|seen| crate::rollout::condition::is_true(seen, "Established"))
+                .is_some_and(|seen| crate::rollout::snapshot::condition::is_true(seen, "Established"))
     }
 }
 

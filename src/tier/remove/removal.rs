@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::model::ObjectId;
-use crate::report::paint;
+use crate::report::style;
 use crate::text::display;
 use crate::tier::remove::RemoveRequest;
 
@@ -133,7 +133,7 @@ impl Removal {
 
     /// The removal for people.
     pub fn to_text(&self) -> String {
-        let mut text = format!("{}  {}\n", paint::strong(&self.tier), self.place);
+        let mut text = format!("{}  {}\n", style::strong(&self.tier), self.place);
         if self.is_nothing() && self.kept.is_empty() {
             return text + "there is nothing of it\n";
         }

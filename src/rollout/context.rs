@@ -1,0 +1,173 @@
+//! One look at one object: the object, the world around it, the clock, the memory, and how long things last.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::model::object;
+use crate::project::HealthRule;
+use crate::rollout::evaluate::{Context, Judgement, ReleaseContext};
+use crate::rollout::memory::{Deaths, Memory};
+use crate::rollout::pod::configuration::Missing;
+use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::event::Event;
+use crate::rollout::{kinds, preconditions};
+
+/// What a rule looks at.
+pub(crate) struct Scene<'a> {
+    pub(crate) object: &'a Value,
+    pub(crate) world: &'a World,
+    context: &'a Context,
+    memory: &'a mut Memory,
+    again_at: Option<Timestamp>,
+}
+
+impl<'a> Scene<'a> {
+    pub(crate) fn new(
+        object: &'a Value,
+        world: &'a World,
+        context: &'a Context,
+        memory: &'a mut Memory,
+    ) -> Self {
+        Self { object, world, context, memory, again_at: None }
+    }
+
+    /// The release, where it is not a dump that is looked at.
+    pub(crate) fn release(&self) -> Option<&'a ReleaseContext> {
+        self.context.release.as_ref()
+    }
+
+    /// The configuration's rule for the object's kind.
+    pub(crate) fn health(&self) -> Option<&'a HealthRule> {
+        if self.context.health.is_empty() {
+            return None;
+        }
+        let group = object::group(object::api_version(self.object));
+        self.context.health.get(&format!("{}.{group}", object::kind(self.object)))
+    }
+
+    /// Whether a state has lasted so many seconds: since its own timestamp (but not from before our apply), else
+    /// since it was first seen. In a dump one without a timestamp has lasted long.
+    pub(crate) fn has_lasted(&mut self, state: &str, since: Option<Timestamp>, seconds: i64) -> bool {
+        let since = match (self.release(), since) {
+            (None, None) => return true,
+            (None, Some(since)) => since,
+            (Some(release), Some(since)) => release.applied_at.map_or(since, |applied| applied.max(since)),
+            (Some(_), None) => self.memory.since(state, self.context.now),
+        };
+        self.is_past(since, seconds)
+    }
+
+    /// Whether so many seconds have passed since then; if not, the object is to be judged again when they have.
+    pub(crate) fn is_past(&mut self, since: Timestamp, seconds: i64) -> bool {
+        let Ok(then) = since.checked_add(SignedDuration::from_secs(seconds)) else { return false };
+        if then <= self.context.now {
+            return true;
+        }
+        self.again_at = Some(self.again_at.map_or(then, |earlier| earlier.min(then)));
+        false
+    }
+
+    /// Whether an instance of a container has run for so many seconds without a restart. What the kubelet tells is
+    /// old when it comes, of a death as of the start: that much later it is known. In a dump it is known at once.
+    pub(crate) fn has_run(&mut self, instance: &str, since: Timestamp, seconds: i64) -> bool {
+        /// The kubelet looks at its containers once a second, and its node may be busy.
+        const DELAY: i64 = 2;
+        /// More has another reason: the container was there before us.
+        const LONGEST_DELAY: i64 = 5;
+        if self.release().is_none() {
+            return self.is_past(since, seconds);
+        }
+        let seen = self.memory.since(instance, self.context.now);
+        let delay = seen.as_second().saturating_sub(since.as_second()).clamp(0, LONGEST_DELAY);
+        self.is_past(since, seconds.saturating_add((2 * delay).max(DELAY)))
+    }
+
+    /// Whether something was written after our apply; in a dump everything counts.
+    pub(crate) fn is_of_this_release(&self, written: Option<Timestamp>) -> bool {
+        match (self.release().and_then(|release| release.applied_at), written) {
+            // Kubernetes writes whole seconds.
+            (Some(applied), Some(written)) => written.as_second() >= applied.as_second(),
+            _ => true,
+        }
+    }
+
+    /// Whether an object was there before our apply; in a dump nothing was.
+    pub(crate) fn is_older_than_release(&self, object: &Value) -> bool {
+        !self.is_of_this_release(object::created(object))
+    }
+
+    /// Remembers that a state is seen.
+    pub(crate) fn remember(&mut self, state: &str) {
+        self.memory.since(state, self.context.now);
+    }
+
+    /// Whether a state was seen in an earlier look; it stays remembered.
+    pub(crate) fn recalls(&mut self, state: &str) -> bool {
+        self.memory.recall(state)
+    }
+
+    /// The deaths of a container of a pod that were counted.
+    pub(crate) fn deaths(&mut self, pod: &str, container: &str) -> &mut Deaths {
+        self.memory.deaths(pod, container)
+    }
+
+    /// What happened to an object since the release began, oldest first.
+    pub(crate) fn events_of(&self, about: &'a Value) -> Vec<Event<'a>> {
+        let mut events = self.world.events_of(about);
+        events.retain(|event| self.is_of_this_release(event.last));
+        events
+    }
+
+    /// Whether another workload of the release is still on its way.
+    pub(crate) fn others_are_on_their_way(&self) -> bool {
+        self.release().is_some_and(|release| release.others_on_their_way)
+    }
+
+    /// Whether others make this object: then it may still come.
+    pub(crate) fn is_made_elsewhere(&self, kind: &str, name: &str) -> bool {
+        let made = self.release().map_or(&[][..], |release| &release.made_elsewhere);
+        made.iter().any(|(made_kind, made_name)| made_kind == kind && made_name == name)
+    }
+
+    /// Whether a dump holds what a pod lacked when the kubelet looked: it looks again. A release asks the cluster.
+    pub(crate) fn has_come(&self, missing: &Missing) -> bool {
+        let mut named =
+            self.world.beside(self.object, "", missing.kind).filter(|one| object::name(one) == missing.name);
+        let has_key = |one: &Value, key: &str| {
+            ["data", "binaryData", "stringData"].iter().any(|field| one[field].get(key).is_some())
+        };
+        self.release().is_none() && named.any(|one| missing.key.as_ref().is_none_or(|key| has_key(one, key)))
+    }
+
+    /// The pod's spec as the manifest has it, without what others put into the pod itself, and the JSON pointer
+    /// that leads there.
+    pub(crate) fn written_pod(&self) -> (&'a Value, &'static str) {
+        match self.object.pointer("/spec/template/spec") {
+            Some(spec) => (spec, "/spec/template/spec"),
+            None => (self.object.get("spec").unwrap_or(&Value::Null), "/spec"),
+        }
+    }
+
+    /// Judges something that the object owns, as a part of it: what the release knows of the object itself is not about that.
+    pub(crate) fn judge_owned(&mut self, owned: &Value) -> Judgement {
+        let release = self.release().map(|release| ReleaseContext {
+            uid: None,
+            generation: None,
+            sets_progress_deadline: false,
+            served: None,
+            ..release.clone()
+        });
+        let context = Context { now: self.context.now, release, health: self.context.health.clone() };
+        let mut scene = Scene::new(owned, self.world, &context, self.memory);
+        let judgement = preconditions::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
+        let judgement = scene.close(judgement);
+        self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
+        judgement
+    }
+
+    /// Ends the look.
+    pub(crate) fn close(self, mut judgement: Judgement) -> Judgement {
+        judgement.again_at = self.again_at;
+        judgement
+    }
+}

@@ -1,0 +1,139 @@
+//! The pod templates of a set: which labels its pods will have, also where no pod runs yet or none is to run.
+
+use serde_json::{Map, Value};
+
+use crate::model::object;
+use crate::rollout::endpoints::creators;
+use crate::rollout::snapshot::World;
+use crate::text::nearest::distance;
+
+/// Kinds with a pod template, and where it stands.
+const KINDS: &[(&str, &str, &str)] = &[
+    ("apps", "Deployment", "/spec/template"),
+    ("apps", "StatefulSet", "/spec/template"),
+    ("apps", "DaemonSet", "/spec/template"),
+    ("apps", "ReplicaSet", "/spec/template"),
+    ("", "ReplicationController", "/spec/template"),
+    ("batch", "Job", "/spec/template"),
+    ("batch", "CronJob", "/spec/jobTemplate/spec/template"),
+    ("argoproj.io", "Rollout", "/spec/template"),
+];
+
+/// The labels of the pods that an object makes.
+pub(crate) struct Template<'a> {
+    owner: &'a Value,
+    labels: &'a Map<String, Value>,
+}
+
+/// All pod templates in this object's namespace, those inside custom resources included.
+pub(crate) fn beside<'a>(object: &'a Value, world: &'a World) -> Vec<Template<'a>> {
+    let mut templates = Vec::new();
+    for (group, kind, pointer) in KINDS {
+        for owner in world.beside(object, group, kind).filter(|one| !is_revision(one, world)) {
+            let labels = owner.pointer(pointer).and_then(|template| template.pointer("/metadata/labels"));
+            templates.extend(labels.and_then(Value::as_object).map(|labels| Template { owner, labels }));
+        }
+    }
+    for owner in creators::all(object, world) {
+        gather(owner, &owner["spec"], &mut templates);
+    }
+    templates
+}
+
+/// What a controller made of another template, which counts in its place: a `ReplicaSet` of a Deployment, a Job of a
+/// `CronJob`.
+fn is_revision(object: &Value, world: &World) -> bool {
+    let is_old =
+        || object::has(object, "/metadata/ownerReferences") && object::count(object, "/spec/replicas") == 0;
+    match object::kind(object) {
+        "ReplicaSet" => world.owners(object).next().is_some() || is_old(),
+        "Job" => world.owners(object).next().is_some(),
+        _ => false,
+    }
+}
+
+/// Whatever a custom resource calls labels may be those of its pods.
+fn gather<'a>(owner: &'a Value, value: &'a Value, templates: &mut Vec<Template<'a>>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                match value.as_object() {
+                    Some(labels) if key == "labels" || key == "podLabels" => {
+                        templates.push(Template { owner, labels });
+                    }
+                    _ => gather(owner, value, templates),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| gather(owner, item, templates)),
+        _ => {}
+    }
+}
+
+impl Template<'_> {
+    /// Whether its pods have all these labels.
+    pub(crate) fn has(&self, selector: &Map<String, Value>) -> bool {
+        selector.iter().all(|(key, value)| {
+            self.labels.get(key) == Some(value) || self.gets(key, value.as_str().unwrap_or_default())
+        })
+    }
+
+    /// Whether the controller itself gives its pods this label.
+    fn gets(&self, key: &str, value: &str) -> bool {
+        let name = object::name(self.owner);
+        let after_name = || value.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+        match (object::kind(self.owner), key) {
+            ("StatefulSet", "statefulset.kubernetes.io/pod-name") => {
+                after_name().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+            }
+            ("Job", "job-name" | "batch.kubernetes.io/job-name") => value == name,
+            ("CronJob", "job-name" | "batch.kubernetes.io/job-name") => after_name().is_some(),
+            ("StatefulSet", "apps.kubernetes.io/pod-index")
+            | ("Job" | "CronJob", "batch.kubernetes.io/job-completion-index")
+            // Argo Rollouts writes it into the Services that it switches over.
+            | ("Rollout", "rollouts-pod-template-hash") => true,
+            _ => false,
+        }
+    }
+
+    /// How like the selector it is; the more alike, the greater.
+    fn likeness(&self, selector: &Map<String, Value>) -> (usize, usize, std::cmp::Reverse<usize>) {
+        let pairs = selector
+            .iter()
+            .filter_map(|(key, value)| Some((value.as_str()?, self.labels.get(key)?.as_str()?)));
+        let (mut same, mut known, mut apart) = (0, 0, 0);
+        for (wanted, found) in pairs {
+            same += usize::from(wanted == found);
+            known += 1;
+            apart += distance(wanted, found);
+        }
+        (same, known, std::cmp::Reverse(apart))
+    }
+
+    /// `the pods of Deployment/web have app=web and no label tier`
+    fn words(&self, selector: &Map<String, Value>) -> String {
+        /// More labels than these nobody compares.
+        const SHOWN: usize = 3;
+        let pair = |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
+        let common = |key: &&String| self.labels.contains_key(*key);
+        let (known, unknown): (Vec<&String>, Vec<&String>) = selector.keys().partition(common);
+        let shown: Vec<String> = if known.is_empty() {
+            self.labels.iter().take(SHOWN).map(pair).collect()
+        } else {
+            self.labels.iter().filter(|(key, _)| known.contains(key)).map(pair).collect()
+        };
+        let title = object::title(self.owner);
+        if shown.is_empty() {
+            return format!("the pods of {title} have no label");
+        }
+        let unknown: Vec<String> = unknown.into_iter().map(|key| format!(" and no label {key}")).collect();
+        let unknown = if known.is_empty() { String::new() } else { unknown.concat() };
+        format!("the pods of {title} have {}{unknown}", shown.join(","))
+    }
+}
+
+/// What the template says that is most like the selector.
+pub(crate) fn nearest(templates: &[Template<'_>], selector: &Map<String, Value>) -> Option<String> {
+    let nearest = templates.iter().max_by_key(|template| template.likeness(selector))?;
+    Some(nearest.words(selector))
+}

@@ -1,0 +1,62 @@
+//! Autoscalers: without metrics they scale nothing, which is a warning and no failure of a release.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use crate::model::object::{list, text};
+use crate::model::{Cause, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::evidence;
+
+/// The target may be created a moment after its autoscaler.
+const SCALE_PATIENCE: i64 = 45;
+
+/// Judges a `HorizontalPodAutoscaler`.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let object = scene.object;
+    let conditions = conditions(object);
+    let all = conditions.as_array().map_or(&[][..], Vec::as_slice);
+    if all.is_empty() {
+        return Judgement::progressing("its controller has not looked at it yet");
+    }
+    // What will not come right goes before what may.
+    let mut untrue: Vec<&Value> =
+        all.iter().filter(|condition| text(condition, "/status") == "False").collect();
+    untrue.sort_by_key(|condition| text(condition, "/reason") != "InvalidSelector");
+    for condition in untrue {
+        let said = text(condition, "/message");
+        let since = object::time(condition, "/lastTransitionTime");
+        let fails = match text(condition, "/reason") {
+            "InvalidSelector" => true,
+            "FailedGetScale" => {
+                if !scene.has_lasted("scale", since, SCALE_PATIENCE) {
+                    return Judgement::progressing(said).because(Cause::ControllerFailed);
+                }
+                true
+            }
+            _ => false,
+        };
+        if fails {
+            let judgement = Judgement::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
+            return evidence::with_events(scene, &[object], judgement);
+        }
+    }
+    let blind = all.iter().filter(|condition| {
+        let reason = text(condition, "/reason");
+        text(condition, "/status") == "False" && reason.starts_with("FailedGet") && reason.contains("Metric")
+    });
+    blind.fold(Judgement::ready(), |judgement, condition| {
+        judgement.warning(format!("it scales nothing: {}", text(condition, "/message")))
+    })
+}
+
+/// In its status; `autoscaling/v1` has them as text in an annotation.
+fn conditions(object: &Value) -> Cow<'_, Value> {
+    if !list(object, "/status/conditions").is_empty() {
+        return Cow::Borrowed(&object["status"]["conditions"]);
+    }
+    let told = object::annotation(object, "autoscaling.alpha.kubernetes.io/conditions");
+    Cow::Owned(told.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(Value::Null))
+}

@@ -1,0 +1,41 @@
+//! The rule that `windlass.yaml` has for a kind (`health:`): it goes before every other one.
+
+use crate::model::{Cause, Verdict};
+use crate::project::{Expectation, HealthRule, word_at};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::evidence;
+
+/// Judges an object by the configuration's rule for its kind.
+pub(crate) fn judge(scene: &Scene, rule: &HealthRule) -> Judgement {
+    let object = scene.object;
+    let said =
+        rule.message.as_ref().and_then(|pointer| word_at(object, pointer)).filter(|one| !one.is_empty());
+    let with_word = |sentence: String| match &said {
+        Some(said) => format!("{sentence}: {said}"),
+        None => sentence,
+    };
+    let judgement = if let Some(failed) = rule.failed.iter().find(|one| one.holds(object)) {
+        let word = word_at(object, &failed.pointer).unwrap_or_default();
+        Judgement::failed(Cause::ControllerFailed, with_word(format!("{} is {word}", field(&failed.pointer))))
+    } else if let Some(missing) = rule.ready.iter().find(|one| !one.holds(object)) {
+        Judgement::new(Verdict::Progressing).saying(with_word(waits_for(scene, missing)))
+    } else {
+        return Judgement::ready();
+    };
+    evidence::with_events(scene, &[object], judgement)
+}
+
+/// `status.phase is Creating, not Ready`
+fn waits_for(scene: &Scene, missing: &Expectation) -> String {
+    let wanted = missing.values.join(" or ");
+    match word_at(scene.object, &missing.pointer) {
+        Some(word) => format!("{} is {word}, not {wanted}", field(&missing.pointer)),
+        None => format!("{} is not there yet, and should be {wanted}", field(&missing.pointer)),
+    }
+}
+
+/// `status.phase` of `/status/phase`.
+fn field(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}

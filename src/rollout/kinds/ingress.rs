@@ -1,0 +1,18 @@
+//! Ingresses: ready when accepted, since many controllers never publish an address; waited for where asked. Whether the
+//! backends exist is judged last, by `endpoints`.
+
+use crate::model::Cause;
+use crate::model::object::has;
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::{annotations, evidence};
+
+/// Judges an Ingress.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let object = scene.object;
+    if annotations::waits_for(object, "address") && !has(object, "/status/loadBalancer/ingress") {
+        let judgement = Judgement::progressing("no Ingress controller has published an address yet");
+        return evidence::with_events(scene, &[object], judgement.because(Cause::LoadBalancerPending));
+    }
+    Judgement::ready()
+}

@@ -1,0 +1,22 @@
+//! Namespaces.
+
+use crate::model::Cause;
+use crate::model::object::text;
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::condition::Condition;
+
+/// Judges a Namespace.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    match text(scene.object, "/status/phase") {
+        "Active" => Judgement::ready(),
+        "Terminating" => {
+            let left = condition::all(scene.object).filter(Condition::is_true);
+            let left: Vec<String> = left.map(|condition| condition.message.to_owned()).collect();
+            let judgement = Judgement::failed(Cause::BeingDeleted, "the namespace is being deleted");
+            judgement.showing("what keeps it", left)
+        }
+        _ => Judgement::progressing("the namespace is not active yet"),
+    }
+}

@@ -1,0 +1,80 @@
+//! What a custom resource owns: pods, and workloads that others know how to judge. While pods of it have failed for good,
+//! it is not ready, whatever its controller says; and why they have is the nearest cause that there is.
+
+use serde_json::Value;
+
+use crate::model::object::text;
+use crate::model::{Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::pod::finding::Grade;
+
+/// Kinds whose pods tell of their owner's owner. Jobs are left out: of those that an operator ran, some may fail.
+const WORKLOADS: &[(&str, &str)] = &[
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("apps", "ReplicaSet"),
+    ("", "ReplicationController"),
+];
+
+/// The judgement of a custom resource in the light of what it owns.
+pub(crate) fn weighed(scene: &mut Scene, own: Judgement) -> Judgement {
+    if matches!(own.verdict, Verdict::Failed | Verdict::Paused | Verdict::Terminating) {
+        return own;
+    }
+    let Some(worst) = worst(scene) else { return own };
+    match (own.verdict, worst.verdict) {
+        // Its controller may know better: it is not ready, but nothing is over.
+        (Verdict::Ready, Verdict::Failed) => Judgement { verdict: Verdict::Progressing, ..worst },
+        (Verdict::Ready, _) => own,
+        (_, Verdict::Failed) => worst,
+        (_, _) if own.cause.is_none() && worst.cause.is_some() => worst,
+        _ => own,
+    }
+}
+
+/// What is worst of what it owns; `None` where nothing of it is wrong.
+fn worst(scene: &mut Scene) -> Option<Judgement> {
+    let children: Vec<&Value> =
+        scene.world.children(scene.object).filter(|child| !object::is_being_deleted(child)).collect();
+    let is_pod = |child: &&Value| object::kind(child) == "Pod";
+    let has_ended = |pod: &Value| matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
+    let pods = children.iter().copied().filter(is_pod).filter(|pod| !has_ended(pod));
+    // What was there before tells why it does not get on, but its operator may be about to replace it.
+    let (old, new): (Vec<&Value>, Vec<&Value>) = pods.partition(|pod| scene.is_older_than_release(pod));
+    let mut found = Vec::new();
+    for (current, is_new) in [(new, true), (old, false)] {
+        let worst = workload::worst(scene, &Pods { current, ..Pods::default() });
+        found.extend(worst.map(|finding| (finding, is_new)));
+    }
+    let of_pods = found.into_iter().map(|(finding, is_new)| {
+        let fails = match finding.grade {
+            Grade::Failed => is_new,
+            Grade::OutOfStrikes => is_new && !scene.others_are_on_their_way(),
+            Grade::Waiting => false,
+        };
+        let verdict = if fails { Verdict::Failed } else { Verdict::Progressing };
+        let judgement = finding.explain(Judgement::new(verdict));
+        crate::rollout::evidence::of_workload(scene, Some(&finding), judgement)
+    });
+    let is_workload = |child: &&Value| {
+        WORKLOADS.contains(&(object::group(object::api_version(child)), object::kind(child)))
+    };
+    let mut all: Vec<Judgement> = of_pods.collect();
+    for child in children.into_iter().filter(is_workload) {
+        let mut judgement = scene.judge_owned(child);
+        if judgement.verdict == Verdict::Failed && scene.is_older_than_release(child) {
+            judgement.verdict = Verdict::Progressing;
+        }
+        let said = judgement.message.take().unwrap_or_default();
+        judgement.message = Some(format!("{}: {said}", object::title(child)));
+        all.push(judgement);
+    }
+    all.retain(|one| matches!(one.verdict, Verdict::Failed | Verdict::Progressing) && one.cause.is_some());
+    let at = all.iter().position(|one| one.verdict == Verdict::Failed).unwrap_or(0);
+    // What it points into is a manifest that is not the user's.
+    (!all.is_empty()).then(|| Judgement { pointer: None, ..all.swap_remove(at) })
+}

@@ -1,0 +1,116 @@
+//! Pods of their own: nobody replaces them.
+
+use serde_json::Value;
+
+use crate::model::object::text;
+use crate::model::{Cause, Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload;
+use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::pod::crashes;
+use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::event::Event;
+use crate::rollout::{annotations, evidence, pod};
+
+/// Judges a pod.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let judgement = match text(scene.object, "/status/phase") {
+        "Succeeded" => return Judgement::ready(),
+        "Failed" => failed(scene),
+        _ => alive(scene),
+    };
+    match judgement.verdict {
+        Verdict::Failed | Verdict::Progressing => {
+            let judgement = evidence::of_pod(scene.object, judgement);
+            evidence::with_events(scene, &[scene.object], judgement)
+        }
+        _ => judgement,
+    }
+}
+
+fn alive(scene: &mut Scene) -> Judgement {
+    let object = scene.object;
+    workload::note_runs(scene, object);
+    let finding = pod::examine(scene, object);
+    let fails = match finding.as_ref().map(|finding| finding.grade) {
+        Some(Grade::Failed) => true,
+        Some(Grade::OutOfStrikes) => !scene.others_are_on_their_way(),
+        _ => false,
+    };
+    let stays = matches!(text(object, "/spec/restartPolicy"), "Always" | "");
+    let is_ready = stays && condition::is_true(object, "Ready");
+    let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Grade::OutOfStrikes);
+    match finding {
+        Some(finding) if fails => finding.explain(Judgement::new(Verdict::Failed)),
+        _ if is_ready && !is_spent => stable(scene),
+        Some(finding) => finding.explain(Judgement::new(Verdict::Progressing)),
+        None if stays => Judgement::progressing("the pod is not ready yet"),
+        None => Judgement::progressing("the pod runs, and is to end by itself"),
+    }
+}
+
+fn stable(scene: &mut Scene) -> Judgement {
+    let patience = i64::try_from(annotations::stable_for(scene.object).as_secs()).unwrap_or(i64::MAX);
+    if workload::is_stable(scene, scene.object, patience) {
+        return Judgement::ready();
+    }
+    Judgement::progressing(format!("a pod without a readiness probe must run for {patience} s"))
+}
+
+fn failed(scene: &Scene) -> Judgement {
+    let events = scene.events_of(scene.object);
+    let finding = ending(scene.object, &events);
+    let is_managed = !object::list(scene.object, "/metadata/ownerReferences").is_empty();
+    let put_off = matches!(finding.cause, Some(Cause::Evicted | Cause::NodeLost | Cause::Unschedulable));
+    if is_managed && put_off {
+        let judgement = finding.explain(Judgement::new(Verdict::Progressing));
+        return judgement.saying(format!("{}; its controller replaces it", finding.message));
+    }
+    finding.explain(Judgement::new(Verdict::Failed))
+}
+
+/// How a pod that will not run again has ended.
+pub(crate) fn ending<'a>(pod: &'a Value, events: &[Event<'a>]) -> Finding<'a> {
+    let reason = text(pod, "/status/reason");
+    let said = text(pod, "/status/message");
+    let words = if said.is_empty() { reason } else { said };
+    let by_reason = match reason {
+        "Evicted" | "Preempting" => Some(Cause::Evicted),
+        "NodeLost" | "Shutdown" | "NodeShutdown" | "Terminated" => Some(Cause::NodeLost),
+        "DeadlineExceeded" => Some(Cause::DeadlineExceeded),
+        "UnexpectedAdmissionError" | "NodeAffinity" => Some(Cause::Unschedulable),
+        _ if reason.starts_with("OutOf") => Some(Cause::Unschedulable),
+        _ => None,
+    };
+    if let Some(cause) = by_reason {
+        return Finding::new(pod, Grade::Failed, Some(cause), format!("the pod failed: {words}"));
+    }
+    let all = Container::all(pod);
+    // A sidecar is stopped when the others have ended: only where nothing else died it may be the reason.
+    let (sidecars, others): (Vec<&Container>, Vec<&Container>) =
+        all.iter().partition(|one| one.role == Role::Sidecar);
+    let found = [others, sidecars].into_iter().find_map(|some| {
+        let findings = some.into_iter().filter_map(|one| death_of(pod, one, events));
+        findings.reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst })
+    });
+    found.unwrap_or_else(|| {
+        Finding::new(pod, Grade::Failed, Some(Cause::Unknown), format!("the pod failed: {words}"))
+    })
+}
+
+/// What a container of a pod that will not run again has died of.
+fn death_of<'a>(pod: &'a Value, one: &Container<'a>, events: &[Event<'a>]) -> Option<Finding<'a>> {
+    if one.is_done() {
+        return None;
+    }
+    let death = one.known_deaths().find(|death| death.exit_code != 0 || death.wanted_memory())?;
+    let (cause, message) = if death.never_ran() && !death.wanted_memory() {
+        (Cause::CannotRun, crate::rollout::pod::start::sentence(one, death.message))
+    } else {
+        crashes::ended_by(one, &death, events)
+    };
+    let previous = object::text(one.status, "/state/terminated/reason").is_empty();
+    Some(Finding::new(pod, Grade::Failed, Some(cause), message).of_container(one.name, previous))
+}

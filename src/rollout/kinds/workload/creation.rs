@@ -1,0 +1,106 @@
+//! Pods that the API server does not let a controller create: a quota, an admission rule, missing rights.
+
+use serde_json::Value;
+
+use crate::model::{Cause, object};
+use crate::rollout::context::Scene;
+use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::condition::Condition;
+
+/// A refusal may be over the next time: only one that lasts so many seconds is a failure.
+const PATIENCE: i64 = 30;
+
+/// What the `ReplicaFailure` of a ReplicaSet tells, or of a Deployment whose ReplicaSet cannot be seen.
+pub(crate) fn by_condition<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+    // The ReplicaSet itself may be what is refused.
+    let refused = condition::find(scene.object, "Progressing").filter(Condition::is_false);
+    let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
+    if let Some(refused) = refused.filter(|condition| scene.is_of_this_release(condition.written)) {
+        let lasts = scene.has_lasted("set", refused.since, PATIENCE);
+        return Some(finding(scene.object, refused.message, lasts));
+    }
+    let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
+    let lasts = scene.has_lasted(&format!("{}/creation", object::uid(owner)), failure.since, PATIENCE);
+    Some(finding(owner, failure.message, lasts))
+}
+
+/// What the `FailedCreate` events of a controller without such a condition tell, where it did not get further.
+pub(crate) fn by_events<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+    let events = scene.events_of(owner);
+    let created =
+        events.iter().filter(|event| event.reason == "SuccessfulCreate").filter_map(|event| event.last);
+    let created = created.max();
+    let failure = events.iter().rev().find(|event| event.reason == "FailedCreate")?;
+    // Each message is an event of its own: the refusal lasts since the first of them.
+    let since =
+        events.iter().filter(|event| event.reason == "FailedCreate").filter_map(|event| event.first).min();
+    let since = since.max(created);
+    if created.is_some() && failure.last.is_some() && failure.last < created {
+        return None;
+    }
+    let lasts = scene.has_lasted("creation", since, PATIENCE);
+    Some(finding(owner, failure.message, lasts))
+}
+
+fn finding<'a>(owner: &'a Value, message: &str, lasts: bool) -> Finding<'a> {
+    let (cause, is_final) = meaning(message);
+    let grade = if lasts && is_final { Grade::Failed } else { Grade::Waiting };
+    Finding::new(owner, grade, Some(cause), format!("its pods cannot be created: {}", core(message)))
+}
+
+/// The cause, and whether the API server will say the same the next time.
+fn meaning(message: &str) -> (Cause, bool) {
+    if message.contains("exceeded quota") {
+        (Cause::QuotaExceeded, true)
+    } else if message.contains("failed calling webhook") {
+        (Cause::AdmissionDenied, false)
+    } else if message.contains("denied the request") || message.contains("denied request") {
+        (Cause::AdmissionDenied, true)
+    } else if message.contains("forbidden") || is_account_missing(message) {
+        (Cause::Forbidden, true)
+    } else if message.contains(" is invalid: ") {
+        (Cause::InvalidManifest, false)
+    } else {
+        (Cause::Unknown, false)
+    }
+}
+
+fn is_account_missing(message: &str) -> bool {
+    message.contains("serviceaccount") && message.contains("not found")
+}
+
+/// The reason without the names of pods that never were.
+pub(crate) fn core(message: &str) -> &str {
+    let marks = [" is forbidden: ", "error: ", "Error creating: "];
+    marks.iter().find_map(|mark| message.split_once(mark)).map_or(message, |(_, rest)| rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhook_that_does_not_answer_may_answer_later() {
+        let quota = r#"pods "web-7c-" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"#;
+        assert_eq!(meaning(quota), (Cause::QuotaExceeded, true));
+        assert_eq!(core(quota), "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2");
+        assert_eq!(
+            meaning(r#"admission webhook "deny.example.com" denied the request: no"#),
+            (Cause::AdmissionDenied, true)
+        );
+        assert_eq!(
+            meaning(
+                r#"Internal error occurred: failed calling webhook "deny.example.com": failed to call webhook: Post "https://deny.hooks.svc:443/": dial tcp: connect: connection refused"#
+            ),
+            (Cause::AdmissionDenied, false)
+        );
+        assert_eq!(
+            meaning(
+                r#"pods "web-7c-" is forbidden: error looking up service account shop/robot: serviceaccount "robot" not found"#
+            ),
+            (Cause::Forbidden, true)
+        );
+        assert_eq!(meaning("etcdserver: request timed out"), (Cause::Unknown, false));
+    }
+}

@@ -1,0 +1,114 @@
+//! `DaemonSets`: a pod on each node that it matches, as far as the nodes themselves are there.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::model::object::{count, text};
+use crate::model::{Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::evidence;
+use crate::rollout::kinds::workload;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::kinds::workload::{Progress, creation, revision};
+use crate::rollout::snapshot::condition;
+
+/// Judges a `DaemonSet`.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let desired = count(scene.object, "/status/desiredNumberScheduled");
+    if desired == 0 {
+        return Judgement::ready().counting(0, 0).warning("no node matches: no pod of the DaemonSet runs");
+    }
+    let mut pods = revision::of_daemon_set(scene);
+    let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
+    let lost = Lost::of(scene, desired);
+    for pods in [&mut pods.current, &mut pods.stale] {
+        pods.retain(|pod| !lost.gone.contains(node(pod)));
+    }
+    let progress = progress(scene, &pods, &lost.silent, on_delete);
+    pods.current.retain(|pod| !lost.silent.contains(node(pod)));
+    let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
+    let judgement = workload::conclude(scene, &pods, refused, &progress);
+    if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
+        return judgement.warning(evidence::stale_pods(&pods));
+    }
+    judgement
+}
+
+fn progress(scene: &Scene, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
+    let status = |field: &str| count(scene.object, &format!("/status/{field}"));
+    let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
+    let (ready, available) = (status("numberReady"), status("numberAvailable"));
+    // Nodes that do not answer are not waited for: what they have of an earlier revision, and what they do not have.
+    let on = |name: &str, pods: &[&Value]| pods.iter().any(|pod| node(pod) == name);
+    let well: Vec<&Value> = pods
+        .current
+        .iter()
+        .chain(&pods.stale)
+        .copied()
+        .filter(|pod| condition::is_true(pod, "Ready"))
+        .collect();
+    let stale = lost.iter().filter(|name| !on(name, &pods.current)).count();
+    let down = lost.iter().filter(|name| !on(name, &well)).count();
+    let (stale, down) = (i64::try_from(stale).unwrap_or(0), i64::try_from(down).unwrap_or(0));
+    let is_updated = on_delete || updated + stale >= desired;
+    let waits_for = if is_updated {
+        format!("{available} of {desired} pods are available")
+    } else {
+        format!("{updated} of {desired} pods are of the new revision")
+    };
+    Progress {
+        is_complete: is_updated && available + down >= desired,
+        reaches_bar: false,
+        ready,
+        wanted: desired,
+        waits_for,
+        overdue: None,
+    }
+}
+
+/// Nodes that are not waited for, where nodes may be read.
+#[derive(Default)]
+struct Lost<'a> {
+    /// Those that are not ready or not schedulable: the controller wants pods on them all the same.
+    silent: BTreeSet<&'a str>,
+    /// Those that are gone: the controller no longer counts them, only their pods are still there.
+    gone: BTreeSet<&'a str>,
+}
+
+impl<'a> Lost<'a> {
+    fn of(scene: &Scene<'a>, desired: i64) -> Self {
+        let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
+        // A dump need not hold them all: fewer than there are pods to be are not all.
+        let all_known = i64::try_from(nodes.len()).is_ok_and(|known| known >= desired);
+        let is_well =
+            |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
+        let mut lost = Self::default();
+        // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
+        for name in scene.world.children_of_kind(scene.object, "Pod").map(node) {
+            match nodes.iter().find(|node| object::name(node) == name) {
+                _ if name.is_empty() => {}
+                Some(node) if is_well(node) => {}
+                Some(_) => drop(lost.silent.insert(name)),
+                None if all_known => drop(lost.gone.insert(name)),
+                None => {}
+            }
+        }
+        lost
+    }
+}
+
+/// The node that a pod runs on, or that it is meant for.
+fn node(pod: &Value) -> &str {
+    let bound = text(pod, "/spec/nodeName");
+    if !bound.is_empty() {
+        return bound;
+    }
+    let terms =
+        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    let fields = object::list(pod, terms).iter().flat_map(|term| object::list(term, "/matchFields"));
+    let named =
+        fields.filter(|field| text(field, "/key") == "metadata.name").map(|field| text(field, "/values/0"));
+    named.into_iter().next().unwrap_or_default()
+}

@@ -1,0 +1,90 @@
+//! Deployments. Ready is what `kubectl rollout status` calls rolled out, without its false successes.
+
+use crate::model::object;
+use crate::model::object::{count, is_true, number};
+use crate::rollout::annotations;
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+use crate::rollout::snapshot::condition;
+
+/// The server's own value, which is nobody's wish.
+const DEFAULT_DEADLINE: i64 = 600;
+
+/// Judges a Deployment.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    if is_true(scene.object, "/spec/paused") {
+        let message = "the Deployment is paused (spec.paused is true): its rollout is not waited for";
+        return Judgement::paused(message);
+    }
+    let pods = revision::of_deployment(scene);
+    let progress = progress(scene, &pods);
+    let owner = pods.set.unwrap_or(scene.object);
+    // Where sets are known and none has its template, the refusal is of an earlier rollout.
+    let is_of_others =
+        pods.set.is_none() && scene.world.children_of_kind(scene.object, "ReplicaSet").next().is_some();
+    let refused = if is_of_others { None } else { creation::by_condition(scene, owner) };
+    workload::conclude(scene, &pods, refused, &progress)
+}
+
+fn progress(scene: &Scene, pods: &Pods) -> Progress {
+    let object = scene.object;
+    let wanted = number(object, "/spec/replicas").unwrap_or(1);
+    let status = |field: &str| count(object, &format!("/status/{field}"));
+    let (all, updated) = (status("replicas"), status("updatedReplicas"));
+    let (ready, available) = (status("readyReplicas"), status("availableReplicas"));
+    let of_new = |field: &str, otherwise: i64| match pods.set {
+        Some(set) => count(set, &format!("/status/{field}")),
+        None => otherwise.min(updated),
+    };
+    let counts = updated == wanted && available == wanted && ready == wanted && all == updated;
+    let is_available = condition::is_true(object, "Available") || wanted == 0;
+    let bar = annotations::required_rollout(object, wanted);
+    let waits_for = if updated < wanted {
+        of_wanted(updated, wanted, "of the new revision")
+    } else if all > updated {
+        still_there(all - updated, "of an earlier revision")
+    } else if updated > wanted {
+        still_there(updated - wanted, "too many")
+    } else if available < wanted {
+        of_wanted(available, wanted, "available")
+    } else if ready < wanted {
+        of_wanted(ready, wanted, "ready")
+    } else {
+        "its controller does not call it available yet".to_owned()
+    };
+    Progress {
+        is_complete: counts && is_available,
+        reaches_bar: bar.is_some_and(|bar| updated >= bar && of_new("availableReplicas", available) >= bar),
+        ready: of_new("readyReplicas", ready).min(wanted),
+        wanted,
+        waits_for,
+        overdue: overdue(scene, pods),
+    }
+}
+
+/// `1 pod of an earlier revision is still there`.
+fn still_there(number: i64, which: &str) -> String {
+    let noun = if number == 1 { "pod" } else { "pods" };
+    let verb = if number == 1 { "is" } else { "are" };
+    format!("{number} {noun} {which} {verb} still there")
+}
+
+/// The controller's word that the rollout takes too long: of this rollout, not of the one before.
+fn overdue(scene: &Scene, pods: &Pods) -> Option<String> {
+    let condition = condition::find(scene.object, "Progressing")?;
+    if !condition.is_false() || condition.reason != "ProgressDeadlineExceeded" {
+        return None;
+    }
+    let seconds = number(scene.object, "/spec/progressDeadlineSeconds").unwrap_or(DEFAULT_DEADLINE);
+    let is_asked_for =
+        scene.release().is_none_or(|release| release.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
+    let named = revision::named_set(condition.message).unwrap_or_default();
+    let begun = pods.set.and_then(object::created);
+    let is_older = matches!((begun, condition.written), (Some(begun), Some(told)) if told < begun);
+    let is_of_set = object::agree(named, &pods.set_name) && !is_older;
+    let counts = is_asked_for && is_of_set && scene.is_of_this_release(condition.written);
+    counts.then(|| format!("the rollout made no progress within {seconds} s (progressDeadlineSeconds)"))
+}

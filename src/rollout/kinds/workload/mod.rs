@@ -1,0 +1,204 @@
+//! What all workloads share: pods are examined, the worst one speaks, and what runs must have run for a while.
+
+pub(crate) mod bare_pod;
+pub(crate) mod creation;
+pub(crate) mod daemonset;
+pub(crate) mod deployment;
+pub(crate) mod job;
+pub(crate) mod replicaset;
+pub(crate) mod revision;
+pub(crate) mod statefulset;
+
+use serde_json::Value;
+
+use crate::model::{Cause, Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::probe::Probe;
+use crate::rollout::pod::{crashes, placement};
+use crate::rollout::snapshot::condition;
+use crate::rollout::{annotations, evidence, pod};
+
+/// How far a workload is, by its own status.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// Whether its counts are those that were asked for.
+    pub(crate) is_complete: bool,
+    /// Whether a bar lower than all of its replicas is reached.
+    pub(crate) reaches_bar: bool,
+    pub(crate) ready: i64,
+    pub(crate) wanted: i64,
+    /// What is still waited for, in one sentence.
+    pub(crate) waits_for: String,
+    /// The controller's own word that it takes too long.
+    pub(crate) overdue: Option<String>,
+}
+
+/// The worst that is wrong with the pods of the new revision, and with how many more of them.
+pub(crate) fn worst<'a>(scene: &mut Scene<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for one in pods.current.iter().filter(|one| !is_well(one)) {
+        findings.extend(pod::examine(scene, one));
+    }
+    let count = findings.len();
+    let worst = (0..count).rev().max_by_key(|index| findings[*index].weight());
+    let Some(mut worst) = worst.map(|index| findings.swap_remove(index)) else {
+        return put_off(scene, pods);
+    };
+    let same = findings.iter().filter(|one| one.cause.is_some() && one.cause == worst.cause).count();
+    match same {
+        0 => {}
+        1 => worst.message.push_str("; 1 more pod alike"),
+        more => worst.message.push_str(&format!("; {more} more pods alike")),
+    }
+    Some(worst)
+}
+
+/// Pods that were put off say something only where no other pod has taken their place.
+fn put_off<'a>(scene: &mut Scene<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+    if pods.current.iter().any(|one| condition::is_true(one, "Ready")) {
+        return None;
+    }
+    let last = pods.put_off.iter().max_by_key(|one| object::created(one))?;
+    placement::lost(scene, last, &[])
+}
+
+/// Whether there is nothing to examine: most pods, most of the time.
+fn is_well(pod: &Value) -> bool {
+    condition::is_true(pod, "Ready")
+        && Container::all(pod).iter().all(|one| one.restarts() == 0 && one.waits().is_empty())
+}
+
+/// The judgement of a workload, from its progress, its pods, and what its controller could not create.
+pub(crate) fn conclude<'a>(
+    scene: &mut Scene<'a>,
+    pods: &Pods<'a>,
+    refused: Option<Finding<'a>>,
+    progress: &Progress,
+) -> Judgement {
+    for one in &pods.current {
+        note_runs(scene, one);
+    }
+    let of_pods = worst(scene, pods);
+    let finding = of_pods
+        .into_iter()
+        .chain(refused)
+        .reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst });
+    let judgement = weigh(scene, pods, finding.as_ref(), progress);
+    let judgement = judgement.counting(progress.ready, progress.wanted);
+    match judgement.verdict {
+        Verdict::Failed | Verdict::Progressing => evidence::of_workload(scene, finding.as_ref(), judgement),
+        _ => judgement,
+    }
+}
+
+fn weigh<'a>(
+    scene: &mut Scene<'a>,
+    pods: &Pods<'a>,
+    finding: Option<&Finding<'a>>,
+    progress: &Progress,
+) -> Judgement {
+    if progress.reaches_bar {
+        let judgement = Judgement::ready();
+        return match finding {
+            Some(finding) => judgement.warning(finding.message.clone()),
+            None => judgement,
+        };
+    }
+    let fails = match finding.map(|finding| finding.grade) {
+        Some(Grade::Failed) => true,
+        Some(Grade::OutOfStrikes) => !scene.others_are_on_their_way(),
+        _ => false,
+    };
+    match (finding, &progress.overdue) {
+        (Some(finding), _) if fails => finding.explain(Judgement::new(Verdict::Failed)),
+        (Some(finding), None) if finding.grade == Grade::OutOfStrikes => {
+            finding.explain(Judgement::new(Verdict::Progressing))
+        }
+        (Some(finding), Some(_)) if finding.grade == Grade::OutOfStrikes => {
+            finding.explain(Judgement::new(Verdict::Failed))
+        }
+        _ if progress.is_complete => settle(scene, pods, finding, progress),
+        (Some(finding), Some(overdue)) => {
+            let judgement = finding.explain(Judgement::new(Verdict::Failed));
+            let cause =
+                judgement.cause.filter(|cause| *cause != Cause::Unknown).unwrap_or(Cause::DeadlineExceeded);
+            judgement.because(cause).showing("its controller", vec![overdue.clone()])
+        }
+        (None, Some(overdue)) => Judgement::failed(Cause::DeadlineExceeded, overdue.clone()),
+        (Some(finding), None) => finding.explain(Judgement::new(Verdict::Progressing)),
+        (None, None) => Judgement::progressing(progress.waits_for.clone()),
+    }
+}
+
+/// Ready by its counts: ready indeed once what no probe watches has run for a while.
+fn settle<'a>(
+    scene: &mut Scene<'a>,
+    pods: &Pods<'a>,
+    finding: Option<&Finding<'a>>,
+    progress: &Progress,
+) -> Judgement {
+    let patience = annotations::stable_for(scene.object).as_secs();
+    let patience = i64::try_from(patience).unwrap_or(i64::MAX);
+    if patience == 0 || object::count(scene.object, "/spec/minReadySeconds") > 0 {
+        return Judgement::ready();
+    }
+    let unseen = pods.current.is_empty() && progress.wanted > 0 && scene.release().is_some();
+    if unseen && !scene.has_lasted("stable", None, patience) {
+        return Judgement::progressing(format!("whether it stays up shows within {patience} s"));
+    }
+    if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(scene, one)) {
+        return ailing.explain(Judgement::new(Verdict::Progressing));
+    }
+    let unstable = pods.current.iter().filter(|one| !is_stable(scene, one, patience)).count();
+    if unstable == 0 {
+        return Judgement::ready();
+    }
+    // What died a moment ago is why.
+    if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
+        return died.explain(Judgement::new(Verdict::Progressing));
+    }
+    let who = if unstable == 1 { "a pod".to_owned() } else { format!("{unstable} pods") };
+    Judgement::progressing(format!("{who} without a readiness probe must run for {patience} s"))
+}
+
+/// Whether each container that no readiness probe watches has run for so many seconds without a restart.
+pub(crate) fn is_stable(scene: &mut Scene, pod: &Value, seconds: i64) -> bool {
+    let mut stable = true;
+    for one in unwatched(pod) {
+        stable &= match one.running_since() {
+            Some(since) => scene.has_run(&instance(pod, &one), since, seconds),
+            None => one.waits().is_empty() && one.dead_now().is_none(),
+        };
+    }
+    stable
+}
+
+/// Remembers since when the instances that are to prove themselves are seen to run.
+pub(crate) fn note_runs(scene: &mut Scene, pod: &Value) {
+    if scene.release().is_some() {
+        for one in unwatched(pod).iter().filter(|one| one.runs()) {
+            scene.remember(&instance(pod, one));
+        }
+    }
+}
+
+/// The containers that no readiness probe watches.
+fn unwatched(pod: &Value) -> Vec<Container<'_>> {
+    let mut containers = Container::all(pod);
+    containers.retain(|one| one.role != Role::Init && !Probe::Readiness.is_set(one));
+    containers
+}
+
+fn instance(pod: &Value, container: &Container) -> String {
+    format!("{}/{}/run {}", crashes::pod_key(pod), container.name, container.restarts())
+}
+
+/// `2 of 3 replicas are ready`.
+pub(crate) fn of_wanted(number: i64, wanted: i64, what: &str) -> String {
+    let noun = if wanted == 1 { "replica is" } else { "replicas are" };
+    format!("{number} of {wanted} {noun} {what}")
+}

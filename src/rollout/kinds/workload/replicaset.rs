@@ -1,0 +1,27 @@
+//! `ReplicaSets` that no Deployment owns, and their forerunner, the `ReplicationController`.
+
+use crate::model::object::{count, number};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::kinds::workload;
+use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+
+/// Judges a `ReplicaSet`.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let object = scene.object;
+    let pods = revision::of_replica_set(scene);
+    let wanted = number(object, "/spec/replicas").unwrap_or(1);
+    let (ready, available) =
+        (count(object, "/status/readyReplicas"), count(object, "/status/availableReplicas"));
+    let is_complete = ready == wanted && available == wanted && count(object, "/status/replicas") == wanted;
+    let progress = Progress {
+        is_complete,
+        reaches_bar: false,
+        ready,
+        wanted,
+        waits_for: of_wanted(available.min(ready), wanted, "available"),
+        overdue: None,
+    };
+    let refused = creation::by_condition(scene, object);
+    workload::conclude(scene, &pods, refused, &progress)
+}

@@ -1,0 +1,272 @@
+//! Which pods are of the new revision: only those count for or against a rollout.
+//!
+//! A dump may lack what ties a pod to its workload; then its labels and its name tell.
+
+use serde_json::{Map, Value};
+
+use crate::model::object;
+use crate::rollout::context::Scene;
+use crate::rollout::snapshot::condition;
+
+const HASH: &str = "pod-template-hash";
+const REVISION: &str = "deployment.kubernetes.io/revision";
+const CONTROLLER_REVISION: &str = "controller-revision-hash";
+const GENERATION: &str = "pod-template-generation";
+
+/// The pods of a workload, without those that are being deleted.
+#[derive(Debug, Default)]
+pub(crate) struct Pods<'a> {
+    /// The ReplicaSet of the new revision, of a Deployment.
+    pub(crate) set: Option<&'a Value>,
+    /// Its name, also where only its pods are known.
+    pub(crate) set_name: String,
+    /// Those of the new revision.
+    pub(crate) current: Vec<&'a Value>,
+    /// Those of it that were put off their node, or never let onto it: their controller replaces them.
+    pub(crate) put_off: Vec<&'a Value>,
+    /// Those of earlier revisions.
+    pub(crate) stale: Vec<&'a Value>,
+}
+
+impl<'a> Pods<'a> {
+    fn sorted(pods: impl IntoIterator<Item = &'a Value>, is_current: impl Fn(&Value) -> bool) -> Self {
+        let mut sorted = Self::default();
+        for pod in pods.into_iter().filter(|pod| !object::is_being_deleted(pod)) {
+            match (is_current(pod), object::text(pod, "/status/phase")) {
+                (false, _) => sorted.stale.push(pod),
+                // One that succeeded was ended with its node, and its controller counts it no more.
+                (true, "Failed" | "Succeeded") => sorted.put_off.push(pod),
+                (true, _) => sorted.current.push(pod),
+            }
+        }
+        sorted
+    }
+}
+
+/// The pods of a Deployment: those of the ReplicaSet that has its template.
+pub(crate) fn of_deployment<'a>(scene: &Scene<'a>) -> Pods<'a> {
+    let sets = replica_sets(scene);
+    if sets.is_empty() {
+        return without_sets(scene);
+    }
+    let Some(set) = new_set(scene.object, &sets) else { return Pods::default() };
+    let all = sets.iter().flat_map(|one| pods_of_set(scene, one).into_iter().map(move |pod| (*one, pod)));
+    let (mine, others): (Vec<_>, Vec<_>) = all.partition(|(one, _)| std::ptr::eq(*one, set));
+    let mut pods = Pods::sorted(mine.into_iter().map(|(_, pod)| pod), |_| true);
+    pods.stale = Pods::sorted(others.into_iter().map(|(_, pod)| pod), |_| false).stale;
+    pods.set = Some(set);
+    object::name(set).clone_into(&mut pods.set_name);
+    pods
+}
+
+/// The pods of a ReplicaSet.
+pub(crate) fn of_replica_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+    Pods::sorted(pods_of_set(scene, scene.object), |_| true)
+}
+
+/// The pods of a `StatefulSet`: those of its update revision.
+pub(crate) fn of_stateful_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+    let revision = object::text(scene.object, "/status/updateRevision");
+    Pods::sorted(owned_pods(scene, scene.object), |pod| {
+        object::agree(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), revision)
+    })
+}
+
+/// The pods of a `DaemonSet`: those of its newest revision.
+pub(crate) fn of_daemon_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+    let pods = owned_pods(scene, scene.object);
+    if let Some(hash) = newest_revision(scene) {
+        return Pods::sorted(pods, |pod| {
+            object::agree(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), &hash)
+        });
+    }
+    let generation = |pod: &Value| object::label(pod, GENERATION).and_then(|text| text.parse::<i64>().ok());
+    let own = object::annotation(scene.object, "deprecated.daemonset.template.generation");
+    let own = own.and_then(|text| text.parse().ok());
+    let newest = own.or_else(|| pods.iter().filter_map(|pod| generation(pod)).max());
+    Pods::sorted(pods, |pod| generation(pod).is_none() || newest.is_none() || generation(pod) == newest)
+}
+
+/// The pods of a Job.
+pub(crate) fn of_job<'a>(scene: &Scene<'a>) -> Vec<&'a Value> {
+    owned_pods(scene, scene.object)
+}
+
+fn replica_sets<'a>(scene: &Scene<'a>) -> Vec<&'a Value> {
+    let owned: Vec<&Value> = scene.world.children_of_kind(scene.object, "ReplicaSet").collect();
+    if !owned.is_empty() {
+        return owned;
+    }
+    let name = object::name(scene.object);
+    let is_named = |set: &&Value| {
+        let hash = object::label(set, HASH).unwrap_or_default();
+        is_ownerless(set) && !hash.is_empty() && object::name(set) == format!("{name}-{hash}")
+    };
+    scene.world.beside(scene.object, "apps", "ReplicaSet").filter(is_named).collect()
+}
+
+/// The ReplicaSet of the Deployment's own template; where none has it, the one of its revision.
+fn new_set<'a>(deployment: &Value, sets: &[&'a Value]) -> Option<&'a Value> {
+    let template = deployment.pointer("/spec/template");
+    let has_template = |set: &&&Value| {
+        let own = set.pointer("/spec/template");
+        matches!((template, own), (Some(one), Some(other)) if is_same_template(one, other))
+    };
+    let of_template = sets.iter().filter(has_template).min_by_key(|set| object::created(set));
+    if let Some(set) = of_template {
+        return Some(set);
+    }
+    if let Some(revision) = object::annotation(deployment, REVISION) {
+        let of_revision = sets
+            .iter()
+            .find(|set| object::annotation(set, REVISION) == Some(revision) && !runs_others(deployment, set));
+        if let Some(set) = of_revision.filter(|_| !object::is_true(deployment, "/spec/paused")) {
+            return Some(set);
+        }
+        // Others have revisions of their own: the new one is not here yet.
+        if sets.iter().any(|set| object::annotation(set, REVISION).is_some()) {
+            return None;
+        }
+    }
+    let revision = |set: &Value| object::annotation(set, REVISION).and_then(|text| text.parse::<i64>().ok());
+    let wanted = |set: &Value| object::count(set, "/spec/replicas");
+    let sets = sets.iter().filter(|set| !runs_others(deployment, set));
+    sets.max_by_key(|set| (revision(set), object::created(set), wanted(set))).copied()
+}
+
+/// Whether a ReplicaSet has other containers than its Deployment wants, by their names and images.
+fn runs_others(deployment: &Value, set: &Value) -> bool {
+    let containers = |object: &Value| -> Vec<(String, String)> {
+        let all = object::list(object, "/spec/template/spec/containers").iter();
+        let one =
+            |one: &Value| (object::text(one, "/name").to_owned(), object::text(one, "/image").to_owned());
+        all.map(one).collect()
+    };
+    let (wanted, own) = (containers(deployment), containers(set));
+    !wanted.is_empty() && !own.is_empty() && wanted != own
+}
+
+/// Templates are the same but for the label that the controller adds.
+fn is_same_template(one: &Value, other: &Value) -> bool {
+    let plain = |template: &Value| {
+        let mut template = template.clone();
+        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+            labels.shift_remove(HASH);
+        }
+        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+            // The API server writes `creationTimestamp: null` into some templates and not into others.
+            metadata.retain(|_, value| !value.is_null() && value != &Value::Object(Map::new()));
+        }
+        template
+    };
+    plain(one) == plain(other)
+}
+
+fn pods_of_set<'a>(scene: &Scene<'a>, set: &'a Value) -> Vec<&'a Value> {
+    let owned: Vec<&Value> = scene.world.children_of_kind(set, "Pod").collect();
+    if !owned.is_empty() {
+        return owned;
+    }
+    let hash = object::label(set, HASH).unwrap_or_default();
+    let prefix = format!("{}-", object::name(set));
+    let is_its = |pod: &&Value| {
+        is_ownerless(pod) && !hash.is_empty() && object::label(pod, HASH) == Some(hash)
+            || is_ownerless(pod) && object::name(pod).starts_with(&prefix) && selects(set, pod)
+    };
+    scene.world.beside(set, "", "Pod").filter(is_its).collect()
+}
+
+/// Without any ReplicaSet in sight: the pods that its ReplicaSets' names and labels tell of.
+fn without_sets<'a>(scene: &Scene<'a>) -> Pods<'a> {
+    let name = object::name(scene.object);
+    let is_its = |pod: &&Value| match object::label(pod, HASH) {
+        Some(hash) => {
+            let set = format!("{name}-{hash}");
+            let owners = object::list(pod, "/metadata/ownerReferences");
+            owners.iter().any(|owner| object::text(owner, "/name") == set)
+                || (owners.is_empty() && object::name(pod).starts_with(&format!("{set}-")))
+        }
+        None => is_ownerless(pod) && selects(scene.object, pod),
+    };
+    let pods: Vec<&Value> = scene.world.beside(scene.object, "", "Pod").filter(is_its).collect();
+    let current = current_hash(scene, &pods);
+    let mut pods = Pods::sorted(pods, |pod| {
+        let hash = object::label(pod, HASH).unwrap_or_default();
+        object::agree(hash, &current) && !scene.is_older_than_release(pod)
+    });
+    if !current.is_empty() {
+        pods.set_name = format!("{name}-{current}");
+    }
+    pods
+}
+
+/// The hash of the new revision: of the pods that run the template's images those whose ReplicaSet the
+/// Deployment's status names, else the newest.
+fn current_hash(scene: &Scene, pods: &[&Value]) -> String {
+    let hash = |pod: &Value| object::label(pod, HASH).unwrap_or_default().to_owned();
+    let images = |spec: &Value, at: &str| -> Vec<String> {
+        object::list(spec, at).iter().map(|one| object::text(one, "/image").to_owned()).collect()
+    };
+    let template = images(scene.object, "/spec/template/spec/containers");
+    let of_template = |pod: &&&Value| images(pod, "/spec/containers") == template;
+    let mut candidates: Vec<&&Value> = pods.iter().filter(of_template).collect();
+    if candidates.is_empty() {
+        candidates = pods.iter().collect();
+    }
+    let named =
+        condition::find(scene.object, "Progressing").and_then(|condition| named_set(condition.message));
+    let named = named.and_then(|set| set.strip_prefix(object::name(scene.object))?.strip_prefix('-'));
+    if let Some(named) = named.filter(|named| candidates.iter().any(|pod| hash(pod) == **named)) {
+        return named.to_owned();
+    }
+    candidates.into_iter().max_by_key(|pod| object::created(pod)).map(|pod| hash(pod)).unwrap_or_default()
+}
+
+/// `web-5d4f8c` of `ReplicaSet "web-5d4f8c" has timed out progressing.`
+pub(crate) fn named_set(message: &str) -> Option<&str> {
+    message.split_once("ReplicaSet \"")?.1.split_once('"').map(|(name, _)| name)
+}
+
+fn owned_pods<'a>(scene: &Scene<'a>, owner: &'a Value) -> Vec<&'a Value> {
+    let pods: Vec<&Value> = scene.world.children_of_kind(owner, "Pod").collect();
+    if !pods.is_empty() {
+        return pods;
+    }
+    let prefix = format!("{}-", object::name(owner));
+    let is_its =
+        |pod: &&Value| is_ownerless(pod) && object::name(pod).starts_with(&prefix) && selects(owner, pod);
+    scene.world.beside(owner, "", "Pod").filter(is_its).collect()
+}
+
+/// The hash of the newest revision that a `DaemonSet` owns, where that is the one of its template.
+fn newest_revision(scene: &Scene) -> Option<String> {
+    let revisions = scene.world.children_of_kind(scene.object, "ControllerRevision");
+    let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;
+    if let (Some(own), Some(mut other)) =
+        (scene.object.pointer("/spec/template"), newest.pointer("/data/spec/template").cloned())
+    {
+        if let Some(fields) = other.as_object_mut() {
+            fields.shift_remove("$patch");
+        }
+        if !is_same_template(own, &other) {
+            return None;
+        }
+    }
+    let name = object::name(newest).strip_prefix(object::name(scene.object))?.strip_prefix('-');
+    object::label(newest, CONTROLLER_REVISION).or(name).map(str::to_owned)
+}
+
+fn is_ownerless(object: &Value) -> bool {
+    object::list(object, "/metadata/ownerReferences").is_empty()
+}
+
+/// Whether the workload's selector has labels, and the pod has them all.
+pub(crate) fn selects(workload: &Value, pod: &Value) -> bool {
+    let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    labels.is_some_and(|labels| !labels.is_empty() && has_labels(pod, labels))
+}
+
+/// Whether an object has all these labels.
+pub(crate) fn has_labels(object: &Value, labels: &Map<String, Value>) -> bool {
+    labels.iter().all(|(key, value)| object::label(object, key) == value.as_str())
+}

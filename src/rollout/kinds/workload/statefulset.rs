@@ -1,0 +1,74 @@
+//! `StatefulSets`: with a partition only some replicas are to be updated, and with `OnDelete` none.
+
+use crate::model::object::{count, number, text};
+use crate::model::{Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::evidence;
+use crate::rollout::kinds::workload;
+use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+use crate::rollout::pod::container;
+use crate::rollout::snapshot::condition;
+
+/// Judges a `StatefulSet`.
+pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+    let pods = revision::of_stateful_set(scene);
+    let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
+    let progress = progress(scene, &pods, on_delete);
+    let refused = if count(scene.object, "/status/replicas") < progress.wanted {
+        creation::by_events(scene, scene.object)
+    } else {
+        None
+    };
+    let judgement = workload::conclude(scene, &pods, refused, &progress);
+    if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
+        return judgement.warning(evidence::stale_pods(&pods));
+    }
+    judgement
+}
+
+fn progress(scene: &Scene, pods: &Pods, on_delete: bool) -> Progress {
+    let object = scene.object;
+    let wanted = number(object, "/spec/replicas").unwrap_or(1);
+    let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition").max(0);
+    let status = |field: &str| count(object, &format!("/status/{field}"));
+    let (updated, ready) = (status("updatedReplicas"), status("readyReplicas"));
+    let needed = (wanted - partition).max(0);
+    let is_one_revision = text(object, "/status/currentRevision") == text(object, "/status/updateRevision");
+    let is_whole = partition > 0 || is_one_revision || updated == wanted;
+    let is_updated = on_delete || (updated >= needed && is_whole);
+    let is_available = count(object, "/spec/minReadySeconds") == 0 || status("availableReplicas") >= wanted;
+    let waits_for = if is_updated && ready < wanted {
+        of_wanted(ready, wanted, "ready")
+    } else if is_updated && status("replicas").max(ready) > wanted {
+        format!("{} pods are still there, and {wanted} are asked for", status("replicas").max(ready))
+    } else if is_updated {
+        of_wanted(status("availableReplicas"), wanted, "available")
+    } else {
+        blocked(pods).unwrap_or_else(|| of_wanted(updated, needed, "of the new revision"))
+    };
+    Progress {
+        is_complete: is_updated && ready == wanted && is_available && status("replicas") <= wanted,
+        reaches_bar: false,
+        ready: ready.min(wanted),
+        wanted,
+        waits_for,
+        overdue: None,
+    }
+}
+
+/// The controller replaces no pod while one of the earlier revision is not ready: it waits for what may never
+/// come, until somebody deletes that pod.
+fn blocked(pods: &Pods) -> Option<String> {
+    let broken = pods.stale.iter().find(|pod| {
+        let dies =
+            container::Container::all(pod).iter().any(|one| one.restarts() > 0 || !one.waits().is_empty());
+        !condition::is_true(pod, "Ready") && dies
+    })?;
+    let name = object::name(broken);
+    Some(format!(
+        "pod {name} of the earlier revision is not ready, and the controller waits for it before it goes on; \
+         delete pod {name} to let it"
+    ))
+}

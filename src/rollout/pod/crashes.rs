@@ -1,0 +1,193 @@
+//! Strikes: container instances that died under `restartPolicy: Always`, and what they died of.
+//!
+//! The kubelet restarts the first time at once: a program that exits at start dies at 1 s, 2 s and 18 s. Two
+//! deaths are a stumble, as of a service that waits for its database by crashing; the third is a failure.
+
+use crate::model::{Cause, object};
+use crate::rollout::context::Scene;
+use crate::rollout::pod::container::{Container, Death, Role};
+use crate::rollout::pod::probe;
+use crate::rollout::pod::probe::Probe;
+use crate::rollout::snapshot::event::Event;
+
+/// The kubelet forgets a container's deaths once it has run this long, and so do we.
+const FORGETS: i64 = 600;
+/// A container that stays up at least this long, and twice as long as the instance before it, has recovered.
+const RECOVERS: i64 = 10;
+
+/// What a container has died of, and how often.
+#[derive(Debug, Clone)]
+pub(crate) struct Toll<'a> {
+    /// Deaths that count.
+    pub(crate) strikes: i64,
+    /// The latest of them.
+    pub(crate) death: Death<'a>,
+    pub(crate) cause: Cause,
+    /// What the probe last heard, where a probe is the cause.
+    pub(crate) unhealthy: Option<Event<'a>>,
+    probe: Option<Probe>,
+}
+
+/// The deaths of a container of a pod; `None` where none counts (any more).
+pub(crate) fn toll<'a>(
+    scene: &mut Scene,
+    pod: &serde_json::Value,
+    container: &Container<'a>,
+    events: &[Event<'a>],
+) -> Option<Toll<'a>> {
+    let strikes = count(scene, pod, container, events);
+    if strikes <= 0 || has_recovered(scene, container) {
+        return None;
+    }
+    let known: Vec<Death> = container.known_deaths().collect();
+    let death = *known.iter().find(|death| !is_harmless(container, death, events))?;
+    let (cause, probe, unhealthy) = cause(container, &death, events);
+    Some(Toll { strikes, death, cause, unhealthy, probe })
+}
+
+/// The deaths that count: those of this release, without the instances that ended well.
+fn count(scene: &mut Scene, pod: &serde_json::Value, container: &Container, events: &[Event]) -> i64 {
+    let known: Vec<Death> = container.known_deaths().collect();
+    let ended = container.ended();
+    let older = scene.is_older_than_release(pod);
+    let watched = scene.release().is_some();
+    let deaths = scene.deaths(pod_key(pod), container.name);
+    let before = *deaths.before.get_or_insert(if older { ended } else { 0 });
+    for (index, death) in known.iter().enumerate() {
+        // Without an id, an instance is known by its number.
+        let number = ended - i64::try_from(index).unwrap_or(0);
+        if number <= before {
+            continue;
+        }
+        let id = if death.id.is_empty() { number.to_string() } else { death.id.to_owned() };
+        if is_harmless(container, death, events) {
+            deaths.harmless.insert(id);
+        } else {
+            // A look at a later instance may find the event that explains an earlier one.
+            deaths.harmless.remove(&id);
+            deaths.counted.insert(id);
+        }
+    }
+    let harmless = i64::try_from(deaths.harmless.len()).unwrap_or(i64::MAX);
+    match (deaths.counted.is_empty(), watched) {
+        // What nobody saw die is taken to have died like what was seen.
+        (true, _) => 0,
+        (false, true) => ended - before - harmless,
+        (false, false) => (ended - harmless).max(1),
+    }
+}
+
+/// An instance that ended well: exit code 0, and nobody made it end.
+fn is_harmless(container: &Container, death: &Death, events: &[Event]) -> bool {
+    death.exit_code == 0 && !death.wanted_memory() && probe::killer(container, death, events).is_none()
+}
+
+/// Whether the instance that runs now shows that the deaths before it are over.
+fn has_recovered(scene: &mut Scene, container: &Container) -> bool {
+    if !container.runs() {
+        return false;
+    }
+    let Some(since) = container.running_since() else { return container.is_ready() };
+    let lived = container.died_before().map_or(0, |death| death.lived());
+    if scene.is_past(since, FORGETS) {
+        return true;
+    }
+    let proof = lived.saturating_mul(2).clamp(RECOVERS, FORGETS);
+    (container.is_ready() && lived >= FORGETS) || scene.is_past(since, proof)
+}
+
+/// The cause nearest to the user's mistake (contract, section 6).
+pub(crate) fn cause<'a>(
+    container: &Container<'a>,
+    death: &Death,
+    events: &[Event<'a>],
+) -> (Cause, Option<Probe>, Option<Event<'a>>) {
+    if container.role == Role::Init {
+        return (Cause::InitFailed, None, None);
+    }
+    if death.wanted_memory() {
+        return (Cause::OutOfMemory, None, None);
+    }
+    match probe::killer(container, death, events) {
+        Some((probe, unhealthy)) => (probe.cause(), Some(probe), unhealthy),
+        None => (Cause::ExitCode, None, None),
+    }
+}
+
+/// Of what an instance died that is not started again, and one sentence about it.
+pub(crate) fn ended_by<'a>(
+    container: &Container<'a>,
+    death: &Death<'a>,
+    events: &[Event<'a>],
+) -> (Cause, String) {
+    let (cause, probe, unhealthy) = cause(container, death, events);
+    let title = container.title();
+    let message = match probe {
+        Some(probe) => {
+            format!("{}; {title} was killed for it", probe.sentence(container, unhealthy.as_ref()))
+        }
+        None => format!("{title} {}", how(container, death)),
+    };
+    (cause, message)
+}
+
+impl Toll<'_> {
+    /// `container web exited 1 three times`.
+    pub(crate) fn sentence(&self, container: &Container) -> String {
+        let title = container.title();
+        let times = times(self.strikes);
+        match self.probe {
+            Some(probe) => {
+                let said = probe.sentence(container, self.unhealthy.as_ref());
+                format!("{said}; {title} was killed for it {times}")
+            }
+            None => format!("{title} {} {times}", how(container, &self.death)),
+        }
+    }
+
+    /// The field of the container that the cause is about.
+    pub(crate) fn field(&self) -> &'static str {
+        match (self.probe, self.death.wanted_memory()) {
+            (Some(probe), _) => probe.field(),
+            (None, true) => "/resources/limits/memory",
+            (None, false) => "",
+        }
+    }
+}
+
+/// How an instance ended: `exited 1`, `ran out of memory (limit 64Mi)`.
+pub(crate) fn how(container: &Container, death: &Death) -> String {
+    if death.wanted_memory() {
+        let limit = match container.spec.pointer("/resources/limits/memory") {
+            Some(serde_json::Value::String(limit)) => format!(" (limit {limit})"),
+            Some(serde_json::Value::Number(limit)) => format!(" (limit {limit} bytes)"),
+            _ => String::new(),
+        };
+        return format!("ran out of memory{limit}");
+    }
+    match death.exit_code {
+        127 => "exited 127 (command not found)".to_owned(),
+        126 => "exited 126 (command cannot be executed)".to_owned(),
+        134 => "exited 134 (aborted)".to_owned(),
+        137 => "was killed (exit code 137)".to_owned(),
+        139 => "exited 139 (segmentation fault)".to_owned(),
+        code => format!("exited {code}"),
+    }
+}
+
+/// `once`, `twice`, `three times`.
+pub(crate) fn times(number: i64) -> String {
+    let words = ["three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+    match number {
+        ..=1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        3..=12 => format!("{} times", usize::try_from(number - 3).map_or("many", |index| words[index])),
+        _ => format!("{number} times"),
+    }
+}
+
+/// A pod by its uid, which a pod of the same name in the same place does not share.
+pub(crate) fn pod_key(pod: &serde_json::Value) -> &str {
+    let uid = object::uid(pod);
+    if uid.is_empty() { object::name(pod) } else { uid }
+}

@@ -1,0 +1,115 @@
+//! What is wrong with a pod, and how bad it is.
+
+use serde_json::Value;
+
+use crate::model::{Cause, object};
+use crate::rollout::evaluate::{Judgement, Suspect};
+use crate::rollout::pod::configuration::Missing;
+
+/// How bad it is; the worse, the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grade {
+    /// It may still come right; ends at the deadline.
+    Waiting,
+    /// A container died too often; while others are on their way it may still come right.
+    OutOfStrikes,
+    /// It will not come right by itself.
+    Failed,
+}
+
+/// What is wrong with a pod.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding<'a> {
+    pub(crate) grade: Grade,
+    pub(crate) cause: Option<Cause>,
+    /// One sentence in the words of the manifest.
+    pub(crate) message: String,
+    /// The pod, or the object whose pods cannot be created.
+    pub(crate) subject: &'a Value,
+    /// The container it is about, and whether its previous instance is meant.
+    pub(crate) container: Option<(&'a str, bool)>,
+    /// What it is about, as a JSON pointer into the manifest.
+    pub(crate) pointer: Option<String>,
+    pub(crate) strikes: i64,
+    /// What it lacks.
+    pub(crate) missing: Option<Missing>,
+}
+
+impl<'a> Finding<'a> {
+    pub(crate) fn new(
+        subject: &'a Value,
+        grade: Grade,
+        cause: Option<Cause>,
+        message: impl Into<String>,
+    ) -> Self {
+        let message = message.into();
+        Self { grade, cause, message, subject, container: None, pointer: None, strikes: 0, missing: None }
+    }
+
+    #[must_use]
+    pub(crate) fn of_container(mut self, name: &'a str, previous: bool) -> Self {
+        self.container = Some((name, previous));
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn about(mut self, pointer: Option<String>) -> Self {
+        self.pointer = pointer;
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn lacking(mut self, missing: Missing) -> Self {
+        self.missing = Some(missing);
+        self
+    }
+
+    /// What makes it worse than another: its grade, how near its cause is to the user's mistake, its strikes.
+    pub(crate) fn weight(&self) -> (Grade, u8, i64) {
+        (self.grade, self.cause.map_or(0, nearness), self.strikes)
+    }
+
+    /// Whose log lines are evidence.
+    pub(crate) fn suspect(&self) -> Option<Suspect> {
+        let (container, previous) = self.container?;
+        Some(Suspect {
+            namespace: object::namespace(self.subject).to_owned(),
+            pod: object::name(self.subject).to_owned(),
+            container: container.to_owned(),
+            previous,
+        })
+    }
+
+    /// Puts what was found into a judgement.
+    pub(crate) fn explain(&self, judgement: Judgement) -> Judgement {
+        let mut judgement = judgement.saying(self.message.clone());
+        judgement.cause = self.cause;
+        judgement.suspect = self.suspect();
+        judgement.pointer.clone_from(&self.pointer);
+        judgement.lacks.clone_from(&self.missing);
+        judgement.out_of_strikes = self.grade == Grade::OutOfStrikes;
+        judgement
+    }
+}
+
+/// How near a cause is to the user's mistake (contract, section 6): where two fit, the nearer one wins.
+fn nearness(cause: Cause) -> u8 {
+    match cause {
+        Cause::InvalidImageName | Cause::ImageNotFound | Cause::ImagePullDenied => 100,
+        Cause::ConfigMissing => 95,
+        Cause::CannotRun => 93,
+        Cause::OutOfMemory => 90,
+        Cause::StartupProbe => 86,
+        Cause::LivenessProbe => 85,
+        Cause::InitFailed => 82,
+        Cause::ExitCode => 80,
+        Cause::CrashLoop => 70,
+        Cause::ImagePullFailed => 65,
+        Cause::VolumeMount => 60,
+        Cause::ReadinessProbe => 55,
+        Cause::Unschedulable => 50,
+        Cause::NodeLost => 40,
+        Cause::Evicted => 30,
+        _ => 1,
+    }
+}

@@ -1,0 +1,123 @@
+//! What holds before any kind's own rule: an object that is being deleted, and one whose status speaks of an
+//! earlier generation.
+
+use serde_json::Value;
+
+use crate::model::{Cause, Verdict, object};
+use crate::rollout::context::Scene;
+use crate::rollout::evaluate::Judgement;
+use crate::rollout::pod::container::Container;
+use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::condition::Condition;
+use crate::rollout::snapshot::event::Event;
+
+/// Kinds whose controller always writes the generation that it has observed.
+const OBSERVERS: &[(&str, &str)] = &[
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("policy", "PodDisruptionBudget"),
+];
+
+/// The judgement of an object that no kind's rule is asked about; `None` when one is.
+pub(crate) fn any_kind(scene: &Scene) -> Option<Judgement> {
+    deletion(scene).or_else(|| not_ours_yet(scene)).or_else(|| unobserved(scene.object))
+}
+
+/// An object of the release that is gone.
+pub(crate) fn gone(last_seen: &Value) -> Judgement {
+    let is_job = (object::group(object::api_version(last_seen)), object::kind(last_seen)) == ("batch", "Job");
+    let failed = condition::is_true(last_seen, "Failed") || condition::is_true(last_seen, "FailureTarget");
+    if is_job && failed {
+        let why = condition::find(last_seen, "Failed").map_or("", |condition| condition.words());
+        return Judgement::failed(Cause::JobFailed, format!("{} failed: {why}", object::title(last_seen)));
+    }
+    if is_job && (object::has(last_seen, "/spec/ttlSecondsAfterFinished") || has_completed(last_seen)) {
+        return Judgement::ready();
+    }
+    let message = format!("{} was deleted while it was being released", object::title(last_seen));
+    Judgement::failed(Cause::BeingDeleted, message)
+}
+
+/// A finished Job or pod is judged by how it finished, even when it is already being deleted.
+fn deletion(scene: &Scene) -> Option<Judgement> {
+    if !object::is_being_deleted(scene.object) {
+        return None;
+    }
+    if has_finished(scene.object) && !was_ended_by_deletion(scene) {
+        return None;
+    }
+    let message = deletion_sentence(scene.object);
+    Some(match scene.release() {
+        Some(_) => Judgement::failed(Cause::BeingDeleted, message),
+        None => Judgement::new(Verdict::Terminating).saying(message),
+    })
+}
+
+fn deletion_sentence(object: &Value) -> String {
+    let since = object::text(object, "/metadata/deletionTimestamp");
+    let finalizers = object::list(object, "/metadata/finalizers").iter().filter_map(Value::as_str);
+    let finalizers: Vec<&str> = finalizers.collect();
+    let waits = if finalizers.is_empty() {
+        String::new()
+    } else {
+        format!(", and waits for {}", finalizers.join(", "))
+    };
+    format!("{} is being deleted since {since}{waits}", object::title(object))
+}
+
+fn has_finished(object: &Value) -> bool {
+    match (object::group(object::api_version(object)), object::kind(object)) {
+        ("batch", "Job") => {
+            has_completed(object)
+                || ["Failed", "FailureTarget"].iter().any(|kind| condition::is_true(object, kind))
+        }
+        ("", "Pod") => matches!(object::text(object, "/status/phase"), "Succeeded" | "Failed"),
+        _ => false,
+    }
+}
+
+/// A pod that the deletion itself has ended did not finish.
+fn was_ended_by_deletion(scene: &Scene) -> bool {
+    let pod = scene.object;
+    let Some(deadline) = object::time(pod, "/metadata/deletionTimestamp") else { return false };
+    let grace = object::count(pod, "/metadata/deletionGracePeriodSeconds");
+    let asked = deadline.as_second().saturating_sub(grace);
+    let mut ended = Container::all(pod).into_iter().filter_map(|one| one.known_deaths().next()?.finished);
+    let is_later = grace > 0 && ended.any(|ended| ended.as_second() > asked);
+    let is_stopped =
+        |event: &Event| event.reason == "Killing" && event.message.starts_with("Stopping container");
+    object::kind(pod) == "Pod" && (is_later || scene.events_of(pod).iter().any(is_stopped))
+}
+
+fn has_completed(job: &Value) -> bool {
+    condition::is_true(job, "Complete") || condition::is_true(job, "SuccessCriteriaMet")
+}
+
+/// The object must be the one that our apply returned, or a later state of it.
+fn not_ours_yet(scene: &Scene) -> Option<Judgement> {
+    let release = scene.release()?;
+    let ours = release.uid.as_deref().is_none_or(|uid| object::agree(uid, object::uid(scene.object)));
+    let generation = object::number(scene.object, "/metadata/generation");
+    let older = matches!((release.generation, generation), (Some(ours), Some(seen)) if seen < ours);
+    (!ours || older).then(|| Judgement::progressing("what was applied has not been seen yet"))
+}
+
+/// A status that was written for an earlier generation says nothing about this one.
+fn unobserved(object: &Value) -> Option<Judgement> {
+    let kind = (object::group(object::api_version(object)), object::kind(object));
+    let generation = object::number(object, "/metadata/generation");
+    let observed = object::number(object, "/status/observedGeneration");
+    // Flux counts a generation as observed once it is ready: of one that fails, the condition itself says that it is seen.
+    let is_refusal = |ready: &Condition| ready.is_false() && ready.is_current_for(object);
+    if !OBSERVERS.contains(&kind) && condition::find(object, "Ready").as_ref().is_some_and(is_refusal) {
+        return None;
+    }
+    let older = match (observed, generation) {
+        (Some(observed), Some(generation)) => observed < generation,
+        (None, Some(_)) => OBSERVERS.contains(&kind),
+        (_, None) => OBSERVERS.contains(&kind) && !object::has(object, "/status"),
+    };
+    older.then(|| Judgement::progressing("its controller has not seen this generation yet"))
+}

@@ -1,0 +1,152 @@
+//! Strikes that were made while another workload was on its way are forgiven until the next one: whoever
+//! crashed for the lack of a database gets one more try once the database is there. If it never came, there is
+//! nothing to try again for.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::model::object;
+use crate::rollout::snapshot::World;
+use crate::rollout::watch::tracked::Others;
+
+/// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
+/// 5 s (`CoreDNS`'s default) that a headless one had no address.
+const LAG: SignedDuration = SignedDuration::from_secs(5);
+
+/// What one object was forgiven.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    /// How often its containers had died when the last of the others arrived.
+    forgiven: Option<i64>,
+    /// When that was.
+    arrived: Option<Timestamp>,
+}
+
+/// How often containers have died, and when the latest instance that did had begun: one that began before the others
+/// were there had no fair try, however late it ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Deaths {
+    count: i64,
+    last_began: Option<Timestamp>,
+}
+
+impl Patience {
+    /// Whether its strikes are to be put up with still.
+    pub(crate) fn lasts(&mut self, others: Others, now: Timestamp, deaths: impl FnOnce() -> Deaths) -> bool {
+        match others {
+            Others::OnTheirWay => {
+                (self.forgiven, self.arrived) = (Some(deaths().count), None);
+                true
+            }
+            Others::There => {
+                let Some(forgiven) = self.forgiven else { return false };
+                let arrived = *self.arrived.get_or_insert(now);
+                let deaths = deaths();
+                if deaths.last_began.is_some_and(|began| began.duration_since(arrived) <= LAG) {
+                    self.forgiven = Some(deaths.count);
+                    return true;
+                }
+                deaths.count <= forgiven
+            }
+            Others::Failed => false,
+        }
+    }
+}
+
+/// How often containers of the object's pods have died.
+pub(crate) fn deaths(world: &World, object: &Value) -> Deaths {
+    let own = (object::kind(object) == "Pod").then_some(object);
+    let children: Vec<&Value> = world.children(object).collect();
+    let of_sets = children.iter().flat_map(|child| world.children_of_kind(child, "Pod"));
+    let pods = children.iter().copied().filter(|child| object::kind(child) == "Pod");
+    let statuses = own.into_iter().chain(pods).chain(of_sets).flat_map(statuses);
+    statuses.fold(Deaths::default(), |deaths, status| Deaths {
+        count: deaths.count + deaths_of_container(status),
+        last_began: deaths.last_began.max(began(status)),
+    })
+}
+
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    lists.into_iter().flat_map(|list| object::list(pod, list))
+}
+
+/// When the latest of the container's instances that have ended had begun.
+fn began(status: &Value) -> Option<Timestamp> {
+    let ended = ["/state/terminated", "/lastState/terminated"];
+    let began = |ended: &str| {
+        let time = |field: &str| object::time(status, &format!("{ended}/{field}"));
+        // Of one that was killed while it started the kubelet says that it began in 1970.
+        let began = time("startedAt").filter(|began| *began > Timestamp::UNIX_EPOCH);
+        began.or_else(|| time("finishedAt"))
+    };
+    ended.into_iter().filter_map(began).max()
+}
+
+/// A restart is counted when the next instance runs, a death when this one has ended.
+fn deaths_of_container(status: &Value) -> i64 {
+    let runs = object::has(status, "/state/running");
+    let has_died = object::has(status, "/state/terminated") || object::has(status, "/lastState/terminated");
+    object::count(status, "/restartCount") + i64::from(!runs && has_died)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_death_is_counted_once_from_its_end_to_the_next_run() {
+        let died = json!({"exitCode": 1});
+        let states = [
+            (json!({"restartCount": 0, "state": {"running": {"startedAt": "x"}}}), 0),
+            (json!({"restartCount": 0, "state": {"terminated": died}}), 1),
+            (
+                json!({"restartCount": 0, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": died}}),
+                1,
+            ),
+            (
+                json!({"restartCount": 1, "state": {"running": {"startedAt": "x"}}, "lastState": {"terminated": died}}),
+                1,
+            ),
+            (json!({"restartCount": 1, "state": {"terminated": died}, "lastState": {"terminated": died}}), 2),
+            (json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}), 0),
+        ];
+        for (status, deaths) in states {
+            assert_eq!(deaths_of_container(&status), deaths, "{status}");
+        }
+    }
+
+    #[test]
+    fn strikes_are_forgiven_until_the_next_one() {
+        let mut patience = Patience::default();
+        let start: Timestamp = "2026-11-25T17:36:00Z".parse().unwrap();
+        let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
+        let died = |count, began| move || Deaths { count, last_began: Some(at(began)) };
+        assert!(!patience.lasts(Others::There, at(0), died(3, 0)), "nobody was waited for");
+        assert!(patience.lasts(Others::OnTheirWay, at(1), died(3, 0)));
+        assert!(patience.lasts(Others::OnTheirWay, at(2), died(4, 2)));
+        assert!(patience.lasts(Others::There, at(9), died(4, 2)));
+        assert!(patience.lasts(Others::There, at(19), died(5, 8)), "it began before the others were there");
+        assert!(patience.lasts(Others::There, at(20), died(6, 13)), "it did not know of the others yet");
+        assert!(patience.lasts(Others::There, at(30), died(6, 13)));
+        assert!(!patience.lasts(Others::There, at(40), died(7, 30)));
+        assert!(!patience.lasts(Others::Failed, at(40), died(4, 2)), "there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_death_goes_by_when_it_began() {
+        let ended = |began: &str, ended: &str| json!({"startedAt": began, "finishedAt": ended});
+        let status = json!({
+            "state": {"terminated": ended("2026-11-25T17:36:20Z", "2026-11-25T17:36:50Z")},
+            "lastState": {"terminated": ended("2026-11-25T17:36:00Z", "2026-11-25T17:36:01Z")},
+        });
+        assert_eq!(began(&status), "2026-11-25T17:36:20Z".parse().ok());
+        let unknown = json!({"lastState": {"terminated": {"finishedAt": "2026-11-25T17:36:01Z"}}});
+        assert_eq!(began(&unknown), "2026-11-25T17:36:01Z".parse().ok());
+        let never = ended("1970-01-01T00:00:00Z", "2026-11-25T17:36:09Z");
+        assert_eq!(began(&json!({"state": {"terminated": never}})), "2026-11-25T17:36:09Z".parse().ok());
+        assert_eq!(began(&json!({"state": {"running": {"startedAt": "2026-11-25T17:36:01Z"}}})), None);
+    }
+}

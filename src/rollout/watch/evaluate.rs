@@ -1,0 +1,135 @@
+//! Having the objects judged, and telling what changed.
+
+use jiff::Timestamp;
+
+use crate::model::{ObjectId, Verdict};
+use crate::report::event::Event;
+use crate::rollout::watch::Watcher;
+use crate::rollout::watch::tracked::{Around, Others};
+
+/// How many of the set stand where, so that each is told of the others without asking all of them again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Crowd {
+    on_their_way: usize,
+    failed: usize,
+}
+
+/// Where one of the set stands, as the others see it.
+#[derive(Debug, Clone, Copy)]
+enum Standing {
+    OnItsWay,
+    Failed,
+    There,
+}
+
+impl Crowd {
+    fn join(&mut self, one: Standing) {
+        match one {
+            Standing::OnItsWay => self.on_their_way += 1,
+            Standing::Failed => self.failed += 1,
+            Standing::There => {}
+        }
+    }
+
+    fn leave(&mut self, one: Standing) {
+        match one {
+            Standing::OnItsWay => self.on_their_way -= 1,
+            Standing::Failed => self.failed -= 1,
+            Standing::There => {}
+        }
+    }
+
+    fn without(mut self, one: Standing) -> Self {
+        self.leave(one);
+        self
+    }
+
+    fn others(self) -> Others {
+        match self {
+            Self { on_their_way: 1.., .. } => Others::OnTheirWay,
+            Self { failed: 1.., .. } => Others::Failed,
+            Self { .. } => Others::There,
+        }
+    }
+}
+
+impl Watcher {
+    /// Judges what may have changed, until no verdict changes another one.
+    pub(crate) fn judge(&mut self, ids: &[ObjectId]) {
+        /// Strikes of one depend on the verdict of others, and theirs not on those again.
+        const ROUNDS: usize = 4;
+        let now = self.cluster.now();
+        for _ in 0..ROUNDS {
+            let mut crowd = self.crowd(ids);
+            let is_due = |id: &&ObjectId| self.dirty.contains(*id) || self.set[*id].is_due(now);
+            let due: Vec<ObjectId> = ids.iter().filter(is_due).cloned().collect();
+            if due.is_empty() {
+                break;
+            }
+            for id in due {
+                self.dirty.remove(&id);
+                crowd.leave(self.standing(&id));
+                self.look(&id, crowd.others(), now);
+                crowd.join(self.standing(&id));
+            }
+            let waits_for_others = |id: &&ObjectId| {
+                let judgement = self.set[*id].judgement.as_ref();
+                let out =
+                    judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing);
+                out && crowd.without(self.standing(id)).others() != Others::OnTheirWay
+            };
+            let alone: Vec<ObjectId> = ids.iter().filter(waits_for_others).cloned().collect();
+            self.dirty.extend(alone);
+        }
+        self.tell(ids);
+    }
+
+    fn look(&mut self, id: &ObjectId, others: Others, now: Timestamp) {
+        let Some(tracked) = self.set.get_mut(id) else { return };
+        let around = Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health };
+        tracked.look(&self.world, &around);
+        if !self.feed.has_heard(&tracked.needs) {
+            tracked.wait_until_heard();
+        }
+    }
+
+    fn crowd(&self, ids: &[ObjectId]) -> Crowd {
+        let mut crowd = Crowd::default();
+        for id in ids {
+            crowd.join(self.standing(id));
+        }
+        crowd
+    }
+
+    fn standing(&self, id: &ObjectId) -> Standing {
+        let tracked = &self.set[id];
+        if tracked.exists() && tracked.is_on_its_way() {
+            Standing::OnItsWay
+        } else if tracked.verdict() == Some(Verdict::Failed) {
+            Standing::Failed
+        } else {
+            Standing::There
+        }
+    }
+
+    pub(crate) fn tell(&mut self, ids: &[ObjectId]) {
+        for id in ids {
+            if let Some(state) = self.set.get_mut(id).and_then(|tracked| tracked.tell(self.stage)) {
+                self.session.reporter.emit(&Event::Object(state));
+            }
+        }
+    }
+
+    /// Says once what a person should know of objects although it changes no verdict.
+    pub(crate) fn warn(&mut self, ids: &[ObjectId]) {
+        let judged =
+            ids.iter().filter_map(|id| self.set[id].judgement.as_ref().map(|judgement| (id, judgement)));
+        let sentences =
+            judged.flat_map(|(id, one)| one.warnings.iter().map(move |warning| format!("{id}: {warning}")));
+        for sentence in sentences.collect::<Vec<_>>() {
+            if self.warned.insert(sentence.clone()) {
+                self.session.reporter.warn(sentence);
+            }
+        }
+    }
+}

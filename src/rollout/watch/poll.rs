@@ -1,0 +1,93 @@
+//! What no watch says: objects that may be read but not watched, whether discovery serves a definition, and
+//! whether what a pod lacked has come since the kubelet looked last.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::error::{Kind, Result};
+use crate::model::{ObjectId, ObjectRef};
+use crate::model::{Verdict, object};
+use crate::rollout::made_elsewhere;
+use crate::rollout::watch::{DISCOVER, POLL, Watcher, without_managed_fields};
+
+/// How long the question may take whether something is there.
+const PRESENCE: Duration = Duration::from_secs(2);
+/// How long discovery may take to answer.
+const DISCOVERY: Duration = Duration::from_secs(5);
+
+impl Watcher {
+    /// Reads what may be read but not watched.
+    pub(crate) async fn poll_unwatched(&mut self, waiting: &[ObjectId]) -> Result<()> {
+        let unwatched = |id: &&ObjectId| self.rights.is_unwatched(&self.set[*id].needs);
+        let unwatched: Vec<ObjectId> = waiting.iter().filter(unwatched).cloned().collect();
+        if unwatched.is_empty() || self.polled.is_some_and(|polled| polled.elapsed() < POLL) {
+            return Ok(());
+        }
+        for id in unwatched {
+            let tracked = &self.set[&id];
+            match self.cluster.get(&ObjectRef::of(tracked.newest())).await {
+                Ok(Some(found)) => self.world.upsert(without_managed_fields(found)),
+                Ok(None) => self.world.remove(tracked.newest()),
+                // The deadline ends it.
+                Err(error) if error.kind() == Kind::Unreachable => continue,
+                Err(error) => return Err(error),
+            }
+            self.dirty.insert(id);
+        }
+        self.polled = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Whether something that failed for the lack of a `ConfigMap`, a Secret or a key lacks it no more: the kubelet, which
+    /// looks every ten seconds or so, is then given the time to see it.
+    pub(crate) async fn has_come(&mut self, ids: &[ObjectId]) -> bool {
+        let lacks = |id: &ObjectId| {
+            let judgement = self.set[id].judgement.as_ref()?;
+            let lacks = judgement.lacks.as_ref().filter(|_| judgement.verdict == Verdict::Failed)?;
+            Some((id.clone(), lacks.clone()))
+        };
+        let asked = ids.iter().filter_map(lacks).map(|(id, missing)| async {
+            let reference = ObjectRef::new("v1", missing.kind, &missing.name).in_namespace(&id.namespace);
+            let found = tokio::time::timeout(PRESENCE, self.cluster.get(&reference)).await.ok()?.ok()??;
+            has_key(&found, missing.key.as_deref()).then_some((id, missing))
+        });
+        let come: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
+        for (id, missing) in &come {
+            self.made_elsewhere.push((missing.kind.to_owned(), missing.name.clone()));
+            self.dirty.insert(id.clone());
+        }
+        !come.is_empty()
+    }
+
+    /// A definition is of use once discovery serves it. Returns whether it was asked.
+    pub(crate) async fn ask_discovery(&mut self, ids: &[ObjectId]) -> bool {
+        let unknown = |id: &&ObjectId| self.set[*id].is_served_unknown();
+        let unknown: Vec<ObjectId> = ids.iter().filter(unknown).cloned().collect();
+        if unknown.is_empty() || self.discovered.is_some_and(|asked| asked.elapsed() < DISCOVER) {
+            return false;
+        }
+        let asked = async {
+            self.cluster.discover().await?;
+            self.cluster.resources().await
+        };
+        let answer = tokio::time::timeout(DISCOVERY, asked).await;
+        self.discovered = Some(Instant::now());
+        let Ok(Ok(served)) = answer else { return false };
+        for id in unknown {
+            let Some(tracked) = self.set.get_mut(&id) else { continue };
+            let is_served = |(version, kind): &(String, String)| {
+                served.iter().any(|one| one.api_version == *version && one.kind == *kind)
+            };
+            tracked.served = Some(made_elsewhere::defined(&tracked.manifest).iter().all(is_served));
+            self.dirty.insert(id);
+        }
+        true
+    }
+}
+
+fn has_key(found: &Value, key: Option<&str>) -> bool {
+    key.is_none_or(|key| ["data", "binaryData"].iter().any(|map| found[*map].get(key).is_some()))
+        && !object::has(found, "/metadata/deletionTimestamp")
+}
