@@ -1,30 +1,24 @@
 //! windlass: a commit becomes an image, the image is tested, the tested digest is released, and the way back
 //! is always open.
 //!
-//! The rooms, in the order in which a commit walks through them:
+//! The modules, from what people type down to what everything is made of. `tests/layers.rs` holds their layers.
 //!
-//! | room | what happens there |
+//! | module | what it does |
 //! | --- | --- |
-//! | [`error`], [`session`] | what failed and the exit code; where to report and when to stop |
-//! | [`graph`] | what needs what, and running side by side what may |
-//! | [`report`] | one type of event, one renderer per reader; the only room that prints |
-//! | [`project`] | `windlass.yaml`, tiers, the Git revision, CI |
-//! | [`secret`], [`program`] | values that never stand in Git; the user's own programs |
-//! | [`http`] | asking an HTTP address how it is |
-//! | [`engine`], [`registry`] | the Docker Engine; references, digests, credentials, records |
-//! | [`build`] | context, build, tag, push |
-//! | [`test`] | the tests inside the built image, by its digest |
+//! | [`cli`] | one file for each command |
+//! | [`pipeline`] | the stages in order, what each hands to the next |
+//! | [`tier`] | commands on what runs on a tier: status, history, logs, lock, adopt, remove |
+//! | [`build`], [`test`], [`release`] | context, build, push; the tests inside the built image; plan, apply, roll back |
+//! | [`cleanup`], [`init`], [`doctor`] | registry tags that nothing needs any more; first files; what a release needs, tried |
 //! | [`manifest`] | YAML in, variables, images, overlays, order, checks |
-//! | [`cluster`] | the Kubernetes API: connect, apply, watch, logs, lock; the only room that uses kube |
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
 //! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
-//! | [`release`] | plan, apply in phases, record, rollback |
-//! | [`tier`] | commands on what runs on a tier: status, history, lock, adopt, remove |
-//! | [`pipeline`] | the stages in order, what each hands to the next |
-//! | [`cleanup`] | registry tags that nothing needs any more |
-//! | [`init`] | the first files of a repository |
-//! | [`doctor`] | everything a release needs, tried for real |
-//! | [`cli`] | one file per command |
+//! | [`cluster`], [`engine`], [`registry`], [`git`] | Kubernetes, the Docker Engine, the registry, the repository |
+//! | [`http`], [`program`] | asking an HTTP address how it is; the user's own programs |
+//! | [`secret`], [`project`] | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
+//! | [`report`], [`session`] | one type of event, one renderer for each reader; where to report and when to stop |
+//! | [`graph`], [`error`] | what needs what, and running side by side what may; what failed and the exit code |
+//! | [`model`], [`text`] | the values that all share; small functions on text |
 
 pub mod build;
 pub mod cleanup;

@@ -19,12 +19,12 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 
 use super::dockerfile::Dockerfile;
-use super::filesync::Files;
-use super::order::{Ended, Order, listen, not_readable, session_id, tell, tell_silence};
 use super::progress::Progress;
 use super::session::{Lending, Lent, Served};
-use super::silence::Silence;
-use super::upload::{Sent, Upload};
+use crate::build::request::{Ended, Order, listen, not_readable, session_id, tell, tell_silence};
+use crate::build::session::file_sync::Files;
+use crate::build::session::upload::{Sent, Upload};
+use crate::build::session::watchdog::Silence;
 use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
 use crate::project::{BuilderConfig, Project};

@@ -25,7 +25,7 @@ pub(super) struct Instruction {
 
 /// A Dockerfile, instruction by instruction.
 #[derive(Debug)]
-pub(super) struct Dockerfile {
+pub(crate) struct Dockerfile {
     instructions: Vec<Instruction>,
     /// The image that reads it, where it names one.
     syntax: Option<String>,

@@ -13,12 +13,12 @@ use futures::StreamExt;
 
 use super::dockerfile::Dockerfile;
 use super::failure;
-use super::filesync::{Files, Trouble};
-use super::order::{Ended, Order, listen, not_readable, session_id, tell, tell_silence, unreadable};
 use super::progress::Progress;
 use super::session::{Lending, Lent, Served};
-use super::silence::Silence;
-use super::upload::{Sent, Upload};
+use crate::build::request::{Ended, Order, listen, not_readable, session_id, tell, tell_silence, unreadable};
+use crate::build::session::file_sync::{Files, Trouble};
+use crate::build::session::upload::{Sent, Upload};
+use crate::build::session::watchdog::Silence;
 use crate::engine::fault;
 use crate::engine::{Builder, Engine};
 use crate::error::{Error, Kind, Result};

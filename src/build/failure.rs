@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::dockerfile::{Dockerfile, Novelty};
-use super::order::Order;
 use super::progress::Failed;
+use crate::build::request::Order;
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
 use crate::model::{Evidence, Failure, Subject};

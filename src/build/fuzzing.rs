@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::dockerfile::Dockerfile;
-use super::ignore::{Ignore, Matched};
+use crate::build::context::ignore::{Ignore, Matched};
 use crate::error::Result;
 
 /// Everything that is asked of a Dockerfile; the steps and messages are those of builders.

@@ -17,30 +17,24 @@ use crate::report::StepReport;
 use crate::session::Session;
 use crate::text::nearest;
 
-mod compare;
 mod content;
 mod context;
 mod daemon;
 mod dockerfile;
 mod earlier;
 mod engine;
-mod exposed;
 mod failure;
-mod filesync;
 pub(crate) mod fuzzing;
-mod ignore;
+pub(crate) mod image_builder;
 mod missing;
-mod order;
 mod progress;
 mod push;
+pub(crate) mod request;
 mod session;
-mod silence;
-mod upload;
-mod workshop;
 
-pub use compare::compared;
+pub use crate::build::context::compare::compared;
+use crate::build::image_builder::Workshop;
 use context::Context;
-use workshop::Workshop;
 
 /// More images than this are not built at the same time.
 const AT_ONCE: usize = 4;
@@ -62,7 +56,7 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
     // So is what cannot be built whatever builds it.
     for name in needs.keys() {
         lacks(project, name, &project.config.images[name])?;
-        exposed::check(project, name, &project.config.images[name])?;
+        crate::build::context::exposed::check(project, name, &project.config.images[name])?;
     }
     warn_of_submodules(session, project, needs.keys());
     warn_of_changes(session, project);
@@ -152,7 +146,9 @@ pub async fn builder(session: &Session, project: &Project) -> Result<String> {
 pub fn lacking(project: &Project) -> Vec<Error> {
     let images = project.config.images.iter();
     let lacking = images.filter_map(|(name, image)| {
-        let error = lacks(project, name, image).and_then(|()| exposed::check(project, name, image)).err()?;
+        let error = lacks(project, name, image)
+            .and_then(|()| crate::build::context::exposed::check(project, name, image))
+            .err()?;
         Some(match project.place_of_image(name) {
             Some(place) if error.place().is_none() => error.at(place),
             _ => error,

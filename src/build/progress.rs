@@ -13,7 +13,7 @@ const CACHE: &str = "importing cache manifest";
 
 /// The state of a build, fed with what the builder reports.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     steps: HashMap<String, Step>,
     /// The step that failed first, with the builder's words.
     failed: Option<Failed>,
@@ -32,7 +32,7 @@ struct Step {
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Failed {
+pub(crate) struct Failed {
     /// As the builder calls it: `[build 4/6] RUN make`.
     pub(super) step: String,
     /// What the builder says.
@@ -43,7 +43,7 @@ pub(super) struct Failed {
 
 /// Something to be shown at once.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// A step began, or came from the cache.
     Step(String),
     /// A step printed a line.

@@ -16,28 +16,11 @@ use crate::release::Rules;
 use crate::secret;
 use crate::session::Session;
 
-mod adopt;
-mod build;
-mod cleanup;
-mod doctor;
-mod explain;
-mod generate;
-mod history;
-mod init;
-mod lock;
-mod logs;
-mod pipeline;
-mod plan;
 mod records;
-mod release;
-mod remove;
-mod render;
-mod rollback;
 mod run;
-mod status;
-mod test;
-mod unlock;
-mod validate;
+pub(crate) mod setup;
+pub(crate) mod stages;
+pub(crate) mod tier;
 
 /// Build, test, release and roll back a Git repository on Kubernetes.
 ///
@@ -121,26 +104,26 @@ enum Color {
 /// The commands of the contract, in its order.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Pipeline(pipeline::Pipeline),
-    Build(build::Build),
-    Test(test::Test),
-    Release(release::Release),
-    Rollback(rollback::Rollback),
-    Plan(plan::Plan),
-    Status(status::Status),
-    History(history::History),
-    Logs(logs::Logs),
-    Remove(remove::Remove),
-    Adopt(adopt::Adopt),
-    Lock(lock::Lock),
-    Unlock(unlock::Unlock),
-    Explain(explain::Explain),
-    Render(render::Render),
-    Validate(validate::Validate),
-    Cleanup(cleanup::Cleanup),
-    Doctor(doctor::Doctor),
-    Init(init::Init),
-    Generate(generate::Generate),
+    Pipeline(crate::cli::stages::pipeline::Pipeline),
+    Build(crate::cli::stages::build::Build),
+    Test(crate::cli::stages::test::Test),
+    Release(crate::cli::stages::release::Release),
+    Rollback(crate::cli::stages::rollback::Rollback),
+    Plan(crate::cli::stages::plan::Plan),
+    Status(crate::cli::tier::status::Status),
+    History(crate::cli::tier::history::History),
+    Logs(crate::cli::tier::logs::Logs),
+    Remove(crate::cli::tier::remove::Remove),
+    Adopt(crate::cli::tier::adopt::Adopt),
+    Lock(crate::cli::tier::lock::Lock),
+    Unlock(crate::cli::tier::unlock::Unlock),
+    Explain(crate::cli::tier::explain::Explain),
+    Render(crate::cli::stages::render::Render),
+    Validate(crate::cli::stages::validate::Validate),
+    Cleanup(crate::cli::setup::cleanup::Cleanup),
+    Doctor(crate::cli::setup::doctor::Doctor),
+    Init(crate::cli::setup::init::Init),
+    Generate(crate::cli::setup::generate::Generate),
 }
 
 impl Command {
@@ -231,7 +214,7 @@ impl Command {
 }
 
 /// What a command is handed: the run and the global options.
-struct Run {
+pub(crate) struct Run {
     session: Session,
     global: Global,
     /// What was typed behind the program's name.

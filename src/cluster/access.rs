@@ -3,9 +3,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::fault::{Fault, Wanted, user_of};
 use super::transport::{Call, Repeat};
 use super::{Cluster, Refusal};
+use crate::cluster::transport::fault::{Fault, Wanted, user_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
 

@@ -15,10 +15,10 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use kube::{Client, Config};
 use tower::ServiceBuilder;
 
-use super::fault::Fault;
 use super::kubeconfig::Access;
 use super::transport::Transport;
 use super::{Cluster, Inner, discovery, kubeconfig};
+use crate::cluster::transport::fault::Fault;
 use crate::error::{Error, Kind, Result};
 use crate::project::Target;
 use crate::session::{Session, interrupted};
@@ -70,7 +70,7 @@ impl Cluster {
     /// A connection to a server of a test.
     #[cfg(test)]
     pub(crate) async fn at(address: &str, namespace: &str, session: &Session) -> Self {
-        use super::authorization::Authorization;
+        use crate::cluster::kubeconfig::authorization::Authorization;
         let config = Config::new(address.parse().expect("a URL"));
         let target = Target { namespace: namespace.to_owned(), ..Target::default() };
         let access = Access { config, context: "test".to_owned(), authorization: Authorization::none() };

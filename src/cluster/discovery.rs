@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-use super::fault::{Fault, Wanted};
 use super::transport::Call;
 use super::{Cluster, kinds};
+use crate::cluster::transport::fault::{Fault, Wanted};
 use crate::error::{Error, Kind, Result};
 
 /// All of a group's kinds in one answer; older servers ignore it and give the old form.

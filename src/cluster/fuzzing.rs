@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{endpoint, kubeconfig};
+use crate::cluster::kubeconfig;
+use crate::cluster::kubeconfig::endpoint;
 use crate::error::{Error, Kind, Result};
 
 /// Reads a kubeconfig and what its first context of these says of server and user. No program for credentials is run.

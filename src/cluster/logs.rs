@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::Cluster;
 use super::address::{collection, escape, query};
-use super::fault::{Fault, Wanted};
-use super::lines::Lines;
 use super::transport::{Call, backoff};
+use crate::cluster::transport::fault::{Fault, Wanted};
+use crate::cluster::transport::lines::Lines;
 use crate::error::Result;
 
 /// A longer line is cut.

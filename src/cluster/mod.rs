@@ -1,47 +1,35 @@
-//! The door to a Kubernetes API server: the only room that uses kube.
+//! The door to a Kubernetes API server: the only module that uses kube.
 //!
-//! Objects cross this door as [`serde_json::Value`]; everything else as types of this room. Every request
+//! Objects cross this door as [`serde_json::Value`]; everything else as types of this module. Every request
 //! goes through one HTTP/2 connection, is counted, has a deadline, is repeated only where repeating cannot
 //! do harm, and its refusal is said in plain words.
 
 mod access;
 mod address;
-mod authorization;
-mod clock;
 mod connect;
-mod contact;
-mod contents;
-mod credentials;
-mod deletion;
 mod discovery;
-mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
-mod fault;
-mod fence;
 pub(crate) mod fuzzing;
 mod kinds;
 mod kubeconfig;
 mod lease;
-mod lines;
 mod logs;
 mod objects;
-mod refusal;
-mod status;
 mod transport;
 mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use contents::Contents;
-pub use deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
+pub use crate::cluster::objects::contents::Contents;
+pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
+pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
 pub use discovery::Resource;
 pub use kubeconfig::current_context;
 pub use lease::{Hold, Holder, Lease, LeaseRequest, Patience, Task as LeaseTask};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
 pub use objects::{ApplyOptions, Listing};
-pub use refusal::{ApplyError, Conflict, Refusal, is_person};
 pub use watch::{WatchItem, WatchSubject, Watches};
 
 use jiff::Timestamp;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::load::{Request, complete, laid};
-use super::node::Node;
-use super::source::Source;
-use super::{compose, config_hash, read, yaml};
 use crate::error::Error;
+use crate::manifest::config_hash;
+use crate::manifest::sources::read;
+use crate::manifest::yaml::node::Node;
+use crate::manifest::yaml::source::Source;
+use crate::manifest::yaml::{compose, write as yaml};
 use crate::project::{Project, Tier};
 
 /// Reads the texts as the base and as the tier's own directory, and does all that is done to manifests before a cluster sees

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Content, Node, Scalar};
 use crate::error::{Error, Kind};
+use crate::manifest::yaml::node::{Content, Node, Scalar};
 use crate::model::Reference;
 use crate::text::nearest::distance;
 
@@ -125,8 +125,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::manifest::compose;
-    use crate::manifest::source::Source;
+    use crate::manifest::yaml::compose;
+    use crate::manifest::yaml::source::Source;
 
     const PINNED: &str = "registry.test:5000/shop/web:1f@sha256:0123";
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use super::{read, rendered};
+use crate::manifest::sources::{read, rendered};
 
 /// The files below `.kube` that are read.
 pub struct Inputs {

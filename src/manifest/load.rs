@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::identity::Identity;
 use super::images::Images;
-use super::node::Node;
 use super::stamp::Owner;
-use super::substitute::Names;
-use super::{Manifests, Object, overlay, phase, read, rules, secrets, sources, stamp, substitute};
 use crate::error::{Error, Kind, Place, Result};
+use crate::manifest::sources::substitute::Names;
+use crate::manifest::sources::{overlay, read, substitute};
+use crate::manifest::yaml::identity::Identity;
+use crate::manifest::yaml::node::Node;
+use crate::manifest::{Manifests, Object, phase, rules, secrets, sources, stamp};
 use crate::project::{Project, Tier};
 use crate::secret::{self, Secret};
 use crate::text::nearest;

@@ -1,40 +1,29 @@
 //! The manifests of `.kube`: YAML in, variables, images, overlays per tier, order and checks.
 
-mod chart;
 mod check;
-mod compose;
 mod config_hash;
 pub(crate) mod fuzzing;
-mod identity;
 mod images;
 mod inputs;
 mod load;
-mod merge;
-mod node;
-mod overlay;
 mod phase;
-mod read;
-mod rendered;
 mod rules;
-mod scalar;
 mod secrets;
-mod source;
 mod sources;
 mod stamp;
-mod substitute;
 #[cfg(test)]
 mod tests;
-mod yaml;
+pub(crate) mod yaml;
 
 use serde_json::Value;
 
+pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
 pub use check::{check, described, kinds, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
 pub use load::{Request, load};
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;
-pub use yaml::{hide_secrets, to_yaml};
 
 use crate::error::Place;
 use crate::model::{group, kinds};

@@ -9,11 +9,11 @@ use regex::Regex;
 
 use super::images::POD_SPECS;
 use super::load::is_enough;
-use super::node::{Entry, Node};
-use super::read;
-use super::source::Spot;
-use super::substitute::is_settings;
 use crate::error::Error;
+use crate::manifest::sources::read;
+use crate::manifest::sources::substitute::is_settings;
+use crate::manifest::yaml::node::{Entry, Node};
+use crate::manifest::yaml::source::Spot;
 use crate::project::{NAMESPACE_SHAPE, is_namespace};
 use crate::text::{duration, nearest};
 
@@ -239,8 +239,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::manifest::compose;
-    use crate::manifest::source::Source;
+    use crate::manifest::yaml::compose;
+    use crate::manifest::yaml::source::Source;
 
     fn mistakes(text: &str) -> Vec<Error> {
         let source = Arc::new(Source { path: "a.yaml".into(), text: text.to_owned(), rendered: false });

@@ -1,9 +1,9 @@
 //! Whether a job of CI has the commit that it is for: GitLab can be told to fetch nothing (`GIT_STRATEGY`), and then a
 //! runner has an empty directory, or what an earlier job left there.
 
-use super::environment::Lookup;
 use super::{Project, ci};
 use crate::error::{Error, Kind, Result};
+use crate::project::config::environment::Lookup;
 
 /// What to change in the job.
 const FETCH: &str = "set GIT_STRATEGY: fetch for this job in .gitlab-ci.yml; with `none` and `empty` it has no commit of its own";

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Project, Tier, read};
 use crate::error::Result;
+use crate::project::config::read;
+use crate::project::{Project, Tier};
 
 /// The project, as [`Project::open`] would read it in an environment without variables.
 pub(crate) fn of_text(text: &str) -> Result<Project> {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::table::{Keys, Table, entries, list, text};
-use super::yaml::{Key, Node, Value};
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::config::table::{Keys, Table, entries, list, text};
+use crate::project::config::yaml::{Key, Node, Value};
 
 /// The rules by kind: `Database.example.com`.
 pub type Health = BTreeMap<String, HealthRule>;

@@ -1,9 +1,10 @@
 //! `ignore:` of a tier: objects that its namespace always has, whoever makes them, and that keep no namespace alive.
 
-use super::table::{self, text};
-use super::yaml::{Node, Value};
 use crate::error::{Error, Kind, Result};
 use crate::model::kinds;
+use crate::project::config::table;
+use crate::project::config::table::text;
+use crate::project::config::yaml::{Node, Value};
 
 /// One entry: `Kind/name-*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +68,8 @@ fn fits(pattern: &str, name: &str) -> bool {
 mod tests {
     use std::path::Path;
 
-    use super::super::yaml;
     use super::*;
+    use crate::project::config::yaml;
 
     fn read(text: &str) -> Result<Vec<Ignored>> {
         ignored("tiers.dev.ignore", yaml::read(text, Path::new("windlass.yaml")).expect("it is YAML"))

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::environment::{Lookup, variable};
-use super::{GitFacts, Options, check_name, directory, find, names, project_path, yaml};
+use crate::project::config::environment::{Lookup, variable};
+use crate::project::config::{names, yaml};
+use crate::project::{GitFacts, Options, check_name, directory, find, project_path};
 
 /// What is known of a project and one of its tiers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

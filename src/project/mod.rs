@@ -4,43 +4,37 @@
 
 mod checkout;
 mod config;
-mod environment;
 pub(crate) mod fuzzing;
 mod health;
 mod ignored;
 mod known;
-mod names;
-mod quantity;
-mod read;
-mod schema;
-mod secrets;
-mod table;
 mod tier;
 mod variables;
 mod verify;
-mod yaml;
 
 pub mod ci;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub(crate) use crate::project::config::environment::{Lookup, variable};
+pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};
+pub use crate::project::config::schema::schema;
+pub use crate::project::config::secrets::{
+    External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource,
+};
+pub(crate) use crate::project::config::secrets::{SHORT_LIVED, short_lived};
+pub use crate::project::config::yaml::strings;
+pub(crate) use crate::project::config::yaml::{MOST_REPEATED, not_yaml};
 pub use config::{
     BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
     TierConfig,
 };
-pub(crate) use environment::{Lookup, variable};
 pub use health::{Expectation, Health, HealthRule, word_at};
 pub use ignored::Ignored;
 pub use known::{Known, known};
-pub use names::{NAMESPACE_SHAPE, is_namespace};
-pub use schema::schema;
-pub use secrets::{External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource};
-pub(crate) use secrets::{SHORT_LIVED, short_lived};
 pub use tier::{Target, Tier, TierOverrides, TierRules};
 pub use verify::{Addresses, VerifyConfig};
-pub use yaml::strings;
-pub(crate) use yaml::{MOST_REPEATED, not_yaml};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::{Reference, Revision};
@@ -314,7 +308,7 @@ fn read_config(root: &Path, file: Option<&Path>, environment: Lookup<'_>) -> Res
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::new(Kind::Invalid, format!("the configuration cannot be read: {error}")).at(Place::file(shown))
     })?;
-    read::config(&text, shown, images, environment)
+    crate::project::config::read::config(&text, shown, images, environment)
 }
 
 /// The image `app`, where there is a Dockerfile.
@@ -341,7 +335,7 @@ fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path)
         let name = check_name(configured).map_err(|error| at(error, config, "project"))?;
         return Ok((name, Named::Configured));
     }
-    if let Some(name) = origin.and_then(names::of_origin) {
+    if let Some(name) = origin.and_then(crate::project::config::names::of_origin) {
         return Ok((name, Named::Remote));
     }
     let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());

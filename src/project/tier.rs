@@ -8,14 +8,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::{OnCancel, Rollback, Tested, TierConfig};
-use super::environment::{Fault, Lookup, expand, variable};
 use super::health::Health;
 use super::ignored::Ignored;
-use super::read::{TEN_MINUTES, choice};
 use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::{Project, names};
+use crate::project::Project;
+use crate::project::config::environment::{Fault, Lookup, expand, variable};
+use crate::project::config::names;
+use crate::project::config::read::{TEN_MINUTES, choice};
 use crate::text::slug;
 
 /// Which cluster and namespace a tier means.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::environment::{Fault, LONGEST, Lookup, expand};
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::config::environment::{Fault, LONGEST, Lookup, expand};
 
 /// Where variables may come from; what stands first wins.
 pub(super) struct Sources<'a> {

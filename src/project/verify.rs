@@ -6,10 +6,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 
 use super::Tier;
-use super::schema;
-use super::table::{Keys, Table, list, text};
-use super::yaml::{Node, Value};
 use crate::error::{Error, Kind, Place, Result};
+use crate::project::config::schema;
+use crate::project::config::table::{Keys, Table, list, text};
+use crate::project::config::yaml::{Node, Value};
 
 /// What is checked after a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]

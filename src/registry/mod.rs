@@ -1,6 +1,6 @@
 //! The registry: names, digests, tags, credentials, and records about an image.
 //!
-//! The only room that speaks to a registry itself; layers are pushed and pulled by the Engine.
+//! The only module that speaks to a registry itself; layers are pushed and pulled by the Engine.
 
 use std::collections::{BTreeSet, HashMap};
 

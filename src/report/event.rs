@@ -1,4 +1,4 @@
-//! The one type of event that every room reports with (contract, section 7).
+//! The one type of event that every module reports with (contract, section 7).
 //!
 //! A renderer turns events into what its reader needs; nothing else prints. An event carries facts, never
 //! layout: no colour, no padding, no line breaks inside a message.

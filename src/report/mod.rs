@@ -1,4 +1,4 @@
-//! What people and machines read: one type of event, one renderer per reader; the only room that prints.
+//! What people and machines read: one type of event, one renderer per reader; the only module that prints.
 //!
 //! | module | what it is |
 //! | --- | --- |
@@ -73,7 +73,7 @@ pub trait Renderer: Send {
     fn tick(&mut self, _at: Moment) {}
 }
 
-/// Where every room reports. Cloned freely; all clones lead to the same renderers.
+/// Where every module reports. Cloned freely; all clones lead to the same renderers.
 #[derive(Clone)]
 pub struct Reporter {
     began: Instant,
@@ -95,7 +95,7 @@ impl Reporter {
         Self { began: Instant::now(), secrets: Secrets::default(), desk: Arc::new(Mutex::new(desk)) }
     }
 
-    /// Reports to nobody: for tests of other rooms.
+    /// Reports to nobody: for tests of other modules.
     pub fn silent() -> Self {
         Self::new(Vec::new())
     }

@@ -10,25 +10,25 @@ use super::GIT;
 
 /// One file, directory or link.
 #[derive(Debug)]
-pub(in crate::build) struct Entry {
+pub(crate) struct Entry {
     /// From the context's root.
-    pub(in crate::build) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Where it is read.
-    pub(super) source: PathBuf,
-    pub(in crate::build) kind: EntryKind,
+    pub(crate) source: PathBuf,
+    pub(crate) kind: EntryKind,
     /// Of a file's bytes, when they were hashed: what is sent must be the same.
-    pub(super) digest: Option<[u8; 32]>,
+    pub(crate) digest: Option<[u8; 32]>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::build) enum EntryKind {
+pub(crate) enum EntryKind {
     Directory,
     File { executable: bool, size: u64 },
     Link { target: PathBuf },
 }
 
 impl EntryKind {
-    pub(super) fn of_file(about: &std::fs::Metadata) -> Self {
+    pub(crate) fn of_file(about: &std::fs::Metadata) -> Self {
         use std::os::unix::fs::PermissionsExt;
         Self::File { executable: about.permissions().mode() & 0o100 != 0, size: about.len() }
     }
@@ -36,14 +36,14 @@ impl EntryKind {
 
 impl Entry {
     /// Bytes of a file, nothing for the others.
-    pub(in crate::build) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         match self.kind {
             EntryKind::File { size, .. } => size,
             EntryKind::Directory | EntryKind::Link { .. } => 0,
         }
     }
 
-    pub(in crate::build) fn mode(&self) -> u32 {
+    pub(crate) fn mode(&self) -> u32 {
         match self.kind {
             EntryKind::File { executable: false, .. } => 0o644,
             EntryKind::Link { .. } => 0o777,
@@ -52,7 +52,7 @@ impl Entry {
     }
 
     /// Reads a file, once: what its bytes are is known from then on. `buffer` is any.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         if let EntryKind::File { .. } = &self.kind {
             let file = File::open(&self.source)?;
             let about = file.metadata()?;
@@ -65,7 +65,7 @@ impl Entry {
     }
 
     /// What was read counts.
-    pub(super) fn hash(&self, hash: &mut Sha256) -> io::Result<()> {
+    pub(crate) fn hash(&self, hash: &mut Sha256) -> io::Result<()> {
         field(hash, self.path.as_os_str().as_encoded_bytes());
         match &self.kind {
             EntryKind::Directory => hash.update(b"d"),
@@ -83,7 +83,7 @@ impl Entry {
     }
 
     /// Hands a file's bytes over, so many at a time, as they were when they were hashed.
-    pub(in crate::build) fn read_out(
+    pub(crate) fn read_out(
         &self,
         piece: usize,
         take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -116,7 +116,7 @@ impl Entry {
         if self.digest.is_some_and(|digest| digest != bytes.digest()) { Err(changed()) } else { Ok(()) }
     }
 
-    pub(super) fn write<W: Write>(&self, time: u64, tar: &mut tar::Builder<W>) -> io::Result<()> {
+    pub(crate) fn write<W: Write>(&self, time: u64, tar: &mut tar::Builder<W>) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_mode(self.mode());
         header.set_mtime(time);
@@ -178,7 +178,7 @@ fn changed() -> io::Error {
 }
 
 /// A field of variable length: its length first, so that no two sequences of fields look alike.
-pub(in crate::build) fn field(hash: &mut Sha256, bytes: &[u8]) {
+pub(crate) fn field(hash: &mut Sha256, bytes: &[u8]) {
     hash.update((bytes.len() as u64).to_be_bytes());
     hash.update(bytes);
 }

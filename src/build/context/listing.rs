@@ -12,14 +12,14 @@ const BIGGEST: usize = 5;
 
 /// A context with the line that decided about each of its paths.
 #[derive(Debug)]
-pub(in crate::build) struct Listing {
-    pub(super) context: Context,
-    pub(super) decisions: Vec<Decision>,
+pub(crate) struct Listing {
+    pub(crate) context: Context,
+    pub(crate) decisions: Vec<Decision>,
 }
 
 impl Listing {
     /// For people: a line for every path, and what it comes to.
-    pub(in crate::build) fn text(&self, image: &str) -> String {
+    pub(crate) fn text(&self, image: &str) -> String {
         let mut lines: Vec<String> = self.decisions.iter().map(|one| self.line(one)).collect();
         let files = display::count(self.count(), "file");
         let out = self.decisions.iter().filter(|one| one.ignored).count();
@@ -33,7 +33,7 @@ impl Listing {
     }
 
     /// For machines: one object a path.
-    pub(in crate::build) fn json(&self, image: &str) -> Vec<Value> {
+    pub(crate) fn json(&self, image: &str) -> Vec<Value> {
         let object = |one: &Decision| {
             let mut object = json!({"image": image, "path": name(one), "in": !one.ignored});
             if !one.directory {

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use super::entry::EntryKind;
 use super::{leave_out, walk};
-use crate::build::ignore::Ignore;
+use crate::build::context::ignore::Ignore;
 use crate::error::Result;
 
 /// The paths of a context.
-pub(in crate::build) struct Seen {
+pub(crate) struct Seen {
     /// Where it is, without links.
-    pub(in crate::build) top: PathBuf,
+    pub(crate) top: PathBuf,
     /// What lies there, in order; a directory before what it holds.
-    pub(in crate::build) paths: Vec<PathBuf>,
+    pub(crate) paths: Vec<PathBuf>,
     /// The places in `paths` of directories in which nothing lies.
-    pub(in crate::build) empty: Vec<usize>,
+    pub(crate) empty: Vec<usize>,
     rules: Ignore,
 }
 
@@ -24,7 +24,7 @@ impl Seen {
     ///
     /// # Errors
     /// As [`Context::find`](super::Context::find).
-    pub(in crate::build) fn look(
+    pub(crate) fn look(
         root: &Path,
         directory: &Path,
         dockerfile: &Path,
@@ -48,7 +48,7 @@ impl Seen {
     }
 
     /// Whether this path, which need not be there, is or would be part of the context.
-    pub(in crate::build) fn holds(&self, path: &Path) -> bool {
+    pub(crate) fn holds(&self, path: &Path) -> bool {
         // They are in the order of paths: what lies below one follows it.
         let at = self.paths.partition_point(|one| one.as_path() < path);
         is_seen(&self.rules, path) || self.paths.get(at).is_some_and(|one| one.starts_with(path))
@@ -56,16 +56,12 @@ impl Seen {
 }
 
 /// Whether these rules leave a path in the context.
-pub(in crate::build) fn is_seen(rules: &Ignore, path: &Path) -> bool {
+pub(crate) fn is_seen(rules: &Ignore, path: &Path) -> bool {
     !rules.ignores(&path.to_string_lossy())
 }
 
 /// The rules of an image, and the file that they stand in or would stand in.
-pub(in crate::build) fn rules_file(
-    root: &Path,
-    directory: &Path,
-    dockerfile: &Path,
-) -> Result<(Ignore, PathBuf)> {
+pub(crate) fn rules_file(root: &Path, directory: &Path, dockerfile: &Path) -> Result<(Ignore, PathBuf)> {
     let [own, common] = walk::rules_files(directory, dockerfile);
     let file = if root.join(&own).is_file() { own } else { common };
     Ok((walk::rules(root, directory, dockerfile)?, file))

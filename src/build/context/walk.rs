@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 use super::GIT;
 use super::entry::{Entry, EntryKind};
 use super::unreadable;
-use crate::build::ignore::{Ignore, Line, Matched};
+use crate::build::context::ignore::{Ignore, Line, Matched};
 use crate::error::Result;
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// What goes in, a directory before what it holds, otherwise by name.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Every path with the line that decided about it, where that is wanted.
-    pub(super) decisions: Option<Vec<Decision>>,
+    pub(crate) decisions: Option<Vec<Decision>>,
 }
 
 /// What the rules say of one path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::build) struct Decision {
-    pub(in crate::build) path: PathBuf,
+pub(crate) struct Decision {
+    pub(crate) path: PathBuf,
     /// A directory that is left out stands for all it holds.
-    pub(in crate::build) directory: bool,
-    pub(in crate::build) bytes: u64,
-    pub(in crate::build) ignored: bool,
+    pub(crate) directory: bool,
+    pub(crate) bytes: u64,
+    pub(crate) ignored: bool,
     /// The line that decided, where one matched.
-    pub(in crate::build) line: Option<Line>,
+    pub(crate) line: Option<Line>,
 }
 
 /// The rules: those beside the Dockerfile under its name come before those of the context.
-pub(super) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Ignore> {
+pub(crate) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Ignore> {
     for file in rules_files(directory, dockerfile) {
         match std::fs::read(root.join(&file)) {
             Ok(bytes) => return Ignore::parse(&String::from_utf8_lossy(&bytes), &file),
@@ -43,7 +43,7 @@ pub(super) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<
 }
 
 /// Where the rules may be, in the order in which they count.
-pub(super) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
+pub(crate) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
     let own = PathBuf::from(format!("{}.dockerignore", dockerfile.display()));
     [own, directory.join(".dockerignore")]
         .map(|file| file.components().filter(|part| part.as_os_str() != ".").collect())
@@ -53,7 +53,7 @@ pub(super) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for what cannot be read.
-pub(super) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<Found> {
+pub(crate) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<Found> {
     let found = Found { entries: Vec::new(), decisions: listing.then(Vec::new) };
     let mut walk = Walk { top, ignore, found };
     walk.directory(Path::new(""), &Matched::default())?;

@@ -1,7 +1,7 @@
 //! The end of a lease that nobody needs any more.
 
-use super::vigil::Claim;
 use super::{Lease, reference};
+use crate::cluster::lease::waiter::Claim;
 use crate::cluster::{Cluster, DeleteOptions, SeenObject};
 use crate::error::Result;
 

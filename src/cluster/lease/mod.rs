@@ -3,12 +3,12 @@
 //! Every write of it names the `resourceVersion` it was made from, so of two runs that try at once one wins.
 
 mod forget;
-mod hold;
+pub(crate) mod manual_lock;
 mod process;
 mod renewal;
 #[cfg(test)]
 mod tests;
-mod vigil;
+pub(crate) mod waiter;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -18,16 +18,18 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::fence::Moment;
 use super::{Cluster, Refusal};
+use crate::cluster::lease::waiter::{
+    Claim, DURATION, IDENTITY, Look, MESSAGE, RUN, Step, UNTIL, Vigil, without_holder, write_run,
+};
+pub use crate::cluster::lease::waiter::{Hold, Patience, Task};
+use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
 use crate::session::{Session, interrupted};
 use crate::text::display;
 use process::Process;
 use renewal::Tenure;
-use vigil::{Claim, DURATION, IDENTITY, Look, MESSAGE, RUN, Step, UNTIL, Vigil, without_holder, write_run};
-pub use vigil::{Hold, Patience, Task};
 
 /// How often a waiter looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

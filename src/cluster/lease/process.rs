@@ -9,7 +9,7 @@ use rustix::process::{Pid, test_kill_process};
 
 /// A process, and where its number means something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Process {
+pub(crate) struct Process {
     /// The kernel's boot id, which no other boot and no other machine has.
     boot: String,
     /// The pid namespace, `pid:[4026531836]`. A number is given again only when its namespace, with all its processes, is gone.

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::micro_time;
-use super::vigil::{Claim, DURATION};
-use crate::cluster::fence::Moment;
+use crate::cluster::lease::waiter::{Claim, DURATION};
+use crate::cluster::transport::write_gate::Moment;
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
 use crate::model::ObjectRef;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::model::Revision;
-use crate::project::{Named, read};
+use crate::project::Named;
+use crate::project::config::read;
 
 const FILE: &str = "version: 1
 project: shop

@@ -27,11 +27,11 @@ use crate::session::Session;
 use crate::text::display;
 
 pub(crate) mod fuzzing;
-mod hearing;
+pub(crate) mod log_stream;
 mod outcome;
 mod pod;
 
-use hearing::Hearing;
+use crate::test::cluster::log_stream::Hearing;
 use pod::Seen;
 
 /// How long it may take until the end of a container is told, and its last lines have come.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::release::plan::drift::fields::*;
+use super::*;
 
 /// A Deployment of ours with one container `web`, one variable `A` and a memory limit; `entries` are those of others.
 fn live(entries: &[Value], container: &Value, pod: &Value) -> Value {

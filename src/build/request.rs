@@ -1,0 +1,249 @@
+//! What is to be built, and what every builder does with it alike: the context on its way, the tries, the words.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bollard::auth::DockerCredentials;
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::build::context::Context;
+use crate::build::dockerfile::Dockerfile;
+use crate::build::failure;
+use crate::build::progress::{Failed, News, Progress, Said};
+use crate::build::session::upload::Sent;
+use crate::build::session::watchdog::Meaning;
+use crate::engine::{Owner, for_engine};
+use crate::error::{Error, Kind, Result};
+use crate::model::credentials::server_name;
+use crate::model::{Reference, Stage, Stream as Output};
+use crate::project::ImageConfig;
+use crate::registry::Registry;
+use crate::report::StepReport;
+use crate::session::Session;
+use crate::text::display;
+
+/// Tries of a build whose base image could not be fetched, or whose image could not be pushed, for a reason that passes.
+const TRIES: u32 = 3;
+/// Pieces of the context that may wait to be sent, a quarter of a megabyte each.
+const PIECES: usize = 4;
+
+/// What is to be built.
+pub(crate) struct Order<'a> {
+    /// The image's name in `windlass.yaml`.
+    pub(crate) name: &'a str,
+    pub(crate) image: &'a ImageConfig,
+    pub(crate) context: Arc<Context>,
+    /// The Dockerfile as the user knows it.
+    pub(crate) dockerfile: PathBuf,
+    /// What the image is called: in the Engine, or where a daemon pushes it.
+    pub(crate) tag: Reference,
+    /// What it is built for; without it, what the builder itself is.
+    pub(crate) platforms: Vec<String>,
+    pub(crate) labels: HashMap<String, String>,
+    /// The time stamp of every file.
+    pub(crate) time: u64,
+    /// Images whose layers may be taken over.
+    pub(crate) cache: Vec<String>,
+    /// What it may see and the image does not keep.
+    pub(crate) lent: BTreeMap<String, Vec<u8>>,
+}
+
+/// How a try ended that ended without an image.
+pub(crate) enum Ended {
+    Failed(Failed),
+    Error(Error),
+}
+
+impl Order<'_> {
+    /// Who we are to the registries that the Dockerfile names, and to the one that the image goes to.
+    pub(crate) async fn credentials(
+        &self,
+        session: &Session,
+        registry: &Registry,
+        file: &Dockerfile,
+        platform: &str,
+    ) -> Result<HashMap<String, DockerCredentials>> {
+        let images = file.images(&self.image.args, platform);
+        let mut hosts: Vec<String> =
+            images.iter().filter_map(|name| Some(name.parse::<Reference>().ok()?.registry)).collect();
+        hosts.push(self.tag.registry.clone());
+        hosts.sort();
+        hosts.dedup();
+        let mut found = HashMap::new();
+        for host in hosts {
+            if let Some(known) = registry.credentials(&host).await? {
+                found.insert(server_name(&host).to_owned(), for_engine(&known, &host));
+            }
+        }
+        for known in found.values() {
+            for secret in [&known.password, &known.identitytoken].into_iter().flatten() {
+                session.reporter.hide(secret);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The user's arguments, and with BuildKit those that it understands itself: none of them is seen by a `RUN` that does not
+    /// ask for it.
+    pub(crate) fn arguments(&self, buildkit: bool) -> HashMap<String, String> {
+        let mut arguments: HashMap<String, String> = self.image.args.clone().into_iter().collect();
+        if buildkit {
+            // The time in the image is the commit's (Engine 23 and newer).
+            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| self.time.to_string());
+        }
+        arguments
+    }
+
+    /// After a try that made no image: waits where another one is worth it.
+    ///
+    /// # Errors
+    /// What the try ended with, where it is not.
+    pub(crate) async fn before_another_try(
+        &self,
+        session: &Session,
+        step: &StepReport,
+        file: &Dockerfile,
+        (tries, ended): (u32, Ended),
+    ) -> Result<()> {
+        let failed = match ended {
+            Ended::Error(error) => return Err(error),
+            Ended::Failed(failed) => failed,
+        };
+        if tries == TRIES || !failure::passes(&failed) {
+            return Err(failure::error(self, &session.reporter, file, &failed));
+        }
+        step.progress(format!("trying again: {}", failure::plain(&failed.message)));
+        crate::build::pause(session, Duration::from_secs(u64::from(tries) * 2)).await
+    }
+
+    /// The context as a tar, in pieces, as fast as they are taken; how writing it ended; how much was taken.
+    pub(crate) fn pieces(
+        &self,
+    ) -> (impl Stream<Item = io::Result<Bytes>> + Send + use<>, tokio::task::JoinHandle<io::Result<()>>, Sent)
+    {
+        let (sender, mut receiver) = mpsc::channel(PIECES);
+        let (context, time) = (self.context.clone(), self.time);
+        let sending = tokio::task::spawn_blocking(move || send(&context, time, &sender));
+        let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
+        let sent = Sent::default();
+        sent.begin();
+        let (counter, end) = (sent.clone(), sent.clone());
+        let pieces = pieces.inspect(move |piece| counter.add(piece.as_ref().map_or(0, Bytes::len))).chain(
+            futures::stream::poll_fn(move |_| {
+                end.end();
+                std::task::Poll::Ready(None)
+            }),
+        );
+        (pieces, sending, sent)
+    }
+}
+
+/// Writes the tar into the channel, in a thread of its own.
+fn send(context: &Context, time: u64, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let done = context.write(time, BufWriter::with_capacity(256 * 1024, Pieces(sender)));
+    if let Err(error) = &done {
+        // The request must not look complete.
+        let _ = sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
+    }
+    done
+}
+
+struct Pieces<'a>(&'a mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes)));
+        sent.map(|()| bytes.len()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A context that could not be read breaks the request: then that is the reason, not the builder.
+pub(crate) async fn unreadable(sending: tokio::task::JoinHandle<io::Result<()>>) -> Option<Ended> {
+    match tokio::time::timeout(Duration::from_secs(1), sending).await {
+        Ok(Ok(Err(why))) if why.kind() != io::ErrorKind::BrokenPipe => Some(not_readable(why.to_string())),
+        _ => None,
+    }
+}
+
+/// The end of a build whose context could not be read.
+pub(crate) fn not_readable(why: String) -> Ended {
+    Ended::Error(Error::new(Kind::Build, why).hint("run the command again"))
+}
+
+/// A name that no other build of any machine has.
+pub(crate) fn session_id() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("windlass-{}-{count}", Owner::new("", Duration::ZERO, false).run())
+}
+
+/// What BuildKit said, in our words.
+pub(crate) fn listen(progress: &mut Progress, status: &StatusResponse) -> Vec<Said> {
+    let mut said = Vec::new();
+    for vertex in &status.vertexes {
+        said.extend(progress.news(News {
+            id: &vertex.digest,
+            name: &vertex.name,
+            started: vertex.started.is_some(),
+            cached: vertex.cached,
+            error: &vertex.error,
+        }));
+    }
+    for log in &status.logs {
+        said.extend(progress.printed(&log.vertex, log.stream, &log.msg));
+    }
+    said
+}
+
+/// Tells people.
+pub(crate) fn tell(session: &Session, step: &StepReport, name: &str, said: Vec<Said>) {
+    for said in said {
+        match said {
+            Said::Step(title) => {
+                step.progress(title.clone());
+                session.reporter.log(Stage::Build, name, Output::Stdout, title);
+            }
+            Said::Trouble(text) => session.reporter.warn(format!("image `{name}`: {text}")),
+            Said::Line(stream, line) => session.reporter.log(Stage::Build, name, stream, line),
+        }
+    }
+}
+
+/// Tells that `builder` says nothing, or that it is gone.
+pub(crate) fn tell_silence(
+    session: &Session,
+    step: &StepReport,
+    name: &str,
+    builder: &str,
+    meaning: &Meaning,
+) -> Result<()> {
+    match meaning {
+        Meaning::Busy(length) => step.progress(format!("no word for {}", display::whole(*length))),
+        Meaning::Long(length) => session.reporter.warn(format!(
+            "the build of `{name}` has said nothing for {}; {builder} answers",
+            display::whole(*length)
+        )),
+        Meaning::Doubtful => step.progress(format!("{builder} does not answer")),
+        Meaning::NotBegun(length) => {
+            let length = display::whole(*length);
+            let message = format!("{builder} has not begun to build within {length}, though it answers");
+            return Err(Error::new(Kind::Unreachable, message).hint("see its log, or restart it"));
+        }
+        Meaning::Gone => {
+            let message = format!("{builder} does not answer any more while building");
+            return Err(Error::new(Kind::Unreachable, message).hint("see whether it still runs"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! The context and the Dockerfile as a builder fetches them over a session (the protocol of BuildKit's `fsutil`): we say
+//! what there is, it asks for the files it wants, one by one. What `.dockerignore` leaves out is not among the files, so
+//! that no `COPY` finds it, the Dockerfile itself included.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bollard_buildkit_proto::fsutil::types::packet::PacketType;
+use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSync;
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::build::context::{Context, Entry, EntryKind};
+use crate::build::session::upload::Sent;
+use crate::error::{Error, Kind, Result};
+
+/// Packets that may wait to be sent.
+const PACKETS: usize = 16;
+/// Bytes of a file in one packet.
+const PIECE: usize = 128 * 1024;
+
+/// Go's bits for what a file is.
+const DIRECTORY: u32 = 1 << 31;
+const LINK: u32 = 1 << 27;
+
+/// What the builder may fetch.
+#[derive(Clone)]
+pub(crate) struct Files {
+    context: Arc<Context>,
+    /// The time stamp of every file, in unix seconds.
+    time: u64,
+    sent: Sent,
+    trouble: Trouble,
+}
+
+/// Why a file could not be sent, where that was so.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+
+impl Trouble {
+    fn set(&self, why: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
+
+    /// One sentence; `None` where all went well.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Files {
+    /// The files of this context.
+    ///
+    /// # Errors
+    /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
+    pub(crate) fn new(context: Arc<Context>, time: u64, sent: Sent) -> Result<Self> {
+        let odd = |entry: &&Entry| {
+            let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
+            entry.path.to_str().is_none() || is_odd_link
+        };
+        if let Some(entry) = context.entries.iter().find(odd) {
+            let message = format!(
+                "`{}` has a name that is not UTF-8, and BuildKit takes no other",
+                entry.path.display()
+            );
+            return Err(
+                Error::new(Kind::Build, message).hint("rename it, or leave it out with .dockerignore")
+            );
+        }
+        Ok(Self { context, time, sent, trouble: Trouble::default() })
+    }
+
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
+    }
+
+    /// The name under which the builder finds the Dockerfile.
+    pub(crate) fn dockerfile(context: &Context) -> String {
+        let name = Path::new(&context.dockerfile).file_name();
+        name.map_or_else(|| context.dockerfile.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What there is in one of the two directories that a builder knows: in the order of their paths, a directory before
+    /// what it holds.
+    fn offer(&self, directory: &str, only: &[String]) -> Result<Offer, Status> {
+        match directory {
+            // The rules are kept already.
+            "context" if only == [".dockerignore"] => Ok(Offer::Nothing),
+            "context" => {
+                let mut order: Vec<usize> = (0..self.context.entries.len()).collect();
+                order.sort_by(|a, b| self.context.entries[*a].path.cmp(&self.context.entries[*b].path));
+                Ok(Offer::Entries(self.context.clone(), order))
+            }
+            "dockerfile" => Ok(Offer::Dockerfile(self.context.clone())),
+            other => Err(Status::not_found(format!("this build has no directory `{other}`"))),
+        }
+    }
+}
+
+/// What is offered, in this order.
+enum Offer {
+    Nothing,
+    Entries(Arc<Context>, Vec<usize>),
+    Dockerfile(Arc<Context>),
+}
+
+impl Offer {
+    fn stats(&self, time: u64) -> Vec<Stat> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Entries(context, order) => {
+                order.iter().map(|at| of_entry(&context.entries[*at], time)).collect()
+            }
+            Self::Dockerfile(context) => {
+                let size = context.text.len() as u64;
+                vec![stat(Files::dockerfile(context), 0o644, size, time)]
+            }
+        }
+    }
+
+    /// Reads a file out, by its number in the order.
+    fn read(&self, number: usize, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        match self {
+            Self::Entries(context, order) => match order.get(number) {
+                Some(at) => context.entries[*at].read_out(PIECE, take),
+                None => Err(io::ErrorKind::NotFound.into()),
+            },
+            Self::Dockerfile(context) if number == 0 => take(context.text.as_bytes()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn is_the_context(&self) -> bool {
+        matches!(self, Self::Entries(..))
+    }
+}
+
+fn of_entry(entry: &Entry, time: u64) -> Stat {
+    let path = entry.path.to_string_lossy().into_owned();
+    let kind = match &entry.kind {
+        EntryKind::Directory => DIRECTORY,
+        EntryKind::Link { .. } => LINK,
+        EntryKind::File { .. } => 0,
+    };
+    let mut stat = stat(path, kind | entry.mode(), entry.size(), time);
+    if let EntryKind::Link { target } = &entry.kind {
+        stat.linkname = target.to_string_lossy().into_owned();
+    }
+    stat
+}
+
+fn stat(path: String, mode: u32, size: u64, time: u64) -> Stat {
+    let nanoseconds = i64::try_from(time).unwrap_or_default().saturating_mul(1_000_000_000);
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    Stat { path, mode, size, mod_time: nanoseconds, ..Stat::default() }
+}
+
+fn packet(kind: PacketType) -> Packet {
+    Packet { r#type: kind.into(), ..Packet::default() }
+}
+
+type Packets = Pin<Box<dyn Stream<Item = Result<Packet, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl FileSync for Files {
+    type DiffCopyStream = Packets;
+
+    async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<Packets>, Status> {
+        let header = |name: &str| -> Vec<String> {
+            let values = request.metadata().get_all(name).iter();
+            values.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+        };
+        let directory = header("dir-name").into_iter().next().unwrap_or_default();
+        let offer = self.offer(&directory, &header("followpaths"))?;
+        let (sender, mut receiver) = mpsc::channel(PACKETS);
+        tokio::spawn(serve(self.clone(), offer, request.into_inner(), sender));
+        Ok(Response::new(Box::pin(stream::poll_fn(move |context| receiver.poll_recv(context)))))
+    }
+
+    type TarStreamStream = stream::Empty<Result<Packet, Status>>;
+
+    async fn tar_stream(
+        &self,
+        _: Request<Streaming<Packet>>,
+    ) -> Result<Response<Self::TarStreamStream>, Status> {
+        Err(Status::unimplemented("files are fetched one by one"))
+    }
+}
+
+/// Says what there is and answers what is asked for, side by side, until the builder has what it wants.
+async fn serve(
+    files: Files,
+    offer: Offer,
+    mut asked: Streaming<Packet>,
+    sender: mpsc::Sender<Result<Packet, Status>>,
+) {
+    let counts = offer.is_the_context();
+    if counts {
+        files.sent.begin();
+    }
+    let offer = Arc::new(offer);
+    let (queue, mut numbers) = mpsc::unbounded_channel::<u32>();
+    let telling = {
+        let (offer, sender, time) = (offer.clone(), sender.clone(), files.time);
+        async move {
+            for stat in offer.stats(time) {
+                let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
+                if told.await.is_err() {
+                    return;
+                }
+            }
+            // The end of the list.
+            let _ = sender.send(Ok(packet(PacketType::PacketStat))).await;
+        }
+    };
+    let (reader, replies) = (files.clone(), sender.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        while let Some(number) = numbers.blocking_recv() {
+            if let Err(error) = send(&offer, number, &replies, &reader.sent, counts) {
+                // A builder that has what it wants, or is gone, hears nothing any more.
+                if error.kind() != io::ErrorKind::BrokenPipe {
+                    reader.trouble.set(error.to_string());
+                    let _ = replies.blocking_send(Err(Status::aborted(error.to_string())));
+                }
+                return;
+            }
+        }
+    });
+    let answering = async move {
+        while let Some(Ok(packet)) = asked.next().await {
+            match PacketType::try_from(packet.r#type) {
+                Ok(PacketType::PacketReq) => {
+                    let _ = queue.send(packet.id);
+                }
+                Ok(PacketType::PacketFin) => return true,
+                Ok(PacketType::PacketErr) => {
+                    tracing::debug!(why = %String::from_utf8_lossy(&packet.data), "the builder gave the files up");
+                    return false;
+                }
+                _ => {}
+            }
+        }
+        false
+    };
+    let ((), finished) = tokio::join!(telling, answering);
+    let _ = reading.await;
+    if counts {
+        files.sent.end();
+    }
+    if finished {
+        let _ = sender.send(Ok(packet(PacketType::PacketFin))).await;
+    }
+}
+
+/// One file: its bytes, then a piece without any.
+fn send(
+    offer: &Offer,
+    number: u32,
+    sender: &mpsc::Sender<Result<Packet, Status>>,
+    sent: &Sent,
+    counts: bool,
+) -> io::Result<()> {
+    let piece = |data: Vec<u8>| {
+        let length = data.len();
+        let piece = Packet { id: number, data, ..packet(PacketType::PacketData) };
+        sender.blocking_send(Ok(piece)).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+        if counts {
+            sent.add(length);
+        }
+        Ok(())
+    };
+    let at = usize::try_from(number).unwrap_or(usize::MAX);
+    offer.read(at, &mut |bytes| if bytes.is_empty() { Ok(()) } else { piece(bytes.to_vec()) })?;
+    piece(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(names: &[(&str, &str)], dockerfile: &str) -> (tempfile::TempDir, Files) {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in names {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let mut context = Context::find(root.path(), Path::new("."), Path::new(dockerfile)).unwrap();
+        context.hash(&mut sha2::Digest::new(), "c").unwrap();
+        (root, Files::new(Arc::new(context), 7, Sent::default()).unwrap())
+    }
+
+    fn paths(files: &Files, directory: &str, only: &[&str]) -> Vec<String> {
+        let only: Vec<String> = only.iter().map(|one| (*one).to_owned()).collect();
+        let offer = files.offer(directory, &only).unwrap();
+        offer.stats(7).into_iter().map(|stat| stat.path).collect()
+    }
+
+    #[test]
+    fn the_builder_is_offered_what_the_rules_leave_in_and_the_dockerfile_beside_it() {
+        let names = [
+            ("docker/Dockerfile", "FROM scratch"),
+            (".dockerignore", "*\n!a\n!a.txt"),
+            ("a/b", "1"),
+            ("a.txt", "2"),
+            ("c", "3"),
+        ];
+        let (_root, files) = files(&names, "docker/Dockerfile");
+        // A directory and what it holds come before what only begins like it.
+        assert_eq!(paths(&files, "context", &[]), ["a", "a/b", "a.txt"]);
+        assert_eq!(paths(&files, "context", &[".dockerignore"]), Vec::<String>::new());
+        assert_eq!(paths(&files, "dockerfile", &[]), ["Dockerfile"]);
+        assert!(files.offer("other", &[]).is_err());
+        let offer = files.offer("context", &[]).unwrap();
+        let stats = offer.stats(7);
+        assert_eq!((stats[0].mode, stats[1].mode), (DIRECTORY | 0o755, 0o644));
+        assert_eq!((stats[2].size, stats[2].mod_time), (1, 7_000_000_000));
+        let mut read = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            read.extend_from_slice(bytes);
+            Ok(())
+        };
+        offer.read(2, &mut take).unwrap();
+        files.offer("dockerfile", &[]).unwrap().read(0, &mut take).unwrap();
+        assert!(offer.read(9, &mut take).is_err());
+        assert_eq!(read, b"2FROM scratch");
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
+        std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
+        let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
+        let refused = Files::new(Arc::new(context), 7, Sent::default()).err().expect("it cannot be sent");
+        assert!(refused.message().contains("is not UTF-8"), "{refused}");
+    }
+
+    #[test]
+    fn what_changed_since_it_was_hashed_is_not_sent() {
+        let (root, files) = files(&[("Dockerfile", "FROM scratch"), ("a", "1")], "Dockerfile");
+        std::fs::write(root.path().join("a"), "2").unwrap();
+        let offer = files.offer("context", &[]).unwrap();
+        let number = offer.stats(7).iter().position(|stat| stat.path == "a").unwrap();
+        assert!(offer.read(number, &mut |_| Ok(())).unwrap_err().to_string().contains("changed"));
+    }
+}

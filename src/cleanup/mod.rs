@@ -1,0 +1,371 @@
+//! `cleanup`: registry tags that nothing needs any more. What a release may still lead to, what a branch or tag of the
+//! repository has as its commit, what is young, and what windlass did not make stays.
+
+pub(crate) mod needs;
+pub(crate) mod tags;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::cleanup::needs::Needs;
+use crate::error::Result;
+use crate::model::{Digest, Outcome, Reference, Stage};
+use crate::project::Project;
+use crate::registry::Registry;
+use crate::report::style;
+use crate::session::{Session, interrupted};
+use crate::text::display;
+
+/// How many requests to the registry are under way at once.
+const CONCURRENCY: usize = 16;
+
+/// How tags are chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Request {
+    /// Images of commits that are younger than this stay.
+    pub keep_for: Duration,
+    /// Nothing is deleted.
+    pub dry_run: bool,
+}
+
+/// What stays, what goes, and why.
+pub struct Sweep {
+    images: Vec<Found>,
+    dry_run: bool,
+}
+
+/// An image in the registry, with its tags.
+struct Found {
+    repository: Arc<Reference>,
+    digest: Digest,
+    tags: Vec<String>,
+    /// Why it stays; `None` where it goes.
+    stays: Option<Cow<'static, str>>,
+    /// When its commit was made.
+    made: Option<Timestamp>,
+    /// Whether it may lead to other images.
+    may_be_index: bool,
+}
+
+/// Looks at every repository of the project, and deletes what nothing needs.
+///
+/// # Errors
+/// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied) for a tier's
+/// cluster, the registry or Git: where it cannot be known what is needed, nothing is deleted.
+pub async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<Sweep> {
+    // Which commits still count only Git knows.
+    project.revision()?;
+    let registry = Registry::of(project)?;
+    let work = async {
+        let mut needs = Needs::ask(session, project, request).await?;
+        let mut images = Vec::new();
+        for name in project.config.images.keys() {
+            let repository = project.image_repository(name)?;
+            images.extend(look(&registry, project, repository, &mut needs).await?);
+        }
+        if !request.dry_run {
+            keep_tagged_meanwhile(&registry, &mut images).await?;
+            delete(session, &registry, &images).await?;
+        }
+        Ok(Sweep { images, dry_run: request.dry_run })
+    };
+    tokio::select! {
+        biased;
+        () = session.cancel.cancelled() => Err(interrupted()),
+        swept = work => swept,
+    }
+}
+
+/// The images of a repository, and what becomes of each.
+async fn look(
+    registry: &Registry,
+    project: &Project,
+    repository: Reference,
+    needs: &mut Needs,
+) -> Result<Vec<Found>> {
+    let repository = Arc::new(repository);
+    let tags = registry.tags(&repository).await?;
+    let (records, tags): (Vec<String>, Vec<String>) =
+        tags.into_iter().partition(|tag| crate::cleanup::tags::record(tag).is_some());
+    needs.extend(proven(registry, project, &repository, &records).await?);
+    let needs = &*needs;
+    let mut images = images(registry, &repository, tags).await?;
+    images.retain(|_, image| !image.tags.iter().all(|tag| crate::cleanup::tags::is_mark(tag)));
+    let looks: Vec<_> = images.into_values().map(|image| judge(registry, image, needs)).collect();
+    let mut found: Vec<Found> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
+    keep_parts(&mut found);
+    keep_members(registry, &mut found).await?;
+    let records = of_nothing(registry, &repository, records, &found).await?;
+    found.sort_by_key(|image| std::cmp::Reverse(image.made));
+    found.extend(records);
+    Ok(found)
+}
+
+/// The images that these tags lead to.
+async fn images(
+    registry: &Registry,
+    repository: &Arc<Reference>,
+    tags: Vec<String>,
+) -> Result<BTreeMap<Digest, Found>> {
+    let mut images = BTreeMap::new();
+    for (tag, digest, may_be_index) in digests(registry, repository, tags).await? {
+        let new = || Found::new(repository, digest.clone(), may_be_index);
+        images.entry(digest.clone()).or_insert_with(new).tags.push(tag);
+    }
+    Ok(images)
+}
+
+/// What the proofs among these records say to be needed, of images that were good on a tier.
+async fn proven(
+    registry: &Registry,
+    project: &Project,
+    repository: &Reference,
+    records: &[String],
+) -> Result<Vec<(String, String)>> {
+    let proofs = proofs(repository, records);
+    let needed: Vec<Vec<(String, String)>> =
+        stream::iter(proofs)
+            .map(|(image, tag)| async move {
+                crate::cleanup::needs::of_proof(registry, project, &image, &tag).await
+            })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect()
+            .await?;
+    Ok(needed.into_iter().flatten().collect())
+}
+
+/// The newest proofs among these records, each with the image that it is about.
+fn proofs(repository: &Reference, records: &[String]) -> Vec<(Reference, String)> {
+    // Where tags cannot be overwritten the highest number is the newest.
+    let mut newest: BTreeMap<(String, &str), (u32, &str)> = BTreeMap::new();
+    for tag in records {
+        let Some((about, kind)) = crate::cleanup::tags::record(tag) else { continue };
+        let (number, kind) = crate::cleanup::tags::numbered(kind);
+        if kind.starts_with("good-") {
+            let known = newest.entry((about, kind)).or_default();
+            *known = (*known).max((number, tag.as_str()));
+        }
+    }
+    let of = |((about, _), (_, tag)): ((String, &str), (u32, &str))| {
+        Some((repository.with_digest(about.parse().ok()?), tag.to_owned()))
+    };
+    newest.into_iter().filter_map(of).collect()
+}
+
+/// What these tags lead to, and whether it may be an index; one that was deleted meanwhile leads nowhere.
+async fn digests(
+    registry: &Registry,
+    repository: &Reference,
+    tags: Vec<String>,
+) -> Result<Vec<(String, Digest, bool)>> {
+    let found: Vec<Option<(String, Digest, bool)>> = stream::iter(tags)
+        .map(|tag| async move {
+            let found = registry.digest_and_kind(&repository.with_tag(&tag)).await?;
+            Ok::<_, crate::error::Error>(found.map(|(digest, may_be_index)| (tag, digest, may_be_index)))
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What an index that stays leads to stays, whatever its tags: it may be an index that others made.
+async fn keep_members(registry: &Registry, found: &mut [Found]) -> Result<()> {
+    if found.iter().all(|image| image.stays.is_some()) {
+        return Ok(());
+    }
+    let stays = found.iter().filter(|image| image.stays.is_some() && image.may_be_index);
+    let stays: Vec<Reference> = stays.map(Found::reference).collect();
+    let members: Vec<Vec<Digest>> = stream::iter(stays)
+        .map(|index| async move { registry.members(&index).await })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
+    let members: BTreeSet<Digest> = members.into_iter().flatten().collect();
+    for image in found.iter_mut() {
+        if members.contains(&image.digest) {
+            image.stays.get_or_insert_with(|| "of an index that stays".into());
+        }
+    }
+    Ok(())
+}
+
+/// Looking took its time: what has got a tag since then stays.
+async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [Found]) -> Result<()> {
+    for of_repository in images.chunk_by_mut(|one, other| Arc::ptr_eq(&one.repository, &other.repository)) {
+        if of_repository.iter().all(|image| image.stays.is_some()) {
+            continue;
+        }
+        let repository = of_repository[0].repository.clone();
+        let known: BTreeSet<&str> =
+            of_repository.iter().flat_map(|image| &image.tags).map(String::as_str).collect();
+        // A record is about an image, and is none.
+        let is_new =
+            |tag: &String| crate::cleanup::tags::record(tag).is_none() && !known.contains(tag.as_str());
+        let mut new = registry.tags(&repository).await?;
+        new.retain(is_new);
+        for (tag, digest, _) in digests(registry, &repository, new).await? {
+            if let Some(image) = of_repository.iter_mut().find(|image| image.digest == digest) {
+                image.stays.get_or_insert_with(|| format!("tagged {tag} meanwhile").into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The images of the single platforms, `content-…-linux-arm64`, stay as long as the index that leads to them.
+fn keep_parts(found: &mut [Found]) {
+    let whole = |tag: &String| {
+        let (content, platform) = tag.strip_prefix("content-")?.split_once('-')?;
+        (!platform.is_empty()).then(|| format!("content-{content}"))
+    };
+    let stays = found.iter().filter(|image| image.stays.is_some());
+    let stays: BTreeSet<String> = stays.flat_map(|image| image.tags.iter().cloned()).collect();
+    for image in found.iter_mut() {
+        if let Some(index) = image.tags.iter().filter_map(whole).find(|index| stays.contains(index)) {
+            image.stays.get_or_insert_with(|| format!("of the index {index}").into());
+        }
+    }
+}
+
+/// Records about images that are gone, or that go, go with them. Only what these lead to is asked for.
+async fn of_nothing(
+    registry: &Registry,
+    repository: &Arc<Reference>,
+    mut records: Vec<String>,
+    images: &[Found],
+) -> Result<Vec<Found>> {
+    let stays: BTreeSet<&str> =
+        images.iter().filter(|image| image.stays.is_some()).map(|image| image.digest.as_str()).collect();
+    records.retain(|tag| {
+        crate::cleanup::tags::record(tag).is_some_and(|(about, _)| !stays.contains(about.as_str()))
+    });
+    let mut gone = crate::cleanup::images(registry, repository, records).await?;
+    // Under another tag it is an image to others.
+    gone.retain(|digest, _| !images.iter().any(|image| image.digest == *digest));
+    Ok(gone.into_values().collect())
+}
+
+/// Whether somebody needs an image.
+async fn judge(registry: &Registry, mut found: Found, needs: &Needs) -> Result<Found> {
+    found.tags.sort();
+    let head = found.tags.iter().find_map(|tag| needs.commits.get(crate::cleanup::tags::commit(tag)?));
+    found.stays = match (needs.digests.get(found.digest.as_str()), head) {
+        _ if !found.tags.iter().any(|tag| crate::cleanup::tags::is_content(tag)) => {
+            Some("windlass did not make it".into())
+        }
+        (Some(release), _) => Some(release.clone().into()),
+        (None, Some(head)) => Some(format!("the commit of {head}").into()),
+        (None, None) => None,
+    };
+    if found.stays.is_none() {
+        let origin = registry.origin(&found.reference()).await?;
+        let foreign = crate::cleanup::tags::foreign(&found.tags, origin.branch.as_deref());
+        found.stays = match origin.made {
+            _ if !foreign.is_empty() => {
+                Some(format!("windlass did not make its tag {}", foreign.join(", ")).into())
+            }
+            None => Some("nothing says how old it is".into()),
+            Some(made) if made > needs.oldest => Some("young".into()),
+            Some(_) => None,
+        };
+        found.made = origin.made;
+    }
+    Ok(found)
+}
+
+/// Deletes what goes: the records about an image before the image.
+async fn delete(session: &Session, registry: &Registry, images: &[Found]) -> Result<()> {
+    let goes: Vec<&Found> = images.iter().filter(|image| image.stays.is_none()).collect();
+    if goes.is_empty() {
+        return Ok(());
+    }
+    let step = session.reporter.step(Stage::Build, "delete images", "deleting what nothing needs");
+    let (records, rest): (Vec<&Found>, Vec<&Found>) = goes.iter().partition(|image| image.is_record());
+    for some in [records, rest] {
+        let references: Vec<Reference> = some.into_iter().map(Found::reference).collect();
+        let deletions = stream::iter(references)
+            .map(|image| async move { registry.delete(&image).await })
+            .buffer_unordered(CONCURRENCY);
+        deletions.try_collect::<()>().await?;
+    }
+    step.finish(Outcome::Ok, format!("{} deleted", goes.len()));
+    Ok(())
+}
+
+impl Found {
+    /// An image of which no more is known.
+    fn new(repository: &Arc<Reference>, digest: Digest, may_be_index: bool) -> Self {
+        Self {
+            repository: repository.clone(),
+            digest,
+            tags: Vec::new(),
+            stays: None,
+            made: None,
+            may_be_index,
+        }
+    }
+
+    fn reference(&self) -> Reference {
+        self.repository.with_digest(self.digest.clone())
+    }
+
+    fn is_record(&self) -> bool {
+        self.tags.iter().all(|tag| crate::cleanup::tags::record(tag).is_some())
+    }
+
+    fn line(&self) -> String {
+        let name = self.repository.name();
+        let made = self.made.map(|made| format!(", of {}", made.strftime("%Y-%m-%d"))).unwrap_or_default();
+        let digest = display::shorten(self.digest.as_str());
+        format!("{name}@{digest}  {}{made}", display::count(self.tags.len(), "tag"))
+    }
+}
+
+impl Sweep {
+    fn goes(&self) -> impl Iterator<Item = &Found> {
+        self.images.iter().filter(|image| image.stays.is_none() && !image.is_record())
+    }
+
+    /// The sweep for machines.
+    pub fn to_json(&self) -> Value {
+        let shown = |image: &Found| {
+            let mut line =
+                json!({"image": image.reference().to_string(), "tags": image.tags, "made": image.made});
+            if let Some(why) = &image.stays {
+                line["why"] = json!(why);
+            }
+            line
+        };
+        let stays = self.images.iter().filter(|image| image.stays.is_some());
+        json!({
+            "done": !self.dry_run,
+            "deleted": self.goes().map(shown).collect::<Vec<_>>(),
+            "kept": stays.map(shown).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The sweep for people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        for image in self.images.iter().filter(|image| !image.is_record()) {
+            let word = match (&image.stays, self.dry_run) {
+                (Some(_), _) => style::faint("stays   "),
+                (None, true) => style::doubtful("goes    "),
+                (None, false) => style::good("deleted "),
+            };
+            let why = image.stays.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
+            text += &format!("{word} {}{why}\n", image.line());
+        }
+        let count = display::count(self.goes().count(), "image");
+        text +=
+            &if self.dry_run { format!("{count} would be deleted\n") } else { format!("{count} deleted\n") };
+        text
+    }
+}

@@ -1,0 +1,37 @@
+//! `windlass cleanup`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cleanup::{self, Request};
+use crate::cli::{Run, SourceArguments, duration};
+use crate::error::Result;
+
+/// Delete registry tags that nothing needs any more
+///
+/// What a tier runs or may be rolled back to, the commits of the branches and tags of `origin`, young images, and what windlass
+/// did not make stays: an image with one other tag, such as v1.0, too, and what was good on a tier that this windlass.yaml does
+/// not list. Where one tier's records cannot be read, nothing is deleted. The registry gives the space back at its own garbage
+/// collection.
+#[derive(Debug, Args)]
+pub(crate) struct Cleanup {
+    /// Only show what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    /// Keep images of commits that are younger than this
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "336h")]
+    keep_for: Duration,
+    #[command(flatten)]
+    source: SourceArguments,
+}
+
+impl Cleanup {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.project(run, None)?;
+        let request = Request { keep_for: self.keep_for, dry_run: self.dry_run };
+        let sweep = cleanup::cleanup(&run.session, &project, request).await?;
+        run.session.reporter.answer(Some(&sweep.to_json()), &sweep.to_text());
+        Ok(())
+    }
+}

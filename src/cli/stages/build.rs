@@ -1,0 +1,47 @@
+//! `windlass build [IMAGE…]`
+
+use clap::Args;
+
+use crate::cli::{Run, SourceArguments};
+use crate::error::Result;
+use crate::{build, pipeline};
+
+/// Build and push the images; prints each as repository:tag@sha256:…
+///
+/// The tag is the commit; where something that an image or a manifest is made of was not committed, it is
+/// COMMIT-dirty-HASH, and the files are named. Files that .dockerignore leaves out do not count.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The images of windlass.yaml to build; all of them when none is named
+    #[arg(value_name = "IMAGE")]
+    images: Vec<String>,
+    /// Build nothing; show which files the build would see, and which line of .dockerignore keeps the others out
+    #[arg(long)]
+    context_list: bool,
+    #[command(flatten)]
+    source: SourceArguments,
+}
+
+impl Build {
+    /// Whether it is asked for its answer only.
+    pub(crate) fn answers(&self) -> bool {
+        self.context_list
+    }
+
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        if self.context_list {
+            let project = self.source.project(run, None)?;
+            let (text, json) = build::contexts(&project, &self.images)?;
+            run.session.reporter.answer(Some(&json), &text);
+            return Ok(());
+        }
+        let project = self.source.commit(run, None).await?;
+        let images = pipeline::build(&run.session, &project, &self.images).await?;
+        let mut lines = String::new();
+        for image in images.values() {
+            lines += &format!("{}\n", image.reference);
+        }
+        run.session.reporter.answer(None, &lines);
+        Ok(())
+    }
+}

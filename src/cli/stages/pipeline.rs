@@ -1,0 +1,62 @@
+//! `windlass pipeline [TIER]`
+
+use clap::Args;
+
+use crate::cli::stages::release::RuleArguments;
+use crate::cli::{Run, SourceArguments, TierOverrideArguments};
+use crate::error::{Error, Kind, Result};
+use crate::test::TestOptions;
+use crate::{pipeline, release};
+
+/// Build, test and, with a tier, release: the stages in order
+#[derive(Debug, Args)]
+pub(crate) struct Pipeline {
+    /// The tier to release to; without one nothing is released
+    #[arg(value_name = "TIER")]
+    tier: Option<String>,
+    /// Run tests again whose record says that they passed
+    #[arg(long)]
+    again: bool,
+    #[command(flatten)]
+    source: SourceArguments,
+    #[command(flatten)]
+    tier_overrides: TierOverrideArguments,
+    #[command(flatten)]
+    rules: RuleArguments,
+}
+
+impl Pipeline {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let rules = self.rules.rules(run)?;
+        if self.tier.is_none() && (self.rules.is_given() || self.tier_overrides.is_given()) {
+            return Err(Error::new(
+                Kind::Usage,
+                "without a tier nothing is released: flags of a release have no meaning",
+            )
+            .hint("name the tier: windlass pipeline TIER"));
+        }
+        let project = self.source.commit(run, self.tier_overrides.project.as_deref()).await?;
+        let release = match &self.tier {
+            Some(name) => {
+                Some(pipeline::Release { tier: self.tier_overrides.tier(run, &project, name)?, rules })
+            }
+            None => None,
+        };
+        let tests = TestOptions {
+            again: self.again,
+            reports: run.global.report(),
+            tier: release.as_ref().map(|release| release.tier.clone()),
+            ..TestOptions::default()
+        };
+        let Some(release) = release else {
+            return pipeline::pipeline(&run.session, &project, pipeline::Stages { tests, release }).await;
+        };
+        let tier = release.tier.clone();
+        let work = async {
+            run.confirm(&tier, &release.rules, "release to").await?;
+            let stages = pipeline::Stages { tests, release: Some(release) };
+            pipeline::pipeline(&run.session, &project, stages).await
+        };
+        release::noting_refusal(&run.session, &project, &tier, work).await
+    }
+}

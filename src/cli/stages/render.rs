@@ -1,0 +1,75 @@
+//! `windlass render TIER`
+
+use clap::Args;
+
+use crate::cli::{Output, Run, SourceArguments, TierArguments};
+use crate::error::{Error, Kind, Result};
+use crate::project::{Project, Tier};
+use crate::secret::{self, Secret};
+use crate::{manifest, pipeline};
+
+/// The manifests exactly as they would be applied, on standard output
+#[derive(Debug, Args)]
+pub(crate) struct Render {
+    #[command(flatten)]
+    tier: TierArguments,
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Show the values of Secrets
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+impl Render {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
+        let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
+        if self.show_secrets && json && kept {
+            return Err(Error::new(Kind::Usage, "--report would keep the values that --show-secrets shows")
+                .hint("leave one of the two out"));
+        }
+        let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
+        run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
+        let images = pipeline::find(&run.session, &project).await?;
+        let secrets = run.session.unless_cancelled(self.secrets(run, &project, &tier)).await?;
+        let manifests = pipeline::manifests(&run.session, &project, &images, &tier, secrets).await?;
+        let objects: Vec<_> = manifests
+            .objects
+            .into_iter()
+            .map(|object| if self.show_secrets { object.json } else { manifest::hide_secrets(object.json) })
+            .collect();
+        let text = manifest::to_yaml(&objects);
+        let reporter = &run.session.reporter;
+        if !self.show_secrets && reporter.masked(&text) != text {
+            reporter.warn(
+                "a value that is secret stands among the rest of the manifests too: it is masked there",
+            );
+        }
+        let unknown = manifest::of_unknown_scope(&objects);
+        if !unknown.is_empty() {
+            reporter.warn_with_hint(
+                format!(
+                    "whether these have a namespace is known to the cluster alone: {}",
+                    unknown.join(", ")
+                ),
+                format!("a release asks it; for kubectl name it: kubectl -n {} apply …", tier.namespace),
+            );
+        }
+        let objects = serde_json::Value::Array(objects);
+        if self.show_secrets {
+            // A report keeps no answer that is for people only.
+            reporter.answer_with_secrets(Some(&objects).filter(|_| json), &text);
+        } else {
+            reporter.answer(Some(&objects), &text);
+        }
+        Ok(())
+    }
+
+    /// Who wants to see the values gets them in the answer, and nowhere else; to see the rest nobody needs them.
+    async fn secrets(&self, run: &Run, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+        match secret::fetch(project, tier, &run.session.reporter).await {
+            Err(_) if !self.show_secrets => Ok(secret::unfetched(project)),
+            fetched => fetched,
+        }
+    }
+}

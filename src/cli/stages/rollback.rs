@@ -1,0 +1,57 @@
+//! `windlass rollback TIER`
+
+use clap::Args;
+
+use crate::cli::stages::release::OverrideArguments;
+use crate::cli::{Run, TierArguments};
+use crate::error::Result;
+use crate::pipeline;
+
+/// Roll back to the last good release
+///
+/// With --project, --context and --namespace neither windlass.yaml nor Git is read.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    tier: TierArguments,
+    /// Roll back to this revision instead of the last good one
+    #[arg(long, value_name = "REVISION")]
+    to: Option<u64>,
+    /// Show what would be changed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Apply an object that grants rights or lies outside of the tier's namespace, as ClusterRole/web; may be given several
+    /// times. Without this such objects are not changed
+    #[arg(long = "allow", value_name = "KIND/NAME", value_parser = kind_and_name)]
+    allowed: Vec<String>,
+    #[command(flatten)]
+    overrides: OverrideArguments,
+}
+
+impl Rollback {
+    /// Whether it only shows what it would do.
+    pub(crate) fn answers(&self) -> bool {
+        self.dry_run
+    }
+
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let rules = self.overrides.rules(run, false)?.allowing(self.allowed);
+        if self.dry_run {
+            let (project, tier) = self.tier.open(run)?;
+            let preview = pipeline::rollback_preview(&run.session, &project, &tier, self.to, &rules).await?;
+            run.session.reporter.answer(Some(&preview.to_json()), &preview.to_text());
+            return Ok(());
+        }
+        let (project, tier) = self.tier.open_under_rules(run).await?;
+        rules.check_job(&run.session, &tier)?;
+        run.confirm(&tier, &rules, "rollback of").await?;
+        pipeline::rollback(&run.session, &project, &tier, self.to, &rules).await
+    }
+}
+
+fn kind_and_name(text: &str) -> std::result::Result<String, String> {
+    match text.split_once('/') {
+        Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected KIND/NAME, like ClusterRole/web".to_owned()),
+    }
+}

@@ -1,0 +1,42 @@
+//! `windlass adopt TIER`
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{Run, SourceArguments, TierArguments, duration};
+use crate::error::Result;
+use crate::release::Rules;
+use crate::tier;
+
+/// Take over what already runs there (from Helm, kubectl …) as release 0
+///
+/// The objects that the manifests describe become the tier's as they are: no field changes, no pod restarts. Release 0 has the
+/// state as it is, so that a rollback may lead back to it.
+#[derive(Debug, Args)]
+pub(crate) struct Adopt {
+    #[command(flatten)]
+    tier: TierArguments,
+    #[command(flatten)]
+    source: SourceArguments,
+    /// Only show whose the objects are
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait_lock: Option<Duration>,
+}
+
+impl Adopt {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
+        let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
+        let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
+        if !self.dry_run {
+            run.confirm(&tier, &rules, "adoption of").await?;
+        }
+        let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
+        run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! `windlass history TIER`
+
+use clap::Args;
+
+use crate::cli::{Run, TierArguments};
+use crate::error::Result;
+use crate::tier;
+
+/// The releases, newest first
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    tier: TierArguments,
+    /// Only what ran at this time: 2026-10-03T14:00, in the local time zone unless it says another
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+impl History {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        let (project, tier) = self.tier.open(run)?;
+        let at = self.at.as_deref().map(tier::history::moment).transpose()?;
+        let history = tier::history(&run.session, &project.name, &tier, at).await?;
+        // An empty answer is an answer, too.
+        run.session.reporter.answer(Some(&serde_json::Value::Array(Vec::new())), "");
+        if history.lines().next().is_none() {
+            let when = self.at.map(|at| format!(" before {at}")).unwrap_or_default();
+            run.session.reporter.warn(format!("nothing was released here{when}"));
+        }
+        for line in history.lines() {
+            run.session.reporter.answer(Some(&line.to_json()), &line.to_text());
+        }
+        Ok(())
+    }
+}

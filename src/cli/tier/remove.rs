@@ -1,0 +1,79 @@
+//! `windlass remove TIER`
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::{Run, TierArguments, duration};
+use crate::error::{Error, Kind, Result};
+use crate::release::Rules;
+use crate::tier::{self, Removal, RemoveRequest};
+
+/// Delete what the tier's records own
+///
+/// Claims and their volumes stay unless --with-data is given, and so do definitions of custom resources. A namespace is deleted
+/// only if windlass created it for this tier and nothing of anybody else is in it (`ignore:` of the tier names what does not
+/// count). What stays loses windlass's labels, so that another project can take it over. The records are deleted last: a removal
+/// that was killed is run again.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[command(flatten)]
+    tier: TierArguments,
+    /// Name the tier once more: that it is meant
+    #[arg(long, value_name = "TIER")]
+    confirm: Option<String>,
+    /// Delete the claims and their volumes, too
+    #[arg(long)]
+    with_data: bool,
+    /// Delete the namespace, too, after listing what is in it
+    #[arg(long)]
+    with_namespace: bool,
+    /// Delete only what windlass keeps about the tier (records, lock, labels); what runs, runs on
+    #[arg(long, conflicts_with_all = ["with_data", "with_namespace"])]
+    records_only: bool,
+    /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    wait_lock: Option<Duration>,
+}
+
+impl Remove {
+    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+        if let Some(other) = self.confirm.as_ref().filter(|name| **name != self.tier.tier) {
+            let message = format!("--confirm names {other}, and {} is to be removed", self.tier.tier);
+            return Err(Error::new(Kind::Usage, message));
+        }
+        let (project, tier) = self.tier.open_under_rules(run).await?;
+        let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
+        // Nothing overrides this rule here.
+        rules
+            .check_job(&run.session, &tier)
+            .map_err(|refused| refused.hint("run it for a protected branch or tag"))?;
+        let confirmed = self.confirm.is_some();
+        let agreed = |removal: &Removal| if confirmed { Ok(()) } else { ask(run, removal, &tier.name) };
+        let request = RemoveRequest {
+            with_data: self.with_data,
+            with_namespace: self.with_namespace,
+            records_only: self.records_only,
+        };
+        let removal = tier::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
+        run.session.reporter.answer(Some(&removal.to_json()), &removal.to_text());
+        Ok(())
+    }
+}
+
+/// Shows what would go; whoever sits at a terminal may type the tier's name.
+fn ask(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
+    let reporter = &run.session.reporter;
+    reporter.answer(Some(&removal.to_json()), &removal.to_text());
+    let refused = || {
+        Error::new(Kind::Usage, format!("nothing was removed from {tier}")).hint(format!("--confirm {tier}"))
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(refused());
+    }
+    reporter.answer(None, "Type the tier's name to remove it: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(|_| refused())?;
+    if answer.trim() == tier { Ok(()) } else { Err(refused()) }
+}

@@ -1,0 +1,333 @@
+//! `windlass.yaml` read from strings, and the two that this repository has.
+
+use super::*;
+
+fn read(source: &str) -> Result<Config> {
+    read_with(source, &|_| None)
+}
+
+fn read_with(source: &str, lookup: Lookup<'_>) -> Result<Config> {
+    config(source, Path::new("windlass.yaml"), BTreeMap::new(), lookup)
+}
+
+fn fixture(path: &str) -> Config {
+    let source = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    read(&source).unwrap()
+}
+
+#[test]
+fn the_shop_is_read() {
+    let config = fixture("fixtures/shop/windlass.yaml");
+    assert_eq!(config.project.as_deref(), Some("shop"));
+    assert_eq!(config.registry.as_deref(), Some("registry.example.com/shop"));
+    assert_eq!(config.vars["POSTGRES_IMAGE"], "${BASE:-docker.io/library}/postgres:15");
+    let web = &config.images["web"];
+    assert_eq!((web.context.as_path(), web.dockerfile.as_path()), (Path::new("."), Path::new("Dockerfile")));
+    assert_eq!((web.target.as_deref(), web.args["BASE"].as_str()), (Some("runtime"), "docker.io/library"));
+    let unit = &config.tests["unit"];
+    assert_eq!(unit.run, ["python3", "-m", "tests"]);
+    assert_eq!((unit.timeout.as_secs(), unit.env["PGHOST"].as_str()), (120, "db"));
+    assert_eq!(unit.reports["junit"], ["/tmp/reports/*.xml"]);
+    let db = &unit.services["db"];
+    assert_eq!(db.image, "docker.io/library/postgres:15");
+    let ready = db.ready.as_ref().unwrap();
+    assert_eq!((ready.command.len(), ready.timeout.as_secs()), (5, 60));
+    let staging = &config.tiers["staging"];
+    assert_eq!(
+        (staging.contexts.as_slice(), staging.namespace.as_str()),
+        (["lab-real".to_owned()].as_slice(), "shop-staging")
+    );
+    assert_eq!((staging.vars["REPLICAS"].as_str(), staging.timeout.as_secs()), ("2", 300));
+}
+
+#[test]
+fn the_pipeline_for_a_web_service_is_read() {
+    let config = fixture("pipelines/web/windlass.yaml");
+    assert_eq!(config.images["web"].dockerfile, Path::new("Dockerfile"));
+    assert_eq!(config.tests["unit"].timeout, TEN_MINUTES);
+    assert_eq!(config.tiers["production"].namespace, "NAME");
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let config = read(
+        "version: 1\nproject:\nimages: {web: {context: server}, all:}\ntests: {t: {image: web, run: [x]}}\n\
+         tiers: {review/*: {context: [a, b], namespace: x, rollback: auto, on_cancel: rollback, vars: {N: 2, B: yes}}}\n",
+    )
+    .unwrap();
+    assert_eq!(config.project, None);
+    assert_eq!(config.images["web"].dockerfile, Path::new("server/Dockerfile"));
+    assert_eq!(config.images["all"].context, Path::new("."));
+    let tier = &config.tiers["review/*"];
+    assert_eq!((tier.contexts.len(), tier.timeout, tier.tested), (2, TEN_MINUTES, None));
+    assert_eq!((tier.vars["N"].as_str(), tier.vars["B"].as_str()), ("2", "yes"));
+    assert!(!config.insecure);
+    assert!(read("version: 1\ninsecure: true\nimages: {}\n").unwrap().insecure);
+}
+
+/// `release::verify` hashes it into records, which exist: a name in it that changes has every tier verified once more.
+#[test]
+fn a_test_is_written_as_records_have_it() {
+    let config =
+        read("version: 1\nimages: {web: }\ntests: {t: {image: web, run: [x], on: cluster}}\n").unwrap();
+    assert_eq!(
+        format!("{:?}", config.tests["t"]),
+        "TestConfig { image: \"web\", run: [\"x\"], on: Cluster, services: {}, env: {}, reports: {}, timeout: 600s, needs: [], \
+         matrix: {}, parallel: 1, retry: 0, memory: None, cpus: None }"
+    );
+}
+
+#[test]
+fn what_an_image_needs_is_a_list_or_names_its_arguments() {
+    let config =
+        read("version: 1\nimages: {base-os: , web: {needs: [base-os]}, job: {needs: {FROM: web}}}\n")
+            .unwrap();
+    assert_eq!(config.images["web"].needs["WINDLASS_IMAGE_BASE_OS"], "base-os");
+    assert_eq!(config.images["job"].needs["FROM"], "web");
+}
+
+#[test]
+fn a_test_may_have_a_matrix_and_limits() {
+    let config = read(
+        "version: 1\nimages: {web: }\ntests:\n  a: {image: web, run: [x]}\n  \
+         b: {image: web, run: [x], needs: [a], matrix: {N: [1, 1.10]}, parallel: 3, retry: 2, memory: 64Mi, cpus: 0.5}\n",
+    )
+    .unwrap();
+    let (a, b) = (&config.tests["a"], &config.tests["b"]);
+    assert_eq!((a.parallel, a.retry, a.memory, a.cpus), (1, 0, None, None));
+    assert_eq!((b.needs.join(","), b.matrix["N"].join(",")), ("a".to_owned(), "1,1.10".to_owned()));
+    assert_eq!((b.parallel, b.retry, b.memory, b.cpus), (3, 2, Some(64 << 20), Some(500)));
+}
+
+#[test]
+fn the_environment_is_asked_where_the_contract_says_it() {
+    let source = "version: 1\nregistry: ${REGISTRY}/shop\nimages: {web: {args: {A: '${A}$$', B: \"${B:-b}\"}}}\n\
+                  vars: {V: '${A}'}\ntests: {t: {image: web, run: ['${A}'], env: {E: '${A}'}}}\n";
+    let config = read_with(source, &|name| Some(format!("<{name}>"))).unwrap();
+    assert_eq!(config.registry.as_deref(), Some("<REGISTRY>/shop"));
+    assert_eq!(
+        (config.images["web"].args["A"].as_str(), config.images["web"].args["B"].as_str()),
+        ("<A>$", "<B>")
+    );
+    assert_eq!((config.vars["V"].as_str(), config.tests["t"].run[0].as_str()), ("${A}", "${A}"));
+    assert_eq!((config.tests["t"].env["E"].as_str(), config.missing.len()), ("${A}", 0));
+    let config = read(source).unwrap();
+    let missing: Vec<_> = config.missing.iter().map(|(_, error)| error.to_string()).collect();
+    assert_eq!(
+        missing,
+        [
+            "windlass.yaml:2:11: `REGISTRY` has no value (in `registry`)",
+            "windlass.yaml:3:26: `A` has no value (in `images.web.args.A`)"
+        ]
+    );
+}
+
+/// A file, what is said about it, and the hint.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    ("", "windlass.yaml: `version` is missing", "begin with `version: 1`"),
+    ("project: shop\n", "windlass.yaml:1:1: `version` is missing", "begin with `version: 1`"),
+    (
+        "version: 2\n",
+        "windlass.yaml:1:10: the version `2` of windlass.yaml is not known",
+        "write `version: 1`",
+    ),
+    ("- 1\n", "windlass.yaml:1:1: `windlass.yaml` must be a map, not a list", ""),
+    ("version: 1\nimges: {}\n", "windlass.yaml:2:1: unknown key `imges`", "did you mean `images`?"),
+    (
+        "version: 1\nimages: {web: {contxt: .}}\n",
+        "windlass.yaml:2:16: unknown key `contxt`",
+        "did you mean `context`?",
+    ),
+    (
+        "version: 1\nimages: {web: {frobnicate: .}}\n",
+        "windlass.yaml:2:16: unknown key `frobnicate`",
+        "the keys here are context, dockerfile, target, args, needs, cache, secrets, ssh, platforms",
+    ),
+    ("version: 1\nimages: [web]\n", "windlass.yaml:2:9: `images` must be a map, not a list", ""),
+    (
+        "version: 1\nimages: {Web: {}}\n",
+        "windlass.yaml:2:10: `Web` cannot be an image's name",
+        "a-z and 0-9, with single `.`, `_` or `-` between them",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests:\n  unit: {image: wbe, run: [x]}\n",
+        "windlass.yaml:4:17: `tests.unit.image` names the image `wbe`, which is not in `images`",
+        "did you mean `web`? The images are: web",
+    ),
+    (
+        "version: 1\nimages: {web: {needs: [bse]}, base: }\n",
+        "windlass.yaml:2:24: `images.web.needs` names the image `bse`, which is not in `images`",
+        "did you mean `base`? The images are: base, web",
+    ),
+    (
+        "version: 1\nimages: {web: {needs: {A: base}}, base: {needs: [web]}}\n",
+        "windlass.yaml:2:50: the images need each other: base → web → base",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: {args: {A: 1}, needs: {A: base}}, base: }\n",
+        "windlass.yaml:2:41: the argument `A` stands in `args` and in `needs`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests:\n  unit: {image: web}\n",
+        "windlass.yaml:4:9: `tests.unit` has no `run`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {unit: {image: web, run: [x]}, e2e: {image: web, run: [x], needs: [unti]}}\n",
+        "windlass.yaml:3:75: `tests.e2e.needs` names the test `unti`, which does not exist",
+        "did you mean `unit`? The tests are: e2e, unit",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {b: {image: web, run: [x], needs: [a]}, a: {image: web, run: [x], needs: [b]}}\n",
+        "windlass.yaml:3:82: the tests need each other: a → b → a",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {a: {image: web, run: [x], matrix: {A: []}}}\n",
+        "windlass.yaml:3:47: `tests.a.matrix.A` has no value",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {a: {image: web, run: [x], retry: 9}}\n",
+        "windlass.yaml:3:42: `tests.a.retry` must be a number from 0 to 5, not `9`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {a: {image: web, run: [x], memory: 5}}\n",
+        "windlass.yaml:3:43: `tests.a.memory`: `5` is not an amount of memory",
+        "write `512Mi` or `2Gi`; 6Mi is the least",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests:\n  unit: {image: web, run: make test}\n",
+        "windlass.yaml:4:27: `tests.unit.run` must be a list, not a single value",
+        "write `[sh, -c, \"make test\"]`",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests:\n  unit: {image: web, run: [x], timeout: 5}\n",
+        "windlass.yaml:4:41: `tests.unit.timeout`: `5` is not a duration",
+        "write `90s`, `5m` or `1h30m`",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {u: {image: web, run: [x], services: {db: {image: x, ready: {tcp: no}}}}}\n",
+        "windlass.yaml:3:74: `tests.u.services.db.ready.tcp` must be a port, not `no`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {u: {image: web, run: [x], services: {db: {image: x, ready: {timeout: 5s}}}}}\n",
+        "windlass.yaml:3:68: `tests.u.services.db.ready` does not say when the service is ready",
+        "`command`, `tcp`, `http` or `log`",
+    ),
+    (
+        "version: 1\ntiers: {staging: {context: a}}\n",
+        "windlass.yaml:2:18: `tiers.staging` has no `namespace`",
+        "",
+    ),
+    (
+        "version: 1\ntiers: {staging: {context: [], namespace: x}}\n",
+        "windlass.yaml:2:28: `tiers.staging.context` names no context",
+        "",
+    ),
+    (
+        "version: 1\ntiers: {staging: {context: a, namespace: x, rollback: never}}\n",
+        "windlass.yaml:2:55: `tiers.staging.rollback` must be `manual` or `auto`, not `never`",
+        "",
+    ),
+    (
+        "version: 1\ntiers: {s*: {context: a, namespace: x}}\n",
+        "windlass.yaml:2:9: `s*` cannot be a tier's name",
+        "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` stands for all that begin so",
+    ),
+    (
+        "version: 1\nvars: {A: }\n",
+        "windlass.yaml:2:9: `vars.A` has no value",
+        "write \"\" where an empty text is meant",
+    ),
+    ("version: 1\nvars: {A: [1]}\n", "windlass.yaml:2:11: `vars.A` must be a single value, not a list", ""),
+    (
+        "version: 1\nvars: {a-b: 1}\n",
+        "windlass.yaml:2:8: `a-b` cannot be a variable's name",
+        "letters, digits and `_`, no digit first",
+    ),
+    (
+        "version: 1\nregistry: ${X\n",
+        "windlass.yaml:2:11: `${X` is not `${NAME}` or `${NAME:-default}` (in `registry`)",
+        "write `$$` where a dollar is meant",
+    ),
+    (
+        "version: 1\nhealth: {Widget: {ready: {/status/phase: Up}}}\n",
+        "windlass.yaml:2:10: `Widget` is no kind with its group",
+        "write `Kind.group`, such as `Certificate.cert-manager.io`",
+    ),
+    (
+        "version: 1\nhealth: {Widget.example.com: {ready: {status.phase: Up}}}\n",
+        "windlass.yaml:2:39: `status.phase` is no JSON pointer",
+        "it begins with a slash: `/status/phase`",
+    ),
+    (
+        "version: 1\nhealth: {Widget.example.com: {failed: {/a: b}}}\n",
+        "windlass.yaml:2:30: `health.Widget.example.com` has no `ready`",
+        "",
+    ),
+    (
+        "version: 1\ntiers: {p: {context: a, namespace: b, verify: {}}}\n",
+        "windlass.yaml:2:47: `tiers.p.verify` checks nothing",
+        "it has `http`, `test` or `soak`",
+    ),
+    (
+        "version: 1\ntiers: {p: {context: a, namespace: b, verify: {soak: 1m, for: 2s}}}\n",
+        "windlass.yaml:2:47: `tiers.p.verify.for` is of `http`, which is not there",
+        "such as `http: \"https://${HOST}/health\"`",
+    ),
+    (
+        "version: 1\nimages: {web: }\ntests: {smoke: {image: web, run: [a]}}\ntiers: {p: {context: a, namespace: b, verify: {test: smoek}}}\n",
+        "windlass.yaml:4:47: `tiers.p.verify.test` names no test: `smoek`",
+        "did you mean `smoke`? The tests are: smoke",
+    ),
+    (
+        "version: 1\nproject: a\nproject: b\n",
+        "windlass.yaml:3:1: the key `project` stands here a second time",
+        "",
+    ),
+    (
+        "version: 1\nbuilder: buildkitd\n",
+        "windlass.yaml:2:10: `builder` must be like tcp://buildkitd:1234 or unix:///run/buildkit/buildkitd.sock, not `buildkitd`",
+        "",
+    ),
+    (
+        "version: 1\nbuilder: {address: \"tcp://b:1\", ca: a, cert: b}\n",
+        "windlass.yaml:2:10: `builder.cert` and `builder.key` belong together",
+        "",
+    ),
+    (
+        "version: 1\nimages: {app: {platforms: [linux/amd64, arm64]}}\n",
+        "windlass.yaml:2:27: `images.app.platforms` has `arm64`, which is no platform",
+        "write `linux/amd64` or `linux/arm/v7`",
+    ),
+];
+
+#[test]
+fn every_mistake_has_its_place_and_says_what_would_be_right() {
+    for &(source, said, hint) in MISTAKES {
+        let error = read(source).unwrap_err();
+        assert_eq!(error.to_string(), said);
+        assert_eq!(error.advice().unwrap_or_default(), hint, "{said}");
+        assert_eq!(error.kind(), Kind::Invalid, "{said}");
+    }
+}
+
+#[test]
+fn the_example_of_the_documentation_is_valid() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let config = read(example).unwrap();
+    assert_eq!((config.tiers.len(), config.images.len(), config.health.len()), (3, 2, 1));
+}
+
+#[test]
+fn what_is_not_built_says_so() {
+    let error = read("version: 1\nimages: {app: {matrix: {}}}\n").unwrap_err();
+    let said = "windlass.yaml:2:16: the key `matrix` is not built yet";
+    assert_eq!((error.to_string().as_str(), error.kind()), (said, Kind::Usage));
+}
