@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::{Digest, Reference};
 use crate::registry::Registry;
 use crate::text::hex;
@@ -47,11 +47,8 @@ impl Earlier {
             made: Made::new(),
         };
         if let Some(digest) = registry.digest_before_push(first).await? {
-            earlier.made = match registry.read_record(&first.with_digest(digest), &earlier.kind).await {
-                // One that cannot be read says nothing.
-                Err(error) if error.kind() == Kind::Invalid => Made::new(),
-                record => record?.as_ref().map(read).unwrap_or_default(),
-            };
+            let record = registry.record_if_readable(&first.with_digest(digest), &earlier.kind).await?;
+            earlier.made = record.as_ref().map(read).unwrap_or_default();
         }
         Ok(Some(earlier))
     }

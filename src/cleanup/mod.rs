@@ -17,7 +17,7 @@ use crate::cleanup::needs::Needs;
 use crate::error::Result;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::report::style;
 use crate::session::{Session, interrupted};
 use crate::text::display;
@@ -96,7 +96,7 @@ async fn look(
     needs.extend(proven(registry, project, &repository, &records).await?);
     let needs = &*needs;
     let mut images = images(registry, &repository, tags).await?;
-    images.retain(|_, image| !image.tags.iter().all(|tag| crate::cleanup::tags::is_mark(tag)));
+    images.retain(|_, image| !image.tags.iter().all(|tag| registry::is_mark(tag)));
     let looks: Vec<_> = images.into_values().map(|image| judge(registry, image, needs)).collect();
     let mut found: Vec<Found> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
     keep_parts(&mut found);

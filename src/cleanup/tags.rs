@@ -25,11 +25,6 @@ pub(super) fn record(tag: &str) -> Option<(String, &str)> {
     (hex.len() == 64 && is_hex(hex) && !OF_OTHERS.contains(&kind)).then(|| (format!("sha256:{hex}"), kind))
 }
 
-/// Whether it is the mark that a test moves which had passed and fails: no image.
-pub(super) fn is_mark(tag: &str) -> bool {
-    tag == "windlass.tests" || tag.starts_with("windlass.tests.")
-}
-
 /// The number of a record whose tag could not be overwritten, and its kind: `2.test-unit` of `test-unit`.
 pub(super) fn numbered(kind: &str) -> (u32, &str) {
     let parts = kind.split_once('.').and_then(|(number, kind)| Some((number.parse().ok()?, kind)));

@@ -27,6 +27,7 @@ mod transport;
 pub use credentials::Keychain;
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
+pub(crate) use record::{TESTS, is_mark};
 pub use transport::RegistrySettings;
 use transport::{Answer, Ask, Transport};
 
@@ -289,6 +290,17 @@ impl Registry {
             answer = newest;
         }
         record::read(digest, &tag, &answer.body).map(Some)
+    }
+
+    /// As [`Registry::read_record`], for a record that only saves work: one that cannot be read says nothing.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub async fn record_if_readable(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
+        match self.read_record(image, kind).await {
+            Err(error) if error.kind() == Kind::Invalid => Ok(None),
+            record => record,
+        }
     }
 
     /// The record under this tag of the image's repository, of which the caller knows that it is the newest of its kind.

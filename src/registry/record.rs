@@ -16,6 +16,8 @@ pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// What the tags of marks begin with.
 const MARK: &str = "windlass.";
+/// The mark that a test moves which had passed and fails.
+pub(crate) const TESTS: &str = "tests";
 /// The blob that a manifest without content must still name.
 pub(super) const EMPTY: &[u8] = b"{}";
 /// A tag has 128 characters at most; `sha256-<64>.` takes 72.
@@ -57,6 +59,12 @@ pub(super) fn manifest(image: &Digest, media_type: &str, size: usize, kind: &str
 /// tag has no dot.
 pub(super) fn mark_tag(name: &str, number: u32) -> String {
     if number == 1 { format!("{MARK}{name}") } else { format!("{MARK}{name}.{number}") }
+}
+
+/// Whether a tag is that of a mark, and so none of an image.
+pub(crate) fn is_mark(tag: &str) -> bool {
+    let first = mark_tag(TESTS, 1);
+    tag.strip_prefix(&first).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The manifest of a mark, of which no two are the same.

@@ -12,17 +12,15 @@ use serde_json::{Value, json};
 use super::plan::Job;
 use super::record::{self, Images, Standing};
 use super::{image_of, regular};
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::Image;
 use crate::model::Reference;
 use crate::project::Project;
-use crate::registry::Registry;
+use crate::registry::{self, Registry};
 use crate::text::hex;
 
 /// Fewer tests than this are asked for one by one.
 const FEW: usize = 4;
-/// The mark that a failure moves.
-const MARK: &str = "tests";
 
 /// What the records say of these jobs, in their order.
 ///
@@ -63,7 +61,7 @@ pub(super) async fn standings(registry: &Registry, jobs: &[Job], images: &Images
 /// # Errors
 /// Those of the registry.
 pub(super) async fn retract(registry: &Registry, repositories: &BTreeSet<Reference>) -> Result<()> {
-    let moves: Vec<_> = repositories.iter().map(|repository| registry.move_mark(repository, MARK)).collect();
+    let moves: Vec<_> = repositories.iter().map(|repository| registry.move_mark(repository, registry::TESTS)).collect();
     futures::future::try_join_all(moves).await.map(drop)
 }
 
@@ -102,16 +100,12 @@ impl<'a> Set<'a> {
     }
 
     async fn mark(&self, registry: &Registry) -> Result<String> {
-        registry.mark(&self.image.reference, MARK).await
+        registry.mark(&self.image.reference, registry::TESTS).await
     }
 
     /// What a record says of these very tests that nothing has retracted.
     async fn read(&self, registry: &Registry) -> Result<Option<Vec<Standing>>> {
-        // One that cannot be read says nothing: the single ones are there.
-        let record = match registry.read_record(&self.image.reference, &self.kind).await {
-            Err(error) if error.kind() == Kind::Invalid => None,
-            record => record?,
-        };
+        let record = registry.record_if_readable(&self.image.reference, &self.kind).await?;
         let Some(record) = record else { return Ok(None) };
         let Some(standings) = self.said(&record) else { return Ok(None) };
         let holds = record["mark"].as_str() == Some(self.mark(registry).await?.as_str());
