@@ -31,7 +31,7 @@ const OWN_NEEDS: [(&str, &[&str]); 6] = [
 ];
 
 /// Everything that was tried.
-pub struct Examination {
+pub struct DoctorReport {
     checks: Vec<Check>,
 }
 
@@ -40,12 +40,14 @@ struct Check {
     result: std::result::Result<String, Error>,
 }
 
-impl Examination {
+impl DoctorReport {
     /// What was found, for machines.
     pub fn to_json(&self) -> Value {
         let checks = self.checks.iter().map(|check| match &check.result {
             Ok(found) => json!({"check": check.name, "ok": true, "found": found}),
-            Err(error) => json!({"check": check.name, "ok": false, "message": error.to_string(), "hint": error.advice()}),
+            Err(error) => {
+                json!({"check": check.name, "ok": false, "message": error.to_string(), "hint": error.hint()})
+            }
         });
         json!({"ok": self.checks.iter().all(|check| check.result.is_ok()), "checks": checks.collect::<Vec<_>>()})
     }
@@ -57,7 +59,7 @@ impl Examination {
         for check in &self.checks {
             let (mark, words, hint) = match &check.result {
                 Ok(found) => (style::good("ok  "), found.clone(), None),
-                Err(error) => (style::bad("FAIL"), error.to_string(), error.advice()),
+                Err(error) => (style::bad("FAIL"), error.to_string(), error.hint()),
             };
             text += &format!("{mark}  {:width$}  {words}\n", check.name);
             if let Some(hint) = hint {
@@ -90,7 +92,7 @@ pub async fn examine(
     project: &Project,
     tier: Option<&Tier>,
     builder: impl Future<Output = Result<String>>,
-) -> Examination {
+) -> DoctorReport {
     let mut checks = vec![check("git", git(project)), check("manifests", manifests(session, project).await)];
     if !project.config.images.is_empty() {
         if project.config.builder.is_some() {
@@ -104,7 +106,7 @@ pub async fn examine(
     if let Some(tier) = tier {
         checks.extend(cluster(session, project, tier).await);
     }
-    Examination { checks }
+    DoctorReport { checks }
 }
 
 fn check(name: &str, result: Result<String>) -> Check {
@@ -132,7 +134,7 @@ async fn docker(session: &Session) -> Result<String> {
 async fn registry(session: &Session, project: &Project) -> Result<String> {
     let Some(registry) = &project.registry else {
         return Err(Error::new(Kind::Invalid, "no registry is named")
-            .hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
+            .with_hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
     };
     let late = || {
         let seconds = REGISTRY.as_secs();
@@ -174,7 +176,7 @@ async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &
         if !cluster.allowed("create", "namespaces", None).await? {
             let namespace = cluster.namespace();
             return Err(Error::new(Kind::Denied, format!("the namespace `{namespace}` does not exist, and you may not create it"))
-                .hint(format!("ask whoever administers the cluster for the namespace `{namespace}`, with a Role in it as docs/permissions.md has it")));
+                .with_hint(format!("ask whoever administers the cluster for the namespace `{namespace}`, with a Role in it as docs/permissions.md has it")));
         }
     }
     let kinds = session.unless_cancelled(manifest::kinds(project, tier)).await?;
@@ -205,5 +207,5 @@ async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &
         return Ok(format!("all {asked} asked for"));
     }
     Err(Error::new(Kind::Denied, words.join("; "))
-        .hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
+        .with_hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
 }

@@ -155,21 +155,21 @@ impl Error {
 
     /// Shows the lines of the user's file it is about, as they should be printed.
     #[must_use]
-    pub fn snippet(mut self, snippet: impl Into<String>) -> Self {
+    pub fn with_snippet(mut self, snippet: impl Into<String>) -> Self {
         self.0.snippet = Some(snippet.into());
         self
     }
 
     /// Says what to type or to change next.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
     /// Adds what failed, object by object, image by image, test by test, with its evidence.
     #[must_use]
-    pub fn because(mut self, failures: impl IntoIterator<Item = Failure>) -> Self {
+    pub fn with_failures(mut self, failures: impl IntoIterator<Item = Failure>) -> Self {
         self.0.failures.extend(failures);
         self
     }
@@ -214,12 +214,12 @@ impl Error {
     }
 
     /// The lines of the user's file it is about.
-    pub fn excerpt(&self) -> Option<&str> {
+    pub fn snippet(&self) -> Option<&str> {
         self.0.snippet.as_deref()
     }
 
     /// What to do next.
-    pub fn advice(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
     }
 
@@ -233,7 +233,7 @@ impl From<Malformed> for Error {
     fn from(malformed: Malformed) -> Self {
         let error = Self::new(Kind::Invalid, malformed.message);
         match malformed.hint {
-            Some(hint) => error.hint(hint),
+            Some(hint) => error.with_hint(hint),
             None => error,
         }
     }

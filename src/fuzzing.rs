@@ -71,8 +71,8 @@ static SHOP: LazyLock<Shop> = LazyLock::new(|| {
 
 /// Of an error everything that a person would see.
 fn sign(error: &Error) -> String {
-    let words = [Some(error.message()), error.advice()].into_iter().flatten();
-    let _ = (error.to_string(), error.excerpt());
+    let words = [Some(error.message()), error.hint()].into_iter().flatten();
+    let _ = (error.to_string(), error.snippet());
     format!("{:?} {}", error.kind(), words.collect::<Vec<_>>().join("; "))
 }
 

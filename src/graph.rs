@@ -12,7 +12,7 @@ use crate::error::Result;
 pub type Needs = BTreeMap<String, Vec<String>>;
 
 /// A circle: the names on it, the first again at the end.
-pub fn circle(needs: &Needs) -> Option<Vec<String>> {
+pub fn cycle(needs: &Needs) -> Option<Vec<String>> {
     let mut known = BTreeSet::new();
     needs.keys().find_map(|name| follow(needs, name, &mut known))
 }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_circle_is_shown_from_its_first_name_to_its_first_name() {
-        let shown = |pairs: &[(&str, &[&str])]| circle(&needs(pairs)).map(|names| names.join(" "));
+        let shown = |pairs: &[(&str, &[&str])]| cycle(&needs(pairs)).map(|names| names.join(" "));
         assert_eq!(shown(&[("a", &["b"]), ("b", &["c", "d"]), ("c", &[]), ("d", &["b"])]).unwrap(), "b d b");
         assert_eq!(shown(&[("a", &["a"])]).unwrap(), "a a");
         assert_eq!(shown(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[])]), None);

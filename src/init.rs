@@ -35,7 +35,7 @@ pub fn init(project: &Project) -> Result<Begun> {
     let dockerfile = std::fs::read(root.join("Dockerfile")).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
             Error::new(Kind::Invalid, "there is no Dockerfile here: what is to be built and released?")
-                .hint("write one first; `init` makes the rest from it")
+                .with_hint("write one first; `init` makes the rest from it")
         }
         _ => Error::new(Kind::Invalid, format!("Dockerfile cannot be read: {error}")),
     })?;

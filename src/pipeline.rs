@@ -112,7 +112,7 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
 fn nothing_to_build(project: &Project) -> Option<Error> {
     (project.config_file.is_none() && project.config.images.is_empty()).then(|| {
         Error::new(Kind::Invalid, "there is no Dockerfile here, and no windlass.yaml that names one")
-            .hint("where nothing is to be built, write a windlass.yaml with `images: {}`")
+            .with_hint("where nothing is to be built, write a windlass.yaml with `images: {}`")
     })
 }
 

@@ -5,7 +5,7 @@ Whole identifiers in the code below these directories (from the root of the repo
 prose of comments stay."""
 import os,re,sys
 dirs=sys.argv[1].split(','); MAP=dict(a.split('=') for a in sys.argv[2:])
-PROTECT=re.compile(r'r(#*)"(?:.|\n)*?"\1|"(?:\\.|[^"\\])*"|//[^\n]*|\'(?:\\.|[^\'\\])\'')
+PROTECT=re.compile(r'r(#*)"(?:.|\n)*?"\1|\'(?:\\.|[^\'\\])\'|"(?:\\.|[^"\\])*"|//[^\n]*')
 WORD=re.compile(r'(?<![\w$])('+'|'.join(map(re.escape,MAP))+r')(?!\w)')
 n=0
 for top in dirs:

@@ -20,11 +20,11 @@ use tonic::{Code, Request, Status};
 
 use super::dockerfile::Dockerfile;
 use super::progress::Progress;
-use super::session::{Lending, Lent, Served};
-use crate::build::request::{Ended, Order, listen, not_readable, session_id, tell, tell_silence};
+use super::session::{BuildInputs, SessionHandle, SessionServer};
+use crate::build::request::{BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence};
 use crate::build::session::file_sync::Files;
 use crate::build::session::upload::{Sent, Upload};
-use crate::build::session::watchdog::Silence;
+use crate::build::session::watchdog::Watchdog;
 use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
 use crate::project::{BuilderConfig, Project};
@@ -74,7 +74,9 @@ impl Daemon {
         let address = config.address.clone().unwrap_or_default();
         let unreachable = |why: &dyn std::fmt::Display| {
             Error::new(Kind::Unreachable, format!("the builder at {address} does not answer: {why}"))
-                .hint("`builder:` in windlass.yaml names it; see whether `buildkitd` runs there and listens")
+                .with_hint(
+                    "`builder:` in windlass.yaml names it; see whether `buildkitd` runs there and listens",
+                )
         };
         let endpoint = endpoint(project, config, &address)?;
         let connecting = async {
@@ -110,7 +112,7 @@ impl Daemon {
         session: &Session,
         registry: &Registry,
         step: &StepReport,
-        order: &Order<'_>,
+        order: &BuildRequest<'_>,
     ) -> Result<(String, Digest)> {
         let file = Dockerfile::parse(&order.context.text);
         let mut tries = 0;
@@ -129,22 +131,22 @@ impl Daemon {
         &self,
         session: &Session,
         step: &StepReport,
-        order: &Order<'_>,
+        order: &BuildRequest<'_>,
         credentials: HashMap<String, DockerCredentials>,
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();
         let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
-        let lent = Lent::of(order).map_err(Ended::Error)?;
-        let served = Served { lent, credentials, files };
+        let lent = BuildInputs::of(order).map_err(Ended::Error)?;
+        let served = SessionServer { lent, credentials, files };
         // Held until the build is over.
         let _lending = self.take_session(session, &id, served, SESSION).await.map_err(Ended::Error)?;
         let mut control = self.control.clone();
         let solving = control.solve(self.request(order, &id));
         tokio::pin!(solving);
         let (_hearing, mut news) = self.hear(id.clone());
-        let (mut progress, mut silence) = (Progress::default(), Silence::new());
+        let (mut progress, mut silence) = (Progress::default(), Watchdog::new());
         let mut upload = Upload::new(sent);
         let builder = format!("the builder at {}", self.address);
         let solved = loop {
@@ -199,9 +201,9 @@ impl Daemon {
         &self,
         session: &Session,
         id: &str,
-        served: Served,
+        served: SessionServer,
         limit: Duration,
-    ) -> Result<Lending> {
+    ) -> Result<SessionHandle> {
         let opening = async {
             let opened = self.open(id, served).await;
             opened.map_err(|status| self.error(status.message()))
@@ -211,7 +213,7 @@ impl Daemon {
     }
 
     /// Opens a session over which it may ask us.
-    async fn open(&self, id: &str, served: Served) -> Result<Lending, Status> {
+    async fn open(&self, id: &str, served: SessionServer) -> Result<SessionHandle, Status> {
         let (ours, theirs) = tokio::io::duplex(BUFFER);
         let (reading, mut writing) = tokio::io::split(theirs);
         let outgoing = ReaderStream::with_capacity(reading, BUFFER)
@@ -254,7 +256,7 @@ impl Daemon {
         self.control.clone().list_workers(ListWorkersRequest { filter: Vec::new() }).await.is_ok()
     }
 
-    fn request(&self, order: &Order<'_>, id: &str) -> SolveRequest {
+    fn request(&self, order: &BuildRequest<'_>, id: &str) -> SolveRequest {
         let mut exporter = HashMap::from([
             ("name".to_owned(), order.tag.to_string()),
             ("push".to_owned(), "true".to_owned()),
@@ -283,12 +285,12 @@ impl Daemon {
     /// The error of a daemon that is gone.
     fn error(&self, why: &str) -> Error {
         let message = format!("the builder at {} has gone while building: {why}", self.address);
-        Error::new(Kind::Unreachable, message).hint("see whether it still runs")
+        Error::new(Kind::Unreachable, message).with_hint("see whether it still runs")
     }
 }
 
 /// What the Dockerfile's frontend is told.
-fn attributes(order: &Order<'_>) -> HashMap<String, String> {
+fn attributes(order: &BuildRequest<'_>) -> HashMap<String, String> {
     let mut attributes = HashMap::from([("filename".to_owned(), Files::dockerfile(&order.context))]);
     let mut set = |key: &str, value: String| {
         if !value.is_empty() {
@@ -475,8 +477,8 @@ mod tests {
         let session = Session::new(Reporter::silent());
         let daemon = soon(Daemon::connect(&session, &project, &config)).await.unwrap();
         assert_eq!(daemon.platform, "linux/amd64");
-        let served = || Served {
-            lent: Lent::default(),
+        let served = || SessionServer {
+            lent: BuildInputs::default(),
             credentials: HashMap::new(),
             files: Files::new(Arc::new(context(&project)), 0, Sent::default()).unwrap(),
         };

@@ -33,7 +33,7 @@ pub(crate) struct Dockerfile {
 
 /// Something that old builders do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Novelty {
+pub(super) struct UnsupportedSyntax {
     pub(super) line: u32,
     /// What a person calls it.
     pub(super) what: &'static str,
@@ -106,7 +106,7 @@ impl Dockerfile {
     }
 
     /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
-    pub(super) fn unknown_to(&self, engine: u32) -> Option<Novelty> {
+    pub(super) fn unknown_to(&self, engine: u32) -> Option<UnsupportedSyntax> {
         let novelties = self.instructions.iter().filter_map(novelty);
         novelties.filter(|_| self.syntax.is_none()).find(|one| one.engine > engine)
     }
@@ -289,7 +289,7 @@ fn skip_heredocs<'a>(instruction: &str, lines: &mut impl Iterator<Item = (u32, &
     last
 }
 
-fn novelty(one: &Instruction) -> Option<Novelty> {
+fn novelty(one: &Instruction) -> Option<UnsupportedSyntax> {
     let copies = matches!(one.keyword.as_str(), "COPY" | "ADD");
     let runs = copies || one.keyword == "RUN";
     let flag = |name: &str| {
@@ -305,7 +305,7 @@ fn novelty(one: &Instruction) -> Option<Novelty> {
     } else {
         return None;
     };
-    Some(Novelty { line: one.line, what, engine })
+    Some(UnsupportedSyntax { line: one.line, what, engine })
 }
 
 /// The instructions that the builder counts as steps.

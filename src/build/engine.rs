@@ -14,11 +14,13 @@ use futures::StreamExt;
 use super::dockerfile::Dockerfile;
 use super::failure;
 use super::progress::Progress;
-use super::session::{Lending, Lent, Served};
-use crate::build::request::{Ended, Order, listen, not_readable, session_id, tell, tell_silence, unreadable};
+use super::session::{BuildInputs, SessionHandle, SessionServer};
+use crate::build::request::{
+    BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence, unreadable,
+};
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
-use crate::build::session::watchdog::Silence;
+use crate::build::session::watchdog::Watchdog;
 use crate::engine::fault;
 use crate::engine::{Builder, Engine};
 use crate::error::{Error, Kind, Result};
@@ -36,7 +38,7 @@ pub(super) async fn build(
     engine: &Engine,
     registry: &Registry,
     step: &StepReport,
-    order: &Order<'_>,
+    order: &BuildRequest<'_>,
 ) -> Result<String> {
     let file = Dockerfile::parse(&order.context.text);
     if engine.builder == Builder::BuildKit
@@ -60,7 +62,7 @@ async fn once(
     session: &Session,
     engine: &Engine,
     step: &StepReport,
-    order: &Order<'_>,
+    order: &BuildRequest<'_>,
     credentials: HashMap<String, DockerCredentials>,
 ) -> Result<String, Ended> {
     let options = options(engine, order);
@@ -78,7 +80,7 @@ async fn once(
     };
     let mut stream = docker.build_image(options, Some(credentials), Some(body));
     let mut progress = Progress::default();
-    let (mut silence, mut upload) = (Silence::new(), Upload::new(sent));
+    let (mut silence, mut upload) = (Watchdog::new(), Upload::new(sent));
     let mut image = false;
     let builder = format!("the Docker Engine at {}", engine.address());
     loop {
@@ -122,7 +124,7 @@ async fn once(
 /// How the context comes to the Engine.
 enum Supply {
     /// It is fetched over a session, which lends the build what it is to have besides.
-    Session(Lending, Trouble, Sent),
+    Session(SessionHandle, Trouble, Sent),
     /// It is sent as a tar, with the request.
     Tar,
 }
@@ -136,10 +138,10 @@ enum Way {
 /// The client of a build, and how its context comes to the Engine.
 async fn supply(
     engine: &Engine,
-    order: &Order<'_>,
+    order: &BuildRequest<'_>,
     credentials: &HashMap<String, DockerCredentials>,
 ) -> Result<(Docker, Supply)> {
-    let lent = Lent::of(order)?;
+    let lent = BuildInputs::of(order)?;
     if engine.builder == Builder::Classic {
         if lent.is_nothing() {
             return Ok((engine.patient(), Supply::Tar));
@@ -148,18 +150,18 @@ async fn supply(
             Kind::Build,
             format!("the builder of {} takes no secrets and no SSH agent", engine.address()),
         )
-        .hint("a Docker Engine with BuildKit does"));
+        .with_hint("a Docker Engine with BuildKit does"));
     }
     let (id, sent) = (session_id(), Sent::default());
     let files = Files::new(order.context.clone(), order.time, sent.clone())?;
     let trouble = files.trouble();
-    let served = Served { lent, credentials: credentials.clone(), files };
+    let served = SessionServer { lent, credentials: credentials.clone(), files };
     let headers = served.headers(&id);
     let lending = served.over(engine.hijack("/session", &headers).await?);
     Ok((engine.in_session(&id), Supply::Session(lending, trouble, sent)))
 }
 
-fn options(engine: &Engine, order: &Order<'_>) -> BuildImageOptions {
+fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
     let (version, session) = match engine.builder {
         // A session that is used twice breaks builds that run at the same time.
         Builder::BuildKit => (BuilderVersion::BuilderBuildKit, Some(session_id())),
@@ -212,5 +214,5 @@ async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -
 
 fn silent(engine: &Engine) -> Error {
     let message = format!("the Docker Engine at {} ended the build without an image", engine.address());
-    Error::new(Kind::Unreachable, message).hint("see whether it still runs: `docker version`")
+    Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
 }

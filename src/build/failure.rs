@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::dockerfile::{Dockerfile, Novelty};
+use super::dockerfile::{Dockerfile, UnsupportedSyntax};
 use super::progress::Failed;
-use crate::build::request::Order;
+use crate::build::request::BuildRequest;
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
 use crate::model::{Evidence, Failure, Subject};
@@ -29,7 +29,12 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// The error of a build that failed in this step.
-pub(super) fn error(order: &Order<'_>, reporter: &Reporter, file: &Dockerfile, failed: &Failed) -> Error {
+pub(super) fn error(
+    order: &BuildRequest<'_>,
+    reporter: &Reporter,
+    file: &Dockerfile,
+    failed: &Failed,
+) -> Error {
     // What is cut could no longer be recognised as a secret.
     let failed = &Failed { step: reporter.masked(&failed.step), ..failed.clone() };
     explained(order.name, &order.dockerfile, &order.context.text, file, failed)
@@ -57,7 +62,7 @@ fn explained(image: &str, path: &Path, text: &str, file: &Dockerfile, failed: &F
         evidence,
     };
     let error =
-        Error::new(kind(failed), format!("the image `{image}` could not be built")).because([failure]);
+        Error::new(kind(failed), format!("the image `{image}` could not be built")).with_failures([failure]);
     match place {
         Some(place) => error.at(place),
         None => error,
@@ -65,7 +70,7 @@ fn explained(image: &str, path: &Path, text: &str, file: &Dockerfile, failed: &F
 }
 
 /// The error of a Dockerfile that the Engine's own builder cannot read.
-pub(super) fn too_new(order: &Order<'_>, engine: &str, novelty: Novelty) -> Error {
+pub(super) fn too_new(order: &BuildRequest<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
     let line = novelty.line;
     let place = Place { file: order.dockerfile.clone(), line: Some(line), column: None };
     let message = format!("the builder of Engine {engine} does not know {}", novelty.what);
@@ -84,7 +89,7 @@ pub(super) fn too_new(order: &Order<'_>, engine: &str, novelty: Novelty) -> Erro
         }],
     };
     let message = format!("the image `{}` could not be built", order.name);
-    Error::new(Kind::Build, message).because([failure]).at(place)
+    Error::new(Kind::Build, message).with_failures([failure]).at(place)
 }
 
 /// Is it worth another try? Only what the Dockerfile's own commands did not cause.

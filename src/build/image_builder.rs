@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::build::context::Context;
 use crate::build::daemon::Daemon;
 use crate::build::earlier::Earlier;
-use crate::build::request::Order;
+use crate::build::request::BuildRequest;
 use crate::build::{bytes, content, engine, failed, interruptible, pause, push};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
@@ -32,7 +32,7 @@ const PUSHES: usize = 3;
 const AGREEMENT: Duration = Duration::from_millis(400);
 
 /// What all images of a run share.
-pub(crate) struct Workshop<'a> {
+pub(crate) struct ImageBuilder<'a> {
     session: &'a Session,
     project: &'a Project,
     revision: &'a Revision,
@@ -78,7 +78,7 @@ enum Product<'w> {
     Pushed(Digest),
 }
 
-impl<'a> Workshop<'a> {
+impl<'a> ImageBuilder<'a> {
     /// Connects to the builder.
     ///
     /// # Errors
@@ -124,9 +124,9 @@ impl<'a> Workshop<'a> {
         needed: &BTreeMap<String, Image>,
     ) -> Result<Image> {
         let step = self.session.reporter.step(Stage::Build, format!("build {name}"), "looking for the image");
-        let looked = self.look(name, image, needed).await;
-        let (context, made_of, found) = match looked {
-            Ok(looked) => looked,
+        let resolved = self.resolve(name, image, needed).await;
+        let (context, made_of, found) = match resolved {
+            Ok(resolved) => resolved,
             Err(error) => return Err(failed(step, error)),
         };
         let reference = self.commit_tag(&made_of);
@@ -160,7 +160,7 @@ impl<'a> Workshop<'a> {
     }
 
     /// What would be built, under which content tag, and whether the registry has it.
-    async fn look(
+    async fn resolve(
         &self,
         name: &str,
         image: &ImageConfig,
@@ -222,7 +222,7 @@ impl<'a> Workshop<'a> {
         let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
         let (project, reporter) = (self.project, &self.session.reporter);
         let lent = self.session.unless_cancelled(secret::lent(project, &image.secrets, reporter)).await?;
-        let order = |tag: Reference, platforms: Vec<String>| Order {
+        let order = |tag: Reference, platforms: Vec<String>| BuildRequest {
             name,
             image: &image,
             context: context.clone(),
@@ -301,7 +301,7 @@ impl<'a> Workshop<'a> {
             Product::Pushed(digest) => self.verified(&reference, digest).await?,
             Product::InEngine(engine, built) => self.push(engine, content, &reference, built, step).await?,
         };
-        let agreed = self.agree(content, &pushed).await?;
+        let agreed = self.await_consistency(content, &pushed).await?;
         let mut reference = reference.with_digest(agreed);
         if reference.digest.as_ref() != Some(&pushed) {
             match self.put(&reference, reference.tag.as_deref()).await {
@@ -380,7 +380,7 @@ impl<'a> Workshop<'a> {
                 let message =
                     format!("{reference} was pushed as {digest}, but the registry has {there} there");
                 Err(Error::new(Kind::Push, message)
-                    .hint("run the command again; if it stays so, look at the registry's log"))
+                    .with_hint("run the command again; if it stays so, look at the registry's log"))
             }
         }
     }
@@ -388,7 +388,7 @@ impl<'a> Workshop<'a> {
     /// The digest that all who built this content at the same time will use. A registry cannot write "only if there is
     /// nothing yet": whoever saw nothing writes, waits longer than anybody takes from looking to writing, and then takes
     /// what stands there.
-    async fn agree(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
+    async fn await_consistency(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
         let began = Instant::now();
         if let Some(first) = self.leads_to(content).await? {
             return Ok(first);
@@ -542,7 +542,7 @@ fn built_before(refused: Error, there: &Digest) -> Error {
     if !is_refusal(&refused) {
         return refused;
     }
-    refused.hint(format!(
+    refused.with_hint(format!(
         "this commit was built before with other content ({}), and the registry does not let its tag move: build a new \
          commit, or delete that tag",
         display::shorten(there.as_str())

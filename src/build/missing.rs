@@ -49,22 +49,22 @@ pub(super) async fn why(
             "image `{name}` of commit {commit} was built, but this work tree is not that commit: {changes}"
         );
         return Ok(Error::new(Kind::Rule, sentence)
-            .hint(format!("{}; or build what is here with `windlass build`", remedy(revision))));
+            .with_hint(format!("{}; or build what is here with `windlass build`", remedy(revision))));
     }
     let here = || format!("this work tree differs from the commit: {}", revision.changes);
     let Some(then) = elsewhere(registry, revision, tagged).await else {
         let sentence = format!("image `{name}` of commit {} was never built", revision.short());
         let sentence = if revision.dirty { format!("{sentence}; {}", here()) } else { sentence };
-        return Ok(Error::new(Kind::Rule, sentence).hint("run `windlass build`"));
+        return Ok(Error::new(Kind::Rule, sentence).with_hint("run `windlass build`"));
     };
     let sentence = format!(
         "image `{name}` of commit {commit} was only built from a work tree that differed from it: {then}"
     );
     Ok(if revision.dirty {
         let hint = format!("{}; then run `windlass build`", remedy(revision));
-        Error::new(Kind::Rule, format!("{sentence}; {}", here())).hint(hint)
+        Error::new(Kind::Rule, format!("{sentence}; {}", here())).with_hint(hint)
     } else {
-        Error::new(Kind::Rule, sentence).hint(
+        Error::new(Kind::Rule, sentence).with_hint(
             "where it is built, leave out by .dockerignore what no image needs; then run `windlass build`",
         )
     })

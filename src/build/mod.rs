@@ -33,7 +33,7 @@ pub(crate) mod request;
 mod session;
 
 pub use crate::build::context::compare::compared;
-use crate::build::image_builder::Workshop;
+use crate::build::image_builder::ImageBuilder;
 use context::Context;
 
 /// More images than this are not built at the same time.
@@ -60,7 +60,7 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
     }
     warn_of_submodules(session, project, needs.keys());
     warn_of_changes(session, project);
-    let workshop = Workshop::open(session, project, &needs).await?;
+    let workshop = ImageBuilder::open(session, project, &needs).await?;
     let workshop = &workshop;
     let ended = graph::run(&needs, AT_ONCE, |name, done: &BTreeMap<String, Image>| {
         let (name, image) = (name.to_owned(), &project.config.images[name]);
@@ -107,8 +107,8 @@ fn together(session: &Session, ended: BTreeMap<String, Ended<Image>>) -> Result<
             let first = errors.swap_remove(0);
             let error =
                 Error::new(first.kind(), if failures.len() == failed { message } else { first.to_string() });
-            let error = if let Some(hint) = first.advice() { error.hint(hint) } else { error };
-            Err(error.because(failures))
+            let error = if let Some(hint) = first.hint() { error.with_hint(hint) } else { error };
+            Err(error.with_failures(failures))
         }
     }
 }
@@ -164,7 +164,7 @@ fn lacks(project: &Project, name: &str, image: &ImageConfig) -> Result<()> {
         Some(target) if !file.has_stage(target) => {
             let shown = image.dockerfile.display();
             let message = format!("`images.{name}.target`: {shown} has no stage `{target}`");
-            Err(Error::new(Kind::Invalid, message).hint(match file.stages().as_slice() {
+            Err(Error::new(Kind::Invalid, message).with_hint(match file.stages().as_slice() {
                 [] => format!("name one there: `FROM … AS {target}`"),
                 stages => format!("the stages are: {}", stages.join(", ")),
             }))
@@ -250,7 +250,7 @@ fn wanted<'a>(project: &'a Project, names: &[String]) -> Result<Vec<(&'a str, &'
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("windlass.yaml has {}", listed(images.keys())),
             };
-            Error::new(Kind::Invalid, format!("there is no image `{name}`")).hint(hint)
+            Error::new(Kind::Invalid, format!("there is no image `{name}`")).with_hint(hint)
         })
     };
     let mut wanted = names.iter().map(find).collect::<Result<Vec<_>>>()?;

@@ -70,7 +70,7 @@ async fn verified(registry: &Registry, image: &Reference, pushed: Option<Digest>
 
 fn lost(image: &Reference) -> Error {
     Error::new(Kind::Push, format!("the push of {image} succeeded, but the registry does not have it"))
-        .hint("run the command again; if it stays so, look at the registry's log")
+        .with_hint("run the command again; if it stays so, look at the registry's log")
 }
 
 /// One try, with the digest that the Engine tells, where it does: `Ok(Err(text))` for what the registry or the Engine said
@@ -133,7 +133,7 @@ fn refused(image: &Reference, class: Class, text: &str) -> Error {
     let message = format!("the image could not be pushed to {}: {}", image.name(), text.trim());
     if class == Class::Denied {
         return Error::new(Kind::Denied, message)
-            .hint(format!("`docker login {host}` with a user who may push there, or set CI_REGISTRY_USER and CI_REGISTRY_PASSWORD"));
+            .with_hint(format!("`docker login {host}` with a user who may push there, or set CI_REGISTRY_USER and CI_REGISTRY_PASSWORD"));
     }
     let hint = if text.contains("server gave HTTP response to HTTPS client") {
         format!(
@@ -146,7 +146,7 @@ fn refused(image: &Reference, class: Class, text: &str) -> Error {
     } else {
         "the Engine pushes: see whether it reaches the registry, then run the command again".to_owned()
     };
-    Error::new(Kind::Push, message).hint(hint)
+    Error::new(Kind::Push, message).with_hint(hint)
 }
 
 #[cfg(test)]
@@ -170,9 +170,9 @@ mod tests {
         let image: Reference = "r.test:5000/shop/web:t".parse().unwrap();
         let denied = refused(&image, Class::Denied, "denied: requested access to the resource is denied");
         assert_eq!(denied.kind(), Kind::Denied);
-        assert!(denied.advice().is_some_and(|hint| hint.contains("docker login r.test:5000")), "{denied}");
+        assert!(denied.hint().is_some_and(|hint| hint.contains("docker login r.test:5000")), "{denied}");
         let plain = refused(&image, Class::Other, "http: server gave HTTP response to HTTPS client");
         assert_eq!(plain.kind(), Kind::Push);
-        assert!(plain.advice().is_some_and(|hint| hint.contains("insecure-registries")), "{plain}");
+        assert!(plain.hint().is_some_and(|hint| hint.contains("insecure-registries")), "{plain}");
     }
 }

@@ -18,7 +18,7 @@ use crate::build::dockerfile::Dockerfile;
 use crate::build::failure;
 use crate::build::progress::{Failed, News, Progress, Said};
 use crate::build::session::upload::Sent;
-use crate::build::session::watchdog::Meaning;
+use crate::build::session::watchdog::Liveness;
 use crate::engine::{Owner, for_engine};
 use crate::error::{Error, Kind, Result};
 use crate::model::credentials::server_name;
@@ -35,7 +35,7 @@ const TRIES: u32 = 3;
 const PIECES: usize = 4;
 
 /// What is to be built.
-pub(crate) struct Order<'a> {
+pub(crate) struct BuildRequest<'a> {
     /// The image's name in `windlass.yaml`.
     pub(crate) name: &'a str,
     pub(crate) image: &'a ImageConfig,
@@ -61,7 +61,7 @@ pub(crate) enum Ended {
     Error(Error),
 }
 
-impl Order<'_> {
+impl BuildRequest<'_> {
     /// Who we are to the registries that the Dockerfile names, and to the one that the image goes to.
     pub(crate) async fn credentials(
         &self,
@@ -178,7 +178,7 @@ pub(crate) async fn unreadable(sending: tokio::task::JoinHandle<io::Result<()>>)
 
 /// The end of a build whose context could not be read.
 pub(crate) fn not_readable(why: String) -> Ended {
-    Ended::Error(Error::new(Kind::Build, why).hint("run the command again"))
+    Ended::Error(Error::new(Kind::Build, why).with_hint("run the command again"))
 }
 
 /// A name that no other build of any machine has.
@@ -226,23 +226,23 @@ pub(crate) fn tell_silence(
     step: &StepReport,
     name: &str,
     builder: &str,
-    meaning: &Meaning,
+    meaning: &Liveness,
 ) -> Result<()> {
     match meaning {
-        Meaning::Busy(length) => step.progress(format!("no word for {}", display::whole(*length))),
-        Meaning::Long(length) => session.reporter.warn(format!(
+        Liveness::Busy(length) => step.progress(format!("no word for {}", display::whole(*length))),
+        Liveness::Long(length) => session.reporter.warn(format!(
             "the build of `{name}` has said nothing for {}; {builder} answers",
             display::whole(*length)
         )),
-        Meaning::Doubtful => step.progress(format!("{builder} does not answer")),
-        Meaning::NotBegun(length) => {
+        Liveness::Doubtful => step.progress(format!("{builder} does not answer")),
+        Liveness::NotBegun(length) => {
             let length = display::whole(*length);
             let message = format!("{builder} has not begun to build within {length}, though it answers");
-            return Err(Error::new(Kind::Unreachable, message).hint("see its log, or restart it"));
+            return Err(Error::new(Kind::Unreachable, message).with_hint("see its log, or restart it"));
         }
-        Meaning::Gone => {
+        Liveness::Gone => {
             let message = format!("{builder} does not answer any more while building");
-            return Err(Error::new(Kind::Unreachable, message).hint("see whether it still runs"));
+            return Err(Error::new(Kind::Unreachable, message).with_hint("see whether it still runs"));
         }
     }
     Ok(())

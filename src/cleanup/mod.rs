@@ -35,7 +35,7 @@ pub struct Request {
 }
 
 /// What stays, what goes, and why.
-pub struct Sweep {
+pub struct CleanupReport {
     images: Vec<Found>,
     dry_run: bool,
 }
@@ -58,7 +58,7 @@ struct Found {
 /// # Errors
 /// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied) for a tier's
 /// cluster, the registry or Git: where it cannot be known what is needed, nothing is deleted.
-pub async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<Sweep> {
+pub async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<CleanupReport> {
     // Which commits still count only Git knows.
     project.revision()?;
     let registry = Registry::of(project)?;
@@ -67,13 +67,13 @@ pub async fn cleanup(session: &Session, project: &Project, request: Request) -> 
         let mut images = Vec::new();
         for name in project.config.images.keys() {
             let repository = project.image_repository(name)?;
-            images.extend(look(&registry, project, repository, &mut needs).await?);
+            images.extend(examine(&registry, project, repository, &mut needs).await?);
         }
         if !request.dry_run {
             keep_tagged_meanwhile(&registry, &mut images).await?;
             delete(session, &registry, &images).await?;
         }
-        Ok(Sweep { images, dry_run: request.dry_run })
+        Ok(CleanupReport { images, dry_run: request.dry_run })
     };
     tokio::select! {
         biased;
@@ -83,7 +83,7 @@ pub async fn cleanup(session: &Session, project: &Project, request: Request) -> 
 }
 
 /// The images of a repository, and what becomes of each.
-async fn look(
+async fn examine(
     registry: &Registry,
     project: &Project,
     repository: Reference,
@@ -328,7 +328,7 @@ impl Found {
     }
 }
 
-impl Sweep {
+impl CleanupReport {
     fn goes(&self) -> impl Iterator<Item = &Found> {
         self.images.iter().filter(|image| image.stays.is_none() && !image.is_record())
     }

@@ -267,7 +267,7 @@ impl Run {
             return Ok(());
         }
         let refused =
-            || Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).hint("--yes");
+            || Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).with_hint("--yes");
         if !std::io::stdin().is_terminal() {
             return Err(refused());
         }

@@ -55,7 +55,7 @@ impl TierOverrideArguments {
         secret::hide_at_hand(&project, &run.session.reporter);
         if let Some(trouble) = &project.git_error {
             let sentence = format!("going on without the Git repository: {}", trouble.message());
-            match trouble.advice() {
+            match trouble.hint() {
                 Some(advice) => run.session.reporter.warn_with_hint(sentence, advice),
                 None => run.session.reporter.warn(sentence),
             }
@@ -73,12 +73,12 @@ impl TierOverrideArguments {
     fn with_command(&self, run: &Run, tier: &str, error: Error) -> Error {
         let known = known(&run.options(self.project.as_deref()), tier);
         let command = self.command(&run.words, &known);
-        let hint = match error.advice() {
+        let hint = match error.hint() {
             Some(advice) if advice.ends_with('?') => format!("{advice} {WITHOUT}: {command}"),
             Some(advice) => format!("{advice}; {WITHOUT}: {command}"),
             None => format!("{WITHOUT}: {command}"),
         };
-        error.hint(hint)
+        error.with_hint(hint)
     }
 
     /// This very command, with the flags that it lacks.

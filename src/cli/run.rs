@@ -43,7 +43,7 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let words = rendered.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
         let words = words.collect::<Vec<_>>().join(" ");
         let message = words.trim_start_matches("error: ").to_owned();
-        let error = Error::new(Kind::Usage, message).hint("run `windlass --help`");
+        let error = Error::new(Kind::Usage, message).with_hint("run `windlass --help`");
         let command = Command::named_in(arguments);
         let end = Event::Finished(finished(command, Summary::default(), Some(&error), Instant::now()));
         let json = report::OutputOptions { format: report::Format::Json, ..Default::default() };
@@ -230,7 +230,7 @@ fn exit_now(code: u8) -> ! {
 
 fn defect(error: &tokio::task::JoinError) -> Error {
     Error::new(Kind::Defect, format!("this is a defect in windlass: {error}"))
-        .hint("please report it with the command and the text above")
+        .with_hint("please report it with the command and the text above")
 }
 
 fn finish(
@@ -260,8 +260,8 @@ fn finished(command: &str, summary: Summary, error: Option<&Error>, began: Insta
         sent_back_to: summary.sent_back_to,
         causes: error.map(|error| error.failures().to_vec()).unwrap_or_default(),
         message: error.map(ToString::to_string),
-        snippet: error.and_then(Error::excerpt).map(str::to_owned),
-        hint: error.and_then(Error::advice).map(str::to_owned),
+        snippet: error.and_then(Error::snippet).map(str::to_owned),
+        hint: error.and_then(Error::hint).map(str::to_owned),
         changed: summary.changed,
         still_runs: summary.still_runs,
         untouched: summary.untouched,

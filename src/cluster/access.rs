@@ -11,7 +11,7 @@ use crate::model::ObjectRef;
 
 impl Cluster {
     /// The first request: who are we? It needs no right, so any refusal is about the credentials.
-    pub(super) async fn greet(&self) -> Result<()> {
+    pub(super) async fn authenticate(&self) -> Result<()> {
         self.inner.user.get_or_try_init(|| self.ask_identity()).await.map(|_| ())
     }
 
@@ -73,7 +73,7 @@ impl Cluster {
         let sentence =
             format!("what answers at the address of context `{context}` is no Kubernetes API server");
         Err(Error::new(Kind::Unreachable, sentence)
-            .hint("check the server's address and port in the kubeconfig"))
+            .with_hint("check the server's address and port in the kubeconfig"))
     }
 
     fn not_accepted(&self) -> Error {
@@ -82,7 +82,7 @@ impl Cluster {
             Kind::Denied,
             format!("the cluster of context `{context}` does not accept the kubeconfig's credentials"),
         )
-        .hint("log in again, or renew the token or certificate that the kubeconfig holds")
+        .with_hint("log in again, or renew the token or certificate that the kubeconfig holds")
     }
 
     async fn review(
@@ -138,7 +138,7 @@ impl Cluster {
             Kind::Denied,
             format!("neither the namespace `kube-system` nor `{namespace}` may be read, so the cluster cannot be told from others"),
         )
-        .hint(format!("ask an administrator of the cluster for the right to `get` the namespace `{namespace}`")))
+        .with_hint(format!("ask an administrator of the cluster for the right to `get` the namespace `{namespace}`")))
     }
 
     pub(super) async fn check_pin(&self, pin: &str) -> Result<()> {
@@ -151,7 +151,7 @@ impl Cluster {
             Kind::Rule,
             format!("the context `{context}` leads to the cluster {uid}, but the tier is pinned to {pin}"),
         )
-        .hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml (a release or rollback can be let through once: --override cluster --reason \"…\")"))
+        .with_hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml (a release or rollback can be let through once: --override cluster --reason \"…\")"))
     }
 
     /// Creates the tier's namespace if it does not exist; `true` if it was created now. `needed` is a verb and a resource
@@ -167,7 +167,7 @@ impl Cluster {
                     Kind::Refused,
                     format!("the namespace `{namespace}` is being deleted"),
                 )
-                .hint("wait until it is gone, then release again"));
+                .with_hint("wait until it is gone, then release again"));
             }
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
@@ -181,7 +181,7 @@ impl Cluster {
                 let message = format!(
                     "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
                 );
-                return Err(Error::new(Kind::Denied, message).hint(format!(
+                return Err(Error::new(Kind::Denied, message).with_hint(format!(
                     "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
                 )));
             }
@@ -198,7 +198,7 @@ impl Cluster {
                 let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
                 let message =
                     format!("the namespace `{namespace}` does not exist, and `{user}` may not create it");
-                Err(Error::new(Kind::Denied, message).hint(format!(
+                Err(Error::new(Kind::Denied, message).with_hint(format!(
                     "ask an administrator of the cluster: kubectl create namespace {namespace}"
                 )))
             }

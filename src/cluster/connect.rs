@@ -46,7 +46,7 @@ impl Cluster {
             let _ = address.set(format!(" at {}", access.config.cluster_url));
             let cluster = Self::open(access, target, session).await?;
             let _ = transport.set(cluster.transport.clone());
-            cluster.greet().await?;
+            cluster.authenticate().await?;
             Ok(cluster)
         };
         let named = target.contexts.join(", ");
@@ -58,7 +58,7 @@ impl Cluster {
             let message =
                 format!("the cluster of context `{named}`{address} did not answer within {seconds} s{why}");
             Error::new(Kind::Unreachable, message)
-                .hint("check the network, a VPN, and the server's address in the kubeconfig")
+                .with_hint("check the network, a VPN, and the server's address in the kubeconfig")
         };
         let cluster = session.within(DEADLINE, work, late).await?;
         if let Some(pin) = &target.pin {

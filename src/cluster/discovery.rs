@@ -159,7 +159,7 @@ impl Cluster {
             format!("it serves {}", others.join(", "))
         };
         Error::new(Kind::Refused, format!("the cluster does not serve the kind {kind} of {api_version}"))
-            .hint(hint)
+            .with_hint(hint)
     }
 }
 

@@ -96,6 +96,6 @@ impl Engine {
         let message =
             format!("the Docker Engine at {} said nothing for {length} while {doing}", self.address());
         Error::new(Kind::Unreachable, message)
-            .hint("see whether it and the registry still answer, then run the command again")
+            .with_hint("see whether it and the registry still answer, then run the command again")
     }
 }

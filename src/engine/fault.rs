@@ -130,7 +130,7 @@ impl Engine {
         if matches!(error, Bollard::RequestTimeoutError) {
             let message = format!("the Docker Engine at {} does not answer while {doing}", self.address());
             return Error::new(Kind::Unreachable, message)
-                .hint("see whether it still runs: `docker version`");
+                .with_hint("see whether it still runs: `docker version`");
         }
         if is_connection(error) {
             return Error::new(
@@ -141,7 +141,7 @@ impl Engine {
                     innermost(error)
                 ),
             )
-            .hint("see whether it still runs: `docker version`");
+            .with_hint("see whether it still runs: `docker version`");
         }
         Error::new(kind, format!("{doing} failed: {}", text(error)))
     }

@@ -34,7 +34,7 @@ impl Engine {
         let taken = tokio::time::timeout(limit, self.switch(path, headers)).await;
         taken.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))).map_err(|why| {
             let message = format!("the Docker Engine at {} takes no session: {why}", self.address());
-            Error::new(Kind::Unreachable, message).hint("see whether it still runs: `docker version`")
+            Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
         })
     }
 

@@ -106,7 +106,7 @@ fn context(directory: &Path, name: &str) -> Result<Host> {
     let meta = directory.join("contexts/meta").join(&id).join("meta.json");
     let missing = || {
         Error::new(Kind::Invalid, format!("the docker context `{name}` is not in {}", directory.display()))
-            .hint("see `docker context ls`, or unset DOCKER_CONTEXT")
+            .with_hint("see `docker context ls`, or unset DOCKER_CONTEXT")
     };
     let text = std::fs::read_to_string(meta).map_err(|_| missing())?;
     let context: Context = serde_json::from_str(&text).map_err(|_| missing())?;
@@ -131,7 +131,7 @@ fn parse(address: &str, tls: Option<PathBuf>, named_by: &str) -> Result<Host> {
     let named_by = named_by.to_owned();
     let Some((scheme, rest)) = address.split_once("://") else {
         return Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, which is not an address"))
-            .hint("it is like unix:///var/run/docker.sock or tcp://docker:2376"));
+            .with_hint("it is like unix:///var/run/docker.sock or tcp://docker:2376"));
     };
     match scheme {
         "unix" => Ok(Host { way: Way::Direct(Socket::Unix(PathBuf::from(rest))), named_by }),
@@ -145,12 +145,12 @@ fn parse(address: &str, tls: Option<PathBuf>, named_by: &str) -> Result<Host> {
             Some(destination) => Ok(Host { way: Way::Ssh(destination), named_by }),
             None => {
                 Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, which is no ssh address"))
-                    .hint("it is like ssh://user@host or ssh://user@host:2222"))
+                    .with_hint("it is like ssh://user@host or ssh://user@host:2222"))
             }
         },
         other => {
             Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, and `{other}` is not known"))
-                .hint("use unix://, tcp:// or ssh://"))
+                .with_hint("use unix://, tcp:// or ssh://"))
         }
     }
 }

@@ -260,8 +260,9 @@ async fn chosen(session: &Session) -> Result<host::Host> {
     let choosing = async {
         choosing.await.map_err(|error| Error::new(Kind::Defect, format!("choosing an Engine: {error}")))?
     };
-    let late =
-        || Error::new(Kind::Unreachable, "the name `docker` cannot be looked up").hint("set DOCKER_HOST");
+    let late = || {
+        Error::new(Kind::Unreachable, "the name `docker` cannot be looked up").with_hint("set DOCKER_HOST")
+    };
     session.within(STARTING_LIMIT, choosing, late).await
 }
 
@@ -315,7 +316,7 @@ fn is_stranger(error: &Bollard) -> bool {
 fn stranger(host: &host::Host, why: &str) -> Error {
     let message = format!("what answers at {host} is no Docker Engine: {why}");
     Error::new(Kind::Unreachable, message)
-        .hint("check DOCKER_HOST, and whether a login page stands in between")
+        .with_hint("check DOCKER_HOST, and whether a login page stands in between")
 }
 
 /// The credentials in the words of the Engine's API.
@@ -398,14 +399,14 @@ fn unreachable(host: &host::Host, error: &Bollard) -> Error {
     let why = fault::text(error);
     if why.to_lowercase().contains("permission denied") {
         return Error::new(Kind::Denied, format!("the Docker Engine at {host} may not be used by this user"))
-            .hint("add the user to the group of the socket (usually `docker`), or set DOCKER_HOST");
+            .with_hint("add the user to the group of the socket (usually `docker`), or set DOCKER_HOST");
     }
     if let Bollard::CertPathError { path } = error {
         return Error::new(
             Kind::Invalid,
             format!("the certificate {} for the Docker Engine cannot be read", path.display()),
         )
-        .hint("DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem");
+        .with_hint("DOCKER_CERT_PATH must hold ca.pem, cert.pem and key.pem");
     }
     silent(host, &why)
 }
@@ -421,5 +422,5 @@ fn silent(host: &host::Host, why: &str) -> Error {
         }
         Way::Direct(Socket::Tcp { .. }) => "check DOCKER_HOST and the certificates in DOCKER_CERT_PATH",
     };
-    Error::new(Kind::Unreachable, format!("no Docker Engine answers at {host}: {why}")).hint(hint)
+    Error::new(Kind::Unreachable, format!("no Docker Engine answers at {host}: {why}")).with_hint(hint)
 }

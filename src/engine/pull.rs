@@ -82,5 +82,5 @@ fn refused(name: &str, class: Class, text: &str) -> Error {
         Class::Passing => (Kind::Unreachable, "try again later"),
         Class::Other => (Kind::TestNotRun, "check the image's name and the Engine's log"),
     };
-    Error::new(kind, format!("the image {name} cannot be pulled: {text}")).hint(hint)
+    Error::new(kind, format!("the image {name} cannot be pulled: {text}")).with_hint(hint)
 }

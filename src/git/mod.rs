@@ -42,7 +42,7 @@ pub fn open_project(options: &Options) -> Result<Project> {
 
 fn open_project_with(options: &Options, lookup: Lookup<'_>) -> Result<Project> {
     let start = options.start()?;
-    let facts = match look(&start, lookup) {
+    let facts = match read_facts(&start, lookup) {
         Err(error) if options.for_records => GitFacts { error: Some(error), ..around(&start, lookup) },
         facts => facts?,
     };
@@ -59,7 +59,7 @@ pub fn known(options: &Options, tier: &str) -> Known {
 ///
 /// # Errors
 /// [`Kind::Denied`] for a repository that belongs to someone else, [`Kind::Invalid`] for one that cannot be read.
-fn look(directory: &Path, lookup: Lookup<'_>) -> Result<GitFacts> {
+fn read_facts(directory: &Path, lookup: Lookup<'_>) -> Result<GitFacts> {
     let repository = match discover(directory, lookup) {
         Ok(repository) => repository,
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(GitFacts::default()),
@@ -145,7 +145,7 @@ pub(crate) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
             short_commit(other)
         ),
     )
-    .hint(format!("git fetch --unshallow (in GitLab: GIT_DEPTH: 0); deepening it failed: {trouble}")))
+    .with_hint(format!("git fetch --unshallow (in GitLab: GIT_DEPTH: 0); deepening it failed: {trouble}")))
 }
 
 /// The commits of all branches and tags, by the user's own Git: a clone in CI has but one.
@@ -170,7 +170,7 @@ async fn references(root: &Path) -> Result<Vec<(String, String)>> {
     };
     let unknown = |why: &str| {
         Error::new(Kind::Unreachable, format!("which branches and tags there are cannot be known: {why}"))
-            .hint("check that `git ls-remote origin` works here")
+            .with_hint("check that `git ls-remote origin` works here")
     };
     let output = git(root).arguments(ask).run().await.map_err(|fault| unknown(&fault.sentence("git")))?;
     if !output.status.success() {
@@ -222,7 +222,7 @@ async fn fetch_branches(root: &Path, depth: Option<&str>) -> Result<(), String> 
 }
 
 fn unborn() -> Error {
-    Error::new(Kind::Invalid, "the Git repository has no commit yet").hint("git add --all && git commit")
+    Error::new(Kind::Invalid, "the Git repository has no commit yet").with_hint("git add --all && git commit")
 }
 
 fn unreadable(error: &git2::Error) -> Error {
@@ -231,7 +231,7 @@ fn unreadable(error: &git2::Error) -> Error {
     }
     let path = error.message().split('\'').nth(1).map_or("…", |path| path.trim_end_matches('/'));
     Error::new(Kind::Denied, "Git refuses this repository, for its files belong to another user")
-        .hint(format!("git config --global --add safe.directory {path}"))
+        .with_hint(format!("git config --global --add safe.directory {path}"))
 }
 
 fn revision(repository: &Repository, lookup: Lookup<'_>) -> Result<Revision, git2::Error> {
@@ -267,7 +267,7 @@ pub(crate) mod tests {
     }
 
     fn revision_of(directory: &Path) -> Revision {
-        look(directory, &|_| None).unwrap().revision.unwrap().unwrap()
+        read_facts(directory, &|_| None).unwrap().revision.unwrap().unwrap()
     }
 
     fn work_tree() -> (tempfile::TempDir, Repository) {
@@ -362,16 +362,16 @@ pub(crate) mod tests {
         repository.set_head_detached(repository.head().unwrap().target().unwrap()).unwrap();
         assert_eq!(revision_of(directory.path()).branch, None);
         let ci = |name: &str| (name == "CI_COMMIT_BRANCH").then(|| "feature".to_owned());
-        let found = look(directory.path(), &ci).unwrap();
+        let found = read_facts(directory.path(), &ci).unwrap();
         assert_eq!(found.revision.unwrap().unwrap().branch.as_deref(), Some("feature"));
     }
 
     #[test]
     fn without_a_commit_there_is_a_reason() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(look(directory.path(), &|_| None).unwrap().revision.is_none());
+        assert!(read_facts(directory.path(), &|_| None).unwrap().revision.is_none());
         Repository::init(directory.path()).unwrap();
-        let error = look(directory.path(), &|_| None).unwrap().revision.unwrap().unwrap_err();
+        let error = read_facts(directory.path(), &|_| None).unwrap().revision.unwrap().unwrap_err();
         assert_eq!(error.message(), "the Git repository has no commit yet");
     }
 
@@ -380,6 +380,6 @@ pub(crate) mod tests {
         let words = "repository path '/builds/shop/' is not owned by current user";
         let error = unreadable(&git2::Error::new(ErrorCode::Owner, git2::ErrorClass::Config, words));
         assert_eq!(error.kind(), Kind::Denied);
-        assert_eq!(error.advice(), Some("git config --global --add safe.directory /builds/shop"));
+        assert_eq!(error.hint(), Some("git config --global --add safe.directory /builds/shop"));
     }
 }

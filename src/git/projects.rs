@@ -33,7 +33,7 @@ fn an_empty_directory_needs_only_a_name() {
         ..TierOverrides::default()
     };
     let error = project.tier("staging", &overrides).unwrap_err();
-    assert!(error.advice().unwrap().contains("--project"), "{error}");
+    assert!(error.hint().unwrap().contains("--project"), "{error}");
     assert_eq!(project.revision().unwrap_err().kind(), Kind::Invalid);
     let options = Options { project: Some("shop".to_owned()), ..Options::default() };
     let named = open_given(directory.path(), options).unwrap();

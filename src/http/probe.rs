@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 const READ: usize = 64 << 10;
 
 /// Who asks.
-pub(crate) struct Asker {
+pub(crate) struct HttpProbe {
     client: reqwest::Client,
     headers: HeaderMap,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Answer {
     pub text: String,
 }
 
-impl Asker {
+impl HttpProbe {
     /// Every request has these headers. Where an address leads elsewhere (3xx) nobody goes: that is its answer.
     ///
     /// # Errors
@@ -102,9 +102,9 @@ mod tests {
 
     use super::*;
 
-    fn asker(headers: &[(String, String)]) -> Asker {
+    fn asker(headers: &[(String, String)]) -> HttpProbe {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Asker::new(headers).unwrap()
+        HttpProbe::new(headers).unwrap()
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::load::{Request, assemble, directories, first, strays};
+use super::load::{Request, assemble, directories, first, orphans};
 use super::{Manifests, sources};
 use crate::error::{Error, Result};
 use crate::project::{Project, Tier};
@@ -40,7 +40,7 @@ pub async fn validate(project: &Project) -> Findings {
             Err(error) => mistakes.push(error),
         }
     }
-    mistakes.extend(strays(&project.root, &directories(project)));
+    mistakes.extend(orphans(&project.root, &directories(project)));
     let mut seen = BTreeSet::new();
     mistakes.retain(|mistake| seen.insert(mistake.to_string()));
     found.warnings = warnings.into_iter().collect();

@@ -62,7 +62,7 @@ impl Images<'_> {
                 None => mistakes.push(not_built(name).at(image.spot.place())),
             },
             Asked::Near(name) => mistakes.push(
-                image.spot.mistake(format!("`{text}` is no image of windlass.yaml")).hint(format!(
+                image.spot.mistake(format!("`{text}` is no image of windlass.yaml")).with_hint(format!(
                     "did you mean `{name}`? An image of Docker Hub is written `docker.io/library/{text}`"
                 )),
             ),
@@ -103,7 +103,7 @@ impl Images<'_> {
 
 fn not_built(name: &str) -> Error {
     Error::new(Kind::Rule, format!("the image `{name}` of this commit was not built"))
-        .hint("run `windlass build`")
+        .with_hint("run `windlass build`")
 }
 
 fn is_bare(text: &str) -> bool {
@@ -167,7 +167,7 @@ mod tests {
     fn a_slip_of_the_pen_is_a_mistake() {
         for name in ["wbe", "webb", "eb", "wxyb", "workr", "workers"] {
             let (_, mistakes, _) = image(name);
-            assert!(mistakes[0].advice().is_some_and(|hint| hint.starts_with("did you mean `w")), "{name}");
+            assert!(mistakes[0].hint().is_some_and(|hint| hint.starts_with("did you mean `w")), "{name}");
         }
         assert_eq!(image("wbe").1[0].to_string(), "a.yaml:1:29: `wbe` is no image of windlass.yaml");
         for name in ["db", "php", "wb:2"] {

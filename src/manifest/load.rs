@@ -113,13 +113,13 @@ pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
         1 => "there is one more mistake: `windlass validate` shows both".to_owned(),
         more => format!("there are {more} more mistakes: `windlass validate` shows them all"),
     };
-    let hint = error.advice().map_or_else(|| others.clone(), |advice| format!("{advice} ({others})"));
-    error.hint(hint)
+    let hint = error.hint().map_or_else(|| others.clone(), |advice| format!("{advice} ({others})"));
+    error.with_hint(hint)
 }
 
 /// The manifests of a tier, or every mistake that can be found at once.
 pub(super) async fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
-    let mut warnings = strays(&request.root, &request.directories).iter().map(ToString::to_string).collect();
+    let mut warnings = orphans(&request.root, &request.directories).iter().map(ToString::to_string).collect();
     let objects = merged(request, &mut warnings).await?;
     complete(request, objects, warnings)
 }
@@ -157,7 +157,7 @@ pub(super) fn complete(
     if finished.is_empty() && mistakes.is_empty() {
         mistakes.push(
             Error::new(Kind::Invalid, format!("there is no manifest for {}", request.tier))
-                .hint("put YAML into .kube; `windlass remove` is for what shall go"),
+                .with_hint("put YAML into .kube; `windlass remove` is for what shall go"),
         );
     }
     secrets::add(&mut finished, &request.secrets, request.registry.as_deref(), &owner, &mut mistakes);
@@ -217,7 +217,7 @@ fn twice(objects: &[Node], namespace: &str, mistakes: &mut Vec<Error>) {
         let (id, place) = (Identity::of(object, namespace), object.spot.place());
         if let Some(first) = seen.get(&id) {
             let error = object.spot.mistake(format!("{id} stands here and at {first}"));
-            mistakes.push(error.hint("give one of them another name, or delete it"));
+            mistakes.push(error.with_hint("give one of them another name, or delete it"));
             if is_enough(mistakes) {
                 return;
             }
@@ -242,17 +242,17 @@ pub(super) fn directories(project: &Project) -> Vec<PathBuf> {
 }
 
 /// Manifests below `.kube/tiers` that belong to no tier of the configuration: somebody misspelt a directory.
-pub(super) fn strays(root: &Path, directories: &[PathBuf]) -> Vec<Error> {
+pub(super) fn orphans(root: &Path, directories: &[PathBuf]) -> Vec<Error> {
     if directories.is_empty() {
         return Vec::new();
     }
     let tiers = root.join(".kube/tiers");
-    let mut strays = read::manifest_files(&tiers);
-    strays.retain(|file| !directories.iter().any(|directory| file.starts_with(directory)));
-    strays.iter().map(|file| stray(root, file, &tiers, directories)).collect()
+    let mut orphans = read::manifest_files(&tiers);
+    orphans.retain(|file| !directories.iter().any(|directory| file.starts_with(directory)));
+    orphans.iter().map(|file| orphan(root, file, &tiers, directories)).collect()
 }
 
-fn stray(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Error {
+fn orphan(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Error {
     let error = Error::new(Kind::Invalid, "the manifest belongs to no tier of windlass.yaml")
         .at(Place::file(file.strip_prefix(root).unwrap_or(file)));
     let name =
@@ -260,7 +260,7 @@ fn stray(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Err
     let known: Vec<String> = directories.iter().filter_map(|directory| name(directory)).collect();
     let own = file.parent().and_then(name).unwrap_or_default();
     match nearest(&own, known.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("did you mean the directory `.kube/tiers/{near}`?")),
-        None => error.hint("what is for tier X alone stands in `.kube/tiers/X`"),
+        Some(near) => error.with_hint(format!("did you mean the directory `.kube/tiers/{near}`?")),
+        None => error.with_hint("what is for tier X alone stands in `.kube/tiers/X`"),
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn check_base64(object: &Node, mistakes: &mut Vec<Error>) {
         if STANDARD.decode(text).is_err() {
             let message = format!("`{}` in the `data` of a Secret is not base64", entry.key);
             let error = entry.spot.secret_mistake(message);
-            mistakes.push(error.hint("plain values belong under `stringData`"));
+            mistakes.push(error.with_hint("plain values belong under `stringData`"));
         }
     }
 }
@@ -112,7 +112,7 @@ impl Check<'_> {
         };
         if !text.is_empty() && !is_namespace(text) {
             self.mistakes.push(
-                namespace.spot.mistake(format!("`{text}` cannot be a namespace")).hint(NAMESPACE_SHAPE),
+                namespace.spot.mistake(format!("`{text}` cannot be a namespace")).with_hint(NAMESPACE_SHAPE),
             );
         }
     }
@@ -127,7 +127,7 @@ impl Check<'_> {
             }
             let error = entry.spot.mistake(format!("there is no label `{}`", entry.key));
             let is_annotation = ANNOTATIONS.iter().any(|(known, _)| *known == name);
-            self.mistakes.push(error.hint(if is_annotation {
+            self.mistakes.push(error.with_hint(if is_annotation {
                 "it is an annotation: move it to `metadata.annotations`"
             } else {
                 "labels that begin with `windlass.dev/` are set by windlass alone"
@@ -203,7 +203,7 @@ impl Check<'_> {
                 entry
                     .spot
                     .mistake(format!("`{}` means nothing on a pod template", entry.key))
-                    .hint("move it to the annotations of the object itself"),
+                    .with_hint("move it to the annotations of the object itself"),
             );
         }
     }
@@ -213,7 +213,7 @@ fn annotation(entry: &Entry, name: &str) -> Option<Error> {
     let Some((_, takes)) = ANNOTATIONS.iter().find(|(known, _)| *known == name) else {
         let error = entry.spot.mistake(format!("there is no annotation `{}`", entry.key));
         return Some(match nearest(name, ANNOTATIONS.iter().map(|(known, _)| *known)) {
-            Some(near) => error.hint(format!("did you mean `{PREFIX}{near}`?")),
+            Some(near) => error.with_hint(format!("did you mean `{PREFIX}{near}`?")),
             None => error,
         });
     };
@@ -272,7 +272,7 @@ mod tests {
         assert!(labelled("windlass.dev/project: shop, windlass.dev/tier: staging").is_empty());
         let phase = &labelled("windlass.dev/phase: before")[0];
         assert_eq!(phase.to_string(), "a.yaml:1:31: there is no label `windlass.dev/phase`");
-        assert!(phase.advice().is_some_and(|hint| hint.starts_with("it is an annotation")));
+        assert!(phase.hint().is_some_and(|hint| hint.starts_with("it is an annotation")));
     }
 
     #[test]
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(found[0].to_string(), "a.yaml:1:51: there is no annotation `windlass.dev/fase`");
         let found =
             mistakes("{kind: Service, metadata: {name: a, annotations: {windlass.dev/phse: after}}}\n");
-        assert_eq!(found[0].advice(), Some("did you mean `windlass.dev/phase`?"));
+        assert_eq!(found[0].hint(), Some("did you mean `windlass.dev/phase`?"));
     }
 
     #[test]
@@ -338,7 +338,7 @@ mod tests {
             words,
             ["a.yaml:3:33: a label is a string", "a.yaml:4:11: the data of a ConfigMap is strings"]
         );
-        assert_eq!(found[0].advice(), Some("put it in quotes: YAML reads it as a boolean"));
+        assert_eq!(found[0].hint(), Some("put it in quotes: YAML reads it as a boolean"));
         let pod = "{containers: [{env: [{name: A, value: 8080}, {name: B, value: x}]}]}";
         assert_eq!(
             mistakes(&format!("metadata: {{name: a}}\nspec: {{template: {{spec: {pod}}}}}\n")).len(),
@@ -355,7 +355,7 @@ mod tests {
         let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         assert_eq!(words, ["a.yaml:3:8: `a` in the `data` of a Secret is not base64"]);
         // The excerpt would show the value.
-        assert_eq!(mistakes[0].excerpt(), None);
+        assert_eq!(mistakes[0].snippet(), None);
     }
 
     #[test]

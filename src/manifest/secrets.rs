@@ -81,7 +81,7 @@ fn twice(secret: &Secret, other: &Object) -> Error {
         format!("Secret/{} stands here and in `secrets` at {}", secret.name, secret.place),
     )
     .at(other.place.clone())
-    .hint("give one of them another name, or delete it")
+    .with_hint("give one of them another name, or delete it")
 }
 
 /// Which pods ask for a pull secret: those with an image of the project, or of the host that the secret is for.

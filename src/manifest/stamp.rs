@@ -78,7 +78,7 @@ pub(super) fn encode(object: &mut Value) -> Result<()> {
 
 fn not_a_string(key: &str) -> Error {
     Error::new(Kind::Invalid, format!("`{key}` in `stringData` is not a string"))
-        .hint("put the value in quotes, or YAML reads it as a number or a boolean")
+        .with_hint("put the value in quotes, or YAML reads it as a number or a boolean")
 }
 
 #[cfg(test)]

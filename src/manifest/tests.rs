@@ -198,7 +198,7 @@ fn a_mistake_says_how_many_more_there_are() {
     let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", text)]);
     let error = loaded(&project, "staging").expect_err("it is a mistake");
     assert_eq!(
-        error.advice(),
+        error.hint(),
         Some("did you mean `HOST`? (there are 2 more mistakes: `windlass validate` shows them all)")
     );
 }
@@ -218,7 +218,7 @@ fn a_directory_of_no_tier_is_found() {
         mistakes[0].to_string(),
         ".kube/tiers/prodcution/b.yaml: the manifest belongs to no tier of windlass.yaml"
     );
-    assert_eq!(mistakes[0].advice(), Some("did you mean the directory `.kube/tiers/production`?"));
+    assert_eq!(mistakes[0].hint(), Some("did you mean the directory `.kube/tiers/production`?"));
     assert_eq!(loaded(&project, "staging").expect("it can be released").warnings.len(), 1);
 }
 

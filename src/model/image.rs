@@ -69,7 +69,7 @@ impl FromStr for Digest {
             return Ok(Self(text.to_owned()));
         }
         Err(Malformed::new(format!("`{text}` is not a digest"))
-            .hint("a digest is `sha256:` followed by 64 hexadecimal digits"))
+            .with_hint("a digest is `sha256:` followed by 64 hexadecimal digits"))
     }
 }
 

@@ -184,7 +184,7 @@ pub(crate) fn title(object: &Value) -> String {
 }
 
 /// Whether two texts are the same as far as both are known.
-pub(crate) fn agree(one: &str, other: &str) -> bool {
+pub(crate) fn same_if_known(one: &str, other: &str) -> bool {
     one.is_empty() || other.is_empty() || one == other
 }
 

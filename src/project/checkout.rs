@@ -29,7 +29,7 @@ pub(super) fn check(project: &Project, lookup: Lookup<'_>) -> Result<()> {
     let message = format!("the work tree is at commit {here}, and this job is for {wanted} (CI_COMMIT_SHA)");
     let on_purpose =
         "where the job itself checks out another commit: CI_COMMIT_SHA=$(git rev-parse HEAD) windlass …";
-    Err(Error::new(Kind::Invalid, message).hint(format!("{FETCH}; {on_purpose}")))
+    Err(Error::new(Kind::Invalid, message).with_hint(format!("{FETCH}; {on_purpose}")))
 }
 
 /// Why there is no revision, and what to do about it: in CI nobody makes a repository.
@@ -37,7 +37,7 @@ pub(super) fn without_commit(project: &Project, lookup: Lookup<'_>) -> Error {
     let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let error = project.no_revision.clone().unwrap_or_else(|| {
         Error::new(Kind::Invalid, format!("{} is not in a Git repository", project.root.display()))
-            .hint("git init && git add --all && git commit")
+            .with_hint("git init && git add --all && git commit")
     });
     if error.kind() != Kind::Invalid || !ci::detected_by(variable) {
         return error;
@@ -47,7 +47,7 @@ pub(super) fn without_commit(project: &Project, lookup: Lookup<'_>) -> Error {
     } else {
         format!("check the repository out in this job; in GitLab: {FETCH}")
     };
-    error.hint(hint)
+    error.with_hint(hint)
 }
 
 fn short(commit: &str) -> &str {
@@ -79,16 +79,16 @@ mod tests {
         let project = opened(empty.path(), GitFacts::default());
         assert!(check(&project, &|_| None).is_ok(), "not in a job");
         let error = check(&project, &in_job(&[])).unwrap_err();
-        let hint = error.advice().unwrap();
+        let hint = error.hint().unwrap();
         assert!(
             error.kind() == Kind::Invalid && hint.contains("GIT_STRATEGY") && !hint.contains("init"),
             "{hint}"
         );
-        let unborn = Error::new(Kind::Invalid, "there is no commit yet").hint("git commit");
+        let unborn = Error::new(Kind::Invalid, "there is no commit yet").with_hint("git commit");
         let project = opened(empty.path(), GitFacts { revision: Some(Err(unborn)), ..GitFacts::default() });
         let error = check(&project, &in_job(&[])).unwrap_err();
-        assert!(error.advice().unwrap().contains("GIT_STRATEGY"), "no commit: {error}");
-        assert!(without_commit(&project, &|_| None).advice().unwrap().contains("git commit"));
+        assert!(error.hint().unwrap().contains("GIT_STRATEGY"), "no commit: {error}");
+        assert!(without_commit(&project, &|_| None).hint().unwrap().contains("git commit"));
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
         assert!(check(&project, &in_job(&[("CI_COMMIT_SHA", &commit)])).is_ok());
         let error = check(&project, &in_job(&[("CI_COMMIT_SHA", &other)])).unwrap_err();
         assert!(
-            error.message().contains("1f3c9a0b") && error.advice().unwrap().contains("GIT_STRATEGY"),
+            error.message().contains("1f3c9a0b") && error.hint().unwrap().contains("GIT_STRATEGY"),
             "{error}"
         );
         let here = directory.path().to_str().unwrap();

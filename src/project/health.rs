@@ -10,7 +10,7 @@ use crate::project::config::table::{Keys, Table, entries, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
 
 /// The rules by kind: `Database.example.com`.
-pub type Health = BTreeMap<String, HealthRule>;
+pub type HealthRules = BTreeMap<String, HealthRule>;
 
 /// How objects of one kind say how they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,14 +71,14 @@ pub(super) fn rule(path: &str, key: &Key, node: Node) -> Result<HealthRule> {
     if !is_kind(&key.text) {
         return Err(Error::new(Kind::Invalid, format!("`{}` is no kind with its group", key.text))
             .at(key.place.clone())
-            .hint("write `Kind.group`, such as `Certificate.cert-manager.io`"));
+            .with_hint("write `Kind.group`, such as `Certificate.cert-manager.io`"));
     }
     let mut table = Table::open(&path, node, &RULE)?;
     let ready = expectations(&table.path("ready"), table.require("ready")?)?;
     if ready.is_empty() {
         return Err(Error::new(Kind::Invalid, format!("`{path}.ready` names no field"))
             .at(table.place().clone())
-            .hint("such as `ready: {/status/phase: Running}`"));
+            .with_hint("such as `ready: {/status/phase: Running}`"));
     }
     let failed = table.take("failed").map(|node| expectations(&table.path("failed"), node));
     let message = match table.take("message") {
@@ -117,7 +117,7 @@ fn pointer(text: &str, place: &Place) -> Result<String> {
     }
     Err(Error::new(Kind::Invalid, format!("`{text}` is no JSON pointer"))
         .at(place.clone())
-        .hint("it begins with a slash: `/status/phase`"))
+        .with_hint("it begins with a slash: `/status/phase`"))
 }
 
 #[cfg(test)]

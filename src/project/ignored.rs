@@ -36,12 +36,12 @@ fn one(path: &str, node: &Node) -> Result<Ignored> {
     let wrong = |message: String| Error::new(Kind::Invalid, message).at(node.place.clone());
     let parts = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());
     let Some((kind, name)) = parts else {
-        return Err(wrong(format!("`{text}` in `{path}` names no objects")).hint(
+        return Err(wrong(format!("`{text}` in `{path}` names no objects")).with_hint(
             "write `ServiceAccount/builder`, `Secret/builder-*`, or `Database.example.com/*` for a kind that is not built in",
         ));
     };
     if let Some(near) = kinds::near_kind(kind) {
-        return Err(wrong(format!("there is no kind `{kind}`")).hint(format!("did you mean `{near}`?")));
+        return Err(wrong(format!("there is no kind `{kind}`")).with_hint(format!("did you mean `{near}`?")));
     }
     let (kind, group) = match kind.split_once('.') {
         Some((kind, group)) => (kind, Some(group.to_owned())),
@@ -112,7 +112,7 @@ mod tests {
     fn a_slip_has_its_place() {
         let error = read("[builder]").unwrap_err();
         assert!(error.place().is_some() && error.message().contains("`builder`"), "{error}");
-        assert_eq!(read("[secret/x]").unwrap_err().advice(), Some("did you mean `Secret`?"));
+        assert_eq!(read("[secret/x]").unwrap_err().hint(), Some("did you mean `Secret`?"));
         assert!(read("Secret/x").is_err(), "it is a list");
     }
 }

@@ -30,7 +30,7 @@ pub use config::{
     BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
     TierConfig,
 };
-pub use health::{Expectation, Health, HealthRule, word_at};
+pub use health::{Expectation, HealthRule, HealthRules, word_at};
 pub use ignored::Ignored;
 pub use known::{Known, known};
 pub use tier::{Target, Tier, TierOverrides, TierRules};
@@ -212,7 +212,7 @@ impl Project {
     pub fn tier(&self, name: &str, overrides: &TierOverrides) -> Result<Tier> {
         if !self.is_named() {
             return Err(Error::new(Kind::Invalid, "nothing says what this project is called")
-                .hint("--project NAME, `project:` in windlass.yaml, or a Git remote `origin`"));
+                .with_hint("--project NAME, `project:` in windlass.yaml, or a Git remote `origin`"));
         }
         Tier::open(self, name, overrides, &variable)
     }
@@ -251,7 +251,7 @@ impl Project {
         }
         let Some(registry) = &self.registry else {
             return Err(Error::new(Kind::Invalid, "no registry is named")
-                .hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
+                .with_hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
         };
         Ok(format!("{registry}/{image}").parse()?)
     }
@@ -290,7 +290,7 @@ fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Fo
     if let Some(other) = inside().find(|one| one.join("windlass.yml").is_file()) {
         return Err(Error::new(Kind::Invalid, "the configuration is called windlass.yaml")
             .at(Place::file("windlass.yml"))
-            .hint(format!("cd {} && mv windlass.yml windlass.yaml", other.display())));
+            .with_hint(format!("cd {} && mv windlass.yml windlass.yaml", other.display())));
     }
     let root = inside().find(|one| one.join(".kube").is_dir()).map_or(top.clone(), Path::to_path_buf);
     Ok(Found { root, config_file: None })
@@ -353,7 +353,7 @@ fn check_name(name: &str) -> Result<String> {
         return Ok(name.to_owned());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a project's name"))
-        .hint("a-z, 0-9 and `-`, no `-` at either end, 40 characters at most"))
+        .with_hint("a-z, 0-9 and `-`, no `-` at either end, 40 characters at most"))
 }
 
 fn found_by(options: &Options) -> Vec<(String, String)> {
@@ -376,13 +376,13 @@ fn registry(given: Option<&str>, config: &Config, environment: Lookup<'_>) -> Re
     let registry = registry.trim_end_matches('/');
     let error = if registry.contains("://") {
         let hint = "leave the scheme out; `insecure: true` means plain HTTP";
-        Some(Error::new(Kind::Invalid, format!("the registry `{registry}` has a scheme")).hint(hint))
+        Some(Error::new(Kind::Invalid, format!("the registry `{registry}` has a scheme")).with_hint(hint))
     } else {
         // The last part is only there to have a whole reference.
         let wrong = format!("{registry}/image").parse::<Reference>().err();
         wrong.map(|_| {
             Error::new(Kind::Invalid, format!("`{registry}` cannot be a registry"))
-                .hint("`host/path` in lower case, such as `registry.example.com/group/shop`")
+                .with_hint("`host/path` in lower case, such as `registry.example.com/group/shop`")
         })
     };
     match error {

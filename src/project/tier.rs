@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::{OnCancel, Rollback, Tested, TierConfig};
-use super::health::Health;
+use super::health::HealthRules;
 use super::ignored::Ignored;
 use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
@@ -83,7 +83,7 @@ pub struct Tier {
     /// What must hold after a rollout before the release is good.
     pub verify: Option<VerifyConfig>,
     /// How objects of custom kinds say that they are well.
-    pub health: Arc<Health>,
+    pub health: Arc<HealthRules>,
     /// Objects of others that keep no namespace alive.
     pub ignore: Vec<Ignored>,
 }
@@ -246,7 +246,7 @@ impl Tier {
 }
 
 /// The rules of the configuration, and those of the tier before them.
-fn health(project: &Project, config: Option<&TierConfig>) -> Health {
+fn health(project: &Project, config: Option<&TierConfig>) -> HealthRules {
     let of_tier = config.map(|config| config.health.clone()).unwrap_or_default();
     project.config.health.clone().into_iter().chain(of_tier).collect()
 }
@@ -278,19 +278,19 @@ pub(super) fn is_configured(project: &Project, name: &str) -> bool {
 fn unnamed(pattern: &str) -> Error {
     let prefix = pattern.trim_end_matches('*');
     Error::new(Kind::Invalid, format!("`{pattern}` stands for many tiers"))
-        .hint(format!("name one of them, such as `{prefix}feature-x`"))
+        .with_hint(format!("name one of them, such as `{prefix}feature-x`"))
 }
 
 fn unknown(project: &Project, name: &str) -> Error {
     let error = Error::new(Kind::Invalid, format!("there is no tier `{name}`"));
     let without = "--context and --namespace say where a tier is that the configuration does not have";
     let Some(file) = &project.config_file else {
-        return error.hint(format!("{without}; here is no windlass.yaml"));
+        return error.with_hint(format!("{without}; here is no windlass.yaml"));
     };
     let file = file.strip_prefix(&project.root).unwrap_or(file);
     let known = || project.config.tiers.keys().map(String::as_str);
     let hint = if known().next().is_none() { without.to_owned() } else { choice(name, known, "tiers") };
-    error.at(Place::file(file)).hint(hint)
+    error.at(Place::file(file)).with_hint(hint)
 }
 
 fn own(project: &Project, name: &str) -> BTreeMap<String, String> {
@@ -315,8 +315,8 @@ fn check_namespace(name: String, place: Option<&Place>) -> Result<String> {
     if names::is_namespace(&name) {
         return Ok(name);
     }
-    let error =
-        Error::new(Kind::Invalid, format!("`{name}` cannot be a namespace")).hint(names::NAMESPACE_SHAPE);
+    let error = Error::new(Kind::Invalid, format!("`{name}` cannot be a namespace"))
+        .with_hint(names::NAMESPACE_SHAPE);
     Err(match place {
         Some(place) => error.at(place.clone()),
         None => error,

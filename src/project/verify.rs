@@ -55,7 +55,7 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
     if let Some(key) = of_http(&table).filter(|_| http.is_none()) {
         return Err(Error::new(Kind::Invalid, format!("`{path}.{key}` is of `http`, which is not there"))
             .at(place)
-            .hint("such as `http: \"https://${HOST}/health\"`"));
+            .with_hint("such as `http: \"https://${HOST}/health\"`"));
     }
     let http = match http {
         Some(Node { value: Value::Scalar(one), .. }) => vec![one],
@@ -70,7 +70,7 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
     if http.is_empty() && test.is_none() && soak.is_none() {
         return Err(Error::new(Kind::Invalid, format!("`{path}` checks nothing"))
             .at(place)
-            .hint("it has `http`, `test` or `soak`"));
+            .with_hint("it has `http`, `test` or `soak`"));
     }
     Ok(VerifyConfig {
         http,
@@ -110,7 +110,7 @@ impl Tier {
             }
             Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is no address"))
                 .at(place.clone())
-                .hint("it begins with `http://` or `https://`"))
+                .with_hint("it begins with `http://` or `https://`"))
         };
         let header = |(name, value): (&String, &String)| {
             Ok((name.clone(), self.expand(value, &format!("{path}.headers.{name}"), &place)?))

@@ -15,12 +15,12 @@ use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};
 use crate::session::Session;
 
 /// All summaries, newest first, and the newest full record.
-pub(crate) struct Past {
+pub(crate) struct PriorReleases {
     pub(crate) summaries: Vec<Summary>,
     pub(crate) last: Option<Record>,
 }
 
-impl Past {
+impl PriorReleases {
     pub(crate) async fn read(store: &Store) -> Result<Self> {
         Self::of(store, store.history().await?).await
     }

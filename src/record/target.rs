@@ -82,7 +82,7 @@ pub(crate) fn choose(
     match candidate(newest_first) {
         Some(summary) => Ok(Target::Release { to: summary.revision, from: newest.revision }),
         None => Err(Error::new(ErrorKind::Rule, "no earlier good release differs from what runs")
-            .hint("`windlass history TIER` shows them; `--to REVISION` names one")),
+            .with_hint("`windlass history TIER` shows them; `--to REVISION` names one")),
     }
 }
 
@@ -93,7 +93,7 @@ fn known(newest_first: &[Summary], revision: u64) -> Result<()> {
     let first = newest_first.last().map_or(0, |summary| summary.revision);
     let last = newest_first.first().map_or(0, |summary| summary.revision);
     Err(Error::new(ErrorKind::Invalid, format!("there is no release {revision}"))
-        .hint(format!("the tier has releases {first} to {last}")))
+        .with_hint(format!("the tier has releases {first} to {last}")))
 }
 
 /// The newest good release whose set differs from what runs and that nobody rolled back from.

@@ -115,7 +115,7 @@ impl Keychain {
             Ok(text) => Ok(Some((parse(&text, &name)?, name))),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::new(Kind::Invalid, format!("{name} cannot be read: {error}"))
-                .hint("it holds the registry passwords of `docker login`")),
+                .with_hint("it holds the registry passwords of `docker login`")),
         }
     }
 
@@ -148,7 +148,7 @@ fn parse(text: &str, name: &str) -> Result<DockerConfig> {
                 error.column()
             ),
         )
-        .hint("it is JSON like {\"auths\": {\"registry.example.com\": {\"auth\": \"…\"}}}")
+        .with_hint("it is JSON like {\"auths\": {\"registry.example.com\": {\"auth\": \"…\"}}}")
     })
 }
 
@@ -186,7 +186,7 @@ fn from_entry(entry: &AuthEntry, server: &str, name: &str) -> Result<Option<Cred
     }
     let wrong = || {
         Error::new(Kind::Invalid, format!("the `auth` of {server} in {name} is not user:password in base64"))
-            .hint(format!("run `docker login {server}` again"))
+            .with_hint(format!("run `docker login {server}` again"))
     };
     let decoded = base64::engine::general_purpose::STANDARD.decode(entry.auth.trim()).map_err(|_| wrong())?;
     let decoded = String::from_utf8(decoded).map_err(|_| wrong())?;
@@ -208,11 +208,11 @@ async fn ask(helper: &str, server: &str, name: &str) -> Result<Option<Credential
             Kind::Denied,
             format!("the credential helper `{program}` of {name} failed for {server}: {why}"),
         )
-        .hint(format!("try `echo {server} | {program} get`"))
+        .with_hint(format!("try `echo {server} | {program} get`"))
     };
     if !is_helper(helper) {
         let message = format!("`{helper}` in {name} is no name of a credential helper");
-        return Err(Error::new(Kind::Invalid, message).hint(
+        return Err(Error::new(Kind::Invalid, message).with_hint(
             "`credsStore` and `credHelpers` name a program docker-credential-NAME of the PATH: ecr-login, pass",
         ));
     }

@@ -25,9 +25,9 @@ mod series;
 mod transport;
 
 pub use credentials::Keychain;
+pub(crate) use record::{TESTS, is_mark};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
-pub(crate) use record::{TESTS, is_mark};
 pub use transport::RegistrySettings;
 use transport::{Answer, Ask, Transport};
 
@@ -124,7 +124,7 @@ impl Registry {
             Kind::Unreachable,
             format!("{host} answers with {}, as no registry does", answer.status),
         )
-        .hint("check `registry:` in windlass.yaml: it is like registry.example.com/group/shop"))
+        .with_hint("check `registry:` in windlass.yaml: it is like registry.example.com/group/shop"))
     }
 
     /// The digest that the reference leads to now, in one request; `None` where there is nothing.
@@ -132,7 +132,7 @@ impl Registry {
     /// # Errors
     /// [`Kind::Unreachable`] after retries, [`Kind::Denied`] where the registry refuses us or the request.
     pub async fn digest(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let answer = self.transport.send(&look(reference)).await?;
+        let answer = self.transport.send(&look_up(reference)).await?;
         self.digest_in(reference, answer).await
     }
 
@@ -141,7 +141,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`].
     pub async fn digest_and_kind(&self, reference: &Reference) -> Result<Option<(Digest, bool)>> {
-        let answer = self.transport.send(&look(reference)).await?;
+        let answer = self.transport.send(&look_up(reference)).await?;
         let may_be_index = answer.header("content-type").is_none_or(|kind| !kind.contains(".manifest.v"));
         Ok(self.digest_in(reference, answer).await?.map(|digest| (digest, may_be_index)))
     }
@@ -152,7 +152,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Denied`] only where the registry, or its token server, does not know us.
     pub async fn digest_before_push(&self, reference: &Reference) -> Result<Option<Digest>> {
-        let ask = look(reference);
+        let ask = look_up(reference);
         let answer = self.transport.send_refusable(&ask).await?;
         if !answer.is_refusal() {
             return self.digest_in(reference, answer).await;
@@ -421,7 +421,7 @@ impl Registry {
             StatusCode::NOT_FOUND => Ok(()),
             StatusCode::METHOD_NOT_ALLOWED => {
                 Err(Error::new(Kind::Denied, format!("the registry {} does not delete", image.registry))
-                    .hint("switch deletion on in its configuration (`storage.delete.enabled`)"))
+                    .with_hint("switch deletion on in its configuration (`storage.delete.enabled`)"))
             }
             _ => expect(image, &answer, "answered a deletion"),
         }
@@ -497,12 +497,12 @@ impl Registry {
     }
 
     async fn ask(&self, reference: &Reference, method: Method, path: String, most: usize) -> Result<Answer> {
-        self.transport.send(&Ask { method, path, most, ..look(reference) }).await
+        self.transport.send(&Ask { method, path, most, ..look_up(reference) }).await
     }
 }
 
 /// The question for the manifest of an image, without the manifest.
-fn look(reference: &Reference) -> Ask<'_> {
+fn look_up(reference: &Reference) -> Ask<'_> {
     Ask {
         host: &reference.registry,
         repository: &reference.repository,
@@ -525,7 +525,7 @@ fn expect_manifest(reference: &Reference, answer: &Answer) -> Result<()> {
         "what answers at {} is no registry: what it sent for {reference} is no manifest ({kind})",
         reference.registry
     );
-    Err(Error::new(Kind::Unreachable, message).hint(transport::BETWEEN))
+    Err(Error::new(Kind::Unreachable, message).with_hint(transport::BETWEEN))
 }
 
 /// A digest that was asked for is the one that must come.
@@ -534,7 +534,7 @@ fn same_digest(reference: &Reference, digest: Digest) -> Result<Digest> {
         Some(wanted) if *wanted != digest => {
             let message =
                 format!("the registry {} has {digest} where {reference} was asked for", reference.registry);
-            Err(Error::new(Kind::Unreachable, message).hint(transport::BETWEEN))
+            Err(Error::new(Kind::Unreachable, message).with_hint(transport::BETWEEN))
         }
         _ => Ok(digest),
     }
@@ -545,7 +545,7 @@ fn endless(repository: &Reference, why: &str) -> Error {
         "the registry {} lists the tags of `{}` without end: {why}",
         repository.registry, repository.repository
     );
-    Error::new(Kind::Unreachable, message).hint("see whether it lists them to others: `/v2/…/tags/list`")
+    Error::new(Kind::Unreachable, message).with_hint("see whether it lists them to others: `/v2/…/tags/list`")
 }
 
 fn no_list(repository: &Reference, error: &serde_json::Error) -> Error {
@@ -553,7 +553,7 @@ fn no_list(repository: &Reference, error: &serde_json::Error) -> Error {
         "the registry {} answered a list of tags of `{}` with what is no JSON: {error}",
         repository.registry, repository.repository
     );
-    Error::new(Kind::Unreachable, message).hint("is there a proxy in between?")
+    Error::new(Kind::Unreachable, message).with_hint("is there a proxy in between?")
 }
 
 fn digest_of(image: &Reference) -> Result<&Digest> {
@@ -562,7 +562,8 @@ fn digest_of(image: &Reference) -> Result<&Digest> {
 }
 
 fn gone(image: &Reference) -> Error {
-    Error::new(Kind::Rule, format!("the image {image} is not in the registry")).hint("run `windlass build`")
+    Error::new(Kind::Rule, format!("the image {image} is not in the registry"))
+        .with_hint("run `windlass build`")
 }
 
 /// Whether an error of a push says that the registry does not want it, so that no other try helps.
@@ -590,7 +591,7 @@ fn expected(reference: &Reference, answer: &Answer, what: &str, kind: Kind, hint
         reference.registry, reference.repository, answer.status
     );
     Err(if answer.status.is_client_error() {
-        Error::new(kind, message).hint(hint)
+        Error::new(kind, message).with_hint(hint)
     } else {
         Error::new(Kind::Unreachable, message)
     })

@@ -88,7 +88,7 @@ pub(super) fn mark(name: &str, now: &str) -> Vec<u8> {
 pub(super) fn read(image: &Digest, tag: &str, manifest: &[u8]) -> Result<Value> {
     let wrong = |what: &str| {
         Error::new(Kind::Invalid, format!("the tag `{tag}` in the registry {what}"))
-            .hint("delete that tag, or run the command again that writes the record")
+            .with_hint("delete that tag, or run the command again that writes the record")
     };
     let manifest: Value = serde_json::from_slice(manifest).map_err(|_| wrong("is not a record"))?;
     if manifest["subject"]["digest"].as_str() != Some(image.as_str()) {

@@ -260,7 +260,7 @@ impl Transport {
                     Kind::Invalid,
                     format!("the certificate authorities in {} cannot be used: {why}", file.display()),
                 )
-                .hint("the file must hold certificates in PEM")
+                .with_hint("the file must hold certificates in PEM")
             };
             let pem = std::fs::read(&file).map_err(|error| unreadable(error.to_string()))?;
             let bundle =
@@ -461,7 +461,7 @@ async fn follow(
         }
     }
     let message = format!("the registry {host} leads from one address to the next, {REDIRECTS} times");
-    Err(Trouble::Final(Error::new(Kind::Unreachable, message).hint(BETWEEN)))
+    Err(Trouble::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
 }
 
 /// What to look for where somebody else answers than the server that is meant.
@@ -473,13 +473,13 @@ fn without_tls(host: &str, address: &Url) -> Error {
     let message =
         format!("the registry {host} leads from HTTPS to {to}, which has no TLS, and is not followed");
     Error::new(Kind::Denied, message)
-        .hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
+        .with_hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
 }
 
 fn no_registry(host: &str, answer: &Answer) -> Error {
     let by = answer.elsewhere.as_ref().map(|origin| format!(", by way of {origin}")).unwrap_or_default();
     let message = format!("what answers at {host} is no registry: it sent a web page (text/html){by}");
-    Error::new(Kind::Unreachable, message).hint(BETWEEN)
+    Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
 fn no_token_server(host: &str, realm: &Url, answer: &Answer) -> Error {
@@ -490,7 +490,7 @@ fn no_token_server(host: &str, realm: &Url, answer: &Answer) -> Error {
         None => "sent a web page (text/html) instead of a token".to_owned(),
     };
     let message = format!("the token server {realm_origin} of the registry {host} {what}");
-    Error::new(Kind::Unreachable, message).hint(BETWEEN)
+    Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
 /// The token server that a registry names: one with TLS. A registry on this machine may name one here without; to one that
@@ -507,7 +507,7 @@ fn realm(host: &Host, name: &str, realm: &str, insecure: bool) -> Result<Url, Er
             let message = format!(
                 "the registry {name} names a token server without TLS, {to}: no credentials go there"
             );
-            Err(Error::new(Kind::Denied, message).hint(
+            Err(Error::new(Kind::Denied, message).with_hint(
                 "whoever runs the registry must name the token server (`realm`) by an https:// address",
             ))
         }
@@ -535,7 +535,7 @@ async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> R
 fn too_long(host: &str, most: usize) -> Error {
     let message =
         format!("the registry {host} sent an answer of more than {} MiB, the limit for it", most >> 20);
-    Error::new(Kind::Unreachable, message).hint(BETWEEN)
+    Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
 /// The innermost reason: reqwest's own sentence hides it.
@@ -551,7 +551,7 @@ fn broken(host: &str, error: &reqwest::Error) -> Trouble {
     let why = if error.is_timeout() { "no answer in time".to_owned() } else { reason(error) };
     let refused = Error::new(Kind::Unreachable, format!("the registry {host} cannot be reached: {why}"));
     if why.contains("certificate") {
-        return Trouble::Final(refused.hint(format!(
+        return Trouble::Final(refused.with_hint(format!(
             "name its certificate authority with `ca:` in windlass.yaml, or put it into /etc/docker/certs.d/{host}/ca.crt"
         )));
     }
@@ -564,7 +564,7 @@ fn broken(host: &str, error: &reqwest::Error) -> Trouble {
         "check the name in `registry:`, the network and the proxy variables"
     };
     let wait = error.is_connect().then_some(Duration::from_millis(300));
-    Trouble::Passing(refused.hint(hint), wait)
+    Trouble::Passing(refused.with_hint(hint), wait)
 }
 
 fn passing(host: &str, answer: &Answer) -> Trouble {
@@ -595,7 +595,7 @@ fn denied(host: &str, what: &str, credentials: Option<&Credentials>) -> Error {
             format!("run `docker login {host}`, or set DOCKER_AUTH_CONFIG"),
         ),
     };
-    Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})")).hint(hint)
+    Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})")).with_hint(hint)
 }
 
 fn backoff(tries: u32) -> Duration {

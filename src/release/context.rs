@@ -37,7 +37,7 @@ pub(crate) async fn connect_under(session: &Session, tier: &Tier, rules: &Rules)
 
 /// What stays the same from the lock to the last record: who does what to which tier, and where.
 #[derive(Clone, Copy)]
-pub(crate) struct Site<'a> {
+pub(crate) struct TierContext<'a> {
     pub(crate) session: &'a Session,
     pub(crate) project: &'a Project,
     pub(crate) tier: &'a Tier,
@@ -45,7 +45,7 @@ pub(crate) struct Site<'a> {
     pub(crate) cluster: &'a Cluster,
 }
 
-impl<'a> Site<'a> {
+impl<'a> TierContext<'a> {
     /// The tier's records.
     pub(crate) fn store(&self) -> Store {
         Store::new(self.cluster, &self.project.name, &self.tier.slug)
@@ -100,7 +100,7 @@ pub(crate) const LOCKING: (&str, &str) = ("get", "leases.coordination.k8s.io");
 
 fn lock_lost() -> Error {
     Error::new(Kind::Locked, "the tier's lock was lost: another release may have begun, so this one stopped")
-        .hint("look at `windlass status TIER`, then release again")
+        .with_hint("look at `windlass status TIER`, then release again")
 }
 
 /// What a namespace says that windlass made for a tier: the annotation `windlass.dev/made-for`.

@@ -13,12 +13,12 @@ use crate::project::{Project, Tier};
 use crate::record;
 use crate::record::content;
 use crate::record::kept_rules;
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Owned, Summary};
 use crate::release::TestStage;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::{KindPlace, May, Subjects, Survey, survey};
+use crate::release::plan::planner::{KindPlace, May, PlanInput, Survey, survey};
 use crate::release::plan::{Plan, Wanted, drift, external, namespaces, prune};
 use crate::release::rules::ancestry::Course;
 use crate::release::rules::{Rules, ancestry, promotion};
@@ -46,7 +46,7 @@ pub async fn release(
         session.unless_cancelled(manifest::check(project, tier)).await?;
         rules.check_source(session, project, tier)?;
         let (cluster, tested) = admitted(session, project, tier, (images, tests), rules).await?;
-        let site = Site { session, project, tier, rules, cluster: &cluster };
+        let site = TierContext { session, project, tier, rules, cluster: &cluster };
         // Whatever keeps the history from being read is said below, in its place.
         let history = site.store().history().await.unwrap_or_default();
         let images = &as_they_run(images, newest_written(&history));
@@ -58,7 +58,7 @@ pub async fn release(
         session.note(|noted| noted.url = url(&manifests));
         external::check(site, &wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
-        let work = Box::pin(held(site, Cargo { manifests, images, tests, tested }, &mut stage));
+        let work = Box::pin(under_lock(site, ReleaseInput { manifests, images, tests, tested }, &mut stage));
         site.locked("release", work).await
     };
     let result = result.await;
@@ -97,7 +97,7 @@ pub(crate) fn newest_written(newest_first: &[Summary]) -> Option<&Summary> {
 }
 
 /// What is released.
-struct Cargo<'a> {
+struct ReleaseInput<'a> {
     manifests: Manifests,
     images: &'a Images,
     tests: &'a dyn TestStage,
@@ -124,7 +124,7 @@ async fn admitted(
         Ok(tested) => Ok((context::connect_under(session, tier, rules).await?, tested)),
         Err(error) if error.kind() == Kind::Rule => {
             let Ok(cluster) = context::connect_under(session, tier, rules).await else { return Err(error) };
-            let site = Site { session, project, tier, rules, cluster: &cluster };
+            let site = TierContext { session, project, tier, rules, cluster: &cluster };
             if comes_back(site).await { Ok((cluster, None)) } else { Err(error) }
         }
         Err(error) => Err(error),
@@ -132,7 +132,7 @@ async fn admitted(
 }
 
 /// Whether the commit is an older one that was good here.
-async fn comes_back(site: Site<'_>) -> bool {
+async fn comes_back(site: TierContext<'_>) -> bool {
     let Ok(history) = site.store().history().await else { return false };
     matches!(ancestry::course(site, &history).await, Ok(Course::BringBack { .. }))
 }
@@ -148,14 +148,18 @@ fn url(manifests: &Manifests) -> Option<String> {
 }
 
 /// The release under the lock, and the rollback of one that failed, where the tier wants that.
-async fn held<'a>(site: Site<'a>, cargo: Cargo<'a>, stage: &mut Option<StageReport>) -> Result<Done> {
-    let mut past = Past::read(&site.store()).await?;
+async fn under_lock<'a>(
+    site: TierContext<'a>,
+    cargo: ReleaseInput<'a>,
+    stage: &mut Option<StageReport>,
+) -> Result<Done> {
+    let mut past = PriorReleases::read(&site.store()).await?;
     if let Course::BringBack { to, from } = ancestry::course(site, &past.summaries).await? {
-        return rollback::again(site, &mut past, from, to).await;
+        return rollback::redeploy(site, &mut past, from, to).await;
     }
     // The commit of the last good release, after one that failed, is a way back as well.
     if let Some(good) = ancestry::returns_to(site.project.revision.as_ref(), &past.summaries) {
-        rollback::agree(site, &past, good).await?;
+        rollback::confirm_jobs(site, &past, good).await?;
     }
     let revision = past.next_revision();
     let result = attempt(site, &mut past, cargo).await;
@@ -166,18 +170,22 @@ async fn held<'a>(site: Site<'a>, cargo: Cargo<'a>, stage: &mut Option<StageRepo
     }
 }
 
-async fn attempt<'a>(site: Site<'a>, past: &'a mut Past, cargo: Cargo<'a>) -> Result<Done> {
-    let Cargo { manifests, images, tests, tested } = cargo;
+async fn attempt<'a>(
+    site: TierContext<'a>,
+    past: &'a mut PriorReleases,
+    cargo: ReleaseInput<'a>,
+) -> Result<Done> {
+    let ReleaseInput { manifests, images, tests, tested } = cargo;
     let checks = Checks::of(site, (images, tests), url(&manifests))?;
     let key = site.store().key(true).await?;
     let wanted = namespaces::placed(site.cluster, wanted(manifests, &key)).await?;
     let set = content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
     site.rules.check_rolled_back(&past.summaries, &set)?;
-    let looked = look(site, past, wanted.clone(), &[], &key, May::Change).await;
+    let looked = build_plan(site, past, wanted.clone(), &[], &key, May::Change).await;
     past.settle(site.session, looked.as_ref().ok().map(|looked| &looked.live));
     let mut plan = looked?.plan;
     if jobs::settle(site, past, &plan).await? {
-        plan = look(site, past, wanted, &[], &key, May::Change).await?.plan;
+        plan = build_plan(site, past, wanted, &[], &key, May::Change).await?.plan;
     }
     warn_of_foreign(site, &plan);
     drift::warn(site, &plan);
@@ -199,7 +207,7 @@ async fn attempt<'a>(site: Site<'a>, past: &'a mut Past, cargo: Cargo<'a>) -> Re
 }
 
 /// What others made is not taken over in silence.
-pub(crate) fn warn_of_foreign(site: Site<'_>, plan: &Plan) {
+pub(crate) fn warn_of_foreign(site: TierContext<'_>, plan: &Plan) {
     if let Some(sentence) = plan.foreign_sentence() {
         let hint = format!(
             "`{}` takes over what is there, as it is, and makes it a release to go back to",
@@ -210,7 +218,7 @@ pub(crate) fn warn_of_foreign(site: Site<'_>, plan: &Plan) {
 }
 
 /// For a plan: what the server did not try.
-pub(crate) fn warn_of_untried(site: Site<'_>, plan: &Plan) {
+pub(crate) fn warn_of_untried(site: TierContext<'_>, plan: &Plan) {
     let untried = plan.steps.iter().filter(|step| step.untried);
     let untried: Vec<String> = untried.map(|step| step.wanted.id().to_string()).collect();
     if !untried.is_empty() {
@@ -223,13 +231,13 @@ pub(crate) fn warn_of_untried(site: Site<'_>, plan: &Plan) {
 }
 
 /// For a plan: what of the tier's rules would refuse a release of this, and whether it would be a rollback.
-pub(crate) async fn foretell(
-    site: Site<'_>,
-    past: &Past,
+pub(crate) async fn preview_rules(
+    site: TierContext<'_>,
+    past: &PriorReleases,
     (images, tests): (&Images, &dyn TestStage),
     set: &str,
 ) {
-    let Site { session, project, tier, rules, .. } = site;
+    let TierContext { session, project, tier, rules, .. } = site;
     let course = match ancestry::course(site, &past.summaries).await {
         Ok(Course::BringBack { to, .. }) => {
             let sentence = format!(
@@ -252,7 +260,7 @@ pub(crate) async fn foretell(
             Kind::Rule => format!("a release would be refused: {}", error.message()),
             _ => format!("whether a release would be refused is not known: {}", error.message()),
         };
-        match error.advice() {
+        match error.hint() {
             Some(advice) => session.reporter.warn_with_hint(sentence, advice),
             None => session.reporter.warn(sentence),
         }
@@ -281,16 +289,16 @@ pub(crate) fn wanted(manifests: Manifests, key: &[u8]) -> Vec<Wanted> {
         .objects
         .into_iter()
         .map(|one| {
-            let (object, values) = redaction::seal(one.json, key);
+            let (object, values) = redaction::redact(one.json, key);
             Wanted { phase: one.phase, place: Some(one.place), object, values }
         })
         .collect()
 }
 
 /// Looks at the cluster and plans, with everything that earlier releases own in view.
-pub(crate) async fn look(
-    site: Site<'_>,
-    past: &Past,
+pub(crate) async fn build_plan(
+    site: TierContext<'_>,
+    past: &PriorReleases,
     wanted: Vec<Wanted>,
     untouched: &[Applied],
     key: &[u8],
@@ -298,7 +306,7 @@ pub(crate) async fn look(
 ) -> Result<Survey> {
     let kept: BTreeSet<ObjectId> = untouched.iter().map(|one| ObjectId::of(&one.object)).collect();
     let owned: Vec<&Owned> = past.last.iter().flat_map(|last| &last.owned).collect();
-    let subjects = Subjects {
+    let subjects = PlanInput {
         wanted,
         last: past.last.as_ref(),
         inventory: owned.iter().map(|one| one.id.clone()).filter(|id| !kept.contains(id)).collect(),
@@ -315,7 +323,12 @@ pub(crate) async fn look(
 }
 
 /// What is known of the release before it begins; set and tests are filled in by the caller.
-async fn summary(site: Site<'_>, images: &Images, past: &Past, plan: &Plan) -> Result<Summary> {
+async fn summary(
+    site: TierContext<'_>,
+    images: &Images,
+    past: &PriorReleases,
+    plan: &Plan,
+) -> Result<Summary> {
     let project = site.project;
     let revision = project.revision.as_ref();
     Ok(Summary {

@@ -10,14 +10,14 @@ use crate::error::{Kind, Result};
 use crate::model::{ObjectId, Unserved};
 use crate::record::{Outcome, Record};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::planner::{CONCURRENCY, KindPlace};
 use crate::release::run::{endpoints, redaction};
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::watch::Before;
 
 /// Verdict and cause of every object of the tier, judged as a dump of now.
-pub(crate) async fn explain(site: Site<'_>, last: Option<&Record>) -> Result<Vec<Explained>> {
+pub(crate) async fn explain(site: TierContext<'_>, last: Option<&Record>) -> Result<Vec<Explained>> {
     let Some(last) = last else { return Ok(Vec::new()) };
     redaction::hide(site.session, site.cluster, site.tier, &last.objects).await;
     let Gathered { objects, known } =
@@ -30,7 +30,12 @@ pub(crate) async fn explain(site: Site<'_>, last: Option<&Record>) -> Result<Vec
 }
 
 /// Where Services and Ingresses of the last good release lead nowhere.
-async fn had(site: Site<'_>, last: &Record, objects: &[Value], known: &Known) -> Result<BTreeSet<Unserved>> {
+async fn had(
+    site: TierContext<'_>,
+    last: &Record,
+    objects: &[Value],
+    known: &Known,
+) -> Result<BTreeSet<Unserved>> {
     let is_good = last.summary.outcome == Outcome::Good;
     let history = if is_good { vec![last.summary.clone()] } else { site.store().history().await? };
     Ok(match endpoints::good_before(&site.store(), &history, Some(last)).await? {

@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::record::store::base_name;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 
 /// The holder of the lock with what the records say of it: `release 12`, and its commit. Without them where it has not
 /// begun yet, or nobody may read them.
-pub(crate) async fn on_record(site: Site<'_>, holder: Holder) -> (Holder, Option<String>) {
+pub(crate) async fn on_record(site: TierContext<'_>, holder: Holder) -> (Holder, Option<String>) {
     let history = site.store().history().await.unwrap_or_default();
     let Some(summary) = held_by(history.first(), &holder) else { return (holder, None) };
     let title = match summary.kind {
@@ -32,7 +32,7 @@ pub(crate) fn held_by<'a>(newest: Option<&'a Summary>, holder: &Holder) -> Optio
 }
 
 /// The error of a tier that is locked, with the revision of the release that holds the lock.
-pub(crate) async fn named(site: Site<'_>, error: Error) -> Error {
+pub(crate) async fn named(site: TierContext<'_>, error: Error) -> Error {
     let name = base_name(&site.project.name, &site.tier.slug);
     let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
     match on_record(site, holder).await {

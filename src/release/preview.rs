@@ -28,19 +28,19 @@ pub async fn plan(
     let secrets = secrets(session, project, tier).await?;
     let cluster = context::connect(session, tier).await?;
     let store = store::Store::new(&cluster, &project.name, &tier.slug);
-    let past = prior::Past::read(&store).await?;
+    let past = prior::PriorReleases::read(&store).await?;
     let images = &deploy::as_they_run(images, deploy::newest_written(&past.summaries));
     let manifests = manifests(session, project, tier, images, secrets).await?;
     let key = store.key(false).await?;
     let wanted = namespaces::placed(&cluster, deploy::wanted(manifests, &key)).await?;
     let rules = Rules::default();
-    let site = context::Site { session, project, tier, rules: &rules, cluster: &cluster };
+    let site = context::TierContext { session, project, tier, rules: &rules, cluster: &cluster };
     external::check(site, &wanted).await?;
     let set = content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
-    let plan = deploy::look(site, &past, wanted, &[], &key, planner::May::Read).await?.plan;
+    let plan = deploy::build_plan(site, &past, wanted, &[], &key, planner::May::Read).await?.plan;
     deploy::warn_of_untried(site, &plan);
     context::say_requests(session, &cluster);
-    deploy::foretell(site, &past, (images, tests), &set).await;
+    deploy::preview_rules(site, &past, (images, tests), &set).await;
     deploy::warn_of_foreign(site, &plan);
     drift::warn(site, &plan);
     if let Some(sentence) = prune::mass_deletion(&plan) {

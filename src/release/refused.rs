@@ -9,7 +9,7 @@ use crate::project::{Project, Tier};
 use crate::record::store::{Store, base_name};
 use crate::record::{Actor, FORMAT, Outcome, RefusedAttempt, Summary};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::report::Reporter;
 use crate::session::Session;
 
@@ -74,7 +74,7 @@ async fn note(session: &Session, project: &Project, tier: &Tier, error: &Error) 
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn note_dead_run(site: Site<'_>, dead: &Holder) -> Result<()> {
+pub(crate) async fn note_dead_run(site: TierContext<'_>, dead: &Holder) -> Result<()> {
     let store = site.store();
     let history = store.history().await?;
     match killed_before_its_record(site.cluster, dead, &history) {
@@ -87,7 +87,10 @@ pub(crate) async fn note_dead_run(site: Site<'_>, dead: &Holder) -> Result<()> {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn of_dead_run(site: Site<'_>, history: &[Summary]) -> Result<Option<RefusedAttempt>> {
+pub(crate) async fn of_dead_run(
+    site: TierContext<'_>,
+    history: &[Summary],
+) -> Result<Option<RefusedAttempt>> {
     let name = base_name(&site.project.name, &site.tier.slug);
     let dead = Lease::dead_holder(site.cluster, &name).await?;
     Ok(dead.and_then(|dead| killed_before_its_record(site.cluster, &dead, history)))

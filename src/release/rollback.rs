@@ -10,12 +10,12 @@ use crate::model::{Failure, Stage, Verdict};
 use crate::model::{ObjectId, job};
 use crate::project::{Project, Rollback, Tier};
 use crate::record::kept_rules;
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::target;
 use crate::record::target::Target;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary};
-use crate::release::context::Site;
-use crate::release::deploy::{close, look};
+use crate::release::context::TierContext;
+use crate::release::deploy::{build_plan, close};
 use crate::release::plan::planner::{May, Survey};
 use crate::release::plan::{Action, Plan, Wanted, drift, images, safeguard};
 use crate::release::rules::Rules;
@@ -40,12 +40,12 @@ pub async fn rollback(
     let mut stage = Some(session.stage(Stage::Rollback, format!("{} on {}", project.name, tier.name)));
     let result = async {
         let cluster = context::connect_under(session, tier, rules).await?;
-        let site = Site { session, project, tier, rules, cluster: &cluster };
+        let site = TierContext { session, project, tier, rules, cluster: &cluster };
         // Where nothing was released, nothing is locked either.
         if site.store().history().await?.is_empty() {
             target::choose(&[], &[], to)?;
         }
-        site.locked("rollback", Box::pin(held(site, to))).await
+        site.locked("rollback", Box::pin(under_lock(site, to))).await
     };
     let result = result.await;
     close(&mut stage, &result);
@@ -64,8 +64,8 @@ pub async fn rollback_preview(
     rules: &Rules,
 ) -> Result<RollbackPreview> {
     let cluster = context::connect_under(session, tier, rules).await?;
-    let site = Site { session, project, tier, rules, cluster: &cluster };
-    let past = Past::read(&site.store()).await?;
+    let site = TierContext { session, project, tier, rules, cluster: &cluster };
+    let past = PriorReleases::read(&site.store()).await?;
     let mut attempts = site.store().attempts().await?;
     attempts.extend(refused::of_dead_run(site, &past.summaries).await?);
     let to = match target::choose(&past.summaries, &attempts, asked)? {
@@ -85,8 +85,8 @@ pub async fn rollback_preview(
         let further = target::further_back(&past.summaries, to);
         return Ok(RollbackPreview::nothing(unchanged(site, to, further)));
     }
-    let Prepared { plan, held, .. } = prepared;
-    safeguard::warn_of_held(site, to, &held);
+    let Prepared { plan, under_lock, .. } = prepared;
+    safeguard::warn_of_held(site, to, &under_lock);
     let back_to = back_to(&past.summaries, to);
     let sentence = format!("a rollback leads back to {back_to}");
     Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan })
@@ -125,7 +125,7 @@ impl RollbackPreview {
 }
 
 /// Where a rollback leads from what is on record.
-async fn chosen(site: Site<'_>, past: &Past, to: Option<u64>) -> Result<Target> {
+async fn chosen(site: TierContext<'_>, past: &PriorReleases, to: Option<u64>) -> Result<Target> {
     // Whoever names a release goes there whatever was attempted.
     let attempts = if to.is_some() { Vec::new() } else { site.store().attempts().await? };
     target::choose(&past.summaries, &attempts, to)
@@ -133,7 +133,12 @@ async fn chosen(site: Site<'_>, past: &Past, to: Option<u64>) -> Result<Target> 
 
 /// What comes after a release that failed: where the tier says `rollback: auto` and something was changed, the
 /// last good release is brought back, with a time budget of its own. The evidence stays that of the failure.
-pub(crate) async fn after(site: Site<'_>, past: &mut Past, revision: u64, error: Error) -> Error {
+pub(crate) async fn after(
+    site: TierContext<'_>,
+    past: &mut PriorReleases,
+    revision: u64,
+    error: Error,
+) -> Error {
     if !leads_back(site, past, revision, &error) {
         return error;
     }
@@ -172,7 +177,7 @@ pub(crate) async fn after(site: Site<'_>, past: &mut Past, revision: u64, error:
 }
 
 /// Whether a failed release is rolled back by itself.
-fn leads_back(site: Site<'_>, past: &Past, revision: u64, error: &Error) -> bool {
+fn leads_back(site: TierContext<'_>, past: &PriorReleases, revision: u64, error: &Error) -> bool {
     let Some(failed) = past.summaries.first().filter(|newest| newest.revision == revision) else {
         return false;
     };
@@ -193,16 +198,16 @@ fn failed_too(error: &Error, rollback: &Error, to: u64) -> Error {
         message: format!("in the rollback to {to}: {}", failure.message),
         ..failure
     });
-    let whole = whole.because(error.failures().iter().cloned().chain(in_rollback));
-    match rollback.advice().or(error.advice()) {
-        Some(hint) => whole.hint(hint),
+    let whole = whole.with_failures(error.failures().iter().cloned().chain(in_rollback));
+    match rollback.hint().or(error.hint()) {
+        Some(hint) => whole.with_hint(hint),
         None => whole,
     }
 }
 
 /// The rollback itself, under the lock.
-async fn held(site: Site<'_>, asked: Option<u64>) -> Result<Done> {
-    let mut past = Past::read(&site.store()).await?;
+async fn under_lock(site: TierContext<'_>, asked: Option<u64>) -> Result<Done> {
+    let mut past = PriorReleases::read(&site.store()).await?;
     match chosen(site, &past, asked).await? {
         Target::Release { to, from } => {
             let kind = ReleaseKind::Rollback { from, to, automatic: false, redeployed: false };
@@ -212,7 +217,7 @@ async fn held(site: Site<'_>, asked: Option<u64>) -> Result<Done> {
             {
                 return Ok(unchanged(site, to, target::further_back(&past.summaries, to)));
             }
-            agree(site, &past, to).await?;
+            confirm_jobs(site, &past, to).await?;
             mention_if_bad(site, &past, to);
             bring_back(site, &mut past, to, kind).await
         }
@@ -240,7 +245,7 @@ async fn held(site: Site<'_>, asked: Option<u64>) -> Result<Done> {
 }
 
 /// Whether the newest release was killed, or ended by a signal: perhaps before its first change.
-fn was_interrupted(past: &Past) -> bool {
+fn was_interrupted(past: &PriorReleases) -> bool {
     past.summaries.first().is_some_and(|newest| {
         matches!(newest.outcome, Outcome::Running | Outcome::Interrupted)
             && !matches!(newest.kind, ReleaseKind::Rollback { .. })
@@ -248,12 +253,12 @@ fn was_interrupted(past: &Past) -> bool {
 }
 
 /// Whether the newest release ended before its first change: what it would be rolled back to is what runs.
-fn changed_nothing(past: &Past, back: &Prepared) -> bool {
-    was_interrupted(past) && !back.plan.has_changes() && back.held.is_empty()
+fn changed_nothing(past: &PriorReleases, back: &Prepared) -> bool {
+    was_interrupted(past) && !back.plan.has_changes() && back.under_lock.is_empty()
 }
 
 /// Why what was brought back is not what runs, or does not run well; `None` where there is nothing to do.
-async fn undone(site: Site<'_>, past: &Past, to: u64) -> Result<Option<String>> {
+async fn undone(site: TierContext<'_>, past: &PriorReleases, to: u64) -> Result<Option<String>> {
     let Some(record) = site.store().recorded(&past.summaries, to).await? else { return Ok(None) };
     let plan = prepare_record(site, past, record, false).await?.plan;
     let differs = plan.steps.iter().find(|step| step.action != Action::Keep);
@@ -279,35 +284,40 @@ struct Prepared {
     /// What the set has and the rollback leaves alone.
     untouched: Vec<Applied>,
     /// What differs and is left alone, since it grants rights or lies outside of the namespace.
-    held: Vec<Applied>,
+    under_lock: Vec<Applied>,
     live: BTreeMap<ObjectId, Value>,
 }
 
 /// Plans the way to a revision; nothing is changed.
-async fn prepare(site: Site<'_>, past: &Past, to: u64, automatic: bool) -> Result<Prepared> {
+async fn prepare(site: TierContext<'_>, past: &PriorReleases, to: u64, automatic: bool) -> Result<Prepared> {
     let record = site.store().recorded(&past.summaries, to).await?.ok_or_else(|| no_longer_kept(to))?;
     prepare_record(site, past, record, automatic).await
 }
 
 /// As [`prepare`], from the record of the revision.
-async fn prepare_record(site: Site<'_>, past: &Past, record: Record, automatic: bool) -> Result<Prepared> {
+async fn prepare_record(
+    site: TierContext<'_>,
+    past: &PriorReleases,
+    record: Record,
+    automatic: bool,
+) -> Result<Prepared> {
     let kept = redaction::there(site.cluster, past.last.as_ref(), &record).await?;
     redaction::hide(site.session, site.cluster, site.tier, &kept).await;
     let (wanted, mut untouched, key) = sought(site, &record, kept.clone()).await?;
     let Survey { mut plan, live } =
-        look(site, past, wanted, &untouched, &key, May::Change).await.map_err(as_rollback)?;
-    let held = safeguard::hold_back(site, &mut plan).await;
-    untouched.extend(held.iter().cloned());
+        build_plan(site, past, wanted, &untouched, &key, May::Change).await.map_err(as_rollback)?;
+    let under_lock = safeguard::hold_back(site, &mut plan).await;
+    untouched.extend(under_lock.iter().cloned());
     if automatic {
         untouched.extend(safeguard::spare_data(site, &mut plan));
     }
     untouched.extend(spare_running_jobs(site, past, &mut plan));
-    Ok(Prepared { record, kept, plan, untouched, held, live })
+    Ok(Prepared { record, kept, plan, untouched, under_lock, live })
 }
 
 /// What a rollback to this record applies, what it leaves alone, and the tier's key.
 async fn sought(
-    site: Site<'_>,
+    site: TierContext<'_>,
     record: &Record,
     kept: Vec<Applied>,
 ) -> Result<(Vec<Wanted>, Vec<Applied>, Vec<u8>)> {
@@ -319,7 +329,7 @@ async fn sought(
 }
 
 /// A revision that somebody names need not be a good one.
-fn mention_if_bad(site: Site<'_>, past: &Past, to: u64) {
+fn mention_if_bad(site: TierContext<'_>, past: &PriorReleases, to: u64) {
     let bad = past.summaries.iter().find(|one| one.revision == to && one.outcome != Outcome::Good);
     if let Some(bad) = bad {
         site.session.reporter.warn(format!("release {to} was not good: {}", bad.outcome.word()));
@@ -327,8 +337,13 @@ fn mention_if_bad(site: Site<'_>, past: &Past, to: u64) {
 }
 
 /// A GitLab job of an older commit, which was good here, runs again: its recorded set is brought back.
-pub(crate) async fn again(site: Site<'_>, past: &mut Past, from: u64, to: u64) -> Result<Done> {
-    agree(site, past, to).await?;
+pub(crate) async fn redeploy(
+    site: TierContext<'_>,
+    past: &mut PriorReleases,
+    from: u64,
+    to: u64,
+) -> Result<Done> {
+    confirm_jobs(site, past, to).await?;
     site.session.reporter.warn(format!(
         "this pipeline made release {to}, and its commit is older than the one that runs: rolling back to release {to}, without its Jobs"
     ));
@@ -338,12 +353,17 @@ pub(crate) async fn again(site: Site<'_>, past: &mut Past, from: u64, to: u64) -
 }
 
 /// Applies the recorded set of a revision, after saying what that changes.
-async fn bring_back(site: Site<'_>, past: &mut Past, to: u64, kind: ReleaseKind) -> Result<Done> {
+async fn bring_back(
+    site: TierContext<'_>,
+    past: &mut PriorReleases,
+    to: u64,
+    kind: ReleaseKind,
+) -> Result<Done> {
     let automatic = matches!(kind, ReleaseKind::Rollback { automatic: true, .. });
     let prepared = prepare(site, past, to, automatic).await;
     past.settle(site.session, prepared.as_ref().ok().map(|prepared| &prepared.live));
-    let Prepared { record, kept, plan, untouched, held, .. } = prepared?;
-    for id in redaction::lost(&record.objects, &kept) {
+    let Prepared { record, kept, plan, untouched, under_lock, .. } = prepared?;
+    for id in redaction::missing_secrets(&record.objects, &kept) {
         let sentence = format!("{id} of release {to} is gone, and no record has its values");
         site.session.reporter.warn_with_hint(sentence, "a release from the commit makes it again");
     }
@@ -353,10 +373,10 @@ async fn bring_back(site: Site<'_>, past: &mut Past, to: u64, kind: ReleaseKind)
         site.session.reporter.plan(Stage::Rollback, [format!("back to {back_to}").as_str()]);
         site.session.reporter.plan(Stage::Rollback, plan.to_text().lines());
     }
-    safeguard::warn_of_held(site, to, &held);
+    safeguard::warn_of_held(site, to, &under_lock);
     if plan.has_changes() {
         if !automatic {
-            safeguard::agree_to_deletions(site, &plan, to).await?;
+            safeguard::confirm_deletions(site, &plan, to).await?;
         }
         images::check(site, &plan).await?;
     }
@@ -382,7 +402,7 @@ fn back_to(newest_first: &[Summary], to: u64) -> String {
 
 /// A Job of the release that is left behind and still runs is not broken off: nobody knows what it is doing. The
 /// next release deletes it.
-fn spare_running_jobs(site: Site<'_>, past: &Past, plan: &mut Plan) -> Vec<Applied> {
+fn spare_running_jobs(site: TierContext<'_>, past: &PriorReleases, plan: &mut Plan) -> Vec<Applied> {
     let runs = |object: &Value| object["kind"] == "Job" && !job::completed(object) && !job::failed(object);
     let (running, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(runs);
     plan.prune = prune;
@@ -398,13 +418,13 @@ fn spare_running_jobs(site: Site<'_>, past: &Past, plan: &mut Plan) -> Vec<Appli
 
 /// What Jobs did between the revision that is brought back and now may not be undone by going back: somebody
 /// must say so.
-pub(crate) async fn agree(site: Site<'_>, past: &Past, to: u64) -> Result<()> {
+pub(crate) async fn confirm_jobs(site: TierContext<'_>, past: &PriorReleases, to: u64) -> Result<()> {
     let Some((revision, task)) = target::refusing(&past.summaries, to) else { return Ok(()) };
     let fact = format!(
         "release {revision} ran {}, which says windlass.dev/rollback: refuse: what it did stays",
         task.job
     );
-    site.rules.agree(site.session, &fact, &format!("go back to release {to} all the same?")).await
+    site.rules.confirm(site.session, &fact, &format!("go back to release {to} all the same?")).await
 }
 
 /// A rollback that fails is an exit code of its own.
@@ -431,7 +451,12 @@ pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
 }
 
 /// The images and the commit are those of the release that is brought back.
-async fn summary(site: Site<'_>, record: &Record, past: &Past, kind: ReleaseKind) -> Result<Summary> {
+async fn summary(
+    site: TierContext<'_>,
+    record: &Record,
+    past: &PriorReleases,
+    kind: ReleaseKind,
+) -> Result<Summary> {
     Ok(Summary {
         format: FORMAT,
         revision: past.next_revision(),
@@ -453,7 +478,7 @@ async fn summary(site: Site<'_>, record: &Record, past: &Past, kind: ReleaseKind
 }
 
 /// The last attempt changed nothing: what was good before it runs.
-fn unchanged(site: Site<'_>, runs: u64, further: Option<u64>) -> Done {
+fn unchanged(site: TierContext<'_>, runs: u64, further: Option<u64>) -> Done {
     site.session.note(|noted| {
         noted.revision = Some(runs);
         noted.changed = Some(false);
@@ -468,7 +493,14 @@ fn unchanged(site: Site<'_>, runs: u64, further: Option<u64>) -> Done {
     }
 }
 
-fn already(site: Site<'_>, past: &Past, revision: u64, from: u64, to: u64, further: Option<u64>) -> Done {
+fn already(
+    site: TierContext<'_>,
+    past: &PriorReleases,
+    revision: u64,
+    from: u64,
+    to: u64,
+    further: Option<u64>,
+) -> Done {
     site.session.note(|summary| {
         summary.revision = Some(revision);
         summary.rolled_back_to = Some(to);
@@ -494,5 +526,5 @@ fn already(site: Site<'_>, past: &Past, revision: u64, from: u64, to: u64, furth
 
 fn no_longer_kept(revision: u64) -> Error {
     Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
-        .hint("the last ten are; `windlass history TIER` shows the releases")
+        .with_hint("the last ten are; `windlass history TIER` shows the releases")
 }

@@ -161,7 +161,7 @@ mod tests {
     use super::super::plan::Wanted;
     use super::*;
     use crate::manifest::Phase;
-    use crate::release::plan::prune::Left;
+    use crate::release::plan::prune::KeptObject;
 
     fn object(kind: &str, name: &str) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
@@ -202,7 +202,7 @@ mod tests {
                 step("Service", "same", Action::Keep),
             ],
             prune: vec![object("Ingress", "old")],
-            left: vec![Left { object: object("PersistentVolumeClaim", "data"), why: "it holds data" }],
+            left: vec![KeptObject { object: object("PersistentVolumeClaim", "data"), why: "it holds data" }],
             owned: 7,
             ..Plan::default()
         };

@@ -78,11 +78,11 @@ pub trait Renderer: Send {
 pub struct Reporter {
     began: Instant,
     secrets: Secrets,
-    desk: Arc<Mutex<Desk>>,
+    desk: Arc<Mutex<Shared>>,
 }
 
 /// What all clones share.
-struct Desk {
+struct Shared {
     renderers: Vec<Box<dyn Renderer>>,
     /// Whether a person is being asked something.
     asking: bool,
@@ -91,7 +91,7 @@ struct Desk {
 impl Reporter {
     /// Reports to these renderers, in this order.
     pub fn new(renderers: Vec<Box<dyn Renderer>>) -> Self {
-        let desk = Desk { renderers, asking: false };
+        let desk = Shared { renderers, asking: false };
         Self { began: Instant::now(), secrets: Secrets::default(), desk: Arc::new(Mutex::new(desk)) }
     }
 
@@ -272,7 +272,7 @@ impl Reporter {
         Moment { time: Timestamp::now(), age: self.began.elapsed() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Desk> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         // A renderer that panicked has already ended the run; the others may still speak.
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use super::sink::Sink;
 use super::{Renderer, Reporter};
 use crate::error::Result;
 use crate::report::files::Directory;
-use crate::report::live::plain::Feed;
+use crate::report::live::plain::Plain;
 use crate::report::live::screen::Progress;
 use crate::report::live::terminal::Terminal;
 
@@ -117,10 +117,10 @@ fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
             Box::new(Terminal::new(Progress::new(), people, answers, color, verbosity).answering(answering))
         }
         Format::Gitlab => {
-            Box::new(Feed::new(people, answers, verbosity).answering(answering).with_sections())
+            Box::new(Plain::new(people, answers, verbosity).answering(answering).with_sections())
         }
         Format::Json => Box::new(Json::new(Sink::new(stdout(), true), people, answering)),
-        Format::Auto | Format::Plain => Box::new(Feed::new(people, answers, verbosity).answering(answering)),
+        Format::Auto | Format::Plain => Box::new(Plain::new(people, answers, verbosity).answering(answering)),
     }
 }
 

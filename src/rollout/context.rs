@@ -5,26 +5,26 @@ use serde_json::Value;
 
 use crate::model::object;
 use crate::project::HealthRule;
-use crate::rollout::evaluate::{Context, Judgement, ReleaseContext};
-use crate::rollout::memory::{Deaths, Memory};
+use crate::rollout::evaluate::{Context, Health, ReleaseContext};
+use crate::rollout::memory::{CountedCrashes, Memory};
 use crate::rollout::pod::configuration::Missing;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::{kinds, preconditions};
 
 /// What a rule looks at.
-pub(crate) struct Scene<'a> {
+pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
-    pub(crate) world: &'a World,
+    pub(crate) world: &'a ClusterSnapshot,
     context: &'a Context,
     memory: &'a mut Memory,
     again_at: Option<Timestamp>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> EvalContext<'a> {
     pub(crate) fn new(
         object: &'a Value,
-        world: &'a World,
+        world: &'a ClusterSnapshot,
         context: &'a Context,
         memory: &'a mut Memory,
     ) -> Self {
@@ -107,7 +107,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The deaths of a container of a pod that were counted.
-    pub(crate) fn deaths(&mut self, pod: &str, container: &str) -> &mut Deaths {
+    pub(crate) fn deaths(&mut self, pod: &str, container: &str) -> &mut CountedCrashes {
         self.memory.deaths(pod, container)
     }
 
@@ -149,7 +149,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Judges something that the object owns, as a part of it: what the release knows of the object itself is not about that.
-    pub(crate) fn judge_owned(&mut self, owned: &Value) -> Judgement {
+    pub(crate) fn judge_owned(&mut self, owned: &Value) -> Health {
         let release = self.release().map(|release| ReleaseContext {
             uid: None,
             generation: None,
@@ -158,7 +158,7 @@ impl<'a> Scene<'a> {
             ..release.clone()
         });
         let context = Context { now: self.context.now, release, health: self.context.health.clone() };
-        let mut scene = Scene::new(owned, self.world, &context, self.memory);
+        let mut scene = EvalContext::new(owned, self.world, &context, self.memory);
         let judgement = preconditions::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
         let judgement = scene.close(judgement);
         self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
@@ -166,7 +166,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Ends the look.
-    pub(crate) fn close(self, mut judgement: Judgement) -> Judgement {
+    pub(crate) fn close(self, mut judgement: Health) -> Health {
         judgement.again_at = self.again_at;
         judgement
     }

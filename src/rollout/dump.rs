@@ -11,7 +11,7 @@ use serde_saphyr::{NonFiniteFloatPolicy, Spanned};
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::object;
 use crate::project::{MOST_REPEATED, not_yaml};
-use crate::rollout::duplicate_keys::Loose;
+use crate::rollout::duplicate_keys::LastOfDuplicates;
 
 /// An object of a dump, and the keys that stood in it more than once.
 #[derive(Debug)]
@@ -29,11 +29,11 @@ pub(super) fn read(text: &str, name: &str) -> Result<Vec<Dumped>> {
     let documents = documents(text, name)?;
     if documents.is_empty() {
         let message = "there is no Kubernetes object in it: it is empty";
-        return Err(Error::new(Kind::Invalid, message).at(Place::at(name, 1, 1)).hint(HOW));
+        return Err(Error::new(Kind::Invalid, message).at(Place::at(name, 1, 1)).with_hint(HOW));
     }
     let mut objects = Vec::new();
     for Document { content, place } in documents {
-        let Loose { value, repeated } = content;
+        let LastOfDuplicates { value, repeated } = content;
         flatten(value, repeated, "", &place, &mut objects)?;
     }
     Ok(objects)
@@ -43,7 +43,7 @@ const HOW: &str = "`kubectl get deployments,replicasets,pods,events -o yaml` pri
 
 /// A document and where it begins.
 struct Document {
-    content: Loose,
+    content: LastOfDuplicates,
     place: Place,
 }
 
@@ -56,7 +56,7 @@ fn documents(text: &str, name: &str) -> Result<Vec<Document>> {
 }
 
 fn json(text: &str, name: &str) -> Result<Vec<Document>> {
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Loose>();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<LastOfDuplicates>();
     let mut documents = Vec::new();
     let (mut line, mut counted) = (1_usize, 0);
     loop {
@@ -98,7 +98,7 @@ fn parse(text: &str, name: &str) -> Result<Vec<Document>> {
         with_snippet: false,
         emit_comments: false,
     };
-    let read = serde_saphyr::from_multiple_with_options::<Spanned<Loose>>(text, options);
+    let read = serde_saphyr::from_multiple_with_options::<Spanned<LastOfDuplicates>>(text, options);
     let documents = read.map_err(|error| {
         let error = error.without_snippet();
         let place = error.location().map_or_else(
@@ -213,7 +213,7 @@ fn stranger(value: &Value, at: &str, place: &Place) -> Error {
     };
     let at = if at.is_empty() { String::new() } else { format!(" at {at}") };
     let message = format!("this is no Kubernetes object: {what}{at}");
-    Error::new(Kind::Invalid, message).at(place.clone()).hint(HOW)
+    Error::new(Kind::Invalid, message).at(place.clone()).with_hint(HOW)
 }
 
 /// As deep as JSON may be, and deeper than any object is.

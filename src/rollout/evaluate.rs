@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use crate::model::{Cause, Verdict};
 use crate::model::{Evidence, object};
-use crate::project::Health;
-use crate::rollout::context::Scene;
+use crate::project::HealthRules;
+use crate::rollout::context::EvalContext;
 pub(crate) use crate::rollout::memory::Memory;
 pub(crate) use crate::rollout::pod::configuration::Missing;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::{annotations, kinds, preconditions};
 
 /// Under which circumstances an object is looked at.
@@ -24,7 +24,7 @@ pub(crate) struct Context {
     /// timestamp, and one without a timestamp has lasted long.
     pub release: Option<ReleaseContext>,
     /// The configuration's own rules for kinds.
-    pub health: Arc<Health>,
+    pub health: Arc<HealthRules>,
 }
 
 /// What a release knows of an object beyond what the cluster says.
@@ -49,7 +49,7 @@ pub(crate) struct ReleaseContext {
 
 /// A container whose log lines are evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Suspect {
+pub(crate) struct LogSource {
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
@@ -62,7 +62,7 @@ pub(crate) struct Suspect {
 
 /// What is said of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Judgement {
+pub(crate) struct Health {
     /// How it is.
     pub verdict: Verdict,
     /// Why it is not ready; on a ready object, what a warning is about.
@@ -78,7 +78,7 @@ pub(crate) struct Judgement {
     /// When to judge again even if nothing changes until then.
     pub again_at: Option<Timestamp>,
     /// Whose log lines are evidence.
-    pub suspect: Option<Suspect>,
+    pub suspect: Option<LogSource>,
     /// What the cause is about, as a JSON pointer into the object's manifest.
     pub pointer: Option<String>,
     /// The ConfigMap, Secret or key for the lack of which its pods do not start.
@@ -87,7 +87,7 @@ pub(crate) struct Judgement {
     pub out_of_strikes: bool,
 }
 
-impl Judgement {
+impl Health {
     /// A verdict without a cause.
     pub(crate) fn new(verdict: Verdict) -> Self {
         Self {
@@ -119,11 +119,11 @@ impl Judgement {
     }
 
     pub(crate) fn failed(cause: Cause, message: impl Into<String>) -> Self {
-        Self::new(Verdict::Failed).because(cause).saying(message)
+        Self::new(Verdict::Failed).with_cause(cause).saying(message)
     }
 
     #[must_use]
-    pub(crate) fn because(mut self, cause: Cause) -> Self {
+    pub(crate) fn with_cause(mut self, cause: Cause) -> Self {
         self.cause = Some(cause);
         self
     }
@@ -162,9 +162,14 @@ impl Judgement {
 }
 
 /// Judges an object: whether it is ready or has failed, and why.
-pub(crate) fn judge(object: &Value, world: &World, context: &Context, memory: &mut Memory) -> Judgement {
+pub(crate) fn judge(
+    object: &Value,
+    world: &ClusterSnapshot,
+    context: &Context,
+    memory: &mut Memory,
+) -> Health {
     memory.begin();
-    let mut scene = Scene::new(object, world, context, memory);
+    let mut scene = EvalContext::new(object, world, context, memory);
     let judgement = preconditions::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
     let mut judgement = scene.close(judgement);
     judgement.warnings.extend(annotations::unreadable(object));
@@ -180,6 +185,6 @@ pub(crate) fn judge(object: &Value, world: &World, context: &Context, memory: &m
 
 /// Judges an object of the release that is gone, by how it was last seen: a finished Job with
 /// `ttlSecondsAfterFinished` is deleted by the cluster itself.
-pub(crate) fn judge_gone(last_seen: &Value) -> Judgement {
+pub(crate) fn judge_gone(last_seen: &Value) -> Health {
     preconditions::gone(last_seen)
 }

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::object;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::creation;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::pod::container::Container;
@@ -20,10 +20,10 @@ const EVENTS: usize = 8;
 
 /// Adds what was seen of a workload: the worst pod's containers, and the warnings among the events.
 pub(super) fn of_workload<'a>(
-    scene: &Scene<'a>,
+    scene: &EvalContext<'a>,
     finding: Option<&Finding<'a>>,
-    judgement: Judgement,
-) -> Judgement {
+    judgement: Health,
+) -> Health {
     let mut about = vec![scene.object];
     let subject = finding.map(|finding| finding.subject);
     about.extend(subject.filter(|subject| !std::ptr::eq(*subject, scene.object)));
@@ -37,7 +37,7 @@ pub(super) fn of_workload<'a>(
 }
 
 /// The claims of a pod that are not bound.
-fn unbound_claims<'a>(scene: &Scene<'a>, pod: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn unbound_claims<'a>(scene: &EvalContext<'a>, pod: &'a Value) -> impl Iterator<Item = &'a Value> {
     let volumes = object::list(pod, "/spec/volumes").iter();
     let names = volumes.map(|volume| object::text(volume, "/persistentVolumeClaim/claimName"));
     let namespace = object::namespace(pod);
@@ -47,13 +47,13 @@ fn unbound_claims<'a>(scene: &Scene<'a>, pod: &'a Value) -> impl Iterator<Item =
 }
 
 /// Adds how the containers of a pod are, where one of them is not well.
-pub(super) fn of_pod(pod: &Value, judgement: Judgement) -> Judgement {
+pub(super) fn of_pod(pod: &Value, judgement: Health) -> Health {
     let lines: Vec<String> = Container::all(pod).iter().flat_map(container_lines).collect();
     judgement.showing(format!("pod {}", object::name(pod)), lines)
 }
 
 /// Adds the events out of the ordinary about these objects, those that say the same as one.
-pub(super) fn with_events<'a>(scene: &Scene<'a>, about: &[&'a Value], judgement: Judgement) -> Judgement {
+pub(super) fn with_events<'a>(scene: &EvalContext<'a>, about: &[&'a Value], judgement: Health) -> Health {
     let mut seen: Vec<Happened> = Vec::new();
     for object in about {
         for event in scene.events_of(object).into_iter().filter(|event| !is_noise(event)) {

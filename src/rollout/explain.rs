@@ -11,10 +11,10 @@ use super::endpoints;
 use crate::error::Result;
 use crate::model::Unserved;
 use crate::model::{Evidence, Verdict, object};
-use crate::project::Health;
+use crate::project::HealthRules;
 use crate::report::{Reporter, style};
-use crate::rollout::evaluate::{Context, Judgement, Memory, judge};
-use crate::rollout::snapshot::World;
+use crate::rollout::evaluate::{Context, Health, Memory, judge};
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::secret;
 
 /// What is said of an object that no other object of the dump owns.
@@ -26,7 +26,7 @@ pub struct Explained {
     name: String,
     /// Whether the dump holds objects of other namespaces, so that this one's is worth a word.
     is_abroad: bool,
-    judgement: Judgement,
+    judgement: Health,
 }
 
 /// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages. Nothing shows the
@@ -38,7 +38,7 @@ pub fn explain(
     text: &str,
     name: &str,
     now: Timestamp,
-    health: &Arc<Health>,
+    health: &Arc<HealthRules>,
     reporter: &Reporter,
 ) -> Result<Vec<Explained>> {
     let dumped = dump::read(text, name)?;
@@ -62,7 +62,11 @@ pub struct Known {
 ///
 /// # Errors
 /// None so far; a tier that cannot be explained would be one.
-pub fn explain_objects(objects: Vec<Value>, now: Timestamp, health: &Arc<Health>) -> Result<Vec<Explained>> {
+pub fn explain_objects(
+    objects: Vec<Value>,
+    now: Timestamp,
+    health: &Arc<HealthRules>,
+) -> Result<Vec<Explained>> {
     Ok(explain_known(objects, now, health, &Known::default()))
 }
 
@@ -70,7 +74,7 @@ pub fn explain_objects(objects: Vec<Value>, now: Timestamp, health: &Arc<Health>
 pub fn explain_known(
     objects: Vec<Value>,
     now: Timestamp,
-    health: &Arc<Health>,
+    health: &Arc<HealthRules>,
     known: &Known,
 ) -> Vec<Explained> {
     let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
@@ -89,7 +93,7 @@ pub fn unserved(set: &[Value], beside: &[Value], known: &Known) -> BTreeSet<Unse
 fn explain_dumped(
     dumped: Vec<Dumped>,
     now: Timestamp,
-    health: &Arc<Health>,
+    health: &Arc<HealthRules>,
     known: &Known,
 ) -> Vec<Explained> {
     let mut world = known.world();
@@ -125,8 +129,8 @@ fn explain_dumped(
 }
 
 impl Known {
-    fn world(&self) -> World {
-        let mut world = World::default();
+    fn world(&self) -> ClusterSnapshot {
+        let mut world = ClusterSnapshot::default();
         self.complete.iter().for_each(|kind| world.mark_complete(kind));
         self.denied.iter().for_each(|kind| world.mark_denied(kind));
         world
@@ -134,7 +138,7 @@ impl Known {
 }
 
 /// Whether nothing here owns it, or only itself, be it by detours.
-fn is_root(world: &World, object: &Value) -> bool {
+fn is_root(world: &ClusterSnapshot, object: &Value) -> bool {
     let mut seen: Vec<&Value> = vec![object];
     let mut next = world.owners(object).next();
     while let Some(owner) = next {
@@ -156,7 +160,7 @@ fn mark_abroad(explained: &mut [Explained]) {
 }
 
 impl Explained {
-    fn new(object: &Value, judgement: Judgement) -> Self {
+    fn new(object: &Value, judgement: Health) -> Self {
         Self {
             api_version: object::api_version(object).to_owned(),
             kind: object::kind(object).to_owned(),

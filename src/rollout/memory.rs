@@ -11,7 +11,7 @@ pub(crate) struct Memory {
     /// The number of the look that is under way.
     look: u64,
     seen: BTreeMap<String, Seen>,
-    deaths: BTreeMap<(String, String), Deaths>,
+    deaths: BTreeMap<(String, String), CountedCrashes>,
 }
 
 /// A state that is seen.
@@ -23,7 +23,7 @@ struct Seen {
 
 /// The deaths of a container of a pod.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Deaths {
+pub(crate) struct CountedCrashes {
     look: u64,
     /// Deaths from before the release, which do not count against it.
     pub(super) before: Option<i64>,
@@ -65,7 +65,7 @@ impl Memory {
     }
 
     /// The deaths of a container of a pod.
-    pub(super) fn deaths(&mut self, pod: &str, container: &str) -> &mut Deaths {
+    pub(super) fn deaths(&mut self, pod: &str, container: &str) -> &mut CountedCrashes {
         let look = self.look;
         let deaths = self.deaths.entry((pod.to_owned(), container.to_owned())).or_default();
         deaths.look = look;

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
@@ -21,27 +21,27 @@ const OBSERVERS: &[(&str, &str)] = &[
 ];
 
 /// The judgement of an object that no kind's rule is asked about; `None` when one is.
-pub(crate) fn any_kind(scene: &Scene) -> Option<Judgement> {
+pub(crate) fn any_kind(scene: &EvalContext) -> Option<Health> {
     deletion(scene).or_else(|| not_ours_yet(scene)).or_else(|| unobserved(scene.object))
 }
 
 /// An object of the release that is gone.
-pub(crate) fn gone(last_seen: &Value) -> Judgement {
+pub(crate) fn gone(last_seen: &Value) -> Health {
     let is_job = (object::group(object::api_version(last_seen)), object::kind(last_seen)) == ("batch", "Job");
     let failed = condition::is_true(last_seen, "Failed") || condition::is_true(last_seen, "FailureTarget");
     if is_job && failed {
         let why = condition::find(last_seen, "Failed").map_or("", |condition| condition.words());
-        return Judgement::failed(Cause::JobFailed, format!("{} failed: {why}", object::title(last_seen)));
+        return Health::failed(Cause::JobFailed, format!("{} failed: {why}", object::title(last_seen)));
     }
     if is_job && (object::has(last_seen, "/spec/ttlSecondsAfterFinished") || has_completed(last_seen)) {
-        return Judgement::ready();
+        return Health::ready();
     }
     let message = format!("{} was deleted while it was being released", object::title(last_seen));
-    Judgement::failed(Cause::BeingDeleted, message)
+    Health::failed(Cause::BeingDeleted, message)
 }
 
 /// A finished Job or pod is judged by how it finished, even when it is already being deleted.
-fn deletion(scene: &Scene) -> Option<Judgement> {
+fn deletion(scene: &EvalContext) -> Option<Health> {
     if !object::is_being_deleted(scene.object) {
         return None;
     }
@@ -50,8 +50,8 @@ fn deletion(scene: &Scene) -> Option<Judgement> {
     }
     let message = deletion_sentence(scene.object);
     Some(match scene.release() {
-        Some(_) => Judgement::failed(Cause::BeingDeleted, message),
-        None => Judgement::new(Verdict::Terminating).saying(message),
+        Some(_) => Health::failed(Cause::BeingDeleted, message),
+        None => Health::new(Verdict::Terminating).saying(message),
     })
 }
 
@@ -79,7 +79,7 @@ fn has_finished(object: &Value) -> bool {
 }
 
 /// A pod that the deletion itself has ended did not finish.
-fn was_ended_by_deletion(scene: &Scene) -> bool {
+fn was_ended_by_deletion(scene: &EvalContext) -> bool {
     let pod = scene.object;
     let Some(deadline) = object::time(pod, "/metadata/deletionTimestamp") else { return false };
     let grace = object::count(pod, "/metadata/deletionGracePeriodSeconds");
@@ -96,16 +96,16 @@ fn has_completed(job: &Value) -> bool {
 }
 
 /// The object must be the one that our apply returned, or a later state of it.
-fn not_ours_yet(scene: &Scene) -> Option<Judgement> {
+fn not_ours_yet(scene: &EvalContext) -> Option<Health> {
     let release = scene.release()?;
-    let ours = release.uid.as_deref().is_none_or(|uid| object::agree(uid, object::uid(scene.object)));
+    let ours = release.uid.as_deref().is_none_or(|uid| object::same_if_known(uid, object::uid(scene.object)));
     let generation = object::number(scene.object, "/metadata/generation");
     let older = matches!((release.generation, generation), (Some(ours), Some(seen)) if seen < ours);
-    (!ours || older).then(|| Judgement::progressing("what was applied has not been seen yet"))
+    (!ours || older).then(|| Health::progressing("what was applied has not been seen yet"))
 }
 
 /// A status that was written for an earlier generation says nothing about this one.
-fn unobserved(object: &Value) -> Option<Judgement> {
+fn unobserved(object: &Value) -> Option<Health> {
     let kind = (object::group(object::api_version(object)), object::kind(object));
     let generation = object::number(object, "/metadata/generation");
     let observed = object::number(object, "/status/observedGeneration");
@@ -119,5 +119,5 @@ fn unobserved(object: &Value) -> Option<Judgement> {
         (None, Some(_)) => OBSERVERS.contains(&kind),
         (_, None) => OBSERVERS.contains(&kind) && !object::has(object, "/status"),
     };
-    older.then(|| Judgement::progressing("its controller has not seen this generation yet"))
+    older.then(|| Health::progressing("its controller has not seen this generation yet"))
 }

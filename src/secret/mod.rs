@@ -393,7 +393,7 @@ fn variable(source: &SecretSource, name: &str) -> Result<Vec<u8>> {
     use std::os::unix::ffi::OsStringExt;
     std::env::var_os(name).map(OsStringExt::into_vec).ok_or_else(|| {
         let error = invalid(source, format!("`{name}` is not set (in `{}`)", source.path));
-        error.hint(format!(
+        error.with_hint(format!(
             "set the environment variable {name}; in GitLab a protected variable reaches only jobs of protected branches"
         ))
     })

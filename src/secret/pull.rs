@@ -43,5 +43,5 @@ pub(super) fn check(source: &SecretSource, user: &str, password: &str) -> Result
 pub(super) fn no_registry(place: &Place) -> Error {
     Error::new(Kind::Invalid, "a pull secret, and no registry is named")
         .at(place.clone())
-        .hint("`registry:` in windlass.yaml, --registry, or `host:` beside `user` and `password`")
+        .with_hint("`registry:` in windlass.yaml, --registry, or `host:` beside `user` and `password`")
 }

@@ -95,7 +95,7 @@ fn the_token_of_the_job_is_no_pull_secret() {
     let secrets = "  registry: {pull: {user: gitlab-ci-token, password: {command: [echo, abcdef]}}}\n";
     let error = fetched(secrets, &[]).0.expect_err("it is refused");
     assert!(error.message().contains("the job's own token"), "{error}");
-    assert!(error.advice().is_some_and(|hint| hint.contains("CI_DEPLOY_USER")), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("CI_DEPLOY_USER")), "{error}");
 }
 
 #[test]

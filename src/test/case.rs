@@ -10,7 +10,7 @@ use super::container::{Container, Exit, Spec, name};
 use super::plan::Job;
 use super::reports::{self, Reports};
 use super::service::{self, Service, explained, explained_as};
-use super::{Bench, CANNOT_RUN, cluster, keep, unmade};
+use super::{CANNOT_RUN, Runner, cluster, keep, unmade};
 use crate::error::{Error, Kind, Result};
 use crate::model::Image;
 use crate::model::{Evidence, Failure, Stage, Subject};
@@ -40,18 +40,18 @@ pub(super) struct Case<'a> {
     /// Where its reports go.
     pub(super) reports: Option<PathBuf>,
     /// What runs now, for those who want to keep it.
-    pub(super) standing: Mutex<Standing>,
+    pub(super) standing: Mutex<Handles>,
 }
 
 /// The network and the container of a test; on a cluster its Job.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Standing {
+pub(super) struct Handles {
     pub(super) network: String,
     pub(super) container: Option<String>,
 }
 
 /// How the command under test ended.
-pub(super) struct Ending {
+pub(super) struct TestOutcome {
     pub(super) exit: Exit,
     pub(super) late: bool,
     /// The service that died while the test ran, and how.
@@ -70,7 +70,7 @@ impl<'a> Case<'a> {
     ///
     /// # Errors
     /// [`Kind::TestsFailed`], [`Kind::TestNotRun`]; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
-    pub(super) async fn run(&self, bench: &Bench<'_>, step: &StepReport) -> Result<String> {
+    pub(super) async fn run(&self, bench: &Runner<'_>, step: &StepReport) -> Result<String> {
         let result = tokio::select! {
             biased;
             () = bench.session.cancel.cancelled() => Err(interrupted()),
@@ -88,7 +88,7 @@ impl<'a> Case<'a> {
         result
     }
 
-    async fn course(&self, bench: &Bench<'_>, step: &StepReport) -> Result<String> {
+    async fn course(&self, bench: &Runner<'_>, step: &StepReport) -> Result<String> {
         if self.test.on == On::Cluster {
             let ending = cluster::run(bench, self, step).await?;
             return self.verdict(bench, ending);
@@ -102,13 +102,13 @@ impl<'a> Case<'a> {
     }
 
     /// Another job may have built the image: this Engine has to fetch it.
-    async fn provide(&self, bench: &Bench<'_>, step: &StepReport) -> Result<()> {
+    async fn provide(&self, bench: &Runner<'_>, step: &StepReport) -> Result<()> {
         let progress = |line: String| step.progress(format!("pulling {}: {line}", self.image.name));
         let provided = bench.provide(&self.image.reference, &progress).await;
         provided.map(drop).map_err(|error| explained(self.name, error, Vec::new()))
     }
 
-    async fn network(&self, bench: &Bench<'_>) -> Result<String> {
+    async fn network(&self, bench: &Runner<'_>) -> Result<String> {
         let role = format!("network {}", self.name);
         let name = name(&bench.owner, &role);
         let request = NetworkCreateRequest {
@@ -136,11 +136,11 @@ impl<'a> Case<'a> {
         format!("test {}", self.name)
     }
 
-    pub(super) fn note(&self, change: impl FnOnce(&mut Standing)) {
+    pub(super) fn note(&self, change: impl FnOnce(&mut Handles)) {
         change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    async fn command(&self, bench: &Bench<'_>, network: &str, services: &[Service]) -> Result<Ending> {
+    async fn command(&self, bench: &Runner<'_>, network: &str, services: &[Service]) -> Result<TestOutcome> {
         let role = self.role();
         let spec = Spec {
             role: &role,
@@ -179,7 +179,7 @@ impl<'a> Case<'a> {
         reports::mask(&bench.session.reporter, self.reports.as_deref())?;
         let own = own_lines(container.tail());
         let evidence = own.into_iter().chain(services.iter().filter_map(Service::evidence)).collect();
-        Ok(Ending { exit, late, died, reports, evidence })
+        Ok(TestOutcome { exit, late, died, reports, evidence })
     }
 
     /// Ends a test that is late, or whose service died: that one may still end by itself.
@@ -190,12 +190,12 @@ impl<'a> Case<'a> {
         container.stop(GRACE).await
     }
 
-    fn verdict(&self, bench: &Bench<'_>, ending: Ending) -> Result<String> {
+    fn verdict(&self, bench: &Runner<'_>, ending: TestOutcome) -> Result<String> {
         if let Some(why) = not_started(&ending) {
             let program = self.test.run.first().map_or("", String::as_str);
             let error =
                 Error::new(Kind::TestNotRun, format!("`{program}` cannot be run in the image: {why}"))
-                    .hint("no shell reads `run`: its first word is a program of the image");
+                    .with_hint("no shell reads `run`: its first word is a program of the image");
             return Err(explained_as(CANNOT_RUN, self.name, error, ending.evidence));
         }
         if let Some((service, exit)) = ending.died.as_ref().filter(|_| !ending.exit.passed()) {
@@ -219,7 +219,7 @@ impl<'a> Case<'a> {
     }
 
     /// `6 passed`, `5 passed, 1 failed: test_x: first line`, `exit code 2`.
-    fn summary(&self, ending: &Ending) -> String {
+    fn summary(&self, ending: &TestOutcome) -> String {
         if ending.late {
             return format!("it did not end within {}", display::duration(self.test.timeout));
         }
@@ -233,7 +233,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    fn failed(&self, summary: &str, ending: Ending) -> Error {
+    fn failed(&self, summary: &str, ending: TestOutcome) -> Error {
         let first = ending.reports.tally.and_then(|tally| tally.first).map(|case| {
             let lines = if case.lines.is_empty() { vec![case.message] } else { case.lines };
             let skip = lines.len().saturating_sub(CASE_LINES);
@@ -252,11 +252,12 @@ impl<'a> Case<'a> {
             hint: hint.map(str::to_owned),
             evidence: first.into_iter().chain(ending.evidence).collect(),
         };
-        Error::new(Kind::TestsFailed, format!("test `{}` failed: {summary}", self.name)).because([failure])
+        Error::new(Kind::TestsFailed, format!("test `{}` failed: {summary}", self.name))
+            .with_failures([failure])
     }
 
     /// Removes everything that was started for this test.
-    async fn tidy(&self, bench: &Bench<'_>) {
+    async fn tidy(&self, bench: &Runner<'_>) {
         let cancelled = bench.session.cancel.is_cancelled();
         let own = [self.role(), format!("network {}", self.name)];
         let services = format!("service {}/", self.name);
@@ -295,7 +296,7 @@ pub(super) fn own_lines(lines: Vec<String>) -> Option<Evidence> {
 }
 
 /// The container's init could not run the command: that is no failure of the tests.
-fn not_started(ending: &Ending) -> Option<String> {
+fn not_started(ending: &TestOutcome) -> Option<String> {
     let last = ending.evidence.first()?.lines.last()?;
     let init = matches!(ending.exit.code, 126 | 127) && last.starts_with("[FATAL tini");
     init.then(|| last.rsplit_once("failed: ").map_or(last.as_str(), |(_, words)| words).to_owned())

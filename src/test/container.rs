@@ -17,7 +17,7 @@ use futures::StreamExt;
 use regex::Regex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Bench, unmade};
+use super::{Runner, unmade};
 use crate::engine::{Engine, Owner, fault};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stream;
@@ -109,7 +109,7 @@ impl Container {
     /// # Errors
     /// [`Kind::TestNotRun`] with the reason of the Engine; [`Kind::Unreachable`] where the Engine is gone.
     pub(super) async fn start(
-        bench: &Bench<'_>,
+        bench: &Runner<'_>,
         spec: &Spec<'_>,
         hear: impl FnMut(Stream, &str) + Send + 'static,
     ) -> Result<Self> {
@@ -237,7 +237,7 @@ impl Container {
 
     fn silent(&self) -> Error {
         let message = format!("the Docker Engine at {} lost sight of a container", self.engine.address());
-        Error::new(Kind::Unreachable, message).hint("see whether it still runs: `docker version`")
+        Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
     }
 }
 
@@ -313,7 +313,7 @@ fn cannot_start(engine: &Engine, spec: &Spec<'_>, error: &Bollard) -> Error {
             if message.contains(program.as_str())
                 && (message.contains("not found") || message.contains("no such file")) =>
         {
-            error.hint(format!(
+            error.with_hint(format!(
                 "`{program}` is not in the image: no shell reads `run`, the first word is the program"
             ))
         }

@@ -6,15 +6,15 @@ use bollard::models::ContainerConfig;
 use bollard::query_parameters::CommitContainerOptions;
 use jiff::Timestamp;
 
-use super::Bench;
-use super::case::{Case, Standing};
+use super::Runner;
+use super::case::{Case, Handles};
 use super::container::name;
 use crate::engine::{fault, owner};
 use crate::error::Result;
 use crate::project::On;
 
 /// Says how to get in, and how to be rid of it. Trouble is a warning: the test's own outcome counts.
-pub(super) async fn keep(bench: &Bench<'_>, case: &Case<'_>) {
+pub(super) async fn keep(bench: &Runner<'_>, case: &Case<'_>) {
     let standing = case.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if case.test.on == On::Cluster {
         return keep_job(bench, case, &standing);
@@ -35,7 +35,7 @@ pub(super) async fn keep(bench: &Bench<'_>, case: &Case<'_>) {
 }
 
 /// A pod that has ended has no shell: the next one of its image has.
-fn keep_job(bench: &Bench<'_>, case: &Case<'_>, standing: &Standing) {
+fn keep_job(bench: &Runner<'_>, case: &Case<'_>, standing: &Handles) {
     let (Some(job), Some(ground), Ok(image)) =
         (&standing.container, &bench.ground, case.image.reference.pinned())
     else {
@@ -51,7 +51,7 @@ fn keep_job(bench: &Bench<'_>, case: &Case<'_>, standing: &Standing) {
     bench.session.note(|summary| summary.next.push(shell));
 }
 
-fn note(bench: &Bench<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: &str) {
+fn note(bench: &Runner<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: &str) {
     let until = until.strftime("%H:%M UTC");
     let message = format!("test `{}` is left standing until {until}; {what}: {command}", case.name);
     bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {}", removal(bench)));
@@ -59,7 +59,7 @@ fn note(bench: &Bench<'_>, case: &Case<'_>, until: Timestamp, what: &str, comman
 }
 
 /// The container has ended: its files live on in an image.
-async fn image_of(bench: &Bench<'_>, case: &Case<'_>, container: &str) -> Result<String> {
+async fn image_of(bench: &Runner<'_>, case: &Case<'_>, container: &str) -> Result<String> {
     let role = format!("kept {}", case.name);
     let tag = name(&bench.owner, &role).to_lowercase();
     let options = CommitContainerOptions {
@@ -78,15 +78,15 @@ async fn image_of(bench: &Bench<'_>, case: &Case<'_>, container: &str) -> Result
     Ok(format!("windlass-kept:{tag}"))
 }
 
-fn shell(image: &str, standing: &Standing) -> String {
+fn shell(image: &str, standing: &Handles) -> String {
     format!("docker run --rm -it --network {} --entrypoint sh {image}", standing.network)
 }
 
-fn inspect(bench: &Bench<'_>) -> String {
+fn inspect(bench: &Runner<'_>) -> String {
     format!("docker ps -a --filter label={}={}", owner::RUN, bench.owner.run())
 }
 
-fn removal(bench: &Bench<'_>) -> String {
+fn removal(bench: &Runner<'_>) -> String {
     let filter = format!("-q --filter label={}={}", owner::RUN, bench.owner.run());
     format!(
         "docker rm -fv $(docker ps -a {filter}); docker network rm $(docker network ls {filter}); docker rmi $(docker images {filter})"

@@ -38,9 +38,9 @@ mod reports;
 mod service;
 
 use case::Case;
-use cluster::Ground;
+use cluster::TestCluster;
 use plan::Job;
-use record::{Images, Standing};
+use record::{Images, ProofState};
 
 /// More tests than this do not run at the same time, however many processors there are.
 const MOST: usize = 4;
@@ -78,13 +78,13 @@ pub struct TestRun {
 }
 
 /// What the tests of a run share.
-struct Bench<'a> {
+struct Runner<'a> {
     session: &'a Session,
     images: &'a Images,
     registry: Registry,
     /// For the tests that run there.
     engine: Option<Engine>,
-    ground: Option<Ground>,
+    ground: Option<TestCluster>,
     owner: Owner,
     keep: bool,
     /// Whether what a test came to is recorded.
@@ -123,11 +123,11 @@ pub async fn run(
         image_of(images, job)?;
     }
     let mut runs = Vec::new();
-    let standings = session.unless_cancelled(passes::standings(&registry, &asked, images)).await?;
-    for (job, standing) in asked.into_iter().zip(standings) {
+    let proof_states = session.unless_cancelled(passes::proof_states(&registry, &asked, images)).await?;
+    for (job, standing) in asked.into_iter().zip(proof_states) {
         match standing {
-            Standing::Passed { time, summary } => runs.push(reused(session, &job, &time, summary)),
-            Standing::Open(_) => open.push(job),
+            ProofState::Passed { time, summary } => runs.push(reused(session, &job, &time, summary)),
+            ProofState::Open(_) => open.push(job),
         }
     }
     if open.is_empty() {
@@ -139,7 +139,7 @@ pub async fn run(
     let making = TaskTracker::new();
     making.close();
     let tested = passes::repositories(project)?;
-    let bench = Bench {
+    let bench = Runner {
         session,
         images,
         registry,
@@ -162,15 +162,15 @@ async fn places(
     project: &Project,
     open: &[Job],
     tier: Option<&Tier>,
-) -> Result<(Option<Engine>, Option<Ground>)> {
+) -> Result<(Option<Engine>, Option<TestCluster>)> {
     let on = |place: On| open.iter().find(|job| job.config.on == place);
     let ground = match (on(On::Cluster), tier) {
         (None, _) => None,
         (Some(job), None) => {
             let message = format!("test `{}` runs on a cluster, and no tier says on which", job.test);
-            return Err(Error::new(Kind::Usage, message).hint("name one: windlass test --tier TIER"));
+            return Err(Error::new(Kind::Usage, message).with_hint("name one: windlass test --tier TIER"));
         }
-        (Some(_), Some(tier)) => Some(Ground::connect(session, project, tier).await?),
+        (Some(_), Some(tier)) => Some(TestCluster::connect(session, project, tier).await?),
     };
     let engine = if on(On::Engine).is_some() { Some(Engine::connect(session).await?) } else { None };
     if let Some(engine) = &engine {
@@ -206,10 +206,10 @@ pub async fn missing(
 ) -> Result<Vec<MissingPass>> {
     let registry = Registry::of(project)?;
     let jobs = regular(project);
-    let standings = session.unless_cancelled(passes::standings(&registry, &jobs, images)).await?;
-    let missing = jobs.into_iter().zip(standings).filter_map(|(job, standing)| match standing {
-        Standing::Passed { .. } => None,
-        Standing::Open(reason) => Some(MissingPass { test: job.name, reason }),
+    let proof_states = session.unless_cancelled(passes::proof_states(&registry, &jobs, images)).await?;
+    let missing = jobs.into_iter().zip(proof_states).filter_map(|(job, standing)| match standing {
+        ProofState::Passed { .. } => None,
+        ProofState::Open(reason) => Some(MissingPass { test: job.name, reason }),
     });
     Ok(missing.collect())
 }
@@ -259,7 +259,7 @@ fn image_of<'a>(images: &'a Images, job: &Job) -> Result<&'a Image> {
         let near = nearest(wanted, images.keys().map(String::as_str));
         let error = Error::new(Kind::Invalid, message);
         match near {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         }
     })
@@ -281,7 +281,7 @@ fn longest(open: &[Job]) -> Duration {
     open.iter().map(|job| of(&job.config)).sum()
 }
 
-impl Bench<'_> {
+impl Runner<'_> {
     fn engine(&self) -> Result<&Engine> {
         self.engine.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no Docker Engine"))
     }
@@ -303,7 +303,7 @@ impl Bench<'_> {
         Ok(self.engine()?.now().await.unwrap_or_else(Timestamp::now))
     }
 
-    fn ground(&self) -> Result<&Ground> {
+    fn ground(&self) -> Result<&TestCluster> {
         self.ground.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no cluster"))
     }
 
@@ -415,7 +415,7 @@ impl Bench<'_> {
 }
 
 /// One error for all: an interruption before everything, then what failed, then what could not be run.
-fn sum_up(bench: &Bench<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Error {
+fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Error {
     let first = |kind: Kind| errors.iter().position(|error| error.kind() == kind);
     let worst = first(Kind::Interrupted)
         .or_else(|| first(Kind::TestsFailed))
@@ -446,7 +446,7 @@ fn sum_up(bench: &Bench<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Err
         }
     };
     let message = if left == 0 { message } else { format!("{message}, {left} that need them were not run") };
-    Error::new(kind, message).because(failures)
+    Error::new(kind, message).with_failures(failures)
 }
 
 /// Names as a shell takes them.

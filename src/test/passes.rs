@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::plan::Job;
-use super::record::{self, Images, Standing};
+use super::record::{self, Images, ProofState};
 use super::{image_of, regular};
 use crate::error::Result;
 use crate::model::Image;
@@ -26,7 +26,11 @@ const FEW: usize = 4;
 ///
 /// # Errors
 /// Those of the registry; [`Kind::Invalid`](crate::error::Kind::Invalid) for a job whose image there is not.
-pub(super) async fn standings(registry: &Registry, jobs: &[Job], images: &Images) -> Result<Vec<Standing>> {
+pub(super) async fn proof_states(
+    registry: &Registry,
+    jobs: &[Job],
+    images: &Images,
+) -> Result<Vec<ProofState>> {
     let mut asked = Vec::new();
     for job in jobs {
         asked.push((job, image_of(images, job)?, record::definition(&job.config, images)));
@@ -46,14 +50,14 @@ pub(super) async fn standings(registry: &Registry, jobs: &[Job], images: &Images
         .iter()
         .map(|(job, image, definition)| record::read(registry, image, &job.name, definition))
         .collect();
-    let standings = futures::future::try_join_all(looks).await?;
+    let proof_states = futures::future::try_join_all(looks).await?;
     if let (Some(set), Some(mark)) = (set, mark)
-        && let Err(error) = set.write(registry, &mark, &standings).await
+        && let Err(error) = set.write(registry, &mark, &proof_states).await
     {
         // It only saves time.
         tracing::debug!(%error, "that all tests passed was not recorded");
     }
-    Ok(standings)
+    Ok(proof_states)
 }
 
 /// A test that had passed has failed: no record of a set that it may be in counts any more.
@@ -61,7 +65,8 @@ pub(super) async fn standings(registry: &Registry, jobs: &[Job], images: &Images
 /// # Errors
 /// Those of the registry.
 pub(super) async fn retract(registry: &Registry, repositories: &BTreeSet<Reference>) -> Result<()> {
-    let moves: Vec<_> = repositories.iter().map(|repository| registry.move_mark(repository, registry::TESTS)).collect();
+    let moves: Vec<_> =
+        repositories.iter().map(|repository| registry.move_mark(repository, registry::TESTS)).collect();
     futures::future::try_join_all(moves).await.map(drop)
 }
 
@@ -104,31 +109,31 @@ impl<'a> Set<'a> {
     }
 
     /// What a record says of these very tests that nothing has retracted.
-    async fn read(&self, registry: &Registry) -> Result<Option<Vec<Standing>>> {
+    async fn read(&self, registry: &Registry) -> Result<Option<Vec<ProofState>>> {
         let record = registry.record_if_readable(&self.image.reference, &self.kind).await?;
         let Some(record) = record else { return Ok(None) };
-        let Some(standings) = self.said(&record) else { return Ok(None) };
+        let Some(proof_states) = self.said(&record) else { return Ok(None) };
         let holds = record["mark"].as_str() == Some(self.mark(registry).await?.as_str());
-        Ok(holds.then_some(standings))
+        Ok(holds.then_some(proof_states))
     }
 
-    fn said(&self, record: &Value) -> Option<Vec<Standing>> {
+    fn said(&self, record: &Value) -> Option<Vec<ProofState>> {
         let passed = |name: &&str| {
             let test = &record["tests"][*name];
             if test["of"].as_str() != Some(self.tests.get(*name)?) {
                 return None;
             }
             let word = |key: &str| test[key].as_str().unwrap_or_default().to_owned();
-            Some(Standing::Passed { time: word("time"), summary: word("summary") })
+            Some(ProofState::Passed { time: word("time"), summary: word("summary") })
         };
         self.names.iter().map(passed).collect()
     }
 
     /// Leaves the record where all passed.
-    async fn write(&self, registry: &Registry, mark: &str, standings: &[Standing]) -> Result<()> {
+    async fn write(&self, registry: &Registry, mark: &str, proof_states: &[ProofState]) -> Result<()> {
         let mut tests = serde_json::Map::new();
-        for (name, standing) in self.names.iter().zip(standings) {
-            let Standing::Passed { time, summary } = standing else { return Ok(()) };
+        for (name, standing) in self.names.iter().zip(proof_states) {
+            let ProofState::Passed { time, summary } = standing else { return Ok(()) };
             let test = json!({"of": self.tests[name], "time": time, "summary": summary});
             tests.insert((*name).to_owned(), test);
         }
@@ -152,8 +157,8 @@ mod tests {
         (0..count).map(job).collect()
     }
 
-    fn are_passed(standings: &[Standing]) -> bool {
-        standings.iter().all(|standing| matches!(standing, Standing::Passed { .. }))
+    fn are_passed(proof_states: &[ProofState]) -> bool {
+        proof_states.iter().all(|standing| matches!(standing, ProofState::Passed { .. }))
     }
 
     #[tokio::test]
@@ -168,19 +173,19 @@ mod tests {
             for job in &jobs {
                 record::write(&registry, &image, &job.name, &definition, (true, "1 passed")).await.unwrap();
             }
-            assert!(are_passed(&standings(&registry, &jobs, &images).await.unwrap()), "one by one");
+            assert!(are_passed(&proof_states(&registry, &jobs, &images).await.unwrap()), "one by one");
             let before = server.received_requests().await.unwrap().len();
-            let known = standings(&registry, &jobs, &images).await.unwrap();
+            let known = proof_states(&registry, &jobs, &images).await.unwrap();
             assert!(are_passed(&known) && known.len() == jobs.len());
             assert_eq!(server.received_requests().await.unwrap().len() - before, 3);
             // Whoever fails in another set, of which this one knows nothing.
             record::write(&registry, &image, "t3", &definition, (false, "1 failed")).await.unwrap();
             retract(&registry, &[reference].into()).await.unwrap();
-            let known = standings(&registry, &jobs, &images).await.unwrap();
-            assert!(matches!(&known[3], Standing::Open(why) if why.contains("failed")), "{known:?}");
+            let known = proof_states(&registry, &jobs, &images).await.unwrap();
+            assert!(matches!(&known[3], ProofState::Open(why) if why.contains("failed")), "{known:?}");
             record::write(&registry, &image, "t3", &definition, (true, "1 passed")).await.unwrap();
             for _ in 0..2 {
-                assert!(are_passed(&standings(&registry, &jobs, &images).await.unwrap()));
+                assert!(are_passed(&proof_states(&registry, &jobs, &images).await.unwrap()));
             }
         }
     }
@@ -191,8 +196,8 @@ mod tests {
         let jobs = jobs(FEW - 1);
         let name = jobs[0].config.image.clone();
         let images: Images = [(name.clone(), Image { name, reference, built: false })].into();
-        let known = standings(&registry, &jobs, &images).await.unwrap();
-        assert!(known.iter().all(|one| matches!(one, Standing::Open(why) if why.contains("never run"))));
+        let known = proof_states(&registry, &jobs, &images).await.unwrap();
+        assert!(known.iter().all(|one| matches!(one, ProofState::Open(why) if why.contains("never run"))));
         assert_eq!(server.received_requests().await.unwrap().len(), jobs.len());
         assert_eq!(tags.manifests.lock().unwrap().len(), 1, "nothing is written");
     }

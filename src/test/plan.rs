@@ -131,7 +131,7 @@ fn unknown(jobs: &[Job], name: &str) -> Error {
         None if known.is_empty() => "windlass.yaml has no tests".to_owned(),
         None => format!("windlass.yaml has `{}`", known.join("`, `")),
     };
-    Error::new(Kind::Invalid, format!("there is no test `{name}`")).hint(hint)
+    Error::new(Kind::Invalid, format!("there is no test `{name}`")).with_hint(hint)
 }
 
 #[cfg(test)]
@@ -201,7 +201,7 @@ pub(super) mod tests {
         assert_eq!(names(&chosen(&["lint"]).unwrap()), ["lint"]);
         assert_eq!(chosen(&[]).unwrap().len(), 7);
         let error = chosen(&["e2"]).unwrap_err();
-        assert_eq!(error.advice(), Some("did you mean `e2e`?"));
+        assert_eq!(error.hint(), Some("did you mean `e2e`?"));
     }
 
     proptest! {

@@ -162,7 +162,7 @@ fn cannot_ask(way: &str, program: &str) -> Error {
         Kind::TestNotRun,
         format!("the service cannot be asked by `{way}`: its image has no {program}"),
     )
-    .hint("say how it tells that it is ready: `ready: {command: […]}` or `ready: {log: …}`")
+    .with_hint("say how it tells that it is ready: `ready: {command: […]}` or `ready: {log: …}`")
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) type Images = BTreeMap<String, Image>;
 
 /// What the record of a test says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ProofState {
     /// It passed with this very definition; when, and what it came to.
     Passed { time: String, summary: String },
     /// It did not: why a release must not rely on it.
@@ -71,7 +71,7 @@ pub(super) async fn read(
     image: &Image,
     name: &str,
     definition: &str,
-) -> Result<Standing> {
+) -> Result<ProofState> {
     let record = registry.read_record(&image.reference, &kind(name)).await?;
     Ok(judge(record.as_ref(), definition))
 }
@@ -87,7 +87,7 @@ pub(super) async fn has_passed(
     definition: &str,
 ) -> Result<bool> {
     let record = registry.record_if_readable(&image.reference, &kind(name)).await?;
-    Ok(matches!(judge(record.as_ref(), definition), Standing::Passed { .. }))
+    Ok(matches!(judge(record.as_ref(), definition), ProofState::Passed { .. }))
 }
 
 /// Leaves what came of the test.
@@ -118,16 +118,16 @@ fn kind(test: &str) -> String {
     format!("test-{test}")
 }
 
-fn judge(record: Option<&Value>, definition: &str) -> Standing {
-    let Some(record) = record else { return Standing::Open("it was never run in this image".to_owned()) };
+fn judge(record: Option<&Value>, definition: &str) -> ProofState {
+    let Some(record) = record else { return ProofState::Open("it was never run in this image".to_owned()) };
     let text = |key: &str| record[key].as_str().unwrap_or_default().to_owned();
     if record["definition"].as_str() != Some(definition) {
-        return Standing::Open("its definition has changed since it ran".to_owned());
+        return ProofState::Open("its definition has changed since it ran".to_owned());
     }
     if record["passed"].as_bool() != Some(true) {
-        return Standing::Open(format!("it failed on {}: {}", text("time"), text("summary")));
+        return ProofState::Open(format!("it failed on {}: {}", text("time"), text("summary")));
     }
-    Standing::Passed { time: text("time"), summary: text("summary") }
+    ProofState::Passed { time: text("time"), summary: text("summary") }
 }
 
 #[cfg(test)]
@@ -179,11 +179,11 @@ mod tests {
         let record = json!({"definition": "d", "passed": true, "time": "t", "summary": "6 passed"});
         assert_eq!(
             judge(Some(&record), "d"),
-            Standing::Passed { time: "t".into(), summary: "6 passed".into() }
+            ProofState::Passed { time: "t".into(), summary: "6 passed".into() }
         );
         let open = |record: Option<&Value>, definition| match judge(record, definition) {
-            Standing::Open(why) => why,
-            Standing::Passed { .. } => panic!("it passed"),
+            ProofState::Open(why) => why,
+            ProofState::Passed { .. } => panic!("it passed"),
         };
         assert!(open(Some(&record), "e").contains("changed"));
         assert!(open(None, "d").contains("never run"));

@@ -293,7 +293,7 @@ fn write(directory: &Path, file: &Found, pattern: &str, taken: &mut BTreeSet<Pat
     let made = crate::report::make(directory).and_then(|()| std::fs::create_dir_all(parent));
     made.and_then(|()| std::fs::write(&path, &file.bytes)).map_err(|error| {
         Error::new(Kind::Invalid, format!("the report {} cannot be written: {error}", path.display()))
-            .hint("--report names a directory that can be written")
+            .with_hint("--report names a directory that can be written")
     })
 }
 

@@ -10,7 +10,7 @@ use futures::stream::FuturesUnordered;
 use regex::Regex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Bench;
+use super::Runner;
 use super::container::{Container, Exit, Spec};
 use super::ready::{self, Answer};
 use super::record;
@@ -39,7 +39,7 @@ impl Service {
     /// # Errors
     /// [`Kind::TestNotRun`] with its last lines where it dies or is not ready in time.
     pub(super) async fn start(
-        bench: &Bench<'_>,
+        bench: &Runner<'_>,
         test: &str,
         name: &str,
         config: &ServiceConfig,
@@ -83,7 +83,7 @@ impl Service {
         (!lines.is_empty()).then_some(Evidence { title, lines })
     }
 
-    async fn become_ready(&self, bench: &Bench<'_>, test: &str, config: &ServiceConfig) -> Result<()> {
+    async fn become_ready(&self, bench: &Runner<'_>, test: &str, config: &ServiceConfig) -> Result<()> {
         let limit = config.ready.as_ref().map_or(PATIENCE, |ready| ready.timeout);
         let end = Instant::now() + limit;
         let mut pause = FIRST_PAUSE;
@@ -130,7 +130,7 @@ impl Service {
 
 /// Makes sure that the Engine has the service's image, and gives the name by which the Engine knows it.
 async fn provide(
-    bench: &Bench<'_>,
+    bench: &Runner<'_>,
     test: &str,
     name: &str,
     config: &ServiceConfig,
@@ -163,17 +163,17 @@ pub(super) fn explained_as(cause: &str, test: &str, error: Error, evidence: Vec<
         subject: Subject::Test(test.to_owned()),
         cause: cause.to_owned(),
         message: error.message().to_owned(),
-        hint: error.advice().map(str::to_owned),
+        hint: error.hint().map(str::to_owned),
         evidence,
     };
-    error.because([failure])
+    error.with_failures([failure])
 }
 
 fn regex(test: &str, name: &str, pattern: &str) -> Result<Regex> {
     Regex::new(pattern).map_err(|error| {
         let last = error.to_string().lines().last().unwrap_or_default().to_owned();
         Error::new(Kind::Invalid, format!("`ready.log` of service `{name}` of test `{test}`: {last}"))
-            .hint("it is a regular expression: special characters need a backslash")
+            .with_hint("it is a regular expression: special characters need a backslash")
     })
 }
 
@@ -197,7 +197,7 @@ pub(super) async fn death(services: &[Service]) -> (String, Exit) {
 /// # Errors
 /// That of the first one that fails.
 pub(super) async fn start_all(
-    bench: &Bench<'_>,
+    bench: &Runner<'_>,
     test: &str,
     services: &BTreeMap<String, ServiceConfig>,
     network: &str,

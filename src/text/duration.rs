@@ -13,12 +13,13 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
 /// For anything else, also a number without a unit, and for more than [`LONGEST`].
 pub fn duration(text: &str) -> Result<Duration, Malformed> {
     let duration = seconds(text).filter(|_| !text.is_empty()).map(Duration::from_secs).ok_or_else(|| {
-        Malformed::new(format!("`{text}` is not a duration")).hint("write `90s`, `5m` or `1h30m`")
+        Malformed::new(format!("`{text}` is not a duration")).with_hint("write `90s`, `5m` or `1h30m`")
     })?;
     if duration <= LONGEST {
         return Ok(duration);
     }
-    Err(Malformed::new(format!("`{text}` is longer than ten years")).hint("a duration is at most `87600h`"))
+    Err(Malformed::new(format!("`{text}` is longer than ten years"))
+        .with_hint("a duration is at most `87600h`"))
 }
 
 fn seconds(text: &str) -> Option<u64> {

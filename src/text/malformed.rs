@@ -16,7 +16,7 @@ impl Malformed {
         Self { message: message.into(), hint: None }
     }
 
-    pub(crate) fn hint(mut self, hint: &'static str) -> Self {
+    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
         self.hint = Some(hint);
         self
     }

@@ -9,10 +9,10 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
 use crate::record::{content, kept_rules};
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::difference;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::CONCURRENCY;
@@ -72,8 +72,8 @@ pub async fn adopt(
     dry_run: bool,
 ) -> Result<Adoption> {
     let cluster = context::connect(session, tier).await?;
-    let site = Site { session, project, tier, rules, cluster: &cluster };
-    let past = Past::read(&site.store()).await?;
+    let site = TierContext { session, project, tier, rules, cluster: &cluster };
+    let past = PriorReleases::read(&site.store()).await?;
     let objects = look(site, &past).await?;
     if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&past)) {
         return Ok(Adoption::of(site, objects, None));
@@ -82,8 +82,8 @@ pub async fn adopt(
 }
 
 /// Takes over under the lock what is there by then.
-async fn take_over(site: Site<'_>) -> Result<Adoption> {
-    let mut past = Past::read(&site.store()).await?;
+async fn take_over(site: TierContext<'_>) -> Result<Adoption> {
+    let mut past = PriorReleases::read(&site.store()).await?;
     past.settle(site.session, None);
     let objects = look(site, &past).await?;
     let revision = revision(&past);
@@ -117,13 +117,13 @@ async fn take_over(site: Site<'_>) -> Result<Adoption> {
 }
 
 /// Whether an adoption did not come to its end.
-fn was_killed(past: &Past) -> bool {
+fn was_killed(past: &PriorReleases) -> bool {
     let newest = past.summaries.first();
     newest.is_some_and(|newest| newest.kind == ReleaseKind::Adoption && newest.outcome != Outcome::Good)
 }
 
 /// An adoption that was killed is done again under its own number.
-fn revision(past: &Past) -> u64 {
+fn revision(past: &PriorReleases) -> u64 {
     match past.summaries.first() {
         None => 0,
         Some(newest) if was_killed(past) => newest.revision,
@@ -133,8 +133,8 @@ fn revision(past: &Past) -> u64 {
 
 /// The record before the first change: what is on record already, and what is taken over.
 async fn record(
-    site: Site<'_>,
-    past: &Past,
+    site: TierContext<'_>,
+    past: &PriorReleases,
     revision: u64,
     foreign: &[&Found],
     key: &[u8],
@@ -192,7 +192,7 @@ async fn take(cluster: &Cluster, found: &Found, revision: u64) -> Result<Option<
     let ours = forget_authors(cluster, applied).await?;
     if let Some(field) = changed(live, &ours) {
         let sentence = format!("{field} of {} was changed by somebody while it was taken over", found.id);
-        return Err(Error::new(Kind::Refused, sentence).hint("adopt it again"));
+        return Err(Error::new(Kind::Refused, sentence).with_hint("adopt it again"));
     }
     Ok(is_kept(asked)
         .then(|| Applied { fields: plan::owned_fields(&ours, false), object: (**asked).clone() }))
@@ -232,11 +232,11 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
             .ok_or_else(|| Error::new(Kind::Refused, format!("{} was deleted meanwhile", reference.id())))?;
     }
     let message = format!("{} is changed all the time by somebody else", ObjectId::of(&object));
-    Err(Error::new(Kind::Refused, message).hint("adopt it again when that has come to an end"))
+    Err(Error::new(Kind::Refused, message).with_hint("adopt it again when that has come to an end"))
 }
 
 /// The objects of the manifests, and how it stands with each.
-async fn look(site: Site<'_>, past: &Past) -> Result<Vec<Found>> {
+async fn look(site: TierContext<'_>, past: &PriorReleases) -> Result<Vec<Found>> {
     let key = site.store().key(false).await?;
     let described = site.session.unless_cancelled(manifest::described(site.project, site.tier)).await?;
     let wanted = namespaces::placed(site.cluster, deploy::wanted(described, &key)).await?;
@@ -244,7 +244,7 @@ async fn look(site: Site<'_>, past: &Past) -> Result<Vec<Found>> {
     stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await
 }
 
-async fn find(site: Site<'_>, past: &Past, object: Value) -> Result<Found> {
+async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Result<Found> {
     let id = ObjectId::of(&object);
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     let state = |state| Ok(Found { id: id.clone(), api_version: api_version.clone(), state });
@@ -266,7 +266,7 @@ async fn find(site: Site<'_>, past: &Past, object: Value) -> Result<Found> {
     let owner = ownership::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
     if of_project.is_some() && !is_marked {
         return Err(Error::new(Kind::Rule, format!("{id} is of {owner}"))
-            .hint("two projects cannot have the same object: give one of them another name"));
+            .with_hint("two projects cannot have the same object: give one of them another name"));
     }
     let mut asked = ownership::asked_for(&live);
     manifest::mark(&mut asked, site.project, site.tier);
@@ -280,7 +280,9 @@ async fn find(site: Site<'_>, past: &Past, object: Value) -> Result<Found> {
         .await?;
     if let Some(field) = changed(&live, &tried) {
         let message = format!("{id} cannot be taken over as it is: {field} would change");
-        return Err(Error::new(Kind::Rule, message).hint("release it instead: the plan shows what changes"));
+        return Err(
+            Error::new(Kind::Rule, message).with_hint("release it instead: the plan shows what changes")
+        );
     }
     state(State::Foreign { owner, live: Box::new(live), asked: Box::new(asked) })
 }
@@ -311,7 +313,7 @@ impl Found {
 }
 
 impl Adoption {
-    fn of(site: Site<'_>, objects: Vec<Found>, revision: Option<u64>) -> Self {
+    fn of(site: TierContext<'_>, objects: Vec<Found>, revision: Option<u64>) -> Self {
         let (context, namespace) = (site.cluster.context().to_owned(), site.cluster.namespace().to_owned());
         Self { tier: site.tier.name.clone(), context, namespace, objects, revision }
     }

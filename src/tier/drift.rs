@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use crate::error::{Kind, Result};
 use crate::model::ObjectId;
 use crate::record::Outcome;
-use crate::record::prior::Past;
-use crate::release::context::Site;
-use crate::release::deploy::look;
+use crate::record::prior::PriorReleases;
+use crate::release::context::TierContext;
+use crate::release::deploy::build_plan;
 use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
@@ -54,7 +54,7 @@ pub(crate) struct Others {
 ///
 /// # Errors
 /// What the cluster refuses, but for missing rights.
-pub(crate) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
+pub(crate) async fn drift(site: TierContext<'_>, past: &PriorReleases) -> Result<Drift> {
     match &past.last {
         None => return Ok(Drift::Known(Vec::new(), Vec::new())),
         Some(last) if last.summary.outcome != Outcome::Good => {
@@ -70,14 +70,14 @@ pub(crate) async fn drift(site: Site<'_>, past: &Past) -> Result<Drift> {
     }
 }
 
-async fn compared(site: Site<'_>, past: &Past) -> Result<(Vec<Changed>, Vec<Others>)> {
+async fn compared(site: TierContext<'_>, past: &PriorReleases) -> Result<(Vec<Changed>, Vec<Others>)> {
     let Some(last) = &past.last else { return Ok((Vec::new(), Vec::new())) };
     let (wanted, untouched) = rollback::recorded(last);
     let key = site.store().key(false).await?;
-    let looked = look(site, past, wanted, &untouched, &key, May::Change).await?;
+    let looked = build_plan(site, past, wanted, &untouched, &key, May::Change).await?;
     let mut all: Vec<Changed> = looked.plan.steps.iter().filter_map(changed).collect();
     let claims = untouched.iter().filter(|one| claims::is_claim(&one.object)).cloned();
-    for one in claims.chain(redaction::sealed_in(&last.objects)) {
+    for one in claims.chain(redaction::redacted_in(&last.objects)) {
         let id = ObjectId::of(&one.object);
         let live = looked.live.get(&id);
         let fields = live.map(|live| redaction::differences(&one.object, live, &key)).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::project::{Project, Tier};
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::release::rules::Rules;
 use crate::release::{context, explain};
 use crate::rollout::explain::Explained;
@@ -15,7 +15,7 @@ use crate::session::Session;
 pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
     let cluster = context::connect(session, tier).await?;
     let rules = Rules::default();
-    let site = context::Site { session, project, tier, rules: &rules, cluster: &cluster };
-    let past = Past::read(&site.store()).await?;
+    let site = context::TierContext { session, project, tier, rules: &rules, cluster: &cluster };
+    let past = PriorReleases::read(&site.store()).await?;
     explain::explain(site, past.last.as_ref()).await
 }

@@ -161,7 +161,7 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     let local = text.parse::<civil::DateTime>().ok().and_then(|time| time.to_zoned(TimeZone::system()).ok());
     local.map(|zoned| zoned.timestamp()).ok_or_else(|| {
         Error::new(Kind::Usage, format!("`{text}` is not a time"))
-            .hint("like 2026-10-03T14:00 or 2026-10-03T14:00Z")
+            .with_hint("like 2026-10-03T14:00 or 2026-10-03T14:00Z")
     })
 }
 

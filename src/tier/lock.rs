@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cluster::{Hold, Holder, Lease, LeaseRequest, LeaseTask};
+use crate::cluster::{Holder, Lease, LeaseRequest, LeaseTask, ManualLock};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
 use crate::record::Summary;
 use crate::record::store::base_name;
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{lock_holder, refused};
 use crate::session::Session;
@@ -36,14 +36,15 @@ pub async fn lock(
     limit: Option<Duration>,
 ) -> Result<Lock> {
     // Without words nobody is troubled: not even the cluster is asked.
-    let hold = Hold::new(&session.reporter.masked(message), None)?;
+    let hold = ManualLock::new(&session.reporter.masked(message), None)?;
     let cluster = context::connect(session, tier).await?;
     cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
     let request = LeaseRequest { holder: context::person(), ..context::lease_request(project, tier, rules) };
     // The lock that a killed release left is the only trace of it.
     if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
-        refused::note_dead_run(Site { session, project, tier, rules, cluster: &cluster }, &dead).await?;
+        refused::note_dead_run(TierContext { session, project, tier, rules, cluster: &cluster }, &dead)
+            .await?;
     }
     let before = Lease::holder(&cluster, &request.name).await?;
     if let Some((before, hold)) = before.as_ref().and_then(|one| Some((one, one.hold.as_ref()?)))
@@ -53,7 +54,7 @@ pub async fn lock(
             .reporter
             .warn(format!("this takes the place of your lock since {:.0}: {}", before.since, hold.message));
     }
-    let holder = Lease::lock(session, &cluster, &request, &Hold { until, ..hold }).await?;
+    let holder = Lease::lock(session, &cluster, &request, &ManualLock { until, ..hold }).await?;
     Ok(Lock { tier: tier.name.clone(), holder: Some(holder), freed: false })
 }
 
@@ -63,7 +64,7 @@ pub async fn lock(
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
 pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
     let cluster = context::connect(session, tier).await?;
-    let site = Site { session, project, tier, rules, cluster: &cluster };
+    let site = TierContext { session, project, tier, rules, cluster: &cluster };
     let name = base_name(&project.name, &tier.slug);
     let holder = Lease::holder(&cluster, &name).await?;
     if let Some(holder) = &holder {
@@ -71,14 +72,14 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
             let (holder, release) = lock_holder::on_record(site, holder.clone()).await;
             let who = holder.described(release.as_deref());
             let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
-            site.rules.agree(session, &fact, "take the lock from it?").await?;
+            site.rules.confirm(session, &fact, "take the lock from it?").await?;
         }
         if !Lease::unlock(&cluster, &name, holder).await? {
             return Err(Error::new(
                 Kind::Locked,
                 format!("somebody else has locked {} meanwhile", tier.name),
             )
-            .hint(context::command("status", tier)));
+            .with_hint(context::command("status", tier)));
         }
     }
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })

@@ -7,16 +7,16 @@ use crate::error::Result;
 use crate::model::ObjectId;
 use crate::record::target::Target;
 use crate::record::{Summary, target};
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::images;
 use crate::release::plan::images::Presence;
 use crate::release::rollback;
 use crate::report::style;
 
 /// Where a rollback would lead.
-pub(crate) enum WayBack {
+pub(crate) enum RollbackOutlook {
     /// To a release.
-    Ready(Road),
+    Ready(RollbackPreview),
     /// Nowhere: the newest release is a rollback already.
     Already { revision: u64, from: u64, to: u64, further: Option<u64> },
     /// Nowhere: the last attempt changed nothing.
@@ -26,7 +26,7 @@ pub(crate) enum WayBack {
 }
 
 /// What is known of the way to a release.
-pub(crate) struct Road {
+pub(crate) struct RollbackPreview {
     to: u64,
     /// Whether its full set is there.
     kept: bool,
@@ -41,15 +41,15 @@ pub(crate) struct Road {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result<WayBack> {
+pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) -> Result<RollbackOutlook> {
     let attempts = site.store().attempts().await?;
     let to = match target::choose(newest_first, &attempts, None) {
         Ok(Target::Release { to, .. }) => to,
         Ok(Target::Already { revision, from, to, further }) => {
-            return Ok(WayBack::Already { revision, from, to, further });
+            return Ok(RollbackOutlook::Already { revision, from, to, further });
         }
-        Ok(Target::Unchanged { runs, further }) => return Ok(WayBack::Unchanged { runs, further }),
-        Err(none) => return Ok(WayBack::None(none.message().to_owned())),
+        Ok(Target::Unchanged { runs, further }) => return Ok(RollbackOutlook::Unchanged { runs, further }),
+        Err(none) => return Ok(RollbackOutlook::None(none.message().to_owned())),
     };
     let record = site.store().recorded(newest_first, to).await?;
     let set = record.as_ref().map(|record| rollback::recorded(record).0).unwrap_or_default();
@@ -58,7 +58,7 @@ pub(crate) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result
     let found = images::look_up(site, images, images::IN_PASSING).await;
     let count = |wanted: fn(&Presence) -> bool| found.iter().filter(|(_, presence)| wanted(presence)).count();
     let later = newest_first.iter().filter(|summary| summary.revision > to);
-    Ok(WayBack::Ready(Road {
+    Ok(RollbackOutlook::Ready(RollbackPreview {
         to,
         kept: record.is_some(),
         missing: found
@@ -74,7 +74,7 @@ pub(crate) async fn way_back(site: Site<'_>, newest_first: &[Summary]) -> Result
     }))
 }
 
-impl WayBack {
+impl RollbackOutlook {
     pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Ready(road) => road.to_json(),
@@ -103,7 +103,7 @@ impl WayBack {
     }
 }
 
-impl Road {
+impl RollbackPreview {
     fn is_free(&self) -> bool {
         self.kept && self.missing.is_empty() && !self.jobs.iter().any(|(_, _, refuses)| *refuses)
     }

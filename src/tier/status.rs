@@ -9,11 +9,11 @@ use crate::error::{Kind, Result};
 use crate::model::{ObjectId, Verdict};
 use crate::project::{Project, Tier};
 use crate::record::prior;
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::store::base_name;
 use crate::record::{Outcome, Record, Summary};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{explain, lock_holder};
 use crate::report::style;
@@ -21,7 +21,7 @@ use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::tier::drift::Drift;
 use crate::tier::lock;
-use crate::tier::rollback_outlook::WayBack;
+use crate::tier::rollback_outlook::RollbackOutlook;
 
 /// What runs on a tier now.
 pub struct Status {
@@ -35,20 +35,20 @@ pub struct Status {
     missing: Vec<ObjectId>,
     drift: Drift,
     lock: Option<Holder>,
-    way_back: WayBack,
+    way_back: RollbackOutlook,
 }
 
 impl Status {
     /// Asks the cluster.
-    pub(crate) async fn read(site: Site<'_>) -> Result<Self> {
-        let Site { project, tier, cluster, .. } = site;
+    pub(crate) async fn read(site: TierContext<'_>) -> Result<Self> {
+        let TierContext { project, tier, cluster, .. } = site;
         let mut summaries = site.store().history().await?;
         let lock = prior::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
         let (health, missing, drift, way_back) = match Box::pin(seen(site, &summaries)).await {
             // Whoever may not read Secrets still sees what is in the history.
             Err(error) if error.kind() == Kind::Denied => {
                 let why = error.message().to_owned();
-                (Err(why.clone()), Vec::new(), Drift::Unknown(why.clone()), WayBack::None(why))
+                (Err(why.clone()), Vec::new(), Drift::Unknown(why.clone()), RollbackOutlook::None(why))
             }
             seen => seen.map(|(health, missing, drift, way_back)| (Ok(health), missing, drift, way_back))?,
         };
@@ -150,10 +150,10 @@ impl Status {
 
 /// What needs the full records.
 async fn seen(
-    site: Site<'_>,
+    site: TierContext<'_>,
     summaries: &[Summary],
-) -> Result<(Vec<Explained>, Vec<ObjectId>, Drift, WayBack)> {
-    let past = Past::of(&site.store(), summaries.to_vec()).await?;
+) -> Result<(Vec<Explained>, Vec<ObjectId>, Drift, RollbackOutlook)> {
+    let past = PriorReleases::of(&site.store(), summaries.to_vec()).await?;
     let (health, drift, way_back) = futures::join!(
         explain::explain(site, past.last.as_ref()),
         crate::tier::drift::drift(site, &past),
@@ -216,5 +216,5 @@ fn release_lines(summary: &Summary) -> Vec<String> {
 pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result<Status> {
     let cluster = context::connect(session, tier).await?;
     let rules = Rules::default();
-    Status::read(context::Site { session, project, tier, rules: &rules, cluster: &cluster }).await
+    Status::read(context::TierContext { session, project, tier, rules: &rules, cluster: &cluster }).await
 }

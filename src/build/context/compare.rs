@@ -145,10 +145,10 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn unreadable(error: Error) -> Error {
-    if error.advice().is_some() {
+    if error.hint().is_some() {
         return error;
     }
-    error.hint("leave out by .dockerignore what no image needs")
+    error.with_hint("leave out by .dockerignore what no image needs")
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ pub(crate) fn check(project: &Project, name: &str, image: &ImageConfig) -> Resul
             "the file of `{}`, `{inside}`, is in the build context of `{name}`: everybody who pulls the image would have the secret",
             secret.path
         );
-        let error =
-            Error::new(Kind::Invalid, sentence).hint(format!("add `{inside}` to {}", rules_file.display()));
+        let error = Error::new(Kind::Invalid, sentence)
+            .with_hint(format!("add `{inside}` to {}", rules_file.display()));
         return Err(match secret.place {
             Some(place) => error.at(place),
             None => error,
@@ -50,7 +50,7 @@ mod tests {
         let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
         let images = project.config.images.iter();
         let errors = images.filter_map(|(name, image)| check(&project, name, image).err());
-        errors.map(|error| format!("{error}; {}", error.advice().unwrap_or_default())).collect()
+        errors.map(|error| format!("{error}; {}", error.hint().unwrap_or_default())).collect()
     }
 
     #[test]

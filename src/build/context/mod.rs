@@ -222,7 +222,7 @@ pub(crate) fn check(root: &Path, directory: &Path, dockerfile: &Path) -> Result<
     if !root.join(directory).is_dir() {
         let message = format!("there is no directory `{}` to build in", directory.display());
         return Err(Error::new(Kind::Invalid, message)
-            .hint("`context:` names a directory, relative to windlass.yaml"));
+            .with_hint("`context:` names a directory, relative to windlass.yaml"));
     }
     std::fs::read_to_string(root.join(dockerfile)).map_err(|error| no_dockerfile(dockerfile, &error))
 }
@@ -231,7 +231,7 @@ fn no_dockerfile(dockerfile: &Path, error: &io::Error) -> Error {
     if error.kind() != io::ErrorKind::NotFound {
         return unreadable(dockerfile, error);
     }
-    Error::new(Kind::Invalid, format!("there is no `{}`", dockerfile.display())).hint(
+    Error::new(Kind::Invalid, format!("there is no `{}`", dockerfile.display())).with_hint(
         "write it, or say where it is: `dockerfile:` of the image in windlass.yaml, relative to that file",
     )
 }
@@ -386,7 +386,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let root = project(&[("a", "")]);
         let error = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap_err();
-        assert!(error.message().contains("`Dockerfile`") && error.advice().is_some(), "{error}");
+        assert!(error.message().contains("`Dockerfile`") && error.hint().is_some(), "{error}");
         let error = Context::find(root.path(), Path::new("web"), Path::new("Dockerfile")).unwrap_err();
         assert!(error.message().contains("`web`"), "{error}");
     }

@@ -68,7 +68,7 @@ impl Files {
                 entry.path.display()
             );
             return Err(
-                Error::new(Kind::Build, message).hint("rename it, or leave it out with .dockerignore")
+                Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
         Ok(Self { context, time, sent, trouble: Trouble::default() })

@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::build::request::Order;
+use crate::build::request::BuildRequest;
 use crate::build::session::file_sync::Files;
 use crate::error::{Error, Kind, Result};
 
@@ -42,19 +42,19 @@ const HEADERS: u32 = 8 * 1024 * 1024;
 
 /// What is lent to a build.
 #[derive(Default)]
-pub(crate) struct Lent {
+pub(crate) struct BuildInputs {
     /// Values by their ids.
     pub(crate) secrets: BTreeMap<String, Vec<u8>>,
     /// The socket of the SSH agent.
     pub(crate) agent: Option<PathBuf>,
 }
 
-impl Lent {
+impl BuildInputs {
     /// What the order says may be seen.
     ///
     /// # Errors
     /// [`Kind::Invalid`] where an SSH agent is wanted and there is none.
-    pub(crate) fn of(order: &Order<'_>) -> Result<Self> {
+    pub(crate) fn of(order: &BuildRequest<'_>) -> Result<Self> {
         let agent = order.image.ssh.then(Self::agent).transpose()?;
         Ok(Self { secrets: order.lent.clone(), agent })
     }
@@ -67,7 +67,7 @@ impl Lent {
                 Kind::Invalid,
                 "the build wants an SSH agent (`ssh: true`), and SSH_AUTH_SOCK names none",
             )
-            .hint("eval \"$(ssh-agent)\" && ssh-add")
+            .with_hint("eval \"$(ssh-agent)\" && ssh-add")
         })
     }
 
@@ -77,22 +77,22 @@ impl Lent {
 }
 
 /// What a builder finds at the other end of a session.
-pub(crate) struct Served {
-    pub(crate) lent: Lent,
+pub(crate) struct SessionServer {
+    pub(crate) lent: BuildInputs,
     pub(crate) credentials: HashMap<String, DockerCredentials>,
     pub(crate) files: Files,
 }
 
 /// Serves a build; ended when it is dropped.
-pub(crate) struct Lending(JoinHandle<()>);
+pub(crate) struct SessionHandle(JoinHandle<()>);
 
-impl Drop for Lending {
+impl Drop for SessionHandle {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Served {
+impl SessionServer {
     /// How a session of this id is announced: names and values.
     pub(crate) fn headers(&self, id: &str) -> Vec<(&'static str, String)> {
         let mut methods = vec![
@@ -112,12 +112,15 @@ impl Served {
     }
 
     /// Answers the builder over this connection until the build is over.
-    pub(crate) fn over(self, connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Lending {
+    pub(crate) fn over(
+        self,
+        connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> SessionHandle {
         // A builder names each file that a Dockerfile copies in a header of its own.
         let mut server = tonic::transport::Server::builder().http2_max_header_list_size(HEADERS);
         let mut router = server
-            .add_service(HealthServer::new(Well))
-            .add_service(AuthServer::new(Keys(self.credentials)))
+            .add_service(HealthServer::new(HealthService))
+            .add_service(AuthServer::new(AuthProvider(self.credentials)))
             .add_service(SecretsServer::new(Values(self.lent.secrets)))
             .add_service(FileSyncServer::new(self.files));
         if let Some(socket) = self.lent.agent {
@@ -126,7 +129,7 @@ impl Served {
         // One connection, and then nothing more for ever: the end of the list would end the server.
         let incoming =
             stream::iter([Ok::<_, std::io::Error>(Connection(connection))]).chain(stream::pending());
-        Lending(tokio::spawn(async move {
+        SessionHandle(tokio::spawn(async move {
             if let Err(error) = router.serve_with_incoming(incoming).await {
                 tracing::debug!(%error, "the build's session ended");
             }
@@ -135,10 +138,10 @@ impl Served {
 }
 
 /// A builder asks every five seconds whether we are still there, and gives the build up after two bad answers.
-struct Well;
+struct HealthService;
 
 #[tonic::async_trait]
-impl Health for Well {
+impl Health for HealthService {
     async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         Ok(Response::new(HealthCheckResponse { status: ServingStatus::Serving.into() }))
     }
@@ -209,10 +212,10 @@ impl Secrets for Values {
 }
 
 /// Who we are to registries.
-struct Keys(HashMap<String, DockerCredentials>);
+struct AuthProvider(HashMap<String, DockerCredentials>);
 
 #[tonic::async_trait]
-impl Auth for Keys {
+impl Auth for AuthProvider {
     async fn credentials(
         &self,
         request: Request<filesync::CredentialsRequest>,

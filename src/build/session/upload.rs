@@ -54,7 +54,7 @@ impl Stalled {
             "{builder} took {} of the context, and then nothing more for {seconds} s",
             megabytes(self.bytes)
         );
-        Error::new(Kind::Unreachable, message).hint("see whether the connection to it still stands")
+        Error::new(Kind::Unreachable, message).with_hint("see whether the connection to it still stands")
     }
 }
 

@@ -15,7 +15,7 @@ const LONG: Duration = Duration::from_secs(300);
 
 /// The silence since a builder's last words.
 #[derive(Debug)]
-pub(crate) struct Silence {
+pub(crate) struct Watchdog {
     since: Instant,
     next: Instant,
     unanswered: u32,
@@ -26,10 +26,10 @@ pub(crate) struct Silence {
 
 /// What a silence means.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(crate) enum Liveness {
     /// It works, for so long without a word.
     Busy(Duration),
-    /// As [`Meaning::Busy`], and long enough to be told once.
+    /// As [`Liveness::Busy`], and long enough to be told once.
     Long(Duration),
     /// It does not answer; asked again soon.
     Doubtful,
@@ -39,7 +39,7 @@ pub(crate) enum Meaning {
     NotBegun(Duration),
 }
 
-impl Silence {
+impl Watchdog {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         Self { since: now, next: now + QUIET, unanswered: 0, told: false, spoke: false }
@@ -62,24 +62,24 @@ impl Silence {
     }
 
     /// Asks; `alive` is the answer to "are you there?".
-    pub(crate) async fn ask(&mut self, alive: impl Future<Output = bool>) -> Meaning {
+    pub(crate) async fn ask(&mut self, alive: impl Future<Output = bool>) -> Liveness {
         let answered = timeout(ANSWER, alive).await.unwrap_or(false);
         self.judge(Instant::now(), answered)
     }
 
-    fn judge(&mut self, now: Instant, answered: bool) -> Meaning {
+    fn judge(&mut self, now: Instant, answered: bool) -> Liveness {
         self.unanswered = if answered { 0 } else { self.unanswered + 1 };
         self.next = now + if answered { QUIET } else { ANSWER };
         let length = now - self.since;
         match (self.unanswered, length >= LONG && !self.told) {
-            (0, true) if !self.spoke => Meaning::NotBegun(length),
+            (0, true) if !self.spoke => Liveness::NotBegun(length),
             (0, true) => {
                 self.told = true;
-                Meaning::Long(length)
+                Liveness::Long(length)
             }
-            (0, false) => Meaning::Busy(length),
-            (QUESTIONS.., _) => Meaning::Gone,
-            _ => Meaning::Doubtful,
+            (0, false) => Liveness::Busy(length),
+            (QUESTIONS.., _) => Liveness::Gone,
+            _ => Liveness::Doubtful,
         }
     }
 }
@@ -89,8 +89,8 @@ mod tests {
     use super::*;
 
     /// What it means when the Engine is asked after these seconds, and answers or not.
-    fn meanings(looks: &[(u64, bool)]) -> Vec<Meaning> {
-        let mut silence = Silence::new();
+    fn meanings(looks: &[(u64, bool)]) -> Vec<Liveness> {
+        let mut silence = Watchdog::new();
         silence.spoke();
         let since = silence.since;
         let judge = |(seconds, answered): &(u64, bool)| {
@@ -101,35 +101,38 @@ mod tests {
 
     #[test]
     fn a_busy_builder_is_told_from_one_that_is_gone() {
-        let busy = |seconds| Meaning::Busy(Duration::from_secs(seconds));
-        assert_eq!(meanings(&[(30, true), (70, false), (90, true)]), [busy(30), Meaning::Doubtful, busy(90)]);
+        let busy = |seconds| Liveness::Busy(Duration::from_secs(seconds));
+        assert_eq!(
+            meanings(&[(30, true), (70, false), (90, true)]),
+            [busy(30), Liveness::Doubtful, busy(90)]
+        );
         let gone = meanings(&[(30, false), (50, false), (70, false)]);
-        assert_eq!(gone, [Meaning::Doubtful, Meaning::Doubtful, Meaning::Gone]);
+        assert_eq!(gone, [Liveness::Doubtful, Liveness::Doubtful, Liveness::Gone]);
     }
 
     #[test]
     fn a_long_silence_is_told_once() {
         let looks: Vec<_> = (1..30).map(|number| (number * 30, true)).collect();
-        let long = |one: &&Meaning| matches!(one, Meaning::Long(_));
+        let long = |one: &&Liveness| matches!(one, Liveness::Long(_));
         assert_eq!(meanings(&looks).iter().filter(long).count(), 1);
     }
 
     #[test]
     fn a_builder_that_never_begins_is_given_up_though_it_is_there() {
-        let mut silence = Silence::new();
+        let mut silence = Watchdog::new();
         let since = silence.since;
         let judged = [30, 299, 300].map(|seconds| silence.judge(since + Duration::from_secs(seconds), true));
         assert!(
-            matches!(judged[..], [Meaning::Busy(_), Meaning::Busy(_), Meaning::NotBegun(_)]),
+            matches!(judged[..], [Liveness::Busy(_), Liveness::Busy(_), Liveness::NotBegun(_)]),
             "{judged:?}"
         );
     }
 
     #[tokio::test]
     async fn an_engine_that_answers_is_there() {
-        let mut silence = Silence::new();
-        assert!(matches!(silence.ask(async { true }).await, Meaning::Busy(_)));
-        assert_eq!(silence.ask(async { false }).await, Meaning::Doubtful);
+        let mut silence = Watchdog::new();
+        assert!(matches!(silence.ask(async { true }).await, Liveness::Busy(_)));
+        assert_eq!(silence.ask(async { false }).await, Liveness::Doubtful);
         silence.broken();
         assert_eq!(silence.unanswered, 0);
     }

@@ -31,7 +31,7 @@ impl Generate {
     pub(crate) fn run(self, run: &Run) -> Result<()> {
         if run.global.output == Output::Json && !matches!(self.what, What::Schema) {
             return Err(Error::new(Kind::Usage, "completions and the manual page are no JSON")
-                .hint("leave -o json out"));
+                .with_hint("leave -o json out"));
         }
         let mut bytes = Vec::new();
         match self.what {

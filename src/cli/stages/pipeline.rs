@@ -33,7 +33,7 @@ impl Pipeline {
                 Kind::Usage,
                 "without a tier nothing is released: flags of a release have no meaning",
             )
-            .hint("name the tier: windlass pipeline TIER"));
+            .with_hint("name the tier: windlass pipeline TIER"));
         }
         let project = self.source.commit(run, self.tier_overrides.project.as_deref()).await?;
         let release = match &self.tier {

@@ -92,11 +92,11 @@ impl OverrideArguments {
                 Kind::Usage,
                 "--override needs a reason, which the release's record keeps",
             )
-            .hint("--reason \"INC-123\""));
+            .with_hint("--reason \"INC-123\""));
         }
         if self.overrides.is_empty() && self.reason.is_some() && !untested {
             return Err(Error::new(Kind::Usage, "--reason says why a rule is overridden, and none is")
-                .hint("--override RULE names one"));
+                .with_hint("--override RULE names one"));
         }
         let mut overridden = self.overrides.clone();
         if untested {

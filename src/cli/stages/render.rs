@@ -26,7 +26,7 @@ impl Render {
         let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
         if self.show_secrets && json && kept {
             return Err(Error::new(Kind::Usage, "--report would keep the values that --show-secrets shows")
-                .hint("leave one of the two out"));
+                .with_hint("leave one of the two out"));
         }
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         run.session.unless_cancelled(manifest::check(&project, &tier)).await?;

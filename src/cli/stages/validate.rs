@@ -55,7 +55,7 @@ fn doubts(run: &Run, project: &Project) {
         );
     }
     for error in secret::homeless(project) {
-        reporter.warn_with_hint(error.to_string(), error.advice().unwrap_or_default());
+        reporter.warn_with_hint(error.to_string(), error.hint().unwrap_or_default());
     }
     let config = &project.config;
     let waiting = config.tiers.iter().find(|(_, tier)| tier.after.is_some());
@@ -80,16 +80,16 @@ fn for_machines(error: &Error) -> Value {
         "line": place.and_then(|place| place.line),
         "column": place.and_then(|place| place.column),
         "message": error.message(),
-        "hint": error.advice(),
+        "hint": error.hint(),
     })
 }
 
 fn for_people(error: &Error) -> String {
     let mut text = error.to_string();
-    for line in error.excerpt().into_iter().flat_map(str::lines) {
+    for line in error.snippet().into_iter().flat_map(str::lines) {
         text += &format!("\n  {line}");
     }
-    if let Some(hint) = error.advice() {
+    if let Some(hint) = error.hint() {
         text += &format!("\n  hint: {hint}");
     }
     text

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::cli::{Run, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
-use crate::project::Health;
+use crate::project::HealthRules;
 use crate::rollout::explain;
 use crate::tier;
 
@@ -49,7 +49,7 @@ impl Explain {
             }
             (None, None) => {
                 return Err(Error::new(Kind::Usage, "what is to be explained?")
-                    .hint("`windlass explain TIER`, or `windlass explain -f FILE` for a dump (`-` reads standard input)"));
+                    .with_hint("`windlass explain TIER`, or `windlass explain -f FILE` for a dump (`-` reads standard input)"));
             }
         };
         // An empty answer is an answer, too.
@@ -69,12 +69,12 @@ fn time(text: &str) -> std::result::Result<Timestamp, String> {
 }
 
 /// The rules of the configuration that is here, if one is; a dump can be explained without.
-fn health(run: &Run) -> Health {
+fn health(run: &Run) -> HealthRules {
     match run.project_for_records(None) {
         Ok(project) => project.config.health,
         Err(error) => {
             run.session.reporter.warn(format!("the `health` of windlass.yaml is left aside: {error}"));
-            Health::default()
+            HealthRules::default()
         }
     }
 }

@@ -48,7 +48,7 @@ impl Remove {
         // Nothing overrides this rule here.
         rules
             .check_job(&run.session, &tier)
-            .map_err(|refused| refused.hint("run it for a protected branch or tag"))?;
+            .map_err(|refused| refused.with_hint("run it for a protected branch or tag"))?;
         let confirmed = self.confirm.is_some();
         let agreed = |removal: &Removal| if confirmed { Ok(()) } else { ask(run, removal, &tier.name) };
         let request = RemoveRequest {
@@ -67,7 +67,8 @@ fn ask(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
     let reporter = &run.session.reporter;
     reporter.answer(Some(&removal.to_json()), &removal.to_text());
     let refused = || {
-        Error::new(Kind::Usage, format!("nothing was removed from {tier}")).hint(format!("--confirm {tier}"))
+        Error::new(Kind::Usage, format!("nothing was removed from {tier}"))
+            .with_hint(format!("--confirm {tier}"))
     };
     if !std::io::stdin().is_terminal() {
         return Err(refused());

@@ -57,7 +57,7 @@ pub(crate) fn chosen(kubeconfig: Kubeconfig, name: &str) -> Result<(Cluster, Aut
     let context = kubeconfig.contexts.into_iter().find(|context| context.name == name);
     let context = context.and_then(|context| context.context).ok_or_else(|| {
         let message = format!("the context `{name}` of the kubeconfig is empty");
-        Error::new(Kind::Invalid, message).hint("it needs a `cluster` and a `user`")
+        Error::new(Kind::Invalid, message).with_hint("it needs a `cluster` and a `user`")
     })?;
     let cluster = kubeconfig.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
     let cluster = cluster.and_then(|cluster| cluster.cluster).ok_or_else(|| {
@@ -112,7 +112,7 @@ fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
     }
     merged.ok_or_else(|| {
         Error::new(Kind::Invalid, format!("there is no kubeconfig: {} does not exist", paths(files)))
-            .hint("set KUBECONFIG or --kubeconfig to the file that describes the cluster")
+            .with_hint("set KUBECONFIG or --kubeconfig to the file that describes the cluster")
     })
 }
 
@@ -124,7 +124,7 @@ fn no_context(wanted: &[String], known: &[String], files: &[PathBuf]) -> Error {
     } else {
         format!("it has: {}", known.join(", "))
     };
-    Error::new(Kind::Invalid, message).hint(hint)
+    Error::new(Kind::Invalid, message).with_hint(hint)
 }
 
 fn paths(files: &[PathBuf]) -> String {
@@ -245,6 +245,6 @@ mod tests {
         let error = no_context(&["prod".into()], &["lab".into(), "dev".into()], &["/k".into()]);
         assert_eq!(error.kind(), Kind::Invalid);
         assert_eq!(error.message(), "the kubeconfig (/k) has no context `prod`");
-        assert_eq!(error.advice(), Some("it has: lab, dev"));
+        assert_eq!(error.hint(), Some("it has: lab, dev"));
     }
 }

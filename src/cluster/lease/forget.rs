@@ -1,7 +1,7 @@
 //! The end of a lease that nobody needs any more.
 
 use super::{Lease, reference};
-use crate::cluster::lease::waiter::Claim;
+use crate::cluster::lease::waiter::LeaseState;
 use crate::cluster::{Cluster, DeleteOptions, SeenObject};
 use crate::error::Result;
 
@@ -12,7 +12,7 @@ impl Lease {
     /// What the cluster refuses.
     pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
         let Some(found) = cluster.get(&reference(name)).await? else { return Ok(()) };
-        let claim = Claim::read(&found);
+        let claim = LeaseState::read(&found);
         if !claim.is_free() && !claim.has_run_out(cluster.now()) {
             return Ok(());
         }

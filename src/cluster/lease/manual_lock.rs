@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::lease::{
-    Claim, Hold, Holder, IDENTITY, Lease, LeaseRequest, MESSAGE, UNTIL, Vigil, free, random, reference,
-    taken, without_holder, write,
+    Holder, IDENTITY, Lease, LeaseRequest, LeaseState, LeaseWaiter, MESSAGE, ManualLock, UNTIL, free, random,
+    reference, taken, without_holder, write,
 };
 use crate::error::{Error, Kind, Result};
 use crate::session::Session;
@@ -23,10 +23,10 @@ impl Lease {
         session: &Session,
         cluster: &Cluster,
         request: &LeaseRequest,
-        hold: &Hold,
+        hold: &ManualLock,
     ) -> Result<Holder> {
         let identity = random();
-        let mut vigil = Vigil::new(request.patience, Instant::now());
+        let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = match cluster.get(&reference(&request.name)).await? {
                 Some(found) if is_own(&found, &request.holder) => Some(found),
@@ -34,7 +34,7 @@ impl Lease {
             };
             let wanted = held(found, cluster.namespace(), request, &identity, cluster.now(), hold);
             if let Some(lease) = write(&cluster.for_lease(), &wanted, &identity).await? {
-                return Ok(Holder::of(Claim::read(&lease)));
+                return Ok(Holder::of(LeaseState::read(&lease)));
             }
         }
     }
@@ -47,7 +47,7 @@ impl Lease {
     pub async fn unlock(cluster: &Cluster, name: &str, expected: &Holder) -> Result<bool> {
         loop {
             let Some(mut lease) = cluster.get(&reference(name)).await? else { return Ok(true) };
-            let claim = Claim::read(&lease);
+            let claim = LeaseState::read(&lease);
             if claim.is_free() {
                 return Ok(true);
             }
@@ -67,7 +67,7 @@ impl Lease {
 
 /// Whether this person has locked it already.
 fn is_own(lease: &Value, person: &str) -> bool {
-    let claim = Claim::read(lease);
+    let claim = LeaseState::read(lease);
     claim.hold.is_some() && claim.holder == person
 }
 
@@ -78,7 +78,7 @@ fn held(
     request: &LeaseRequest,
     identity: &str,
     now: Timestamp,
-    hold: &Hold,
+    hold: &ManualLock,
 ) -> Value {
     let mut lease = taken(found, namespace, request, identity, now);
     // The process that writes this ends at once, and the lock stays.
@@ -92,7 +92,7 @@ fn held(
     lease
 }
 
-impl Hold {
+impl ManualLock {
     /// What a person says who locks a tier.
     ///
     /// # Errors

@@ -20,16 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Refusal};
 use crate::cluster::lease::waiter::{
-    Claim, DURATION, IDENTITY, Look, MESSAGE, RUN, Step, UNTIL, Vigil, without_holder, write_run,
+    DURATION, IDENTITY, LeaseState, LeaseWaiter, MESSAGE, Observation, RUN, Step, UNTIL, without_holder,
+    write_run,
 };
-pub use crate::cluster::lease::waiter::{Hold, Patience, Task};
+pub use crate::cluster::lease::waiter::{LockWait, ManualLock, Task};
 use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
 use crate::session::{Session, interrupted};
 use crate::text::display;
 use process::Process;
-use renewal::Tenure;
+use renewal::HeldLease;
 
 /// How often a waiter looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,7 +47,7 @@ pub struct LeaseRequest {
     /// What it is asked for.
     pub task: Task,
     /// How long to wait for another holder.
-    pub patience: Patience,
+    pub patience: LockWait,
     /// The complete command that takes the lock from its holder.
     pub unlock: String,
 }
@@ -59,14 +60,14 @@ pub struct Holder {
     /// When it was taken, by the API server's clock.
     pub since: Timestamp,
     /// What a person says who holds it; `None` where a run holds it.
-    pub hold: Option<Hold>,
+    pub hold: Option<ManualLock>,
     /// What the run does that holds it.
     pub task: Task,
 }
 
 impl Holder {
-    fn of(claim: Claim) -> Self {
-        let Claim { holder: name, since, hold, task, .. } = claim;
+    fn of(claim: LeaseState) -> Self {
+        let LeaseState { holder: name, since, hold, task, .. } = claim;
         Self { name, since: since.unwrap_or_default(), hold, task }
     }
 
@@ -92,18 +93,19 @@ impl Holder {
                 Kind::Locked,
                 format!("{holder} has locked this tier{since}{until}: {}", hold.message),
             )
-            .hint(format!("ask {holder}, or remove the lock: {unlock}"));
+            .with_hint(format!("ask {holder}, or remove the lock: {unlock}"));
         }
         let cancel = if self.name.contains("://") { "cancel that job" } else { "stop that run" };
-        Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}"))
-            .hint(format!("wait for it with --wait-lock 10m, {cancel}, or take the lock from it: {unlock}"))
+        Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}")).with_hint(format!(
+            "wait for it with --wait-lock 10m, {cancel}, or take the lock from it: {unlock}"
+        ))
     }
 }
 
 /// A lease that we hold. It is renewed until it is given back; dropped without that, it runs out after 15 s.
 pub struct Lease {
     session: Session,
-    tenure: Tenure,
+    tenure: HeldLease,
     renewing: tokio::task::JoinHandle<()>,
     left_by: Option<Holder>,
 }
@@ -115,7 +117,7 @@ impl Lease {
     /// [`Kind::Locked`] naming the holder; [`Kind::Interrupted`]; what the cluster refuses.
     pub async fn acquire(session: &Session, cluster: &Cluster, request: &LeaseRequest) -> Result<Self> {
         let identity = random();
-        let mut vigil = Vigil::new(request.patience, Instant::now());
+        let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = free(session, cluster, request, &mut vigil).await?;
             if let Some(lease) = Self::take(session, cluster, request, found, &identity).await? {
@@ -138,10 +140,10 @@ impl Lease {
         }
         let asked = Moment::now();
         let for_lease = cluster.for_lease();
-        let left_by = found.as_ref().map(Claim::read).filter(is_of_a_run).map(Holder::of);
+        let left_by = found.as_ref().map(LeaseState::read).filter(is_of_a_run).map(Holder::of);
         let wanted = taken(found, cluster.namespace(), request, identity, cluster.now());
         let Some(lease) = write(&for_lease, &wanted, identity).await? else { return Ok(None) };
-        let (tenure, renewing) = Tenure::begin(for_lease, identity, lease, asked);
+        let (tenure, renewing) = HeldLease::begin(for_lease, identity, lease, asked);
         let lease = Self { session: session.clone(), tenure, renewing, left_by };
         if session.cancel.is_cancelled() {
             lease.release().await;
@@ -153,9 +155,9 @@ impl Lease {
     /// Who holds the lease of this name in the tier's namespace now; a run that stopped renewing it, or is known to be
     /// dead, does not count, nor a person whose time is over.
     pub async fn holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
-        let claim = cluster.get(&reference(name)).await?.as_ref().map(Claim::read);
+        let claim = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
         let holds =
-            |claim: &Claim| !claim.is_free() && !claim.has_run_out(cluster.now()) && !claim.has_died();
+            |claim: &LeaseState| !claim.is_free() && !claim.has_run_out(cluster.now()) && !claim.has_died();
         let held = claim.filter(holds);
         Ok(held.map(Holder::of))
     }
@@ -170,9 +172,9 @@ impl Lease {
     /// # Errors
     /// What the cluster refuses.
     pub async fn dead_holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
-        let claim = cluster.get(&reference(name)).await?.as_ref().map(Claim::read);
+        let claim = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
         let is_dead =
-            |claim: &Claim| is_of_a_run(claim) && (claim.has_died() || claim.has_run_out(cluster.now()));
+            |claim: &LeaseState| is_of_a_run(claim) && (claim.has_died() || claim.has_run_out(cluster.now()));
         Ok(claim.filter(is_dead).map(Holder::of))
     }
 
@@ -211,15 +213,15 @@ async fn free(
     session: &Session,
     cluster: &Cluster,
     request: &LeaseRequest,
-    vigil: &mut Vigil,
+    vigil: &mut LeaseWaiter,
 ) -> Result<Option<Value>> {
     let mut mentioned = String::new();
     loop {
         let asked = Instant::now();
         let Some(found) = cluster.get(&reference(&request.name)).await? else { return Ok(None) };
-        let claim = Claim::read(&found);
+        let claim = LeaseState::read(&found);
         let (answered, server, died) = (Instant::now(), cluster.now(), claim.has_died());
-        match vigil.look(&Look { claim: &claim, asked, answered, server, died }) {
+        match vigil.look(&Observation { claim: &claim, asked, answered, server, died }) {
             Step::Take => {
                 if died && claim.hold.is_none() && !claim.is_free() {
                     let holder = Holder::of(claim).described(None);
@@ -244,7 +246,7 @@ async fn free(
 }
 
 /// Whether a run, and no person, holds it.
-fn is_of_a_run(claim: &Claim) -> bool {
+fn is_of_a_run(claim: &LeaseState) -> bool {
     !claim.is_free() && claim.hold.is_none()
 }
 
@@ -299,7 +301,7 @@ async fn write(cluster: &Cluster, wanted: &Value, identity: &str) -> Result<Opti
         // The answer got lost; the write may not have.
         Err(refused) if refused.refusal == Refusal::Unreachable => {
             let found = cluster.get(&ObjectRef::of(wanted)).await?;
-            let ours = found.filter(|lease| Claim::read(lease).identity == identity);
+            let ours = found.filter(|lease| LeaseState::read(lease).identity == identity);
             ours.map_or_else(|| Err(refused.into()), |lease| Ok(Some(lease)))
         }
         Err(refused) => Err(refused.into()),
@@ -317,7 +319,7 @@ fn random() -> String {
     format!("{:016x}{:016x}", word(), word())
 }
 
-fn waiting(claim: &Claim, now: Timestamp, patience: Patience) -> String {
+fn waiting(claim: &LeaseState, now: Timestamp, patience: LockWait) -> String {
     let holder = Holder::of(claim.clone()).described(None);
     let seconds = DURATION.as_secs();
     if let Some(hold) = &claim.hold {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::micro_time;
-use crate::cluster::lease::waiter::{Claim, DURATION};
+use crate::cluster::lease::waiter::{DURATION, LeaseState};
 use crate::cluster::transport::write_gate::Moment;
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
@@ -21,7 +21,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// The time during which a lease is ours. Clones are the same one.
 #[derive(Clone)]
-pub(super) struct Tenure {
+pub(super) struct HeldLease {
     cluster: Cluster,
     identity: String,
     /// The lease as it was written or read last.
@@ -40,7 +40,7 @@ enum Renewal {
     Unanswered,
 }
 
-impl Tenure {
+impl HeldLease {
     /// The lease is ours since the request that was sent at this instant.
     pub(super) fn begin(
         cluster: Cluster,
@@ -132,7 +132,7 @@ impl Tenure {
     }
 
     fn is_ours(&self, lease: &Value) -> bool {
-        let claim = Claim::read(lease);
+        let claim = LeaseState::read(lease);
         claim.identity == self.identity && !claim.is_free()
     }
 

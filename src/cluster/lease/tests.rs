@@ -9,7 +9,7 @@ use crate::report::Reporter;
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
 
 fn request(holder: &str) -> LeaseRequest {
-    let patience = Patience { limit: Duration::ZERO, asked: false };
+    let patience = LockWait { limit: Duration::ZERO, asked: false };
     let unlock = "windlass unlock shop".to_owned();
     let task = Task { command: "release".into(), commit: Some("89147efa".repeat(5)), by: holder.into() };
     LeaseRequest { name: "windlass-shop".into(), holder: holder.into(), task, patience, unlock }
@@ -96,7 +96,7 @@ fn the_lease_names_holder_and_run_and_keeps_what_others_wrote() {
     assert_eq!((&notes[IDENTITY], &notes["note"]), (&json!("b2"), &json!("kept")));
     assert_eq!(second["metadata"]["resourceVersion"], "7");
     assert_eq!(second["spec"]["leaseTransitions"], 1);
-    assert_eq!(Claim::read(&second).holder, "ann@laptop");
+    assert_eq!(LeaseState::read(&second).holder, "ann@laptop");
 }
 
 #[test]
@@ -108,7 +108,8 @@ fn runs_of_the_same_user_differ() {
 fn a_locked_tier_names_the_run_that_holds_it_and_how_to_end_it() {
     let now: Timestamp = "2026-11-23T09:05:00Z".parse().expect("a time");
     let later = now + jiff::SignedDuration::from_secs(65);
-    let held_by = |request: &LeaseRequest| Holder::of(Claim::read(&taken(None, "shop", request, "a1", now)));
+    let held_by =
+        |request: &LeaseRequest| Holder::of(LeaseState::read(&taken(None, "shop", request, "a1", now)));
     let person = held_by(&request("ann@laptop"));
     let error = person.refusal(None, later, "windlass unlock shop");
     assert_eq!(error.kind(), Kind::Locked);
@@ -116,7 +117,7 @@ fn a_locked_tier_names_the_run_that_holds_it_and_how_to_end_it() {
         error.message(),
         "`windlass release` of 89147efa by ann@laptop holds the lock of this tier since 2026-11-23T09:05:00Z (1m 05s)"
     );
-    let hint = error.advice().expect("what ends it");
+    let hint = error.hint().expect("what ends it");
     assert!(hint.contains("stop that run") && hint.ends_with("windlass unlock shop"), "{hint}");
     let job = LeaseRequest { holder: "https://gitlab.test/shop/-/jobs/42".into(), ..request("nora") };
     let error = held_by(&job).refusal(Some("release 12"), later, "windlass unlock shop");
@@ -126,10 +127,10 @@ fn a_locked_tier_names_the_run_that_holds_it_and_how_to_end_it() {
         ),
         "{error}"
     );
-    assert!(error.advice().is_some_and(|hint| hint.contains("cancel that job")), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("cancel that job")), "{error}");
     // An older version, or whoever else writes leases, says only who it is.
     let plain = json!({"spec": {"holderIdentity": "eve", "acquireTime": "2026-11-23T09:05:00Z"}});
-    assert_eq!(Holder::of(Claim::read(&plain)).described(None), "eve");
+    assert_eq!(Holder::of(LeaseState::read(&plain)).described(None), "eve");
 }
 
 /// Writes a lease that a process holds which has ended, and changes it.
@@ -157,12 +158,12 @@ async fn a_process_of_this_machine_that_died_is_not_waited_for() {
     let began = Instant::now();
     let lease = Lease::acquire(&session, &cluster, &request("bob")).await.expect("nobody alive holds it");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    let claim = Claim::read(&server.get(LEASES, "windlass-shop").expect("it is there"));
+    let claim = LeaseState::read(&server.get(LEASES, "windlass-shop").expect("it is there"));
     assert_eq!(claim.process, Process::own());
     // A version that knows nothing of it takes the lease over: whatever is left says nothing of its run.
     let mut other = server.get(LEASES, "windlass-shop").expect("it is there");
     other["metadata"]["annotations"][IDENTITY] = json!("b2");
-    let claim = Claim::read(&other);
+    let claim = LeaseState::read(&other);
     assert_eq!((claim.process, claim.task), (None, Task::default()));
     lease.release().await;
 }
@@ -202,13 +203,13 @@ async fn a_person_locks_and_unlocks() {
     let server = FakeServer::start().await;
     let session = session();
     let cluster = server.cluster(&session).await;
-    let hold = |message| Hold::new(message, None).expect("words");
+    let hold = |message| ManualLock::new(message, None).expect("words");
     Lease::lock(&session, &cluster, &request("ann"), &hold("audit")).await.expect("it is free");
     let refused = Lease::acquire(&session, &cluster, &request("bob")).await.err().expect("it is locked");
     assert_eq!(refused.kind(), Kind::Locked);
     assert!(refused.message().contains("ann has locked this tier since"), "{refused}");
     assert!(refused.message().ends_with(": audit"), "{refused}");
-    assert_eq!(refused.advice(), Some("ask ann, or remove the lock: windlass unlock shop"));
+    assert_eq!(refused.hint(), Some("ask ann, or remove the lock: windlass unlock shop"));
     Lease::lock(&session, &cluster, &request("bob"), &hold("mine")).await.expect_err("it is ann's");
     let holder = Lease::lock(&session, &cluster, &request("ann"), &hold("still")).await.expect("it is hers");
     assert_eq!(holder.hold, Some(hold("still")));

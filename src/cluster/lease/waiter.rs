@@ -29,7 +29,7 @@ const SLOW: Duration = Duration::from_secs(3);
 
 /// What a lease says.
 #[derive(Debug, Clone)]
-pub(crate) struct Claim {
+pub(crate) struct LeaseState {
     /// Who holds it, in words; empty when it was given back.
     pub(crate) holder: String,
     /// Which run holds it.
@@ -41,7 +41,7 @@ pub(crate) struct Claim {
     /// How long it lasts from there.
     duration: Duration,
     /// Set where a person holds it, and no run.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) hold: Option<ManualLock>,
     /// What the run that holds it does.
     pub(crate) task: Task,
     /// Which process holds it.
@@ -91,14 +91,14 @@ pub(crate) fn without_holder(lease: &mut Value) {
 
 /// What a person says who locks a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hold {
+pub struct ManualLock {
     /// Why.
     pub message: String,
     /// Until when, by the API server's clock; `None` means until it is unlocked.
     pub until: Option<Timestamp>,
 }
 
-impl Claim {
+impl LeaseState {
     pub(crate) fn read(lease: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let time = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
@@ -106,7 +106,7 @@ impl Claim {
         let notes = &lease["metadata"]["annotations"];
         let hold = notes[MESSAGE]
             .as_str()
-            .map(|message| Hold { message: message.to_owned(), until: time(&notes[UNTIL]) });
+            .map(|message| ManualLock { message: message.to_owned(), until: time(&notes[UNTIL]) });
         let identity = text(&notes[IDENTITY]);
         let (task, process) = read_run(notes, &identity);
         Self {
@@ -172,8 +172,8 @@ pub(crate) enum Step {
 }
 
 /// One look at a lease.
-pub(crate) struct Look<'a> {
-    pub(crate) claim: &'a Claim,
+pub(crate) struct Observation<'a> {
+    pub(crate) claim: &'a LeaseState,
     /// When the request was sent, and when its answer was there.
     pub(crate) asked: Instant,
     pub(crate) answered: Instant,
@@ -185,7 +185,7 @@ pub(crate) struct Look<'a> {
 
 /// How long to wait for another holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct LockWait {
     /// So long. Zero means only as long as it takes to see whether the holder lives, 15 s at the most.
     pub limit: Duration,
     /// Whether somebody asked for it: a default does not wait for a person, who may come back tomorrow.
@@ -193,8 +193,8 @@ pub struct Patience {
 }
 
 /// What one waiter has seen of a lease so far.
-pub(crate) struct Vigil {
-    patience: Patience,
+pub(crate) struct LeaseWaiter {
+    patience: LockWait,
     began: Instant,
     /// The last pulse, and since when it has not changed.
     last: Option<((String, Option<Timestamp>), Instant)>,
@@ -202,12 +202,12 @@ pub(crate) struct Vigil {
     alive: bool,
 }
 
-impl Vigil {
-    pub(crate) fn new(patience: Patience, now: Instant) -> Self {
+impl LeaseWaiter {
+    pub(crate) fn new(patience: LockWait, now: Instant) -> Self {
         Self { patience, began: now, last: None, alive: false }
     }
 
-    pub(crate) fn look(&mut self, look: &Look<'_>) -> Step {
+    pub(crate) fn look(&mut self, look: &Observation<'_>) -> Step {
         if look.claim.is_free() {
             return Step::Take;
         }
@@ -225,7 +225,7 @@ impl Vigil {
     }
 
     /// A person's lock ends when they said, or when they give it back.
-    fn look_at_person(&self, look: &Look<'_>, hold: &Hold) -> Step {
+    fn look_at_person(&self, look: &Observation<'_>, hold: &ManualLock) -> Step {
         if look.claim.has_run_out(look.server) {
             return Step::Take;
         }
@@ -235,18 +235,18 @@ impl Vigil {
     }
 
     /// What is left of the patience.
-    fn rest(&self, look: &Look<'_>) -> Duration {
+    fn rest(&self, look: &Observation<'_>) -> Duration {
         self.patience.limit.saturating_sub(look.answered.duration_since(self.began))
     }
 
     /// Whether the holder lives shows in one lease's time at the most, and that much is waited whatever the
     /// patience: what a killed run left must not turn the next one away.
-    fn is_worth_looking_on(&self, look: &Look<'_>) -> bool {
+    fn is_worth_looking_on(&self, look: &Observation<'_>) -> bool {
         !self.alive && look.claim.duration <= DURATION
     }
 
     /// How long the lease certainly has not been renewed.
-    fn still_for(&mut self, look: &Look<'_>) -> Duration {
+    fn still_for(&mut self, look: &Observation<'_>) -> Duration {
         let pulse = look.claim.pulse();
         let slow = look.answered.duration_since(look.asked) > SLOW;
         match &self.last {
@@ -266,30 +266,30 @@ mod tests {
 
     const RENEWED: &str = "2026-11-23T09:05:00.000000Z";
 
-    fn claim(holder: &str, renewed: &str) -> Claim {
-        Claim::read(&json!({
+    fn claim(holder: &str, renewed: &str) -> LeaseState {
+        LeaseState::read(&json!({
             "metadata": {"annotations": {IDENTITY: "a1"}},
             "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed},
         }))
     }
 
     /// Looks at second `at` of the waiter's clock, while the server's says `server` seconds after 09:05:00.
-    fn look(vigil: &mut Vigil, claim: &Claim, at: u64, server: i64) -> Step {
+    fn look(vigil: &mut LeaseWaiter, claim: &LeaseState, at: u64, server: i64) -> Step {
         let answered = vigil.began + Duration::from_secs(at);
         let server = RENEWED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(server);
-        vigil.look(&Look { claim, asked: answered, answered, server, died: false })
+        vigil.look(&Observation { claim, asked: answered, answered, server, died: false })
     }
 
-    fn vigil(patience: u64) -> Vigil {
-        Vigil::new(Patience { limit: Duration::from_secs(patience), asked: false }, Instant::now())
+    fn vigil(patience: u64) -> LeaseWaiter {
+        LeaseWaiter::new(LockWait { limit: Duration::from_secs(patience), asked: false }, Instant::now())
     }
 
-    fn locked_by(person: &str, until: Option<&str>) -> Claim {
+    fn locked_by(person: &str, until: Option<&str>) -> LeaseState {
         let mut annotations = json!({IDENTITY: "a1", MESSAGE: "audit"});
         if let Some(until) = until {
             annotations[UNTIL] = json!(until);
         }
-        Claim::read(
+        LeaseState::read(
             &json!({"metadata": {"annotations": annotations}, "spec": {"holderIdentity": person, "renewTime": RENEWED}}),
         )
     }
@@ -298,7 +298,8 @@ mod tests {
     fn a_persons_lock_does_not_die_and_a_default_does_not_wait_for_it() {
         assert_eq!(look(&mut vigil(0), &locked_by("ann", None), 0, 3600), Step::GiveUp);
         assert_eq!(look(&mut vigil(600), &locked_by("ann", None), 0, 3600), Step::GiveUp);
-        let mut asked = Vigil::new(Patience { limit: Duration::from_secs(60), asked: true }, Instant::now());
+        let mut asked =
+            LeaseWaiter::new(LockWait { limit: Duration::from_secs(60), asked: true }, Instant::now());
         assert_eq!(look(&mut asked, &locked_by("ann", None), 0, 0), Step::Wait);
         assert_eq!(look(&mut asked, &locked_by("ann", None), 59, 59), Step::Wait, "longer than a lease");
         assert_eq!(look(&mut asked, &locked_by("ann", None), 60, 60), Step::GiveUp);
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn a_lease_given_back_is_taken_at_once() {
         assert_eq!(look(&mut vigil(0), &claim("", RENEWED), 0, 1), Step::Take);
-        assert_eq!(look(&mut vigil(0), &Claim::read(&json!({"metadata": {}})), 0, 1), Step::Take);
+        assert_eq!(look(&mut vigil(0), &LeaseState::read(&json!({"metadata": {}})), 0, 1), Step::Take);
     }
 
     #[test]
@@ -337,10 +338,10 @@ mod tests {
 
     #[test]
     fn a_holder_that_is_known_to_be_dead_is_not_waited_for_but_a_person_has_no_process() {
-        let dead = |claim: &Claim| {
+        let dead = |claim: &LeaseState| {
             let now = Instant::now();
             let server = RENEWED.parse::<Timestamp>().expect("a time");
-            vigil(0).look(&Look { claim, asked: now, answered: now, server, died: true })
+            vigil(0).look(&Observation { claim, asked: now, answered: now, server, died: true })
         };
         assert_eq!(dead(&claim("ann", RENEWED)), Step::Take);
         assert_eq!(dead(&locked_by("ann", None)), Step::GiveUp);
@@ -378,7 +379,10 @@ mod tests {
         look(&mut vigil, &claim, 0, 0);
         let (asked, answered) = (vigil.began + Duration::from_secs(1), vigil.began + Duration::from_secs(31));
         let server = Timestamp::now();
-        assert_eq!(vigil.look(&Look { claim: &claim, asked, answered, server, died: false }), Step::Wait);
+        assert_eq!(
+            vigil.look(&Observation { claim: &claim, asked, answered, server, died: false }),
+            Step::Wait
+        );
         assert_eq!(look(&mut vigil, &claim, 32, 32), Step::Wait, "the span begins anew");
     }
 }

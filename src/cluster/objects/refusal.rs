@@ -174,7 +174,7 @@ impl From<ApplyError> for Error {
     fn from(refused: ApplyError) -> Self {
         let mut error = Self::new(refused.refusal.kind(), refused.to_string());
         if let Some(hint) = refused.hint {
-            error = error.hint(hint);
+            error = error.with_hint(hint);
         }
         error
     }
@@ -204,7 +204,7 @@ impl ApplyError {
             object: object.clone(),
             refusal,
             message: error.message().to_owned(),
-            hint: error.advice().map(ToOwned::to_owned),
+            hint: error.hint().map(ToOwned::to_owned),
             pointer: None,
         }
     }
@@ -237,7 +237,7 @@ impl Read {
         Self { refusal, message: message.into(), hint: None, field: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -257,7 +257,7 @@ fn read(status: &Status, wanted: &Wanted, object: &ObjectRef) -> Read {
     }
     match status.code {
         401 => Read::new(Refusal::Unauthorized, "the cluster does not accept the credentials")
-            .hint("log in again, or renew the token that the kubeconfig holds"),
+            .with_hint("log in again, or renew the token that the kubeconfig holds"),
         403 => forbidden(status, wanted),
         404 => missing(status, object),
         409 => conflict(status, object),
@@ -308,17 +308,17 @@ fn forbidden(status: &Status, wanted: &Wanted) -> Read {
     let message = status.message.as_str();
     if let Some((_, why)) = message.split_once("exceeded quota: ") {
         return Read::new(Refusal::QuotaExceeded, format!("it exceeds the quota {why}"))
-            .hint("ask for less, remove something, or have the ResourceQuota raised");
+            .with_hint("ask for less, remove something, or have the ResourceQuota raised");
     }
     if message.contains("is being terminated") {
         let namespace = wanted.namespace.clone().unwrap_or_default();
         let words = format!("the namespace `{namespace}` is being deleted");
         return Read::new(Refusal::NamespaceTerminating(namespace), words)
-            .hint("wait until it is gone, then release again");
+            .with_hint("wait until it is gone, then release again");
     }
     if message.contains(" cannot ") {
         return Read::new(Refusal::Forbidden, format!("{} may not {wanted}", user_of(message)))
-            .hint(wanted.hint());
+            .with_hint(wanted.hint());
     }
     // LimitRanges, priorities and other built-in admission: `pods "x" is forbidden: [why]`.
     let why = message.split_once("is forbidden: ").map_or(message, |(_, why)| why);
@@ -333,7 +333,7 @@ fn missing(status: &Status, object: &ObjectRef) -> Read {
             Refusal::NamespaceMissing(namespace.clone()),
             format!("the namespace `{namespace}` does not exist"),
         )
-        .hint(format!("create it, or ask an administrator to: kubectl create namespace {namespace}"));
+        .with_hint(format!("create it, or ask an administrator to: kubectl create namespace {namespace}"));
     }
     // To whom may not bind what he does not have, the server says of a role that is not there that the binding is not.
     if kind.ends_with("RoleBinding") && status.details.kind.to_lowercase().contains("role") {
@@ -343,7 +343,7 @@ fn missing(status: &Status, object: &ObjectRef) -> Read {
         return Read::new(Refusal::NotFound, "it does not exist");
     }
     Read::new(Refusal::KindUnknown, format!("the cluster does not serve the kind {kind} of {api_version}"))
-        .hint("is its definition (CustomResourceDefinition) installed in this cluster?")
+        .with_hint("is its definition (CustomResourceDefinition) installed in this cluster?")
 }
 
 fn conflict(status: &Status, object: &ObjectRef) -> Read {
@@ -367,7 +367,7 @@ fn conflict(status: &Status, object: &ObjectRef) -> Read {
         object.id(),
         first.manager
     );
-    Read::new(Refusal::Conflict(conflicts), words).hint(hint).field(field)
+    Read::new(Refusal::Conflict(conflicts), words).with_hint(hint).field(field)
 }
 
 /// The manager in `conflict with "kubectl" with subresource "scale" using apps/v1`. Only of one that does not apply
@@ -419,7 +419,7 @@ fn invalid(status: &Status) -> Read {
     if let Some(cause) = causes.iter().find(|cause| is_immutable(cause)) {
         let field = cause.field.clone();
         let words = format!("the field `{field}` of an object that exists cannot be changed");
-        return Read::new(Refusal::Immutable { field: field.clone() }, words).field(field).hint(
+        return Read::new(Refusal::Immutable { field: field.clone() }, words).field(field).with_hint(
             "give the object a new name, or allow it to be recreated with `windlass.dev/recreate: allowed`",
         );
     }
@@ -433,7 +433,7 @@ fn invalid(status: &Status) -> Read {
     let strategy = field.strip_suffix(".rollingUpdate").and_then(|path| path.strip_prefix("spec."));
     let read = if let Some(strategy) = strategy {
         let kind = if strategy == "strategy" { "Recreate" } else { "OnDelete" };
-        read.hint(format!(
+        read.with_hint(format!(
             "the object in the cluster still has what the server filled in for RollingUpdate: take it out once with \
              `kubectl patch KIND/NAME --type=merge -p '{{\"spec\":{{\"{strategy}\":{{\"type\":\"{kind}\",\"rollingUpdate\":null}}}}}}'`, \
              or let it be made anew: `windlass.dev/recreate: allowed`"

@@ -142,10 +142,10 @@ impl Fault {
 fn refused(status: &Status, wanted: &Wanted) -> Error {
     match status.code {
         401 => Error::new(Kind::Denied, format!("the cluster does not accept the credentials to {wanted}"))
-            .hint("log in again, or renew the token that the kubeconfig holds"),
+            .with_hint("log in again, or renew the token that the kubeconfig holds"),
         403 if status.message.contains(" cannot ") => {
             Error::new(Kind::Denied, format!("{} may not {wanted}", user_of(&status.message)))
-                .hint(wanted.hint())
+                .with_hint(wanted.hint())
         }
         403 => Error::new(Kind::Denied, format!("the cluster refused to {wanted}: {}", status.message)),
         429 | 500..=599 => {
@@ -197,7 +197,7 @@ mod tests {
         let error = Fault::Status(Box::new(status)).into_error(&wanted);
         assert_eq!(error.kind(), Kind::Denied);
         assert_eq!(error.message(), "user `ann` may not list pods in namespace `shop`");
-        assert!(error.advice().unwrap().contains("Role in namespace `shop` that allows `list` on `pods`"));
+        assert!(error.hint().unwrap().contains("Role in namespace `shop` that allows `list` on `pods`"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::cluster::transport::clock::ServerClock;
 use crate::cluster::transport::contact::Contact;
 use crate::cluster::transport::fault::{Fault, Wanted};
 use crate::cluster::transport::status::Status;
-use crate::cluster::transport::write_gate::Fence;
+use crate::cluster::transport::write_gate::WriteGate;
 use crate::report::Reporter;
 use crate::session::Session;
 
@@ -125,7 +125,7 @@ struct Shared {
     warned: Mutex<HashSet<String>>,
     /// Why the last attempt found no way to the server.
     last_fault: Mutex<Option<String>>,
-    fence: Fence,
+    fence: WriteGate,
 }
 
 impl Transport {
@@ -140,7 +140,7 @@ impl Transport {
             requests: AtomicU64::new(0),
             warned: Mutex::default(),
             last_fault: Mutex::default(),
-            fence: Fence::default(),
+            fence: WriteGate::default(),
         };
         Self { shared: Arc::new(shared), cancel: session.cancel, fenced: true }
     }
@@ -155,7 +155,7 @@ impl Transport {
         Self { fenced: false, ..self.uncancelled() }
     }
 
-    pub(crate) fn fence(&self) -> &Fence {
+    pub(crate) fn fence(&self) -> &WriteGate {
         &self.shared.fence
     }
 

@@ -58,18 +58,18 @@ impl Term {
 }
 
 /// Opened and shut by the lease, passed by every write. Open where there is no lease.
-pub(crate) struct Fence {
+pub(crate) struct WriteGate {
     term: watch::Sender<Option<Term>>,
     now: fn() -> Moment,
 }
 
-impl Default for Fence {
+impl Default for WriteGate {
     fn default() -> Self {
         Self { term: watch::Sender::new(None), now: Moment::now }
     }
 }
 
-impl Fence {
+impl WriteGate {
     /// Writes may pass for so long from then on.
     pub(crate) fn open(&self, from: Moment, length: Duration) {
         self.term.send_replace(Some(Term { from, length }));
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn writes_wait_for_a_renewal() {
-        let fence = Fence::default();
+        let fence = WriteGate::default();
         assert!(fence.pass(SHORT).await);
         fence.open(Moment::now(), SHORT);
         assert!(fence.pass(SHORT).await);
@@ -134,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_under_way_ends_with_the_lease_and_not_before() {
-        let fence = Fence::default();
+        let fence = WriteGate::default();
         let is_shut = async |limit| tokio::time::timeout(limit, fence.shut()).await.is_ok();
         assert!(!is_shut(SHORT).await, "there is no lease");
         fence.open(Moment::now(), SHORT * 2);
@@ -174,7 +174,7 @@ mod tests {
             let now = Moment::now();
             Moment { boot: now.boot + Duration::from_secs(SLEPT.load(Ordering::SeqCst)), ..now }
         };
-        let fence = Fence { now, ..Fence::default() };
+        let fence = WriteGate { now, ..WriteGate::default() };
         fence.open(now(), Duration::from_secs(15));
         assert!(fence.pass(SHORT).await);
         let slept = async {

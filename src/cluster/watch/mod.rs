@@ -23,7 +23,7 @@ use crate::cluster::transport::fault::Fault;
 use crate::cluster::transport::lines::Lines;
 use crate::cluster::transport::status::Status;
 use crate::cluster::transport::{Call, LIST};
-use crate::cluster::watch::state::{Course, Next};
+use crate::cluster::watch::state::{Next, WatchState};
 use crate::error::{Error, Kind};
 
 /// How long one request watches; the server ends it then.
@@ -96,7 +96,7 @@ impl Watches {
             cluster: self.cluster.clone(),
             subject: Arc::new(subject.clone()),
             sender: self.sender.clone(),
-            course: Course::default(),
+            course: WatchState::default(),
         };
         self.open.insert(subject, self.tasks.spawn(watch.run()));
         true
@@ -126,7 +126,7 @@ struct Watch {
     cluster: Cluster,
     subject: Arc<WatchSubject>,
     sender: mpsc::Sender<(Arc<WatchSubject>, WatchItem)>,
-    course: Course,
+    course: WatchState,
 }
 
 impl Watch {
@@ -269,7 +269,7 @@ impl Watch {
     async fn stumble(&mut self, fault: Fault, located: &Located) -> Next {
         tracing::debug!(kind = %self.subject.kind, ?fault, "a watch stumbled");
         let verb = if self.course.position().is_some() { "watch" } else { "list" };
-        let stumble = self.course.stumbled(&fault);
+        let stumble = self.course.on_error(&fault);
         let error = |fault: Fault| {
             unserved(&fault, located).unwrap_or_else(|| fault.into_error(&located.wanted(verb)))
         };

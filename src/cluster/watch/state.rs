@@ -13,7 +13,7 @@ const DENIED_AFTER: u32 = 6;
 
 /// Where a watch is.
 #[derive(Debug, Default)]
-pub(crate) struct Course {
+pub(crate) struct WatchState {
     /// The `resourceVersion` that a watch can resume from; without one it lists.
     position: Option<String>,
     /// How often it stumbled since it last got further.
@@ -38,7 +38,7 @@ pub(crate) enum Next {
 
 /// What a fault means.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Stumble {
+pub(crate) struct Reaction {
     pub(crate) next: Next,
     /// The listener is to know that the server does not answer.
     pub(crate) trouble: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Stumble {
     pub(crate) denied: bool,
 }
 
-impl Course {
+impl WatchState {
     pub(crate) fn position(&self) -> Option<&str> {
         self.position.as_deref()
     }
@@ -72,7 +72,7 @@ impl Course {
         self.stumbles = 0;
     }
 
-    pub(crate) fn stumbled(&mut self, fault: &Fault) -> Stumble {
+    pub(crate) fn on_error(&mut self, fault: &Fault) -> Reaction {
         self.stumbles += 1;
         let pause = backoff(self.stumbles - 1);
         match fault {
@@ -102,21 +102,21 @@ impl Course {
         !self.served || self.stumbles >= DENIED_AFTER
     }
 
-    fn again(&mut self, pause: Duration) -> Stumble {
+    fn again(&mut self, pause: Duration) -> Reaction {
         self.troubled = true;
-        Stumble { next: Next::Again { pause }, trouble: true, denied: false }
+        Reaction { next: Next::Again { pause }, trouble: true, denied: false }
     }
 
     /// The position is too old, which happens to every watch that was away for some minutes.
-    fn list_again(&mut self) -> Stumble {
+    fn list_again(&mut self) -> Reaction {
         self.position = None;
         let pause = if self.stumbles > 1 { backoff(self.stumbles) } else { Duration::ZERO };
-        Stumble { next: Next::Again { pause }, trouble: false, denied: false }
+        Reaction { next: Next::Again { pause }, trouble: false, denied: false }
     }
 }
 
-const END: Stumble = Stumble { next: Next::End, trouble: false, denied: false };
-const DENIED: Stumble = Stumble { next: Next::End, trouble: false, denied: true };
+const END: Reaction = Reaction { next: Next::End, trouble: false, denied: false };
+const DENIED: Reaction = Reaction { next: Next::End, trouble: false, denied: true };
 
 #[cfg(test)]
 mod tests {
@@ -127,8 +127,8 @@ mod tests {
         Fault::Status(Box::new(Status { code, ..Status::default() }))
     }
 
-    fn watching() -> Course {
-        let mut course = Course::default();
+    fn watching() -> WatchState {
+        let mut course = WatchState::default();
         course.answered(Some("7".into()));
         course
     }
@@ -138,7 +138,7 @@ mod tests {
         let mut course = watching();
         course.moved("9");
         for _ in 0..50 {
-            let stumble = course.stumbled(&Fault::Broken("reset".into()));
+            let stumble = course.on_error(&Fault::Broken("reset".into()));
             assert!(
                 stumble.trouble
                     && matches!(stumble.next, Next::Again { pause } if pause <= Duration::from_secs(5))
@@ -152,10 +152,10 @@ mod tests {
     #[test]
     fn a_position_that_is_too_old_is_no_trouble() {
         let mut course = watching();
-        let stumble = course.stumbled(&refused(410));
+        let stumble = course.on_error(&refused(410));
         assert_eq!(
             stumble,
-            Stumble { next: Next::Again { pause: Duration::ZERO }, trouble: false, denied: false }
+            Reaction { next: Next::Again { pause: Duration::ZERO }, trouble: false, denied: false }
         );
         assert_eq!(course.position(), None);
     }
@@ -163,19 +163,19 @@ mod tests {
     #[test]
     fn a_position_from_before_a_restored_backup_is_given_up() {
         let mut course = watching();
-        course.stumbled(&refused(504));
-        course.stumbled(&refused(504));
+        course.on_error(&refused(504));
+        course.on_error(&refused(504));
         assert_eq!(course.position(), Some("7"));
-        course.stumbled(&refused(504));
+        course.on_error(&refused(504));
         assert_eq!(course.position(), None);
     }
 
     #[test]
     fn a_right_that_was_never_there_is_denied_at_once_and_one_that_was_is_asked_for_again() {
-        assert!(Course::default().stumbled(&refused(403)).denied);
+        assert!(WatchState::default().on_error(&refused(403)).denied);
         let mut course = watching();
-        assert!(course.stumbled(&refused(403)).trouble, "a server that just started");
-        let ends = (0..DENIED_AFTER).any(|_| course.stumbled(&refused(403)).denied);
+        assert!(course.on_error(&refused(403)).trouble, "a server that just started");
+        let ends = (0..DENIED_AFTER).any(|_| course.on_error(&refused(403)).denied);
         assert!(ends);
     }
 
@@ -183,7 +183,7 @@ mod tests {
     fn the_server_decides_when_to_come_back() {
         let mut status = Status { code: 429, ..Status::default() };
         status.details.retry_after_seconds = 9;
-        let stumble = watching().stumbled(&Fault::Status(Box::new(status)));
+        let stumble = watching().on_error(&Fault::Status(Box::new(status)));
         assert_eq!(stumble.next, Next::Again { pause: Duration::from_secs(9) });
     }
 }

@@ -130,7 +130,7 @@ pub(crate) fn unsteady(first: &[Node], second: &[Node]) -> Vec<Error> {
             };
             let sentence =
                 format!("`{field}` of {} is another one each time the chart is rendered", name(&a));
-            mistakes.push(one.spot.secret_mistake(sentence).hint(
+            mistakes.push(one.spot.secret_mistake(sentence).with_hint(
                 "give the value in `values`, or take it from `secrets:`: what a template makes up (a password, a certificate, the time) changes with every release",
             ));
         }
@@ -227,7 +227,7 @@ mod tests {
                 ".kube/templates/x.yaml: `data[the.password]` of Secret/db is another one each time the chart is rendered"
             ]
         );
-        assert_eq!(mistakes[0].excerpt(), None);
+        assert_eq!(mistakes[0].snippet(), None);
         assert!(unsteady(&object("a"), &object("a")).is_empty());
     }
 }

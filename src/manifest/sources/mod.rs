@@ -35,7 +35,7 @@ pub(crate) async fn read(
     let chart = rendered::chart(&kube);
     if let (Some((_, place)), None) = (request.values.first(), &chart) {
         let error = Error::new(Kind::Invalid, "`values` are for a chart, and `.kube` has no Chart.yaml");
-        mistakes.push(error.at(place.clone()).hint("manifests take `vars`"));
+        mistakes.push(error.at(place.clone()).with_hint("manifests take `vars`"));
     }
     let own = rendered::kustomization(&request.overlay);
     // A tier's kustomization names its base itself; over plain files, which it cannot name, it is laid.
@@ -125,5 +125,5 @@ pub(crate) async fn read_base(project: &Project, mistakes: &mut Vec<Error>) {
 fn no_directory(root: &Path) -> Error {
     let error = Error::new(Kind::Invalid, format!("there is no `.kube` directory in {}", root.display()));
     let error = error.at(Place::file(".kube"));
-    error.hint("put the project's Kubernetes manifests there")
+    error.with_hint("put the project's Kubernetes manifests there")
 }

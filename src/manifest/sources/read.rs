@@ -93,7 +93,7 @@ fn unreadable(root: &Path, path: &Path, error: &io::Error) -> Error {
 /// The mistake at the line of the first byte that is not UTF-8.
 fn not_utf8(bytes: &[u8], place: Place) -> Error {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Error::new(Kind::Invalid, "the manifest is UTF-16, not UTF-8").at(place).hint(
+        return Error::new(Kind::Invalid, "the manifest is UTF-16, not UTF-8").at(place).with_hint(
             "save it as UTF-8: so writes every editor, and PowerShell with `| Out-File -Encoding utf8`",
         );
     }
@@ -140,7 +140,7 @@ fn is_broken_list(node: &Node) -> bool {
 
 fn not_an_object(node: &Node) -> Option<Error> {
     let Content::Map(_) = node.content else {
-        return Some(node.spot.mistake("this is no Kubernetes object").hint(EVERY_FILE));
+        return Some(node.spot.mistake("this is no Kubernetes object").with_hint(EVERY_FILE));
     };
     if is_broken_list(node) {
         let spot = node.get("items").map_or(&node.spot, |items| &items.spot);
@@ -164,10 +164,14 @@ fn not_an_object(node: &Node) -> Option<Error> {
                 return Some(
                     node.spot
                         .mistake("the object has no name of its own (`generateName`)")
-                        .hint("give it a `metadata.name`: a release must find again what it made"),
+                        .with_hint("give it a `metadata.name`: a release must find again what it made"),
                 );
             }
-            _ => return Some(node.spot.mistake(format!("the object has no `{written}`")).hint(EVERY_FILE)),
+            _ => {
+                return Some(
+                    node.spot.mistake(format!("the object has no `{written}`")).with_hint(EVERY_FILE),
+                );
+            }
         }
     }
     None
@@ -180,7 +184,7 @@ pub(crate) fn in_quotes(mistake: Error, value: &Node) -> Error {
         Some(serde_json::Value::Number(_)) => "a number",
         _ => return mistake,
     };
-    mistake.hint(format!("put it in quotes: YAML reads it as {read_as}"))
+    mistake.with_hint(format!("put it in quotes: YAML reads it as {read_as}"))
 }
 
 const EVERY_FILE: &str =

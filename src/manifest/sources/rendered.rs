@@ -100,10 +100,10 @@ async fn run(program: Program, name: &str, title: &str, shown: &Path) -> Result<
         let error = at(Error::new(Kind::Invalid, fault.sentence(title)));
         match &fault {
             Fault::Missing => {
-                error.hint(format!("install {name}: manifests of this form are rendered by it"))
+                error.with_hint(format!("install {name}: manifests of this form are rendered by it"))
             }
             Fault::Failed { said, .. } if said.contains("missing in charts/") => {
-                error.hint("run `helm dependency build .kube`")
+                error.with_hint("run `helm dependency build .kube`")
             }
             _ => error,
         }

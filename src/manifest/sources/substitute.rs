@@ -167,21 +167,21 @@ impl Problem {
             if is_value { "what stands in `${…}` is not a name".to_owned() } else { self.message };
         let error = node.spot.find(&self.written).mistake(message);
         let Some(missing) = self.missing else {
-            return error.hint("a dollar that is no reference is written `$$`");
+            return error.with_hint("a dollar that is no reference is written `$$`");
         };
         if let Some(error) = names.without_value.get(&missing) {
             return error.clone();
         }
         if names.values.contains_key(&missing) {
             let sources = format!("`vars:` in windlass.yaml, or with `--var {missing}=…`");
-            return error.hint(format!("it is empty: give it a value under {sources}"));
+            return error.with_hint(format!("it is empty: give it a value under {sources}"));
         }
         let near = nearest(&missing, names.values.keys().map(String::as_str));
         match near {
-            _ if missing == "WINDLASS_COMMIT" => error.hint("it is known in a Git repository that has a commit"),
-            _ if missing == "WINDLASS_BRANCH" => error.hint("it is known where a branch is checked out, and in CI"),
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!(
+            _ if missing == "WINDLASS_COMMIT" => error.with_hint("it is known in a Git repository that has a commit"),
+            _ if missing == "WINDLASS_BRANCH" => error.with_hint("it is known where a branch is checked out, and in CI"),
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error.with_hint(format!(
                 "set it under `vars:` in windlass.yaml, or with `--var {missing}=…`, or write `${{{missing}:-default}}`"
             )),
         }
@@ -423,9 +423,9 @@ mod tests {
         let text = "kind: A\nb: \"http://${HOST}/${HOTS}\"\nc: |\n  one\n  two ${X:?set it}\n";
         let (_, mistakes) = substituted(text, &[("HOST", "h")]);
         assert_eq!(mistakes[0].to_string(), "a.yaml:2:20: `HOTS` has no value for tier `staging`");
-        assert_eq!(mistakes[0].advice(), Some("did you mean `HOST`?"));
+        assert_eq!(mistakes[0].hint(), Some("did you mean `HOST`?"));
         assert_eq!(
-            mistakes[0].excerpt(),
+            mistakes[0].snippet(),
             Some("2 │ b: \"http://${HOST}/${HOTS}\"\n  │                    ^")
         );
         assert_eq!(mistakes[1].to_string(), "a.yaml:5:7: `X` has no value for tier `staging`: set it");

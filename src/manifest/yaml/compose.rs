@@ -149,7 +149,7 @@ impl<'text> Composer<'text> {
             Some(Some("binary")) => {
                 return Err(spot
                     .mistake("the tag `!!binary` is not supported")
-                    .hint("write base64 as a string, under `binaryData` or a Secret's `data`"));
+                    .with_hint("write base64 as a string, under `binaryData` or a Secret's `data`"));
             }
             _ => Value::from(text),
         };
@@ -235,8 +235,9 @@ impl<'text> Composer<'text> {
         let spot = self.spot(*error.marker());
         let mistake = spot.mistake(format!("this is not YAML: {}", error.info()));
         if spot.text_of_line().is_some_and(|line| line.contains("${")) {
-            return mistake
-                .hint("inside of `{…}` and `[…]`, `${NAME}` must stand in quotes: `{host: \"${HOST}\"}`");
+            return mistake.with_hint(
+                "inside of `{…}` and `[…]`, `${NAME}` must stand in quotes: `{host: \"${HOST}\"}`",
+            );
         }
         mistake
     }
@@ -272,13 +273,15 @@ fn key_text(key: &Node) -> Result<String> {
         None => Err(key
             .spot
             .mistake("a key must be a word")
-            .hint("if this is a template, render it first: `.kube` holds plain YAML with `${NAME}`")),
+            .with_hint("if this is a template, render it first: `.kube` holds plain YAML with `${NAME}`")),
     }
 }
 
 fn duplicate(name: &str, spot: &Spot, first: &Spot) -> Error {
-    spot.mistake(format!("the key `{name}` stands here twice"))
-        .hint(format!("it was given first in line {}; kubectl would silently take one of them", first.line))
+    spot.mistake(format!("the key `{name}` stands here twice")).with_hint(format!(
+        "it was given first in line {}; kubectl would silently take one of them",
+        first.line
+    ))
 }
 
 #[cfg(test)]
@@ -375,7 +378,7 @@ mod tests {
     #[test]
     fn a_reference_in_braces_needs_quotes() {
         let error = read("a: {host: ${HOST}}\n").expect_err("it is a mistake");
-        assert!(error.advice().is_some_and(|hint| hint.contains("must stand in quotes")));
+        assert!(error.hint().is_some_and(|hint| hint.contains("must stand in quotes")));
         assert_eq!(json_of("a: {host: \"${HOST}\"}\n"), [json!({"a": {"host": "${HOST}"}})]);
     }
 

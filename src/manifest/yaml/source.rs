@@ -41,8 +41,8 @@ impl Spot {
     /// A mistake at this spot, with the line it stands on unless that may hold the value of a Secret.
     pub(crate) fn mistake(&self, message: impl Into<String>) -> Error {
         let error = Error::new(Kind::Invalid, message).at(self.place());
-        match self.excerpt().filter(|_| !self.may_be_secret()) {
-            Some(excerpt) => error.snippet(excerpt),
+        match self.snippet().filter(|_| !self.may_be_secret()) {
+            Some(excerpt) => error.with_snippet(excerpt),
             None => error,
         }
     }
@@ -77,7 +77,7 @@ impl Spot {
     }
 
     /// The line with its number, and a mark below the column.
-    fn excerpt(&self) -> Option<String> {
+    fn snippet(&self) -> Option<String> {
         let line = self.text_of_line()?;
         let length = line.chars().count();
         let number = self.line.to_string();
@@ -138,7 +138,7 @@ mod tests {
     fn a_mistake_shows_its_line() {
         let error = spot("kind: A\nhöst: ${X}\n", 2, 7).mistake("`X` has no value");
         assert_eq!(error.to_string(), "a.yaml:2:7: `X` has no value");
-        assert_eq!(error.excerpt(), Some("2 │ höst: ${X}\n  │       ^"));
+        assert_eq!(error.snippet(), Some("2 │ höst: ${X}\n  │       ^"));
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
             ("kind: Deployment\nspec: {a: x}\n".to_owned(), 2, true),
         ] {
             let error = spot(&text, line, 1).mistake("no");
-            assert_eq!(error.excerpt().is_some(), is_shown, "{text}");
+            assert_eq!(error.snippet().is_some(), is_shown, "{text}");
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn of_a_long_line_only_what_stands_around_the_column_is_shown() {
         let line = format!("kind: A\n{}X{}", "a".repeat(1000), "b".repeat(1000));
         let error = spot(&line, 2, 1001).mistake("no");
-        let excerpt = error.excerpt().expect("a line");
+        let excerpt = error.snippet().expect("a line");
         let mark = excerpt.lines().last().expect("a mark").chars().count() - 1;
         assert_eq!(excerpt.chars().nth(mark), Some('X'), "{excerpt}");
         assert!(excerpt.lines().all(|line| line.chars().count() < 130), "{excerpt}");

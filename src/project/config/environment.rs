@@ -47,7 +47,7 @@ impl Fault {
                 format!("set the environment variable {name}, or write `${{{name}:-default}}`"),
             ),
         };
-        let error = Error::new(Kind::Invalid, format!("{sentence} (in `{path}`)")).hint(hint);
+        let error = Error::new(Kind::Invalid, format!("{sentence} (in `{path}`)")).with_hint(hint);
         match place {
             Some(place) => error.at(place.clone()),
             None => error,

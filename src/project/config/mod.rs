@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use crate::project::health::Health;
+use crate::project::health::HealthRules;
 use crate::project::ignored::Ignored;
 
 use crate::error::{Error, Place};
@@ -61,7 +61,7 @@ pub struct Config {
     pub external: Vec<External>,
     /// How objects of custom kinds say that they are well, by `Kind.group`.
     #[schemars(default, schema_with = "schema::health")]
-    pub health: Health,
+    pub health: HealthRules,
     /// The tiers by name; `review/*` stands for all tiers whose names begin with `review/`.
     #[schemars(default)]
     pub tiers: BTreeMap<String, TierConfig>,
@@ -253,7 +253,7 @@ pub struct TierConfig {
     pub verify: Option<VerifyConfig>,
     /// As `health` of the whole, for this tier: a rule here goes before one for the same kind there.
     #[schemars(default, schema_with = "schema::health")]
-    pub health: Health,
+    pub health: HealthRules,
     /// Objects that others make in every namespace, such as `Secret/builder-*`: they do not keep `remove` from deleting a
     /// namespace that windlass created.
     #[schemars(default, schema_with = "schema::objects")]

@@ -13,7 +13,7 @@ pub(crate) fn image(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be an image's name"))
-        .hint("a-z and 0-9, with single `.`, `_` or `-` between them"))
+        .with_hint("a-z and 0-9, with single `.`, `_` or `-` between them"))
 }
 
 /// Whether this can be the name of a test.
@@ -30,7 +30,7 @@ fn word(what: &str, name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be the name of {what}"))
-        .hint("letters, digits, `.`, `_` and `-`, a letter or digit first"))
+        .with_hint("letters, digits, `.`, `_` and `-`, a letter or digit first"))
 }
 
 /// Whether this can be the name of a service.
@@ -39,7 +39,7 @@ pub(crate) fn service(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a service's name, which is its host name"))
-        .hint("a-z, 0-9 and `-`, 40 characters at most"))
+        .with_hint("a-z, 0-9 and `-`, 40 characters at most"))
 }
 
 /// Whether this can be the name of a tier.
@@ -48,7 +48,7 @@ pub(crate) fn tier(name: &str) -> Result<()> {
     if plain.split('/').all(|part| word("a tier", part).is_ok()) {
         return Ok(());
     }
-    Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a tier's name")).hint(
+    Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a tier's name")).with_hint(
         "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` stands for all that begin so",
     ))
 }
@@ -75,7 +75,7 @@ pub(crate) fn variable(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a variable's name"))
-        .hint("letters, digits and `_`, no digit first"))
+        .with_hint("letters, digits and `_`, no digit first"))
 }
 
 /// The rule of Kubernetes for names of most objects (RFC 1123 subdomain).
@@ -88,7 +88,7 @@ pub(crate) fn object(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be the name of a Secret"))
-        .hint("a-z, 0-9, `-` and `.`, a letter or digit at either end"))
+        .with_hint("a-z, 0-9, `-` and `.`, a letter or digit at either end"))
 }
 
 /// The rule of Kubernetes for the keys of Secrets.
@@ -98,7 +98,7 @@ pub(crate) fn secret_key(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a key of a Secret"))
-        .hint("letters, digits, `.`, `_` and `-`"))
+        .with_hint("letters, digits, `.`, `_` and `-`"))
 }
 
 /// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH

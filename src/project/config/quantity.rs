@@ -16,7 +16,7 @@ pub(crate) fn memory(text: &str) -> Result<u64> {
     let bytes = digits(number).and_then(|number| number.checked_mul(factor));
     bytes.filter(|bytes| *bytes >= LEAST).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{text}` is not an amount of memory"))
-            .hint("write `512Mi` or `2Gi`; 6Mi is the least")
+            .with_hint("write `512Mi` or `2Gi`; 6Mi is the least")
     })
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn processors(text: &str) -> Result<u32> {
     };
     thousandths.and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{text}` is not a number of processors"))
-            .hint("write `2`, `0.5` or `500m`")
+            .with_hint("write `2`, `0.5` or `500m`")
     })
 }
 

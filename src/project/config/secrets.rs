@@ -93,7 +93,7 @@ pub(crate) fn secret(key: &Key, node: Node) -> Result<SecretConfig> {
     if let (SecretContent::Pull(_), Some(_)) = (&content, &kind) {
         return Err(Error::new(Kind::Invalid, format!("`{path}.type` is always that of pull secrets"))
             .at(place)
-            .hint("leave it out"));
+            .with_hint("leave it out"));
     }
     Ok(SecretConfig { kind, content, place })
 }
@@ -118,7 +118,7 @@ fn content(path: &str, place: &Place, mut keys: Vec<(Key, Node)>) -> Result<Secr
     if keys.is_empty() {
         return Err(Error::new(Kind::Invalid, format!("`{path}` has no keys"))
             .at(place.clone())
-            .hint(SHAPES));
+            .with_hint(SHAPES));
     }
     let sources = keys.into_iter().map(|(key, node)| {
         names::secret_key(&key.text).map_err(|error| error.at(key.place.clone()))?;
@@ -133,7 +133,7 @@ const SHAPES: &str = "`{password: {env: DB_PASSWORD}}`, `{command: [sops, -d, se
 fn one_value(path: &str, node: &Node) -> Error {
     Error::new(Kind::Invalid, format!("`{path}` has one value and no key for it"))
         .at(node.place.clone())
-        .hint("write `{password: {env: NAME}}`: the keys of a Secret have names")
+        .with_hint("write `{password: {env: NAME}}`: the keys of a Secret have names")
 }
 
 fn pull(path: &str, node: Node) -> Result<PullConfig> {
@@ -162,7 +162,7 @@ pub(crate) const SHORT_LIVED: [&str; 2] = ["CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD
 /// Why a token of the job is no pull secret.
 pub(crate) fn short_lived(name: &str, source: &SecretSource) -> Error {
     let sentence = format!("`{}` is the job's own token ({name}), which ends with the job", source.path);
-    Error::new(Kind::Invalid, sentence).at(source.place.clone()).hint(
+    Error::new(Kind::Invalid, sentence).at(source.place.clone()).with_hint(
         "make a deploy token with the scope read_registry: named gitlab-deploy-token, jobs get it as CI_DEPLOY_USER and CI_DEPLOY_PASSWORD",
     )
 }
@@ -178,7 +178,7 @@ fn source(path: &str, node: Node) -> Result<SecretSource> {
     if is_scalar(&node) {
         return Err(Error::new(Kind::Invalid, format!("`{path}` has its value in the file"))
             .at(place)
-            .hint("a secret comes from `{env: NAME}`, `{file: PATH}` or `{command: […]}`"));
+            .with_hint("a secret comes from `{env: NAME}`, `{file: PATH}` or `{command: […]}`"));
     }
     let mut table = Table::open(path, node, &SOURCE)?;
     let command = table.take("command").map(|node| command(&table.path("command"), node)).transpose()?;
@@ -200,7 +200,7 @@ fn command(path: &str, node: Node) -> Result<Vec<String>> {
     if let Value::Scalar(text) = &node.value {
         return Err(Error::new(Kind::Invalid, format!("`{path}` must be a list, not a single value"))
             .at(place)
-            .hint(format!("write `[sh, -c, {text:?}]`")));
+            .with_hint(format!("write `[sh, -c, {text:?}]`")));
     }
     let words = list(path, node)?;
     if words.is_empty() {
@@ -221,7 +221,7 @@ fn one_external(node: &Node) -> Result<External> {
     let text = text("external", node)?;
     let whole = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
     if !whole {
-        return Err(Error::new(Kind::Invalid, format!("`{text}` is no object")).at(node.place.clone()).hint(
+        return Err(Error::new(Kind::Invalid, format!("`{text}` is no object")).at(node.place.clone()).with_hint(
             "write `Secret/shop-tls`, or `Certificate.cert-manager.io/shop` for a kind that is not built in",
         ));
     }
@@ -230,7 +230,7 @@ fn one_external(node: &Node) -> Result<External> {
     if let Some(near) = kinds::near_kind(kind) {
         return Err(Error::new(Kind::Invalid, format!("there is no kind `{kind}`"))
             .at(node.place.clone())
-            .hint(format!("did you mean `{near}`?")));
+            .with_hint(format!("did you mean `{near}`?")));
     }
     Ok(External { text, place: node.place.clone() })
 }
@@ -310,6 +310,6 @@ mod tests {
         assert!(read("Secret/x").is_err());
         assert_eq!(read("[Certificate.cert-manager.io/x, Certificate/y]").unwrap().len(), 2);
         let error = read("[secret/x]").expect_err("kinds have capitals");
-        assert_eq!(error.advice(), Some("did you mean `Secret`?"));
+        assert_eq!(error.hint(), Some("did you mean `Secret`?"));
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn text(path: &str, node: &Node) -> Result<String> {
         Value::Scalar(text) => Ok(text.clone()),
         Value::Null => Err(Error::new(Kind::Invalid, format!("`{path}` has no value"))
             .at(node.place.clone())
-            .hint("write \"\" where an empty text is meant")),
+            .with_hint("write \"\" where an empty text is meant")),
         other => Err(wrong(path, "a single value", other, node.place.clone())),
     }
 }
@@ -149,10 +149,10 @@ fn check(key: &Key, keys: &Keys) -> Result<()> {
         || format!("the keys here are {}", keys.known.join(", ")),
         |near| format!("did you mean `{near}`?"),
     );
-    Err(Error::new(Kind::Invalid, format!("unknown key `{word}`")).at(key.place.clone()).hint(hint))
+    Err(Error::new(Kind::Invalid, format!("unknown key `{word}`")).at(key.place.clone()).with_hint(hint))
 }
 
 /// The error for a word of the contract that this version does not know yet.
 pub(crate) fn unbuilt(what: &str, place: Place) -> Error {
-    Error::new(Kind::Usage, format!("{what} is not built yet")).at(place).hint("leave it out for now")
+    Error::new(Kind::Usage, format!("{what} is not built yet")).at(place).with_hint("leave it out for now")
 }

@@ -78,10 +78,10 @@ fn unknown_tiers_are_refused_with_the_nearest() {
     let error = tier("stagign").unwrap_err();
     assert_eq!(error.to_string(), "windlass.yaml: there is no tier `stagign`");
     assert_eq!(
-        error.advice(),
+        error.hint(),
         Some("did you mean `staging`? The tiers are: broken, review/*, review/eu/*, staging")
     );
-    assert_eq!(tier("review/*").unwrap_err().advice(), Some("name one of them, such as `review/feature-x`"));
+    assert_eq!(tier("review/*").unwrap_err().hint(), Some("name one of them, such as `review/feature-x`"));
     assert_eq!(tier("review/").unwrap_err().kind(), Kind::Invalid);
     let only_context = TierOverrides { context: Some("lab".to_owned()), ..TierOverrides::default() };
     assert!(Tier::open(&Project::default(), "staging", &only_context, &|_| None).is_err());

@@ -340,7 +340,7 @@ fn pack(record: &Record) -> Result<Vec<u8>> {
     let fits = json.len() <= most_text(packed.len()) && values(&json) <= most_values(packed.len());
     if !fits || packed.len() > MOST_PARTS * PART_BYTES {
         let message = format!("the release is too large to be recorded: {} MiB of JSON", json.len() >> 20);
-        return Err(Error::new(Kind::Invalid, message).hint("split the manifests into several projects"));
+        return Err(Error::new(Kind::Invalid, message).with_hint("split the manifests into several projects"));
     }
     Ok(packed)
 }
@@ -390,7 +390,7 @@ fn check_format(object: &Value, within: Option<u64>) -> Result<()> {
         Kind::Invalid,
         format!("the records of this tier were written by {writer}, and this is {ours}"),
     )
-    .hint(format!("use {writer} or a newer one; nothing was changed")))
+    .with_hint(format!("use {writer} or a newer one; nothing was changed")))
 }
 
 fn part_bytes(secret: &Value) -> Option<Vec<u8>> {
@@ -411,7 +411,7 @@ fn random() -> Result<Vec<u8>> {
 
 fn unreadable(name: &str, error: &dyn std::fmt::Display) -> Error {
     Error::new(Kind::Invalid, format!("the record {name} in the cluster cannot be read: {error}"))
-        .hint("roll back to another revision with --to")
+        .with_hint("roll back to another revision with --to")
 }
 
 #[cfg(test)]

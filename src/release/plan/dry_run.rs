@@ -16,7 +16,7 @@ use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
 
 /// What a set is tried with.
-pub(crate) struct Trial<'a> {
+pub(crate) struct DryRun<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) live: &'a BTreeMap<ObjectId, Value>,
     /// `group/kind` of what definitions of the set define that are not what they were.
@@ -41,7 +41,7 @@ pub(crate) struct Trial<'a> {
 /// A step, or what the server refuses.
 pub(crate) type Decided = Result<Step, (Wanted, ApplyError)>;
 
-impl Trial<'_> {
+impl DryRun<'_> {
     /// What happens to an object.
     pub(crate) async fn decide(&self, mut wanted: Wanted, known: Known) -> Decided {
         let live = self.live.get(&wanted.id());
@@ -51,8 +51,8 @@ impl Trial<'_> {
             Known::MayDiffer | Known::JobToRun => {}
         }
         // Of what is not there yet nothing is compared.
-        let takes_back = TakesBack::of(live.is_some_and(is_ours), self.takes_back);
-        let sending = Sending { takes_back, dry_run: true, metadata: live.is_none() };
+        let takes_back = TakeOver::of(live.is_some_and(is_ours), self.takes_back);
+        let sending = ApplyMode { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
             Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
             Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
@@ -96,7 +96,7 @@ impl Trial<'_> {
         if there.as_ref().is_some_and(|there| is_of_another_tier(&wanted, there)) {
             prune::share(&mut wanted.object);
         }
-        match apply(self.cluster, &mut wanted, Sending { dry_run: true, ..Sending::default() }).await {
+        match apply(self.cluster, &mut wanted, ApplyMode { dry_run: true, ..ApplyMode::default() }).await {
             Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => {
                 Ok(Step { tried: Some(sent.object), ..Step::new(wanted, Action::Keep, there.as_ref()) })
             }
@@ -225,9 +225,9 @@ fn taken_back(error: ApplyError) -> ApplyError {
 
 /// How an object is sent.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sending {
+pub(crate) struct ApplyMode {
     /// Which fields that others wrote are taken back.
-    pub(crate) takes_back: TakesBack,
+    pub(crate) takes_back: TakeOver,
     /// For a trial only.
     pub(crate) dry_run: bool,
     /// Whether its metadata is all that anybody asks for.
@@ -236,7 +236,7 @@ pub(crate) struct Sending {
 
 /// Which fields of an object that others wrote are taken back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum TakesBack {
+pub(crate) enum TakeOver {
     /// None: we have not applied it before.
     #[default]
     Nothing,
@@ -246,7 +246,7 @@ pub(crate) enum TakesBack {
     Everything,
 }
 
-impl TakesBack {
+impl TakeOver {
     pub(crate) fn of(is_ours: bool, everything: bool) -> Self {
         match (is_ours, everything) {
             (false, _) => Self::Nothing,
@@ -268,9 +268,9 @@ pub(crate) struct Sent {
 pub(crate) async fn apply(
     cluster: &Cluster,
     wanted: &mut Wanted,
-    sending: Sending,
+    sending: ApplyMode,
 ) -> Result<Sent, ApplyError> {
-    let Sending { takes_back, dry_run, metadata } = sending;
+    let ApplyMode { takes_back, dry_run, metadata } = sending;
     let options = ApplyOptions { dry_run, metadata, force: false };
     let error = match cluster.apply(&wanted.sent(), options).await {
         Ok(object) => return Ok(Sent { object, taken: Vec::new() }),
@@ -285,9 +285,9 @@ pub(crate) async fn apply(
         }
     }
     let may_go = match takes_back {
-        TakesBack::Nothing => false,
-        TakesBack::ByHand => conflicts.iter().all(crate::cluster::Conflict::is_by_hand),
-        TakesBack::Everything => true,
+        TakeOver::Nothing => false,
+        TakeOver::ByHand => conflicts.iter().all(crate::cluster::Conflict::is_by_hand),
+        TakeOver::Everything => true,
     };
     if !conflicts.is_empty() && !may_go {
         return Err(error);
@@ -372,7 +372,7 @@ fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
 }
 
 /// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.
-pub(crate) fn surprise(step: &Step, sent: &Sent) -> Option<String> {
+pub(crate) fn unexpected_changes(step: &Step, sent: &Sent) -> Option<String> {
     let tried = step.tried.as_ref()?;
     let changes = difference::fields(tried, &sent.object, &Mask::new(b""));
     let fields = changes.iter().map(|change: &FieldChange| Cow::from(change.field.as_str()));

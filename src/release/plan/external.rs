@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Place, Result};
 use crate::model::{Cause, Failure, Subject};
 use crate::model::{ObjectRef, group};
 use crate::project::{External, Tier};
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::Wanted;
 use crate::rollout::watch;
 
@@ -39,7 +39,7 @@ impl Named {
 }
 
 /// Kind and name of what others make: a pod that lacks it is not failed at once.
-pub(crate) fn names(site: Site<'_>) -> Vec<(String, String)> {
+pub(crate) fn names(site: TierContext<'_>) -> Vec<(String, String)> {
     let read = |external| Named::read(external, site.tier).ok();
     site.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
 }
@@ -48,7 +48,7 @@ pub(crate) fn names(site: Site<'_>) -> Vec<(String, String)> {
 ///
 /// # Errors
 /// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
-pub(crate) async fn check(site: Site<'_>, wanted: &[Wanted]) -> Result<()> {
+pub(crate) async fn check(site: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
     let named = site.project.config.external.iter().map(|one| Named::read(one, site.tier));
     let named = named.collect::<Result<Vec<_>>>()?;
     let made = watch::made_by(wanted.iter().map(|one| &one.object));
@@ -68,13 +68,13 @@ pub(crate) async fn check(site: Site<'_>, wanted: &[Wanted]) -> Result<()> {
     };
     let error = Error::new(Kind::Refused, message).at(place.clone());
     Err(error
-        .hint(
+        .with_hint(
             "nothing was changed: see to whoever makes it (`external` in windlass.yaml), then release again",
         )
-        .because(failures.into_iter().map(|(_, failure)| failure)))
+        .with_failures(failures.into_iter().map(|(_, failure)| failure)))
 }
 
-async fn missing(site: Site<'_>, named: &Named, wanted: &[Wanted]) -> Result<Option<Failure>> {
+async fn missing(site: TierContext<'_>, named: &Named, wanted: &[Wanted]) -> Result<Option<Failure>> {
     let reference = ObjectRef::new(api_version(site.cluster, named).await?, &named.kind, &named.name);
     let live = match site.cluster.get(&reference).await {
         Ok(live) => live,
@@ -165,7 +165,7 @@ async fn api_version(cluster: &Cluster, named: &Named) -> Result<String> {
         let whole = if named.group.is_empty() { String::new() } else { format!(".{}", named.group) };
         Error::new(Kind::Refused, format!("the cluster does not serve the kind {}{whole}", named.kind))
             .at(named.place.clone())
-            .hint("`external` has `Kind/name`, or `Kind.group/name` where several groups have the kind")
+            .with_hint("`external` has `Kind/name`, or `Kind.group/name` where several groups have the kind")
     })
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, Reference};
 use crate::registry::Registry;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::{Action, Plan};
 
 /// How long all look-ups together may take: whoever rolls back is in a hurry, and nodes may have the images.
@@ -34,7 +34,7 @@ pub(crate) enum Presence {
 ///
 /// # Errors
 /// [`Kind::Rule`] when an image that is to be brought back is gone.
-pub(crate) async fn check(site: Site<'_>, plan: &Plan) -> Result<()> {
+pub(crate) async fn check(site: TierContext<'_>, plan: &Plan) -> Result<()> {
     let changed = |action: Action| action != Action::Keep;
     let users = users(plan.steps.iter().map(|step| (&step.wanted.object, changed(step.action))));
     let report = site.session.reporter.step(
@@ -51,7 +51,7 @@ pub(crate) async fn check(site: Site<'_>, plan: &Plan) -> Result<()> {
         let User { object, needed } = &users[image.as_str()];
         let sentence = format!("the image {image} of {object} is no longer in its registry");
         if *needed && !site.rules.overrides("images") {
-            return Err(Error::new(Kind::Rule, sentence).hint(
+            return Err(Error::new(Kind::Rule, sentence).with_hint(
                 "take another revision with --to, push the image again, or, where the nodes still have it, \
                  --override images --reason \"…\"",
             ));
@@ -63,7 +63,7 @@ pub(crate) async fn check(site: Site<'_>, plan: &Plan) -> Result<()> {
 
 /// What is known of these images.
 pub(crate) async fn look_up(
-    site: Site<'_>,
+    site: TierContext<'_>,
     images: impl IntoIterator<Item = String>,
     limit: Duration,
 ) -> Vec<(String, Presence)> {
@@ -132,7 +132,7 @@ fn count_present(found: &[(String, Presence)]) -> usize {
 }
 
 /// One warning for all images of which nothing is known.
-fn warn_unknown(site: Site<'_>, found: &[(String, Presence)]) {
+fn warn_unknown(site: TierContext<'_>, found: &[(String, Presence)]) {
     let unknown: Vec<_> = found
         .iter()
         .filter_map(|(image, presence)| match presence {

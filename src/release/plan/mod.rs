@@ -29,8 +29,8 @@ use crate::record::content::STAMPS;
 use crate::record::{Applied, JobRun, Record};
 use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
-use crate::release::plan::prune::Left;
-use crate::release::run::redaction::Values;
+use crate::release::plan::prune::KeptObject;
+use crate::release::run::redaction::SecretValues;
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct Wanted {
     /// Where it stands in the user's files; `None` for a recorded object.
     pub place: Option<Place>,
     /// The values of a Secret of the configuration; in the object stand their hashes.
-    pub values: Option<Values>,
+    pub values: Option<SecretValues>,
 }
 
 impl Wanted {
@@ -160,7 +160,7 @@ pub struct Plan {
     /// What the manifests no longer have, in the order in which it would be deleted.
     pub prune: Vec<Value>,
     /// What the manifests no longer have, and what stays all the same.
-    pub left: Vec<Left>,
+    pub left: Vec<KeptObject>,
     /// How many live objects earlier releases own.
     pub owned: usize,
     /// Live Jobs of other content than the set's that still run.

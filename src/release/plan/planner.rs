@@ -13,8 +13,8 @@ use crate::model::{ObjectId, group};
 use crate::record::{Owned, Record};
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::dry_run::{Decided, Trial};
-use crate::release::plan::prune::Leftovers;
+use crate::release::plan::dry_run::{Decided, DryRun};
+use crate::release::plan::prune::PruneSet;
 use crate::release::plan::{Before, Known, Plan, Step, Wanted, prune};
 use crate::release::run::jobs;
 
@@ -22,7 +22,7 @@ use crate::release::run::jobs;
 pub(crate) const CONCURRENCY: usize = 16;
 
 /// What a survey compares.
-pub(crate) struct Subjects<'a> {
+pub(crate) struct PlanInput<'a> {
     /// The wanted set, in apply order.
     pub wanted: Vec<Wanted>,
     /// The newest record, if there is one.
@@ -94,7 +94,7 @@ pub(crate) struct Survey {
 /// # Errors
 /// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a right is missing,
 /// [`Kind::Unreachable`].
-pub(crate) async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Result<Survey> {
+pub(crate) async fn survey(cluster: &Cluster, mut subjects: PlanInput<'_>) -> Result<Survey> {
     let live = live(cluster, &subjects).await?;
     let scaled = plan::scaled_targets(&subjects.wanted);
     for wanted in &mut subjects.wanted {
@@ -112,12 +112,12 @@ pub(crate) async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Res
     let changed = subjects.wanted.iter().zip(&known).filter(|(_, known)| **known != Known::Unchanged);
     let defined = definitions(changed.map(|(one, _)| one));
     let wanted_ids = subjects.wanted.iter().map(Wanted::id).collect();
-    let Leftovers { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
+    let PruneSet { prune, left, owned } = prune::leftovers(&subjects.inventory, &wanted_ids, &live);
     let namespaces = coming_namespaces(cluster, &subjects.wanted);
     let ids = subjects.wanted.iter().map(Wanted::id);
     let roles = ids.filter(|id| matches!(id.kind.as_str(), "Role" | "ClusterRole"));
     let roles: BTreeSet<(String, String)> = roles.map(|id| (id.kind, id.name)).collect();
-    let trial = Trial {
+    let trial = DryRun {
         cluster,
         live: &live,
         defined: &defined,
@@ -138,7 +138,7 @@ pub(crate) async fn survey(cluster: &Cluster, mut subjects: Subjects<'_>) -> Res
     Ok(Survey { plan: Plan { steps, prune, left, owned, running }, live })
 }
 
-async fn live(cluster: &Cluster, subjects: &Subjects<'_>) -> Result<BTreeMap<ObjectId, Value>> {
+async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<ObjectId, Value>> {
     let mut places = subjects.places.clone();
     places.extend(subjects.wanted.iter().map(|wanted| KindPlace::of(&wanted.object)));
     let own = definitions(subjects.wanted.iter());
@@ -257,9 +257,9 @@ pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
         whole = whole.at(place.clone());
     }
     if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
-        whole = whole.hint(hint);
+        whole = whole.with_hint(hint);
     }
-    whole.because(refused.iter().map(|(wanted, error)| failure(wanted, error)))
+    whole.with_failures(refused.iter().map(|(wanted, error)| failure(wanted, error)))
 }
 
 fn failure(wanted: &Wanted, error: &ApplyError) -> Failure {

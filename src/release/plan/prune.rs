@@ -23,7 +23,7 @@ const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
 
 /// An object that stays although the manifests no longer have it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Left {
+pub struct KeptObject {
     /// As it is.
     pub object: Value,
     /// Why it stays.
@@ -32,11 +32,11 @@ pub struct Left {
 
 /// What earlier releases own and the manifests no longer have.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Leftovers {
+pub(crate) struct PruneSet {
     /// What goes, in reverse apply order.
     pub prune: Vec<Value>,
     /// What stays.
-    pub left: Vec<Left>,
+    pub left: Vec<KeptObject>,
     /// How many live objects earlier releases own, without Jobs that have ended.
     pub owned: usize,
 }
@@ -56,16 +56,16 @@ pub(crate) fn leftovers(
     inventory: &BTreeSet<ObjectId>,
     wanted: &BTreeSet<ObjectId>,
     live: &BTreeMap<ObjectId, Value>,
-) -> Leftovers {
+) -> PruneSet {
     let is_owned = |id: &ObjectId| inventory.contains(id);
     let owned = live.iter().filter(|(id, object)| is_owned(id) && !has_ended(object)).count();
-    let mut leftovers = Leftovers { owned, ..Leftovers::default() };
+    let mut leftovers = PruneSet { owned, ..PruneSet::default() };
     let gone = |object: &Value| object.pointer("/metadata/deletionTimestamp").is_some();
     for (id, object) in
         live.iter().filter(|(id, object)| is_owned(id) && !wanted.contains(id) && !gone(object))
     {
         match stays(id, object) {
-            Some(why) => leftovers.left.push(Left { object: object.clone(), why }),
+            Some(why) => leftovers.left.push(KeptObject { object: object.clone(), why }),
             None => leftovers.prune.push(object.clone()),
         }
     }
@@ -113,7 +113,7 @@ pub(crate) fn mass_deletion(plan: &Plan) -> Option<String> {
 pub(crate) fn check(plan: &Plan, overridden: bool) -> Result<()> {
     match mass_deletion(plan).filter(|_| !overridden) {
         None => Ok(()),
-        Some(sentence) => Err(Error::new(Kind::Rule, sentence).hint(
+        Some(sentence) => Err(Error::new(Kind::Rule, sentence).with_hint(
             "`windlass plan TIER` lists them; if they are meant to go: --override mass-deletion --reason \"…\"",
         )),
     }
@@ -135,7 +135,7 @@ mod tests {
         object
     }
 
-    fn found(live: &[Value], foreign: &[Value]) -> Leftovers {
+    fn found(live: &[Value], foreign: &[Value]) -> PruneSet {
         let map = live.iter().chain(foreign).map(|object| (ObjectId::of(object), object.clone())).collect();
         let inventory = live.iter().map(ObjectId::of).collect();
         leftovers(&inventory, &[ObjectId::of(&object("Service", "wanted", None))].into(), &map)

@@ -12,8 +12,8 @@ use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::model::{ObjectId, group};
 use crate::record::Applied;
-use crate::release::context::Site;
-use crate::release::plan::prune::Left;
+use crate::release::context::TierContext;
+use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{Action, Plan, Step, prune};
 
 /// Why a rollback leaves what its release does not have.
@@ -25,7 +25,7 @@ const LEFT_BY_AUTOMATIC: &str = "an automatic rollback deletes nothing that hold
 
 /// Takes the steps out of a rollback's plan that change objects which grant rights or lie outside of the namespace, unless
 /// `--allow` names them, and leaves those that it would delete. They stay as they are; they are of the set all the same.
-pub(crate) async fn hold_back(site: Site<'_>, plan: &mut Plan) -> Vec<Applied> {
+pub(crate) async fn hold_back(site: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let changed =
         plan.steps.iter().filter(|step| step.action != Action::Keep).map(|step| &step.wanted.object);
     let mut guarded = BTreeSet::new();
@@ -39,12 +39,12 @@ pub(crate) async fn hold_back(site: Site<'_>, plan: &mut Plan) -> Vec<Applied> {
         .into_iter()
         .partition::<Vec<_>, _>(|object| guarded.contains(&ObjectId::of(object)));
     plan.prune = prune;
-    plan.left.extend(left.into_iter().map(|object| Left { object, why: LEFT_BY_ROLLBACK }));
+    plan.left.extend(left.into_iter().map(|object| KeptObject { object, why: LEFT_BY_ROLLBACK }));
     take_out(plan, |step| step.action != Action::Keep && guarded.contains(&step.wanted.id()))
 }
 
 /// One sentence for each object that was held back.
-pub(crate) fn warn_of_held(site: Site<'_>, to: u64, held: &[Applied]) {
+pub(crate) fn warn_of_held(site: TierContext<'_>, to: u64, held: &[Applied]) {
     for one in held {
         let id = ObjectId::of(&one.object);
         let name = format!("{}/{}", id.kind, id.name);
@@ -58,7 +58,7 @@ pub(crate) fn warn_of_held(site: Site<'_>, to: u64, held: &[Applied]) {
 }
 
 /// Leaves what holds data: an automatic rollback deletes neither StatefulSets nor claims.
-pub(crate) fn spare_data(site: Site<'_>, plan: &mut Plan) -> Vec<Applied> {
+pub(crate) fn spare_data(site: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let (left, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(holds_data);
     plan.prune = prune;
     let spared = take_out(plan, |step| step.action == Action::Recreate && holds_data(&step.wanted.object));
@@ -68,7 +68,7 @@ pub(crate) fn spare_data(site: Site<'_>, plan: &mut Plan) -> Vec<Applied> {
             format!("`{}` asks before it does", crate::release::context::rollback_command(site.tier)),
         );
     }
-    plan.left.extend(left.into_iter().map(|object| Left { object, why: LEFT_BY_AUTOMATIC }));
+    plan.left.extend(left.into_iter().map(|object| KeptObject { object, why: LEFT_BY_AUTOMATIC }));
     spared
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn spare_data(site: Site<'_>, plan: &mut Plan) -> Vec<Applied> {
 ///
 /// # Errors
 /// [`Kind::Rule`](crate::error::Kind::Rule) where nobody can be asked, or somebody said no.
-pub(crate) async fn agree_to_deletions(site: Site<'_>, plan: &Plan, to: u64) -> Result<()> {
+pub(crate) async fn confirm_deletions(site: TierContext<'_>, plan: &Plan, to: u64) -> Result<()> {
     let recreated = plan.steps.iter().filter(|step| step.action == Action::Recreate);
     let deleted = recreated.map(|step| &step.wanted.object).chain(&plan.prune);
     let sets: Vec<String> = deleted
@@ -88,7 +88,7 @@ pub(crate) async fn agree_to_deletions(site: Site<'_>, plan: &Plan, to: u64) -> 
         (true, Some(sentence)) => format!("going back to release {to}: {sentence}"),
         (true, None) => return Ok(()),
     };
-    site.rules.agree(site.session, &fact, "go back all the same?").await
+    site.rules.confirm(site.session, &fact, "go back all the same?").await
 }
 
 fn take_out(plan: &mut Plan, is_taken: impl Fn(&Step) -> bool) -> Vec<Applied> {

@@ -8,7 +8,7 @@ use crate::model::{Relation, Revision};
 use crate::project::ci;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 
 /// What follows from where the commit stands.
@@ -42,7 +42,7 @@ struct Candidate<'a> {
 ///
 /// # Errors
 /// [`Kind::Rule`] for an older or a diverged commit, [`Kind::Unreachable`] where a shallow clone hides which it is.
-pub(crate) async fn course(site: Site<'_>, newest_first: &[Summary]) -> Result<Course> {
+pub(crate) async fn course(site: TierContext<'_>, newest_first: &[Summary]) -> Result<Course> {
     let (Some(commit), Some(running)) = (&site.project.revision, running(newest_first)) else {
         return Ok(Course::Release);
     };
@@ -141,7 +141,7 @@ fn older(candidate: &Candidate<'_>, running: &Summary, good: Option<&Summary>) -
     };
     let revision = good.revision;
     Error::new(Kind::Rule, format!("{what}, and {commit} is older: it was good there as release {revision}"))
-        .hint(format!(
+        .with_hint(format!(
             "for the newest commit run `git pull`; to go back to that release run `{} --to {revision}`; \
              --override older --reason \"…\" releases it all the same",
             candidate.rollback
@@ -158,7 +158,7 @@ fn diverged(candidate: &Candidate<'_>, running: &Summary) -> Error {
 
 fn refusal(sentence: String, rule: &str) -> Error {
     Error::new(Kind::Rule, sentence)
-        .hint(format!("release it all the same with --override {rule} --reason \"…\""))
+        .with_hint(format!("release it all the same with --override {rule} --reason \"…\""))
 }
 
 #[cfg(test)]
@@ -233,7 +233,7 @@ mod tests {
                 error.message(),
                 "staging runs ccc (release 3), and aaa is older: it was good there as release 1"
             );
-            let hint = error.advice().unwrap();
+            let hint = error.hint().unwrap();
             assert!(
                 hint.contains("git pull") && hint.contains("`windlass rollback staging --to 1`"),
                 "{hint}"

@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::cluster::Patience;
+use crate::cluster::LockWait;
 use crate::error::{Error, Kind, Result};
 use crate::model::Revision;
 use crate::model::{Images, ObjectId};
@@ -79,7 +79,7 @@ impl Rules {
                     || format!("the rules are {}", KNOWN.join(", ")),
                     |near| format!("did you mean `{near}`?"),
                 );
-                return Err(Error::new(Kind::Usage, format!("there is no rule `{rule}`")).hint(hint));
+                return Err(Error::new(Kind::Usage, format!("there is no rule `{rule}`")).with_hint(hint));
             }
         }
         Ok(Self { overridden, reason, wait_lock, ..Self::default() })
@@ -117,13 +117,13 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`] where nobody can be asked, or somebody said no.
-    pub(crate) async fn agree(&self, session: &Session, fact: &str, question: &str) -> Result<()> {
+    pub(crate) async fn confirm(&self, session: &Session, fact: &str, question: &str) -> Result<()> {
         if self.yes {
             session.reporter.warn(fact);
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(Error::new(Kind::Rule, fact).hint("if that is what you want, say so with --yes"));
+            return Err(Error::new(Kind::Rule, fact).with_hint("if that is what you want, say so with --yes"));
         }
         let (reporter, asked) = (session.reporter.clone(), format!("{fact}; {question}"));
         let answer = tokio::task::spawn_blocking(move || reporter.ask(&asked));
@@ -136,9 +136,9 @@ impl Rules {
 
     /// How long to wait for another release's lock: as asked, else not at all in a terminal and ten minutes
     /// in CI.
-    pub fn lock_patience(&self) -> Patience {
+    pub fn lock_patience(&self) -> LockWait {
         let default = if ci::detected() { WAIT_IN_CI } else { Duration::ZERO };
-        Patience { limit: self.wait_lock.unwrap_or(default), asked: self.wait_lock.is_some() }
+        LockWait { limit: self.wait_lock.unwrap_or(default), asked: self.wait_lock.is_some() }
     }
 
     /// Whether this rule, which stands in the way, is overridden: from now on the override is one that counts.
@@ -192,7 +192,7 @@ impl Rules {
             return Ok(Some(false));
         }
         Err(Error::new(Kind::Rule, sentence)
-            .hint("run `windlass test`, or release it all the same with --untested"))
+            .with_hint("run `windlass test`, or release it all the same with --untested"))
     }
 
     /// The branch must be one of the tier's; to a protected tier goes only what is committed, and from a GitLab job
@@ -252,7 +252,8 @@ impl Rules {
             session.reporter.warn(format!("{sentence} (overridden)"));
             return Ok(());
         }
-        Err(Error::new(Kind::Rule, sentence).hint(format!("{remedy}; or --override {rule} --reason \"…\"")))
+        Err(Error::new(Kind::Rule, sentence)
+            .with_hint(format!("{remedy}; or --override {rule} --reason \"…\"")))
     }
 
     /// What was rolled back from is not released again by accident.
@@ -263,7 +264,7 @@ impl Rules {
         match target::was_rolled_back_from(newest_first, set) {
             Some(revision) if !self.overrides("rolled-back") => {
                 Err(Error::new(Kind::Rule, format!("this is release {revision}, which was rolled back from"))
-                    .hint("fix it in a new commit, or add --override rolled-back --reason \"…\""))
+                    .with_hint("fix it in a new commit, or add --override rolled-back --reason \"…\""))
             }
             _ => Ok(()),
         }

@@ -116,15 +116,17 @@ pub(crate) async fn check(project: &Project, before: &str, images: &Images) -> R
             Kind::Rule,
             format!("nothing proves that this was good on {before}: it has no image"),
         )
-        .hint("`after:` needs an image, beside which the proof lies; or --override after --reason \"…\""));
+        .with_hint(
+            "`after:` needs an image, beside which the proof lies; or --override after --reason \"…\"",
+        ));
     };
     let set = Set::of(project, images)?;
     // The entry beside one image names all of them.
     let proof = Registry::of(project)?.read_record(&image.reference, &kind(before)).await?;
-    match doubt(&set, &entries(proof.as_ref())) {
+    match missing_proof(&set, &entries(proof.as_ref())) {
         None => Ok(()),
         Some(words) => Err(Error::new(Kind::Rule, words.replace("{}", before))
-            .hint(format!("`windlass release {before}` first, or --override after --reason \"…\""))),
+            .with_hint(format!("`windlass release {before}` first, or --override after --reason \"…\""))),
     }
 }
 
@@ -133,7 +135,7 @@ fn entries(proof: Option<&Value>) -> Vec<Value> {
 }
 
 /// What the proof does not prove, where it does not.
-fn doubt(set: &Set, entries: &[Value]) -> Option<&'static str> {
+fn missing_proof(set: &Set, entries: &[Value]) -> Option<&'static str> {
     let of_project = || entries.iter().filter(|entry| entry["project"] == set.project.as_str());
     if entries.iter().any(|entry| set.is(entry)) {
         return None;
@@ -186,12 +188,15 @@ mod tests {
         };
         let entry = |set: &Set| json!({"project": set.project, "images": set.images, "source": set.source});
         let good = [entry(&set("1", "1", "a")), entry(&set("2", "2", "b"))];
-        assert_eq!(doubt(&set("1", "1", "a"), &good), None);
-        assert_eq!(doubt(&set("2", "2", "b"), &good), None);
-        assert!(doubt(&set("1", "1", "b"), &good).unwrap().contains("other manifests"));
-        assert!(doubt(&set("1", "2", "a"), &good).unwrap().contains("other images"), "never together");
-        assert!(doubt(&set("3", "3", "c"), &good).unwrap().contains("not good"));
+        assert_eq!(missing_proof(&set("1", "1", "a"), &good), None);
+        assert_eq!(missing_proof(&set("2", "2", "b"), &good), None);
+        assert!(missing_proof(&set("1", "1", "b"), &good).unwrap().contains("other manifests"));
+        assert!(
+            missing_proof(&set("1", "2", "a"), &good).unwrap().contains("other images"),
+            "never together"
+        );
+        assert!(missing_proof(&set("3", "3", "c"), &good).unwrap().contains("not good"));
         let other = Set { project: "toys".to_owned(), ..set("1", "1", "a") };
-        assert!(doubt(&other, &good).unwrap().contains("not good"));
+        assert!(missing_proof(&other, &good).unwrap().contains("not good"));
     }
 }

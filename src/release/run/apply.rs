@@ -218,7 +218,7 @@ impl Execution<'_> {
             let deletions = stream::iter(phase.to_vec()).map(|object| async move {
                 match deletion::delete_only(session, cluster, &object).await {
                     Err(error) if error.kind() == Kind::TimedOut => {
-                        session.reporter.warn_with_hint(error.message(), error.advice().unwrap_or_default());
+                        session.reporter.warn_with_hint(error.message(), error.hint().unwrap_or_default());
                         Ok(Some(ObjectId::of(&object)))
                     }
                     deleted => deleted.map(|_| None),
@@ -359,11 +359,11 @@ async fn apply_one(
     // What was recreated is nobody's yet.
     let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(dry_run::is_ours);
     // What the plan takes back is taken back.
-    let takes_back = dry_run::TakesBack::of(ours, !step.taken.is_empty());
-    let sending = dry_run::Sending { takes_back, ..dry_run::Sending::default() };
+    let takes_back = dry_run::TakeOver::of(ours, !step.taken.is_empty());
+    let sending = dry_run::ApplyMode { takes_back, ..dry_run::ApplyMode::default() };
     match dry_run::apply(cluster, &mut step.wanted, sending).await {
         Ok(sent) => {
-            if let Some(sentence) = dry_run::surprise(&step, &sent) {
+            if let Some(sentence) = dry_run::unexpected_changes(&step, &sent) {
                 session.reporter.warn(sentence);
             }
             Ok(sent.object)

@@ -55,13 +55,13 @@ pub(crate) async fn make_room(
                 Kind::Refused,
                 format!("{owner} created {id} again while it was replaced"),
             )
-            .hint("`windlass plan TIER` shows what is there now"));
+            .with_hint("`windlass plan TIER` shows what is there now"));
         }
         live = new;
     }
     let message = format!("{} is created again by somebody each time it is deleted", ObjectId::of(&live));
     Err(Error::new(Kind::Refused, message)
-        .hint("find out who creates it: kubectl get -o yaml --show-managed-fields"))
+        .with_hint("find out who creates it: kubectl get -o yaml --show-managed-fields"))
 }
 
 fn is_of_same_tier(one: &Value, other: &Value) -> bool {
@@ -101,7 +101,7 @@ pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Valu
     session
         .within(limit, gone, || {
             Error::new(Kind::TimedOut, format!("{id} is still being deleted after {} s", limit.as_secs()))
-                .hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
+                .with_hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
         })
         .await
 }

@@ -11,8 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef, job};
 use crate::model::{Outcome, Stage, Verdict};
 use crate::record::content;
-use crate::record::prior::Past;
-use crate::release::context::Site;
+use crate::record::prior::PriorReleases;
+use crate::release::context::TierContext;
 use crate::release::plan::{Plan, Wanted};
 use crate::release::rules::RunningJobs;
 use crate::rollout::explain;
@@ -76,13 +76,13 @@ fn has_running_container(pod: &Value) -> bool {
 }
 
 /// `Job/migrate of release 7 (https://gitlab.example.com/…/-/jobs/1) still runs`
-pub(crate) fn running_sentence(past: &Past, plan: &Plan) -> Option<String> {
+pub(crate) fn running_sentence(past: &PriorReleases, plan: &Plan) -> Option<String> {
     let titles: Vec<String> = plan.running.iter().map(|job| title(past, job)).collect();
     let verb = if titles.len() == 1 { "still runs" } else { "still run" };
     (!titles.is_empty()).then(|| format!("{} {verb}", titles.join(" and ")))
 }
 
-fn title(past: &Past, job: &Value) -> String {
+fn title(past: &PriorReleases, job: &Value) -> String {
     let id = ObjectId::of(job);
     let revision = job.pointer("/metadata/annotations/windlass.dev~1revision").and_then(Value::as_str);
     let Some(revision) = revision else { return format!("{id}, which no release made,") };
@@ -96,16 +96,16 @@ fn title(past: &Past, job: &Value) -> String {
 /// # Errors
 /// [`Kind::Rule`] naming the Job, its release and its pipeline, where nobody said what to do with it;
 /// [`Kind::TimedOut`] when it does not end.
-pub(crate) async fn settle(site: Site<'_>, past: &Past, plan: &Plan) -> Result<bool> {
+pub(crate) async fn settle(site: TierContext<'_>, past: &PriorReleases, plan: &Plan) -> Result<bool> {
     let Some(sentence) = running_sentence(past, plan) else { return Ok(false) };
     match site.rules.running_jobs() {
-        RunningJobs::Refuse => Err(Error::new(Kind::Rule, sentence).hint(HINT)),
+        RunningJobs::Refuse => Err(Error::new(Kind::Rule, sentence).with_hint(HINT)),
         RunningJobs::Kill => Ok(false),
         RunningJobs::Wait => wait(site, plan, &sentence).await.map(|()| true),
     }
 }
 
-async fn wait(site: Site<'_>, plan: &Plan, sentence: &str) -> Result<()> {
+async fn wait(site: TierContext<'_>, plan: &Plan, sentence: &str) -> Result<()> {
     let report =
         site.session.reporter.step(Stage::Release, "wait jobs", format!("{sentence}: waiting for it"));
     let ended = async {
@@ -118,7 +118,7 @@ async fn wait(site: Site<'_>, plan: &Plan, sentence: &str) -> Result<()> {
     };
     let late = || {
         let limit = display::whole(site.tier.timeout);
-        Error::new(Kind::TimedOut, format!("{sentence} after {limit}")).hint("--kill-jobs deletes it")
+        Error::new(Kind::TimedOut, format!("{sentence} after {limit}")).with_hint("--kill-jobs deletes it")
     };
     let result = site.session.within(site.tier.timeout, ended, late).await;
     match &result {

@@ -20,12 +20,12 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectId;
 use crate::model::{Failure, Stage};
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task};
 use crate::record::{prior, target};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::{Action, Plan, external};
 use crate::release::rules::RunningJobs;
 use crate::release::run::apply::Execution;
@@ -36,9 +36,9 @@ use crate::rollout::watch::Watcher;
 use crate::session::interrupted;
 
 /// How long what is under way may take to come to its end after a signal.
-const LANDING: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long writing the record of an interrupted release may take.
-const LAST_WORDS: Duration = Duration::from_millis(1500);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How long taking back the record of an attempt that changed nothing may take.
 const WITHDRAWAL: Duration = Duration::from_secs(10);
@@ -67,9 +67,9 @@ impl Done {
 
 /// What one attempt works with.
 pub(crate) struct Attempt<'a> {
-    pub(crate) site: Site<'a>,
+    pub(crate) site: TierContext<'a>,
     pub(crate) stage: Stage,
-    pub(crate) past: &'a mut Past,
+    pub(crate) past: &'a mut PriorReleases,
     /// What the set has and this attempt leaves alone: the Jobs and claims of a rollback.
     pub(crate) untouched: Vec<Applied>,
     /// What must hold before it is called good.
@@ -134,7 +134,7 @@ impl<'a> Attempt<'a> {
         let cluster = self.site.cluster.for_cleanup();
         let store = self.site.with_cluster(&cluster).store();
         let withdrawing = store.withdraw(revision, &mut self.past.summaries);
-        let limit = if self.site.session.cancel.is_cancelled() { LAST_WORDS } else { WITHDRAWAL };
+        let limit = if self.site.session.cancel.is_cancelled() { RECORD_TIMEOUT } else { WITHDRAWAL };
         // What cannot be taken back stands there as interrupted, and a rollback sees that nothing was changed.
         if !matches!(tokio::time::timeout(limit, withdrawing).await, Ok(Ok(()))) {
             let noun = self.noun();
@@ -243,7 +243,7 @@ impl<'a> Attempt<'a> {
             store.write(&record, &mut past.summaries).await?;
             if interrupted { Ok(()) } else { store.sweep(&mut past.summaries).await }
         };
-        let limit = if interrupted { LAST_WORDS } else { Duration::MAX };
+        let limit = if interrupted { RECORD_TIMEOUT } else { Duration::MAX };
         let written = tokio::time::timeout(limit, write).await;
         past.last = Some(record);
         written
@@ -259,7 +259,7 @@ impl<'a> Attempt<'a> {
     }
 
     async fn execute(&mut self, plan: Plan, summary: &mut Summary) -> (Execution<'a>, Result<()>) {
-        let Site { session, cluster, tier, .. } = self.site;
+        let TierContext { session, cluster, tier, .. } = self.site;
         let mut watcher = Watcher::new(session, cluster, self.stage, apply::watched(&plan));
         watcher.made_elsewhere(external::names(self.site));
         watcher.judge_by(tier.health.clone());
@@ -287,7 +287,7 @@ impl<'a> Attempt<'a> {
         cluster.end_at(Some(execution.deadline));
         let landed = async {
             session.cancel.cancelled().await;
-            tokio::time::sleep(LANDING).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
         let result = tokio::select! {
             biased;
@@ -304,7 +304,7 @@ impl<'a> Attempt<'a> {
             return error;
         }
         let hint = format!("once it answers: {}", context::command("status", self.site.tier));
-        error.context(execution.watcher.last_seen()).hint(hint)
+        error.context(execution.watcher.last_seen()).with_hint(hint)
     }
 
     /// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.

@@ -20,16 +20,16 @@ use crate::{manifest, secret};
 
 /// The `data` of a Secret of the configuration.
 #[derive(Clone)]
-pub struct Values(Map<String, Value>);
+pub struct SecretValues(Map<String, Value>);
 
 /// Whoever prints a plan does not mean the values.
-impl fmt::Debug for Values {
+impl fmt::Debug for SecretValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Values(…)")
     }
 }
 
-impl Values {
+impl SecretValues {
     /// The object with its values, as it is sent.
     pub(crate) fn in_place(&self, object: &Value) -> Value {
         let mut object = object.clone();
@@ -39,19 +39,19 @@ impl Values {
 }
 
 /// Takes the values out of a Secret of the configuration; a hash keyed with the tier's own key stays for each.
-pub(crate) fn seal(mut object: Value, key: &[u8]) -> (Value, Option<Values>) {
+pub(crate) fn redact(mut object: Value, key: &[u8]) -> (Value, Option<SecretValues>) {
     if !manifest::is_from_configuration(&object) {
         return (object, None);
     }
     let Some(data) = object.get_mut("data").and_then(Value::as_object_mut) else { return (object, None) };
     let values = data.clone();
     for (name, value) in data.iter_mut() {
-        *value = sealed(name, value, key).into();
+        *value = redacted(name, value, key).into();
     }
-    (object, Some(Values(values)))
+    (object, Some(SecretValues(values)))
 }
 
-fn sealed(name: &str, value: &Value, key: &[u8]) -> String {
+fn redacted(name: &str, value: &Value, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(Value::from_iter([Value::from(name), value.clone()]).to_string().as_bytes());
     format!("hmac-sha256:{}", &hex::encode(hasher.finalize().into_bytes())[..32])
@@ -59,7 +59,7 @@ fn sealed(name: &str, value: &Value, key: &[u8]) -> String {
 
 /// The Secrets of the configuration that a record has: a rollback leaves them as they are, for their values are
 /// known to nobody but the cluster.
-pub(crate) fn sealed_in(objects: &[Applied]) -> Vec<Applied> {
+pub(crate) fn redacted_in(objects: &[Applied]) -> Vec<Applied> {
     objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn sealed_in(objects: &[Applied]) -> Vec<Applied> {
 /// What the cluster refuses.
 pub(crate) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record) -> Result<Vec<Applied>> {
     let mut known: Vec<Applied> = Vec::new();
-    for one in last.into_iter().chain([to]).flat_map(|record| sealed_in(&record.objects)) {
+    for one in last.into_iter().chain([to]).flat_map(|record| redacted_in(&record.objects)) {
         let id = ObjectId::of(&one.object);
         let is_new = known.iter().all(|other| ObjectId::of(&other.object) != id);
         if is_new && cluster.get(&ObjectRef::of(&one.object)).await?.is_some() {
@@ -91,7 +91,7 @@ pub(crate) async fn rehash(
     key: &[u8],
 ) -> Result<()> {
     let mut live = Vec::new();
-    for one in sealed_in(kept) {
+    for one in redacted_in(kept) {
         live.extend(cluster.get(&ObjectRef::of(&one.object)).await?);
     }
     if live.is_empty() {
@@ -108,7 +108,7 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
         return Vec::new();
     }
     let only_data = |data: &Value| json!({"kind": "Secret", "data": data});
-    let hash = |(name, value): (&String, &Value)| (name.clone(), Value::from(sealed(name, value, key)));
+    let hash = |(name, value): (&String, &Value)| (name.clone(), Value::from(redacted(name, value, key)));
     let live: Map<String, Value> = live["data"].as_object().into_iter().flatten().map(hash).collect();
     difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
 }
@@ -118,20 +118,20 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
 /// the programs wrote.
 pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, objects: &[Applied]) {
     secret::publish_tier(tier, &session.reporter);
-    let (sealed, own): (Vec<&Value>, Vec<&Value>) =
+    let (redacted, own): (Vec<&Value>, Vec<&Value>) =
         objects.iter().map(|one| &one.object).partition(|object| manifest::is_from_configuration(object));
     secret::hide_objects(own, &session.reporter);
-    for sealed in sealed {
-        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(sealed)).await {
+    for redacted in redacted {
+        if let Ok(Some(live)) = cluster.get(&ObjectRef::of(redacted)).await {
             secret::hide_objects([&live], &session.reporter);
         }
     }
 }
 
 /// The Secrets that the pods of a set were released with and that are there no longer.
-pub(crate) fn lost(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
+pub(crate) fn missing_secrets(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
     let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.object)).collect();
-    let all = sealed_in(recorded);
+    let all = redacted_in(recorded);
     all.iter().map(|one| ObjectId::of(&one.object)).filter(|id| !there.contains(id)).collect()
 }
 
@@ -146,26 +146,26 @@ mod tests {
 
     #[test]
     fn a_value_is_sent_and_only_its_hash_is_kept() {
-        let (kept, values) = seal(secret("aHVudGVyMjI="), b"key");
+        let (kept, values) = redact(secret("aHVudGVyMjI="), b"key");
         let values = values.expect("it has values");
         assert!(!kept.to_string().contains("aHVudGVyMjI="), "{kept}");
         assert!(!format!("{values:?}").contains("aHVudGVyMjI="));
         assert_eq!(values.in_place(&kept), secret("aHVudGVyMjI="));
-        assert_eq!(seal(secret("aHVudGVyMjI="), b"key").0, kept, "the same value has the same hash");
-        assert_ne!(seal(secret("aHVudGVyMjM="), b"key").0, kept);
-        assert_ne!(seal(secret("aHVudGVyMjI="), b"other").0, kept);
+        assert_eq!(redact(secret("aHVudGVyMjI="), b"key").0, kept, "the same value has the same hash");
+        assert_ne!(redact(secret("aHVudGVyMjM="), b"key").0, kept);
+        assert_ne!(redact(secret("aHVudGVyMjI="), b"other").0, kept);
     }
 
     #[test]
     fn a_secret_of_the_manifests_is_left_alone() {
         let mut own = secret("aHVudGVyMjI=");
         own["metadata"]["annotations"] = json!({});
-        assert_eq!(seal(own.clone(), b"key").0, own);
+        assert_eq!(redact(own.clone(), b"key").0, own);
     }
 
     #[test]
     fn a_value_that_somebody_changed_is_seen_and_not_shown() {
-        let (recorded, _) = seal(secret("aHVudGVyMjI="), b"key");
+        let (recorded, _) = redact(secret("aHVudGVyMjI="), b"key");
         assert!(differences(&recorded, &secret("aHVudGVyMjI="), b"key").is_empty());
         let changes = differences(&recorded, &secret("b3RoZXI="), b"key");
         assert_eq!(changes.len(), 1);
@@ -179,6 +179,6 @@ mod tests {
         let mut other = secret("x");
         other["metadata"]["name"] = "tls".into();
         let recorded = [applied(secret("x")), applied(other.clone())];
-        assert_eq!(lost(&recorded, &[applied(secret("y"))]), [ObjectId::of(&other)]);
+        assert_eq!(missing_secrets(&recorded, &[applied(secret("y"))]), [ObjectId::of(&other)]);
     }
 }

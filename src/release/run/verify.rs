@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::http::probe::{Answer, Asker};
+use crate::http::probe::{Answer, HttpProbe};
 use crate::model::Images;
 use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
 use crate::record::content;
 use crate::release::TestStage;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::run::apply::Execution;
 use crate::report::StepReport;
 use crate::secret;
@@ -29,10 +29,10 @@ const TOO_MANY: u32 = 3;
 
 /// The checks of a tier, understood before anything is changed.
 pub(crate) struct Checks<'a> {
-    site: Site<'a>,
+    site: TierContext<'a>,
     config: VerifyConfig,
     addresses: Vec<String>,
-    asker: Asker,
+    asker: HttpProbe,
     images: &'a Images,
     tests: &'a dyn TestStage,
     url: Option<String>,
@@ -44,7 +44,7 @@ impl<'a> Checks<'a> {
     /// # Errors
     /// [`Kind::Invalid`] for addresses and headers that cannot be.
     pub(crate) fn of(
-        site: Site<'a>,
+        site: TierContext<'a>,
         (images, tests): (&'a Images, &'a dyn TestStage),
         url: Option<String>,
     ) -> Result<Option<Self>> {
@@ -57,7 +57,7 @@ impl<'a> Checks<'a> {
         for address in &addresses {
             secret::hide_password(&site.session.reporter, address);
         }
-        let asker = Asker::new(&headers)?;
+        let asker = HttpProbe::new(&headers)?;
         Ok(Some(Self { site, config, addresses, asker, images, tests, url }))
     }
 
@@ -163,12 +163,13 @@ impl<'a> Checks<'a> {
             hint: None,
             evidence: if evidence.lines.is_empty() { Vec::new() } else { vec![evidence] },
         };
-        Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}")).because([failure])
+        Error::new(Kind::Rollout, format!("the rollout could not be verified: {message}"))
+            .with_failures([failure])
     }
 
     /// The test, with what it needs to find the tier.
     async fn passes(&self, name: &str) -> Result<()> {
-        let Site { session, project, tier, .. } = self.site;
+        let TierContext { session, project, tier, .. } = self.site;
         let mut environment: BTreeMap<String, String> = tier.vars.clone();
         environment.insert("WINDLASS_TIER".to_owned(), tier.name.clone());
         environment.extend(self.url.clone().map(|url| ("WINDLASS_URL".to_owned(), url)));
@@ -214,9 +215,9 @@ fn as_unverified(error: Error) -> Error {
         })
         .collect();
     if failures.is_empty() {
-        let (message, hint) = (error.message().to_owned(), error.advice().map(str::to_owned));
+        let (message, hint) = (error.message().to_owned(), error.hint().map(str::to_owned));
         let subject = Subject::Object("verify".to_owned());
-        return unverified.because([Failure { subject, cause, message, hint, evidence: Vec::new() }]);
+        return unverified.with_failures([Failure { subject, cause, message, hint, evidence: Vec::new() }]);
     }
-    unverified.because(failures)
+    unverified.with_failures(failures)
 }

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 
 use crate::model::{Failure, Outcome, Stage};
 use crate::report::event::Finished;
-use crate::report::files::run_log::{End, Ledger, LogEntry, ObjectEntry, StageEntry, StepEntry};
-use crate::report::live::format::Sign;
+use crate::report::files::run_log::{End, LogEntry, ObjectEntry, RunLog, StageEntry, StepEntry};
+use crate::report::live::format::Symbol;
 use crate::report::live::{ending, format};
 use crate::text::display;
 
 /// The page.
-pub(crate) fn page(run: &Ledger) -> String {
+pub(crate) fn page(run: &RunLog) -> String {
     let sections = [
         header(run),
         list("Causes", run.end.iter().flat_map(|end| &end.causes).map(cause)),
@@ -65,11 +65,11 @@ fn escaped(text: &str) -> String {
 }
 
 /// How it ended, in words, and the first thing to type.
-fn header(run: &Ledger) -> String {
+fn header(run: &RunLog) -> String {
     let Some(end) = &run.end else {
         return unended(run);
     };
-    let sign = Sign::of(end.outcome);
+    let sign = Symbol::of(end.outcome);
     let mut inner = format!("<h1>{} {}</h1>\n", mark(sign), escaped(&headline(end)));
     inner.extend(
         lead(end).map(|text| format!("<p class=\"lead\">{}</p>\n", escaped(&display::shorten(&text)))),
@@ -85,14 +85,14 @@ fn header(run: &Ledger) -> String {
 }
 
 /// A page is written now and then: this one is read while the run goes on, or because it was killed.
-fn unended(run: &Ledger) -> String {
+fn unended(run: &RunLog) -> String {
     let known = run.span.map_or_else(
         || "nothing has happened yet".to_owned(),
         |(first, last)| format!("began {}; this was known at {}", clock(first), clock(last.time)),
     );
     format!(
         "<header class=\"running\">\n<h1>{} the run has not ended, or was killed</h1>\n{}</header>\n",
-        mark(Sign::Running),
+        mark(Symbol::Running),
         paragraph("faint", &known)
     )
 }
@@ -145,21 +145,21 @@ fn step(entry: &StepEntry, run_ended: bool) -> String {
 /// A stage or a step: how it ended, or what it was about to do.
 fn span(title: &str, name: &str, end: Option<&End>, run_ended: bool) -> String {
     match end {
-        Some(end) => line(Sign::of(end.outcome), name, &display::seconds(end.seconds), &end.summary),
-        None if run_ended => line(Sign::Doubtful, name, "", &format!("did not end; {title}")),
-        None => line(Sign::Running, name, "", title),
+        Some(end) => line(Symbol::of(end.outcome), name, &display::seconds(end.seconds), &end.summary),
+        None if run_ended => line(Symbol::Doubtful, name, "", &format!("did not end; {title}")),
+        None => line(Symbol::Running, name, "", title),
     }
 }
 
 /// The objects: what failed first, what is ready last.
-fn objects(run: &Ledger) -> impl Iterator<Item = String> {
+fn objects(run: &RunLog) -> impl Iterator<Item = String> {
     let mut entries: Vec<&ObjectEntry> = run.objects.iter().collect();
-    entries.sort_by_key(|entry| Sign::of_verdict(entry.state.verdict).urgency());
+    entries.sort_by_key(|entry| Symbol::of_verdict(entry.state.verdict).urgency());
     let was_released = run.objects.iter().any(|entry| entry.state.stage == Stage::Release);
     entries.into_iter().map(move |entry| object(run, entry, was_released))
 }
 
-fn object(run: &Ledger, entry: &ObjectEntry, was_released: bool) -> String {
+fn object(run: &RunLog, entry: &ObjectEntry, was_released: bool) -> String {
     let state = &entry.state;
     let mut text = format::state_text(state);
     if was_released && state.stage == Stage::Rollback {
@@ -167,7 +167,7 @@ fn object(run: &Ledger, entry: &ObjectEntry, was_released: bool) -> String {
     }
     let took = run.took(entry);
     let time = if took.is_zero() { String::new() } else { display::duration(took) };
-    line(Sign::of_verdict(state.verdict), &run.name(entry), &time, &text)
+    line(Symbol::of_verdict(state.verdict), &run.name(entry), &time, &text)
 }
 
 fn image(name: &str, reference: &str) -> String {
@@ -189,7 +189,7 @@ fn log(entry: &LogEntry) -> String {
 }
 
 /// One line for one thing: how it is, its name, how long it took, what there is to say.
-fn line(sign: Sign, name: &str, time: &str, text: &str) -> String {
+fn line(sign: Symbol, name: &str, time: &str, text: &str) -> String {
     let [name, time, text] = [name, time, &display::shorten(text)].map(escaped);
     format!(
         "<div class=\"row {}\">{}<span class=\"name\">{name}</span><span class=\"time\">{time}</span>\
@@ -229,17 +229,17 @@ fn pre(text: &str) -> String {
     format!("<pre>\n{}</pre>\n", escaped(text))
 }
 
-fn mark(sign: Sign) -> String {
+fn mark(sign: Symbol) -> String {
     format!("<span class=\"sign\">{}</span>", sign.mark())
 }
 
-fn class(sign: Sign) -> &'static str {
+fn class(sign: Symbol) -> &'static str {
     match sign {
-        Sign::Good => "good",
-        Sign::Skipped => "faint",
-        Sign::Bad => "bad",
-        Sign::Doubtful => "doubtful",
-        Sign::Running => "running",
+        Symbol::Good => "good",
+        Symbol::Skipped => "faint",
+        Symbol::Bad => "bad",
+        Symbol::Doubtful => "doubtful",
+        Symbol::Running => "running",
     }
 }
 

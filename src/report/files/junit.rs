@@ -11,11 +11,11 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::Verdict;
 use crate::model::{Failure, Outcome, Stage, Subject};
-use crate::report::files::run_log::{End, Ledger, ObjectEntry, StageEntry, StepEntry};
+use crate::report::files::run_log::{End, ObjectEntry, RunLog, StageEntry, StepEntry};
 use crate::report::live::{ending, format};
 
 /// The file's content.
-pub(crate) fn junit(run: &Ledger) -> String {
+pub(crate) fn junit(run: &RunLog) -> String {
     let mut report = Report::new("windlass");
     let causes = run.end.as_ref().map(|end| end.causes.as_slice()).unwrap_or_default();
     report.add_test_suites(suites(run, causes).filter(|suite| !suite.test_cases.is_empty()));
@@ -25,7 +25,7 @@ pub(crate) fn junit(run: &Ledger) -> String {
     report.to_string().expect("writing to memory cannot fail, and the names are clean")
 }
 
-fn suites<'r>(run: &'r Ledger, causes: &'r [Failure]) -> impl Iterator<Item = TestSuite> {
+fn suites<'r>(run: &'r RunLog, causes: &'r [Failure]) -> impl Iterator<Item = TestSuite> {
     let build = suite("build", images(run, causes), stage(run, Stage::Build));
     let tests = suite("tests", tests(run, causes), stage(run, Stage::Test));
     [build, tests].into_iter().chain(rollouts(run, causes))
@@ -43,20 +43,20 @@ fn suite(name: &str, cases: Vec<TestCase>, stage: Option<&StageEntry>) -> TestSu
     suite
 }
 
-fn stage(run: &Ledger, stage: Stage) -> Option<&StageEntry> {
+fn stage(run: &RunLog, stage: Stage) -> Option<&StageEntry> {
     run.stages.iter().rev().find(|entry| entry.stage == stage)
 }
 
-fn steps(run: &Ledger, stage: Stage) -> impl Iterator<Item = &StepEntry> {
+fn steps(run: &RunLog, stage: Stage) -> impl Iterator<Item = &StepEntry> {
     run.stages.iter().filter(move |entry| entry.stage == stage).flat_map(|entry| &entry.steps)
 }
 
 /// An image is built and then pushed: two steps, one case.
-fn images(run: &Ledger, causes: &[Failure]) -> Vec<TestCase> {
+fn images(run: &RunLog, causes: &[Failure]) -> Vec<TestCase> {
     cases(run, Stage::Build, &["build ", "push "], &of_sort(causes, Subject::Image))
 }
 
-fn tests(run: &Ledger, causes: &[Failure]) -> Vec<TestCase> {
+fn tests(run: &RunLog, causes: &[Failure]) -> Vec<TestCase> {
     cases(run, Stage::Test, &["test "], &of_sort(causes, Subject::Test))
 }
 
@@ -68,7 +68,7 @@ fn of_sort(causes: &[Failure], sort: fn(String) -> Subject) -> Vec<(&str, &Failu
 
 /// The steps of a stage whose names begin like this, together for each that is named after it; and what failed
 /// without a step.
-fn cases(run: &Ledger, stage: Stage, beginnings: &[&str], causes: &[(&str, &Failure)]) -> Vec<TestCase> {
+fn cases(run: &RunLog, stage: Stage, beginnings: &[&str], causes: &[(&str, &Failure)]) -> Vec<TestCase> {
     let mut found: Vec<(&str, Vec<&StepEntry>)> = Vec::new();
     for step in steps(run, stage) {
         let Some(name) = beginnings.iter().find_map(|beginning| step.name.strip_prefix(beginning)) else {
@@ -116,7 +116,7 @@ fn of_steps(steps: &[&StepEntry], cause: Option<&Failure>) -> TestCaseStatus {
 }
 
 /// The objects of a release are the suite `rollout`; those of the rollback that followed by itself are another.
-fn rollouts(run: &Ledger, causes: &[Failure]) -> Vec<TestSuite> {
+fn rollouts(run: &RunLog, causes: &[Failure]) -> Vec<TestSuite> {
     let of = |stage: Stage| run.objects.iter().filter(move |entry| entry.state.stage == stage).collect();
     let (release, rollback): (Vec<_>, Vec<_>) = (of(Stage::Release), of(Stage::Rollback));
     let (first, stage_of_first) =
@@ -135,7 +135,7 @@ fn rollouts(run: &Ledger, causes: &[Failure]) -> Vec<TestSuite> {
     suites
 }
 
-fn objects(run: &Ledger, entries: &[&ObjectEntry], causes: &[Failure]) -> Vec<TestCase> {
+fn objects(run: &RunLog, entries: &[&ObjectEntry], causes: &[Failure]) -> Vec<TestCase> {
     let case = |entry: &&ObjectEntry| {
         let subject = Subject::Object(format::name(&entry.state));
         let failure = causes.iter().find(|failure| failure.subject == subject);

@@ -23,7 +23,7 @@ use crate::report::event::Event;
 use crate::report::files::dotenv::dotenv;
 use crate::report::files::html::page;
 use crate::report::files::junit::junit;
-use crate::report::files::run_log::Ledger;
+use crate::report::files::run_log::RunLog;
 use crate::report::json::Json;
 use crate::report::live::format;
 use crate::report::sink::Sink;
@@ -36,7 +36,7 @@ const STALE: Duration = Duration::from_secs(10);
 pub(crate) struct Directory {
     path: PathBuf,
     events: Json,
-    ledger: Ledger,
+    ledger: RunLog,
     /// Where it is said that something could not be written.
     people: Sink,
     /// What went wrong first with `events.jsonl`.
@@ -61,7 +61,7 @@ impl Directory {
         let directory = Self {
             path: path.to_owned(),
             events: Json::new(Sink::new(lines, true), Sink::new(io::sink(), false), answering),
-            ledger: Ledger::default(),
+            ledger: RunLog::default(),
             people,
             trouble,
             written: Duration::ZERO,
@@ -186,5 +186,5 @@ const IGNORED: &str = "*\n";
 
 fn refused(path: &Path, error: &io::Error) -> Error {
     Error::new(Kind::Usage, format!("the report cannot be written into `{}`: {error}", path.display()))
-        .hint("give --report a directory that exists or can be made, and that this user may write to")
+        .with_hint("give --report a directory that exists or can be made, and that this user may write to")
 }

@@ -11,7 +11,7 @@ use crate::report::Moment;
 use crate::report::event::{Event, Finished, ObjectState};
 use crate::report::live::format;
 use crate::report::live::progress;
-use crate::report::live::progress::Board;
+use crate::report::live::progress::Progress;
 use crate::text::display;
 
 /// So many of a source's last lines are kept.
@@ -21,7 +21,7 @@ const WIDTH: usize = 4000;
 
 /// The run as it was.
 #[derive(Default)]
-pub(crate) struct Ledger {
+pub(crate) struct RunLog {
     /// When the first thing happened, and the latest.
     pub(crate) span: Option<(Timestamp, Moment)>,
     /// The stages, in the order in which they began.
@@ -36,7 +36,7 @@ pub(crate) struct Ledger {
     pub(crate) answer: Option<String>,
     /// The end, with the last lines of what failed where nobody gave any evidence.
     pub(crate) end: Option<Finished>,
-    board: Board,
+    board: Progress,
 }
 
 /// A stage that ran or runs.
@@ -78,7 +78,7 @@ pub(crate) struct LogEntry {
     pub(crate) dropped: usize,
 }
 
-impl Ledger {
+impl RunLog {
     /// Takes in what happened.
     pub(crate) fn note(&mut self, at: Moment, event: &Event) {
         self.board.note(at, event);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_a_source_are_kept() {
-        let mut ledger = Ledger::default();
+        let mut ledger = RunLog::default();
         for number in 0..LINES + 3 {
             let line = format!("{number} {}", "x".repeat(WIDTH));
             let event =

@@ -17,7 +17,7 @@ const NAME: usize = 28;
 
 /// How something is, as one character.
 #[derive(Clone, Copy)]
-pub(crate) enum Sign {
+pub(crate) enum Symbol {
     Good,
     /// Nothing had to be done.
     Skipped,
@@ -26,7 +26,7 @@ pub(crate) enum Sign {
     Running,
 }
 
-impl Sign {
+impl Symbol {
     pub(crate) fn mark(self) -> &'static str {
         match self {
             Self::Good => "✓",
@@ -83,25 +83,25 @@ pub(crate) fn stage_started(stage: Stage, title: &str) -> String {
 /// `✓ build  12.4 s  web built`.
 pub(crate) fn stage_finished(stage: Stage, outcome: Outcome, summary: &str, seconds: f64) -> String {
     let time = style::faint(&display::seconds(seconds));
-    let sign = Sign::of(outcome).painted();
+    let sign = Symbol::of(outcome).painted();
     format!("{sign} {}  {}  {time}", style::strong(stage_name(stage)), display::shorten(summary))
 }
 
 /// A step that ended.
 pub(crate) fn step_finished(step: &str, outcome: Outcome, summary: &str, seconds: f64) -> String {
-    let sign = Sign::of(outcome);
+    let sign = Symbol::of(outcome);
     format!("  {} {}", sign.painted(), columns(step, &display::seconds(seconds), &display::shorten(summary)))
 }
 
 /// A step that runs.
 pub(crate) fn step_running(step: &str, text: &str) -> String {
-    format!("  {} {}", Sign::Running.painted(), columns(step, "", &style::faint(text)))
+    format!("  {} {}", Symbol::Running.painted(), columns(step, "", &style::faint(text)))
 }
 
 /// The state of an object.
 pub(crate) fn object(state: &ObjectState, age: Duration) -> String {
     let time = if age.is_zero() { String::new() } else { display::duration(age) };
-    let sign = Sign::of_verdict(state.verdict);
+    let sign = Symbol::of_verdict(state.verdict);
     format!("  {} {}", sign.painted(), columns(&name(state), &time, &state_text(state)))
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn log(source: &str, line: &str) -> String {
 
 /// A warning, with what would help.
 pub(crate) fn warning(message: &str, hint: Option<&str>) -> Vec<String> {
-    let mut lines = vec![format!("{} {}", Sign::Doubtful.painted(), display::shorten(message))];
+    let mut lines = vec![format!("{} {}", Symbol::Doubtful.painted(), display::shorten(message))];
     lines.extend(hint.map(|text| format!("  {}", crate::report::live::format::hint(text))));
     lines
 }
@@ -130,7 +130,7 @@ pub(crate) fn hint(text: &str) -> String {
 /// Nothing was printed for a while.
 pub(crate) fn heartbeat(running: Duration, activity: &str) -> String {
     let time = display::whole(running);
-    format!("  {} {}", Sign::Running.painted(), style::faint(&format!("{time}: {activity}")))
+    format!("  {} {}", Symbol::Running.painted(), style::faint(&format!("{time}: {activity}")))
 }
 
 /// What is going on where nobody says more than which stage runs.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::Outcome;
 use crate::report::event::{Event, Finished};
 use crate::report::live::gitlab::Sections;
-use crate::report::live::progress::{Board, Tracked};
+use crate::report::live::progress::{Progress, Tracked};
 use crate::report::live::{ending, format};
 use crate::report::sink::Sink;
 use crate::report::{Moment, Renderer, Verbosity};
@@ -19,14 +19,14 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(15);
 const SHORT: Duration = Duration::from_secs(2);
 
 /// Writes a log that only grows.
-pub(crate) struct Feed {
+pub(crate) struct Plain {
     pub(crate) people: Sink,
     pub(crate) answers: Sink,
     pub(crate) verbosity: Verbosity,
     /// Whether the command is only there for its answer: then a good end needs no words.
     pub(crate) answering: bool,
     pub(crate) sections: Option<Sections>,
-    pub(crate) board: Board,
+    pub(crate) board: Progress,
     state: State,
 }
 
@@ -43,7 +43,7 @@ struct State {
     bad_end: Option<String>,
 }
 
-impl Feed {
+impl Plain {
     /// A log for people on one stream, answers on the other.
     pub(crate) fn new(people: Sink, answers: Sink, verbosity: Verbosity) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Feed {
             verbosity,
             answering: false,
             sections: None,
-            board: Board::default(),
+            board: Progress::default(),
             state: State::default(),
         }
     }
@@ -193,7 +193,7 @@ impl Feed {
     }
 }
 
-impl Renderer for Feed {
+impl Renderer for Plain {
     fn event(&mut self, at: Moment, event: &Event) {
         let object_changed = self.board.note(at, event);
         if self.is_unimportant(event) {
@@ -235,7 +235,7 @@ impl Renderer for Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for Plain {
     fn drop(&mut self) {
         // A command that ended without its last event must not leave GitLab's log inside a closed section.
         if let Some(sections) = &mut self.sections {

@@ -17,7 +17,7 @@ const NAMED: usize = 3;
 
 /// What runs at the moment.
 #[derive(Default)]
-pub(crate) struct Board {
+pub(crate) struct Progress {
     /// The stage that runs, and since when.
     pub(crate) stage: Option<(Stage, Duration)>,
     /// The steps that run, in the order in which they began.
@@ -60,7 +60,7 @@ pub(crate) fn is_waited_for(state: &ObjectState) -> bool {
     matches!(state.verdict, Verdict::Progressing | Verdict::Terminating | Verdict::Unknown)
 }
 
-impl Board {
+impl Progress {
     /// Takes in what happened. Returns whether an object looks different from before.
     pub(crate) fn note(&mut self, at: Moment, event: &Event) -> bool {
         match event {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::model::Outcome;
 use crate::report::event::Event;
-use crate::report::live::progress::{Board, Step, Tracked};
+use crate::report::live::progress::{Progress, Step, Tracked};
 use crate::report::live::screen::Screen;
 use crate::report::live::{ending, format};
 use crate::report::sink::Sink;
@@ -26,7 +26,7 @@ pub(crate) struct Terminal<S> {
     color: bool,
     verbosity: Verbosity,
     answering: bool,
-    board: Board,
+    board: Progress,
     /// What was last printed of each object.
     printed: BTreeMap<String, String>,
     began: bool,
@@ -45,7 +45,7 @@ impl<S: Screen> Terminal<S> {
             color,
             verbosity,
             answering: false,
-            board: Board::default(),
+            board: Progress::default(),
             printed: BTreeMap::new(),
             began: false,
             ended: false,

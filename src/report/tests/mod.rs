@@ -12,7 +12,7 @@ use super::json::Json;
 use super::sink::Sink;
 use crate::model::{Outcome, Stage};
 use crate::report::live::ending;
-use crate::report::live::plain::Feed;
+use crate::report::live::plain::Plain;
 use crate::report::live::screen::Screen;
 use crate::report::live::terminal::Terminal;
 use crate::report::masker::events::Secrets;
@@ -86,13 +86,13 @@ fn play(renderer: &mut dyn Renderer, run: &[Act], mut look: impl FnMut(&Act)) {
 
 fn plain(run: &[Act], verbosity: Verbosity) -> String {
     let page = Page::default();
-    play(&mut Feed::new(page.sink(false), page.sink(false), verbosity), run, |_| {});
+    play(&mut Plain::new(page.sink(false), page.sink(false), verbosity), run, |_| {});
     page.read()
 }
 
 fn gitlab(run: &[Act], color: bool) -> String {
     let page = Page::default();
-    let mut feed = Feed::new(page.sink(color), page.sink(color), Verbosity::Normal).with_sections();
+    let mut feed = Plain::new(page.sink(color), page.sink(color), Verbosity::Normal).with_sections();
     play(&mut feed, run, |_| {});
     page.read().replace('\x1b', "␛").replace('\r', "␍")
 }
@@ -222,7 +222,7 @@ fn an_answer_for_machines_stands_alone_on_standard_output() {
 #[test]
 fn sections_are_closed_even_when_nothing_says_the_end() {
     let page = Page::default();
-    let mut feed = Feed::new(page.sink(false), page.sink(false), Verbosity::Normal).with_sections();
+    let mut feed = Plain::new(page.sink(false), page.sink(false), Verbosity::Normal).with_sections();
     let run = recorded::interrupted();
     play(&mut feed, &run[..run.len() - 2], |_| {});
     drop(feed);
@@ -258,7 +258,7 @@ fn every_line_for_machines_has_the_contract_s_head() {
 #[test]
 fn a_hidden_secret_reaches_no_renderer() {
     let page = Page::default();
-    let feed = Feed::new(page.sink(false), page.sink(false), Verbosity::Normal);
+    let feed = Plain::new(page.sink(false), page.sink(false), Verbosity::Normal);
     let reporter = super::Reporter::new(vec![Box::new(feed)]);
     reporter.hide("hunter22");
     reporter

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 
 /// Kinds of others that create neither pods (but for those of their own template) nor Services; no kind named means all
 /// of the group.
@@ -36,16 +36,16 @@ const HARMLESS: &[(&str, &[&str])] = &[
 ];
 
 /// The custom resources that may make pods or Services in this object's namespace.
-pub(crate) fn all<'a>(object: &'a Value, world: &'a World) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn all<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> impl Iterator<Item = &'a Value> {
     let namespace = object::namespace(object);
     world.objects().filter(move |one| {
-        object::agree(object::namespace(one), namespace)
+        object::same_if_known(object::namespace(one), namespace)
             && may_create(object::group(object::api_version(one)), object::kind(one))
     })
 }
 
 /// The first of them: `Cluster/db`.
-pub(crate) fn beside(object: &Value, world: &World) -> Option<String> {
+pub(crate) fn beside(object: &Value, world: &ClusterSnapshot) -> Option<String> {
     all(object, world).next().map(object::title)
 }
 

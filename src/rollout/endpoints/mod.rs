@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::revision::has_labels;
 
 use crate::model::object;
 use crate::model::object::{has, list, text};
 use crate::model::{Cause, ObjectId, Unserved, Verdict};
 use crate::rollout::annotations;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::text::nearest;
 
 /// The port name that AWS's Ingress controller takes for an action of an annotation: no Service need have it.
@@ -50,10 +50,10 @@ pub(crate) fn concerns(object: &Value) -> bool {
 /// lacked as well.
 pub(crate) fn weighed(
     object: &Value,
-    world: &World,
+    world: &ClusterSnapshot,
     had: &dyn Fn(&Unserved) -> bool,
-    own: Judgement,
-) -> (Judgement, Vec<Unserved>) {
+    own: Health,
+) -> (Health, Vec<Unserved>) {
     if own.verdict != Verdict::Ready {
         return (own, Vec::new());
     }
@@ -68,27 +68,27 @@ pub(crate) fn weighed(
 }
 
 /// What the Services and Ingresses of a set lack in this world.
-pub(crate) fn of_set(set: &[Value], world: &World) -> BTreeSet<Unserved> {
+pub(crate) fn of_set(set: &[Value], world: &ClusterSnapshot) -> BTreeSet<Unserved> {
     let leading = set.iter().filter(|object| concerns(object));
     leading.flat_map(|object| gaps(object, world).into_iter().map(|gap| gap.of(object))).collect()
 }
 
-fn judgement(gaps: Vec<Gap>, own: Judgement) -> Judgement {
+fn judgement(gaps: Vec<Gap>, own: Health) -> Health {
     let (excused, fatal): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(|gap| gap.excuse.is_some());
     let mut judgement = own;
     for Gap { message, excuse, .. } in &excused {
         judgement = judgement.warning(format!("{message} ({})", excuse.as_deref().unwrap_or_default()));
     }
     let Some(first) = fatal.first().or(excused.first()) else { return judgement };
-    let judgement = judgement.because(Cause::NoEndpoints).about(&first.pointer);
+    let judgement = judgement.with_cause(Cause::NoEndpoints).about(&first.pointer);
     if fatal.is_empty() {
         return judgement;
     }
     let messages: Vec<&str> = fatal.iter().map(|gap| gap.message.as_str()).collect();
-    Judgement { verdict: Verdict::Failed, ..judgement.saying(messages.join("; ")) }
+    Health { verdict: Verdict::Failed, ..judgement.saying(messages.join("; ")) }
 }
 
-fn gaps(object: &Value, world: &World) -> Vec<Gap> {
+fn gaps(object: &Value, world: &ClusterSnapshot) -> Vec<Gap> {
     let mut gaps: Vec<Gap> = if is_service(object) {
         of_service(object, world).into_iter().collect()
     } else if is_ingress(object) {
@@ -140,7 +140,7 @@ pub(crate) fn written(labels: &Map<String, Value>) -> String {
     terms.collect::<Vec<_>>().join(",")
 }
 
-fn of_service(service: &Value, world: &World) -> Option<Gap> {
+fn of_service(service: &Value, world: &ClusterSnapshot) -> Option<Gap> {
     let selector = selector(service)?;
     let templates = template::beside(service, world);
     let is_made = templates.iter().any(|template| template.has(selector));
@@ -168,14 +168,14 @@ fn of_service(service: &Value, world: &World) -> Option<Gap> {
     )
 }
 
-fn has_pod(service: &Value, selector: &Map<String, Value>, world: &World) -> bool {
+fn has_pod(service: &Value, selector: &Map<String, Value>, world: &ClusterSnapshot) -> bool {
     let mut pods = world.beside(service, "", "Pod").filter(|pod| !object::is_being_deleted(pod));
     pods.any(|pod| has_labels(pod, selector)) || endpoints(service, world) == Some(true)
 }
 
 /// Whether every pod is known: a watch or a list had all of them, or it is a dump that holds pods, or what became of
 /// them.
-fn sight_of_pods(service: &Value, world: &World, has_templates: bool) -> Sight {
+fn sight_of_pods(service: &Value, world: &ClusterSnapshot, has_templates: bool) -> Sight {
     let has_pods = world.beside(service, "", "Pod").next().is_some();
     if world.is_complete("Pod")
         || !world.is_denied("Pod") && (has_pods || endpoints(service, world).is_some())
@@ -186,7 +186,7 @@ fn sight_of_pods(service: &Value, world: &World, has_templates: bool) -> Sight {
 }
 
 /// Whether a dump shows endpoints of the Service; `None` where it does not hold them.
-fn endpoints(service: &Value, world: &World) -> Option<bool> {
+fn endpoints(service: &Value, world: &ClusterSnapshot) -> Option<bool> {
     let name = object::name(service);
     let is_its = |slice: &&Value| object::label(slice, "kubernetes.io/service-name") == Some(name);
     let slices = world.beside(service, "discovery.k8s.io", "EndpointSlice").filter(is_its);
@@ -206,7 +206,7 @@ pub(crate) fn backends(ingress: &Value) -> Vec<(String, &Value)> {
     default.into_iter().chain(rules).filter(|(_, one)| !text(one, "/service/name").is_empty()).collect()
 }
 
-fn of_ingress(ingress: &Value, world: &World) -> Vec<Gap> {
+fn of_ingress(ingress: &Value, world: &ClusterSnapshot) -> Vec<Gap> {
     let mut known = BTreeSet::new();
     let gaps =
         backends(ingress).into_iter().filter_map(|(pointer, one)| backend(ingress, world, &pointer, one));
@@ -214,7 +214,7 @@ fn of_ingress(ingress: &Value, world: &World) -> Vec<Gap> {
     gaps.filter(|gap| known.insert(gap.wants.clone())).collect()
 }
 
-fn backend(ingress: &Value, world: &World, pointer: &str, backend: &Value) -> Option<Gap> {
+fn backend(ingress: &Value, world: &ClusterSnapshot, pointer: &str, backend: &Value) -> Option<Gap> {
     let name = text(backend, "/service/name");
     let (number, named) =
         (object::number(backend, "/service/port/number"), text(backend, "/service/port/name"));
@@ -247,7 +247,7 @@ impl Missing {
 }
 
 /// `None` in a dump that holds no Service at all: it was not asked for them.
-fn missing(ingress: &Value, world: &World, name: &str) -> Option<Missing> {
+fn missing(ingress: &Value, world: &ClusterSnapshot, name: &str) -> Option<Missing> {
     let others: Vec<&str> = world.beside(ingress, "", "Service").map(object::name).collect();
     let is_denied = world.is_denied("Service");
     if others.is_empty() && !is_denied && !world.is_complete("Service") {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::model::object;
 use crate::rollout::endpoints::creators;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::text::nearest::distance;
 
 /// Kinds with a pod template, and where it stands.
@@ -26,7 +26,7 @@ pub(crate) struct Template<'a> {
 }
 
 /// All pod templates in this object's namespace, those inside custom resources included.
-pub(crate) fn beside<'a>(object: &'a Value, world: &'a World) -> Vec<Template<'a>> {
+pub(crate) fn beside<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> Vec<Template<'a>> {
     let mut templates = Vec::new();
     for (group, kind, pointer) in KINDS {
         for owner in world.beside(object, group, kind).filter(|one| !is_revision(one, world)) {
@@ -42,7 +42,7 @@ pub(crate) fn beside<'a>(object: &'a Value, world: &'a World) -> Vec<Template<'a
 
 /// What a controller made of another template, which counts in its place: a `ReplicaSet` of a Deployment, a Job of a
 /// `CronJob`.
-fn is_revision(object: &Value, world: &World) -> bool {
+fn is_revision(object: &Value, world: &ClusterSnapshot) -> bool {
     let is_old =
         || object::has(object, "/metadata/ownerReferences") && object::count(object, "/spec/replicas") == 0;
     match object::kind(object) {

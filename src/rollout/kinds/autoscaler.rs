@@ -6,20 +6,20 @@ use serde_json::Value;
 
 use crate::model::object::{list, text};
 use crate::model::{Cause, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 
 /// The target may be created a moment after its autoscaler.
 const SCALE_PATIENCE: i64 = 45;
 
 /// Judges a `HorizontalPodAutoscaler`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     let conditions = conditions(object);
     let all = conditions.as_array().map_or(&[][..], Vec::as_slice);
     if all.is_empty() {
-        return Judgement::progressing("its controller has not looked at it yet");
+        return Health::progressing("its controller has not looked at it yet");
     }
     // What will not come right goes before what may.
     let mut untrue: Vec<&Value> =
@@ -32,14 +32,14 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
             "InvalidSelector" => true,
             "FailedGetScale" => {
                 if !scene.has_lasted("scale", since, SCALE_PATIENCE) {
-                    return Judgement::progressing(said).because(Cause::ControllerFailed);
+                    return Health::progressing(said).with_cause(Cause::ControllerFailed);
                 }
                 true
             }
             _ => false,
         };
         if fails {
-            let judgement = Judgement::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
+            let judgement = Health::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
             return evidence::with_events(scene, &[object], judgement);
         }
     }
@@ -47,7 +47,7 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
         let reason = text(condition, "/reason");
         text(condition, "/status") == "False" && reason.starts_with("FailedGet") && reason.contains("Metric")
     });
-    blind.fold(Judgement::ready(), |judgement, condition| {
+    blind.fold(Health::ready(), |judgement, condition| {
         judgement.warning(format!("it scales nothing: {}", text(condition, "/message")))
     })
 }

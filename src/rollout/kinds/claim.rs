@@ -4,41 +4,41 @@ use serde_json::Value;
 
 use crate::model::object::text;
 use crate::model::{Cause, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 
 const WAITS: &str = "WaitForFirstConsumer";
 
 /// Judges a `PersistentVolumeClaim`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     match text(scene.object, "/status/phase") {
-        "Bound" => Judgement::ready(),
+        "Bound" => Health::ready(),
         "Lost" => {
             let volume = text(scene.object, "/spec/volumeName");
             let message = format!("the volume {volume} that the claim was bound to is gone");
-            evidence::with_events(scene, &[scene.object], Judgement::failed(Cause::VolumeUnbound, message))
+            evidence::with_events(scene, &[scene.object], Health::failed(Cause::VolumeUnbound, message))
         }
         _ if waits_for_pod(scene) => {
-            Judgement::ready().saying("the claim is bound as soon as a pod uses it (WaitForFirstConsumer)")
+            Health::ready().saying("the claim is bound as soon as a pod uses it (WaitForFirstConsumer)")
         }
         _ => pending(scene),
     }
 }
 
-fn pending(scene: &Scene) -> Judgement {
+fn pending(scene: &EvalContext) -> Health {
     let class = class(scene.object);
     if let Some(class) =
         class.filter(|class| is_class_missing(scene, class) && !some_volume_fits(scene, class))
     {
         let message = format!("StorageClass {class} does not exist");
-        let judgement = Judgement::failed(Cause::VolumeUnbound, message).about("/spec/storageClassName");
+        let judgement = Health::failed(Cause::VolumeUnbound, message).about("/spec/storageClassName");
         return evidence::with_events(scene, &[scene.object], judgement);
     }
     let events = scene.events_of(scene.object);
     let said = events.iter().rev().find(|event| event.reason != WAITS).map(|event| event.message);
     let message = said.map_or_else(|| "the claim is not bound to a volume yet".to_owned(), str::to_owned);
-    let judgement = Judgement::progressing(message).because(Cause::VolumeUnbound);
+    let judgement = Health::progressing(message).with_cause(Cause::VolumeUnbound);
     evidence::with_events(scene, &[scene.object], judgement)
 }
 
@@ -50,7 +50,7 @@ fn class(claim: &Value) -> Option<&str> {
 }
 
 /// Its class, or its latest event, says that it waits for a pod, and no pod has been placed yet.
-fn waits_for_pod(scene: &Scene) -> bool {
+fn waits_for_pod(scene: &EvalContext) -> bool {
     let is_placed = object::annotation(scene.object, "volume.kubernetes.io/selected-node").is_some();
     if is_placed {
         return false;
@@ -67,7 +67,7 @@ fn waits_for_pod(scene: &Scene) -> bool {
 }
 
 /// Seen among the classes, or told by an event.
-fn is_class_missing(scene: &Scene, class: &str) -> bool {
+fn is_class_missing(scene: &EvalContext, class: &str) -> bool {
     let told = |message: &str| message.contains("storageclass") && message.contains("not found");
     let by_event = scene.events_of(scene.object).iter().any(|event| told(event.message));
     let mut classes = scene.world.of_kind("storage.k8s.io", "StorageClass").peekable();
@@ -77,7 +77,7 @@ fn is_class_missing(scene: &Scene, class: &str) -> bool {
 }
 
 /// Volumes made by hand need no class to exist.
-fn some_volume_fits(scene: &Scene, class: &str) -> bool {
+fn some_volume_fits(scene: &EvalContext, class: &str) -> bool {
     scene.world.of_kind("", "PersistentVolume").any(|volume| {
         text(volume, "/spec/storageClassName") == class
             && text(volume, "/status/phase") == "Available"
@@ -95,7 +95,7 @@ fn fits(claim: &Value, volume: &Value) -> bool {
     let offered = modes(volume);
     let asked = bytes(claim, "/spec/resources/requests/storage");
     let has = bytes(volume, "/spec/capacity/storage");
-    object::agree(kept, object::name(claim))
+    object::same_if_known(kept, object::name(claim))
         && (offered.is_empty() || modes(claim).iter().all(|mode| offered.contains(mode)))
         && asked.zip(has).is_none_or(|(asked, has)| has >= asked)
 }

@@ -2,20 +2,20 @@
 
 use crate::model::object;
 use crate::model::object::is_true;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::snapshot::condition;
 
 /// Judges a `CronJob`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if is_true(scene.object, "/spec/suspend") {
-        return Judgement::paused("the CronJob is suspended (spec.suspend is true): it starts no Jobs");
+        return Health::paused("the CronJob is suspended (spec.suspend is true): it starts no Jobs");
     }
     let jobs = scene.world.children_of_kind(scene.object, "Job");
     let last = jobs.max_by_key(|job| object::created(job));
     let failed = last.filter(|job| condition::is_true(job, "Failed"));
     match failed {
-        Some(job) => Judgement::ready().warning(format!("its last run failed: {}", object::title(job))),
-        None => Judgement::ready(),
+        Some(job) => Health::ready().warning(format!("its last run failed: {}", object::title(job))),
+        None => Health::ready(),
     }
 }

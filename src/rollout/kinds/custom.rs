@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::model::object;
 use crate::model::object::{is_true, text};
 use crate::model::{Cause, Verdict};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 use crate::rollout::kinds::owned;
 use crate::rollout::snapshot::condition;
@@ -32,7 +32,7 @@ const SILENCE: i64 = 15;
 const ERROR_PATIENCE: i64 = 30;
 
 /// Judges an object of any other kind.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let judgement = by_failure(scene)
         .or_else(|| held(scene))
         .or_else(|| by_conditions(scene))
@@ -51,7 +51,7 @@ fn find<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
     condition::find(object, kind).filter(|condition| !condition.is_older_than(object))
 }
 
-fn by_failure(scene: &Scene) -> Option<Judgement> {
+fn by_failure(scene: &EvalContext) -> Option<Health> {
     let object = scene.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
@@ -63,20 +63,20 @@ fn by_failure(scene: &Scene) -> Option<Judgement> {
     broken
         .or_else(ended)
         .or_else(aborted)
-        .map(|condition| Judgement::failed(Cause::ControllerFailed, sentence(&condition)))
+        .map(|condition| Health::failed(Cause::ControllerFailed, sentence(&condition)))
 }
 
-fn held(scene: &Scene) -> Option<Judgement> {
+fn held(scene: &EvalContext) -> Option<Health> {
     let object = scene.object;
     let field = ["suspend", "paused"].into_iter().find(|field| is_true(object, &format!("/spec/{field}")));
     if let Some(field) = field {
-        return Some(Judgement::paused(format!("spec.{field} is true: it is not waited for")));
+        return Some(Health::paused(format!("spec.{field} is true: it is not waited for")));
     }
     let condition = HELD.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true)?;
-    Some(Judgement::paused(format!("{}: it is not waited for", sentence(&condition))))
+    Some(Health::paused(format!("{}: it is not waited for", sentence(&condition))))
 }
 
-fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
+fn by_conditions(scene: &mut EvalContext) -> Option<Health> {
     let object = scene.object;
     let ready = find(object, "Ready");
     let is_ready = ready.is_some_and(|condition| condition.is_true());
@@ -87,7 +87,7 @@ fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
     };
     let underway = UNDERWAY.iter().filter_map(|kind| find(object, kind)).find(is_underway);
     if let Some(underway) = underway.filter(|_| !is_ready) {
-        return Some(Judgement::progressing(sentence(&underway)));
+        return Some(Health::progressing(sentence(&underway)));
     }
     if let Some(not_ready) = find(object, "NotReady").filter(Condition::is_true) {
         return Some(not_done(scene, &not_ready));
@@ -99,14 +99,14 @@ fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
         return condition::all(object).any(known).then(|| by_word(scene)).flatten();
     };
     let Some(condition) = find(object, kind) else {
-        return Some(Judgement::progressing("its controller has not seen this generation yet"));
+        return Some(Health::progressing("its controller has not seen this generation yet"));
     };
     // Beside it another may tell of the error that keeps it.
     let mut errors = condition::all(object).filter(|one| {
         one.kind != *kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
     });
     if condition.is_true() {
-        let judgement = Judgement::ready();
+        let judgement = Health::ready();
         return Some(match errors.next() {
             Some(error) => judgement.warning(sentence(&error)),
             None => judgement,
@@ -116,19 +116,19 @@ fn by_conditions(scene: &mut Scene) -> Option<Judgement> {
         return Some(not_done(scene, &condition));
     }
     Some(match errors.next() {
-        Some(error) => Judgement::progressing(sentence(&error)).because(Cause::ControllerFailed),
-        None => Judgement::progressing(sentence(&condition)),
+        Some(error) => Health::progressing(sentence(&error)).with_cause(Cause::ControllerFailed),
+        None => Health::progressing(sentence(&condition)),
     })
 }
 
 /// An error that lasts is a failure; anything else may still come right.
-fn not_done(scene: &mut Scene, condition: &Condition) -> Judgement {
+fn not_done(scene: &mut EvalContext, condition: &Condition) -> Health {
     if !speaks_of_error(condition.reason) {
-        return Judgement::progressing(sentence(condition));
+        return Health::progressing(sentence(condition));
     }
     let lasts = scene.has_lasted("error", condition.since, ERROR_PATIENCE);
     let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
-    Judgement::new(verdict).because(Cause::ControllerFailed).saying(sentence(condition))
+    Health::new(verdict).with_cause(Cause::ControllerFailed).saying(sentence(condition))
 }
 
 /// Words of a reason: `BuildFailed`, `ReconcileError`, `ErrInitIssuer`, `TimeoutException`.
@@ -146,7 +146,7 @@ fn speaks_of_end(reason: &str) -> bool {
 }
 
 /// A route of the Gateway API has conditions for each of its parents.
-fn by_parents(scene: &Scene) -> Option<Judgement> {
+fn by_parents(scene: &EvalContext) -> Option<Health> {
     let parents = object::list(scene.object, "/status/parents");
     let conditions = parents.iter().flat_map(condition::of_list);
     let mut conditions = conditions.filter(|one| !one.is_older_than(scene.object));
@@ -156,8 +156,8 @@ fn by_parents(scene: &Scene) -> Option<Judgement> {
         return None;
     }
     Some(match conditions.iter().find(|one| !one.is_true()) {
-        Some(condition) => Judgement::progressing(sentence(condition)),
-        None => Judgement::ready(),
+        Some(condition) => Health::progressing(sentence(condition)),
+        None => Health::ready(),
     })
 }
 
@@ -171,7 +171,7 @@ fn sentence(condition: &Condition) -> String {
 }
 
 /// Without any condition that is known: a word about itself.
-fn by_word(scene: &Scene) -> Option<Judgement> {
+fn by_word(scene: &EvalContext) -> Option<Health> {
     if !object::has(scene.object, "/status") {
         return None;
     }
@@ -183,15 +183,15 @@ fn by_word(scene: &Scene) -> Option<Judgement> {
             Some((pointer, word)) => format!("{} is {word}, which says nothing to windlass", field(pointer)),
             None => "nothing in its status says how it is".to_owned(),
         };
-        return Some(Judgement::new(Verdict::Unknown).saying(said));
+        return Some(Health::new(Verdict::Unknown).saying(said));
     };
     let said = format!("{} is {word}", field(pointer));
     let more = text(scene.object, "/status/message");
     let said = if more.is_empty() { said } else { format!("{said}: {more}") };
     Some(match verdict {
-        Verdict::Ready => Judgement::ready(),
-        Verdict::Failed => Judgement::failed(Cause::ControllerFailed, said),
-        other => Judgement::new(other).saying(said),
+        Verdict::Ready => Health::ready(),
+        Verdict::Failed => Health::failed(Cause::ControllerFailed, said),
+        other => Health::new(other).saying(said),
     })
 }
 
@@ -216,11 +216,11 @@ fn field(pointer: &str) -> String {
 }
 
 /// No status at all: perhaps nobody writes one, perhaps nobody has come to it yet.
-fn silent(scene: &mut Scene) -> Judgement {
+fn silent(scene: &mut EvalContext) -> Health {
     let applied = scene.release().and_then(|release| release.applied_at);
     let since = applied.or_else(|| object::created(scene.object));
     if scene.has_lasted("silence", since, SILENCE) {
-        return Judgement::ready().saying("it has no status: no controller says how it is");
+        return Health::ready().saying("it has no status: no controller says how it is");
     }
-    Judgement::progressing("no controller has written a status yet")
+    Health::progressing("no controller has written a status yet")
 }

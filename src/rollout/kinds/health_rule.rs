@@ -2,12 +2,12 @@
 
 use crate::model::{Cause, Verdict};
 use crate::project::{Expectation, HealthRule, word_at};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 
 /// Judges an object by the configuration's rule for its kind.
-pub(crate) fn judge(scene: &Scene, rule: &HealthRule) -> Judgement {
+pub(crate) fn judge(scene: &EvalContext, rule: &HealthRule) -> Health {
     let object = scene.object;
     let said =
         rule.message.as_ref().and_then(|pointer| word_at(object, pointer)).filter(|one| !one.is_empty());
@@ -17,17 +17,17 @@ pub(crate) fn judge(scene: &Scene, rule: &HealthRule) -> Judgement {
     };
     let judgement = if let Some(failed) = rule.failed.iter().find(|one| one.holds(object)) {
         let word = word_at(object, &failed.pointer).unwrap_or_default();
-        Judgement::failed(Cause::ControllerFailed, with_word(format!("{} is {word}", field(&failed.pointer))))
+        Health::failed(Cause::ControllerFailed, with_word(format!("{} is {word}", field(&failed.pointer))))
     } else if let Some(missing) = rule.ready.iter().find(|one| !one.holds(object)) {
-        Judgement::new(Verdict::Progressing).saying(with_word(waits_for(scene, missing)))
+        Health::new(Verdict::Progressing).saying(with_word(waits_for(scene, missing)))
     } else {
-        return Judgement::ready();
+        return Health::ready();
     };
     evidence::with_events(scene, &[object], judgement)
 }
 
 /// `status.phase is Creating, not Ready`
-fn waits_for(scene: &Scene, missing: &Expectation) -> String {
+fn waits_for(scene: &EvalContext, missing: &Expectation) -> String {
     let wanted = missing.values.join(" or ");
     match word_at(scene.object, &missing.pointer) {
         Some(word) => format!("{} is {word}, not {wanted}", field(&missing.pointer)),

@@ -3,16 +3,16 @@
 
 use crate::model::Cause;
 use crate::model::object::has;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::{annotations, evidence};
 
 /// Judges an Ingress.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     if annotations::waits_for(object, "address") && !has(object, "/status/loadBalancer/ingress") {
-        let judgement = Judgement::progressing("no Ingress controller has published an address yet");
-        return evidence::with_events(scene, &[object], judgement.because(Cause::LoadBalancerPending));
+        let judgement = Health::progressing("no Ingress controller has published an address yet");
+        return evidence::with_events(scene, &[object], judgement.with_cause(Cause::LoadBalancerPending));
     }
-    Judgement::ready()
+    Health::ready()
 }

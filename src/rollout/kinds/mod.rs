@@ -15,12 +15,12 @@ pub(crate) mod workload;
 
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, replicaset, statefulset};
 
 /// Judges by the rule of the object's kind.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if let Some(rule) = scene.health() {
         return health_rule::judge(scene, rule);
     }
@@ -43,7 +43,7 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
         ("", "ResourceQuota") => quota::judge(scene),
         // Nodes and volumes speak of themselves as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(scene),
-        (group, _) if is_of_kubernetes(group) => Judgement::ready(),
+        (group, _) if is_of_kubernetes(group) => Health::ready(),
         _ => custom::judge(scene),
     }
 }

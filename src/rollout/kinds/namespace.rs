@@ -2,21 +2,21 @@
 
 use crate::model::Cause;
 use crate::model::object::text;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
 /// Judges a Namespace.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     match text(scene.object, "/status/phase") {
-        "Active" => Judgement::ready(),
+        "Active" => Health::ready(),
         "Terminating" => {
             let left = condition::all(scene.object).filter(Condition::is_true);
             let left: Vec<String> = left.map(|condition| condition.message.to_owned()).collect();
-            let judgement = Judgement::failed(Cause::BeingDeleted, "the namespace is being deleted");
+            let judgement = Health::failed(Cause::BeingDeleted, "the namespace is being deleted");
             judgement.showing("what keeps it", left)
         }
-        _ => Judgement::progressing("the namespace is not active yet"),
+        _ => Health::progressing("the namespace is not active yet"),
     }
 }

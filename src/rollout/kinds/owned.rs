@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use crate::model::object::text;
 use crate::model::{Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::pod::finding::Grade;
+use crate::rollout::pod::finding::Severity;
 
 /// Kinds whose pods tell of their owner's owner. Jobs are left out: of those that an operator ran, some may fail.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -21,14 +21,14 @@ const WORKLOADS: &[(&str, &str)] = &[
 ];
 
 /// The judgement of a custom resource in the light of what it owns.
-pub(crate) fn weighed(scene: &mut Scene, own: Judgement) -> Judgement {
+pub(crate) fn weighed(scene: &mut EvalContext, own: Health) -> Health {
     if matches!(own.verdict, Verdict::Failed | Verdict::Paused | Verdict::Terminating) {
         return own;
     }
     let Some(worst) = worst(scene) else { return own };
     match (own.verdict, worst.verdict) {
         // Its controller may know better: it is not ready, but nothing is over.
-        (Verdict::Ready, Verdict::Failed) => Judgement { verdict: Verdict::Progressing, ..worst },
+        (Verdict::Ready, Verdict::Failed) => Health { verdict: Verdict::Progressing, ..worst },
         (Verdict::Ready, _) => own,
         (_, Verdict::Failed) => worst,
         (_, _) if own.cause.is_none() && worst.cause.is_some() => worst,
@@ -37,7 +37,7 @@ pub(crate) fn weighed(scene: &mut Scene, own: Judgement) -> Judgement {
 }
 
 /// What is worst of what it owns; `None` where nothing of it is wrong.
-fn worst(scene: &mut Scene) -> Option<Judgement> {
+fn worst(scene: &mut EvalContext) -> Option<Health> {
     let children: Vec<&Value> =
         scene.world.children(scene.object).filter(|child| !object::is_being_deleted(child)).collect();
     let is_pod = |child: &&Value| object::kind(child) == "Pod";
@@ -52,18 +52,18 @@ fn worst(scene: &mut Scene) -> Option<Judgement> {
     }
     let of_pods = found.into_iter().map(|(finding, is_new)| {
         let fails = match finding.grade {
-            Grade::Failed => is_new,
-            Grade::OutOfStrikes => is_new && !scene.others_are_on_their_way(),
-            Grade::Waiting => false,
+            Severity::Failed => is_new,
+            Severity::OutOfStrikes => is_new && !scene.others_are_on_their_way(),
+            Severity::Waiting => false,
         };
         let verdict = if fails { Verdict::Failed } else { Verdict::Progressing };
-        let judgement = finding.explain(Judgement::new(verdict));
+        let judgement = finding.explain(Health::new(verdict));
         crate::rollout::evidence::of_workload(scene, Some(&finding), judgement)
     });
     let is_workload = |child: &&Value| {
         WORKLOADS.contains(&(object::group(object::api_version(child)), object::kind(child)))
     };
-    let mut all: Vec<Judgement> = of_pods.collect();
+    let mut all: Vec<Health> = of_pods.collect();
     for child in children.into_iter().filter(is_workload) {
         let mut judgement = scene.judge_owned(child);
         if judgement.verdict == Verdict::Failed && scene.is_older_than_release(child) {
@@ -76,5 +76,5 @@ fn worst(scene: &mut Scene) -> Option<Judgement> {
     all.retain(|one| matches!(one.verdict, Verdict::Failed | Verdict::Progressing) && one.cause.is_some());
     let at = all.iter().position(|one| one.verdict == Verdict::Failed).unwrap_or(0);
     // What it points into is a manifest that is not the user's.
-    (!all.is_empty()).then(|| Judgement { pointer: None, ..all.swap_remove(at) })
+    (!all.is_empty()).then(|| Health { pointer: None, ..all.swap_remove(at) })
 }

@@ -2,16 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 
 /// Judges a `ResourceQuota`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let limits = |pointer: &str| -> Map<String, Value> {
         scene.object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default()
     };
     if limits("/spec/hard") == limits("/status/hard") {
-        return Judgement::ready();
+        return Health::ready();
     }
-    Judgement::progressing("the quota is not in force yet")
+    Health::progressing("the quota is not in force yet")
 }

@@ -29,7 +29,7 @@ pub(crate) struct Container<'a> {
 
 /// An instance of a container that has ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Death<'a> {
+pub(crate) struct Termination<'a> {
     pub(crate) exit_code: i64,
     pub(crate) reason: &'a str,
     pub(crate) message: &'a str,
@@ -119,26 +119,26 @@ impl<'a> Container<'a> {
     }
 
     /// The instance that was there last, where it is dead now and no new one runs.
-    pub(crate) fn dead_now(&self) -> Option<Death<'a>> {
-        let now = self.status.pointer("/state/terminated").and_then(Death::read);
+    pub(crate) fn dead_now(&self) -> Option<Termination<'a>> {
+        let now = self.status.pointer("/state/terminated").and_then(Termination::read);
         now.or_else(|| if self.runs() { None } else { self.died_before() })
     }
 
     /// The instance before the one that there is.
-    pub(crate) fn died_before(&self) -> Option<Death<'a>> {
-        self.status.pointer("/lastState/terminated").and_then(Death::read)
+    pub(crate) fn died_before(&self) -> Option<Termination<'a>> {
+        self.status.pointer("/lastState/terminated").and_then(Termination::read)
     }
 
     /// Whether it has done what it was there for: what it died of before is over.
     pub(crate) fn is_done(&self) -> bool {
-        let ended = self.status.pointer("/state/terminated").and_then(Death::read);
+        let ended = self.status.pointer("/state/terminated").and_then(Termination::read);
         ended.is_some_and(|ended| ended.exit_code == 0 && !ended.wanted_memory())
             && (self.role == Role::Init || !self.is_kept_alive)
     }
 
     /// The instances that are known to be dead, the latest first.
-    pub(crate) fn known_deaths(&self) -> impl Iterator<Item = Death<'a>> {
-        let now = self.status.pointer("/state/terminated").and_then(Death::read);
+    pub(crate) fn known_deaths(&self) -> impl Iterator<Item = Termination<'a>> {
+        let now = self.status.pointer("/state/terminated").and_then(Termination::read);
         now.into_iter().chain(self.died_before())
     }
 
@@ -156,7 +156,7 @@ impl<'a> Container<'a> {
     }
 }
 
-impl<'a> Death<'a> {
+impl<'a> Termination<'a> {
     fn read(terminated: &'a Value) -> Option<Self> {
         terminated.as_object()?;
         Some(Self {

@@ -4,8 +4,8 @@
 //! deaths are a stumble, as of a service that waits for its database by crashing; the third is a failure.
 
 use crate::model::{Cause, object};
-use crate::rollout::context::Scene;
-use crate::rollout::pod::container::{Container, Death, Role};
+use crate::rollout::context::EvalContext;
+use crate::rollout::pod::container::{Container, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
@@ -17,11 +17,11 @@ const RECOVERS: i64 = 10;
 
 /// What a container has died of, and how often.
 #[derive(Debug, Clone)]
-pub(crate) struct Toll<'a> {
+pub(crate) struct CrashHistory<'a> {
     /// Deaths that count.
     pub(crate) strikes: i64,
     /// The latest of them.
-    pub(crate) death: Death<'a>,
+    pub(crate) death: Termination<'a>,
     pub(crate) cause: Cause,
     /// What the probe last heard, where a probe is the cause.
     pub(crate) unhealthy: Option<Event<'a>>,
@@ -30,24 +30,24 @@ pub(crate) struct Toll<'a> {
 
 /// The deaths of a container of a pod; `None` where none counts (any more).
 pub(crate) fn toll<'a>(
-    scene: &mut Scene,
+    scene: &mut EvalContext,
     pod: &serde_json::Value,
     container: &Container<'a>,
     events: &[Event<'a>],
-) -> Option<Toll<'a>> {
+) -> Option<CrashHistory<'a>> {
     let strikes = count(scene, pod, container, events);
     if strikes <= 0 || has_recovered(scene, container) {
         return None;
     }
-    let known: Vec<Death> = container.known_deaths().collect();
+    let known: Vec<Termination> = container.known_deaths().collect();
     let death = *known.iter().find(|death| !is_harmless(container, death, events))?;
     let (cause, probe, unhealthy) = cause(container, &death, events);
-    Some(Toll { strikes, death, cause, unhealthy, probe })
+    Some(CrashHistory { strikes, death, cause, unhealthy, probe })
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
-fn count(scene: &mut Scene, pod: &serde_json::Value, container: &Container, events: &[Event]) -> i64 {
-    let known: Vec<Death> = container.known_deaths().collect();
+fn count(scene: &mut EvalContext, pod: &serde_json::Value, container: &Container, events: &[Event]) -> i64 {
+    let known: Vec<Termination> = container.known_deaths().collect();
     let ended = container.ended();
     let older = scene.is_older_than_release(pod);
     let watched = scene.release().is_some();
@@ -78,12 +78,12 @@ fn count(scene: &mut Scene, pod: &serde_json::Value, container: &Container, even
 }
 
 /// An instance that ended well: exit code 0, and nobody made it end.
-fn is_harmless(container: &Container, death: &Death, events: &[Event]) -> bool {
+fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> bool {
     death.exit_code == 0 && !death.wanted_memory() && probe::killer(container, death, events).is_none()
 }
 
 /// Whether the instance that runs now shows that the deaths before it are over.
-fn has_recovered(scene: &mut Scene, container: &Container) -> bool {
+fn has_recovered(scene: &mut EvalContext, container: &Container) -> bool {
     if !container.runs() {
         return false;
     }
@@ -99,7 +99,7 @@ fn has_recovered(scene: &mut Scene, container: &Container) -> bool {
 /// The cause nearest to the user's mistake (contract, section 6).
 pub(crate) fn cause<'a>(
     container: &Container<'a>,
-    death: &Death,
+    death: &Termination,
     events: &[Event<'a>],
 ) -> (Cause, Option<Probe>, Option<Event<'a>>) {
     if container.role == Role::Init {
@@ -117,7 +117,7 @@ pub(crate) fn cause<'a>(
 /// Of what an instance died that is not started again, and one sentence about it.
 pub(crate) fn ended_by<'a>(
     container: &Container<'a>,
-    death: &Death<'a>,
+    death: &Termination<'a>,
     events: &[Event<'a>],
 ) -> (Cause, String) {
     let (cause, probe, unhealthy) = cause(container, death, events);
@@ -131,7 +131,7 @@ pub(crate) fn ended_by<'a>(
     (cause, message)
 }
 
-impl Toll<'_> {
+impl CrashHistory<'_> {
     /// `container web exited 1 three times`.
     pub(crate) fn sentence(&self, container: &Container) -> String {
         let title = container.title();
@@ -156,7 +156,7 @@ impl Toll<'_> {
 }
 
 /// How an instance ended: `exited 1`, `ran out of memory (limit 64Mi)`.
-pub(crate) fn how(container: &Container, death: &Death) -> String {
+pub(crate) fn how(container: &Container, death: &Termination) -> String {
     if death.wanted_memory() {
         let limit = match container.spec.pointer("/resources/limits/memory") {
             Some(serde_json::Value::String(limit)) => format!(" (limit {limit})"),

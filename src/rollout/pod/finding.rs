@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::model::{Cause, object};
-use crate::rollout::evaluate::{Judgement, Suspect};
+use crate::rollout::evaluate::{Health, LogSource};
 use crate::rollout::pod::configuration::Missing;
 
 /// How bad it is; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Grade {
+pub(crate) enum Severity {
     /// It may still come right; ends at the deadline.
     Waiting,
     /// A container died too often; while others are on their way it may still come right.
@@ -20,7 +20,7 @@ pub(crate) enum Grade {
 /// What is wrong with a pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Finding<'a> {
-    pub(crate) grade: Grade,
+    pub(crate) grade: Severity,
     pub(crate) cause: Option<Cause>,
     /// One sentence in the words of the manifest.
     pub(crate) message: String,
@@ -38,7 +38,7 @@ pub(crate) struct Finding<'a> {
 impl<'a> Finding<'a> {
     pub(crate) fn new(
         subject: &'a Value,
-        grade: Grade,
+        grade: Severity,
         cause: Option<Cause>,
         message: impl Into<String>,
     ) -> Self {
@@ -65,14 +65,14 @@ impl<'a> Finding<'a> {
     }
 
     /// What makes it worse than another: its grade, how near its cause is to the user's mistake, its strikes.
-    pub(crate) fn weight(&self) -> (Grade, u8, i64) {
-        (self.grade, self.cause.map_or(0, nearness), self.strikes)
+    pub(crate) fn weight(&self) -> (Severity, u8, i64) {
+        (self.grade, self.cause.map_or(0, precedence), self.strikes)
     }
 
     /// Whose log lines are evidence.
-    pub(crate) fn suspect(&self) -> Option<Suspect> {
+    pub(crate) fn suspect(&self) -> Option<LogSource> {
         let (container, previous) = self.container?;
-        Some(Suspect {
+        Some(LogSource {
             namespace: object::namespace(self.subject).to_owned(),
             pod: object::name(self.subject).to_owned(),
             container: container.to_owned(),
@@ -81,19 +81,19 @@ impl<'a> Finding<'a> {
     }
 
     /// Puts what was found into a judgement.
-    pub(crate) fn explain(&self, judgement: Judgement) -> Judgement {
+    pub(crate) fn explain(&self, judgement: Health) -> Health {
         let mut judgement = judgement.saying(self.message.clone());
         judgement.cause = self.cause;
         judgement.suspect = self.suspect();
         judgement.pointer.clone_from(&self.pointer);
         judgement.lacks.clone_from(&self.missing);
-        judgement.out_of_strikes = self.grade == Grade::OutOfStrikes;
+        judgement.out_of_strikes = self.grade == Severity::OutOfStrikes;
         judgement
     }
 }
 
 /// How near a cause is to the user's mistake (contract, section 6): where two fit, the nearer one wins.
-fn nearness(cause: Cause) -> u8 {
+fn precedence(cause: Cause) -> u8 {
     match cause {
         Cause::InvalidImageName | Cause::ImageNotFound | Cause::ImagePullDenied => 100,
         Cause::ConfigMissing => 95,

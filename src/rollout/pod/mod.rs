@@ -15,10 +15,10 @@ use serde_json::Value;
 
 use crate::model::Cause;
 use crate::rollout::annotations;
-use crate::rollout::context::Scene;
+use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::crashes::pod_key;
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
@@ -31,7 +31,7 @@ pub(crate) const CONFIG_PATIENCE: i64 = 10;
 const CREATE_RETRY: i64 = 20;
 
 /// The worst that is wrong with a pod; `None` where nothing is.
-pub(crate) fn examine<'a>(scene: &mut Scene<'a>, pod: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option<Finding<'a>> {
     let events = scene.events_of(pod);
     let containers = Container::all(pod);
     let mut findings: Vec<Finding> = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn examine<'a>(scene: &mut Scene<'a>, pod: &'a Value) -> Option<Findi
 }
 
 fn of_container<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -67,19 +67,19 @@ fn of_container<'a>(
 }
 
 /// Where the field of a container stands in the manifest.
-fn pointer(scene: &Scene, container: &Container, field: &str) -> Option<String> {
+fn pointer(scene: &EvalContext, container: &Container, field: &str) -> Option<String> {
     let (spec, prefix) = scene.written_pod();
     Some(format!("{prefix}{}", container.pointer(spec, field)?))
 }
 
-fn invalid_name<'a>(scene: &Scene, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
+fn invalid_name<'a>(scene: &EvalContext, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
     let message = format!("image {} of {} is not a valid image name", container.image(), container.title());
-    Finding::new(pod, Grade::Failed, Some(Cause::InvalidImageName), message)
+    Finding::new(pod, Severity::Failed, Some(Cause::InvalidImageName), message)
         .about(pointer(scene, container, "/image"))
 }
 
 fn pull<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -87,14 +87,14 @@ fn pull<'a>(
     let explanation = image::explanation(container, events);
     let refusal = known_refusal(scene, pod, container, explanation);
     let lasts = refusal != Refusal::Other && was_tried_again(scene, pod, container, events);
-    let grade = if lasts { Grade::Failed } else { Grade::Waiting };
+    let grade = if lasts { Severity::Failed } else { Severity::Waiting };
     let message = image::sentence(refusal, container, explanation);
     Finding::new(pod, grade, Some(refusal.cause()), message).about(pointer(scene, container, "/image"))
 }
 
 /// What the registry's answer means; where the kubelet no longer says it, what was seen before.
 fn known_refusal(
-    scene: &mut Scene,
+    scene: &mut EvalContext,
     pod: &Value,
     container: &Container,
     explanation: Option<&str>,
@@ -109,7 +109,7 @@ fn known_refusal(
     known.unwrap_or(Refusal::Other)
 }
 
-fn was_tried_again(scene: &mut Scene, pod: &Value, container: &Container, events: &[Event]) -> bool {
+fn was_tried_again(scene: &mut EvalContext, pod: &Value, container: &Container, events: &[Event]) -> bool {
     let state = format!("{}/{}/tried again", pod_key(pod), container.name);
     if image::was_tried_again(container, events) {
         scene.remember(&state);
@@ -124,23 +124,23 @@ fn was_tried_again(scene: &mut Scene, pod: &Value, container: &Container, events
     scene.recalls(&state) || scene.has_lasted(&first, since, BACK_OFF)
 }
 
-fn configuration<'a>(scene: &mut Scene<'a>, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
+fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
     let said = container.waiting_message();
     if configuration::is_cache_trouble(said) {
-        return Finding::new(pod, Grade::Waiting, None, format!("{}: {said}", container.title()));
+        return Finding::new(pod, Severity::Waiting, None, format!("{}: {said}", container.title()));
     }
     // In a dump the pod's own age bounds it.
     let since = if scene.release().is_none() { placement::began(pod) } else { None };
     let state = format!("{}/{}/configuration", pod_key(pod), container.name);
     let lasts = scene.has_lasted(&state, since, CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
-        let grade = if lasts { Grade::Failed } else { Grade::Waiting };
+        let grade = if lasts { Severity::Failed } else { Severity::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());
         return Finding::new(pod, grade, Some(Cause::ConfigMissing), message)
             .about(pointer(scene, container, ""));
     };
     let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
-    let grade = if lasts && !may_come { Grade::Failed } else { Grade::Waiting };
+    let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let message = format!("{} ({})", missing.sentence(), container.title());
     let (spec, prefix) = scene.written_pod();
     let place = missing.pointer_in(container, spec).map(|place| format!("{prefix}{place}"));
@@ -151,7 +151,7 @@ fn configuration<'a>(scene: &mut Scene<'a>, pod: &'a Value, container: &Containe
 
 /// The runtime could not start it: a failure at the second time, where it will say the same again.
 fn cannot_run<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -176,7 +176,7 @@ fn cannot_run<'a>(
         _ => container.restarts() > 0,
     };
     let lasts = again && start::is_lasting(complaint);
-    let grade = if lasts { Grade::Failed } else { Grade::Waiting };
+    let grade = if lasts { Severity::Failed } else { Severity::Waiting };
     Some(
         Finding::new(pod, grade, Some(Cause::CannotRun), start::sentence(container, complaint))
             .about(pointer(scene, container, "")),
@@ -185,7 +185,7 @@ fn cannot_run<'a>(
 
 /// It died: too often, or not yet too often.
 fn dies<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -204,7 +204,7 @@ fn dies<'a>(
         return loops(scene, pod, container, allowed)
             .map(|finding| finding.of_container(container.name, previous));
     };
-    let grade = if toll.strikes > allowed { Grade::OutOfStrikes } else { Grade::Waiting };
+    let grade = if toll.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
     let mut finding = Finding::new(pod, grade, Some(toll.cause), toll.sentence(container))
         .of_container(container.name, previous)
         .about(pointer(scene, container, toll.field()));
@@ -219,7 +219,7 @@ fn is_mortal(pod: &Value) -> bool {
 
 /// A container that is not started again, or only as long as its Job allows it.
 fn died_for_good<'a>(
-    scene: &Scene,
+    scene: &EvalContext,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -231,11 +231,16 @@ fn died_for_good<'a>(
         _ => format!(" {}", crashes::times(container.ended())),
     };
     let message = format!("{how}{often}");
-    Some(Finding::new(pod, Grade::Waiting, Some(cause), message).about(pointer(scene, container, "")))
+    Some(Finding::new(pod, Severity::Waiting, Some(cause), message).about(pointer(scene, container, "")))
 }
 
 /// It ends with exit code 0 and is started again and again; or nobody says how it ended.
-fn loops<'a>(scene: &Scene, pod: &'a Value, container: &Container<'a>, allowed: i64) -> Option<Finding<'a>> {
+fn loops<'a>(
+    scene: &EvalContext,
+    pod: &'a Value,
+    container: &Container<'a>,
+    allowed: i64,
+) -> Option<Finding<'a>> {
     // Between its end and the wait the kubelet may take some seconds.
     let ended_well =
         container.status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) == Some(0);
@@ -247,18 +252,18 @@ fn loops<'a>(scene: &Scene, pod: &'a Value, container: &Container<'a>, allowed: 
     let (grade, message) = match container.known_deaths().next() {
         Some(_) => {
             let times = crashes::times(container.ended());
-            (Grade::Waiting, format!("{title} is meant to stay, but exited 0 {times}"))
+            (Severity::Waiting, format!("{title} is meant to stay, but exited 0 {times}"))
         }
         None if container.restarts() > allowed => {
-            (Grade::OutOfStrikes, format!("{title} died {}", crashes::times(container.restarts())))
+            (Severity::OutOfStrikes, format!("{title} died {}", crashes::times(container.restarts())))
         }
-        None => (Grade::Waiting, format!("{title} dies and is started again")),
+        None => (Severity::Waiting, format!("{title} dies and is started again")),
     };
     Some(Finding::new(pod, grade, Some(Cause::CrashLoop), message).about(pointer(scene, container, "")))
 }
 
 /// A container that counts as ready for want of a readiness probe, while its liveness probe is about to end it.
-pub(crate) fn ailing<'a>(scene: &mut Scene<'a>, pod: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn ailing<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option<Finding<'a>> {
     /// The kubelet asks a little late, and its events come later still.
     const LATE: i64 = 3;
     let events = scene.events_of(pod);
@@ -271,14 +276,14 @@ pub(crate) fn ailing<'a>(scene: &mut Scene<'a>, pod: &'a Value) -> Option<Findin
             return None;
         }
         let message = probe.sentence(&container, Some(&failure));
-        let finding = Finding::new(pod, Grade::Waiting, Some(probe.cause()), message);
+        let finding = Finding::new(pod, Severity::Waiting, Some(probe.cause()), message);
         Some(finding.of_container(container.name, false).about(pointer(scene, &container, probe.field())))
     })
 }
 
 /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
 fn probes<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -300,7 +305,7 @@ fn probes<'a>(
         }
         let message = probe.sentence(container, failure.as_ref());
         return Some(
-            Finding::new(pod, Grade::Waiting, Some(probe.cause()), message)
+            Finding::new(pod, Severity::Waiting, Some(probe.cause()), message)
                 .of_container(container.name, false)
                 .about(pointer(scene, container, probe.field())),
         );

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::{Cause, object};
-use crate::rollout::context::Scene;
+use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::{Container, Role};
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 use crate::rollout::snapshot::event::Event;
@@ -17,10 +17,14 @@ pub(crate) fn began(pod: &Value) -> Option<Timestamp> {
 }
 
 /// No node takes it: the scheduler's sentence says why.
-pub(crate) fn unplaced<'a>(scene: &Scene<'a>, pod: &'a Value, events: &[Event<'a>]) -> Option<Finding<'a>> {
+pub(crate) fn unplaced<'a>(
+    scene: &EvalContext<'a>,
+    pod: &'a Value,
+    events: &[Event<'a>],
+) -> Option<Finding<'a>> {
     let scheduled = condition::find(pod, "PodScheduled").filter(Condition::is_false);
     if scheduled.as_ref().is_some_and(|condition| condition.reason == "SchedulingGated") {
-        return Some(Finding::new(pod, Grade::Waiting, Some(Cause::Unschedulable), gated(pod)));
+        return Some(Finding::new(pod, Severity::Waiting, Some(Cause::Unschedulable), gated(pod)));
     }
     let placed = object::has(pod, "/spec/nodeName") || condition::is_true(pod, "PodScheduled");
     let refused = || events.iter().rev().find(|event| event.reason == "FailedScheduling" && !placed);
@@ -37,7 +41,7 @@ pub(crate) fn unplaced<'a>(scene: &Scene<'a>, pod: &'a Value, events: &[Event<'a
     Some(
         Finding::new(
             pod,
-            Grade::Waiting,
+            Severity::Waiting,
             Some(Cause::Unschedulable),
             format!("no node takes the pod: {said}"),
         )
@@ -55,14 +59,19 @@ fn gated(pod: &Value) -> String {
 }
 
 /// Its node is lost, or it was put off its node: its controller replaces it.
-pub(crate) fn lost<'a>(scene: &Scene<'a>, pod: &'a Value, events: &[Event<'a>]) -> Option<Finding<'a>> {
+pub(crate) fn lost<'a>(scene: &EvalContext<'a>, pod: &'a Value, events: &[Event<'a>]) -> Option<Finding<'a>> {
     let reason = object::text(pod, "/status/reason");
     let node = object::text(pod, "/spec/nodeName");
     if object::text(pod, "/status/phase") == "Failed" {
         let cause = if reason == "NodeLost" { Cause::NodeLost } else { Cause::Evicted };
         let said = object::text(pod, "/status/message");
         let said = if said.is_empty() { reason } else { said };
-        return Some(Finding::new(pod, Grade::Waiting, Some(cause), format!("the pod was put off: {said}")));
+        return Some(Finding::new(
+            pod,
+            Severity::Waiting,
+            Some(cause),
+            format!("the pod was put off: {said}"),
+        ));
     }
     let known = scene.world.get("", "Node", "", node);
     let is_down =
@@ -70,7 +79,7 @@ pub(crate) fn lost<'a>(scene: &Scene<'a>, pod: &'a Value, events: &[Event<'a>]) 
     let is_told = events.iter().any(|event| event.reason == "NodeNotReady");
     let is_ready = condition::is_true(pod, "Ready");
     (reason == "NodeLost" || (!is_ready && (is_down || is_told))).then(|| {
-        Finding::new(pod, Grade::Waiting, Some(Cause::NodeLost), format!("node {node} does not answer"))
+        Finding::new(pod, Severity::Waiting, Some(Cause::NodeLost), format!("node {node} does not answer"))
     })
 }
 
@@ -92,5 +101,5 @@ pub(crate) fn underway<'a>(
         .or_else(|| init.map(|init| format!("{} still runs", init.title())))
         .or_else(|| sandbox.map(|event| event.message.to_owned()))
         .or_else(|| pulling.map(|event| event.message.to_owned()))?;
-    Some(Finding::new(pod, Grade::Waiting, None, text))
+    Some(Finding::new(pod, Severity::Waiting, None, text))
 }

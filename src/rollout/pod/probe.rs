@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::model::{Cause, object};
-use crate::rollout::pod::container::{Container, Death};
+use crate::rollout::pod::container::{Container, Termination};
 use crate::rollout::snapshot::event::Event;
 
 /// One of the three probes of a container.
@@ -100,7 +100,7 @@ impl Probe {
 /// The probe that had the kubelet end this instance: an `Unhealthy` and a `Killing` event tell.
 pub(crate) fn killer<'a>(
     container: &Container,
-    death: &Death,
+    death: &Termination,
     events: &[Event<'a>],
 ) -> Option<(Probe, Option<Event<'a>>)> {
     // A kill leaves the exit code of a signal, or that of a program which ends in good order when told to.

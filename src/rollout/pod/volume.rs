@@ -6,16 +6,16 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::model::Cause;
-use crate::rollout::context::Scene;
+use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::Container;
 use crate::rollout::pod::crashes::pod_key;
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::{CONFIG_PATIENCE, configuration};
 use crate::rollout::snapshot::event::Event;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
 pub(crate) fn unmounted<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pod: &'a Value,
     containers: &[Container<'a>],
     events: &[Event<'a>],
@@ -36,12 +36,12 @@ pub(crate) fn unmounted<'a>(
     });
     let Some((event, missing)) = named else {
         let cause = Some(Cause::VolumeMount);
-        return Some(Finding::new(pod, Grade::Waiting, cause, sentence(latest.message)));
+        return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
     let state = format!("{}/{}", pod_key(pod), missing.name);
     let lasts = scene.has_lasted(&state, event.first, CONFIG_PATIENCE);
     let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
-    let grade = if lasts && !may_come { Grade::Failed } else { Grade::Waiting };
+    let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let volume = volume(event.message).map(|name| format!(" (volume {name})")).unwrap_or_default();
     let (spec, prefix) = scene.written_pod();
     let place = missing.pointer_in_volumes(spec).map(|place| format!("{prefix}{place}"));

@@ -15,7 +15,7 @@ use crate::rollout::snapshot::event::Event;
 
 /// The objects of a cluster as far as they are known, and the events about them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct World {
+pub(crate) struct ClusterSnapshot {
     objects: BTreeMap<Arc<Key>, Value>,
     /// Owner's kind and name to what says that it owns it.
     owned: BTreeMap<Name, BTreeSet<Arc<Key>>>,
@@ -42,7 +42,7 @@ type Name = (String, String);
 /// Namespace and name of an event.
 type EventKey = (String, String);
 
-impl World {
+impl ClusterSnapshot {
     /// The world that these objects make; events among them are taken as what happened to the others.
     pub(crate) fn new(objects: impl IntoIterator<Item = Value>) -> Self {
         let mut world = Self::default();
@@ -57,7 +57,7 @@ impl World {
         self.insert(object);
     }
 
-    /// As [`World::upsert`]; tells under which key an object is known, `None` for an event.
+    /// As [`ClusterSnapshot::upsert`]; tells under which key an object is known, `None` for an event.
     pub(crate) fn insert(&mut self, object: Value) -> Option<Arc<Key>> {
         if event::is_event(&object) {
             self.insert_event(object);
@@ -155,7 +155,8 @@ impl World {
         kind: &str,
     ) -> impl Iterator<Item = &'a Value> + use<'a> {
         let namespace = object::namespace(object);
-        self.of_kind(group, kind).filter(move |other| object::agree(object::namespace(other), namespace))
+        self.of_kind(group, kind)
+            .filter(move |other| object::same_if_known(object::namespace(other), namespace))
     }
 
     /// What names this object as its owner.
@@ -195,7 +196,7 @@ impl World {
         let all = self.events.get(&name).into_iter().flat_map(BTreeMap::values);
         let of_this = all.filter(|value| {
             let (_, event_namespace, _, event_uid) = event::subject(value);
-            object::agree(event_namespace, namespace) && object::agree(event_uid, uid)
+            object::same_if_known(event_namespace, namespace) && object::same_if_known(event_uid, uid)
         });
         let mut events: Vec<Event<'_>> = of_this.map(Event::read).collect();
         events.sort_by_key(|event| event.last);
@@ -257,7 +258,7 @@ fn event_keys(event: &Value) -> (Name, EventKey) {
 
 /// Whether one of the child's owner references means this object: by uid where both know it.
 fn owns(owner: &Value, child: &Value) -> bool {
-    let namespaces = object::agree(object::namespace(owner), object::namespace(child));
+    let namespaces = object::same_if_known(object::namespace(owner), object::namespace(child));
     namespaces
         && object::list(child, "/metadata/ownerReferences").iter().any(|reference| {
             let group = object::group(object::text(reference, "/apiVersion"));
@@ -265,7 +266,7 @@ fn owns(owner: &Value, child: &Value) -> bool {
                 && object::text(reference, "/name") == object::name(owner)
                 && !object::name(owner).is_empty()
                 && (group == object::group(object::api_version(owner)) || group.is_empty())
-                && object::agree(object::text(reference, "/uid"), object::uid(owner))
+                && object::same_if_known(object::text(reference, "/uid"), object::uid(owner))
         })
 }
 
@@ -287,8 +288,8 @@ mod tests {
 
     #[test]
     fn children_are_those_of_this_uid() {
-        let mut world = World::new([set("a"), pod("p", "a"), pod("q", "b")]);
-        let names = |world: &World, set: &Value| -> Vec<String> {
+        let mut world = ClusterSnapshot::new([set("a"), pod("p", "a"), pod("q", "b")]);
+        let names = |world: &ClusterSnapshot, set: &Value| -> Vec<String> {
             world.children_of_kind(set, "Pod").map(|pod| object::name(pod).to_owned()).collect()
         };
         assert_eq!(names(&world, &set("a")), ["p"]);
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn objects_without_a_name_do_not_replace_one_another() {
         let nameless = || json!({"apiVersion": "v1", "kind": "ConfigMap"});
-        assert_eq!(World::new([nameless(), nameless()]).objects().count(), 2);
+        assert_eq!(ClusterSnapshot::new([nameless(), nameless()]).objects().count(), 2);
     }
 
     #[test]
@@ -314,7 +315,7 @@ mod tests {
                 "reason": at, "lastTimestamp": format!("2026-10-03T14:00:0{at}Z"),
                 "involvedObject": {"kind": "ReplicaSet", "name": "web-1", "namespace": "shop", "uid": uid}})
         };
-        let world = World::new([happened("a", "2"), happened("a", "1"), happened("b", "3")]);
+        let world = ClusterSnapshot::new([happened("a", "2"), happened("a", "1"), happened("b", "3")]);
         let reasons: Vec<&str> = world.events_of(&set("a")).iter().map(|event| event.reason).collect();
         assert_eq!(reasons, ["1", "2"]);
     }

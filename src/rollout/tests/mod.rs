@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::explain::{Explained, explain};
 use crate::model::Verdict;
-use crate::project::{Expectation, Health, HealthRule};
+use crate::project::{Expectation, HealthRule, HealthRules};
 use crate::report::Reporter;
 
 /// A dump and what is expected of it.
@@ -92,7 +92,7 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
         failed: vec![expects("/status/stage", &["Broken"])],
         message: Some("/status/why".to_owned()),
     };
-    let health = Arc::new(Health::from([("Database.example.com".to_owned(), rule)]));
+    let health = Arc::new(HealthRules::from([("Database.example.com".to_owned(), rule)]));
     let says = |status: &str| {
         let text = format!(
             "{{apiVersion: example.com/v1, kind: Database, metadata: {{name: db}}, status: {status}}}"

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::model::{Cause, Verdict};
 use crate::rollout::dump;
-use crate::rollout::evaluate::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::snapshot::World;
+use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::snapshot::ClusterSnapshot;
 
 const APPLIED: &str = "2026-10-03T14:00:00.700Z";
 
 /// A release of one Deployment with one pod, as a watch sees it.
 struct Release {
-    world: World,
+    world: ClusterSnapshot,
     memory: Memory,
     context: ReleaseContext,
 }
@@ -28,7 +28,7 @@ impl Release {
             generation: Some(2),
             ..ReleaseContext::default()
         };
-        let mut release = Self { world: World::default(), memory: Memory::default(), context };
+        let mut release = Self { world: ClusterSnapshot::default(), memory: Memory::default(), context };
         release.see(&deployment("replicas: 1, updatedReplicas: 1, unavailableReplicas: 1"));
         release.see(SET);
         release
@@ -41,7 +41,7 @@ impl Release {
     }
 
     /// The Deployment's judgement so many seconds after the apply.
-    fn at(&mut self, second: i64) -> Judgement {
+    fn at(&mut self, second: i64) -> Health {
         let applied: Timestamp = APPLIED.parse().expect("a time");
         let now = applied + SignedDuration::from_secs(second);
         let context = Context { now, release: Some(self.context.clone()), health: Arc::default() };

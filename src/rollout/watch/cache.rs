@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::cluster::{Cluster, WatchItem, WatchSubject, Watches};
 use crate::error::Error;
 use crate::model::{ObjectId, object};
-use crate::rollout::snapshot::World;
-use crate::rollout::watch::connectivity::Trouble;
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::connectivity::Connectivity;
 use crate::rollout::watch::needs::Role;
 use crate::rollout::watch::trim::slim;
 
@@ -25,7 +25,7 @@ pub(crate) enum Touched {
 }
 
 /// The watches of a rollout.
-pub(crate) struct Feed {
+pub(crate) struct WatchCache {
     watches: Watches,
     roles: HashMap<WatchSubject, Role>,
     /// What each watch has brought, as far as it is needed to take it out of the world again.
@@ -33,12 +33,12 @@ pub(crate) struct Feed {
     /// The watches that have listed, or never will.
     heard: HashSet<WatchSubject>,
     denied: Vec<(Arc<WatchSubject>, Error)>,
-    pub(crate) trouble: Trouble,
+    pub(crate) trouble: Connectivity,
     /// A sentence for people.
     pub(crate) news: Option<String>,
 }
 
-impl Feed {
+impl WatchCache {
     pub(crate) fn new(cluster: &Cluster) -> Self {
         Self {
             watches: Watches::new(cluster),
@@ -46,7 +46,7 @@ impl Feed {
             brought: HashMap::new(),
             heard: HashSet::new(),
             denied: Vec::new(),
-            trouble: Trouble::default(),
+            trouble: Connectivity::default(),
             news: None,
         }
     }
@@ -91,7 +91,7 @@ impl Feed {
     }
 
     /// Brings an item into the world.
-    pub(crate) fn take(&mut self, world: &mut World, (subject, item): Item) -> Touched {
+    pub(crate) fn take(&mut self, world: &mut ClusterSnapshot, (subject, item): Item) -> Touched {
         match item {
             WatchItem::Applied(object) => {
                 let touched = roots(world, &object);
@@ -126,7 +126,7 @@ impl Feed {
         }
     }
 
-    fn listed(&mut self, world: &mut World, subject: &Arc<WatchSubject>, objects: Vec<Value>) {
+    fn listed(&mut self, world: &mut ClusterSnapshot, subject: &Arc<WatchSubject>, objects: Vec<Value>) {
         let before = self.brought.remove(subject).unwrap_or_default();
         for object in objects {
             self.note(subject, &object);
@@ -179,16 +179,16 @@ impl Known {
 }
 
 /// Takes an object out of the world, but not one of the same name that was created since.
-fn remove(world: &mut World, gone: &Value) {
+fn remove(world: &mut ClusterSnapshot, gone: &Value) {
     let id = ObjectId::of(gone);
     let known = world.get(&id.group, &id.kind, &id.namespace, &id.name);
-    if known.is_none_or(|known| object::agree(object::uid(known), object::uid(gone))) {
+    if known.is_none_or(|known| object::same_if_known(object::uid(known), object::uid(gone))) {
         world.remove(gone);
     }
 }
 
 /// The object itself and all that own it, or of an event: of what it is about.
-fn roots(world: &World, object: &Value) -> BTreeSet<ObjectId> {
+fn roots(world: &ClusterSnapshot, object: &Value) -> BTreeSet<ObjectId> {
     /// An owner of an owner of …: a Deployment is two away from its pods.
     const FARTHEST: usize = 5;
     let mut roots = BTreeSet::from([ObjectId::of(object)]);
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_pod_and_its_events_touch_the_deployment() {
         let pod = thing("v1", "Pod", "web-1-a", Some(("ReplicaSet", "web-1")));
-        let world = World::new([
+        let world = ClusterSnapshot::new([
             thing("apps/v1", "Deployment", "web", None),
             thing("apps/v1", "ReplicaSet", "web-1", Some(("Deployment", "web"))),
         ]);
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_was_created_again_stays_when_the_old_one_goes() {
-        let mut world = World::new([thing("batch/v1", "Job", "migrate", None)]);
+        let mut world = ClusterSnapshot::new([thing("batch/v1", "Job", "migrate", None)]);
         let mut old = thing("batch/v1", "Job", "migrate", None);
         old["metadata"]["uid"] = json!("old");
         remove(&mut world, &old);

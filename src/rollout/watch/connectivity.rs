@@ -18,14 +18,14 @@ const SAID_AGAIN: Duration = Duration::from_secs(60);
 
 /// Whether the API server answers.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
+pub(crate) struct Connectivity {
     with: BTreeSet<Arc<WatchSubject>>,
     since: Option<Instant>,
     last: Option<Error>,
     said: Option<Instant>,
 }
 
-impl Trouble {
+impl Connectivity {
     /// A watch got no answer.
     pub(crate) fn begins(&mut self, with: Arc<WatchSubject>, error: Error, now: Instant) {
         self.with.insert(with);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn it_is_said_after_a_while_and_when_it_is_over() {
-        let (start, mut trouble) = (Instant::now(), Trouble::default());
+        let (start, mut trouble) = (Instant::now(), Connectivity::default());
         let at = |seconds| start + Duration::from_secs(seconds);
         let error = || Error::new(Kind::Unreachable, "the API server x refuses the connection");
         trouble.begins(subject("Pod"), error(), at(0));
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_hiccup_is_not_mentioned() {
-        let mut trouble = Trouble::default();
+        let mut trouble = Connectivity::default();
         trouble.begins(subject("Pod"), Error::new(Kind::Unreachable, "reset"), Instant::now());
         assert_eq!(trouble.ends(&subject("Pod"), Instant::now()), None);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::tracked::Tracked;
+use super::tracked::TrackedObject;
 
 /// The rollout's clock.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl Clock {
     /// When waiting for these ends.
     pub(super) fn next<'a>(
         &mut self,
-        waiting: impl Iterator<Item = &'a Tracked>,
+        waiting: impl Iterator<Item = &'a TrackedObject>,
         deadline: Instant,
     ) -> Instant {
         let times = waiting.map(|tracked| (tracked.since, tracked.own_timeout()));

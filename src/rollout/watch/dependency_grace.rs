@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::model::object;
-use crate::rollout::snapshot::World;
-use crate::rollout::watch::tracked::Others;
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::tracked::Peers;
 
 /// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
 /// 5 s (`CoreDNS`'s default) that a headless one had no address.
@@ -15,7 +15,7 @@ const LAG: SignedDuration = SignedDuration::from_secs(5);
 
 /// What one object was forgiven.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct DependencyGrace {
     /// How often its containers had died when the last of the others arrived.
     forgiven: Option<i64>,
     /// When that was.
@@ -25,20 +25,25 @@ pub(crate) struct Patience {
 /// How often containers have died, and when the latest instance that did had begun: one that began before the others
 /// were there had no fair try, however late it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Deaths {
+pub(crate) struct CountedCrashes {
     count: i64,
     last_began: Option<Timestamp>,
 }
 
-impl Patience {
+impl DependencyGrace {
     /// Whether its strikes are to be put up with still.
-    pub(crate) fn lasts(&mut self, others: Others, now: Timestamp, deaths: impl FnOnce() -> Deaths) -> bool {
+    pub(crate) fn lasts(
+        &mut self,
+        others: Peers,
+        now: Timestamp,
+        deaths: impl FnOnce() -> CountedCrashes,
+    ) -> bool {
         match others {
-            Others::OnTheirWay => {
+            Peers::OnTheirWay => {
                 (self.forgiven, self.arrived) = (Some(deaths().count), None);
                 true
             }
-            Others::There => {
+            Peers::There => {
                 let Some(forgiven) = self.forgiven else { return false };
                 let arrived = *self.arrived.get_or_insert(now);
                 let deaths = deaths();
@@ -48,19 +53,19 @@ impl Patience {
                 }
                 deaths.count <= forgiven
             }
-            Others::Failed => false,
+            Peers::Failed => false,
         }
     }
 }
 
 /// How often containers of the object's pods have died.
-pub(crate) fn deaths(world: &World, object: &Value) -> Deaths {
+pub(crate) fn deaths(world: &ClusterSnapshot, object: &Value) -> CountedCrashes {
     let own = (object::kind(object) == "Pod").then_some(object);
     let children: Vec<&Value> = world.children(object).collect();
     let of_sets = children.iter().flat_map(|child| world.children_of_kind(child, "Pod"));
     let pods = children.iter().copied().filter(|child| object::kind(child) == "Pod");
     let statuses = own.into_iter().chain(pods).chain(of_sets).flat_map(statuses);
-    statuses.fold(Deaths::default(), |deaths, status| Deaths {
+    statuses.fold(CountedCrashes::default(), |deaths, status| CountedCrashes {
         count: deaths.count + deaths_of_container(status),
         last_began: deaths.last_began.max(began(status)),
     })
@@ -120,19 +125,19 @@ mod tests {
 
     #[test]
     fn strikes_are_forgiven_until_the_next_one() {
-        let mut patience = Patience::default();
+        let mut patience = DependencyGrace::default();
         let start: Timestamp = "2026-11-25T17:36:00Z".parse().unwrap();
         let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
-        let died = |count, began| move || Deaths { count, last_began: Some(at(began)) };
-        assert!(!patience.lasts(Others::There, at(0), died(3, 0)), "nobody was waited for");
-        assert!(patience.lasts(Others::OnTheirWay, at(1), died(3, 0)));
-        assert!(patience.lasts(Others::OnTheirWay, at(2), died(4, 2)));
-        assert!(patience.lasts(Others::There, at(9), died(4, 2)));
-        assert!(patience.lasts(Others::There, at(19), died(5, 8)), "it began before the others were there");
-        assert!(patience.lasts(Others::There, at(20), died(6, 13)), "it did not know of the others yet");
-        assert!(patience.lasts(Others::There, at(30), died(6, 13)));
-        assert!(!patience.lasts(Others::There, at(40), died(7, 30)));
-        assert!(!patience.lasts(Others::Failed, at(40), died(4, 2)), "there is nothing to wait for");
+        let died = |count, began| move || CountedCrashes { count, last_began: Some(at(began)) };
+        assert!(!patience.lasts(Peers::There, at(0), died(3, 0)), "nobody was waited for");
+        assert!(patience.lasts(Peers::OnTheirWay, at(1), died(3, 0)));
+        assert!(patience.lasts(Peers::OnTheirWay, at(2), died(4, 2)));
+        assert!(patience.lasts(Peers::There, at(9), died(4, 2)));
+        assert!(patience.lasts(Peers::There, at(19), died(5, 8)), "it began before the others were there");
+        assert!(patience.lasts(Peers::There, at(20), died(6, 13)), "it did not know of the others yet");
+        assert!(patience.lasts(Peers::There, at(30), died(6, 13)));
+        assert!(!patience.lasts(Peers::There, at(40), died(7, 30)));
+        assert!(!patience.lasts(Peers::Failed, at(40), died(4, 2)), "there is nothing to wait for");
     }
 
     #[test]

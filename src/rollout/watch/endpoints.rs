@@ -8,15 +8,15 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Watcher;
-use super::tracked::Tracked;
+use super::tracked::TrackedObject;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::model::Unserved;
 use crate::model::{ObjectId, ObjectRef};
 use crate::model::{Outcome, object};
 use crate::rollout::endpoints;
-use crate::rollout::evaluate::Judgement;
-use crate::rollout::snapshot::World;
+use crate::rollout::evaluate::Health;
+use crate::rollout::snapshot::ClusterSnapshot;
 use crate::session::interrupted;
 
 /// How often the cluster is asked again.
@@ -55,7 +55,7 @@ struct Beside {
 }
 
 /// What is said of a Service or an Ingress, and what it lacks.
-type Judged = (ObjectId, Judgement, Vec<Unserved>);
+type Judged = (ObjectId, Health, Vec<Unserved>);
 
 impl Watcher {
     /// Whether the set itself has all that its Services and Ingresses lead to: then nobody need be asked.
@@ -144,7 +144,7 @@ impl Watcher {
     }
 
     /// The set as the manifests have it, and what is beside it.
-    fn with(&self, beside: &Beside) -> World {
+    fn with(&self, beside: &Beside) -> ClusterSnapshot {
         let set = self.set.values().map(as_wanted);
         world_of(set.chain(beside.objects.iter().cloned()), &beside.denied)
     }
@@ -180,7 +180,7 @@ fn finish(step: crate::report::StepReport, sentences: &[String]) {
 }
 
 /// Manifests of kinds that the cluster did not know yet may name no namespace.
-fn as_wanted(tracked: &Tracked) -> Value {
+fn as_wanted(tracked: &TrackedObject) -> Value {
     let mut wanted = tracked.manifest.clone();
     let namespace = &tracked.id().namespace;
     if object::namespace(&wanted).is_empty() && !namespace.is_empty() {
@@ -190,8 +190,8 @@ fn as_wanted(tracked: &Tracked) -> Value {
 }
 
 /// The world in which there are no pods and no Services but these, as far as they may be listed.
-fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str>) -> World {
-    let mut world = World::new(objects);
+fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str>) -> ClusterSnapshot {
+    let mut world = ClusterSnapshot::new(objects);
     for kind in ["Pod", "Service"] {
         if denied.contains(kind) {
             world.mark_denied(kind);

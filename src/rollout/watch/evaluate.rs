@@ -5,50 +5,50 @@ use jiff::Timestamp;
 use crate::model::{ObjectId, Verdict};
 use crate::report::event::Event;
 use crate::rollout::watch::Watcher;
-use crate::rollout::watch::tracked::{Around, Others};
+use crate::rollout::watch::tracked::{Around, Peers};
 
 /// How many of the set stand where, so that each is told of the others without asking all of them again.
 #[derive(Debug, Clone, Copy, Default)]
-struct Crowd {
+struct PeerCounts {
     on_their_way: usize,
     failed: usize,
 }
 
 /// Where one of the set stands, as the others see it.
 #[derive(Debug, Clone, Copy)]
-enum Standing {
+enum PeerState {
     OnItsWay,
     Failed,
     There,
 }
 
-impl Crowd {
-    fn join(&mut self, one: Standing) {
+impl PeerCounts {
+    fn join(&mut self, one: PeerState) {
         match one {
-            Standing::OnItsWay => self.on_their_way += 1,
-            Standing::Failed => self.failed += 1,
-            Standing::There => {}
+            PeerState::OnItsWay => self.on_their_way += 1,
+            PeerState::Failed => self.failed += 1,
+            PeerState::There => {}
         }
     }
 
-    fn leave(&mut self, one: Standing) {
+    fn leave(&mut self, one: PeerState) {
         match one {
-            Standing::OnItsWay => self.on_their_way -= 1,
-            Standing::Failed => self.failed -= 1,
-            Standing::There => {}
+            PeerState::OnItsWay => self.on_their_way -= 1,
+            PeerState::Failed => self.failed -= 1,
+            PeerState::There => {}
         }
     }
 
-    fn without(mut self, one: Standing) -> Self {
+    fn without(mut self, one: PeerState) -> Self {
         self.leave(one);
         self
     }
 
-    fn others(self) -> Others {
+    fn others(self) -> Peers {
         match self {
-            Self { on_their_way: 1.., .. } => Others::OnTheirWay,
-            Self { failed: 1.., .. } => Others::Failed,
-            Self { .. } => Others::There,
+            Self { on_their_way: 1.., .. } => Peers::OnTheirWay,
+            Self { failed: 1.., .. } => Peers::Failed,
+            Self { .. } => Peers::There,
         }
     }
 }
@@ -60,7 +60,7 @@ impl Watcher {
         const ROUNDS: usize = 4;
         let now = self.cluster.now();
         for _ in 0..ROUNDS {
-            let mut crowd = self.crowd(ids);
+            let mut peer_counts = self.peer_counts(ids);
             let is_due = |id: &&ObjectId| self.dirty.contains(*id) || self.set[*id].is_due(now);
             let due: Vec<ObjectId> = ids.iter().filter(is_due).cloned().collect();
             if due.is_empty() {
@@ -68,15 +68,15 @@ impl Watcher {
             }
             for id in due {
                 self.dirty.remove(&id);
-                crowd.leave(self.standing(&id));
-                self.look(&id, crowd.others(), now);
-                crowd.join(self.standing(&id));
+                peer_counts.leave(self.peer_state(&id));
+                self.look(&id, peer_counts.others(), now);
+                peer_counts.join(self.peer_state(&id));
             }
             let waits_for_others = |id: &&ObjectId| {
                 let judgement = self.set[*id].judgement.as_ref();
                 let out =
                     judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing);
-                out && crowd.without(self.standing(id)).others() != Others::OnTheirWay
+                out && peer_counts.without(self.peer_state(id)).others() != Peers::OnTheirWay
             };
             let alone: Vec<ObjectId> = ids.iter().filter(waits_for_others).cloned().collect();
             self.dirty.extend(alone);
@@ -84,7 +84,7 @@ impl Watcher {
         self.tell(ids);
     }
 
-    fn look(&mut self, id: &ObjectId, others: Others, now: Timestamp) {
+    fn look(&mut self, id: &ObjectId, others: Peers, now: Timestamp) {
         let Some(tracked) = self.set.get_mut(id) else { return };
         let around = Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health };
         tracked.look(&self.world, &around);
@@ -93,22 +93,22 @@ impl Watcher {
         }
     }
 
-    fn crowd(&self, ids: &[ObjectId]) -> Crowd {
-        let mut crowd = Crowd::default();
+    fn peer_counts(&self, ids: &[ObjectId]) -> PeerCounts {
+        let mut peer_counts = PeerCounts::default();
         for id in ids {
-            crowd.join(self.standing(id));
+            peer_counts.join(self.peer_state(id));
         }
-        crowd
+        peer_counts
     }
 
-    fn standing(&self, id: &ObjectId) -> Standing {
+    fn peer_state(&self, id: &ObjectId) -> PeerState {
         let tracked = &self.set[id];
         if tracked.exists() && tracked.is_on_its_way() {
-            Standing::OnItsWay
+            PeerState::OnItsWay
         } else if tracked.verdict() == Some(Verdict::Failed) {
-            Standing::Failed
+            PeerState::Failed
         } else {
-            Standing::There
+            PeerState::There
         }
     }
 

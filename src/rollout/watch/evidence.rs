@@ -7,13 +7,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Watcher;
-use super::tracked::Tracked;
+use super::tracked::TrackedObject;
 use crate::cluster::{Cluster, ContainerRef};
 use crate::error::{Error, Kind};
 use crate::model::ObjectId;
 use crate::model::{Cause, Verdict, object};
 use crate::model::{Evidence, Failure, Subject};
-use crate::rollout::evaluate::{Judgement, Suspect};
+use crate::rollout::evaluate::{Health, LogSource};
 use crate::rollout::hint;
 use crate::text::display;
 
@@ -25,13 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 impl Watcher {
     /// The error of the objects that have failed; `None` where none has.
     pub(super) async fn failed(&self, ids: &[ObjectId]) -> Option<Error> {
-        let failed = |tracked: &&Tracked| tracked.verdict() == Some(Verdict::Failed);
-        let failed: Vec<&Tracked> = ids.iter().map(|id| &self.set[id]).filter(failed).collect();
+        let failed = |tracked: &&TrackedObject| tracked.verdict() == Some(Verdict::Failed);
+        let failed: Vec<&TrackedObject> = ids.iter().map(|id| &self.set[id]).filter(failed).collect();
         if failed.is_empty() {
             return None;
         }
         let message = format!("{} of {} objects failed: {}", failed.len(), ids.len(), titles(&failed));
-        Some(Error::new(Kind::Rollout, message).because(gather(&self.cluster, failed).await))
+        Some(Error::new(Kind::Rollout, message).with_failures(gather(&self.cluster, failed).await))
     }
 
     /// The error of the objects that did not become ready until the deadline.
@@ -58,17 +58,18 @@ impl Watcher {
                 evidence: Vec::new(),
             }
         });
-        Error::new(Kind::Unreachable, message).because(failures)
+        Error::new(Kind::Unreachable, message).with_failures(failures)
     }
 
     /// What is known of the set while the API server does not answer: `state unknown, last seen 1m 05s ago:
     /// Deployment/web progressing 0/1`.
     pub fn last_seen(&self) -> String {
         let age = display::whole(self.cluster.heard_ago());
-        let waiting: Vec<&Tracked> =
+        let waiting: Vec<&TrackedObject> =
             self.set.values().filter(|tracked| tracked.exists() && !tracked.is_done()).collect();
-        let words = |tracked: &&Tracked| format!("{} {}", object::title(&tracked.manifest), tracked.state());
-        let words = if !self.set.values().any(Tracked::exists) {
+        let words =
+            |tracked: &&TrackedObject| format!("{} {}", object::title(&tracked.manifest), tracked.state());
+        let words = if !self.set.values().any(TrackedObject::exists) {
             "nothing was applied yet".to_owned()
         } else if waiting.is_empty() {
             "all objects ready".to_owned()
@@ -79,18 +80,18 @@ impl Watcher {
     }
 
     async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
-        let late: Vec<&Tracked> = waiting.iter().map(|id| &self.set[id]).collect();
+        let late: Vec<&TrackedObject> = waiting.iter().map(|id| &self.set[id]).collect();
         let titles = titles(&late);
         let mut message = format!("{} of {count} objects did not become ready in time: {titles}", late.len());
         if let Some(trouble) = self.feed.trouble.sentence(Instant::now()) {
             message = format!("{message}; {trouble}");
         }
-        Error::new(Kind::TimedOut, message).because(gather(&self.cluster, late).await)
+        Error::new(Kind::TimedOut, message).with_failures(gather(&self.cluster, late).await)
     }
 }
 
 /// What is said of these objects, asked for in parallel.
-async fn gather(cluster: &Cluster, objects: Vec<&Tracked>) -> Vec<Failure> {
+async fn gather(cluster: &Cluster, objects: Vec<&TrackedObject>) -> Vec<Failure> {
     let failures = objects.into_iter().map(|tracked| async move {
         let suspect = tracked.judgement.as_ref().and_then(|judgement| judgement.suspect.as_ref());
         let log = match suspect {
@@ -105,7 +106,7 @@ async fn gather(cluster: &Cluster, objects: Vec<&Tracked>) -> Vec<Failure> {
 }
 
 /// The last lines of the instance that died, or of the one that runs where nothing is left of that.
-async fn last_lines(cluster: &Cluster, suspect: &Suspect) -> Option<Evidence> {
+async fn last_lines(cluster: &Cluster, suspect: &LogSource) -> Option<Evidence> {
     let container = ContainerRef {
         namespace: suspect.namespace.clone(),
         pod: suspect.pod.clone(),
@@ -126,13 +127,13 @@ async fn last_lines(cluster: &Cluster, suspect: &Suspect) -> Option<Evidence> {
 }
 
 /// `container app of web-5d9-x2x, previous instance, last 20 lines`
-fn title(suspect: &Suspect, previous: bool, count: usize) -> String {
+fn title(suspect: &LogSource, previous: bool, count: usize) -> String {
     let instance = if previous { ", previous instance" } else { "" };
-    let Suspect { container, pod, .. } = suspect;
+    let LogSource { container, pod, .. } = suspect;
     format!("container {container} of {pod}{instance}, last {}", display::count(count, "line"))
 }
 
-fn failure(tracked: &Tracked, log: Option<Evidence>) -> Failure {
+fn failure(tracked: &TrackedObject, log: Option<Evidence>) -> Failure {
     let judgement = tracked.judgement.as_ref();
     let message = judgement.and_then(|judgement| judgement.message.clone());
     let mut evidence: Vec<Evidence> = log.into_iter().collect();
@@ -148,7 +149,7 @@ fn failure(tracked: &Tracked, log: Option<Evidence>) -> Failure {
 }
 
 /// Where it stands in the user's files, and the field that it is about.
-fn manifest(tracked: &Tracked, judgement: Option<&Judgement>) -> Option<Evidence> {
+fn manifest(tracked: &TrackedObject, judgement: Option<&Health>) -> Option<Evidence> {
     let place = tracked.place.as_ref()?;
     let pointer = judgement.and_then(|judgement| judgement.pointer.as_deref());
     let line = pointer.and_then(|pointer| field(&tracked.manifest, pointer));
@@ -179,7 +180,7 @@ fn field(manifest: &Value, pointer: &str) -> Option<String> {
 }
 
 /// The names of some objects, the first few of them.
-fn titles(objects: &[&Tracked]) -> String {
+fn titles(objects: &[&TrackedObject]) -> String {
     some(&objects.iter().map(|tracked| object::title(&tracked.manifest)).collect::<Vec<_>>())
 }
 

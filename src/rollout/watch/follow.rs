@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::cluster::{Cluster, ContainerRef};
 use crate::model::{Stage, Stream, object};
 use crate::report::Reporter;
-use crate::rollout::snapshot::World;
+use crate::rollout::snapshot::ClusterSnapshot;
 
 /// So many containers are followed at the same time.
 const MOST: usize = 20;
@@ -43,7 +43,7 @@ impl Follows {
     }
 
     /// Follows every container of the Job's pods that has begun and is not followed yet.
-    pub(super) fn look(&mut self, world: &World, job: &Value) {
+    pub(super) fn look(&mut self, world: &ClusterSnapshot, job: &Value) {
         while self.tasks.try_join_next().is_some() {}
         for pod in world.children_of_kind(job, "Pod") {
             for (container, instance) in begun(pod) {

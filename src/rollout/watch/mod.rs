@@ -29,16 +29,16 @@ use crate::cluster::Cluster;
 use crate::error::{Kind, Place, Result};
 use crate::model::ObjectId;
 use crate::model::{Stage, Verdict};
-use crate::project::Health;
+use crate::project::HealthRules;
 pub use crate::rollout::made_elsewhere::made_by;
-use crate::rollout::snapshot::World;
-use crate::rollout::watch::cache::{Feed, Touched};
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::cache::{Touched, WatchCache};
 use crate::rollout::watch::deadline::Clock;
 pub use crate::rollout::watch::endpoints::{Before, LastQuestion};
 use crate::rollout::watch::follow::Follows;
 use crate::rollout::watch::needs::Role;
-use crate::rollout::watch::permissions::Rights;
-use crate::rollout::watch::tracked::Tracked;
+use crate::rollout::watch::permissions::Permissions;
+use crate::rollout::watch::tracked::TrackedObject;
 use crate::session::{Session, interrupted};
 
 /// What comes within this time is judged together.
@@ -82,14 +82,14 @@ pub struct Watcher {
     cluster: Cluster,
     stage: Stage,
     began: Timestamp,
-    set: BTreeMap<ObjectId, Tracked>,
-    world: World,
-    feed: Feed,
+    set: BTreeMap<ObjectId, TrackedObject>,
+    world: ClusterSnapshot,
+    feed: WatchCache,
     follows: Follows,
-    rights: Rights,
+    rights: Permissions,
     clock: Clock,
     made_elsewhere: Vec<(String, String)>,
-    health: Arc<Health>,
+    health: Arc<HealthRules>,
     /// Whose verdict may have changed.
     dirty: BTreeSet<ObjectId>,
     warned: BTreeSet<String>,
@@ -105,16 +105,19 @@ impl Watcher {
     pub fn new(session: &Session, cluster: &Cluster, stage: Stage, watched: Vec<Watched>) -> Self {
         let live = watched.iter().filter_map(|one| one.live.clone()).map(without_managed_fields);
         Self {
-            world: World::new(live),
+            world: ClusterSnapshot::new(live),
             made_elsewhere: crate::rollout::made_elsewhere::makes(&watched),
-            set: watched.into_iter().map(|one| (ObjectId::of(&one.object), Tracked::new(one))).collect(),
+            set: watched
+                .into_iter()
+                .map(|one| (ObjectId::of(&one.object), TrackedObject::new(one)))
+                .collect(),
             session: session.clone(),
             cluster: cluster.clone(),
             stage,
             began: cluster.now(),
-            feed: Feed::new(cluster),
+            feed: WatchCache::new(cluster),
             follows: Follows::new(cluster, &session.reporter, stage),
-            rights: Rights::default(),
+            rights: Permissions::default(),
             health: Arc::default(),
             clock: Clock::default(),
             dirty: BTreeSet::new(),
@@ -126,7 +129,7 @@ impl Watcher {
     }
 
     /// The configuration's own rules for kinds.
-    pub fn judge_by(&mut self, health: Arc<Health>) {
+    pub fn judge_by(&mut self, health: Arc<HealthRules>) {
         self.health = health;
     }
 
@@ -153,7 +156,7 @@ impl Watcher {
 
     /// Whether an object became ready.
     pub fn is_ready(&self, id: &ObjectId) -> bool {
-        self.set.get(id).and_then(Tracked::verdict) == Some(Verdict::Ready)
+        self.set.get(id).and_then(TrackedObject::verdict) == Some(Verdict::Ready)
     }
 
     /// When the rollout's time is over: objects with a time of their own do not use it up.

@@ -9,7 +9,7 @@ use crate::report::Reporter;
 
 /// What may not be watched.
 #[derive(Debug, Default)]
-pub(crate) struct Rights {
+pub(crate) struct Permissions {
     /// Objects of the release that are read from time to time instead.
     unwatched: BTreeSet<WatchSubject>,
     /// Kinds, with their groups, that would say more about a cause.
@@ -19,7 +19,7 @@ pub(crate) struct Rights {
     warned: bool,
 }
 
-impl Rights {
+impl Permissions {
     pub(crate) fn unwatched(&mut self, subject: &WatchSubject) {
         self.unwatched.insert(subject.clone());
     }

@@ -13,18 +13,18 @@ use crate::error::Place;
 use crate::model::kinds;
 use crate::model::{Cause, Verdict, object};
 use crate::model::{ObjectId, Stage};
-use crate::project::Health;
+use crate::project::HealthRules;
 use crate::report::event::ObjectState;
 use crate::rollout::annotations;
-use crate::rollout::evaluate::{Context, Judgement, Memory, ReleaseContext, judge, judge_gone};
-use crate::rollout::snapshot::World;
-use crate::rollout::watch::dependency_grace::{Patience, deaths};
+use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::dependency_grace::{DependencyGrace, deaths};
 
 /// An object of the release.
-pub(super) struct Tracked {
+pub(super) struct TrackedObject {
     pub(super) manifest: Value,
     pub(super) place: Option<Place>,
-    pub(super) judgement: Option<Judgement>,
+    pub(super) judgement: Option<Health>,
     /// The watches without which a good verdict may be wrong.
     pub(super) needs: Vec<WatchSubject>,
     /// When the waiting for it began.
@@ -34,7 +34,7 @@ pub(super) struct Tracked {
     id: ObjectId,
     stamp: Option<Stamp>,
     memory: Memory,
-    patience: Patience,
+    patience: DependencyGrace,
     last_seen: Option<Value>,
     told: Option<ObjectState>,
 }
@@ -48,7 +48,7 @@ struct Stamp {
 
 /// How the other workloads of the release are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Others {
+pub(crate) enum Peers {
     /// One is on its way, and may be what this one crashes for the lack of.
     OnTheirWay,
     /// All have arrived, or have themselves died too often.
@@ -60,12 +60,12 @@ pub(crate) enum Others {
 /// What of a judgement's surroundings only the whole release knows.
 pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
-    pub(super) others: Others,
+    pub(super) others: Peers,
     pub(super) made_elsewhere: &'a [(String, String)],
-    pub(super) health: &'a Arc<Health>,
+    pub(super) health: &'a Arc<HealthRules>,
 }
 
-impl Tracked {
+impl TrackedObject {
     pub(super) fn new(watched: Watched) -> Self {
         Self {
             id: ObjectId::of(watched.live.as_ref().unwrap_or(&watched.object)),
@@ -77,7 +77,7 @@ impl Tracked {
             served: None,
             stamp: None,
             memory: Memory::default(),
-            patience: Patience::default(),
+            patience: DependencyGrace::default(),
             last_seen: watched.live,
             told: None,
         }
@@ -139,7 +139,7 @@ impl Tracked {
     }
 
     /// Judges it as it is in the world now.
-    pub(super) fn look(&mut self, world: &World, around: &Around<'_>) {
+    pub(super) fn look(&mut self, world: &ClusterSnapshot, around: &Around<'_>) {
         let ObjectId { group, kind, namespace, name } = &self.id;
         let judgement = match (world.get(group, kind, namespace, name), &self.last_seen) {
             (Some(object), _) => {
@@ -160,7 +160,7 @@ impl Tracked {
     }
 
     /// What was not applied, and was good for a while, needs no watch to be called good.
-    fn as_it_was(&self, object: &Value, world: &World, around: &Around<'_>) -> Option<Judgement> {
+    fn as_it_was(&self, object: &Value, world: &ClusterSnapshot, around: &Around<'_>) -> Option<Health> {
         if self.is_applied()
             || !self.needs.is_empty()
             || !(is_long_settled(object, around.now) || is_probed(object))
@@ -320,12 +320,12 @@ mod tests {
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}});
         let watched = Watched { object: object.clone(), place: None, live: None };
-        let mut tracked = Tracked::new(watched);
+        let mut tracked = TrackedObject::new(watched);
         assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
-        let world = World::new([object]);
+        let world = ClusterSnapshot::new([object]);
         let (now, health) = (Timestamp::UNIX_EPOCH, Arc::default());
-        let around = Around { now, others: Others::There, made_elsewhere: &[], health: &health };
+        let around = Around { now, others: Peers::There, made_elsewhere: &[], health: &health };
         tracked.look(&world, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
         tracked.look(&world, &around);

@@ -28,7 +28,7 @@ const BEGINNINGS: u32 = 10;
 const READINGS: u32 = 5;
 
 /// Listens to the pod of one test.
-pub(crate) struct Hearing {
+pub(crate) struct LogStream {
     cluster: Cluster,
     reporter: Reporter,
     /// The test's name.
@@ -42,7 +42,7 @@ struct Heard {
     tail: Tail,
 }
 
-impl Hearing {
+impl LogStream {
     /// Nobody listens yet. Reports are announced in the log by this mark.
     pub(crate) fn new(cluster: &Cluster, session: &Session, name: &str, mark: String) -> Self {
         let heard = Heard { log: Log::new(mark), tail: Tail::of(TAIL as usize) };

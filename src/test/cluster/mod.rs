@@ -8,11 +8,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::case::{AFTER_DEATH, Case, Ending};
+use super::case::{AFTER_DEATH, Case, TestOutcome};
 use super::container::Exit;
 use super::reports::{self, Reports};
 use super::service::{explained, explained_as};
-use super::{Bench, CANNOT_RUN, SLACK, directory_of, record, unmade};
+use super::{CANNOT_RUN, Runner, SLACK, directory_of, record, unmade};
 use crate::cluster::{
     ApplyError, Cluster, DeleteOptions, Deleted, SeenObject, WatchItem, WatchSubject, Watches,
 };
@@ -31,7 +31,7 @@ pub(crate) mod log_stream;
 mod outcome;
 mod pod;
 
-use crate::test::cluster::log_stream::Hearing;
+use crate::test::cluster::log_stream::LogStream;
 use pod::Seen;
 
 /// How long it may take until the end of a container is told, and its last lines have come.
@@ -40,7 +40,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The cluster of a tier, as a place for tests.
-pub(super) struct Ground {
+pub(super) struct TestCluster {
     pub(super) cluster: Cluster,
     /// The tier's name.
     pub(super) tier: String,
@@ -49,7 +49,7 @@ pub(super) struct Ground {
     pull_secrets: Vec<String>,
 }
 
-impl Ground {
+impl TestCluster {
     /// Connects to the tier's cluster, and sees that the namespace is there.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ const SIDECARS: u32 = 29;
 ///
 /// # Errors
 /// [`Kind::TestNotRun`], [`Kind::Unreachable`], [`Kind::Denied`].
-pub(super) async fn run(bench: &Bench<'_>, case: &Case<'_>, step: &StepReport) -> Result<Ending> {
+pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) -> Result<TestOutcome> {
     step.progress("asking the cluster for a pod");
     let ground = bench.ground()?;
     let bases = reports::bases(case.test, case.reports.as_deref());
@@ -140,7 +140,7 @@ pub(super) async fn run(bench: &Bench<'_>, case: &Case<'_>, step: &StepReport) -
         let message =
             format!("services of a test on a cluster need Kubernetes 1.{SIDECARS}, and this one is older");
         let error = Error::new(Kind::TestNotRun, message)
-            .hint("run the test in a Docker Engine: leave `on: cluster` out");
+            .with_hint("run the test in a Docker Engine: leave `on: cluster` out");
         return Err(explained(case.name, error, Vec::new()));
     }
     case.note(|standing| standing.container = Some(order.name.clone()));
@@ -152,7 +152,7 @@ pub(super) async fn run(bench: &Bench<'_>, case: &Case<'_>, step: &StepReport) -
         case,
         step,
         cluster: &ground.cluster,
-        hearing: Hearing::new(&ground.cluster, bench.session, case.name, mark),
+        hearing: LogStream::new(&ground.cluster, bench.session, case.name, mark),
         pod: Value::Null,
         said: None,
     };
@@ -160,14 +160,14 @@ pub(super) async fn run(bench: &Bench<'_>, case: &Case<'_>, step: &StepReport) -
 }
 
 /// Removes what was started for a test.
-pub(super) async fn clear(bench: &Bench<'_>, case: &Case<'_>) -> usize {
+pub(super) async fn clear(bench: &Runner<'_>, case: &Case<'_>) -> usize {
     let Some(ground) = &bench.ground else { return 0 };
     ground.clear(bench.owner.run(), &case.role()).await
 }
 
 fn order<'a>(
-    bench: &Bench<'_>,
-    ground: &'a Ground,
+    bench: &Runner<'_>,
+    ground: &'a TestCluster,
     case: &Case<'a>,
     command: Vec<String>,
 ) -> Result<pod::Order<'a>> {
@@ -205,8 +205,8 @@ fn refused(test: &str, error: ApplyError) -> Error {
     }
     let message = format!("the cluster refused the test's Job: {}", error.message());
     let refused = Error::new(Kind::TestNotRun, message);
-    let refused = match error.advice() {
-        Some(hint) => refused.hint(hint),
+    let refused = match error.hint() {
+        Some(hint) => refused.with_hint(hint),
         None => refused,
     };
     explained(test, refused, Vec::new())
@@ -226,11 +226,11 @@ fn pods_of(cluster: &Cluster, job: &Value) -> Watches {
 
 /// A Job under way.
 struct Course<'a> {
-    bench: &'a Bench<'a>,
+    bench: &'a Runner<'a>,
     case: &'a Case<'a>,
     step: &'a StepReport,
     cluster: &'a Cluster,
-    hearing: Hearing,
+    hearing: LogStream,
     /// As it was seen last.
     pod: Value,
     /// What the services said before the pod was deleted.
@@ -238,7 +238,7 @@ struct Course<'a> {
 }
 
 impl Course<'_> {
-    async fn run(&mut self, job: &Value) -> Result<Ending> {
+    async fn run(&mut self, job: &Value) -> Result<TestOutcome> {
         let mut pods = pods_of(self.cluster, job);
         let (mut late, mut died, mut failed) = (false, None, None);
         let mut end: Option<Instant> = None;
@@ -340,7 +340,7 @@ impl Course<'_> {
             let program = self.case.test.run.first().map_or("", String::as_str);
             let why = super::container::reason(why);
             let error = Error::new(Kind::TestNotRun, format!("`{program}` cannot be run in the image: {why}"))
-                .hint("no shell reads `run`: its first word is a program of the image; reports of a test on a cluster want `sh`, `tar` and `base64` there");
+                .with_hint("no shell reads `run`: its first word is a program of the image; reports of a test on a cluster want `sh`, `tar` and `base64` there");
             return Err(explained_as(CANNOT_RUN, self.case.name, error, Vec::new()));
         }
         // The runtime may notice the lack of memory too late for the kubelet to hear of it: nobody else kills below a limit.
@@ -409,7 +409,7 @@ impl Course<'_> {
         let message = failure.map_or(error.message(), |failure| failure.message.as_str());
         let unable = Error::new(Kind::TestNotRun, format!("its pod does not come to run: {message}"));
         let unable = match failure.and_then(|failure| failure.hint.as_ref()) {
-            Some(hint) => unable.hint(hint.clone()),
+            Some(hint) => unable.with_hint(hint.clone()),
             None => unable,
         };
         let evidence = failure.map(|failure| failure.evidence.clone()).unwrap_or_default();
@@ -436,7 +436,7 @@ impl Course<'_> {
         timeout(LAST_WORDS, ended).await.unwrap_or(Exit { code: 137, out_of_memory: false })
     }
 
-    async fn ending(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<Ending> {
+    async fn ending(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<TestOutcome> {
         let sources = self.hearing.reports(LAST_WORDS).await;
         let reports = Reports::of(self.case.test, self.case.reports.as_deref(), sources)?;
         reports::mask(&self.bench.session.reporter, self.case.reports.as_deref())?;
@@ -447,7 +447,7 @@ impl Course<'_> {
                 None => self.all_service_lines().await,
             });
         }
-        Ok(Ending { exit, late, died, reports, evidence })
+        Ok(TestOutcome { exit, late, died, reports, evidence })
     }
 
     async fn all_service_lines(&self) -> Vec<Evidence> {

@@ -120,7 +120,7 @@ fn environment(variables: &BTreeMap<String, String>) -> Vec<Value> {
 fn probe(service: &str, ready: &Ready) -> Result<Value> {
     let refused = |what: &str| {
         Err(Error::new(Kind::Invalid, format!("service `{service}`: {what} on a cluster"))
-            .hint("say by one of `command`, `tcp` and `http` when it is ready"))
+            .with_hint("say by one of `command`, `tcp` and `http` when it is ready"))
     };
     let asked = [!ready.command.is_empty(), ready.tcp.is_some(), ready.http.is_some()];
     let mut probe = match (&ready.http, ready.tcp) {

@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
 use crate::project::Tier;
 use crate::record::Record;
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::store::Store;
 use crate::release::context;
 use crate::release::run::redaction;
@@ -46,7 +46,7 @@ pub struct LogRequest {
 /// does not have, [`Kind::Interrupted`], what the cluster refuses.
 pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
     let cluster = context::connect(session, tier).await?;
-    let past = Past::read(&Store::new(&cluster, project, &tier.slug)).await?;
+    let past = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?;
     let Some(last) = past.last else {
         session.reporter.warn(format!("nothing was released to {} yet", tier.name));
         return Ok(());
@@ -114,7 +114,7 @@ fn check_container(request: &LogRequest, pods: &[(Member, Value)]) -> Result<()>
     }
     let names = known.into_iter().collect::<Vec<_>>().join(", ");
     Err(Error::new(Kind::Invalid, format!("no pod has a container `{wanted}`"))
-        .hint(format!("they have: {names}")))
+        .with_hint(format!("they have: {names}")))
 }
 
 /// Nobody writes anything: because nothing runs, or because there is no such thing.
@@ -131,8 +131,8 @@ fn none(session: &Session, tier: &Tier, last: &Record, request: &LogRequest) -> 
     let known: BTreeSet<&str> = owned.iter().flat_map(|one| [one.title(), one.name()]).collect();
     let error = Error::new(Kind::Invalid, format!("{} has no `{object}`", tier.name));
     Err(match crate::text::nearest(object, known.into_iter()) {
-        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-        None => error.hint(format!("`windlass status {}` shows what runs there", tier.name)),
+        Some(nearest) => error.with_hint(format!("did you mean `{nearest}`?")),
+        None => error.with_hint(format!("`windlass status {}` shows what runs there", tier.name)),
     })
 }
 

@@ -18,12 +18,12 @@ use crate::manifest::phase_of;
 use crate::model::ObjectId;
 use crate::model::{Outcome, Stage};
 use crate::project::{Project, Tier};
-use crate::record::prior::Past;
+use crate::record::prior::PriorReleases;
 use crate::record::store::base_name;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
 use crate::release::plan::planner::{CONCURRENCY, May};
-use crate::release::plan::prune::Left;
+use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{claims, prune};
 use crate::release::rules::Rules;
 use crate::release::run::deletion;
@@ -63,7 +63,7 @@ pub async fn remove(
     agreed: impl FnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
     let cluster = context::connect(session, tier).await?;
-    let site = Site { session, project, tier, rules, cluster: &cluster };
+    let site = TierContext { session, project, tier, rules, cluster: &cluster };
     let (_, removal) = look(site, request).await?;
     if removal.is_nothing() {
         return Ok(Removal { done: true, ..removal });
@@ -89,8 +89,8 @@ pub async fn remove(
 
 /// Under the lock: deletes what is there by then, and decides only then about the namespace, when all that is the tier's is
 /// gone. Its deletion is the last thing that is done: nobody can put anything into it from then on, a lock included.
-async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
-    let Site { session, cluster, .. } = site;
+async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Removal> {
+    let TierContext { session, cluster, .. } = site;
     let (past, mut removal) = look(site, request).await?;
     delete_objects(site, &mut removal).await?;
     if let Namespace::Goes { .. } = removal.namespace {
@@ -131,7 +131,7 @@ async fn carry_out(site: Site<'_>, request: RemoveRequest) -> Result<Removal> {
 }
 
 /// The namespace, where it stands in the tier's own manifests.
-fn own_namespace<'a>(site: Site<'_>, live: &'a Value) -> Option<&'a Value> {
+fn own_namespace<'a>(site: TierContext<'_>, live: &'a Value) -> Option<&'a Value> {
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
     let is_its = label("windlass.dev/project") == Some(&site.project.name)
         && label("windlass.dev/tier") == Some(&site.tier.slug);
@@ -154,8 +154,8 @@ fn say_what_goes_along(session: &Session, with: &[Value], unknown: &[String]) {
 }
 
 /// Deletes the objects, those that need others before the others.
-async fn delete_objects(site: Site<'_>, removal: &mut Removal) -> Result<()> {
-    let Site { session, cluster, .. } = site;
+async fn delete_objects(site: TierContext<'_>, removal: &mut Removal) -> Result<()> {
+    let TierContext { session, cluster, .. } = site;
     if removal.goes.is_empty() {
         return Ok(());
     }
@@ -187,11 +187,11 @@ fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
 }
 
 /// What is there, and what would become of it.
-async fn look(site: Site<'_>, request: RemoveRequest) -> Result<(Past, Removal)> {
+async fn look(site: TierContext<'_>, request: RemoveRequest) -> Result<(PriorReleases, Removal)> {
     let store = site.store();
-    let past = Past::read(&store).await?;
+    let past = PriorReleases::read(&store).await?;
     let key = store.key(false).await?;
-    let plan = deploy::look(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
+    let plan = deploy::build_plan(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
     let (mut goes, mut left) = (plan.prune, plan.left);
     let said = take_out_namespace(site, &mut goes, &mut left);
     let data = data(site, &past).await?;
@@ -200,8 +200,8 @@ async fn look(site: Site<'_>, request: RemoveRequest) -> Result<(Past, Removal)>
         goes.iter().chain(left.iter().map(|left| &left.object)).any(|one| ObjectId::of(one) == id)
     };
     let data: Vec<Value> = data.into_iter().filter(|object| !is_known(object)).collect();
-    left.extend(data.into_iter().map(|object| Left { why: why_data_stays(&object), object }));
-    let (data, rest): (Vec<Left>, Vec<Left>) = left.into_iter().partition(is_kept_data);
+    left.extend(data.into_iter().map(|object| KeptObject { why: why_data_stays(&object), object }));
+    let (data, rest): (Vec<KeptObject>, Vec<KeptObject>) = left.into_iter().partition(is_kept_data);
     let mut kept: Vec<Kept> =
         rest.into_iter().map(|left| Kept { object: left.object, why: left.why.to_owned() }).collect();
     for left in data {
@@ -246,7 +246,7 @@ fn why_data_stays(object: &Value) -> &'static str {
 }
 
 /// Whether it stays for no other reason than that it holds data.
-fn is_kept_data(left: &Left) -> bool {
+fn is_kept_data(left: &KeptObject) -> bool {
     crate::tier::remove::disown::holds_data(&left.object) && left.why.starts_with("it holds data")
 }
 
@@ -265,7 +265,11 @@ fn why_kept(cluster: &Cluster, object: &Value) -> String {
 }
 
 /// The tier's own namespace is decided about apart; what its manifest says of it.
-fn take_out_namespace(site: Site<'_>, goes: &mut Vec<Value>, left: &mut Vec<Left>) -> Option<bool> {
+fn take_out_namespace(
+    site: TierContext<'_>,
+    goes: &mut Vec<Value>,
+    left: &mut Vec<KeptObject>,
+) -> Option<bool> {
     let name = site.cluster.namespace();
     let is_own = |object: &Value| object["kind"] == "Namespace" && object["metadata"]["name"] == name;
     let allowed = goes.extract_if(.., |object| is_own(object)).count() > 0;
@@ -286,7 +290,7 @@ fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
 }
 
 /// The claims of the tier's `StatefulSet`s, and what an earlier removal kept, or an earlier release left: by its labels.
-async fn data(site: Site<'_>, past: &Past) -> Result<Vec<Value>> {
+async fn data(site: TierContext<'_>, past: &PriorReleases) -> Result<Vec<Value>> {
     let cluster = site.cluster;
     let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
     let sets = past.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);

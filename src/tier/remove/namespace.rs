@@ -9,7 +9,7 @@ use crate::cluster::Contents;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef};
 use crate::release::context;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::tier::remove::others::{Parted, Tenant, part, uid};
 use crate::tier::remove::removal::{Kept, Namespace, names};
 use crate::tier::remove::{RemoveRequest, is_claim};
@@ -31,11 +31,14 @@ pub(crate) struct Draft<'a> {
 ///
 /// # Errors
 /// [`Kind::Usage`] where data would go with the namespace that nobody spoke of, and what the cluster refuses.
-pub(crate) async fn decide(site: Site<'_>, draft: &Draft<'_>) -> Result<(Namespace, BTreeSet<String>)> {
+pub(crate) async fn decide(
+    site: TierContext<'_>,
+    draft: &Draft<'_>,
+) -> Result<(Namespace, BTreeSet<String>)> {
     let name = site.cluster.namespace().to_owned();
     if draft.request.with_namespace && OF_KUBERNETES.contains(&name.as_str()) {
         return Err(Error::new(Kind::Usage, format!("the namespace `{name}` is Kubernetes' own"))
-            .hint("leave --with-namespace out"));
+            .with_hint("leave --with-namespace out"));
     }
     let stays = |why: String, live: Option<Value>, holds: Vec<Value>| {
         (Namespace::Stays { name: name.clone(), why, live, holds }, draft.known.clone())
@@ -75,7 +78,7 @@ pub(crate) async fn decide(site: Site<'_>, draft: &Draft<'_>) -> Result<(Namespa
 }
 
 /// Why the namespace stays whatever is in it.
-fn kept_anyway(site: Site<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
+fn kept_anyway(site: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
     if draft.request.records_only {
         return Some("--records-only deletes the records alone".to_owned());
     }
@@ -105,7 +108,7 @@ fn check_data(request: RemoveRequest, others: &[Value]) -> Result<()> {
         return Ok(());
     }
     let message = format!("the namespace holds data: {} would be deleted with it", names(&claims));
-    Err(Error::new(Kind::Usage, message).hint("add --with-data if the data is to be deleted, too"))
+    Err(Error::new(Kind::Usage, message).with_hint("add --with-data if the data is to be deleted, too"))
 }
 
 /// The uids of these objects.

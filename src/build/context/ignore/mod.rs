@@ -89,7 +89,7 @@ impl Ignore {
                         format!("patterns with `[`, `]`, `^` or `\\` take more than {limit} KiB"),
                     )
                     .at(Place::at(file, number, 1))
-                    .hint("write them with `*` and `?`, of which there may be any number")
+                    .with_hint("write them with `*` and `?`, of which there may be any number")
                 })?;
             }
             rules.push(rule);

@@ -208,7 +208,7 @@ fn check_provider(user: &AuthInfo, context: &str) -> Result<()> {
             let what =
                 format!("its user's `auth-provider: {}` was removed from Kubernetes 1.26", provider.name);
             Err(broken(context, &what)
-                .hint("use a credential program (`exec`), as kubelogin or gke-gcloud-auth-plugin"))
+                .with_hint("use a credential program (`exec`), as kubelogin or gke-gcloud-auth-plugin"))
         }
         _ => Ok(()),
     }
@@ -280,7 +280,7 @@ async fn run(exec: &ExecConfig) -> Result<Given> {
     let given = read(&output.printed).ok_or_else(|| {
         // Not a word of the output: it holds the token.
         failed(exec, "printed no ExecCredential")
-            .hint("what it prints to standard output must be JSON and nothing else")
+            .with_hint("what it prints to standard output must be JSON and nothing else")
     })?;
     let has_certificate = given.client_certificate_data.is_some() && given.client_key_data.is_some();
     if given.token.is_none() && !has_certificate {
@@ -293,12 +293,12 @@ fn unstarted(exec: &ExecConfig, fault: &Fault) -> Error {
     let install = exec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
     match fault {
         Fault::Missing => {
-            failed(exec, "is not installed").hint(install.unwrap_or("install it where this runs"))
+            failed(exec, "is not installed").with_hint(install.unwrap_or("install it where this runs"))
         }
         Fault::Unstartable(why) => failed(exec, &format!("cannot be started: {why}")),
         Fault::Late(limit) => failed(exec, &format!("did not end within {} s", limit.as_secs())),
         Fault::Asks => failed(exec, "asks for something on the terminal")
-            .hint("`interactiveMode: IfAvailable` in the kubeconfig lets it ask"),
+            .with_hint("`interactiveMode: IfAvailable` in the kubeconfig lets it ask"),
         Fault::TooMuch(_) | Fault::Failed { .. } => failed(exec, "printed no ExecCredential"),
     }
 }

@@ -21,7 +21,7 @@ async fn sent(mut user: AuthInfo) -> Result<String> {
 
 async fn refused(user: AuthInfo) -> String {
     let error = sent(user).await.expect_err("it is refused");
-    format!("{} {error}; {}", error.kind().exit_code(), error.advice().unwrap_or_default())
+    format!("{} {error}; {}", error.kind().exit_code(), error.hint().unwrap_or_default())
 }
 
 fn with_token(token: &str) -> AuthInfo {

@@ -73,7 +73,7 @@ fn platforms(table: &mut Table) -> Result<Vec<String>> {
         let message = format!("`{path}` has `{wrong}`, which is no platform");
         return Err(Error::new(Kind::Invalid, message)
             .at(place)
-            .hint("write `linux/amd64` or `linux/arm/v7`"));
+            .with_hint("write `linux/amd64` or `linux/arm/v7`"));
     }
     platforms.sort();
     platforms.dedup();
@@ -126,12 +126,12 @@ fn check_needs(images: &BTreeMap<String, ImageConfig>, places: &BTreeMap<String,
             let known = || images.keys().map(String::as_str);
             return Err(Error::new(Kind::Invalid, message)
                 .at(places[name][argument].clone())
-                .hint(choice(needed, known, "images")));
+                .with_hint(choice(needed, known, "images")));
         }
     }
     let needs: Needs =
         images.iter().map(|(name, image)| (name.clone(), image.needs.values().cloned().collect())).collect();
-    let Some(circle) = graph::circle(&needs) else { return Ok(()) };
+    let Some(circle) = graph::cycle(&needs) else { return Ok(()) };
     let places = &places[&circle[0]];
     let argument = images[&circle[0]].needs.iter().find(|(_, needed)| **needed == circle[1]);
     let place = argument.and_then(|(argument, _)| places.get(argument)).cloned();

@@ -90,7 +90,7 @@ pub(crate) fn config(
 }
 
 fn no_version(place: Place) -> Error {
-    Error::new(Kind::Invalid, "`version` is missing").at(place).hint("begin with `version: 1`")
+    Error::new(Kind::Invalid, "`version` is missing").at(place).with_hint("begin with `version: 1`")
 }
 
 struct Reader<'a> {
@@ -173,7 +173,7 @@ impl Reader<'_> {
             let known = || self.config.tests.keys().map(String::as_str);
             let error =
                 Error::new(Kind::Invalid, format!("`tiers.{name}.verify.test` names no test: `{test}`"))
-                    .hint(choice(test, known, "tests"));
+                    .with_hint(choice(test, known, "tests"));
             return Err(match self.config.places.of(&["tiers", name, "verify"]) {
                 Some(place) => error.at(place.clone()),
                 None => error,
@@ -191,11 +191,11 @@ impl Reader<'_> {
                 || tiers.keys().map(String::as_str).filter(|other| other != name && !other.ends_with('*'));
             let error = if !tiers.contains_key(after) || after == name || after.ends_with('*') {
                 Error::new(Kind::Invalid, format!("`tiers.{name}.after` names no other tier: `{after}`"))
-                    .hint(choice(after, others, "tiers"))
+                    .with_hint(choice(after, others, "tiers"))
             } else if self.comes_after(name, name) {
                 let message =
                     format!("`tiers.{name}.after` goes in a circle: `{after}` comes after `{name}`");
-                Error::new(Kind::Invalid, message).hint("one of them must be the first")
+                Error::new(Kind::Invalid, message).with_hint("one of them must be the first")
             } else {
                 continue;
             };
@@ -323,7 +323,7 @@ fn version(table: &mut Table) -> Result<u32> {
         other => {
             Err(Error::new(Kind::Invalid, format!("the version `{other}` of windlass.yaml is not known"))
                 .at(node.place)
-                .hint("write `version: 1`"))
+                .with_hint("write `version: 1`"))
         }
     }
 }

@@ -82,12 +82,12 @@ impl Reader<'_> {
                 let known = || tests.keys().map(String::as_str);
                 let message =
                     format!("`tests.{name}.needs` names the test `{unknown}`, which does not exist");
-                let error = Error::new(Kind::Invalid, message).hint(choice(unknown, known, "tests"));
+                let error = Error::new(Kind::Invalid, message).with_hint(choice(unknown, known, "tests"));
                 return Err(at(error, name, unknown));
             }
         }
         let needs: Needs = tests.iter().map(|(name, test)| (name.clone(), test.needs.clone())).collect();
-        let Some(circle) = graph::circle(&needs) else { return Ok(()) };
+        let Some(circle) = graph::cycle(&needs) else { return Ok(()) };
         let error = Error::new(Kind::Invalid, format!("the tests need each other: {}", circle.join(" → ")));
         Err(at(error, &circle[0], &circle[1]))
     }
@@ -100,7 +100,7 @@ impl Reader<'_> {
         let known = || self.config.images.keys().map(String::as_str);
         let error =
             Error::new(Kind::Invalid, format!("`{path}` names the image `{name}`, which is not in `images`"));
-        Err(error.at(node.place.clone()).hint(choice(&name, known, "images")))
+        Err(error.at(node.place.clone()).with_hint(choice(&name, known, "images")))
     }
 
     fn service(&mut self, path: &str, key: &Key, node: Node) -> Result<ServiceConfig> {
@@ -122,7 +122,7 @@ fn matrix(table: &mut Table) -> Result<BTreeMap<String, Vec<String>>> {
         if !is_name(&key.text) {
             return Err(Error::new(Kind::Invalid, format!("`{}` cannot be a variable's name", key.text))
                 .at(key.place.clone())
-                .hint("letters, digits and `_`, no digit first"));
+                .with_hint("letters, digits and `_`, no digit first"));
         }
         let (path, place) = (format!("{path}.{}", key.text), node.place.clone());
         let values = list(&path, node)?;
@@ -155,7 +155,7 @@ fn command(path: &str, node: Node) -> Result<Vec<String>> {
     if let Value::Scalar(text) = &node.value {
         return Err(Error::new(Kind::Invalid, format!("`{path}` must be a list, not a single value"))
             .at(node.place)
-            .hint(format!("write `[sh, -c, {text:?}]`")));
+            .with_hint(format!("write `[sh, -c, {text:?}]`")));
     }
     let place = node.place.clone();
     let words = list(path, node)?;
@@ -179,7 +179,7 @@ fn ready(path: &str, node: Node) -> Result<Ready> {
     if ready.command.is_empty() && ready.tcp.is_none() && ready.http.is_none() && ready.log.is_none() {
         return Err(Error::new(Kind::Invalid, format!("`{path}` does not say when the service is ready"))
             .at(table.place().clone())
-            .hint("`command`, `tcp`, `http` or `log`"));
+            .with_hint("`command`, `tcp`, `http` or `log`"));
     }
     Ok(ready)
 }

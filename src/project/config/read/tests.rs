@@ -312,7 +312,7 @@ fn every_mistake_has_its_place_and_says_what_would_be_right() {
     for &(source, said, hint) in MISTAKES {
         let error = read(source).unwrap_err();
         assert_eq!(error.to_string(), said);
-        assert_eq!(error.advice().unwrap_or_default(), hint, "{said}");
+        assert_eq!(error.hint().unwrap_or_default(), hint, "{said}");
         assert_eq!(error.kind(), Kind::Invalid, "{said}");
     }
 }

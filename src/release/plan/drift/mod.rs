@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ApplyError, Cluster, Refusal};
 use crate::model::ObjectRef;
-use crate::release::context::Site;
+use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::{FieldChange, Mask};
 pub(crate) use crate::release::plan::drift::fields::Added;
@@ -22,7 +22,7 @@ const NAMED: usize = 3;
 
 /// Finds what others added to the objects of a plan. With `--override drift` what a person added is a change of the plan: it is
 /// removed.
-pub(crate) async fn find(site: Site<'_>, plan: &mut Plan, mask: &Mask) {
+pub(crate) async fn find(site: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
     let scaled = plan::scaled_targets(plan.steps.iter().map(|step| &step.wanted));
     let scaled = |step: &Step| plan::is_scaled(&scaled, &step.wanted.id());
     // Made at once: a closure inside the stream would have to hold for steps of every lifetime.
@@ -103,7 +103,7 @@ fn remove(step: &mut Step) {
 }
 
 /// Says what a person added by hand, and whether it stays.
-pub(crate) fn warn(site: Site<'_>, plan: &Plan) {
+pub(crate) fn warn(site: TierContext<'_>, plan: &Plan) {
     for step in plan.steps.iter().filter(|step| step.drift().next().is_some()) {
         let drift: Vec<&Added> = step.drift().collect();
         let mut named: Vec<String> =

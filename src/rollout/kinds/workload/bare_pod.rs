@@ -4,20 +4,20 @@ use serde_json::Value;
 
 use crate::model::object::text;
 use crate::model::{Cause, Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::crashes;
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a pod.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let judgement = match text(scene.object, "/status/phase") {
-        "Succeeded" => return Judgement::ready(),
+        "Succeeded" => return Health::ready(),
         "Failed" => failed(scene),
         _ => alive(scene),
     };
@@ -30,45 +30,45 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
     }
 }
 
-fn alive(scene: &mut Scene) -> Judgement {
+fn alive(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     workload::note_runs(scene, object);
     let finding = pod::examine(scene, object);
     let fails = match finding.as_ref().map(|finding| finding.grade) {
-        Some(Grade::Failed) => true,
-        Some(Grade::OutOfStrikes) => !scene.others_are_on_their_way(),
+        Some(Severity::Failed) => true,
+        Some(Severity::OutOfStrikes) => !scene.others_are_on_their_way(),
         _ => false,
     };
     let stays = matches!(text(object, "/spec/restartPolicy"), "Always" | "");
     let is_ready = stays && condition::is_true(object, "Ready");
-    let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Grade::OutOfStrikes);
+    let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
     match finding {
-        Some(finding) if fails => finding.explain(Judgement::new(Verdict::Failed)),
+        Some(finding) if fails => finding.explain(Health::new(Verdict::Failed)),
         _ if is_ready && !is_spent => stable(scene),
-        Some(finding) => finding.explain(Judgement::new(Verdict::Progressing)),
-        None if stays => Judgement::progressing("the pod is not ready yet"),
-        None => Judgement::progressing("the pod runs, and is to end by itself"),
+        Some(finding) => finding.explain(Health::new(Verdict::Progressing)),
+        None if stays => Health::progressing("the pod is not ready yet"),
+        None => Health::progressing("the pod runs, and is to end by itself"),
     }
 }
 
-fn stable(scene: &mut Scene) -> Judgement {
+fn stable(scene: &mut EvalContext) -> Health {
     let patience = i64::try_from(annotations::stable_for(scene.object).as_secs()).unwrap_or(i64::MAX);
     if workload::is_stable(scene, scene.object, patience) {
-        return Judgement::ready();
+        return Health::ready();
     }
-    Judgement::progressing(format!("a pod without a readiness probe must run for {patience} s"))
+    Health::progressing(format!("a pod without a readiness probe must run for {patience} s"))
 }
 
-fn failed(scene: &Scene) -> Judgement {
+fn failed(scene: &EvalContext) -> Health {
     let events = scene.events_of(scene.object);
     let finding = ending(scene.object, &events);
     let is_managed = !object::list(scene.object, "/metadata/ownerReferences").is_empty();
     let put_off = matches!(finding.cause, Some(Cause::Evicted | Cause::NodeLost | Cause::Unschedulable));
     if is_managed && put_off {
-        let judgement = finding.explain(Judgement::new(Verdict::Progressing));
+        let judgement = finding.explain(Health::new(Verdict::Progressing));
         return judgement.saying(format!("{}; its controller replaces it", finding.message));
     }
-    finding.explain(Judgement::new(Verdict::Failed))
+    finding.explain(Health::new(Verdict::Failed))
 }
 
 /// How a pod that will not run again has ended.
@@ -85,7 +85,7 @@ pub(crate) fn ending<'a>(pod: &'a Value, events: &[Event<'a>]) -> Finding<'a> {
         _ => None,
     };
     if let Some(cause) = by_reason {
-        return Finding::new(pod, Grade::Failed, Some(cause), format!("the pod failed: {words}"));
+        return Finding::new(pod, Severity::Failed, Some(cause), format!("the pod failed: {words}"));
     }
     let all = Container::all(pod);
     // A sidecar is stopped when the others have ended: only where nothing else died it may be the reason.
@@ -96,7 +96,7 @@ pub(crate) fn ending<'a>(pod: &'a Value, events: &[Event<'a>]) -> Finding<'a> {
         findings.reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst })
     });
     found.unwrap_or_else(|| {
-        Finding::new(pod, Grade::Failed, Some(Cause::Unknown), format!("the pod failed: {words}"))
+        Finding::new(pod, Severity::Failed, Some(Cause::Unknown), format!("the pod failed: {words}"))
     })
 }
 
@@ -112,5 +112,5 @@ fn death_of<'a>(pod: &'a Value, one: &Container<'a>, events: &[Event<'a>]) -> Op
         crashes::ended_by(one, &death, events)
     };
     let previous = object::text(one.status, "/state/terminated/reason").is_empty();
-    Some(Finding::new(pod, Grade::Failed, Some(cause), message).of_container(one.name, previous))
+    Some(Finding::new(pod, Severity::Failed, Some(cause), message).of_container(one.name, previous))
 }

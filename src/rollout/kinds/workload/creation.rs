@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::model::{Cause, object};
-use crate::rollout::context::Scene;
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::context::EvalContext;
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
@@ -12,7 +12,7 @@ use crate::rollout::snapshot::condition::Condition;
 const PATIENCE: i64 = 30;
 
 /// What the `ReplicaFailure` of a ReplicaSet tells, or of a Deployment whose ReplicaSet cannot be seen.
-pub(crate) fn by_condition<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn by_condition<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
     // The ReplicaSet itself may be what is refused.
     let refused = condition::find(scene.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
@@ -26,7 +26,7 @@ pub(crate) fn by_condition<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Optio
 }
 
 /// What the `FailedCreate` events of a controller without such a condition tell, where it did not get further.
-pub(crate) fn by_events<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
     let events = scene.events_of(owner);
     let created =
         events.iter().filter(|event| event.reason == "SuccessfulCreate").filter_map(|event| event.last);
@@ -45,7 +45,7 @@ pub(crate) fn by_events<'a>(scene: &mut Scene<'a>, owner: &'a Value) -> Option<F
 
 fn finding<'a>(owner: &'a Value, message: &str, lasts: bool) -> Finding<'a> {
     let (cause, is_final) = meaning(message);
-    let grade = if lasts && is_final { Grade::Failed } else { Grade::Waiting };
+    let grade = if lasts && is_final { Severity::Failed } else { Severity::Waiting };
     Finding::new(owner, grade, Some(cause), format!("its pods cannot be created: {}", core(message)))
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::model::object::{count, text};
 use crate::model::{Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
@@ -15,10 +15,10 @@ use crate::rollout::kinds::workload::{Progress, creation, revision};
 use crate::rollout::snapshot::condition;
 
 /// Judges a `DaemonSet`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let desired = count(scene.object, "/status/desiredNumberScheduled");
     if desired == 0 {
-        return Judgement::ready().counting(0, 0).warning("no node matches: no pod of the DaemonSet runs");
+        return Health::ready().counting(0, 0).warning("no node matches: no pod of the DaemonSet runs");
     }
     let mut pods = revision::of_daemon_set(scene);
     let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
@@ -36,7 +36,7 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
     judgement
 }
 
-fn progress(scene: &Scene, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
+fn progress(scene: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
     let status = |field: &str| count(scene.object, &format!("/status/{field}"));
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
@@ -78,7 +78,7 @@ struct Lost<'a> {
 }
 
 impl<'a> Lost<'a> {
-    fn of(scene: &Scene<'a>, desired: i64) -> Self {
+    fn of(scene: &EvalContext<'a>, desired: i64) -> Self {
         let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
         // A dump need not hold them all: fewer than there are pods to be are not all.
         let all_known = i64::try_from(nodes.len()).is_ok_and(|known| known >= desired);

@@ -3,8 +3,8 @@
 use crate::model::object;
 use crate::model::object::{count, is_true, number};
 use crate::rollout::annotations;
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
@@ -14,10 +14,10 @@ use crate::rollout::snapshot::condition;
 const DEFAULT_DEADLINE: i64 = 600;
 
 /// Judges a Deployment.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if is_true(scene.object, "/spec/paused") {
         let message = "the Deployment is paused (spec.paused is true): its rollout is not waited for";
-        return Judgement::paused(message);
+        return Health::paused(message);
     }
     let pods = revision::of_deployment(scene);
     let progress = progress(scene, &pods);
@@ -29,7 +29,7 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
     workload::conclude(scene, &pods, refused, &progress)
 }
 
-fn progress(scene: &Scene, pods: &Pods) -> Progress {
+fn progress(scene: &EvalContext, pods: &Pods) -> Progress {
     let object = scene.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let status = |field: &str| count(object, &format!("/status/{field}"));
@@ -73,7 +73,7 @@ fn still_there(number: i64, which: &str) -> String {
 }
 
 /// The controller's word that the rollout takes too long: of this rollout, not of the one before.
-fn overdue(scene: &Scene, pods: &Pods) -> Option<String> {
+fn overdue(scene: &EvalContext, pods: &Pods) -> Option<String> {
     let condition = condition::find(scene.object, "Progressing")?;
     if !condition.is_false() || condition.reason != "ProgressDeadlineExceeded" {
         return None;
@@ -84,7 +84,7 @@ fn overdue(scene: &Scene, pods: &Pods) -> Option<String> {
     let named = revision::named_set(condition.message).unwrap_or_default();
     let begun = pods.set.and_then(object::created);
     let is_older = matches!((begun, condition.written), (Some(begun), Some(told)) if told < begun);
-    let is_of_set = object::agree(named, &pods.set_name) && !is_older;
+    let is_of_set = object::same_if_known(named, &pods.set_name) && !is_older;
     let counts = is_asked_for && is_of_set && scene.is_of_this_release(condition.written);
     counts.then(|| format!("the rollout made no progress within {seconds} s (progressDeadlineSeconds)"))
 }

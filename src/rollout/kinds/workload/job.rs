@@ -5,18 +5,18 @@ use serde_json::Value;
 use crate::model::object;
 use crate::model::object::{count, is_true, text};
 use crate::model::{Cause, Verdict};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::{bare_pod, creation, revision};
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a Job.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     if condition::is_true(object, "Complete") || condition::is_true(object, "SuccessCriteriaMet") {
-        return Judgement::ready();
+        return Health::ready();
     }
     let pods = revision::of_job(scene);
     let failed = ["Failed", "FailureTarget"].into_iter().filter_map(|kind| condition::find(object, kind));
@@ -24,10 +24,10 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
         return has_failed(scene, &pods, failed.reason, failed.message);
     }
     if is_true(object, "/spec/suspend") {
-        return Judgement::paused("the Job is suspended (spec.suspend is true): it is not waited for");
+        return Health::paused("the Job is suspended (spec.suspend is true): it is not waited for");
     }
     if annotations::waits_for(object, "started") && has_started(object, &pods) {
-        return Judgement::ready();
+        return Health::ready();
     }
     runs(scene, &pods)
 }
@@ -39,22 +39,22 @@ fn has_started(job: &Value, pods: &[&Value]) -> bool {
 }
 
 /// The cause of its pod is evidence: the Job's own is `job-failed`.
-fn has_failed<'a>(scene: &mut Scene<'a>, pods: &[&'a Value], reason: &str, said: &str) -> Judgement {
+fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value], reason: &str, said: &str) -> Health {
     let finding = worst(scene, pods);
     let why = finding.as_ref().map_or(said, |finding| finding.message.as_str());
     let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
     let message = format!("{why}{reason}");
     let judgement = finding.as_ref().map_or_else(
-        || Judgement::new(Verdict::Failed),
-        |finding| finding.explain(Judgement::new(Verdict::Failed)),
+        || Health::new(Verdict::Failed),
+        |finding| finding.explain(Health::new(Verdict::Failed)),
     );
     let words = finding.as_ref().and_then(|finding| finding.cause).map(|cause| format!("its pod: {cause}"));
-    let judgement = judgement.because(Cause::JobFailed).saying(message);
+    let judgement = judgement.with_cause(Cause::JobFailed).saying(message);
     let judgement = judgement.showing("the Job", words.into_iter().chain(Some(said.to_owned())).collect());
     evidence::of_workload(scene, finding.as_ref(), judgement)
 }
 
-fn runs<'a>(scene: &mut Scene<'a>, pods: &[&'a Value]) -> Judgement {
+fn runs<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value]) -> Health {
     let alive: Vec<&Value> = pods.iter().copied().filter(|pod| !object::is_being_deleted(pod)).collect();
     let finding = worst(scene, &alive);
     let refused = if pods.is_empty() { creation::by_events(scene, scene.object) } else { None };
@@ -63,12 +63,12 @@ fn runs<'a>(scene: &mut Scene<'a>, pods: &[&'a Value]) -> Judgement {
         .chain(refused)
         .reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst });
     let judgement = match &finding {
-        Some(finding) if finding.grade == Grade::Failed => finding.explain(Judgement::new(Verdict::Failed)),
+        Some(finding) if finding.grade == Severity::Failed => finding.explain(Health::new(Verdict::Failed)),
         Some(finding) => {
-            let judgement = finding.explain(Judgement::new(Verdict::Progressing));
+            let judgement = finding.explain(Health::new(Verdict::Progressing));
             judgement.saying(format!("{}{}", finding.message, attempts(scene.object)))
         }
-        None => Judgement::progressing("the Job runs"),
+        None => Health::progressing("the Job runs"),
     };
     evidence::of_workload(scene, finding.as_ref(), judgement)
 }
@@ -83,7 +83,7 @@ fn attempts(job: &Value) -> String {
 }
 
 /// The worst that is wrong with a pod of the Job: one that lives, else one that has failed.
-fn worst<'a>(scene: &mut Scene<'a>, pods: &[&'a Value]) -> Option<Finding<'a>> {
+fn worst<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value]) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut unable = 0;
     for one in pods {
@@ -91,21 +91,21 @@ fn worst<'a>(scene: &mut Scene<'a>, pods: &[&'a Value]) -> Option<Finding<'a>> {
             "Succeeded" => {}
             "Failed" => {
                 let ending =
-                    Finding { grade: Grade::Waiting, ..bare_pod::ending(one, &scene.events_of(one)) };
+                    Finding { grade: Severity::Waiting, ..bare_pod::ending(one, &scene.events_of(one)) };
                 unable += i32::from(ending.cause == Some(Cause::CannotRun));
                 findings.push(ending);
             }
             _ => {
                 let found = pod::examine(scene, one);
                 // Dying is what `backoffLimit` counts.
-                findings.extend(found.map(|found| Finding { grade: without_strikes(found.grade), ..found }));
+                findings.extend(found.map(|found| Finding { grade: without_crashes(found.grade), ..found }));
             }
         }
     }
     let mut worst =
         findings.into_iter().reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst })?;
     if worst.cause == Some(Cause::CannotRun) && unable > 1 && is_lasting(&worst) {
-        worst.grade = Grade::Failed;
+        worst.grade = Severity::Failed;
     }
     Some(worst)
 }
@@ -116,6 +116,6 @@ fn is_lasting(finding: &Finding) -> bool {
     crate::rollout::pod::start::is_lasting(said)
 }
 
-fn without_strikes(grade: Grade) -> Grade {
-    if grade == Grade::OutOfStrikes { Grade::Waiting } else { grade }
+fn without_crashes(grade: Severity) -> Severity {
+    if grade == Severity::OutOfStrikes { Severity::Waiting } else { grade }
 }

@@ -12,11 +12,11 @@ pub(crate) mod statefulset;
 use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::pod::container::{Container, Role};
-use crate::rollout::pod::finding::{Finding, Grade};
+use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::pod::{crashes, placement};
 use crate::rollout::snapshot::condition;
@@ -38,7 +38,7 @@ pub(crate) struct Progress {
 }
 
 /// The worst that is wrong with the pods of the new revision, and with how many more of them.
-pub(crate) fn worst<'a>(scene: &mut Scene<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     for one in pods.current.iter().filter(|one| !is_well(one)) {
         findings.extend(pod::examine(scene, one));
@@ -58,7 +58,7 @@ pub(crate) fn worst<'a>(scene: &mut Scene<'a>, pods: &Pods<'a>) -> Option<Findin
 }
 
 /// Pods that were put off say something only where no other pod has taken their place.
-fn put_off<'a>(scene: &mut Scene<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+fn put_off<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     if pods.current.iter().any(|one| condition::is_true(one, "Ready")) {
         return None;
     }
@@ -74,11 +74,11 @@ fn is_well(pod: &Value) -> bool {
 
 /// The judgement of a workload, from its progress, its pods, and what its controller could not create.
 pub(crate) fn conclude<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     refused: Option<Finding<'a>>,
     progress: &Progress,
-) -> Judgement {
+) -> Health {
     for one in &pods.current {
         note_runs(scene, one);
     }
@@ -96,77 +96,77 @@ pub(crate) fn conclude<'a>(
 }
 
 fn weigh<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     finding: Option<&Finding<'a>>,
     progress: &Progress,
-) -> Judgement {
+) -> Health {
     if progress.reaches_bar {
-        let judgement = Judgement::ready();
+        let judgement = Health::ready();
         return match finding {
             Some(finding) => judgement.warning(finding.message.clone()),
             None => judgement,
         };
     }
     let fails = match finding.map(|finding| finding.grade) {
-        Some(Grade::Failed) => true,
-        Some(Grade::OutOfStrikes) => !scene.others_are_on_their_way(),
+        Some(Severity::Failed) => true,
+        Some(Severity::OutOfStrikes) => !scene.others_are_on_their_way(),
         _ => false,
     };
     match (finding, &progress.overdue) {
-        (Some(finding), _) if fails => finding.explain(Judgement::new(Verdict::Failed)),
-        (Some(finding), None) if finding.grade == Grade::OutOfStrikes => {
-            finding.explain(Judgement::new(Verdict::Progressing))
+        (Some(finding), _) if fails => finding.explain(Health::new(Verdict::Failed)),
+        (Some(finding), None) if finding.grade == Severity::OutOfStrikes => {
+            finding.explain(Health::new(Verdict::Progressing))
         }
-        (Some(finding), Some(_)) if finding.grade == Grade::OutOfStrikes => {
-            finding.explain(Judgement::new(Verdict::Failed))
+        (Some(finding), Some(_)) if finding.grade == Severity::OutOfStrikes => {
+            finding.explain(Health::new(Verdict::Failed))
         }
         _ if progress.is_complete => settle(scene, pods, finding, progress),
         (Some(finding), Some(overdue)) => {
-            let judgement = finding.explain(Judgement::new(Verdict::Failed));
+            let judgement = finding.explain(Health::new(Verdict::Failed));
             let cause =
                 judgement.cause.filter(|cause| *cause != Cause::Unknown).unwrap_or(Cause::DeadlineExceeded);
-            judgement.because(cause).showing("its controller", vec![overdue.clone()])
+            judgement.with_cause(cause).showing("its controller", vec![overdue.clone()])
         }
-        (None, Some(overdue)) => Judgement::failed(Cause::DeadlineExceeded, overdue.clone()),
-        (Some(finding), None) => finding.explain(Judgement::new(Verdict::Progressing)),
-        (None, None) => Judgement::progressing(progress.waits_for.clone()),
+        (None, Some(overdue)) => Health::failed(Cause::DeadlineExceeded, overdue.clone()),
+        (Some(finding), None) => finding.explain(Health::new(Verdict::Progressing)),
+        (None, None) => Health::progressing(progress.waits_for.clone()),
     }
 }
 
 /// Ready by its counts: ready indeed once what no probe watches has run for a while.
 fn settle<'a>(
-    scene: &mut Scene<'a>,
+    scene: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     finding: Option<&Finding<'a>>,
     progress: &Progress,
-) -> Judgement {
+) -> Health {
     let patience = annotations::stable_for(scene.object).as_secs();
     let patience = i64::try_from(patience).unwrap_or(i64::MAX);
     if patience == 0 || object::count(scene.object, "/spec/minReadySeconds") > 0 {
-        return Judgement::ready();
+        return Health::ready();
     }
     let unseen = pods.current.is_empty() && progress.wanted > 0 && scene.release().is_some();
     if unseen && !scene.has_lasted("stable", None, patience) {
-        return Judgement::progressing(format!("whether it stays up shows within {patience} s"));
+        return Health::progressing(format!("whether it stays up shows within {patience} s"));
     }
     if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(scene, one)) {
-        return ailing.explain(Judgement::new(Verdict::Progressing));
+        return ailing.explain(Health::new(Verdict::Progressing));
     }
     let unstable = pods.current.iter().filter(|one| !is_stable(scene, one, patience)).count();
     if unstable == 0 {
-        return Judgement::ready();
+        return Health::ready();
     }
     // What died a moment ago is why.
     if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
-        return died.explain(Judgement::new(Verdict::Progressing));
+        return died.explain(Health::new(Verdict::Progressing));
     }
     let who = if unstable == 1 { "a pod".to_owned() } else { format!("{unstable} pods") };
-    Judgement::progressing(format!("{who} without a readiness probe must run for {patience} s"))
+    Health::progressing(format!("{who} without a readiness probe must run for {patience} s"))
 }
 
 /// Whether each container that no readiness probe watches has run for so many seconds without a restart.
-pub(crate) fn is_stable(scene: &mut Scene, pod: &Value, seconds: i64) -> bool {
+pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Value, seconds: i64) -> bool {
     let mut stable = true;
     for one in unwatched(pod) {
         stable &= match one.running_since() {
@@ -178,7 +178,7 @@ pub(crate) fn is_stable(scene: &mut Scene, pod: &Value, seconds: i64) -> bool {
 }
 
 /// Remembers since when the instances that are to prove themselves are seen to run.
-pub(crate) fn note_runs(scene: &mut Scene, pod: &Value) {
+pub(crate) fn note_runs(scene: &mut EvalContext, pod: &Value) {
     if scene.release().is_some() {
         for one in unwatched(pod).iter().filter(|one| one.runs()) {
             scene.remember(&instance(pod, one));

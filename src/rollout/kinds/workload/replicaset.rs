@@ -1,13 +1,13 @@
 //! `ReplicaSets` that no Deployment owns, and their forerunner, the `ReplicationController`.
 
 use crate::model::object::{count, number};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 
 /// Judges a `ReplicaSet`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     let pods = revision::of_replica_set(scene);
     let wanted = number(object, "/spec/replicas").unwrap_or(1);

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::model::object;
-use crate::rollout::context::Scene;
+use crate::rollout::context::EvalContext;
 use crate::rollout::snapshot::condition;
 
 const HASH: &str = "pod-template-hash";
@@ -44,7 +44,7 @@ impl<'a> Pods<'a> {
 }
 
 /// The pods of a Deployment: those of the ReplicaSet that has its template.
-pub(crate) fn of_deployment<'a>(scene: &Scene<'a>) -> Pods<'a> {
+pub(crate) fn of_deployment<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let sets = replica_sets(scene);
     if sets.is_empty() {
         return without_sets(scene);
@@ -60,24 +60,24 @@ pub(crate) fn of_deployment<'a>(scene: &Scene<'a>) -> Pods<'a> {
 }
 
 /// The pods of a ReplicaSet.
-pub(crate) fn of_replica_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+pub(crate) fn of_replica_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     Pods::sorted(pods_of_set(scene, scene.object), |_| true)
 }
 
 /// The pods of a `StatefulSet`: those of its update revision.
-pub(crate) fn of_stateful_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+pub(crate) fn of_stateful_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let revision = object::text(scene.object, "/status/updateRevision");
     Pods::sorted(owned_pods(scene, scene.object), |pod| {
-        object::agree(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), revision)
+        object::same_if_known(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), revision)
     })
 }
 
 /// The pods of a `DaemonSet`: those of its newest revision.
-pub(crate) fn of_daemon_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
+pub(crate) fn of_daemon_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let pods = owned_pods(scene, scene.object);
     if let Some(hash) = newest_revision(scene) {
         return Pods::sorted(pods, |pod| {
-            object::agree(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), &hash)
+            object::same_if_known(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), &hash)
         });
     }
     let generation = |pod: &Value| object::label(pod, GENERATION).and_then(|text| text.parse::<i64>().ok());
@@ -88,11 +88,11 @@ pub(crate) fn of_daemon_set<'a>(scene: &Scene<'a>) -> Pods<'a> {
 }
 
 /// The pods of a Job.
-pub(crate) fn of_job<'a>(scene: &Scene<'a>) -> Vec<&'a Value> {
+pub(crate) fn of_job<'a>(scene: &EvalContext<'a>) -> Vec<&'a Value> {
     owned_pods(scene, scene.object)
 }
 
-fn replica_sets<'a>(scene: &Scene<'a>) -> Vec<&'a Value> {
+fn replica_sets<'a>(scene: &EvalContext<'a>) -> Vec<&'a Value> {
     let owned: Vec<&Value> = scene.world.children_of_kind(scene.object, "ReplicaSet").collect();
     if !owned.is_empty() {
         return owned;
@@ -162,7 +162,7 @@ fn is_same_template(one: &Value, other: &Value) -> bool {
     plain(one) == plain(other)
 }
 
-fn pods_of_set<'a>(scene: &Scene<'a>, set: &'a Value) -> Vec<&'a Value> {
+fn pods_of_set<'a>(scene: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Value> {
     let owned: Vec<&Value> = scene.world.children_of_kind(set, "Pod").collect();
     if !owned.is_empty() {
         return owned;
@@ -177,7 +177,7 @@ fn pods_of_set<'a>(scene: &Scene<'a>, set: &'a Value) -> Vec<&'a Value> {
 }
 
 /// Without any ReplicaSet in sight: the pods that its ReplicaSets' names and labels tell of.
-fn without_sets<'a>(scene: &Scene<'a>) -> Pods<'a> {
+fn without_sets<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let name = object::name(scene.object);
     let is_its = |pod: &&Value| match object::label(pod, HASH) {
         Some(hash) => {
@@ -192,7 +192,7 @@ fn without_sets<'a>(scene: &Scene<'a>) -> Pods<'a> {
     let current = current_hash(scene, &pods);
     let mut pods = Pods::sorted(pods, |pod| {
         let hash = object::label(pod, HASH).unwrap_or_default();
-        object::agree(hash, &current) && !scene.is_older_than_release(pod)
+        object::same_if_known(hash, &current) && !scene.is_older_than_release(pod)
     });
     if !current.is_empty() {
         pods.set_name = format!("{name}-{current}");
@@ -202,7 +202,7 @@ fn without_sets<'a>(scene: &Scene<'a>) -> Pods<'a> {
 
 /// The hash of the new revision: of the pods that run the template's images those whose ReplicaSet the
 /// Deployment's status names, else the newest.
-fn current_hash(scene: &Scene, pods: &[&Value]) -> String {
+fn current_hash(scene: &EvalContext, pods: &[&Value]) -> String {
     let hash = |pod: &Value| object::label(pod, HASH).unwrap_or_default().to_owned();
     let images = |spec: &Value, at: &str| -> Vec<String> {
         object::list(spec, at).iter().map(|one| object::text(one, "/image").to_owned()).collect()
@@ -227,7 +227,7 @@ pub(crate) fn named_set(message: &str) -> Option<&str> {
     message.split_once("ReplicaSet \"")?.1.split_once('"').map(|(name, _)| name)
 }
 
-fn owned_pods<'a>(scene: &Scene<'a>, owner: &'a Value) -> Vec<&'a Value> {
+fn owned_pods<'a>(scene: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Value> {
     let pods: Vec<&Value> = scene.world.children_of_kind(owner, "Pod").collect();
     if !pods.is_empty() {
         return pods;
@@ -239,7 +239,7 @@ fn owned_pods<'a>(scene: &Scene<'a>, owner: &'a Value) -> Vec<&'a Value> {
 }
 
 /// The hash of the newest revision that a `DaemonSet` owns, where that is the one of its template.
-fn newest_revision(scene: &Scene) -> Option<String> {
+fn newest_revision(scene: &EvalContext) -> Option<String> {
     let revisions = scene.world.children_of_kind(scene.object, "ControllerRevision");
     let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;
     if let (Some(own), Some(mut other)) =

@@ -2,8 +2,8 @@
 
 use crate::model::object::{count, number, text};
 use crate::model::{Verdict, object};
-use crate::rollout::context::Scene;
-use crate::rollout::evaluate::Judgement;
+use crate::rollout::context::EvalContext;
+use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
@@ -12,7 +12,7 @@ use crate::rollout::pod::container;
 use crate::rollout::snapshot::condition;
 
 /// Judges a `StatefulSet`.
-pub(crate) fn judge(scene: &mut Scene) -> Judgement {
+pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let pods = revision::of_stateful_set(scene);
     let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
     let progress = progress(scene, &pods, on_delete);
@@ -28,7 +28,7 @@ pub(crate) fn judge(scene: &mut Scene) -> Judgement {
     judgement
 }
 
-fn progress(scene: &Scene, pods: &Pods, on_delete: bool) -> Progress {
+fn progress(scene: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
     let object = scene.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition").max(0);
