@@ -103,6 +103,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_tag_of_a_mark_is_none_of_an_image() {
+        assert!(is_mark(&mark_tag(TESTS, 1)) && is_mark(&mark_tag(TESTS, 2)));
+        assert!(!is_mark("windlass.testsuite") && !is_mark("tests"));
+    }
+
+    #[test]
     fn a_record_comes_back_as_it_was_written() {
         let image = Digest::of(b"image");
         let record = json!({"outcome": "ok", "text": "two\nlines"});

@@ -119,10 +119,13 @@ shims() {
     done
 }
 
-# Processes in the cgroups of the kubelet's pods and of Docker's containers.
+# Processes in the cgroups of the kubelet's pods and of Docker's containers. The kernel writes 0 for one of another pid namespace,
+# which `kill` would take for the whole group that this runs in.
 contained() {
-    cat /sys/fs/cgroup/pids/windlass-lab*/cgroup.procs /sys/fs/cgroup/windlass-lab*/cgroup.procs 2>/dev/null || true
-    find /sys/fs/cgroup/pids/windlass-lab /sys/fs/cgroup/windlass-lab -name cgroup.procs -exec cat {} + 2>/dev/null || true
+    {
+        cat /sys/fs/cgroup/pids/windlass-lab*/cgroup.procs /sys/fs/cgroup/windlass-lab*/cgroup.procs 2>/dev/null || true
+        find /sys/fs/cgroup/pids/windlass-lab /sys/fs/cgroup/windlass-lab -name cgroup.procs -exec cat {} + 2>/dev/null || true
+    } | awk '$1 > 1'
 }
 
 selftest() {
