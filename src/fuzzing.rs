@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::model::labels;
 use crate::project::{Project, TestConfig, Tier};
 use crate::report::Reporter;
 use crate::rollout::explain;
@@ -175,7 +176,7 @@ fn history(input: &[u8]) -> Signs {
 /// The bytes that lie in the cluster, or else the JSON in them.
 fn records(input: &[u8]) -> Signs {
     use std::io::Write as _;
-    let head = json!({"metadata": {"name": "r", "annotations": {"windlass.dev/format": "2"}}});
+    let head = json!({"metadata": {"name": "r", "annotations": {labels::FORMAT: "2"}}});
     let packed = || {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(input).and_then(|()| encoder.finish()).unwrap_or_default()

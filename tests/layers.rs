@@ -232,6 +232,26 @@ fn libraries_abroad(mentions: &[Mention]) -> BTreeMap<(String, String), BTreeSet
     abroad
 }
 
+/// The names of labels that are spelled out in these tokens, those in the module `tests` left out.
+fn spelled_labels(tokens: TokenStream, found: &mut Vec<String>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        let is_tests = at > 0 && matches!(&tokens[at - 1], TokenTree::Ident(name) if name == "tests");
+        match token {
+            TokenTree::Group(group) if !is_tests => spelled_labels(group.stream(), found),
+            TokenTree::Literal(literal) => {
+                let text = literal.to_string();
+                let name = text.strip_prefix("\"windlass.dev/").and_then(|rest| rest.strip_suffix('"'));
+                if name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
+                {
+                    found.push(format!("line {}: {text}", literal.span().start().line));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 /// What differs between what is there and what may still be there; a number that fell must be written down.
 fn differences<'a>(
     what: &str,
@@ -335,6 +355,33 @@ fn every_file_says_why_it_exists_and_has_a_name_that_says_what() {
         let empty = module.iter().find(|name| EMPTY_NAMES.contains(&name.as_str()));
         assert!(empty.is_none(), "{}: `{}` says nothing", file.display(), empty.map_or("", String::as_str));
     }
+}
+
+#[test]
+fn labels_are_spelled_in_one_place() {
+    let mut there = Vec::new();
+    for (file, text) in sources() {
+        if file.ends_with("model/labels.rs") || file.iter().any(|name| name == "tests" || name == "tests.rs")
+        {
+            continue;
+        }
+        let mut found = Vec::new();
+        spelled_labels(TokenStream::from_str(&text).expect("the crate compiles"), &mut found);
+        there.extend(found.into_iter().map(|one| format!("{}, {one}: say model::labels::…", file.display())));
+    }
+    must_be_none(&there);
+}
+
+#[test]
+fn a_label_that_is_spelled_out_is_seen() {
+    let count = |source: &str| {
+        let mut found = Vec::new();
+        spelled_labels(TokenStream::from_str(source).expect("tokens"), &mut found);
+        found.len()
+    };
+    assert_eq!(count("fn f() { json!({\"windlass.dev/tier\": 1}) }"), 1);
+    assert_eq!(count("const A: &str = \"set windlass.dev/prune: never\";"), 0);
+    assert_eq!(count("mod tests { const A: &str = \"windlass.dev/tier\"; }"), 0);
 }
 
 /// The arrows of a file against the layers, as `line path`.

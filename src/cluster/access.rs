@@ -8,6 +8,7 @@ use super::{Cluster, Refusal};
 use crate::cluster::transport::fault::{Fault, Wanted, user_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+use crate::model::labels;
 
 impl Cluster {
     /// The first request: who are we? It needs no right, so any refusal is about the credentials.
@@ -189,7 +190,7 @@ impl Cluster {
         }
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": namespace,
-            "annotations": {"windlass.dev/made-for": made_for},
+            "annotations": {labels::MADE_FOR: made_for},
         }});
         match self.create(&object).await {
             Ok(_) => Ok(true),

@@ -23,6 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Credentials;
 use crate::model::Reference;
 use crate::model::credentials::server_name;
+use crate::model::labels;
 use crate::session::Session;
 
 mod deadline;
@@ -193,7 +194,7 @@ impl Engine {
     pub async fn reap(&self, session: &Session) -> Result<()> {
         let sweeping = async {
             let now = self.now().await;
-            self.sweep(owner::RUN, &|labels| owner::is_over(labels, now)).await;
+            self.sweep(labels::RUN, &|labels| owner::is_over(labels, now)).await;
             self.sweep_images(now).await;
         };
         tokio::select! {
@@ -206,10 +207,10 @@ impl Engine {
     /// Removes what this run has started for these roles. Returns how many things were removed.
     pub async fn clear(&self, owner: &Owner, role: &(dyn Fn(&str) -> bool + Sync)) -> usize {
         let mine = |labels: &HashMap<String, String>| {
-            labels.get(owner::ROLE).is_some_and(|own| role(own))
-                && labels.get(owner::RUN).is_some_and(|run| run == owner.run())
+            labels.get(labels::ROLE).is_some_and(|own| role(own))
+                && labels.get(labels::RUN).is_some_and(|run| run == owner.run())
         };
-        self.sweep(&format!("{}={}", owner::RUN, owner.run()), &mine).await
+        self.sweep(&format!("{}={}", labels::RUN, owner.run()), &mine).await
     }
 
     /// Removes the containers, then the networks, that have a label and are wanted gone.
@@ -232,7 +233,7 @@ impl Engine {
 
     /// Removes the images of containers that were kept on purpose, when their time is over.
     async fn sweep_images(&self, now: Option<Timestamp>) {
-        let filters = Some(HashMap::from([("label".to_owned(), vec![owner::RUN.to_owned()])]));
+        let filters = Some(HashMap::from([("label".to_owned(), vec![labels::RUN.to_owned()])]));
         let listing = ListImagesOptions { all: false, filters, ..Default::default() };
         let images = self.at_once(self.docker.list_images(Some(listing))).await.unwrap_or_default();
         for image in images.into_iter().filter(|one| owner::is_over(&one.labels, now)) {

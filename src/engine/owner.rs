@@ -5,22 +5,11 @@
 //! time decides, elsewhere only the time after which that run cannot be alive any more, by the clock of the Engine or the API server that
 //! has it: those of two machines may be an hour apart.
 
+use crate::model::labels;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-
-/// Marks everything a run starts; the value names the run.
-pub const RUN: &str = "windlass.dev/run";
-/// The project it was started for.
-pub const PROJECT: &str = "windlass.dev/project";
-/// What it is: `test unit`, `service unit/db`.
-pub const ROLE: &str = "windlass.dev/role";
-const PLACE: &str = "windlass.dev/place";
-const PROCESS: &str = "windlass.dev/process";
-const EXPIRES: &str = "windlass.dev/expires";
-/// `--keep` leaves things standing on purpose: reaped only when they expire.
-const KEPT: &str = "windlass.dev/kept";
 
 /// A run that starts things in an Engine.
 #[derive(Debug, Clone)]
@@ -55,18 +44,18 @@ impl Owner {
     /// it later asks the same clock.
     pub fn labels(&self, role: &str, now: Timestamp) -> HashMap<String, String> {
         let mut labels: HashMap<String, String> = [
-            (RUN, self.run.as_str()),
-            (PROJECT, &self.project),
-            (ROLE, role),
-            (PLACE, &self.place),
-            (PROCESS, &self.process),
-            (EXPIRES, &self.expires(now).as_second().to_string()),
+            (labels::RUN, self.run.as_str()),
+            (labels::PROJECT, &self.project),
+            (labels::ROLE, role),
+            (labels::PLACE, &self.place),
+            (labels::PROCESS, &self.process),
+            (labels::EXPIRES, &self.expires(now).as_second().to_string()),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
         if self.kept {
-            labels.insert(KEPT.to_owned(), "true".to_owned());
+            labels.insert(labels::KEPT.to_owned(), "true".to_owned());
         }
         labels
     }
@@ -83,14 +72,16 @@ fn judge(
     now: Option<Timestamp>,
     look: &dyn Fn(u32) -> String,
 ) -> bool {
-    let Some(expires) = labels.get(EXPIRES).and_then(|text| text.parse::<i64>().ok()) else { return false };
+    let Some(expires) = labels.get(labels::EXPIRES).and_then(|text| text.parse::<i64>().ok()) else {
+        return false;
+    };
     if now.is_some_and(|now| now.as_second() > expires) {
         return true;
     }
-    if labels.contains_key(KEPT) || labels.get(PLACE).map(String::as_str) != Some(here) {
+    if labels.contains_key(labels::KEPT) || labels.get(labels::PLACE).map(String::as_str) != Some(here) {
         return false;
     }
-    let Some(process) = labels.get(PROCESS) else { return false };
+    let Some(process) = labels.get(labels::PROCESS) else { return false };
     let Some(number) = process.split('@').next().and_then(|number| number.parse().ok()) else { return false };
     look(number) != *process
 }
@@ -128,7 +119,7 @@ mod tests {
     }
 
     fn over(labels: &HashMap<String, String>, here: &str, now: Option<Timestamp>, alive: bool) -> bool {
-        let process = labels[PROCESS].clone();
+        let process = labels[labels::PROCESS].clone();
         judge(labels, here, now, &|number| if alive { process.clone() } else { format!("{number}@0") })
     }
 
@@ -140,7 +131,7 @@ mod tests {
     fn a_live_run_keeps_what_is_its_own() {
         let labels = Owner::new("shop", Duration::from_secs(600), false).labels("test unit", engine());
         assert!(!is_over(&labels, Some(later(0))), "this very process is alive");
-        let here = labels[PLACE].clone();
+        let here = labels[labels::PLACE].clone();
         assert!(!over(&labels, &here, Some(later(0)), true));
         assert!(over(&labels, &here, Some(later(0)), false), "its process is gone");
         assert!(!over(&labels, "elsewhere", Some(later(590)), false), "of another machine nothing is known");
@@ -152,7 +143,7 @@ mod tests {
     #[test]
     fn what_was_kept_on_purpose_stays_until_it_expires() {
         let labels = Owner::new("shop", Duration::from_secs(600), true).labels("test unit", engine());
-        let here = labels[PLACE].clone();
+        let here = labels[labels::PLACE].clone();
         assert!(!over(&labels, &here, Some(later(0)), false));
         assert!(over(&labels, &here, Some(later(601)), false));
     }
@@ -173,6 +164,6 @@ mod tests {
 
     #[test]
     fn foreign_labels_are_never_over() {
-        assert!(!is_over(&HashMap::from([(RUN.to_owned(), "x".to_owned())]), Some(later(0))));
+        assert!(!is_over(&HashMap::from([(labels::RUN.to_owned(), "x".to_owned())]), Some(later(0))));
     }
 }

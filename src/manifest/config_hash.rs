@@ -4,6 +4,8 @@
 //! The hash is keyed with a secret of the tier, so that nobody who may read a Deployment can guess a password by
 //! trying.
 
+use crate::model::labels;
+use crate::model::object;
 use crate::text::hex;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +14,6 @@ use serde_json::{Map, Value};
 use sha2::Sha256;
 
 use super::Manifests;
-
-/// The annotation of the pod template.
-const ANNOTATION: &str = "windlass.dev/config";
 
 /// The kinds whose pods are replaced when their template changes. A Job runs once per content, a `CronJob`'s next run
 /// reads what is then there.
@@ -42,7 +41,7 @@ pub fn rehash_configuration(objects: &mut [&mut Value], live: &[Value], key: &[u
         objects.iter().filter_map(|object| content(object)).collect();
     contents.extend(live.iter().filter_map(content));
     for object in objects {
-        let has_one = object["spec"]["template"]["metadata"]["annotations"][ANNOTATION].is_string();
+        let has_one = object["spec"]["template"]["metadata"]["annotations"][labels::CONFIG].is_string();
         if let Some(hash) = hash(object, &contents, key).filter(|_| has_one) {
             annotate(object, hash);
         }
@@ -69,8 +68,7 @@ fn namespace(object: &Value) -> String {
 
 /// The hash of what a workload's pods refer to; `None` where they refer to nothing of the set.
 fn hash(object: &Value, contents: &BTreeMap<Settings, Value>, key: &[u8]) -> Option<String> {
-    let left_out =
-        object.pointer("/metadata/annotations/windlass.dev~1restart-on").is_some_and(|on| on == "none");
+    let left_out = object::annotation(object, labels::RESTART_ON) == Some("none");
     if left_out || !ROLLED.contains(&object["kind"].as_str()?) {
         return None;
     }
@@ -156,7 +154,7 @@ fn annotate(object: &mut Value, hash: String) {
     if !annotations.is_object() {
         *annotations = empty();
     }
-    annotations[ANNOTATION] = hash.into();
+    annotations[labels::CONFIG] = hash.into();
 }
 
 #[cfg(test)]
@@ -184,7 +182,7 @@ mod tests {
             .collect();
         let manifests = with_config_hashes(Manifests { objects, warnings: Vec::new() }, key);
         let last = &manifests.objects.last().expect("there is one").json;
-        last["spec"]["template"]["metadata"]["annotations"][ANNOTATION].as_str().map(str::to_owned)
+        last["spec"]["template"]["metadata"]["annotations"][labels::CONFIG].as_str().map(str::to_owned)
     }
 
     #[test]
@@ -215,7 +213,7 @@ mod tests {
         let mut workload = workload("Deployment", &pod);
         annotate(&mut workload, "of the old one".to_owned());
         rehash_configuration(&mut [&mut workload], &[secret("new")], b"k");
-        assert_eq!(workload["spec"]["template"]["metadata"]["annotations"][ANNOTATION], wanted);
+        assert_eq!(workload["spec"]["template"]["metadata"]["annotations"][labels::CONFIG], wanted);
     }
 
     #[test]

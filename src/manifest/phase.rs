@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use crate::model::group;
+use crate::model::labels;
+use crate::model::object;
 
 /// A step of a release: its objects are applied together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +40,9 @@ impl Phase {
 /// When an object is applied. An annotation that is unknown counts as none here; reading the manifests refuses it.
 pub fn phase_of(object: &Value) -> Phase {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    match text("/metadata/annotations/windlass.dev~1phase") {
-        "before" => Phase::Before,
-        "after" => Phase::After,
+    match object::annotation(object, labels::PHASE) {
+        Some("before") => Phase::Before,
+        Some("after") => Phase::After,
         _ if is_job(object) => Phase::Jobs,
         _ => by_kind(group(text("/apiVersion")), text("/kind"), object),
     }

@@ -14,10 +14,9 @@ use crate::manifest::sources::read;
 use crate::manifest::sources::substitute::is_settings;
 use crate::manifest::yaml::node::{Entry, Node};
 use crate::manifest::yaml::source::Spot;
+use crate::model::labels;
 use crate::project::{NAMESPACE_SHAPE, is_namespace};
 use crate::text::{duration, nearest};
-
-const PREFIX: &str = "windlass.dev/";
 
 /// What the value of an annotation may be.
 enum Takes {
@@ -121,7 +120,7 @@ impl Check<'_> {
     fn own_labels(&mut self, metadata: Option<&Node>) {
         let labels = metadata.and_then(|metadata| metadata.get("labels")).map(Node::entries);
         for entry in labels.into_iter().flatten() {
-            let Some(name) = entry.key.strip_prefix(PREFIX) else { continue };
+            let Some(name) = entry.key.strip_prefix(labels::PREFIX) else { continue };
             if OWN_LABELS.contains(&name) || is_enough(self.mistakes) {
                 continue;
             }
@@ -184,7 +183,7 @@ impl Check<'_> {
     fn own_annotations(&mut self, object: &Node) {
         let annotations = object.at(&["metadata", "annotations"]).map(Node::entries).unwrap_or_default();
         for entry in annotations {
-            if let Some(name) = entry.key.strip_prefix(PREFIX).filter(|_| !is_enough(self.mistakes)) {
+            if let Some(name) = entry.key.strip_prefix(labels::PREFIX).filter(|_| !is_enough(self.mistakes)) {
                 self.mistakes.extend(annotation(entry, name));
             }
         }
@@ -195,7 +194,7 @@ impl Check<'_> {
         let metadata = template.and_then(|template| template.get("metadata"));
         self.labels_and_annotations(metadata);
         let annotations = metadata.and_then(|metadata| metadata.get("annotations")).map(Node::entries);
-        for entry in annotations.into_iter().flatten().filter(|entry| entry.key.starts_with(PREFIX)) {
+        for entry in annotations.into_iter().flatten().filter(|entry| entry.key.starts_with(labels::PREFIX)) {
             if is_enough(self.mistakes) {
                 return;
             }
@@ -213,7 +212,7 @@ fn annotation(entry: &Entry, name: &str) -> Option<Error> {
     let Some((_, takes)) = ANNOTATIONS.iter().find(|(known, _)| *known == name) else {
         let error = entry.spot.mistake(format!("there is no annotation `{}`", entry.key));
         return Some(match nearest(name, ANNOTATIONS.iter().map(|(known, _)| *known)) {
-            Some(near) => error.with_hint(format!("did you mean `{PREFIX}{near}`?")),
+            Some(near) => error.with_hint(format!("did you mean `{}{near}`?", labels::PREFIX)),
             None => error,
         });
     };

@@ -10,18 +10,15 @@ use super::stamp::{self, Owner};
 use super::{Object, phase};
 use crate::error::{Error, Kind};
 use crate::model::Reference;
+use crate::model::labels;
+use crate::model::object;
 use crate::secret::Secret;
 
-/// The annotation of an object whose values stand neither in Git nor in a record, and what it says.
-const SOURCE: &str = "windlass.dev/source";
 const CONFIGURATION: &str = "secrets";
 
 /// Whether the object is a Secret of `secrets:`: its values are nobody's to keep.
 pub fn is_from_configuration(object: &Value) -> bool {
-    object["kind"] == "Secret"
-        && object
-            .pointer("/metadata/annotations/windlass.dev~1source")
-            .is_some_and(|from| from == CONFIGURATION)
+    object["kind"] == "Secret" && object::annotation(object, labels::SOURCE) == Some(CONFIGURATION)
 }
 
 /// Adds the Secrets of the configuration to the set, and pull secrets to the pods of the project's images.
@@ -62,7 +59,7 @@ fn object(secret: &Secret, namespace: &str, owner: &Owner) -> Object {
         "metadata": {
             "name": secret.name,
             "namespace": namespace,
-            "annotations": {SOURCE: CONFIGURATION},
+            "annotations": {labels::SOURCE: CONFIGURATION},
         },
         "data": data,
     });

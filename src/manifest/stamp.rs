@@ -6,15 +6,13 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
 use crate::model::{group, kinds};
 
-/// The label of the project, and of the tier as a slug; the tier's full name is an annotation of the same key.
-const PROJECT: &str = "windlass.dev/project";
-const TIER: &str = "windlass.dev/tier";
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Annotations that are for the reader of the files alone.
-const FOR_THE_READER: [&str; 2] = ["windlass.dev/overlay", "windlass.dev/substitute"];
+const FOR_THE_READER: [&str; 2] = [labels::OVERLAY, labels::SUBSTITUTE];
 
 /// Whose objects these are.
 pub(super) struct Owner<'a> {
@@ -28,12 +26,12 @@ pub(super) struct Owner<'a> {
 pub(super) fn stamp(object: &mut Value, owner: &Owner) {
     set_namespace(object, owner.namespace);
     let labels = section(object, "labels");
-    labels.insert(PROJECT.to_owned(), owner.project.into());
-    labels.insert(TIER.to_owned(), owner.slug.into());
+    labels.insert(labels::PROJECT.to_owned(), owner.project.into());
+    labels.insert(labels::TIER.to_owned(), owner.slug.into());
     labels.entry(MANAGED_BY).or_insert_with(|| "windlass".into());
     let annotations = section(object, "annotations");
     annotations.retain(|key, _| !FOR_THE_READER.contains(&key.as_str()));
-    annotations.insert(TIER.to_owned(), owner.tier.into());
+    annotations.insert(labels::TIER.to_owned(), owner.tier.into());
 }
 
 /// An object of a kind that is not built in stays without: whether it has a namespace, its cluster knows.

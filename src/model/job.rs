@@ -1,15 +1,13 @@
 //! What a Job says of itself: which content it ran, and how that ended.
 
+use crate::model::labels;
 use serde_json::Value;
 
 use super::group;
 
-/// The annotation on a Job that says which content it ran.
-pub(crate) const CONTENT: &str = "windlass.dev/content";
-
 /// Which content a live Job runs.
 pub(crate) fn content(live: &Value) -> Option<&str> {
-    live.get("metadata")?.get("annotations")?.get(CONTENT)?.as_str()
+    live.get("metadata")?.get("annotations")?.get(labels::CONTENT)?.as_str()
 }
 
 /// Whether a Job has completed.

@@ -1,4 +1,4 @@
-//! The stages of the pipeline, how they end, and where the lines come from that are written in them.
+//! The stages of the pipeline, how they end, where the lines come from that are written in them, and which tests have not passed.
 
 use serde::Serialize;
 
@@ -40,4 +40,13 @@ pub enum Stream {
     Stdout,
     /// Standard error.
     Stderr,
+}
+
+/// A test of which no record says that it passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPass {
+    /// Its name.
+    pub test: String,
+    /// Why it does not count: `it was never run in this image`.
+    pub reason: String,
 }

@@ -5,11 +5,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::model::ObjectId;
+use crate::model::labels;
 use crate::record::Summary;
 use crate::text::hex;
 
 /// Annotations that say which release last changed an object: they change without the content changing.
-pub(crate) const STAMPS: [&str; 2] = ["windlass.dev/revision", "windlass.dev/commit"];
+pub(crate) const STAMPS: [&str; 2] = [labels::REVISION, labels::COMMIT];
 
 /// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with. An image
 /// that is named by its digest is that image under every tag.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stage;
+use crate::model::labels;
 use crate::project::{Project, Tier, ci};
 use crate::record::Actor;
 use crate::record::store::{Store, base_name};
@@ -16,7 +17,7 @@ use crate::text::display;
 
 /// The labels that every object of a tier carries.
 pub(crate) fn selector(project: &str, tier: &Tier) -> String {
-    format!("windlass.dev/project={project},windlass.dev/tier={}", tier.slug)
+    format!("{}={project},{}={}", labels::PROJECT, labels::TIER, tier.slug)
 }
 
 /// Connects to the tier's cluster.
@@ -110,7 +111,7 @@ pub(crate) fn made_for(project: &Project, tier: &Tier) -> String {
 
 /// Whether windlass made this namespace for the tier.
 pub(crate) fn is_made_for(namespace: &serde_json::Value, project: &Project, tier: &Tier) -> bool {
-    namespace["metadata"]["annotations"].get("windlass.dev/made-for").and_then(serde_json::Value::as_str)
+    namespace["metadata"]["annotations"].get(labels::MADE_FOR).and_then(serde_json::Value::as_str)
         == Some(made_for(project, tier).as_str())
 }
 

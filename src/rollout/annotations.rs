@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::model::labels;
 use crate::model::object;
 use crate::text::duration::LONGEST;
 
@@ -22,7 +23,7 @@ const CONTROLLER: Duration = Duration::from_secs(15);
 /// The time that an object may take, where it has one of its own: the annotation's, else of a Job the one after
 /// which its controller ends it.
 pub(super) fn timeout(object: &Value) -> Option<Duration> {
-    let given = object::annotation(object, "windlass.dev/timeout").and_then(duration);
+    let given = object::annotation(object, labels::TIMEOUT).and_then(duration);
     let of_job = || {
         let seconds =
             object::number(object, "/spec/activeDeadlineSeconds").filter(|_| object["kind"] == "Job")?;
@@ -33,19 +34,19 @@ pub(super) fn timeout(object: &Value) -> Option<Duration> {
 
 /// How long a pod without a readiness probe must have run.
 pub(super) fn stable_for(object: &Value) -> Duration {
-    let given = template_annotation(object, "windlass.dev/stable-for");
+    let given = template_annotation(object, labels::STABLE_FOR);
     given.and_then(duration).unwrap_or(STABLE_FOR)
 }
 
 /// How often a container may die.
 pub(super) fn failures_allowed(object: &Value) -> i64 {
-    let given = template_annotation(object, "windlass.dev/failures-allowed");
+    let given = template_annotation(object, labels::FAILURES_ALLOWED);
     given.and_then(|text| text.parse().ok()).filter(|number| *number >= 0).unwrap_or(FAILURES_ALLOWED)
 }
 
 /// How many of the wanted replicas must be there: `50%`, `maxUnavailable`, `none`; `None` for all of them.
 pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
-    match object::annotation(object, "windlass.dev/required-rollout")?.trim() {
+    match object::annotation(object, labels::REQUIRED_ROLLOUT)?.trim() {
         "none" => Some(0),
         "maxUnavailable" => {
             let most = object.pointer("/spec/strategy/rollingUpdate/maxUnavailable");
@@ -60,28 +61,28 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
 
 /// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress.
 pub(super) fn waits_for(object: &Value, what: &str) -> bool {
-    object::annotation(object, "windlass.dev/wait").is_some_and(|value| value.trim() == what)
+    object::annotation(object, labels::WAIT).is_some_and(|value| value.trim() == what)
 }
 
 /// Whether a Service or an Ingress may lead nowhere.
 pub(super) fn endpoints_are_optional(object: &Value) -> bool {
-    object::annotation(object, "windlass.dev/endpoints").is_some_and(|value| value.trim() == "optional")
+    object::annotation(object, labels::ENDPOINTS).is_some_and(|value| value.trim() == "optional")
 }
 
 /// An annotation with one sentence about each whose value cannot be read.
 pub(super) fn unreadable(object: &Value) -> Vec<String> {
     let readable = |key: &str, value: &str| match key {
-        "windlass.dev/timeout" | "windlass.dev/stable-for" => duration(value).is_some(),
-        "windlass.dev/failures-allowed" => value.parse().is_ok_and(|number: i64| number >= 0),
-        "windlass.dev/required-rollout" => {
+        labels::TIMEOUT | labels::STABLE_FOR => duration(value).is_some(),
+        labels::FAILURES_ALLOWED => value.parse().is_ok_and(|number: i64| number >= 0),
+        labels::REQUIRED_ROLLOUT => {
             let value = value.trim();
             matches!(value, "none" | "maxUnavailable" | "full")
                 || value.strip_suffix('%').is_some_and(|share| {
                     share.trim().parse().is_ok_and(|percent: i64| (0..=100).contains(&percent))
                 })
         }
-        "windlass.dev/endpoints" => value.trim() == "optional",
-        "windlass.dev/wait" => matches!(value.trim(), "started" | "address"),
+        labels::ENDPOINTS => value.trim() == "optional",
+        labels::WAIT => matches!(value.trim(), "started" | "address"),
         _ => true,
     };
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);

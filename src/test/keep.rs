@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use super::Runner;
 use super::case::{Case, Handles};
 use super::container::name;
-use crate::engine::{fault, owner};
+use crate::engine::fault;
 use crate::error::Result;
+use crate::model::labels;
 use crate::project::On;
 
 /// Says how to get in, and how to be rid of it. Trouble is a warning: the test's own outcome counts.
@@ -83,11 +84,11 @@ fn shell(image: &str, standing: &Handles) -> String {
 }
 
 fn inspect(bench: &Runner<'_>) -> String {
-    format!("docker ps -a --filter label={}={}", owner::RUN, bench.owner.run())
+    format!("docker ps -a --filter label={}={}", labels::RUN, bench.owner.run())
 }
 
 fn removal(bench: &Runner<'_>) -> String {
-    let filter = format!("-q --filter label={}={}", owner::RUN, bench.owner.run());
+    let filter = format!("-q --filter label={}={}", labels::RUN, bench.owner.run());
     format!(
         "docker rm -fv $(docker ps -a {filter}); docker network rm $(docker network ls {filter}); docker rmi $(docker images {filter})"
     )

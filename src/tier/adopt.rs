@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
+use crate::model::labels;
 use crate::model::{ObjectId, ObjectRef, Stage};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
@@ -256,9 +257,8 @@ async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Res
         Err(error) => return Err(error),
     };
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
-    let of_project = label("windlass.dev/project");
-    let is_marked =
-        of_project == Some(&site.project.name) && label("windlass.dev/tier") == Some(&site.tier.slug);
+    let of_project = label(labels::PROJECT);
+    let is_marked = of_project == Some(&site.project.name) && label(labels::TIER) == Some(&site.tier.slug);
     let is_known = past.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
     if is_marked && is_known && !(was_killed(past) && ownership::has_other_authors(&live)) {
         return state(State::Ours);
@@ -271,8 +271,8 @@ async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Res
     let mut asked = ownership::asked_for(&live);
     manifest::mark(&mut asked, site.project, site.tier);
     if manifest::is_from_configuration(&object) {
-        asked["metadata"]["annotations"]["windlass.dev/source"] =
-            object["metadata"]["annotations"]["windlass.dev/source"].clone();
+        asked["metadata"]["annotations"][labels::SOURCE] =
+            object["metadata"]["annotations"][labels::SOURCE].clone();
     }
     let tried = site
         .cluster

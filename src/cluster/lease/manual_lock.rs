@@ -7,10 +7,11 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::lease::{
-    Holder, IDENTITY, Lease, LeaseRequest, LeaseState, LeaseWaiter, MESSAGE, ManualLock, UNTIL, free, random,
-    reference, taken, without_holder, write,
+    Holder, Lease, LeaseRequest, LeaseState, LeaseWaiter, ManualLock, free, random, reference, taken,
+    without_holder, write,
 };
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
 use crate::session::Session;
 
 impl Lease {
@@ -84,10 +85,10 @@ fn held(
     // The process that writes this ends at once, and the lock stays.
     without_holder(&mut lease);
     let annotations = &mut lease["metadata"]["annotations"];
-    annotations[IDENTITY] = json!(identity);
-    annotations[MESSAGE] = json!(hold.message);
+    annotations[labels::LOCK] = json!(identity);
+    annotations[labels::MESSAGE] = json!(hold.message);
     if let Some(until) = hold.until {
-        annotations[UNTIL] = json!(format!("{until:.0}"));
+        annotations[labels::UNTIL] = json!(format!("{until:.0}"));
     }
     lease
 }

@@ -20,13 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Refusal};
 use crate::cluster::lease::waiter::{
-    DURATION, IDENTITY, LeaseState, LeaseWaiter, MESSAGE, Observation, RUN, Step, UNTIL, without_holder,
-    write_run,
+    DURATION, LeaseState, LeaseWaiter, Observation, Step, without_holder, write_run,
 };
 pub use crate::cluster::lease::waiter::{LockWait, ManualLock, Task};
 use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+use crate::model::labels;
 use crate::session::{Session, interrupted};
 use crate::text::display;
 use process::Process;
@@ -279,8 +279,8 @@ fn taken(
     if !annotations.is_object() {
         *annotations = json!({});
     }
-    annotations[IDENTITY] = json!(identity);
-    annotations[RUN] = json!(write_run(identity, &request.task, Process::own().as_ref()));
+    annotations[labels::LOCK] = json!(identity);
+    annotations[labels::RUN] = json!(write_run(identity, &request.task, Process::own().as_ref()));
     lease["spec"] = json!({
         "holderIdentity": request.holder,
         "leaseDurationSeconds": DURATION.as_secs(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::cluster::fake::{FakeServer, Fault as Break};
+use crate::model::labels;
 use crate::report::Reporter;
 
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
@@ -72,7 +73,7 @@ async fn a_lease_that_somebody_else_took_is_lost() {
     stolen["metadata"]["annotations"]["note"] = json!("edited");
     server.put(LEASES, stolen.clone());
     assert!(lease.tenure.renew_once().await, "an edit by somebody else does not lose it");
-    stolen["metadata"]["annotations"][IDENTITY] = json!("other");
+    stolen["metadata"]["annotations"][labels::LOCK] = json!("other");
     server.put(LEASES, stolen);
     tokio::time::timeout(Duration::from_secs(8), lease.lost().cancelled())
         .await
@@ -93,7 +94,7 @@ fn the_lease_names_holder_and_run_and_keeps_what_others_wrote() {
     found["metadata"]["annotations"]["note"] = json!("kept");
     let second = taken(Some(found), "shop", &request("ann@laptop"), "b2", now);
     let notes = &second["metadata"]["annotations"];
-    assert_eq!((&notes[IDENTITY], &notes["note"]), (&json!("b2"), &json!("kept")));
+    assert_eq!((&notes[labels::LOCK], &notes["note"]), (&json!("b2"), &json!("kept")));
     assert_eq!(second["metadata"]["resourceVersion"], "7");
     assert_eq!(second["spec"]["leaseTransitions"], 1);
     assert_eq!(LeaseState::read(&second).holder, "ann@laptop");
@@ -144,7 +145,8 @@ fn left_by_the_dead(server: &FakeServer, change: impl FnOnce(&mut String)) {
     let mut lease = taken(None, "shop", &request("eve"), "a1", Timestamp::now());
     let dead = Process::read(&dead);
     assert!(dead.is_some());
-    lease["metadata"]["annotations"][RUN] = json!(write_run("a1", &request("eve").task, dead.as_ref()));
+    lease["metadata"]["annotations"][labels::RUN] =
+        json!(write_run("a1", &request("eve").task, dead.as_ref()));
     server.put(LEASES, lease);
 }
 
@@ -162,7 +164,7 @@ async fn a_process_of_this_machine_that_died_is_not_waited_for() {
     assert_eq!(claim.process, Process::own());
     // A version that knows nothing of it takes the lease over: whatever is left says nothing of its run.
     let mut other = server.get(LEASES, "windlass-shop").expect("it is there");
-    other["metadata"]["annotations"][IDENTITY] = json!("b2");
+    other["metadata"]["annotations"][labels::LOCK] = json!("b2");
     let claim = LeaseState::read(&other);
     assert_eq!((claim.process, claim.task), (None, Task::default()));
     lease.release().await;
@@ -218,6 +220,6 @@ async fn a_person_locks_and_unlocks() {
     assert!(Lease::unlock(&cluster, "windlass-shop", &holder).await.expect("it can be written"));
     let lease = Lease::acquire(&session, &cluster, &request("bob")).await.expect("it is free");
     let notes = &server.get(LEASES, "windlass-shop").expect("it is there")["metadata"]["annotations"];
-    assert!(notes.get(MESSAGE).is_none(), "{notes}");
+    assert!(notes.get(labels::MESSAGE).is_none(), "{notes}");
     lease.release().await;
 }

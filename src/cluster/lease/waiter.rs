@@ -12,17 +12,10 @@ use tokio::time::Instant;
 
 use crate::cluster::lease::process::Process;
 use crate::model::is_commit;
+use crate::model::labels;
 
 /// How long a lease lasts without being renewed.
 pub(crate) const DURATION: Duration = Duration::from_secs(15);
-/// Which of several runs of the same user on the same host it is.
-pub(crate) const IDENTITY: &str = "windlass.dev/lock";
-/// What a person says who holds it: then nobody renews it.
-pub(crate) const MESSAGE: &str = "windlass.dev/message";
-/// Until when a person holds it; without this, until it is given back.
-pub(crate) const UNTIL: &str = "windlass.dev/until";
-/// What a run says of itself that holds it, as JSON: its [`IDENTITY`], its process, and its [`Task`].
-pub(crate) const RUN: &str = "windlass.dev/run";
 
 /// A look that took longer than this says nothing about the holder, who could not reach the server either.
 const SLOW: Duration = Duration::from_secs(3);
@@ -62,7 +55,8 @@ pub struct Task {
 /// What the run of this identity says of itself. A version that does not know the annotation leaves it as it is when it takes
 /// the lease: then it is of another identity, and says nothing.
 fn read_run(notes: &Value, identity: &str) -> (Task, Option<Process>) {
-    let run: Value = notes[RUN].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let run: Value =
+        notes[labels::RUN].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     if run["lock"] != identity {
         return (Task::default(), None);
     }
@@ -85,7 +79,7 @@ pub(crate) fn write_run(identity: &str, task: &Task, process: Option<&Process>) 
 /// Takes off what the holder before said.
 pub(crate) fn without_holder(lease: &mut Value) {
     if let Some(annotations) = lease["metadata"]["annotations"].as_object_mut() {
-        annotations.retain(|key, _| ![MESSAGE, UNTIL, RUN].contains(&key.as_str()));
+        annotations.retain(|key, _| ![labels::MESSAGE, labels::UNTIL, labels::RUN].contains(&key.as_str()));
     }
 }
 
@@ -104,10 +98,10 @@ impl LeaseState {
         let time = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
         let spec = &lease["spec"];
         let notes = &lease["metadata"]["annotations"];
-        let hold = notes[MESSAGE]
+        let hold = notes[labels::MESSAGE]
             .as_str()
-            .map(|message| ManualLock { message: message.to_owned(), until: time(&notes[UNTIL]) });
-        let identity = text(&notes[IDENTITY]);
+            .map(|message| ManualLock { message: message.to_owned(), until: time(&notes[labels::UNTIL]) });
+        let identity = text(&notes[labels::LOCK]);
         let (task, process) = read_run(notes, &identity);
         Self {
             process: process.filter(|_| hold.is_none()),
@@ -268,7 +262,7 @@ mod tests {
 
     fn claim(holder: &str, renewed: &str) -> LeaseState {
         LeaseState::read(&json!({
-            "metadata": {"annotations": {IDENTITY: "a1"}},
+            "metadata": {"annotations": {labels::LOCK: "a1"}},
             "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed},
         }))
     }
@@ -285,9 +279,9 @@ mod tests {
     }
 
     fn locked_by(person: &str, until: Option<&str>) -> LeaseState {
-        let mut annotations = json!({IDENTITY: "a1", MESSAGE: "audit"});
+        let mut annotations = json!({labels::LOCK: "a1", labels::MESSAGE: "audit"});
         if let Some(until) = until {
-            annotations[UNTIL] = json!(until);
+            annotations[labels::UNTIL] = json!(until);
         }
         LeaseState::read(
             &json!({"metadata": {"annotations": annotations}, "spec": {"holderIdentity": person, "renewTime": RENEWED}}),

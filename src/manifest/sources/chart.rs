@@ -6,10 +6,10 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::source::Spot;
+use crate::model::labels;
 
 const HOOK: &str = "helm.sh/hook";
 const DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
-const PHASE: &str = "windlass.dev/phase";
 
 /// When Helm would run a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(crate) fn released(mut object: Node, warnings: &mut Vec<String>) -> Option<N
         }
         Moment::Before | Moment::After if !runs(&object) => return Some(object),
         Moment::Before => {}
-        Moment::After => annotate(&mut object, PHASE, "after"),
+        Moment::After => annotate(&mut object, labels::PHASE, "after"),
     }
     Some(if object.text_at(&["kind"]) == Some("Pod") { as_job(object) } else { object })
 }

@@ -11,6 +11,7 @@ use crate::manifest::load::is_enough;
 use crate::manifest::sources::merge;
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::Node;
+use crate::model::labels;
 
 /// The directory of what is for one tier only: `.kube/tiers/staging`, `.kube/tiers/review` for `review/*`.
 pub(crate) fn directory(kube: &Path, pattern: &str) -> PathBuf {
@@ -78,7 +79,7 @@ fn deletes(object: &Node) -> bool {
 /// Whether the object replaces that of the base. The annotation is for the reader of the files alone.
 fn take_replace(object: &mut Node) -> bool {
     let annotations = object.at_mut(&["metadata", "annotations"]);
-    let taken = annotations.and_then(|annotations| annotations.remove("windlass.dev/overlay"));
+    let taken = annotations.and_then(|annotations| annotations.remove(labels::OVERLAY));
     taken.is_some_and(|entry| entry.value.text() == Some("replace"))
         || object.text_at(&["$patch"]) == Some("replace")
 }

@@ -13,6 +13,7 @@ use crate::manifest::load::is_enough;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::scalar;
 use crate::model::group;
+use crate::model::labels;
 use crate::text::nearest;
 
 /// A string of an object that is longer than this is refused by every API server.
@@ -47,7 +48,7 @@ pub(crate) fn substitute_scripts(
     room: &mut usize,
     mistakes: &mut Vec<Error>,
 ) {
-    if object.text_at(&["metadata", "annotations", "windlass.dev/substitute"]) == Some("on") {
+    if object.text_at(&["metadata", "annotations", labels::SUBSTITUTE]) == Some("on") {
         Walk { names, scripts: true, room, mistakes }.object(object);
     }
 }

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+use crate::model::labels;
 use crate::record::{FORMAT, Outcome, Record, Summary};
 
 /// How many different full sets are kept, besides the newest good one.
@@ -33,14 +34,6 @@ const fn most_text(packed: usize) -> usize {
 const fn most_values(packed: usize) -> usize {
     500_000 + 2 * packed
 }
-/// The annotation that says how many parts a record has.
-const PARTS: &str = "windlass.dev/parts";
-/// The annotation that says under which of two names the further parts lie.
-const GENERATION: &str = "windlass.dev/generation";
-/// The annotation that says in which format an object of the store is written.
-const FORMAT_ANNOTATION: &str = "windlass.dev/format";
-/// The annotation that says which windlass wrote it.
-const VERSION_ANNOTATION: &str = "windlass.dev/version";
 
 /// The records of one project on one tier.
 pub(crate) struct Store {
@@ -57,8 +50,8 @@ impl Store {
             name: base_name(project, tier_slug),
             labels: json!({
                 "app.kubernetes.io/managed-by": "windlass",
-                "windlass.dev/record-of-project": project,
-                "windlass.dev/record-of-tier": tier_slug,
+                labels::RECORD_OF_PROJECT: project,
+                labels::RECORD_OF_TIER: tier_slug,
             }),
         }
     }
@@ -132,12 +125,12 @@ impl Store {
             let mut secret = json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "type": "windlass.dev/record",
+                "type": labels::RECORD_TYPE,
                 "metadata": self.metadata(&self.part(revision, part, generation)),
                 "data": {"record": STANDARD.encode(chunk)},
             });
-            secret["metadata"]["annotations"][PARTS] = chunks.len().to_string().into();
-            secret["metadata"]["annotations"][GENERATION] = generation.to_string().into();
+            secret["metadata"]["annotations"][labels::PARTS] = chunks.len().to_string().into();
+            secret["metadata"]["annotations"][labels::GENERATION] = generation.to_string().into();
             self.put(&secret).await?;
         }
         known.retain(|summary| summary.revision != record.summary.revision);
@@ -227,7 +220,7 @@ impl Store {
             let secret = json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
-                "type": "windlass.dev/key",
+                "type": labels::KEY_TYPE,
                 "metadata": self.metadata(&name),
                 "data": {"key": STANDARD.encode(&key)},
             });
@@ -243,8 +236,8 @@ impl Store {
             "namespace": self.cluster.namespace(),
             "labels": self.labels,
             "annotations": {
-                FORMAT_ANNOTATION: FORMAT.to_string(),
-                VERSION_ANNOTATION: env!("CARGO_PKG_VERSION"),
+                labels::FORMAT: FORMAT.to_string(),
+                labels::VERSION: env!("CARGO_PKG_VERSION"),
             },
         })
     }
@@ -273,7 +266,7 @@ impl Store {
 /// # Errors
 /// What the cluster refuses: it takes the right to list ConfigMaps everywhere.
 pub(crate) async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Summary>> {
-    let selector = format!("windlass.dev/record-of-project={project}");
+    let selector = format!("{}={project}", labels::RECORD_OF_PROJECT);
     let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
     let mut all = Vec::new();
     for map in &maps.items {
@@ -317,12 +310,12 @@ fn best(newest_first: &[Summary], set: &str) -> Option<u64> {
 
 /// How many parts a record has.
 fn parts(head: &Value) -> usize {
-    number(head, PARTS).unwrap_or(1)
+    number(head, labels::PARTS).unwrap_or(1)
 }
 
 /// Which of the two generations of further parts is the record's.
 fn generation(head: &Value) -> usize {
-    number(head, GENERATION).unwrap_or(0).min(1)
+    number(head, labels::GENERATION).unwrap_or(0).min(1)
 }
 
 fn number(head: &Value, annotation: &str) -> Option<usize> {
@@ -378,12 +371,12 @@ fn unpack(head: &Value, bytes: &[u8]) -> Result<Record> {
 /// [`Kind::Invalid`] naming the version that is needed.
 fn check_format(object: &Value, within: Option<u64>) -> Result<()> {
     let annotation = |name: &str| object.pointer("/metadata/annotations")?.get(name)?.as_str();
-    let of_object = annotation(FORMAT_ANNOTATION).and_then(|format| format.parse().ok());
+    let of_object = annotation(labels::FORMAT).and_then(|format| format.parse().ok());
     let newest: Option<u64> = of_object.max(within);
     if newest.is_none_or(|format| format <= u64::from(FORMAT)) {
         return Ok(());
     }
-    let writer = annotation(VERSION_ANNOTATION)
+    let writer = annotation(labels::VERSION)
         .map_or("a newer windlass".to_owned(), |version| format!("windlass {version}"));
     let ours = env!("CARGO_PKG_VERSION");
     Err(Error::new(
@@ -504,7 +497,7 @@ mod tests {
         let store = Store::new(&cluster, "shop", "staging");
         store.write(&large(1, 10), &mut Vec::new()).await.unwrap();
         let mut head = server.get(SECRETS, "windlass.shop.staging.1").unwrap();
-        head["metadata"]["annotations"][PARTS] = "18446744073709551615".into();
+        head["metadata"]["annotations"][labels::PARTS] = "18446744073709551615".into();
         server.put(SECRETS, head);
         let refused = store.record(1).await.unwrap_err();
         assert!(refused.message().contains("more than 128 parts"), "{refused}");
@@ -512,7 +505,7 @@ mod tests {
 
     #[test]
     fn the_version_that_is_needed_is_named() {
-        let annotations = json!({FORMAT_ANNOTATION: "99", VERSION_ANNOTATION: "9.1.0"});
+        let annotations = json!({labels::FORMAT: "99", labels::VERSION: "9.1.0"});
         let refused = check_format(&json!({"metadata": {"annotations": annotations}}), None).unwrap_err();
         assert_eq!(refused.kind(), Kind::Invalid);
         assert!(refused.message().contains("written by windlass 9.1.0, and this is "), "{refused}");

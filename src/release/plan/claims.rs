@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::model::ObjectId;
+use crate::model::labels;
 
 /// Whether the object is a claim.
 pub(crate) fn is_claim(object: &Value) -> bool {
@@ -47,7 +48,7 @@ pub(crate) async fn mark(
     tier_slug: &str,
     claims: impl Iterator<Item = &Value>,
 ) -> Result<()> {
-    let labels = [("windlass.dev/project", project), ("windlass.dev/tier", tier_slug)];
+    let labels = [(labels::PROJECT, project), (labels::TIER, tier_slug)];
     for claim in claims {
         if labels.iter().all(|(key, value)| claim["metadata"]["labels"][*key] == *value) {
             continue;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 
+use crate::model::labels;
 use crate::record::content::STAMPS;
 use crate::text::hex;
 
@@ -52,9 +53,6 @@ impl Mask {
     }
 }
 
-/// The annotation that names fields whose values must not be seen: `spec.token, data.password`.
-const SENSITIVE: &str = "windlass.dev/sensitive";
-
 /// The fields of an object whose values must not be seen.
 struct Hidden<'a> {
     paths: Vec<&'a str>,
@@ -68,7 +66,7 @@ impl<'a> Hidden<'a> {
             if object["kind"] == "Secret" {
                 paths.extend(["data", "stringData"]);
             }
-            let named = object["metadata"]["annotations"][SENSITIVE].as_str().unwrap_or_default();
+            let named = object["metadata"]["annotations"][labels::SENSITIVE].as_str().unwrap_or_default();
             paths.extend(named.split(',').map(str::trim).filter(|path| !path.is_empty()));
         }
         Self { paths, mask }

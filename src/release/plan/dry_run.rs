@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
 use crate::model::job;
+use crate::model::labels;
+use crate::model::object;
 use crate::model::{ObjectId, ObjectRef};
 use crate::record::content;
 use crate::release::plan;
@@ -308,7 +310,7 @@ fn is_there(tried: &Value) -> bool {
 /// Why an object cannot be taken that a release of another project or tier made: both would change it for ever, and
 /// whoever is removed first takes it along. What is outside of namespaces tiers of one project may share.
 fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
-    let same_project = label(there, PROJECT) == label(&wanted.object, PROJECT);
+    let same_project = label(there, labels::PROJECT) == label(&wanted.object, labels::PROJECT);
     if !is_of_another_tier(wanted, there) || (same_project && wanted.id().namespace.is_empty()) {
         return None;
     }
@@ -327,20 +329,17 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
 /// Whether a release of another tier, or of another project, made it last.
 fn is_of_another_tier(wanted: &Wanted, there: &Value) -> bool {
     let differs = |key: &str| label(there, key) != label(&wanted.object, key);
-    label(there, PROJECT).is_some() && (differs(PROJECT) || differs(TIER))
+    label(there, labels::PROJECT).is_some() && (differs(labels::PROJECT) || differs(labels::TIER))
 }
 
 /// Whether what tiers share is what this one wants of it, whichever of them released it last.
 fn is_the_same(there: &Value, sent: &Value) -> bool {
     let of_whom = |change: &FieldChange| {
         let field = change.field.as_str();
-        field.contains("[windlass.dev/tier]") || field.contains("[windlass.dev/project]")
+        [labels::TIER, labels::PROJECT].iter().any(|label| field.contains(&format!("[{label}]")))
     };
     prune::is_shared(there) && difference::fields(there, sent, &Mask::new(b"")).iter().all(of_whom)
 }
-
-const PROJECT: &str = "windlass.dev/project";
-const TIER: &str = "windlass.dev/tier";
 
 fn label<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
     object["metadata"]["labels"].get(key)?.as_str()
@@ -363,7 +362,7 @@ fn cannot_be_changed(refusal: &Refusal) -> bool {
 
 /// A claim or a StatefulSet holds data: it says so itself, or it stays.
 fn may_recreate(object: &Value) -> bool {
-    object.pointer("/metadata/annotations/windlass.dev~1recreate").and_then(Value::as_str) == Some("allowed")
+    object::annotation(object, labels::RECREATE) == Some("allowed")
 }
 
 /// A recorded object that its release could not know to be recreated later: the one that took its place says so.

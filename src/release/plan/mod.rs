@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(with(run(false, &content)), Known::JobToRun);
         assert_eq!(with(run(true, "other")), Known::JobToRun);
         let mut done = object.clone();
-        done["metadata"]["annotations"] = json!({job::CONTENT: content});
+        done["metadata"]["annotations"] = json!({crate::model::labels::CONTENT: content});
         done["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
         assert_eq!(
             known(&job, Some(&done), &Before::default(), false),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::cluster::FIELD_MANAGER;
+use crate::model::labels;
 
 /// The annotation in which `kubectl apply` keeps what it was given.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -12,8 +13,8 @@ pub(crate) fn owner(live: &Value) -> Option<String> {
     let metadata = live.get("metadata")?;
     let label = |key: &str| metadata.get("labels")?.get(key)?.as_str();
     let annotation = |key: &str| metadata.get("annotations")?.get(key)?.as_str();
-    if let Some(project) = label("windlass.dev/project") {
-        let tier = annotation("windlass.dev/tier").or_else(|| label("windlass.dev/tier")).unwrap_or("?");
+    if let Some(project) = label(labels::PROJECT) {
+        let tier = annotation(labels::TIER).or_else(|| label(labels::TIER)).unwrap_or("?");
         return Some(format!("windlass project {project}, tier {tier}"));
     }
     if let Some(release) = annotation("meta.helm.sh/release-name") {

@@ -6,17 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
+use crate::model::object;
 use crate::model::{ObjectId, job};
 use crate::release::plan::Plan;
 
 /// So many objects go without a word.
 const MOST: usize = 20;
-
-/// The annotation of a live object that says whether it goes: `allowed` or `never`.
-const ANNOTATION: &str = "/metadata/annotations/windlass.dev~1prune";
-
-/// The annotation of what another tier of the project released, too: outside of namespaces tiers may share.
-const SHARED: &str = "windlass.dev/shared";
 
 /// The word of charts for the same.
 const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
@@ -43,12 +39,12 @@ pub(crate) struct PruneSet {
 
 /// Marks an object as one that tiers share: none of them takes it along when it goes.
 pub(crate) fn share(object: &mut Value) {
-    object["metadata"]["annotations"][SHARED] = "true".into();
+    object["metadata"]["annotations"][labels::SHARED] = "true".into();
 }
 
 /// Whether tiers share it.
 pub(crate) fn is_shared(object: &Value) -> bool {
-    object["metadata"]["annotations"].get(SHARED).is_some()
+    object["metadata"]["annotations"].get(labels::SHARED).is_some()
 }
 
 /// Parts the live objects that earlier releases own, and that are no longer wanted, into what goes and what stays.
@@ -77,7 +73,7 @@ pub(crate) fn leftovers(
 
 /// Why an object stays; `None` where it goes.
 pub(crate) fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
-    match (object.pointer(ANNOTATION).and_then(Value::as_str), id.kind.as_str()) {
+    match (object::annotation(object, labels::PRUNE), id.kind.as_str()) {
         (None, _) if object.pointer(HELM).is_some_and(|policy| policy == "keep") => {
             Some("it says helm.sh/resource-policy: keep")
         }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Phase, phase_of};
+use crate::model::labels;
 use crate::model::{ObjectId, Unserved, job};
 use crate::model::{Outcome, Stage};
 use crate::record::content;
@@ -236,7 +237,7 @@ impl Execution<'_> {
     async fn mark_claims(&self) {
         for set in self.plan.prune.iter().filter(|object| object["kind"] == "StatefulSet") {
             let label = |key: &str| set["metadata"]["labels"][key].as_str().unwrap_or_default();
-            let (project, tier) = (label("windlass.dev/project"), label("windlass.dev/tier"));
+            let (project, tier) = (label(labels::PROJECT), label(labels::TIER));
             let marked = async {
                 let claims = claims::of_sets(self.cluster, std::iter::once(set)).await?;
                 claims::mark(self.cluster, project, tier, claims.iter()).await
@@ -273,7 +274,7 @@ impl Execution<'_> {
         let object = &mut step.wanted.object;
         if step.action == Action::Run {
             let content = content::content(object);
-            object["metadata"]["annotations"][job::CONTENT] = Value::from(content);
+            object["metadata"]["annotations"][labels::CONTENT] = Value::from(content);
         }
         content::stamp(object, self.revision, self.commit.as_deref());
         step

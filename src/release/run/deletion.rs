@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
 use crate::model::{ObjectId, ObjectRef};
 use crate::release::plan::ownership;
 use crate::session::Session;
@@ -69,7 +70,7 @@ fn is_of_same_tier(one: &Value, other: &Value) -> bool {
         let label = one["metadata"]["labels"].get(key);
         label.is_some() && label == other["metadata"]["labels"].get(key)
     };
-    same("windlass.dev/project") && same("windlass.dev/tier")
+    same(labels::PROJECT) && same(labels::TIER)
 }
 
 async fn delete_and_wait(session: &Session, cluster: &Cluster, live: &Value) -> Result<Deleted> {

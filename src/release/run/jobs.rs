@@ -8,6 +8,8 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
+use crate::model::object;
 use crate::model::{ObjectId, ObjectRef, job};
 use crate::model::{Outcome, Stage, Verdict};
 use crate::record::content;
@@ -84,7 +86,7 @@ pub(crate) fn running_sentence(past: &PriorReleases, plan: &Plan) -> Option<Stri
 
 fn title(past: &PriorReleases, job: &Value) -> String {
     let id = ObjectId::of(job);
-    let revision = job.pointer("/metadata/annotations/windlass.dev~1revision").and_then(Value::as_str);
+    let revision = object::annotation(job, labels::REVISION);
     let Some(revision) = revision else { return format!("{id}, which no release made,") };
     let summary = past.summaries.iter().find(|one| one.revision.to_string() == revision);
     let by = summary.map(|one| format!(" ({})", one.by.job.as_deref().unwrap_or(&one.by.person)));

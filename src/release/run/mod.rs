@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectId;
+use crate::model::labels;
+use crate::model::object;
 use crate::model::{Failure, Stage};
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
@@ -419,7 +421,7 @@ fn tasks(plan: &Plan) -> Vec<Task> {
 
 /// Whether what a Job did is not undone by going back.
 fn refuses_rollback(job: &Value) -> bool {
-    job.pointer("/metadata/annotations/windlass.dev~1rollback").and_then(Value::as_str) == Some("refuse")
+    object::annotation(job, labels::ROLLBACK) == Some("refuse")
 }
 
 /// Which of the Jobs were begun, and how they ended.

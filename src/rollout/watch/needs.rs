@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::WatchSubject;
 use crate::model::kinds::is_of_others;
+use crate::model::labels;
 use crate::model::{group, object};
 
 /// What a watch is for.
@@ -64,7 +65,7 @@ fn beside(object: &Value) -> Beside {
 /// The labels that every object of a release carries.
 fn selector(object: &Value) -> Option<String> {
     let label = |key| object::label(object, key).map(|value| format!("{key}={value}"));
-    Some([label("windlass.dev/project")?, label("windlass.dev/tier")?].join(","))
+    Some([label(labels::PROJECT)?, label(labels::TIER)?].join(","))
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::cluster::{
 };
 use crate::engine::owner;
 use crate::error::{Error, Kind, Result};
+use crate::model::labels;
 use crate::model::{Evidence, Stage};
 use crate::model::{ObjectId, ObjectRef};
 use crate::project::{Project, SecretContent, Tier};
@@ -71,14 +72,14 @@ impl TestCluster {
     pub(super) async fn reap(&self) {
         let now = Some(self.cluster.now());
         let over = |annotations: &HashMap<String, String>| owner::is_over(annotations, now);
-        self.remove(&self.cluster, owner::RUN, &over).await;
+        self.remove(&self.cluster, labels::RUN, &over).await;
     }
 
     /// Removes what this run has started in this role; gives how many Jobs there were.
     async fn clear(&self, run: &str, role: &str) -> usize {
-        let selector = format!("{}={run}", owner::RUN);
+        let selector = format!("{}={run}", labels::RUN);
         let mine = |annotations: &HashMap<String, String>| {
-            annotations.get(owner::ROLE).is_some_and(|own| own == role)
+            annotations.get(labels::ROLE).is_some_and(|own| own == role)
         };
         self.remove(&self.cluster.for_cleanup(), &selector, &mine).await
     }
@@ -184,7 +185,7 @@ fn order<'a>(
     Ok(pod::Order {
         name: format!("windlass-test-{}-{}-{count}", slug.trim_matches('-'), bench.owner.run()),
         namespace: ground.cluster.namespace(),
-        labels: json!({owner::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
+        labels: json!({labels::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
         owner: bench.owner.labels(&case.role(), ground.cluster.now()),
         test: case.test,
         image: case.image.reference.pinned()?,
@@ -246,7 +247,7 @@ impl Course<'_> {
         let patience = self.patience()?;
         let mut object = job.clone();
         // The Job's own time is that of a test that runs.
-        object["metadata"]["annotations"]["windlass.dev/timeout"] = format!("{}s", patience.as_secs()).into();
+        object["metadata"]["annotations"][labels::TIMEOUT] = format!("{}s", patience.as_secs()).into();
         let set = vec![Watched { object, place: None, live: None }];
         let mut verdict = Watcher::new(&self.bench.session.quiet(), self.cluster, Stage::Test, set);
         verdict.applied(job);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::model::ObjectRef;
+use crate::model::labels;
 use crate::record::Record;
 
 /// An owner of an owner of …
@@ -128,8 +129,7 @@ impl Members {
 
     fn is_ours(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
-        labels["windlass.dev/project"] == self.project.as_str()
-            && labels["windlass.dev/tier"] == self.tier.as_str()
+        labels[labels::PROJECT] == self.project.as_str() && labels[labels::TIER] == self.tier.as_str()
     }
 
     /// What the last release applied that selects the pod by its labels.

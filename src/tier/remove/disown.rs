@@ -5,21 +5,17 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
-use crate::model::{ObjectId, job};
+use crate::model::ObjectId;
+use crate::model::labels;
 use crate::record::content::STAMPS;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::prune;
 use crate::session::Session;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-const LABELS: [&str; 2] = ["windlass.dev/project", "windlass.dev/tier"];
+const LABELS: [&str; 2] = [labels::PROJECT, labels::TIER];
 /// Only what windlass wrote: what the user's manifest says (`windlass.dev/prune`) is the user's.
-const ANNOTATIONS: [&str; 5] =
-    ["windlass.dev/tier", STAMPS[0], STAMPS[1], job::CONTENT, "windlass.dev/source"];
-/// By these a later `remove --with-data` finds the data that an earlier one kept. Unlike the labels of a tier they keep
-/// nobody from taking it over.
-const KEPT_OF_PROJECT: &str = "windlass.dev/kept-of-project";
-const KEPT_OF_TIER: &str = "windlass.dev/kept-of-tier";
+const ANNOTATIONS: [&str; 5] = [labels::TIER, STAMPS[0], STAMPS[1], labels::CONTENT, labels::SOURCE];
 
 /// The tier whose data a later removal may look for.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +27,7 @@ pub(crate) struct KeptOf<'a> {
 impl KeptOf<'_> {
     /// Selects what an earlier removal of the tier kept.
     pub(crate) fn selector(&self) -> String {
-        format!("{KEPT_OF_PROJECT}={},{KEPT_OF_TIER}={}", self.project, self.slug)
+        format!("{}={},{}={}", labels::KEPT_OF_PROJECT, self.project, labels::KEPT_OF_TIER, self.slug)
     }
 
     /// Whether an earlier removal of the tier kept this, and nobody has taken it over since; or whether it still has the
@@ -39,7 +35,8 @@ impl KeptOf<'_> {
     pub(crate) fn is_its(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
         let is = |project, tier| label(project) == Some(self.project) && label(tier) == Some(self.slug);
-        is(LABELS[0], LABELS[1]) || (label(LABELS[0]).is_none() && is(KEPT_OF_PROJECT, KEPT_OF_TIER))
+        is(LABELS[0], LABELS[1])
+            || (label(LABELS[0]).is_none() && is(labels::KEPT_OF_PROJECT, labels::KEPT_OF_TIER))
     }
 }
 
@@ -106,8 +103,9 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
     let ours = metadata["labels"].get(MANAGED_BY).is_some_and(|by| by == "windlass").then_some(MANAGED_BY);
     let mut labels = gone("labels", &mut LABELS.into_iter().chain(ours));
     let annotations = gone("annotations", &mut ANNOTATIONS.into_iter());
-    for (key, value) in
-        kept_of.into_iter().flat_map(|of| [(KEPT_OF_PROJECT, of.project), (KEPT_OF_TIER, of.slug)])
+    for (key, value) in kept_of
+        .into_iter()
+        .flat_map(|of| [(labels::KEPT_OF_PROJECT, of.project), (labels::KEPT_OF_TIER, of.slug)])
     {
         if metadata["labels"].get(key).is_none_or(|known| known != value) {
             labels.insert(key.to_owned(), value.into());
@@ -115,7 +113,7 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
     }
     // Of a removal that deletes the records alone no mark is left either.
     if kept_of.is_none() {
-        labels.extend(gone("labels", &mut [KEPT_OF_PROJECT, KEPT_OF_TIER].into_iter()));
+        labels.extend(gone("labels", &mut [labels::KEPT_OF_PROJECT, labels::KEPT_OF_TIER].into_iter()));
     }
     if labels.is_empty() && annotations.is_empty() {
         return None;
@@ -141,7 +139,7 @@ pub(crate) async fn forget_namespace(session: &Session, cluster: &Cluster, live:
         json!({"apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": live["metadata"]["name"], "uid": live["metadata"]["uid"]}})
     });
-    patch["metadata"]["annotations"]["windlass.dev/made-for"] = Value::Null;
+    patch["metadata"]["annotations"][labels::MADE_FOR] = Value::Null;
     send(session, cluster, &patch).await
 }
 
@@ -182,8 +180,7 @@ mod tests {
         let mut live = claim(&json!({"windlass.dev/project": "shop", "windlass.dev/tier": "staging"}));
         assert!(OF.is_its(&live), "by the tier's own labels");
         let labels = patch(&live, Some(OF)).unwrap()["metadata"]["labels"].clone();
-        live["metadata"]["labels"] =
-            json!({KEPT_OF_PROJECT: labels[KEPT_OF_PROJECT], KEPT_OF_TIER: labels[KEPT_OF_TIER]});
+        live["metadata"]["labels"] = json!({labels::KEPT_OF_PROJECT: labels[labels::KEPT_OF_PROJECT], labels::KEPT_OF_TIER: labels[labels::KEPT_OF_TIER]});
         assert!(OF.is_its(&live));
         assert!(!KeptOf { slug: "production", ..OF }.is_its(&live));
         live["metadata"]["labels"]["windlass.dev/project"] = "toys".into();

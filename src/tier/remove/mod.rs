@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
 use crate::manifest::phase_of;
 use crate::model::ObjectId;
+use crate::model::labels;
 use crate::model::{Outcome, Stage};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
@@ -133,8 +134,8 @@ async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Remo
 /// The namespace, where it stands in the tier's own manifests.
 fn own_namespace<'a>(site: TierContext<'_>, live: &'a Value) -> Option<&'a Value> {
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
-    let is_its = label("windlass.dev/project") == Some(&site.project.name)
-        && label("windlass.dev/tier") == Some(&site.tier.slug);
+    let is_its =
+        label(labels::PROJECT) == Some(&site.project.name) && label(labels::TIER) == Some(&site.tier.slug);
     is_its.then_some(live)
 }
 

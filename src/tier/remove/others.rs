@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::model::labels;
 use crate::model::{ObjectId, group};
 use crate::project::Ignored;
 use crate::record::store::base_name;
@@ -64,9 +65,7 @@ impl Tenant<'_> {
             |key: &str, value: &str| object["metadata"]["labels"].get(key).is_some_and(|one| one == value);
         let is_named =
             name(object).strip_prefix(&own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        is_named
-            && has("windlass.dev/record-of-project", self.project)
-            && has("windlass.dev/record-of-tier", self.slug)
+        is_named && has(labels::RECORD_OF_PROJECT, self.project) && has(labels::RECORD_OF_TIER, self.slug)
     }
 
     fn ignores(&self, object: &Value) -> bool {
