@@ -17,6 +17,8 @@ use crate::build::context::ignore::pattern::Pattern;
 /// for compiled each takes a thousand times as much.
 const MOST_EXPRESSIONS: usize = 32 << 10;
 const EXPRESSION: usize = 64;
+/// No path of a file system has more bytes (Linux: `PATH_MAX`).
+const LONGEST_PATH: usize = 4096;
 
 /// The rules of one file.
 #[derive(Debug, Default)]
@@ -113,8 +115,12 @@ impl Ignore {
         answer
     }
 
-    /// Is the path ignored, whatever lies there and whether anything does?
+    /// Is the path ignored, whatever lies there and whether anything does? One that is longer than paths can be is not: nothing lies
+    /// there, and it would take the square of its length.
     pub(crate) fn ignores(&self, path: &str) -> bool {
+        if path.len() > LONGEST_PATH {
+            return false;
+        }
         let (mut matched, mut ignored) = (Matched::default(), false);
         for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
             let answer = self.check(&path[..end], &matched);
@@ -179,6 +185,16 @@ mod tests {
 
     fn ignored(text: &str, path: &str) -> bool {
         ignore(text).ignores(path)
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_takes_no_time() {
+        let began = std::time::Instant::now();
+        for path in [format!("a{}", "/".repeat(40_000)), "a/".repeat(20_000)] {
+            assert!(!ignored("a**/*\n\"**/*\n", &path));
+        }
+        assert!(began.elapsed() < std::time::Duration::from_millis(500), "which took seconds");
+        assert!(ignored("a*", &format!("a{}", "/b".repeat(2000))), "one that can be");
     }
 
     #[test]
