@@ -4,8 +4,9 @@ use super::{Run, TierArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::git::known;
 use crate::project::{Known, Project, Tier};
+use crate::secret;
+use crate::text::shell_word;
 use crate::tier;
-use crate::{release, secret};
 
 /// What the printed command does not need.
 const WITHOUT: &str = "without windlass.yaml and Git";
@@ -90,12 +91,9 @@ impl TierOverrideArguments {
         ];
         let missing = flags.into_iter().filter(|(_, is_given, ..)| !is_given);
         let missing = missing.map(|(flag, _, value, placeholder)| {
-            format!(
-                " {flag} {}",
-                value.as_ref().map_or(placeholder.to_owned(), |value| release::quoted(value))
-            )
+            format!(" {flag} {}", value.as_ref().map_or(placeholder.to_owned(), |value| shell_word(value)))
         });
-        let words = words.iter().map(|word| format!(" {}", release::quoted(word)));
+        let words = words.iter().map(|word| format!(" {}", shell_word(word)));
         format!("windlass{}{}", words.collect::<String>(), missing.collect::<String>())
     }
 }

@@ -14,6 +14,7 @@ use crate::release::rules::Rules;
 use crate::release::{lock_holder, refused};
 use crate::session::Session;
 use crate::text::display;
+use crate::text::shell_word;
 
 /// The labels that every object of a tier carries.
 pub(crate) fn selector(project: &str, tier: &Tier) -> String {
@@ -161,19 +162,9 @@ pub(crate) fn command(verb: &str, tier: &Tier) -> String {
     let mut command = format!("windlass {verb} {}", tier.name);
     for (flag, value) in &tier.given {
         let dashes = if flag.len() == 1 { "-" } else { "--" };
-        command += &format!(" {dashes}{flag} {}", quoted(value));
+        command += &format!(" {dashes}{flag} {}", shell_word(value));
     }
     command
-}
-
-/// A word as a shell reads it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@=+,".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// How long a rollback may take: a budget of its own.

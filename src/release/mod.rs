@@ -25,7 +25,6 @@ pub(crate) mod run;
 pub(crate) mod show;
 mod test_stage;
 
-pub(crate) use context::quoted;
 pub use deploy::release;
 pub use inputs::manifests;
 pub(crate) use inputs::secrets;

@@ -23,6 +23,7 @@ use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 use crate::text::nearest;
+use crate::text::shell_word;
 
 mod case;
 mod cluster;
@@ -451,8 +452,7 @@ fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Er
 
 /// Names as a shell takes them.
 fn quoted(names: &[String]) -> String {
-    let quote = |name: &String| if name.contains(' ') { format!("'{name}'") } else { name.clone() };
-    names.iter().map(quote).collect::<Vec<_>>().join(" ")
+    names.iter().map(|name| shell_word(name)).collect::<Vec<_>>().join(" ")
 }
 
 /// The directory of a test's reports: without what file systems and shells dislike.

@@ -6,9 +6,11 @@ pub(crate) mod hex;
 pub(crate) mod lines;
 mod malformed;
 pub(crate) mod nearest;
+mod quote;
 pub(crate) mod slug;
 
 pub use duration::duration;
 pub use malformed::Malformed;
 pub use nearest::nearest;
+pub use quote::shell_word;
 pub use slug::slug;

@@ -24,22 +24,7 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 
 /// How many letters must be added, left out, replaced, or swapped with their neighbour.
 pub(crate) fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for i in 1..=one.len() {
-        let mut next = vec![i];
-        for j in 1..=other.len() {
-            let replaced = row[j - 1] + usize::from(one[i - 1] != other[j - 1]);
-            let mut best = replaced.min(row[j] + 1).min(next[j - 1] + 1);
-            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                best = best.min(before[j - 2] + 1);
-            }
-            next.push(best);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[other.len()]
+    strsim::osa_distance(one, other)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::reports::Source;
 use crate::text::hex;
+use crate::text::shell_word;
 
 /// What the last mark says.
 const END: &str = "end";
@@ -123,18 +124,14 @@ pub(super) fn command(run: &[String], paths: &[String], mark: &str, limit: Durat
         script += &format!(
             "printf '\\n%s\\n' '{mark} {number}'\n[ ! -e {} ] || tar -C {} -cf - {} 2>/dev/null | base64 | \
              while read -r line; do printf '%s%s\n' '{line_mark}' \"$line\"; done\n",
-            quoted(path),
-            quoted(parent),
-            quoted(name)
+            shell_word(path),
+            shell_word(parent),
+            shell_word(name)
         );
     }
     script += &format!("printf '\\n%s\\n' '{mark} {END}'\nexit $code");
     let words = ["sh", "-c", &script, "sh"].map(str::to_owned);
     words.into_iter().chain(run.iter().cloned()).collect()
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
