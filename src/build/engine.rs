@@ -21,8 +21,7 @@ use crate::build::request::{
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
-use crate::engine::fault;
-use crate::engine::{Builder, Engine};
+use crate::engine::{Builder, Engine, fault};
 use crate::error::{Error, Kind, Result};
 use crate::registry::Registry;
 use crate::report::StepReport;

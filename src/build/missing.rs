@@ -5,9 +5,7 @@ use serde_json::json;
 
 use super::interruptible;
 use crate::error::{Error, Kind, Result};
-use crate::model::Image;
-use crate::model::Revision;
-use crate::model::{Changes, Reference};
+use crate::model::{Changes, Image, Reference, Revision};
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::session::Session;

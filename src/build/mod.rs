@@ -56,7 +56,7 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
     // So is what cannot be built whatever builds it.
     for name in needs.keys() {
         lacks(project, name, &project.config.images[name])?;
-        crate::build::context::exposed::check(project, name, &project.config.images[name])?;
+        context::exposed::check(project, name, &project.config.images[name])?;
     }
     warn_of_submodules(session, project, needs.keys());
     warn_of_changes(session, project);
@@ -146,9 +146,8 @@ pub async fn builder(session: &Session, project: &Project) -> Result<String> {
 pub fn lacking(project: &Project) -> Vec<Error> {
     let images = project.config.images.iter();
     let lacking = images.filter_map(|(name, image)| {
-        let error = lacks(project, name, image)
-            .and_then(|()| crate::build::context::exposed::check(project, name, image))
-            .err()?;
+        let error =
+            lacks(project, name, image).and_then(|()| context::exposed::check(project, name, image)).err()?;
         Some(match project.place_of_image(name) {
             Some(place) if error.place().is_none() => error.at(place),
             _ => error,

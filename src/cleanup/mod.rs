@@ -92,7 +92,7 @@ async fn examine(
     let repository = Arc::new(repository);
     let tags = registry.tags(&repository).await?;
     let (records, tags): (Vec<String>, Vec<String>) =
-        tags.into_iter().partition(|tag| crate::cleanup::tags::record(tag).is_some());
+        tags.into_iter().partition(|tag| tags::record(tag).is_some());
     needs.extend(proven(registry, project, &repository, &records).await?);
     let needs = &*needs;
     let mut images = images(registry, &repository, tags).await?;
@@ -129,14 +129,11 @@ async fn proven(
     records: &[String],
 ) -> Result<Vec<(String, String)>> {
     let proofs = proofs(repository, records);
-    let needed: Vec<Vec<(String, String)>> =
-        stream::iter(proofs)
-            .map(|(image, tag)| async move {
-                crate::cleanup::needs::of_proof(registry, project, &image, &tag).await
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect()
-            .await?;
+    let needed: Vec<Vec<(String, String)>> = stream::iter(proofs)
+        .map(|(image, tag)| async move { needs::of_proof(registry, project, &image, &tag).await })
+        .buffer_unordered(CONCURRENCY)
+        .try_collect()
+        .await?;
     Ok(needed.into_iter().flatten().collect())
 }
 
@@ -145,8 +142,8 @@ fn proofs(repository: &Reference, records: &[String]) -> Vec<(Reference, String)
     // Where tags cannot be overwritten the highest number is the newest.
     let mut newest: BTreeMap<(String, &str), (u32, &str)> = BTreeMap::new();
     for tag in records {
-        let Some((about, kind)) = crate::cleanup::tags::record(tag) else { continue };
-        let (number, kind) = crate::cleanup::tags::numbered(kind);
+        let Some((about, kind)) = tags::record(tag) else { continue };
+        let (number, kind) = tags::numbered(kind);
         if kind.starts_with("good-") {
             let known = newest.entry((about, kind)).or_default();
             *known = (*known).max((number, tag.as_str()));
@@ -206,8 +203,7 @@ async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [Found]) -> Res
         let known: BTreeSet<&str> =
             of_repository.iter().flat_map(|image| &image.tags).map(String::as_str).collect();
         // A record is about an image, and is none.
-        let is_new =
-            |tag: &String| crate::cleanup::tags::record(tag).is_none() && !known.contains(tag.as_str());
+        let is_new = |tag: &String| tags::record(tag).is_none() && !known.contains(tag.as_str());
         let mut new = registry.tags(&repository).await?;
         new.retain(is_new);
         for (tag, digest, _) in digests(registry, &repository, new).await? {
@@ -243,10 +239,8 @@ async fn of_nothing(
 ) -> Result<Vec<Found>> {
     let stays: BTreeSet<&str> =
         images.iter().filter(|image| image.stays.is_some()).map(|image| image.digest.as_str()).collect();
-    records.retain(|tag| {
-        crate::cleanup::tags::record(tag).is_some_and(|(about, _)| !stays.contains(about.as_str()))
-    });
-    let mut gone = crate::cleanup::images(registry, repository, records).await?;
+    records.retain(|tag| tags::record(tag).is_some_and(|(about, _)| !stays.contains(about.as_str())));
+    let mut gone = self::images(registry, repository, records).await?;
     // Under another tag it is an image to others.
     gone.retain(|digest, _| !images.iter().any(|image| image.digest == *digest));
     Ok(gone.into_values().collect())
@@ -255,18 +249,16 @@ async fn of_nothing(
 /// Whether somebody needs an image.
 async fn judge(registry: &Registry, mut found: Found, needs: &Needs) -> Result<Found> {
     found.tags.sort();
-    let head = found.tags.iter().find_map(|tag| needs.commits.get(crate::cleanup::tags::commit(tag)?));
+    let head = found.tags.iter().find_map(|tag| needs.commits.get(tags::commit(tag)?));
     found.stays = match (needs.digests.get(found.digest.as_str()), head) {
-        _ if !found.tags.iter().any(|tag| crate::cleanup::tags::is_content(tag)) => {
-            Some("windlass did not make it".into())
-        }
+        _ if !found.tags.iter().any(|tag| tags::is_content(tag)) => Some("windlass did not make it".into()),
         (Some(release), _) => Some(release.clone().into()),
         (None, Some(head)) => Some(format!("the commit of {head}").into()),
         (None, None) => None,
     };
     if found.stays.is_none() {
         let origin = registry.origin(&found.reference()).await?;
-        let foreign = crate::cleanup::tags::foreign(&found.tags, origin.branch.as_deref());
+        let foreign = tags::foreign(&found.tags, origin.branch.as_deref());
         found.stays = match origin.made {
             _ if !foreign.is_empty() => {
                 Some(format!("windlass did not make its tag {}", foreign.join(", ")).into())
@@ -317,7 +309,7 @@ impl Found {
     }
 
     fn is_record(&self) -> bool {
-        self.tags.iter().all(|tag| crate::cleanup::tags::record(tag).is_some())
+        self.tags.iter().all(|tag| tags::record(tag).is_some())
     }
 
     fn line(&self) -> String {

@@ -10,11 +10,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
-use crate::git;
 use crate::project::{self, Project, Tier, TierOverrides};
 use crate::release::Rules;
-use crate::secret;
 use crate::session::Session;
+use crate::{git, secret};
 
 mod records;
 mod run;
@@ -104,26 +103,26 @@ enum Color {
 /// The commands of the contract, in its order.
 #[derive(Debug, Subcommand)]
 enum Command {
-    Pipeline(crate::cli::stages::pipeline::Pipeline),
-    Build(crate::cli::stages::build::Build),
-    Test(crate::cli::stages::test::Test),
-    Release(crate::cli::stages::release::Release),
-    Rollback(crate::cli::stages::rollback::Rollback),
-    Plan(crate::cli::stages::plan::Plan),
-    Status(crate::cli::tier::status::Status),
-    History(crate::cli::tier::history::History),
-    Logs(crate::cli::tier::logs::Logs),
-    Remove(crate::cli::tier::remove::Remove),
-    Adopt(crate::cli::tier::adopt::Adopt),
-    Lock(crate::cli::tier::lock::Lock),
-    Unlock(crate::cli::tier::unlock::Unlock),
-    Explain(crate::cli::tier::explain::Explain),
-    Render(crate::cli::stages::render::Render),
-    Validate(crate::cli::stages::validate::Validate),
-    Cleanup(crate::cli::setup::cleanup::Cleanup),
-    Doctor(crate::cli::setup::doctor::Doctor),
-    Init(crate::cli::setup::init::Init),
-    Generate(crate::cli::setup::generate::Generate),
+    Pipeline(stages::pipeline::Pipeline),
+    Build(stages::build::Build),
+    Test(stages::test::Test),
+    Release(stages::release::Release),
+    Rollback(stages::rollback::Rollback),
+    Plan(stages::plan::Plan),
+    Status(self::tier::status::Status),
+    History(self::tier::history::History),
+    Logs(self::tier::logs::Logs),
+    Remove(self::tier::remove::Remove),
+    Adopt(self::tier::adopt::Adopt),
+    Lock(self::tier::lock::Lock),
+    Unlock(self::tier::unlock::Unlock),
+    Explain(self::tier::explain::Explain),
+    Render(stages::render::Render),
+    Validate(stages::validate::Validate),
+    Cleanup(setup::cleanup::Cleanup),
+    Doctor(setup::doctor::Doctor),
+    Init(setup::init::Init),
+    Generate(setup::generate::Generate),
 }
 
 impl Command {

@@ -4,9 +4,8 @@ use super::{Run, TierArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::git::known;
 use crate::project::{Known, Project, Tier};
-use crate::secret;
 use crate::text::shell_word;
-use crate::tier;
+use crate::{secret, tier};
 
 /// What the printed command does not need.
 const WITHOUT: &str = "without windlass.yaml and Git";

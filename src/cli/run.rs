@@ -15,11 +15,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use super::{Arguments, Color, Command, Global, Output, Run};
 use crate::error::{Error, Kind, Result};
 use crate::model::Outcome;
-use crate::program;
 use crate::report::event::{Event, Finished};
 use crate::report::{self, Reporter};
-use crate::secret;
 use crate::session::{Session, Summary};
+use crate::{program, secret};
 
 /// Stages are futures inside futures, and without optimisation each takes its room: two MiB are not enough for all.
 const STACK: usize = 16 << 20;

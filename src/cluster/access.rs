@@ -7,8 +7,7 @@ use super::transport::{Call, Repeat};
 use super::{Cluster, Refusal};
 use crate::cluster::transport::fault::{Fault, Wanted, user_of};
 use crate::error::{Error, Kind, Result};
-use crate::model::ObjectRef;
-use crate::model::labels;
+use crate::model::{ObjectRef, labels};
 
 impl Cluster {
     /// The first request: who are we? It needs no right, so any refusal is about the credentials.

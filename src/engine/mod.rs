@@ -20,10 +20,8 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::Credentials;
-use crate::model::Reference;
 use crate::model::credentials::server_name;
-use crate::model::labels;
+use crate::model::{Credentials, Reference, labels};
 use crate::session::Session;
 
 mod deadline;

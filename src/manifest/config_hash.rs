@@ -4,8 +4,7 @@
 //! The hash is keyed with a secret of the tier, so that nobody who may read a Deployment can guess a password by
 //! trying.
 
-use crate::model::labels;
-use crate::model::object;
+use crate::model::{labels, object};
 use crate::text::hex;
 use std::collections::{BTreeMap, BTreeSet};
 

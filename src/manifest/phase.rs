@@ -2,9 +2,7 @@
 
 use serde_json::Value;
 
-use crate::model::group;
-use crate::model::labels;
-use crate::model::object;
+use crate::model::{group, labels, object};
 
 /// A step of a release: its objects are applied together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

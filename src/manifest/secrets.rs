@@ -9,9 +9,7 @@ use serde_json::{Value, json};
 use super::stamp::{self, Owner};
 use super::{Object, phase};
 use crate::error::{Error, Kind};
-use crate::model::Reference;
-use crate::model::labels;
-use crate::model::object;
+use crate::model::{Reference, labels, object};
 use crate::secret::Secret;
 
 const CONFIGURATION: &str = "secrets";

@@ -6,8 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::labels;
-use crate::model::{group, kinds};
+use crate::model::{group, kinds, labels};
 
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 

@@ -308,7 +308,7 @@ fn read_config(root: &Path, file: Option<&Path>, environment: Lookup<'_>) -> Res
     let text = std::fs::read_to_string(file).map_err(|error| {
         Error::new(Kind::Invalid, format!("the configuration cannot be read: {error}")).at(Place::file(shown))
     })?;
-    crate::project::config::read::config(&text, shown, images, environment)
+    config::read::config(&text, shown, images, environment)
 }
 
 /// The image `app`, where there is a Dockerfile.
@@ -335,7 +335,7 @@ fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path)
         let name = check_name(configured).map_err(|error| at(error, config, "project"))?;
         return Ok((name, Named::Configured));
     }
-    if let Some(name) = origin.and_then(crate::project::config::names::of_origin) {
+    if let Some(name) = origin.and_then(config::names::of_origin) {
         return Ok((name, Named::Remote));
     }
     let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());

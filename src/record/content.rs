@@ -4,8 +4,7 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::model::ObjectId;
-use crate::model::labels;
+use crate::model::{ObjectId, labels};
 use crate::record::Summary;
 use crate::text::hex;
 

@@ -16,8 +16,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::model::Unserved;
-use crate::model::{ObjectId, is_commit};
+use crate::model::{ObjectId, Unserved, is_commit};
 use crate::project::TierRules;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with

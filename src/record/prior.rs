@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::Result;
-use crate::model::ObjectId;
-use crate::model::job;
+use crate::model::{ObjectId, job};
 use crate::record::content::STAMPS;
 use crate::record::store::Store;
 use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};

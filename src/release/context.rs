@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
-use crate::model::Stage;
-use crate::model::labels;
+use crate::model::{Stage, labels};
 use crate::project::{Project, Tier, ci};
 use crate::record::Actor;
 use crate::record::store::{Store, base_name};
 use crate::release::rules::Rules;
 use crate::release::{lock_holder, refused};
 use crate::session::Session;
-use crate::text::display;
-use crate::text::shell_word;
+use crate::text::{display, shell_word};
 
 /// The labels that every object of a tier carries.
 pub(crate) fn selector(project: &str, tier: &Tier) -> String {

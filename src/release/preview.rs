@@ -3,8 +3,7 @@
 use super::inputs::{manifests, secrets};
 use super::plan::{drift, external, namespaces, planner, prune};
 use super::run::jobs;
-use super::{Plan, Rules};
-use super::{context, deploy};
+use super::{Plan, Rules, context, deploy};
 use crate::error::Result;
 use crate::manifest;
 use crate::model::Images;

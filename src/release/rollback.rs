@@ -6,14 +6,11 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::model::{Failure, Stage, Verdict};
-use crate::model::{ObjectId, job};
+use crate::model::{Failure, ObjectId, Stage, Verdict, job};
 use crate::project::{Project, Rollback, Tier};
-use crate::record::kept_rules;
 use crate::record::prior::PriorReleases;
-use crate::record::target;
 use crate::record::target::Target;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary};
+use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary, kept_rules, target};
 use crate::release::context::TierContext;
 use crate::release::deploy::{build_plan, close};
 use crate::release::plan::planner::{May, Survey};

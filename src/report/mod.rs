@@ -176,7 +176,7 @@ impl Reporter {
     pub fn answer_log(&self, source: &str, time: Option<Timestamp>, line: &str) {
         let line = self.secrets.clean_line(line);
         let json = json::log_line(time.unwrap_or_else(Timestamp::now), source, &line);
-        let text = format!("{} {line}", crate::report::style::source(source));
+        let text = format!("{} {line}", style::source(source));
         for renderer in &mut self.lock().renderers {
             renderer.answer(Some(&json), &text);
         }

@@ -8,8 +8,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use serde_json::Value;
 
-use crate::model::labels;
-use crate::model::object;
+use crate::model::{labels, object};
 use crate::text::duration::LONGEST;
 
 /// So many deaths of a container are allowed where nothing else is said.

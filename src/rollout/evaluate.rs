@@ -6,8 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::model::{Cause, Verdict};
-use crate::model::{Evidence, object};
+use crate::model::{Cause, Evidence, Verdict, object};
 use crate::project::HealthRules;
 use crate::rollout::context::EvalContext;
 pub(crate) use crate::rollout::memory::Memory;

@@ -15,15 +15,12 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Ended};
-use crate::model::Image;
-use crate::model::MissingPass;
-use crate::model::{Outcome, Reference, Stage};
+use crate::model::{Image, MissingPass, Outcome, Reference, Stage};
 use crate::project::{On, Project, TestConfig, Tier, ci};
 use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
-use crate::text::nearest;
-use crate::text::shell_word;
+use crate::text::{nearest, shell_word};
 
 mod case;
 mod cluster;

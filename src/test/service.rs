@@ -10,10 +10,9 @@ use futures::stream::FuturesUnordered;
 use regex::Regex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::Runner;
 use super::container::{Container, Exit, Spec};
 use super::ready::{self, Answer};
-use super::record;
+use super::{Runner, record};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Evidence, Failure, Reference, Subject};
 use crate::project::ServiceConfig;

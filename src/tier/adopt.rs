@@ -7,17 +7,16 @@ use serde_json::{Value, json};
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
-use crate::model::labels;
-use crate::model::{ObjectId, ObjectRef, Stage};
+use crate::model::{ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary};
-use crate::record::{content, kept_rules};
+use crate::record::{
+    Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content, kept_rules,
+};
 use crate::release::context::TierContext;
-use crate::release::plan::difference;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::CONCURRENCY;
-use crate::release::plan::{namespaces, ownership};
+use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
 use crate::release::{context, deploy, plan};
 use crate::report::style;

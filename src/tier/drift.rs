@@ -14,8 +14,7 @@ use crate::release::deploy::build_plan;
 use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
-use crate::release::plan::{Action, Step};
-use crate::release::plan::{claims, drift};
+use crate::release::plan::{Action, Step, claims, drift};
 use crate::release::rollback;
 use crate::release::run::redaction;
 

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::project::Tier;
-use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary};
-use crate::record::{prior, store};
+use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary, prior, store};
 use crate::release::context;
 use crate::report::style;
 use crate::session::Session;

@@ -10,10 +10,9 @@ use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
 use crate::record::Summary;
 use crate::record::store::base_name;
-use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
-use crate::release::{lock_holder, refused};
+use crate::release::{context, lock_holder, refused};
 use crate::session::Session;
 
 /// Who holds a tier's lock, or held it until now.

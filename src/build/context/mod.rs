@@ -73,8 +73,8 @@ impl Context {
     ) -> Result<(Self, Vec<Decision>)> {
         let top = root.join(directory);
         let text = check(root, directory, dockerfile)?;
-        let rules = crate::build::context::walk::rules(root, directory, dockerfile)?;
-        let found = crate::build::context::walk::walk(&top, &rules, listing)?;
+        let rules = walk::rules(root, directory, dockerfile)?;
+        let found = walk::walk(&top, &rules, listing)?;
         let mut context =
             Self { entries: found.entries, dockerfile: String::new(), text, unseen: Vec::new() };
         context.dockerfile = context.with_dockerfile(&top, &root.join(dockerfile))?;

@@ -3,9 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::GIT;
 use super::entry::{Entry, EntryKind};
-use super::unreadable;
+use super::{GIT, unreadable};
 use crate::build::context::ignore::{Ignore, Line, Matched};
 use crate::error::Result;
 

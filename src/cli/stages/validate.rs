@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::build;
 use crate::cli::{Run, SourceArguments};
 use crate::error::{Error, Kind, Result};
 use crate::project::Project;
-use crate::{manifest, secret};
+use crate::{build, manifest, secret};
 
 /// Check the configuration and every tier's manifests, offline
 #[derive(Debug, Args)]

@@ -25,8 +25,7 @@ use crate::cluster::lease::waiter::{
 pub use crate::cluster::lease::waiter::{LockWait, ManualLock, Task};
 use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
-use crate::model::ObjectRef;
-use crate::model::labels;
+use crate::model::{ObjectRef, labels};
 use crate::session::{Session, interrupted};
 use crate::text::display;
 use process::Process;

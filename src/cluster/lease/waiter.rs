@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::cluster::lease::process::Process;
-use crate::model::is_commit;
-use crate::model::labels;
+use crate::model::{is_commit, labels};
 
 /// How long a lease lasts without being renewed.
 pub(crate) const DURATION: Duration = Duration::from_secs(15);

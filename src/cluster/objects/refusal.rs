@@ -7,8 +7,7 @@ use serde_json::Value;
 use crate::cluster::transport::fault::{Fault, Wanted, user_of};
 use crate::cluster::transport::status::{Status, StatusCause};
 use crate::error::{Error, Kind};
-use crate::model::ObjectRef;
-use crate::model::{Cause, Failure, Subject};
+use crate::model::{Cause, Failure, ObjectRef, Subject};
 
 /// The cluster refused an object, or could not be asked.
 #[derive(Debug, Clone)]

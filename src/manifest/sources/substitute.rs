@@ -12,8 +12,7 @@ use crate::error::Error;
 use crate::manifest::load::is_enough;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::scalar;
-use crate::model::group;
-use crate::model::labels;
+use crate::model::{group, labels};
 use crate::text::nearest;
 
 /// A string of an object that is longer than this is refused by every API server.

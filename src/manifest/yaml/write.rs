@@ -53,7 +53,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
                 if index > 0 || text.is_empty() || text.ends_with('\n') {
                     pad(text, indent);
                 }
-                crate::manifest::yaml::write::key(text, key, indent);
+                self::key(text, key, indent);
                 entry(text, value, indent);
             }
         }
@@ -67,7 +67,7 @@ fn block(text: &mut String, value: &Value, indent: usize) {
                 end_line(text);
             }
         }
-        Value::String(string) => crate::manifest::yaml::write::string(text, string, indent),
+        Value::String(string) => self::string(text, string, indent),
         scalar => write!(text, "{scalar}").expect("writing to a string cannot fail"),
     }
 }

@@ -16,8 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Error, Kind, Result};
-use crate::model::ObjectRef;
-use crate::model::labels;
+use crate::model::{ObjectRef, labels};
 use crate::record::{FORMAT, Outcome, Record, Summary};
 
 /// How many different full sets are kept, besides the newest good one.
@@ -270,7 +269,7 @@ pub(crate) async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Su
     let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
     let mut all = Vec::new();
     for map in &maps.items {
-        all.extend(crate::record::store::history_store::read(map)?);
+        all.extend(history_store::read(map)?);
     }
     Ok(all)
 }

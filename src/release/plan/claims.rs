@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::error::Result;
-use crate::model::ObjectId;
-use crate::model::labels;
+use crate::model::{ObjectId, labels};
 
 /// Whether the object is a claim.
 pub(crate) fn is_claim(object: &Value) -> bool {

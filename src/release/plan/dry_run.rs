@@ -7,10 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
-use crate::model::job;
-use crate::model::labels;
-use crate::model::object;
-use crate::model::{ObjectId, ObjectRef};
+use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::{FieldChange, Mask};

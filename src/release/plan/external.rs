@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Place, Result};
-use crate::model::{Cause, Failure, Subject};
-use crate::model::{ObjectRef, group};
+use crate::model::{Cause, Failure, ObjectRef, Subject, group};
 use crate::project::{External, Tier};
 use crate::release::context::TierContext;
 use crate::release::plan::Wanted;

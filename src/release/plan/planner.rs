@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
-use crate::model::Failure;
-use crate::model::{ObjectId, group};
+use crate::model::{Failure, ObjectId, group};
 use crate::record::{Owned, Record};
 use crate::release::plan;
 use crate::release::plan::difference::Mask;

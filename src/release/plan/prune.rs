@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::labels;
-use crate::model::object;
-use crate::model::{ObjectId, job};
+use crate::model::{ObjectId, job, labels, object};
 use crate::release::plan::Plan;
 
 /// So many objects go without a word.

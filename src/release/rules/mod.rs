@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use crate::cluster::LockWait;
 use crate::error::{Error, Kind, Result};
-use crate::model::Revision;
-use crate::model::{Images, ObjectId};
+use crate::model::{Images, ObjectId, Revision};
 use crate::project::{Project, Tier, ci};
 use crate::record::{Override, Summary, target};
 use crate::release::TestStage;

@@ -12,8 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Images, Reference};
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
-use crate::text::hex;
-use crate::text::slug;
+use crate::text::{hex, slug};
 
 /// How many combinations of an image with others and with manifests are remembered.
 const REMEMBERED: usize = 20;

@@ -8,12 +8,10 @@ use serde_json::Value;
 
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::manifest;
-use crate::model::ObjectId;
-use crate::model::{Outcome, Stage};
+use crate::model::{ObjectId, Outcome, Stage};
 use crate::project::OnCancel;
 use crate::record::target::Target;
-use crate::record::{Applied, SentBack};
-use crate::record::{content, target};
+use crate::record::{Applied, SentBack, content, target};
 use crate::release::plan;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{planner, safeguard};

@@ -7,8 +7,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
 use crate::error::{Error, Kind, Result};
-use crate::model::labels;
-use crate::model::{ObjectId, ObjectRef};
+use crate::model::{ObjectId, ObjectRef, labels};
 use crate::release::plan::ownership;
 use crate::session::Session;
 

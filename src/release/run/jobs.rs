@@ -8,10 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::model::labels;
-use crate::model::object;
-use crate::model::{ObjectId, ObjectRef, job};
-use crate::model::{Outcome, Stage, Verdict};
+use crate::model::{ObjectId, ObjectRef, Outcome, Stage, Verdict, job, labels, object};
 use crate::record::content;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;

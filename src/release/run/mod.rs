@@ -18,14 +18,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::ObjectId;
-use crate::model::labels;
-use crate::model::object;
-use crate::model::{Failure, Stage};
+use crate::model::{Failure, ObjectId, Stage, labels, object};
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
-use crate::record::{Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task};
-use crate::record::{prior, target};
+use crate::record::{
+    Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task, prior, target,
+};
 use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::plan::{Action, Plan, external};

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::probe::{Answer, HttpProbe};
-use crate::model::Images;
-use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Subject};
+use crate::model::{Cause, Evidence, Failure, Images, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
 use crate::record::content;
 use crate::release::TestStage;

@@ -22,10 +22,7 @@ pub(crate) fn page(run: &RunLog) -> String {
         list("Causes", run.end.iter().flat_map(|end| &end.causes).map(cause)),
         list("Warnings", run.warnings.iter().map(|(message, hint)| warning(message, hint.as_deref()))),
         list("Answer", run.answer.iter().map(|answer| pre(answer))),
-        list(
-            "Stages",
-            run.stages.iter().map(|stage| crate::report::files::html::stage(stage, run.end.is_some())),
-        ),
+        list("Stages", run.stages.iter().map(|stage| self::stage(stage, run.end.is_some()))),
         list("Objects", objects(run)),
         list(
             "Images",
@@ -133,8 +130,7 @@ fn warning(message: &str, help: Option<&str>) -> String {
 fn stage(entry: &StageEntry, run_ended: bool) -> String {
     let head = span("", format::stage_name(entry.stage), entry.end.as_ref(), run_ended);
     let title = paragraph("title", &display::shorten(&entry.title));
-    let steps: Vec<_> =
-        entry.steps.iter().map(|step| crate::report::files::html::step(step, run_ended)).collect();
+    let steps: Vec<_> = entry.steps.iter().map(|step| self::step(step, run_ended)).collect();
     format!("<div class=\"card stage\">\n{head}{title}{}</div>\n", steps.concat())
 }
 

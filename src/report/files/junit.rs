@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::model::Verdict;
-use crate::model::{Failure, Outcome, Stage, Subject};
+use crate::model::{Failure, Outcome, Stage, Subject, Verdict};
 use crate::report::files::run_log::{End, ObjectEntry, RunLog, StageEntry, StepEntry};
 use crate::report::live::{ending, format};
 

@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use crate::model::{Outcome, Stage};
 use crate::report::Moment;
 use crate::report::event::{Event, Finished, ObjectState};
-use crate::report::live::format;
-use crate::report::live::progress;
 use crate::report::live::progress::Progress;
+use crate::report::live::{format, progress};
 use crate::text::display;
 
 /// So many of a source's last lines are kept.

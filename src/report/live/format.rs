@@ -118,7 +118,7 @@ pub(crate) fn log(source: &str, line: &str) -> String {
 /// A warning, with what would help.
 pub(crate) fn warning(message: &str, hint: Option<&str>) -> Vec<String> {
     let mut lines = vec![format!("{} {}", Symbol::Doubtful.painted(), display::shorten(message))];
-    lines.extend(hint.map(|text| format!("  {}", crate::report::live::format::hint(text))));
+    lines.extend(hint.map(|text| format!("  {}", self::hint(text))));
     lines
 }
 

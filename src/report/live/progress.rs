@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::model::Verdict;
-use crate::model::{Evidence, Failure, Stage};
+use crate::model::{Evidence, Failure, Stage, Verdict};
 use crate::report::Moment;
 use crate::report::event::{Event, Finished, ObjectState};
 use crate::report::live::format;

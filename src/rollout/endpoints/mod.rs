@@ -11,9 +11,8 @@ use serde_json::{Map, Value};
 use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::revision::has_labels;
 
-use crate::model::object;
 use crate::model::object::{has, list, text};
-use crate::model::{Cause, ObjectId, Unserved, Verdict};
+use crate::model::{Cause, ObjectId, Unserved, Verdict, object};
 use crate::rollout::annotations;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::text::nearest;

@@ -27,8 +27,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Place, Result};
-use crate::model::ObjectId;
-use crate::model::{Stage, Verdict};
+use crate::model::{ObjectId, Stage, Verdict};
 use crate::project::HealthRules;
 pub use crate::rollout::made_elsewhere::made_by;
 use crate::rollout::snapshot::ClusterSnapshot;
@@ -265,7 +264,7 @@ impl Watcher {
             let Some(tracked) = self.set.get_mut(id).filter(|tracked| tracked.needs.is_empty()) else {
                 continue;
             };
-            for (subject, role) in crate::rollout::watch::needs::of(tracked.newest()) {
+            for (subject, role) in needs::of(tracked.newest()) {
                 tracked.needs.push(subject.clone());
                 self.feed.open(subject, role);
             }
@@ -303,7 +302,7 @@ impl Watcher {
         }
     }
 
-    fn take(&mut self, item: crate::rollout::watch::cache::Item) {
+    fn take(&mut self, item: cache::Item) {
         match self.feed.take(&mut self.world, item) {
             Touched::Everything => self.dirty.extend(self.set.keys().cloned()),
             Touched::These(ids) => {

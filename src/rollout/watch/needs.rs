@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use crate::cluster::WatchSubject;
 use crate::model::kinds::is_of_others;
-use crate::model::labels;
-use crate::model::{group, object};
+use crate::model::{group, labels, object};
 
 /// What a watch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

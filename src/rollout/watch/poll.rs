@@ -7,8 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::error::{Kind, Result};
-use crate::model::{ObjectId, ObjectRef};
-use crate::model::{Verdict, object};
+use crate::model::{ObjectId, ObjectRef, Verdict, object};
 use crate::rollout::made_elsewhere;
 use crate::rollout::watch::{DISCOVER, POLL, Watcher, without_managed_fields};
 

@@ -18,9 +18,7 @@ use crate::cluster::{
 };
 use crate::engine::owner;
 use crate::error::{Error, Kind, Result};
-use crate::model::labels;
-use crate::model::{Evidence, Stage};
-use crate::model::{ObjectId, ObjectRef};
+use crate::model::{Evidence, ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, SecretContent, Tier};
 use crate::report::StepReport;
 use crate::rollout::watch::{Goal, Watched, Watcher};

@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::reports::Source;
-use crate::text::hex;
-use crate::text::shell_word;
+use crate::text::{hex, shell_word};
 
 /// What the last mark says.
 const END: &str = "end";

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
-use crate::model::ObjectRef;
-use crate::model::labels;
+use crate::model::{ObjectRef, labels};
 use crate::record::Record;
 
 /// An owner of an owner of …

@@ -74,9 +74,9 @@ pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRe
     };
     let wanted = Wanted { request, options };
     if request.follow {
-        crate::tier::logs::follow::follow(session, &cluster, &wanted, members, namespaces).await
+        follow::follow(session, &cluster, &wanted, members, namespaces).await
     } else {
-        crate::tier::logs::read::read(session, &cluster, &wanted, &pods).await
+        read::read(session, &cluster, &wanted, &pods).await
     }
 }
 

@@ -5,8 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
-use crate::model::ObjectId;
-use crate::model::labels;
+use crate::model::{ObjectId, labels};
 use crate::record::content::STAMPS;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::prune;

@@ -15,9 +15,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
 use crate::manifest::phase_of;
-use crate::model::ObjectId;
-use crate::model::labels;
-use crate::model::{Outcome, Stage};
+use crate::model::{ObjectId, Outcome, Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
 use crate::record::store::base_name;
@@ -97,13 +95,12 @@ async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Remo
     if let Namespace::Goes { .. } = removal.namespace {
         let known = std::mem::take(&mut removal.ours);
         let draft = Draft { request, known, kept: &removal.kept, said: Some(true) };
-        (removal.namespace, removal.ours) = crate::tier::remove::namespace::decide(site, &draft).await?;
+        (removal.namespace, removal.ours) = namespace::decide(site, &draft).await?;
         removal = removal.without_what_goes_with_the_namespace();
     }
     let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
     let of = Some(of).filter(|_| !request.records_only);
-    crate::tier::remove::disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object))
-        .await?;
+    disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object)).await?;
     if let Namespace::Goes { live, with, unknown } = &removal.namespace {
         say_what_goes_along(session, with, unknown);
         match cluster.delete(&SeenObject::of(live)?, DeleteOptions::default()).await? {
@@ -113,15 +110,9 @@ async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Remo
     }
     if let Namespace::Stays { live: Some(live), .. } = &removal.namespace {
         if request.records_only && context::is_made_for(live, site.project, site.tier) {
-            crate::tier::remove::disown::forget_namespace(session, cluster, live).await?;
+            disown::forget_namespace(session, cluster, live).await?;
         } else {
-            crate::tier::remove::disown::disown(
-                session,
-                cluster,
-                None,
-                own_namespace(site, live).into_iter(),
-            )
-            .await?;
+            disown::disown(session, cluster, None, own_namespace(site, live).into_iter()).await?;
         }
     }
     let step =
@@ -180,7 +171,7 @@ async fn delete_objects(site: TierContext<'_>, removal: &mut Removal) -> Result<
 /// Claims when what uses them is gone, and volumes when their claims are.
 fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
     let last = match object {
-        _ if crate::tier::remove::volumes::is_volume(object) => 2,
+        _ if volumes::is_volume(object) => 2,
         _ if is_claim(object) => 1,
         _ => 0,
     };
@@ -219,13 +210,12 @@ async fn look(site: TierContext<'_>, request: RemoveRequest) -> Result<(PriorRel
             "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
         }
     }
-    crate::tier::remove::volumes::keep(site.cluster, &mut goes, &mut kept).await?;
+    volumes::keep(site.cluster, &mut goes, &mut kept).await?;
     keep_namespaces(&mut goes, &mut kept);
     goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
     kept.sort_by_key(|kept| ObjectId::of(&kept.object));
-    let draft =
-        Draft { request, known: crate::tier::remove::namespace::uids(goes.iter()), kept: &kept, said };
-    let (namespace, ours) = crate::tier::remove::namespace::decide(site, &draft).await?;
+    let draft = Draft { request, known: namespace::uids(goes.iter()), kept: &kept, said };
+    let (namespace, ours) = namespace::decide(site, &draft).await?;
     let removal = Removal {
         request,
         tier: site.tier.name.clone(),
@@ -248,7 +238,7 @@ fn why_data_stays(object: &Value) -> &'static str {
 
 /// Whether it stays for no other reason than that it holds data.
 fn is_kept_data(left: &KeptObject) -> bool {
-    crate::tier::remove::disown::holds_data(&left.object) && left.why.starts_with("it holds data")
+    disown::holds_data(&left.object) && left.why.starts_with("it holds data")
 }
 
 /// A later removal looks for data in the tier's namespace alone.

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::model::labels;
-use crate::model::{ObjectId, group};
+use crate::model::{ObjectId, group, labels};
 use crate::project::Ignored;
 use crate::record::store::base_name;
 

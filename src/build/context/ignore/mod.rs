@@ -155,17 +155,13 @@ impl Rule {
             Some(rest) => (true, rest.trim()),
             None => (false, written),
         };
-        let pattern = if pattern.is_empty() {
-            String::new()
-        } else {
-            crate::build::context::ignore::pattern::clean(pattern)
-        };
+        let pattern = if pattern.is_empty() { String::new() } else { pattern::clean(pattern) };
         if back && matches!(pattern.as_str(), "" | "/") {
             return Err("brings back nothing: a path must follow the `!`");
         }
         Ok(Self {
             back,
-            literal: crate::build::context::ignore::pattern::literal(&pattern),
+            literal: pattern::literal(&pattern),
             pattern: Pattern::compile(&pattern)?,
             line,
             written: written.to_owned(),

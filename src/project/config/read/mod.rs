@@ -14,9 +14,8 @@ use crate::project::config::environment::{Fault, Lookup, expand};
 use crate::project::config::table::{Keys, ROOT, Table, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{
-    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, table, yaml,
+    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, names, secrets, table, yaml,
 };
-use crate::project::config::{names, secrets};
 use crate::project::verify::VerifyConfig;
 use crate::project::{health, ignored, verify};
 use crate::text::nearest;
@@ -57,10 +56,10 @@ pub(crate) fn known_keys() -> [(&'static str, &'static [&'static str]); 8] {
     [
         ("", WHOLE.known),
         ("/$defs/BuilderConfig", BUILDER.known),
-        ("/$defs/ImageConfig", crate::project::config::read::images::IMAGE.known),
-        ("/$defs/TestConfig", crate::project::config::read::testing::TEST.known),
-        ("/$defs/ServiceConfig", crate::project::config::read::testing::SERVICE.known),
-        ("/$defs/Ready", crate::project::config::read::testing::READY.known),
+        ("/$defs/ImageConfig", images::IMAGE.known),
+        ("/$defs/TestConfig", testing::TEST.known),
+        ("/$defs/ServiceConfig", testing::SERVICE.known),
+        ("/$defs/Ready", testing::READY.known),
         ("/$defs/TierConfig", TIER.known),
         ("/$defs/VerifyConfig", verify::VERIFY.known),
     ]

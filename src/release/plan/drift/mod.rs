@@ -40,7 +40,7 @@ pub(crate) async fn find(site: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
 async fn of_step(cluster: &Cluster, step: &Step, scaled: bool, mask: &Mask) -> Vec<Added> {
     let (Action::Keep | Action::Change, Some(live)) = (step.action, &step.live) else { return Vec::new() };
     // What a changed manifest mentions by now is no drift.
-    let found = crate::release::plan::drift::fields::added(step.tried.as_ref().unwrap_or(live), scaled);
+    let found = fields::added(step.tried.as_ref().unwrap_or(live), scaled);
     let mut found = without_defaults(cluster, live, found).await;
     for one in &mut found {
         one.shown = if looks_secret(&one.field) || holds_secret(&one.value) {
@@ -77,7 +77,7 @@ async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>
     if found.iter().all(Added::is_restart) {
         return found;
     }
-    let rest = crate::release::plan::drift::fields::without(live, &found);
+    let rest = fields::without(live, &found);
     let operations = json!([{"op": "replace", "path": "/spec", "value": rest["spec"]}]);
     match cluster.try_json_patch(live, &operations).await {
         Ok(result) => found.retain(|one| one.value_in(&result) != Some(&one.value)),
@@ -133,7 +133,7 @@ pub(crate) async fn take_over(cluster: &Cluster, step: &Step) -> Result<(), Appl
     let drift: Vec<Added> = step.drift().cloned().collect();
     let Some(mut live) = step.live.clone() else { return Ok(()) };
     for attempt in 1.. {
-        let Some(entries) = crate::release::plan::drift::fields::taken_over(&live, &drift) else {
+        let Some(entries) = fields::taken_over(&live, &drift) else {
             return Ok(());
         };
         let metadata = &live["metadata"];
@@ -164,7 +164,7 @@ pub(crate) async fn take_over(cluster: &Cluster, step: &Step) -> Result<(), Appl
 
 /// The first field that a person added to an object of ours.
 pub(crate) fn first(live: &Value) -> Option<Added> {
-    crate::release::plan::drift::fields::added(live, false).into_iter().find(|one| one.by_hand)
+    fields::added(live, false).into_iter().find(|one| one.by_hand)
 }
 
 /// A refusal that what was added by hand may be the reason of: `value` beside its `valueFrom`.

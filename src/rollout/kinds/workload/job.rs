@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use crate::model::object;
 use crate::model::object::{count, is_true, text};
-use crate::model::{Cause, Verdict};
+use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::evaluate::Health;
 use crate::rollout::kinds::workload::{bare_pod, creation, revision};
