@@ -224,10 +224,15 @@ impl Upstream {
             Verdict::CarryOutOnly
         };
         let kill = move || {
-            // Once: its number may soon be another's. Never 0, which is the whole group that the tests run in.
-            let Some(pid) = victim.lock().unwrap().take() else { return };
-            let _ =
-                Command::new("kill").args(["-KILL", &u32::to_string(&pid)]).stderr(Stdio::null()).status();
+            // Once: its number may soon be another's. Never 0, which is the whole group that the tests run in. Whoever comes
+            // second waits until it is dead: its connection is closed then, and not before.
+            let mut victim = victim.lock().unwrap();
+            if let Some(pid) = victim.take() {
+                let _ = Command::new("kill")
+                    .args(["-KILL", &u32::to_string(&pid)])
+                    .stderr(Stdio::null())
+                    .status();
+            }
         };
         let proxy = Proxy::start(self, context, Arc::new(decide), Arc::new(kill));
         command.env("KUBECONFIG", proxy.kubeconfig()).stdout(Stdio::piped()).stderr(Stdio::piped());
