@@ -40,7 +40,7 @@ pub(super) async fn why(
     tagged: &Reference,
     name: &str,
 ) -> Result<Error> {
-    let commit = revision.commit.get(..8).unwrap_or(&revision.commit);
+    let commit = crate::model::revision::short(&revision.commit);
     if revision.dirty && registry.digest(&tagged.with_tag(&revision.commit)).await?.is_some() {
         let changes = &revision.changes;
         let sentence = format!(

@@ -192,7 +192,7 @@ fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iter
 /// An image of a work tree that is not its commit is none of the commit: people must see what makes it so.
 fn warn_of_changes(session: &Session, project: &Project) {
     let Some(revision) = project.revision.as_ref().filter(|revision| revision.dirty) else { return };
-    let commit = revision.commit.get(..8).unwrap_or(&revision.commit);
+    let commit = crate::model::revision::short(&revision.commit);
     let sentence = format!("this work tree is not commit {commit}: {}", revision.changes);
     let tag = revision.dirty_hash.as_deref().unwrap_or_default();
     session.reporter.warn_with_hint(

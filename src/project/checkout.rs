@@ -3,6 +3,7 @@
 
 use super::{Project, ci};
 use crate::error::{Error, Kind, Result};
+use crate::model::revision::short;
 use crate::project::config::environment::Lookup;
 
 /// What to change in the job.
@@ -48,10 +49,6 @@ pub(super) fn without_commit(project: &Project, lookup: Lookup<'_>) -> Error {
         format!("check the repository out in this job; in GitLab: {FETCH}")
     };
     error.with_hint(hint)
-}
-
-fn short(commit: &str) -> &str {
-    commit.get(..8).unwrap_or(commit)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::model::revision;
 use crate::model::{ObjectId, Unserved, is_commit};
 use crate::project::TierRules;
 
@@ -203,7 +204,7 @@ impl RefusedAttempt {
 }
 
 fn short_commit(commit: &str, dirty: bool) -> String {
-    let short = commit.get(..8).unwrap_or(commit);
+    let short = revision::short(commit);
     if dirty { format!("{short}-dirty") } else { short.to_owned() }
 }
 

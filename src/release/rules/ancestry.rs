@@ -4,6 +4,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::git;
+use crate::model::revision;
 use crate::model::{Relation, Revision};
 use crate::project::ci;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
@@ -129,7 +130,7 @@ fn good_releases<'a>(newest_first: &'a [Summary], commit: &'a Revision) -> impl 
 
 /// `staging runs 9e1d4c2a of hotfix/pay (release 7)`
 fn what_runs(tier: &str, running: &Summary) -> String {
-    let commit = running.commit.as_deref().map_or("", |commit| commit.get(..8).unwrap_or(commit));
+    let commit = running.commit.as_deref().map_or("", revision::short);
     let branch = running.branch.as_ref().map(|branch| format!(" of {branch}")).unwrap_or_default();
     format!("{tier} runs {commit}{branch} (release {})", running.revision)
 }
