@@ -436,7 +436,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch\n").unwrap();
         let options = crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
-        let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
+        let project =
+            Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable).unwrap();
         (root, project)
     }
 

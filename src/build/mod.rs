@@ -308,7 +308,8 @@ mod tests {
         let config = "version: 1\nimages: {web: {needs: {OTHER: base}}, base: {dockerfile: gone}}\n";
         std::fs::write(root.path().join("windlass.yaml"), config).unwrap();
         let options = crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
-        let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
+        let project =
+            Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable).unwrap();
         let found: Vec<String> =
             unpinned(&project).iter().map(|(place, base)| format!("{place} {base}")).collect();
         assert_eq!(found, ["Dockerfile:3 debian:12", "Dockerfile:8 tools:1"]);

@@ -34,7 +34,7 @@ const MOST_BRANCHES: usize = 10_000;
 /// Opens the project around a directory, with what Git knows of it.
 ///
 /// # Errors
-/// Those of [`Project::open`]; [`Kind::Denied`] for a repository of somebody else and [`Kind::Invalid`] for one that cannot
+/// Those of the configuration; [`Kind::Denied`] for a repository of somebody else and [`Kind::Invalid`] for one that cannot
 /// be read, unless the command needs the records only.
 pub fn open_project(options: &Options) -> Result<Project> {
     open_project_with(options, &variable)
@@ -46,7 +46,7 @@ fn open_project_with(options: &Options, lookup: Lookup<'_>) -> Result<Project> {
         Err(error) if options.for_records => GitFacts { error: Some(error), ..around(&start, lookup) },
         facts => facts?,
     };
-    Project::open_with(options, facts, lookup)
+    Project::open(options, facts, lookup)
 }
 
 /// What can be read of a project and one of its tiers where [`open_project`] failed.

@@ -14,7 +14,8 @@ use crate::project::{Options, Project, TierOverrides};
 
 fn open(directory: &Path) -> Project {
     let options = Options { directory: directory.to_path_buf(), ..Options::default() };
-    Project::open(&options, crate::project::GitFacts::default()).expect("the project can be read")
+    Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable)
+        .expect("the project can be read")
 }
 
 fn shop() -> Project {

@@ -59,7 +59,7 @@ mod tests {
 
     fn opened(directory: &std::path::Path, git: GitFacts) -> Project {
         let options = Options { directory: directory.to_path_buf(), ..Options::default() };
-        Project::open_with(&options, git, &|_| None).unwrap()
+        Project::open(&options, git, &|_| None).unwrap()
     }
 
     fn in_job<'a>(more: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::project::config::read;
 use crate::project::{Project, Tier};
 
-/// The project, as [`Project::open`] would read it in an environment without variables.
+/// The project, as `Project::open` would read it in an environment without variables.
 pub(crate) fn of_text(text: &str) -> Result<Project> {
     let config = read::config(text, Path::new("windlass.yaml"), BTreeMap::new(), &|_| None)?;
     let (name, registry) = (config.project.clone().unwrap_or("shop".to_owned()), config.registry.clone());

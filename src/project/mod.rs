@@ -137,11 +137,7 @@ impl Project {
     /// # Errors
     /// [`Kind::Invalid`] for a mistake in the configuration, [`Kind::Usage`] for a key that is not built yet and for
     /// a directory that does not exist.
-    pub fn open(options: &Options, git: GitFacts) -> Result<Self> {
-        Self::open_with(options, git, &variable)
-    }
-
-    pub(crate) fn open_with(options: &Options, git: GitFacts, environment: Lookup<'_>) -> Result<Self> {
+    pub(crate) fn open(options: &Options, git: GitFacts, environment: Lookup<'_>) -> Result<Self> {
         let directory = directory(&options.directory)?;
         let top = git.root.as_deref();
         let Found { root, config_file } = find(&directory, options.config.as_deref(), top)?;

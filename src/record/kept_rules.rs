@@ -32,7 +32,7 @@ mod tests {
             namespace: Some("shop".to_owned()),
             ..TierOverrides::default()
         };
-        Project::open(&options, crate::project::GitFacts::default())
+        Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable)
             .unwrap()
             .tier("staging", &overrides)
             .unwrap()

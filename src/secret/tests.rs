@@ -17,8 +17,8 @@ fn opened(secrets: &str, files: &[(&str, &str)]) -> (TempDir, Project, Tier) {
         fs::write(root.path().join(path), text).expect("a file");
     }
     let options = Options { directory: root.path().to_path_buf(), ..Options::default() };
-    let project =
-        Project::open(&options, crate::project::GitFacts::default()).expect("the project can be read");
+    let project = Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable)
+        .expect("the project can be read");
     let tier = project.tier("staging", &TierOverrides::default()).expect("the tier exists");
     (root, project, tier)
 }

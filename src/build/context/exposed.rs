@@ -47,7 +47,8 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let options = Options { directory: root.path().to_path_buf(), ..Options::default() };
-        let project = Project::open(&options, crate::project::GitFacts::default()).unwrap();
+        let project =
+            Project::open(&options, crate::project::GitFacts::default(), &crate::project::variable).unwrap();
         let images = project.config.images.iter();
         let errors = images.filter_map(|(name, image)| check(&project, name, image).err());
         errors.map(|error| format!("{error}; {}", error.hint().unwrap_or_default())).collect()
