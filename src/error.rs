@@ -2,12 +2,13 @@
 //!
 //! The kind decides the exit code (contract, section 3) and nothing else; the message is one sentence for a
 //! tired person; the hint is the next thing to type or to change. What failed object by object, with its
-//! evidence, travels in [`Error::failures`] so that the report can say it last.
+//! evidence, travels in [`Error::failures`] so that the report can say it last. What was done until
+//! then travels in [`Error::result`].
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Failure, Outcome, Unpinned};
+use crate::model::{Failure, Outcome, RunResult, Stage, Unpinned};
 use crate::text::Malformed;
 
 /// The result of everything that can fail.
@@ -131,6 +132,7 @@ struct Inner {
     snippet: Option<String>,
     hint: Option<String>,
     failures: Vec<Failure>,
+    result: RunResult,
 }
 
 impl Error {
@@ -143,6 +145,7 @@ impl Error {
             snippet: None,
             hint: None,
             failures: Vec::new(),
+            result: RunResult::default(),
         }))
     }
 
@@ -171,6 +174,26 @@ impl Error {
     #[must_use]
     pub fn with_failures(mut self, failures: impl IntoIterator<Item = Failure>) -> Self {
         self.0.failures.extend(failures);
+        self
+    }
+
+    /// Adds what the run had come to before it failed; what the error knows already stays.
+    #[must_use]
+    pub fn after(mut self, earlier: RunResult) -> Self {
+        self.0.result = std::mem::take(&mut self.0.result).after(earlier);
+        self
+    }
+
+    /// Says in which stage it failed, if that is not known yet.
+    #[must_use]
+    pub fn in_stage(self, stage: Stage) -> Self {
+        self.after(RunResult { stage: Some(stage), ..RunResult::default() })
+    }
+
+    /// The same error with what the run came to in place of what was known.
+    #[must_use]
+    pub fn with_result(mut self, result: RunResult) -> Self {
+        self.0.result = result;
         self
     }
 
@@ -221,6 +244,11 @@ impl Error {
     /// What to do next.
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// What the run had come to when it failed.
+    pub fn result(&self) -> &RunResult {
+        &self.0.result
     }
 
     /// What failed, one by one.

@@ -7,13 +7,13 @@ use futures::future::BoxFuture;
 
 use crate::build;
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{self, Manifests};
-use crate::model::{Image, Images, MissingPass, Outcome, Stage};
+use crate::manifest::{self, Sources};
+use crate::model::{Image, Images, MissingPass, Outcome, RunResult, Stage};
 use crate::project::{Project, Tier};
-use crate::release::{self, Plan, RollbackPreview, Rules, TestStage};
-use crate::secret::{self, Secret};
+use crate::release::{self, Plan, Request, Rules, TestStage};
+use crate::secret;
 use crate::session::Session;
-use crate::test::{self, TestOptions};
+use crate::test::{self, TestOptions, TestRun};
 
 /// The tests, as a release asks them.
 struct Tests;
@@ -68,19 +68,35 @@ pub struct Release {
 ///
 /// # Errors
 /// Those of the first stage that fails.
-pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<()> {
-    if let Some(release) = &stages.release {
-        // A mistake in the manifests is known before minutes go into a build.
-        session.unless_cancelled(manifest::check(project, &release.tier)).await?;
-        session.unless_cancelled(secret::check(project, &release.tier)).await?;
-    }
+pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<RunResult> {
+    // A mistake in the manifests is known before minutes go into a build.
+    let sources = match &stages.release {
+        Some(release) => {
+            let sources = session.unless_cancelled(manifest::read(project, &release.tier)).await?;
+            session.unless_cancelled(secret::check(project, &release.tier)).await?;
+            Some(sources)
+        }
+        None => None,
+    };
     let images = build(session, project, &[]).await?;
-    if project.config.has_tests() {
-        test(session, project, &images, &[], stages.tests).await?;
-    }
-    match &stages.release {
-        Some(release) => self::release(session, project, &images, release).await,
-        None => Ok(()),
+    let rest = async {
+        if project.config.has_tests() {
+            test(session, project, &images, &[], stages.tests).await?;
+        }
+        match stages.release.as_ref().zip(sources.as_ref()) {
+            Some((release, sources)) => self::release(session, project, sources, &images, release).await,
+            None => Ok(RunResult::default()),
+        }
+    };
+    with_images(&images, rest.await)
+}
+
+/// What a run comes to that begins with these images.
+pub(crate) fn with_images(images: &Images, result: Result<RunResult>) -> Result<RunResult> {
+    let images = RunResult::of_images(images);
+    match result {
+        Ok(result) => Ok(result.after(images)),
+        Err(error) => Err(error.after(images)),
     }
 }
 
@@ -99,13 +115,10 @@ pub async fn build(session: &Session, project: &Project, names: &[String]) -> Re
         Some(error) => Err(error),
         None => build::build(session, project, names).await.map(by_name),
     };
-    stage.close(&result, |images| match images.values().filter(|image| image.built).count() {
+    stage.close(result, |images| match images.values().filter(|image| image.built).count() {
         0 => (Outcome::Skipped, format!("{} already built", count(images.len(), "image"))),
         built => (Outcome::Ok, format!("{} built, {} already there", built, images.len() - built)),
-    });
-    let images = result?;
-    note_images(session, &images);
-    Ok(images)
+    })
 }
 
 /// Without a configuration there is one image by convention, if there is a Dockerfile.
@@ -134,9 +147,7 @@ pub async fn find_for_tests(session: &Session, project: &Project, tests: &[Strin
 
 async fn find_these(session: &Session, project: &Project, names: BTreeSet<String>) -> Result<Images> {
     let found = names.iter().map(|name| build::find(session, project, name));
-    let images = by_name(futures::future::try_join_all(found).await?);
-    note_images(session, &images);
-    Ok(images)
+    Ok(by_name(futures::future::try_join_all(found).await?))
 }
 
 /// Runs the named tests, or all, inside the images.
@@ -150,84 +161,48 @@ pub async fn test(
     images: &Images,
     names: &[String],
     options: TestOptions,
-) -> Result<()> {
+) -> Result<RunResult> {
     let stage = session.stage(Stage::Test, test::title(project, names));
     let result = test::run(session, project, images, names, options).await;
-    stage.close(&result, |runs| match runs.iter().filter(|run| !run.reused).count() {
+    let ended = stage.close(result, |runs| match runs.iter().filter(|run| !run.reused).count() {
         0 => (Outcome::Skipped, format!("{} passed before", count(runs.len(), "test"))),
         ran => (Outcome::Ok, format!("{} passed", count(ran, "test"))),
     });
-    result.map(|_| ())
+    let next = |runs: Vec<TestRun>| runs.into_iter().filter_map(|run| run.kept).collect();
+    with_images(images, ended.map(|runs| RunResult { next: next(runs), ..RunResult::default() }))
 }
 
 /// Applies the tier's manifests with these images and watches the rollout.
 ///
 /// # Errors
 /// Those of [`release::release`].
-pub async fn release(session: &Session, project: &Project, images: &Images, release: &Release) -> Result<()> {
-    release::release(session, project, &release.tier, (images, &Tests), &release.rules).await.map(drop)
-}
-
-/// Brings the tier back to a recorded release.
-///
-/// # Errors
-/// Those of [`release::rollback`].
-pub async fn rollback(
+pub async fn release(
     session: &Session,
     project: &Project,
-    tier: &Tier,
-    to: Option<u64>,
-    rules: &Rules,
-) -> Result<()> {
-    release::rollback(session, project, tier, to, rules).await.map(drop)
-}
-
-/// What a rollback would change.
-///
-/// # Errors
-/// Those of [`release::rollback_preview`].
-pub async fn rollback_preview(
-    session: &Session,
-    project: &Project,
-    tier: &Tier,
-    to: Option<u64>,
-    rules: &Rules,
-) -> Result<RollbackPreview> {
-    release::rollback_preview(session, project, tier, to, rules).await
+    sources: &Sources,
+    images: &Images,
+    release: &Release,
+) -> Result<RunResult> {
+    let request = Request { session, project, tier: &release.tier, rules: &release.rules };
+    with_images(images, release::release(request, sources, images, &Tests).await)
 }
 
 /// What a release would change.
 ///
 /// # Errors
 /// Those of [`release::plan`].
-pub async fn plan(session: &Session, project: &Project, images: &Images, tier: &Tier) -> Result<Plan> {
-    release::plan(session, project, tier, (images, &Tests)).await
-}
-
-/// The tier's manifests as they would be applied with these images.
-///
-/// # Errors
-/// [`Kind::Invalid`](crate::error::Kind::Invalid).
-pub async fn manifests(
+pub async fn plan(
     session: &Session,
     project: &Project,
-    images: &Images,
     tier: &Tier,
-    secrets: Vec<Secret>,
-) -> Result<Manifests> {
-    release::manifests(session, project, tier, images, secrets).await
+    sources: &Sources,
+    images: &Images,
+) -> Result<Plan> {
+    release::plan(session, project, tier, sources, (images, &Tests)).await
 }
 
 fn by_name(images: Vec<Image>) -> Images {
     images.into_iter().map(|image| (image.name.clone(), image)).collect()
-}
-
-fn note_images(session: &Session, images: &Images) {
-    session.note(|summary| {
-        for image in images.values() {
-            summary.images.insert(image.name.clone(), image.reference.to_string());
-        }
-    });
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
+use crate::model::RunResult;
 use crate::project::{self, Project, Tier, TierOverrides};
 use crate::release::Rules;
 use crate::session::Session;
@@ -186,29 +187,30 @@ impl Command {
         alone || matches!(self, Self::Build(_) | Self::Rollback(_)) && self.answers()
     }
 
-    async fn run(self, run: &Run) -> Result<()> {
+    async fn run(self, run: &Run) -> Result<RunResult> {
         match self {
-            Self::Pipeline(command) => command.run(run).await,
-            Self::Build(command) => command.run(run).await,
-            Self::Test(command) => command.run(run).await,
-            Self::Release(command) => command.run(run).await,
-            Self::Rollback(command) => command.run(run).await,
-            Self::Plan(command) => command.run(run).await,
+            Self::Pipeline(command) => return command.run(run).await,
+            Self::Build(command) => return command.run(run).await,
+            Self::Test(command) => return command.run(run).await,
+            Self::Release(command) => return command.run(run).await,
+            Self::Rollback(command) => return command.run(run).await,
+            Self::Plan(command) => return command.run(run).await,
+            Self::Render(command) => return command.run(run).await,
+            Self::Adopt(command) => return command.run(run).await,
             Self::Status(command) => command.run(run).await,
             Self::History(command) => command.run(run).await,
             Self::Remove(command) => command.run(run).await,
-            Self::Adopt(command) => command.run(run).await,
             Self::Lock(command) => command.run(run).await,
             Self::Unlock(command) => command.run(run).await,
             Self::Logs(command) => command.run(run).await,
             Self::Explain(command) => command.run(run).await,
-            Self::Render(command) => command.run(run).await,
             Self::Validate(command) => command.run(run).await,
             Self::Init(command) => command.run(run),
             Self::Doctor(command) => command.run(run).await,
             Self::Generate(command) => command.run(run),
             Self::Cleanup(command) => command.run(run).await,
         }
+        .map(|()| RunResult::default())
     }
 }
 

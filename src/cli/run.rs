@@ -14,10 +14,10 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::{Arguments, Color, Command, Global, Output, Run};
 use crate::error::{Error, Kind, Result};
-use crate::model::Outcome;
+use crate::model::{Outcome, RunResult};
 use crate::report::event::{Event, Finished};
 use crate::report::{self, Reporter};
-use crate::session::{Session, Summary};
+use crate::session::Session;
 use crate::{program, secret};
 
 /// Stages are futures inside futures, and without optimisation each takes its room: two MiB are not enough for all.
@@ -44,7 +44,7 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let message = words.trim_start_matches("error: ").to_owned();
         let error = Error::new(Kind::Usage, message).with_hint("run `windlass --help`");
         let command = Command::named_in(arguments);
-        let end = Event::Finished(finished(command, Summary::default(), Some(&error), Instant::now()));
+        let end = Event::Finished(finished(command, &Err(error), Instant::now()));
         let json = report::OutputOptions { format: report::Format::Json, ..Default::default() };
         let machines = wants_json(arguments).then(|| report::streams(&json));
         let files = named(arguments, &["--report"]).and_then(|directory| {
@@ -101,7 +101,7 @@ fn start(arguments: Arguments, words: &[OsString]) -> ExitCode {
         Err(error) => {
             let reporter = report::streams(&options);
             secret::hide_environment(&reporter);
-            return finish(&reporter, name, Summary::default(), Some(&error), began);
+            return finish(&reporter, name, &Err(error), began);
         }
     };
     secret::hide_environment(&reporter);
@@ -120,15 +120,15 @@ fn start(arguments: Arguments, words: &[OsString]) -> ExitCode {
         Err(error) => Err(Error::new(Kind::Defect, format!("cannot start the runtime: {error}"))),
     };
     // What a release did is done, whoever hears of it; an answer that is not there whole is none.
-    let result = match reporter.fault().filter(|_| result.is_ok()) {
-        Some(fault) if answers || name == "build" => Err(unwritten(&fault)),
-        Some(fault) => {
+    let result = match (result, reporter.fault()) {
+        (Ok(done), Some(fault)) if answers || name == "build" => Err(unwritten(&fault).with_result(done)),
+        (Ok(done), Some(fault)) => {
             reporter.warn(unwritten(&fault).to_string());
-            result
+            Ok(done)
         }
-        None => result,
+        (result, _) => result,
     };
-    finish(&reporter, name, session.summary(), result.as_ref().err(), began)
+    finish(&reporter, name, &result, began)
 }
 
 /// One for signals and time, which no work may hold up, however few processors there are, and one for the work.
@@ -143,7 +143,7 @@ fn unwritten(fault: &str) -> Error {
 
 /// Runs the command, moves the renderers every second, and obeys signals: the first cancels, the second ends
 /// the run at once.
-async fn attended(command: Command, run: Run, working: &Handle) -> Result<()> {
+async fn attended(command: Command, run: Run, working: &Handle) -> Result<RunResult> {
     let session = run.session.clone();
     let signal = Arc::new(AtomicU8::new(0));
     // To have seen enough of a log is its ordinary end.
@@ -232,41 +232,40 @@ fn defect(error: &tokio::task::JoinError) -> Error {
         .with_hint("please report it with the command and the text above")
 }
 
-fn finish(
-    reporter: &Reporter,
-    name: &str,
-    summary: Summary,
-    error: Option<&Error>,
-    began: Instant,
-) -> ExitCode {
-    let finished = finished(name, summary, error, began);
+fn finish(reporter: &Reporter, name: &str, result: &Result<RunResult>, began: Instant) -> ExitCode {
+    let finished = finished(name, result, began);
     let code = finished.exit_code;
     reporter.emit(&Event::Finished(finished));
     ExitCode::from(code)
 }
 
-fn finished(command: &str, summary: Summary, error: Option<&Error>, began: Instant) -> Finished {
+fn finished(command: &str, result: &Result<RunResult>, began: Instant) -> Finished {
+    let (done, error) = match result {
+        Ok(done) => (done, None),
+        Err(error) => (error.result(), Some(error)),
+    };
     let (outcome, exit_code) =
         error.map_or((Outcome::Ok, 0), |error| (error.outcome(), error.kind().exit_code()));
+    let done = done.clone();
     Finished {
         command: command.to_owned(),
         outcome,
         exit_code,
-        stage: summary.stage.filter(|_| error.is_some()),
-        images: summary.images,
-        revision: summary.revision,
-        rolled_back_to: summary.rolled_back_to,
-        sent_back_to: summary.sent_back_to,
+        stage: done.stage.filter(|_| error.is_some()),
+        images: done.images,
+        revision: done.revision,
+        rolled_back_to: done.rolled_back_to,
+        sent_back_to: done.sent_back_to,
         causes: error.map(|error| error.failures().to_vec()).unwrap_or_default(),
         message: error.map(ToString::to_string),
         snippet: error.and_then(Error::snippet).map(str::to_owned),
         hint: error.and_then(Error::hint).map(str::to_owned),
-        changed: summary.changed,
-        still_runs: summary.still_runs,
-        untouched: summary.untouched,
-        back_to: summary.back_to,
-        url: summary.url,
-        next: summary.next,
+        changed: done.changed,
+        still_runs: done.still_runs,
+        untouched: done.untouched,
+        back_to: done.back_to,
+        url: done.url,
+        next: done.next,
         seconds: began.elapsed().as_secs_f64(),
     }
 }

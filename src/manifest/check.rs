@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::load::{Request, assemble, directories, first, orphans};
+use super::load::{Request, Sources, assemble, directories, first, orphans};
 use super::{Manifests, sources};
 use crate::error::{Error, Result};
 use crate::project::{Project, Tier};
@@ -47,13 +47,16 @@ pub async fn validate(project: &Project) -> Findings {
     found
 }
 
-/// Whether the manifests of a tier are valid, as far as that is known without its images.
+/// Reads the manifests of a tier. They are valid, as far as that is known without its images.
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
-pub async fn check(project: &Project, tier: &Tier) -> Result<()> {
+pub async fn read(project: &Project, tier: &Tier) -> Result<Sources> {
     tier.addresses()?;
-    assemble(&offline(project, tier)).await.map(drop).map_err(first)
+    let request = offline(project, tier);
+    let sources = Sources::read(&request).await.map_err(first)?;
+    sources.assemble(&request).map_err(first)?;
+    Ok(sources)
 }
 
 /// The manifests of a tier with images that have digests which no image has: enough to know which objects they describe.

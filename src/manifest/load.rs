@@ -25,6 +25,7 @@ pub struct Request {
     tier: String,
     slug: String,
     pub(super) namespace: String,
+    /// The tier's own values; those of images are added from their references.
     names: Names,
     images: Vec<String>,
     references: BTreeMap<String, String>,
@@ -44,7 +45,6 @@ impl Request {
     #[must_use]
     pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, String>) -> Self {
         let own = tier.vars.iter().chain(&tier.own).map(|(name, value)| (name.clone(), value.clone()));
-        let images = references.iter().map(|(image, reference)| (image_variable(image), reference.clone()));
         let kube = project.root.join(".kube");
         let overlay = overlay::directory(&kube, &tier.pattern);
         Self {
@@ -55,7 +55,7 @@ impl Request {
             namespace: tier.namespace.clone(),
             names: Names {
                 tier: tier.name.clone(),
-                values: own.chain(images).collect(),
+                values: own.collect(),
                 texts: tier.texts.clone(),
                 without_value: tier.without_value.clone(),
             },
@@ -75,6 +75,20 @@ impl Request {
         Self { secrets, ..self }
     }
 
+    /// The same with these images.
+    fn with_references(self, references: BTreeMap<String, String>) -> Self {
+        Self { references, ..self }
+    }
+
+    /// What names in the manifests stand for.
+    fn names(&self) -> Names {
+        let images =
+            self.references.iter().map(|(image, reference)| (image_variable(image), reference.clone()));
+        let mut names = self.names.clone();
+        names.values.extend(images);
+        names
+    }
+
     /// The directories of other tiers, which may lie in this one's.
     pub(super) fn others(&self) -> Vec<PathBuf> {
         self.directories.iter().filter(|other| **other != self.overlay).cloned().collect()
@@ -92,13 +106,41 @@ fn image_variable(image: &str) -> String {
     format!("WINDLASS_IMAGE_{}", image.to_uppercase().replace(['-', '.'], "_"))
 }
 
-/// The manifests of a tier as they would be applied, in the order in which they are applied.
-///
-/// # Errors
-/// [`Kind::Invalid`] for the first mistake, with its place; [`Kind::Usage`] for what is not built yet;
-/// [`Kind::Rule`] where they use an image that was not built.
-pub async fn load(request: &Request) -> Result<Manifests> {
-    assemble(request).await.map_err(first)
+/// The objects of a tier as they stand in its files, a kustomization or a chart: read once, and assembled with whatever images
+/// there are.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    request: Request,
+    base: Vec<Node>,
+    tier: Vec<Node>,
+    warnings: Vec<String>,
+}
+
+impl Sources {
+    /// Reads them, or says every mistake that can be found at once.
+    pub(super) async fn read(request: &Request) -> Result<Self, Vec<Error>> {
+        let mut warnings: Vec<String> =
+            orphans(&request.root, &request.directories).iter().map(ToString::to_string).collect();
+        let mut mistakes = Vec::new();
+        let (base, tier) = sources::read(request, &mut mistakes, &mut warnings).await;
+        in_the_end(Self { request: request.clone(), base, tier, warnings }, mistakes)
+    }
+
+    /// The tier's manifests as they would be applied with these images, by their names in the configuration, and with the
+    /// values of these Secrets, in the order in which they are applied.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for the first mistake, with its place; [`Kind::Rule`] where they use an image that was not built.
+    pub fn manifests(&self, references: BTreeMap<String, String>, secrets: Vec<Secret>) -> Result<Manifests> {
+        let request = self.request.clone().with_references(references).with_secrets(secrets);
+        self.assemble(&request).map_err(first)
+    }
+
+    /// As [`Sources::manifests`], with every mistake.
+    pub(super) fn assemble(&self, request: &Request) -> Result<Manifests, Vec<Error>> {
+        let objects = laid(request, self.base.clone(), self.tier.clone())?;
+        complete(request, objects, self.warnings.clone())
+    }
 }
 
 /// The first mistake, which says how many more there are.
@@ -119,9 +161,7 @@ pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
 
 /// The manifests of a tier, or every mistake that can be found at once.
 pub(super) async fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
-    let mut warnings = orphans(&request.root, &request.directories).iter().map(ToString::to_string).collect();
-    let objects = merged(request, &mut warnings).await?;
-    complete(request, objects, warnings)
+    Sources::read(request).await?.assemble(request)
 }
 
 /// The manifests that these objects make with the request's images and secrets.
@@ -178,23 +218,15 @@ pub(super) fn is_enough(mistakes: &[Error]) -> bool {
 }
 
 /// The objects of the base with those of the tier laid over them, every name replaced.
-async fn merged(request: &Request, warnings: &mut Vec<String>) -> Result<Vec<Node>, Vec<Error>> {
-    let mut mistakes = Vec::new();
-    let (base, tier) = sources::read(request, &mut mistakes, warnings).await;
-    in_the_end((), mistakes)?;
-    laid(request, base, tier)
-}
-
-/// As [`merged`], of objects that are read.
 pub(super) fn laid(
     request: &Request,
     mut base: Vec<Node>,
     mut tier: Vec<Node>,
 ) -> Result<Vec<Node>, Vec<Error>> {
-    let mut mistakes = Vec::new();
+    let (names, mut mistakes) = (request.names(), Vec::new());
     let mut room = substitute::MOST_GROWTH;
     for object in base.iter_mut().chain(&mut tier) {
-        substitute::substitute(object, &request.names, &mut room, &mut mistakes);
+        substitute::substitute(object, &names, &mut room, &mut mistakes);
         rules::check(object, &mut mistakes);
         if is_enough(&mistakes) {
             break;
@@ -205,7 +237,7 @@ pub(super) fn laid(
     in_the_end((), std::mem::take(&mut mistakes))?;
     overlay::lay(&mut base, tier, &request.namespace, &mut mistakes);
     for object in &mut base {
-        substitute::substitute_scripts(object, &request.names, &mut room, &mut mistakes);
+        substitute::substitute_scripts(object, &names, &mut room, &mut mistakes);
     }
     in_the_end(base, mistakes)
 }

@@ -18,10 +18,10 @@ pub(crate) mod yaml;
 use serde_json::Value;
 
 pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
-pub use check::{check, described, kinds, validate};
+pub use check::{described, kinds, read, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
-pub use load::{Request, load};
+pub use load::{Request, Sources};
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;
 

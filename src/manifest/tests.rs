@@ -38,7 +38,7 @@ fn loaded(project: &Project, tier: &str) -> crate::error::Result<Manifests> {
     let reference = |image: &String| format!("registry.test/shop/{image}:1f@sha256:{}", "0".repeat(64));
     let references: BTreeMap<String, String> =
         project.config.images.keys().map(|image| (image.clone(), reference(image))).collect();
-    block_on(load(&Request::new(project, &tier, &references)))
+    block_on(read(project, &tier))?.manifests(references, Vec::new())
 }
 
 fn names(manifests: &Manifests) -> Vec<String> {
@@ -172,7 +172,7 @@ fn a_name_that_one_tier_lacks_is_found_offline() {
         ]
     );
     let tier = project.tier("staging", &TierOverrides::default()).expect("it exists");
-    assert_eq!(block_on(check(&project, &tier)).expect_err("it is a mistake").kind(), Kind::Invalid);
+    assert_eq!(block_on(read(&project, &tier)).expect_err("it is a mistake").kind(), Kind::Invalid);
     let tier = project.tier("production", &TierOverrides::default()).expect("it exists");
     assert_eq!(
         block_on(kinds(&project, &tier)).expect("it is valid"),

@@ -10,6 +10,7 @@ pub(crate) mod labels;
 pub(crate) mod object;
 pub(crate) mod outcome;
 pub(crate) mod revision;
+pub(crate) mod run_result;
 pub(crate) mod unserved;
 pub(crate) mod verdict;
 
@@ -20,5 +21,6 @@ pub use image::{Digest, Image, Images, Reference, Unpinned};
 pub use object::{ObjectId, ObjectRef, group};
 pub use outcome::{MissingPass, Outcome, Stage, Stream};
 pub use revision::{MergeRequest, Relation, Revision, is_commit};
+pub use run_result::RunResult;
 pub use unserved::Unserved;
 pub use verdict::{Cause, Verdict};

@@ -7,16 +7,19 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::Result;
-use crate::model::{ObjectId, job};
+use crate::model::{ObjectId, RunResult, job};
 use crate::record::content::STAMPS;
 use crate::record::store::Store;
 use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};
 use crate::session::Session;
 
 /// All summaries, newest first, and the newest full record.
+#[derive(Default)]
 pub(crate) struct PriorReleases {
     pub(crate) summaries: Vec<Summary>,
     pub(crate) last: Option<Record>,
+    /// The revision of this run, while its record stands among the others.
+    pub(crate) current: Option<u64>,
 }
 
 impl PriorReleases {
@@ -30,13 +33,18 @@ impl PriorReleases {
             Some(newest) => store.recorded(&summaries, newest.revision).await?,
             None => None,
         };
-        Ok(Self { summaries, last })
+        Ok(Self { summaries, last, current: None })
     }
 
     /// When a release begins: not before the one before has ended, whatever two readings of the server's clock say.
     pub(crate) fn begin(&self, now: Timestamp) -> Timestamp {
         let before = self.summaries.first().and_then(|newest| newest.finished);
         before.map_or(now, |before| before.max(now))
+    }
+
+    /// What a run that ended from outside, without its lock say, had begun.
+    pub(crate) fn begun(&self) -> RunResult {
+        RunResult { revision: self.current, changed: self.current.map(|_| true), ..RunResult::default() }
     }
 
     pub(crate) fn next_revision(&self) -> u64 {

@@ -35,6 +35,32 @@ pub(crate) async fn connect_under(session: &Session, tier: &Tier, rules: &Rules)
     }
 }
 
+/// What is asked for: of which project, for which tier, under which rules.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// Where to report, and when to stop.
+    pub session: &'a Session,
+    /// The project.
+    pub project: &'a Project,
+    /// The tier.
+    pub tier: &'a Tier,
+    /// What a person said about the tier's rules.
+    pub rules: &'a Rules,
+}
+
+impl<'a> Request<'a> {
+    /// Connects to the tier's cluster; that it is not the one that the tier is pinned to may be overridden.
+    pub(crate) async fn connect(&self) -> Result<Cluster> {
+        connect_under(self.session, self.tier, self.rules).await
+    }
+
+    /// The same on a cluster that is connected.
+    pub(crate) fn on(self, cluster: &'a Cluster) -> TierContext<'a> {
+        let Self { session, project, tier, rules } = self;
+        TierContext { session, project, tier, rules, cluster }
+    }
+}
+
 /// What stays the same from the lock to the last record: who does what to which tier, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct TierContext<'a> {
@@ -56,9 +82,11 @@ impl<'a> TierContext<'a> {
         Self { cluster, ..self }
     }
 
-    /// Runs `work`, which is that of the command `verb`, while holding the tier's lock. The lock is given back whatever
-    /// happens; a lock lost meanwhile ends the work.
-    pub(crate) async fn locked<T>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Takes the tier's lock for the command `verb`; give it back with [`TierLock::release`].
+    ///
+    /// # Errors
+    /// [`Kind::Locked`] naming who holds it, and what the cluster refuses.
+    pub(crate) async fn lock(&self, verb: &str) -> Result<TierLock> {
         let request = lease_request(self.project, self.tier, self.rules);
         let task = LeaseTask { command: verb.to_owned(), ..request.task.clone() };
         // A rollback is of another commit than the one that is checked out.
@@ -68,20 +96,52 @@ impl<'a> TierContext<'a> {
             Err(error) if error.kind() == Kind::Locked => return Err(lock_holder::named(*self, error).await),
             acquired => acquired?,
         };
-        let lost = lease.lost();
-        let work = async {
-            if let Some(dead) = lease.left_by() {
-                refused::note_dead_run(*self, dead).await?;
-            }
-            work.await
-        };
-        let result = tokio::select! {
+        let lock = TierLock { lease };
+        if let Some(dead) = lock.lease.left_by()
+            && let Err(error) = refused::note_dead_run(*self, dead).await
+        {
+            lock.release(*self).await;
+            return Err(error);
+        }
+        Ok(lock)
+    }
+
+    /// Runs `work`, which is that of the command `verb`, while holding the tier's lock. The lock is given back whatever
+    /// happens; a lock lost meanwhile ends the work.
+    ///
+    /// # Errors
+    /// Those of the lock and of `work`.
+    pub(crate) async fn locked<T>(&self, verb: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let lock = self.lock(verb).await?;
+        let result = lock.hold(work).await;
+        lock.release(*self).await;
+        result
+    }
+}
+
+/// The tier's lock, held by this run.
+pub(crate) struct TierLock {
+    lease: Lease,
+}
+
+impl TierLock {
+    /// Runs `work`; a lock lost meanwhile ends it.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Kind::Locked`] where the lock was lost.
+    pub(crate) async fn hold<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let lost = self.lease.lost();
+        tokio::select! {
+            biased;
             result = work => result,
             () = lost.cancelled() => Err(lock_lost()),
-        };
-        lease.release().await;
-        say_requests(self.session, self.cluster);
-        result
+        }
+    }
+
+    /// Gives the lock back, also after a cancellation.
+    pub(crate) async fn release(self, context: TierContext<'_>) {
+        self.lease.release().await;
+        say_requests(context.session, context.cluster);
     }
 }
 

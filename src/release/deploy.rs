@@ -1,356 +1,146 @@
-//! Releasing: from the tier's manifests to an attempt on the cluster.
-
-use std::collections::BTreeSet;
-
-use serde_json::Value;
+//! The way of a release, and of a rollback, which is the same with another input: check, connect, lock, plan, record, apply
+//! and watch, verify, prune, record.
 
 use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
-use crate::manifest::{self, Manifests};
-use crate::model::{Image, Images, ObjectId, Outcome, Reference, Stage};
-use crate::project::{Project, Tier};
-use crate::record;
+use crate::error::{Error, Result};
+use crate::manifest::Sources;
+use crate::model::{Images, Outcome, RunResult, Stage};
+use crate::record::Kind as ReleaseKind;
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Owned, Summary, content, kept_rules};
-use crate::release::context::TierContext;
-use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::{KindPlace, May, PlanInput, Survey, survey};
-use crate::release::plan::{Plan, Wanted, drift, external, namespaces, prune};
-use crate::release::rules::ancestry::Course;
-use crate::release::rules::{Rules, ancestry, promotion};
-use crate::release::run::verify::Checks;
-use crate::release::run::{Attempt, Done, jobs, redaction};
-use crate::release::{TestStage, context, rollback};
-use crate::report::StageReport;
-use crate::session::Session;
+use crate::release::context::{Request, TierContext, TierLock};
+use crate::release::input::{Decision, Input, Source};
+use crate::release::rollback::{failed_and_restored, target_after};
+use crate::release::rules::promotion;
+use crate::release::run::{Attempt, Deployed, Desired, until_drained};
+use crate::release::{TestStage, from_manifests, from_record};
 
 /// Applies the tier's manifests with these images and watches the rollout to its end.
 ///
 /// # Errors
-/// [`Kind::Refused`] before anything is changed, [`Kind::Rollout`] and [`Kind::TimedOut`] with what failed,
-/// [`Kind::RolledBack`] and [`Kind::RollbackFailed`] where the tier rolls back by itself, [`Kind::Locked`],
-/// [`Kind::Rule`], and what the cluster refuses.
+/// [`Kind::Refused`](crate::error::Kind::Refused) before anything is changed, [`Kind::Rollout`](crate::error::Kind::Rollout)
+/// and [`Kind::TimedOut`](crate::error::Kind::TimedOut) with what failed,
+/// [`Kind::RolledBack`](crate::error::Kind::RolledBack) and
+/// [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the tier rolls back by itself,
+/// [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Rule`](crate::error::Kind::Rule), and what the cluster refuses.
 pub async fn release(
-    session: &Session,
-    project: &Project,
-    tier: &Tier,
-    (images, tests): (&Images, &dyn TestStage),
-    rules: &Rules,
-) -> Result<Done> {
-    let mut stage = Some(session.stage(Stage::Release, title(project, tier)));
-    let result = async {
-        session.unless_cancelled(manifest::check(project, tier)).await?;
-        rules.check_source(session, project, tier)?;
-        let (cluster, tested) = admitted(session, project, tier, (images, tests), rules).await?;
-        let site = TierContext { session, project, tier, rules, cluster: &cluster };
-        // Whatever keeps the history from being read is said below, in its place.
-        let history = site.store().history().await.unwrap_or_default();
-        let images = &as_they_run(images, newest_written(&history));
-        session.note(|noted| {
-            noted.images = images.values().map(|one| (one.name.clone(), one.reference.to_string())).collect();
-        });
-        let secrets = crate::release::secrets(session, project, tier).await?;
-        let manifests = crate::release::manifests(session, project, tier, images, secrets).await?;
-        session.note(|noted| noted.url = url(&manifests));
-        external::check(site, &wanted(manifests.clone(), b"")).await?;
-        cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
-        let work = Box::pin(under_lock(site, ReleaseInput { manifests, images, tests, tested }, &mut stage));
-        site.locked("release", work).await
+    request: Request<'_>,
+    sources: &Sources,
+    images: &Images,
+    tests: &dyn TestStage,
+) -> Result<RunResult> {
+    run(request, Input::Manifests { sources, images, tests }).await
+}
+
+/// Brings the tier back to a recorded release, the last good one where none is named: no Git, no CI, no rebuild.
+///
+/// # Errors
+/// As [`release`]; [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the rollout fails or does not finish.
+pub async fn rollback(request: Request<'_>, revision: Option<u64>) -> Result<RunResult> {
+    run(request, Input::Record { revision }).await
+}
+
+async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
+    let stage = request.session.stage(input.stage(), input.title(request));
+    let (cluster, source, lock) = match open(request, input).await {
+        Ok(opened) => opened,
+        Err(error) => return Err(stage.fail(error)),
     };
-    let result = result.await;
-    close(&mut stage, &result);
-    let done = result?;
-    if done.brought_back {
-        return Ok(done);
+    let context = request.on(&cluster);
+    let mut prior = PriorReleases::default();
+    let deployed = lock.hold(Box::pin(deploy(context, &mut prior, &source))).await;
+    let deployed = stage.close(deployed, Deployed::summary);
+    let deployed = match deployed.map_err(|error| error.after(prior.begun()).after(source.result())) {
+        Ok(deployed) => Ok(deployed),
+        Err(error) => lock.hold(Box::pin(restore_previous(context, &mut prior, error))).await,
+    };
+    lock.release(context).await;
+    let deployed = deployed?;
+    if let Source::Manifests(read) = &source
+        && !deployed.from_record
+    {
+        promote(context, read.images, &deployed).await;
     }
-    if let Err(error) = promotion::prove(project, tier, images, done.revision).await {
+    Ok(deployed.result.after(source.result()))
+}
+
+/// Check, connect, lock: nothing is changed but what the lock needs.
+async fn open<'a>(request: Request<'_>, input: Input<'a>) -> Result<(Cluster, Source<'a>, TierLock)> {
+    input.check(request)?;
+    let (cluster, tested) = input.connect(request).await?;
+    let source = input.read(request.on(&cluster), tested).await?;
+    let lock = request.on(&cluster).lock(source.verb()).await?;
+    Ok((cluster, source, lock))
+}
+
+/// Under the lock: what is to run is decided and planned, then carried out.
+async fn deploy<'a>(
+    context: TierContext<'a>,
+    prior: &mut PriorReleases,
+    source: &'a Source<'a>,
+) -> Result<Deployed> {
+    *prior = PriorReleases::read(&context.store()).await?;
+    let desired = match source.decide(context, prior).await? {
+        Decision::Unchanged(deployed) => return Ok(deployed),
+        Decision::Manifests(manifests) => from_manifests::prepare(context, prior, manifests).await?,
+        Decision::Record { to, kind } => from_record::prepare(context, prior, to, kind).await?,
+    };
+    carry_out(context, prior, desired).await
+}
+
+/// Record, apply and watch, verify, prune, record.
+async fn carry_out<'a>(
+    context: TierContext<'a>,
+    prior: &'a mut PriorReleases,
+    desired: Desired<'a>,
+) -> Result<Deployed> {
+    let mut attempt = Attempt::begin(context, prior, desired).await?;
+    let applying = async {
+        attempt.apply_up_to_jobs().await?;
+        attempt.record_jobs().await?;
+        attempt.apply_workloads().await?;
+        attempt.verify().await?;
+        // Last: a release that does not hold leaves what the one before needs.
+        attempt.prune().await
+    };
+    let applied = until_drained(context.session, applying).await;
+    attempt.finish(applied).await
+}
+
+/// What comes after a release that failed: where the tier says `rollback: auto` and something was changed, the
+/// last good release is brought back, with a time budget of its own. The evidence stays that of the failure.
+///
+/// # Errors
+/// Always: that of the release, with what came of the rollback.
+async fn restore_previous(
+    context: TierContext<'_>,
+    prior: &mut PriorReleases,
+    failed: Error,
+) -> Result<Deployed> {
+    let Some((to, from)) = target_after(context, prior, &failed) else { return Err(failed) };
+    let title = format!("{} on {}, by itself", context.project.name, context.tier.name);
+    let stage = context.session.stage(Stage::Rollback, title);
+    let kind = ReleaseKind::Rollback { from, to, automatic: true, redeployed: false };
+    let restored = async {
+        let desired = from_record::prepare(context, prior, to, kind).await?;
+        carry_out(context, prior, desired).await
+    };
+    let restored = stage.close(restored.await, Deployed::summary);
+    Err(failed_and_restored(failed, restored, (from, to)))
+}
+
+/// That it was good here is what a later tier asks for.
+async fn promote(context: TierContext<'_>, images: &Images, deployed: &Deployed) {
+    let TierContext { session, project, tier, .. } = context;
+    let Some(revision) = deployed.result.revision else { return };
+    if let Err(error) = promotion::prove(project, tier, images, revision).await {
         session.reporter.warn(format!("that this was good could not be noted in the registry: {error}"));
     }
-    Ok(done)
 }
 
-/// An image whose digest runs already keeps the tag that it runs under: of two tags of one image no pod is restarted.
-pub(crate) fn as_they_run(images: &Images, newest: Option<&Summary>) -> Images {
-    let running = |image: &Image| -> Option<Reference> {
-        let running: Reference = newest?.images.get(&image.name)?.parse().ok()?;
-        let is_same = running.digest == image.reference.digest && running.name() == image.reference.name();
-        is_same.then_some(running)
-    };
-    let kept = |image: &Image| Image {
-        reference: running(image).unwrap_or_else(|| image.reference.clone()),
-        ..image.clone()
-    };
-    images.iter().map(|(name, image)| (name.clone(), kept(image))).collect()
-}
-
-/// The newest release that wrote anything: what it wrote runs, or is to.
-pub(crate) fn newest_written(newest_first: &[Summary]) -> Option<&Summary> {
-    let wrote = |one: &&Summary| {
-        let counted = one.progress.and_then(|progress| progress.written);
-        one.outcome == record::Outcome::Good || counted.is_none_or(|written| written > 0)
-    };
-    newest_first.iter().find(wrote)
-}
-
-/// What is released.
-struct ReleaseInput<'a> {
-    manifests: Manifests,
-    images: &'a Images,
-    tests: &'a dyn TestStage,
-    /// Whether its tests passed, as far as that is known.
-    tested: Option<bool>,
-}
-
-/// Connects, if the images may be released: tested, and good on the tier before. What was good on this very tier
-/// comes back without.
-async fn admitted(
-    session: &Session,
-    project: &Project,
-    tier: &Tier,
-    (images, tests): (&Images, &dyn TestStage),
-    rules: &Rules,
-) -> Result<(Cluster, Option<bool>)> {
-    let proven = async {
-        let tested = rules.check_tested(session, project, tier, (images, tests)).await?;
-        rules.check_after(session, project, tier, images).await?;
-        Ok(tested)
-    };
-    let proven: Result<Option<bool>> = proven.await;
-    match proven {
-        Ok(tested) => Ok((context::connect_under(session, tier, rules).await?, tested)),
-        Err(error) if error.kind() == Kind::Rule => {
-            let Ok(cluster) = context::connect_under(session, tier, rules).await else { return Err(error) };
-            let site = TierContext { session, project, tier, rules, cluster: &cluster };
-            if comes_back(site).await { Ok((cluster, None)) } else { Err(error) }
-        }
-        Err(error) => Err(error),
+impl Deployed {
+    /// How the stage ended, and the line that says so.
+    fn summary(&self) -> (Outcome, String) {
+        let outcome = if self.result.changed == Some(true) { Outcome::Ok } else { Outcome::Skipped };
+        (outcome, self.sentence.clone())
     }
-}
-
-/// Whether the commit is an older one that was good here.
-async fn comes_back(site: TierContext<'_>) -> bool {
-    let Ok(history) = site.store().history().await else { return false };
-    matches!(ancestry::course(site, &history).await, Ok(Course::BringBack { .. }))
-}
-
-/// Where the set answers: the first host of its first Ingress.
-fn url(manifests: &Manifests) -> Option<String> {
-    let ingress = &manifests.objects.iter().find(|object| object.json["kind"] == "Ingress")?.json;
-    let host = ingress.pointer("/spec/rules/0/host")?.as_str().filter(|host| !host.contains('*'))?;
-    let secured = ingress.pointer("/spec/tls").and_then(Value::as_array).into_iter().flatten();
-    let is_secured = |hosts: &Value| hosts.as_array().is_some_and(|all| all.iter().any(|one| one == host));
-    let scheme = if secured.map(|tls| &tls["hosts"]).any(is_secured) { "https" } else { "http" };
-    Some(format!("{scheme}://{host}"))
-}
-
-/// The release under the lock, and the rollback of one that failed, where the tier wants that.
-async fn under_lock<'a>(
-    site: TierContext<'a>,
-    cargo: ReleaseInput<'a>,
-    stage: &mut Option<StageReport>,
-) -> Result<Done> {
-    let mut past = PriorReleases::read(&site.store()).await?;
-    if let Course::BringBack { to, from } = ancestry::course(site, &past.summaries).await? {
-        return rollback::redeploy(site, &mut past, from, to).await;
-    }
-    // The commit of the last good release, after one that failed, is a way back as well.
-    if let Some(good) = ancestry::returns_to(site.project.revision.as_ref(), &past.summaries) {
-        rollback::confirm_jobs(site, &past, good).await?;
-    }
-    let revision = past.next_revision();
-    let result = attempt(site, &mut past, cargo).await;
-    close(stage, &result);
-    match result {
-        Err(error) => Err(rollback::after(site, &mut past, revision, error).await),
-        done => done,
-    }
-}
-
-async fn attempt<'a>(
-    site: TierContext<'a>,
-    past: &'a mut PriorReleases,
-    cargo: ReleaseInput<'a>,
-) -> Result<Done> {
-    let ReleaseInput { manifests, images, tests, tested } = cargo;
-    let checks = Checks::of(site, (images, tests), url(&manifests))?;
-    let key = site.store().key(true).await?;
-    let wanted = namespaces::placed(site.cluster, wanted(manifests, &key)).await?;
-    let set = content::set(wanted.iter().map(|one| &one.object), &key, &past.summaries);
-    site.rules.check_rolled_back(&past.summaries, &set)?;
-    let looked = build_plan(site, past, wanted.clone(), &[], &key, May::Change).await;
-    past.settle(site.session, looked.as_ref().ok().map(|looked| &looked.live));
-    let mut plan = looked?.plan;
-    if jobs::settle(site, past, &plan).await? {
-        plan = build_plan(site, past, wanted, &[], &key, May::Change).await?.plan;
-    }
-    warn_of_foreign(site, &plan);
-    drift::warn(site, &plan);
-    match prune::check(&plan, false) {
-        Err(_) if site.rules.overrides("mass-deletion") => {}
-        checked => checked?,
-    }
-    let summary = Summary { set, tested, ..summary(site, images, past, &plan).await? };
-    // What was good, has not changed, and was checked like this is not checked again.
-    let newest = past.summaries.first();
-    let known = newest.and_then(|one| one.verified.as_deref());
-    let verified = checks.as_ref().map(|checks| checks.hash(&key, known));
-    let is_new = plan.has_changes()
-        || newest.is_none_or(|one| one.outcome != record::Outcome::Good || one.verified != verified);
-    let checks = checks.filter(|_| is_new);
-    let summary = Summary { verified, ..summary };
-    let attempt = Attempt { site, stage: Stage::Release, past, untouched: Vec::new(), checks };
-    attempt.run(plan, summary).await
-}
-
-/// What others made is not taken over in silence.
-pub(crate) fn warn_of_foreign(site: TierContext<'_>, plan: &Plan) {
-    if let Some(sentence) = plan.foreign_sentence() {
-        let hint = format!(
-            "`{}` takes over what is there, as it is, and makes it a release to go back to",
-            context::command("adopt", site.tier)
-        );
-        site.session.reporter.warn_with_hint(sentence, hint);
-    }
-}
-
-/// For a plan: what the server did not try.
-pub(crate) fn warn_of_untried(site: TierContext<'_>, plan: &Plan) {
-    let untried = plan.steps.iter().filter(|step| step.untried);
-    let untried: Vec<String> = untried.map(|step| step.wanted.id().to_string()).collect();
-    if !untried.is_empty() {
-        let sentence = format!(
-            "this user may not change {}: compared with the last release, and not tried by the cluster",
-            untried.join(", ")
-        );
-        site.session.reporter.warn(sentence);
-    }
-}
-
-/// For a plan: what of the tier's rules would refuse a release of this, and whether it would be a rollback.
-pub(crate) async fn preview_rules(
-    site: TierContext<'_>,
-    past: &PriorReleases,
-    (images, tests): (&Images, &dyn TestStage),
-    set: &str,
-) {
-    let TierContext { session, project, tier, rules, .. } = site;
-    let course = match ancestry::course(site, &past.summaries).await {
-        Ok(Course::BringBack { to, .. }) => {
-            let sentence = format!(
-                "this pipeline made release {to}, and its commit is older: a release rolls back to release {to}"
-            );
-            session.reporter.warn(sentence);
-            return;
-        }
-        course => course.map(drop),
-    };
-    let checks = [
-        rules.check_source(session, project, tier),
-        rules.check_tested(session, project, tier, (images, tests)).await.map(drop),
-        rules.check_after(session, project, tier, images).await,
-        course,
-        rules.check_rolled_back(&past.summaries, set),
-    ];
-    for error in checks.into_iter().filter_map(Result::err) {
-        let sentence = match error.kind() {
-            Kind::Rule => format!("a release would be refused: {}", error.message()),
-            _ => format!("whether a release would be refused is not known: {}", error.message()),
-        };
-        match error.hint() {
-            Some(advice) => session.reporter.warn_with_hint(sentence, advice),
-            None => session.reporter.warn(sentence),
-        }
-    }
-}
-
-fn title(project: &Project, tier: &Tier) -> String {
-    match &project.revision {
-        Some(revision) => format!("{} {} to {}", project.name, revision.short(), tier.name),
-        None => format!("{} to {}", project.name, tier.name),
-    }
-}
-
-/// Ends the stage, unless it has ended.
-pub(crate) fn close(stage: &mut Option<StageReport>, result: &Result<Done>) {
-    if let Some(stage) = stage.take() {
-        stage.close(result, |done| {
-            (if done.changed { Outcome::Ok } else { Outcome::Skipped }, done.sentence())
-        });
-    }
-}
-
-/// The wanted set of the manifests: with the hash of their configuration in each pod template.
-pub(crate) fn wanted(manifests: Manifests, key: &[u8]) -> Vec<Wanted> {
-    manifest::with_config_hashes(manifests, key)
-        .objects
-        .into_iter()
-        .map(|one| {
-            let (object, values) = redaction::redact(one.json, key);
-            Wanted { phase: one.phase, place: Some(one.place), object, values }
-        })
-        .collect()
-}
-
-/// Looks at the cluster and plans, with everything that earlier releases own in view.
-pub(crate) async fn build_plan(
-    site: TierContext<'_>,
-    past: &PriorReleases,
-    wanted: Vec<Wanted>,
-    untouched: &[Applied],
-    key: &[u8],
-    may: May,
-) -> Result<Survey> {
-    let kept: BTreeSet<ObjectId> = untouched.iter().map(|one| ObjectId::of(&one.object)).collect();
-    let owned: Vec<&Owned> = past.last.iter().flat_map(|last| &last.owned).collect();
-    let subjects = PlanInput {
-        wanted,
-        last: past.last.as_ref(),
-        inventory: owned.iter().map(|one| one.id.clone()).filter(|id| !kept.contains(id)).collect(),
-        places: owned.iter().map(|one| KindPlace::owned(one)).collect(),
-        selector: context::selector(&site.project.name, site.tier),
-        mask: Mask::new(key),
-        takes_back: site.rules.overrides("conflict"),
-        removes_drift: site.rules.is_overridden("drift"),
-        may,
-    };
-    let mut looked = survey(site.cluster, subjects).await?;
-    drift::find(site, &mut looked.plan, &Mask::new(key)).await;
-    Ok(looked)
-}
-
-/// What is known of the release before it begins; set and tests are filled in by the caller.
-async fn summary(
-    site: TierContext<'_>,
-    images: &Images,
-    past: &PriorReleases,
-    plan: &Plan,
-) -> Result<Summary> {
-    let project = site.project;
-    let revision = project.revision.as_ref();
-    Ok(Summary {
-        format: FORMAT,
-        revision: past.next_revision(),
-        kind: ReleaseKind::Release,
-        project: project.name.clone(),
-        tier: site.tier.name.clone(),
-        commit: revision.map(|revision| revision.commit.clone()),
-        branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
-        images: images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect(),
-        tested: None,
-        verified: None,
-        dirty: revision.is_some_and(|revision| revision.dirty),
-        by: context::actor(site.cluster).await?,
-        started: past.begin(site.cluster.now()),
-        finished: None,
-        outcome: record::Outcome::Running,
-        set: String::new(),
-        objects: plan.steps.len(),
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: site.rules.recorded(&site.session.reporter),
-        rules: kept_rules::to_record(site.tier, &past.summaries),
-    })
 }

@@ -2,11 +2,13 @@
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `inputs`, `context` | what a release is made of; the connected cluster, the lock, who we are |
+//! | `deploy` | the way of a release and of a rollback: check, connect, lock, plan, record, apply, verify, prune, record |
+//! | `input`, `context` | what a release is made of; the connected cluster, the lock, who we are |
+//! | `from_manifests`, `from_record` | what is to run: of the tier's manifests, or of a record |
 //! | [`rules`] | what must be true before anything is changed |
 //! | [`plan`] | what would change, decided object by object |
 //! | `run` | carrying a plan out, from the record before the first change to the one after the last |
-//! | `deploy`, `rollback` | a release from its manifests, a rollback from its record |
+//! | `rollback` | where a rollback leads |
 //! | `preview`, `explain` | what a release would change; how the last one is |
 //! | `refused` | attempts that end before their first change, and are no release |
 //! | `lock_holder` | who holds the lock, with what the records say of it |
@@ -14,7 +16,9 @@
 pub(crate) mod context;
 pub(crate) mod deploy;
 pub(crate) mod explain;
-pub(crate) mod inputs;
+pub(crate) mod from_manifests;
+pub(crate) mod from_record;
+pub(crate) mod input;
 pub(crate) mod lock_holder;
 pub mod plan;
 pub(crate) mod preview;
@@ -25,13 +29,12 @@ pub(crate) mod run;
 pub(crate) mod show;
 mod test_stage;
 
-pub use deploy::release;
-pub use inputs::manifests;
-pub(crate) use inputs::secrets;
+pub use context::Request;
+pub use deploy::{release, rollback};
+pub use input::manifests;
 pub use plan::Plan;
 pub use preview::plan;
 pub use refused::noting_refusal;
-pub use rollback::{RollbackPreview, rollback, rollback_preview};
+pub use rollback::{RollbackPreview, rollback_preview};
 pub use rules::{Rules, RunningJobs};
-pub use run::Done;
 pub use test_stage::TestStage;

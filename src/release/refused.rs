@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cluster::{Cluster, Holder, Lease};
 use crate::error::{Error, Kind, Result};
+use crate::model::RunResult;
 use crate::project::{Project, Tier};
 use crate::record::store::{Store, base_name};
 use crate::record::{Actor, FORMAT, Outcome, RefusedAttempt, Summary};
@@ -26,32 +27,35 @@ const KILLED: u8 = 137;
 ///
 /// # Errors
 /// Those of `work`.
-pub async fn noting_refusal<T>(
+pub async fn noting_refusal(
     session: &Session,
     project: &Project,
     tier: &Tier,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let result = work.await;
-    if let Err(error) = &result {
-        let is_misuse = matches!(error.kind(), Kind::Usage | Kind::Changes | Kind::Defect);
-        // A release that is on record tells its end itself.
-        if !is_misuse && session.summary().changed.is_none() {
-            conclude(session, project, tier, error).await;
+    work: impl Future<Output = Result<RunResult>>,
+) -> Result<RunResult> {
+    match work.await {
+        Err(error) if is_refusal(&error) => {
+            let still_runs = note_in_time(session, project, tier, &error).await;
+            Err(error.after(RunResult { changed: Some(false), still_runs, ..RunResult::default() }))
         }
+        ended => ended,
     }
-    result
 }
 
-async fn conclude(session: &Session, project: &Project, tier: &Tier, error: &Error) {
-    session.note(|noted| noted.changed = Some(false));
+/// Whether a release ended before its first change; one that is on record tells its end itself.
+fn is_refusal(error: &Error) -> bool {
+    let is_misuse = matches!(error.kind(), Kind::Usage | Kind::Changes | Kind::Defect);
+    !is_misuse && error.result().changed.is_none()
+}
+
+/// Notes the attempt, if that does not take too long; gives the good release that still runs, if that is known.
+async fn note_in_time(session: &Session, project: &Project, tier: &Tier, error: &Error) -> Option<u64> {
     let is_short = session.cancel.is_cancelled() || error.kind() == Kind::Unreachable;
     let limit = if is_short { SHORT_LIMIT } else { LIMIT };
     // Whoever cannot reach the records, or may not write them, has been told already why the attempt ended.
-    if let Ok(Ok(history)) = tokio::time::timeout(limit, note(session, project, tier, error)).await {
-        let good = history.first().filter(|newest| newest.outcome == Outcome::Good);
-        session.note(|noted| noted.still_runs = good.map(|newest| newest.revision));
-    }
+    let noted = tokio::time::timeout(limit, note(session, project, tier, error)).await;
+    let history = noted.ok()?.ok()?;
+    history.first().filter(|newest| newest.outcome == Outcome::Good).map(|newest| newest.revision)
 }
 
 /// Notes the attempt over a connection of its own: that of the run may be cancelled, or not there yet.

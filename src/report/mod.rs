@@ -30,7 +30,7 @@ pub(crate) mod style;
 #[cfg(test)]
 mod tests;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Outcome, Stage, Stream};
 pub use crate::report::files::{FILES, is_ours, make};
 use crate::report::masker::events::Secrets;
@@ -287,12 +287,26 @@ pub struct StageReport {
 
 impl StageReport {
     /// The stage ended with this result; `done` says what it came to where it went well.
-    pub fn close<T>(self, result: &Result<T>, done: impl FnOnce(&T) -> (Outcome, String)) {
-        let (outcome, summary) = match result {
-            Ok(value) => done(value),
-            Err(error) => (error.outcome(), error.message().to_owned()),
-        };
-        self.finish(outcome, summary);
+    ///
+    /// # Errors
+    /// That of the result, which names this stage from now on.
+    pub fn close<T>(self, result: Result<T>, done: impl FnOnce(&T) -> (Outcome, String)) -> Result<T> {
+        match result {
+            Ok(value) => {
+                let (outcome, summary) = done(&value);
+                self.finish(outcome, summary);
+                Ok(value)
+            }
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// The stage ended with this error, which names the stage from now on.
+    #[must_use]
+    pub fn fail(self, error: Error) -> Error {
+        let stage = self.stage;
+        self.finish(error.outcome(), error.message());
+        error.in_stage(stage)
     }
 
     /// The stage ended like this; the summary is one line.

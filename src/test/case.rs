@@ -12,7 +12,7 @@ use super::reports::{self, Reports};
 use super::service::{self, Service, explained, explained_as};
 use super::{CANNOT_RUN, Runner, cluster, keep, unmade};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Evidence, Failure, Image, Stage, Subject};
+use crate::model::{Evidence, Failure, Image, RunResult, Stage, Subject};
 use crate::project::{On, TestConfig};
 use crate::report::StepReport;
 use crate::session::interrupted;
@@ -65,26 +65,36 @@ impl<'a> Case<'a> {
         Self { name: &job.name, test: &job.config, image, reports, standing: Mutex::default() }
     }
 
-    /// Runs the test; gives what it came to, in one line.
+    /// Runs the test; gives what it came to, in one line, and the command that gets into what was kept of it.
     ///
     /// # Errors
     /// [`Kind::TestsFailed`], [`Kind::TestNotRun`]; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
-    pub(super) async fn run(&self, bench: &Runner<'_>, step: &StepReport) -> Result<String> {
+    pub(super) async fn run(
+        &self,
+        bench: &Runner<'_>,
+        step: &StepReport,
+    ) -> Result<(String, Option<String>)> {
         let result = tokio::select! {
             biased;
             () = bench.session.cancel.cancelled() => Err(interrupted()),
             result = self.course(bench, step) => result,
         };
-        let kept = bench.keep
-            && tokio::select! {
-                biased;
-                () = bench.session.cancel.cancelled() => false,
-                () = keep::keep(bench, self) => true,
-            };
-        if !kept {
+        let keeping = async { if bench.keep { Some(keep::keep(bench, self).await) } else { None } };
+        let kept = tokio::select! {
+            biased;
+            () = bench.session.cancel.cancelled() => None,
+            kept = keeping => kept,
+        };
+        if kept.is_none() {
             self.tidy(bench).await;
         }
-        result
+        let next = kept.flatten();
+        match result {
+            Ok(summary) => Ok((summary, next)),
+            Err(error) => {
+                Err(error.after(RunResult { next: next.into_iter().collect(), ..RunResult::default() }))
+            }
+        }
     }
 
     async fn course(&self, bench: &Runner<'_>, step: &StepReport) -> Result<String> {

@@ -14,33 +14,35 @@ use crate::error::Result;
 use crate::model::labels;
 use crate::project::On;
 
-/// Says how to get in, and how to be rid of it. Trouble is a warning: the test's own outcome counts.
-pub(super) async fn keep(bench: &Runner<'_>, case: &Case<'_>) {
+/// Says how to get in, and how to be rid of it; gives the command that gets in. Trouble is a warning: the test's own outcome
+/// counts.
+pub(super) async fn keep(bench: &Runner<'_>, case: &Case<'_>) -> Option<String> {
     let standing = case.standing.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if case.test.on == On::Cluster {
         return keep_job(bench, case, &standing);
     }
     let until = bench.engine_time().await.map(|now| bench.owner.expires(now)).unwrap_or_default();
     let Some(container) = &standing.container else {
-        return note(bench, case, until, "its command never ran", &inspect(bench));
+        return Some(kept(bench, case, until, "its command never ran", inspect(bench)));
     };
     match image_of(bench, case, container).await {
-        Ok(image) => note(bench, case, until, "a shell where it ended", &shell(&image, &standing)),
+        Ok(image) => Some(kept(bench, case, until, "a shell where it ended", shell(&image, &standing))),
         Err(error) => {
             bench
                 .session
                 .reporter
                 .warn(format!("test `{}` is kept, but not as an image: {error}", case.name));
+            None
         }
     }
 }
 
 /// A pod that has ended has no shell: the next one of its image has.
-fn keep_job(bench: &Runner<'_>, case: &Case<'_>, standing: &Handles) {
+fn keep_job(bench: &Runner<'_>, case: &Case<'_>, standing: &Handles) -> Option<String> {
     let (Some(job), Some(ground), Ok(image)) =
         (&standing.container, &bench.ground, case.image.reference.pinned())
     else {
-        return;
+        return None;
     };
     let (context, namespace) = (ground.cluster.context(), ground.cluster.namespace());
     let kubectl = format!("kubectl --context {context} -n {namespace}");
@@ -49,14 +51,14 @@ fn keep_job(bench: &Runner<'_>, case: &Case<'_>, standing: &Handles) {
     let message =
         format!("test `{}` is left standing as Job/{job}; a shell in its image: {shell}", case.name);
     bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {kubectl} delete job {job}"));
-    bench.session.note(|summary| summary.next.push(shell));
+    Some(shell)
 }
 
-fn note(bench: &Runner<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: &str) {
+fn kept(bench: &Runner<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: String) -> String {
     let until = until.strftime("%H:%M UTC");
     let message = format!("test `{}` is left standing until {until}; {what}: {command}", case.name);
     bench.session.reporter.warn_with_hint(message, format!("to be rid of it: {}", removal(bench)));
-    bench.session.note(|summary| summary.next.push(command.to_owned()));
+    command
 }
 
 /// The container has ended: its files live on in an image.

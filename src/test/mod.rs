@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::{Engine, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::graph::{self, Ended};
-use crate::model::{Image, MissingPass, Outcome, Reference, Stage};
+use crate::model::{Image, MissingPass, Outcome, Reference, RunResult, Stage};
 use crate::project::{On, Project, TestConfig, Tier, ci};
 use crate::registry::Registry;
 use crate::report::StepReport;
@@ -73,6 +73,8 @@ pub struct TestRun {
     pub reused: bool,
     /// What it came to: `6 passed`.
     pub summary: String,
+    /// The command that gets into what `--keep` left of it.
+    pub kept: Option<String>,
 }
 
 /// What the tests of a run share.
@@ -267,7 +269,7 @@ fn image_of<'a>(images: &'a Images, job: &Job) -> Result<&'a Image> {
 fn reused(session: &Session, job: &Job, time: &str, summary: String) -> TestRun {
     let step = session.reporter.step(Stage::Test, format!("test {}", job.name), "looking for its record");
     step.finish(Outcome::Skipped, format!("passed before: {summary} ({time})"));
-    TestRun { name: job.name.clone(), reused: true, summary }
+    TestRun { name: job.name.clone(), reused: true, summary, kept: None }
 }
 
 /// After this time nothing of the run can be alive any more, but for the slack.
@@ -332,11 +334,15 @@ impl Runner<'_> {
             }
         }
         let ran = runs.len() + errors.len();
-        if errors.is_empty() { Ok(runs) } else { Err(sum_up(self, errors, ran, left)) }
+        if errors.is_empty() {
+            return Ok(runs);
+        }
+        let next = runs.into_iter().filter_map(|run| run.kept).collect();
+        Err(sum_up(self, errors, ran, left).after(RunResult { next, ..RunResult::default() }))
     }
 
     /// Runs one test, again where it could not be run and may be tried again.
-    async fn tries(&self, case: &Case<'_>, step: &StepReport) -> Result<String> {
+    async fn tries(&self, case: &Case<'_>, step: &StepReport) -> Result<(String, Option<String>)> {
         let mut again = 0..case.test.retry;
         loop {
             match case.run(self, step).await {
@@ -364,7 +370,7 @@ impl Runner<'_> {
         let step = self.session.reporter.step(Stage::Test, format!("test {}", case.name), "starting");
         let result = self.tries(&case, &step).await;
         let result = match result {
-            Ok(summary) => self.note(&case, true, &summary).await.map(|()| summary),
+            Ok((summary, kept)) => self.note(&case, true, &summary).await.map(|()| (summary, kept)),
             Err(error) if error.kind() == Kind::TestsFailed => {
                 // A failure counts without its record; but a record of a former pass must not outlive it.
                 let summary =
@@ -377,9 +383,9 @@ impl Runner<'_> {
             Err(error) => Err(error),
         };
         match result {
-            Ok(summary) => {
+            Ok((summary, kept)) => {
                 step.finish(Outcome::Ok, summary.clone());
-                Ok(TestRun { name: case.name.to_owned(), reused: false, summary })
+                Ok(TestRun { name: case.name.to_owned(), reused: false, summary, kept })
             }
             Err(error) => {
                 let told =
@@ -432,7 +438,8 @@ fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Er
         })
         .collect();
     let tier = bench.ground.as_ref().map(|ground| format!("--tier {} ", ground.tier)).unwrap_or_default();
-    bench.session.note(|summary| summary.next.push(format!("windlass test {tier}{}", quoted(&names))));
+    let kept = errors.iter().flat_map(|error| error.result().next.iter().cloned());
+    let next = kept.chain([format!("windlass test {tier}{}", quoted(&names))]).collect();
     let failed = failures.iter().filter(|failure| !NOT_RUN.contains(&failure.cause.as_str())).count();
     let message = match (names.as_slice(), failed) {
         ([only], 0) if ran == 1 => format!("test `{only}` could not be run"),
@@ -444,7 +451,7 @@ fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Er
         }
     };
     let message = if left == 0 { message } else { format!("{message}, {left} that need them were not run") };
-    Error::new(kind, message).with_failures(failures)
+    Error::new(kind, message).with_failures(failures).after(RunResult { next, ..RunResult::default() })
 }
 
 /// Names as a shell takes them.

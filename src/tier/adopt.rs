@@ -18,7 +18,7 @@ use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
-use crate::release::{context, deploy, plan};
+use crate::release::{context, from_manifests, plan};
 use crate::report::style;
 use crate::session::Session;
 
@@ -112,7 +112,6 @@ async fn take_over(site: TierContext<'_>) -> Result<Adoption> {
     };
     let record = Record { objects: all, summary, ..record };
     site.store().write(&record, &mut past.summaries).await?;
-    site.session.note(|noted| noted.revision = Some(revision));
     Ok(Adoption::of(site, objects, Some(revision)))
 }
 
@@ -239,7 +238,7 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
 async fn look(site: TierContext<'_>, past: &PriorReleases) -> Result<Vec<Found>> {
     let key = site.store().key(false).await?;
     let described = site.session.unless_cancelled(manifest::described(site.project, site.tier)).await?;
-    let wanted = namespaces::placed(site.cluster, deploy::wanted(described, &key)).await?;
+    let wanted = namespaces::placed(site.cluster, from_manifests::wanted(described, &key)).await?;
     let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
     stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await
 }
@@ -315,6 +314,11 @@ impl Adoption {
     fn of(site: TierContext<'_>, objects: Vec<Found>, revision: Option<u64>) -> Self {
         let (context, namespace) = (site.cluster.context().to_owned(), site.cluster.namespace().to_owned());
         Self { tier: site.tier.name.clone(), context, namespace, objects, revision }
+    }
+
+    /// The release that the state became; `None` where nothing was taken over.
+    pub fn revision(&self) -> Option<u64> {
+        self.revision
     }
 
     /// The adoption for machines.

@@ -10,12 +10,12 @@ use crate::model::ObjectId;
 use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
-use crate::release::deploy::build_plan;
+use crate::release::from_record;
+use crate::release::plan::build::build_plan;
 use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Step, claims, drift};
-use crate::release::rollback;
 use crate::release::run::redaction;
 
 /// What differs from what was released.
@@ -71,7 +71,7 @@ pub(crate) async fn drift(site: TierContext<'_>, past: &PriorReleases) -> Result
 
 async fn compared(site: TierContext<'_>, past: &PriorReleases) -> Result<(Vec<Changed>, Vec<Others>)> {
     let Some(last) = &past.last else { return Ok((Vec::new(), Vec::new())) };
-    let (wanted, untouched) = rollback::recorded(last);
+    let (wanted, untouched) = from_record::recorded(last);
     let key = site.store().key(false).await?;
     let looked = build_plan(site, past, wanted, &untouched, &key, May::Change).await?;
     let mut all: Vec<Changed> = looked.plan.steps.iter().filter_map(changed).collect();

@@ -8,9 +8,9 @@ use crate::model::ObjectId;
 use crate::record::target::Target;
 use crate::record::{Summary, target};
 use crate::release::context::TierContext;
+use crate::release::from_record;
 use crate::release::plan::images;
 use crate::release::plan::images::Presence;
-use crate::release::rollback;
 use crate::report::style;
 
 /// Where a rollback would lead.
@@ -52,7 +52,7 @@ pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) ->
         Err(none) => return Ok(RollbackOutlook::None(none.message().to_owned())),
     };
     let record = site.store().recorded(newest_first, to).await?;
-    let set = record.as_ref().map(|record| rollback::recorded(record).0).unwrap_or_default();
+    let set = record.as_ref().map(|record| from_record::recorded(record).0).unwrap_or_default();
     let images =
         set.iter().flat_map(|one| images::images_of(&one.object)).collect::<std::collections::BTreeSet<_>>();
     let found = images::look_up(site, images, images::IN_PASSING).await;

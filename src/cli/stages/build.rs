@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::{Run, SourceArguments};
 use crate::error::Result;
+use crate::model::RunResult;
 use crate::{build, pipeline};
 
 /// Build and push the images; prints each as repository:tag@sha256:…
@@ -28,12 +29,12 @@ impl Build {
         self.context_list
     }
 
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         if self.context_list {
             let project = self.source.project(run, None)?;
             let (text, json) = build::contexts(&project, &self.images)?;
             run.session.reporter.answer(Some(&json), &text);
-            return Ok(());
+            return Ok(RunResult::default());
         }
         let project = self.source.commit(run, None).await?;
         let images = pipeline::build(&run.session, &project, &self.images).await?;
@@ -42,6 +43,6 @@ impl Build {
             lines += &format!("{}\n", image.reference);
         }
         run.session.reporter.answer(None, &lines);
-        Ok(())
+        Ok(RunResult::of_images(&images))
     }
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::cli::stages::release::RuleArguments;
 use crate::cli::{Run, SourceArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
+use crate::model::RunResult;
 use crate::test::TestOptions;
 use crate::{pipeline, release};
 
@@ -26,7 +27,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let rules = self.rules.rules(run)?;
         if self.tier.is_none() && (self.rules.is_given() || self.tier_overrides.is_given()) {
             return Err(Error::new(

@@ -4,7 +4,8 @@ use clap::Args;
 
 use crate::cli::{Run, SourceArguments, TierArguments};
 use crate::error::{Error, Kind, Result};
-use crate::{manifest, pipeline};
+use crate::model::RunResult;
+use crate::{manifest, pipeline, release};
 
 /// What a release would change
 #[derive(Debug, Args)]
@@ -19,12 +20,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
+        let sources = run.session.unless_cancelled(manifest::read(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
-        let plan = pipeline::plan(&run.session, &project, &images, &tier).await?;
+        let planned = pipeline::plan(&run.session, &project, &tier, &sources, &images).await;
+        let shown = planned.and_then(|plan| self.show(run, &plan));
+        pipeline::with_images(&images, shown.map(|()| RunResult::default()))
+    }
+
+    fn show(&self, run: &Run, plan: &release::Plan) -> Result<()> {
         run.session.reporter.answer(Some(&plan.to_json()), &plan.to_text());
         if self.exit_code && plan.has_changes() {
             return Err(Error::new(Kind::Changes, "there are changes"));

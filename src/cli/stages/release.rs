@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{Run, SourceArguments, TierArguments, duration};
 use crate::error::{Error, Kind, Result};
+use crate::model::RunResult;
 use crate::release::{self, Rules, RunningJobs};
 use crate::{manifest, pipeline};
 
@@ -21,16 +22,16 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let rules = self.rules.rules(run)?;
         let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let release = pipeline::Release { tier, rules };
         let work = async {
             run.confirm(&release.tier, &release.rules, "release to").await?;
-            run.session.unless_cancelled(manifest::check(&project, &release.tier)).await?;
+            let sources = run.session.unless_cancelled(manifest::read(&project, &release.tier)).await?;
             let images = pipeline::find(&run.session, &project).await?;
-            pipeline::release(&run.session, &project, &images, &release).await
+            pipeline::release(&run.session, &project, &sources, &images, &release).await
         };
         release::noting_refusal(&run.session, &project, &release.tier, work).await
     }

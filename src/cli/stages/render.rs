@@ -4,9 +4,11 @@ use clap::Args;
 
 use crate::cli::{Output, Run, SourceArguments, TierArguments};
 use crate::error::{Error, Kind, Result};
+use crate::manifest::Manifests;
+use crate::model::RunResult;
 use crate::project::{Project, Tier};
 use crate::secret::{self, Secret};
-use crate::{manifest, pipeline};
+use crate::{manifest, pipeline, release};
 
 /// The manifests exactly as they would be applied, on standard output
 #[derive(Debug, Args)]
@@ -21,7 +23,7 @@ pub(crate) struct Render {
 }
 
 impl Render {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
         if self.show_secrets && json && kept {
@@ -29,10 +31,18 @@ impl Render {
                 .with_hint("leave one of the two out"));
         }
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
+        let sources = run.session.unless_cancelled(manifest::read(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
-        let secrets = run.session.unless_cancelled(self.secrets(run, &project, &tier)).await?;
-        let manifests = pipeline::manifests(&run.session, &project, &images, &tier, secrets).await?;
+        let rendered = async {
+            let secrets = run.session.unless_cancelled(self.secrets(run, &project, &tier)).await?;
+            let manifests = release::manifests(&run.session, &sources, &images, secrets)?;
+            self.show(run, &tier, manifests);
+            Ok(RunResult::default())
+        };
+        pipeline::with_images(&images, rendered.await)
+    }
+
+    fn show(&self, run: &Run, tier: &Tier, manifests: Manifests) {
         let objects: Vec<_> = manifests
             .objects
             .into_iter()
@@ -58,11 +68,11 @@ impl Render {
         let objects = serde_json::Value::Array(objects);
         if self.show_secrets {
             // A report keeps no answer that is for people only.
+            let json = run.global.output == Output::Json;
             reporter.answer_with_secrets(Some(&objects).filter(|_| json), &text);
         } else {
             reporter.answer(Some(&objects), &text);
         }
-        Ok(())
     }
 
     /// Who wants to see the values gets them in the answer, and nowhere else; to see the rest nobody needs them.

@@ -5,7 +5,8 @@ use clap::Args;
 use crate::cli::stages::release::OverrideArguments;
 use crate::cli::{Run, TierArguments};
 use crate::error::Result;
-use crate::pipeline;
+use crate::model::RunResult;
+use crate::release::{self, Request};
 
 /// Roll back to the last good release
 ///
@@ -34,18 +35,20 @@ impl Rollback {
         self.dry_run
     }
 
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let rules = self.overrides.rules(run, false)?.allowing(self.allowed);
         if self.dry_run {
             let (project, tier) = self.tier.open(run)?;
-            let preview = pipeline::rollback_preview(&run.session, &project, &tier, self.to, &rules).await?;
+            let request = Request { session: &run.session, project: &project, tier: &tier, rules: &rules };
+            let preview = release::rollback_preview(request, self.to).await?;
             run.session.reporter.answer(Some(&preview.to_json()), &preview.to_text());
-            return Ok(());
+            return Ok(RunResult::default());
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;
         rules.check_job(&run.session, &tier)?;
         run.confirm(&tier, &rules, "rollback of").await?;
-        pipeline::rollback(&run.session, &project, &tier, self.to, &rules).await
+        let request = Request { session: &run.session, project: &project, tier: &tier, rules: &rules };
+        release::rollback(request, self.to).await
     }
 }
 

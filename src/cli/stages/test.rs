@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::cli::{Run, SourceArguments};
 use crate::error::Result;
+use crate::model::RunResult;
 use crate::pipeline;
 use crate::project::TierOverrides;
 use crate::test::TestOptions;
@@ -28,7 +29,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.commit(run, None).await?;
         let images = pipeline::find_for_tests(&run.session, &project, &self.tests).await?;
         let overrides = TierOverrides::default();

@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::{Run, SourceArguments, TierArguments, duration};
 use crate::error::Result;
+use crate::model::RunResult;
 use crate::release::Rules;
 use crate::tier;
 
@@ -28,7 +29,7 @@ pub(crate) struct Adopt {
 }
 
 impl Adopt {
-    pub(crate) async fn run(self, run: &Run) -> Result<()> {
+    pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
@@ -37,6 +38,6 @@ impl Adopt {
         }
         let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
         run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());
-        Ok(())
+        Ok(RunResult { revision: adoption.revision(), ..RunResult::default() })
     }
 }

@@ -23,26 +23,27 @@ const LIMIT: Duration = Duration::from_millis(1300);
 
 /// Sends the last good set's version of everything that was written; `None` where the tier does not want it, or
 /// there is nothing to send.
-pub(crate) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) -> Option<SentBack> {
-    let site = attempt.site;
-    let wanted = site.tier.on_cancel == OnCancel::Rollback && attempt.stage == Stage::Release;
+pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
+    let (context, execution) = (attempt.context, &attempt.execution);
+    let wanted = context.tier.on_cancel == OnCancel::Rollback && execution.stage == Stage::Release;
     if !wanted || execution.begun.is_empty() {
         return None;
     }
-    let Ok(Target::Release { to, .. }) = target::choose(&attempt.past.summaries, &[], None) else {
+    let Ok(Target::Release { to, .. }) = target::choose(&attempt.prior.summaries, &[], None) else {
         return None;
     };
-    if let Some(job) = refuses(attempt, execution, to) {
+    if let Some(job) = refuses(attempt, to) {
         let sentence = format!("nothing is sent back: {job} ran, and it says windlass.dev/rollback: refuse");
-        site.session.reporter.warn(sentence);
+        context.session.reporter.warn(sentence);
         return None;
     }
-    let report = site.session.reporter.step(attempt.stage, "send back", format!("sending release {to} back"));
-    let cluster = site.cluster.for_cleanup();
+    let report =
+        context.session.reporter.step(execution.stage, "send back", format!("sending release {to} back"));
+    let cluster = context.cluster.for_cleanup();
     let mut sent = SentBack { to, sent: 0, of: 0 };
     let sending = async {
-        let store = site.with_cluster(&cluster).store();
-        let record = store.recorded(&attempt.past.summaries, to).await.ok().flatten()?;
+        let store = context.with_cluster(&cluster).store();
+        let record = store.recorded(&attempt.prior.summaries, to).await.ok().flatten()?;
         let mut objects = Vec::new();
         for object in to_send(&record.objects, execution) {
             if !safeguard::is_guarded(&cluster, &object).await {
@@ -63,10 +64,11 @@ pub(crate) async fn send_back(attempt: &Attempt<'_>, execution: &Execution<'_>) 
 }
 
 /// The Job whose work is not undone by going back to this revision.
-fn refuses<'a>(attempt: &'a Attempt<'_>, execution: &Execution<'_>, to: u64) -> Option<&'a ObjectId> {
+fn refuses<'a>(attempt: &'a Attempt<'_>, to: u64) -> Option<&'a ObjectId> {
+    let execution = &attempt.execution;
     // Of this release's own, some may not have begun.
     let began = |revision, job| revision != execution.revision || execution.begun.contains(job);
-    let mut refusing = target::all_refusing(&attempt.past.summaries, to);
+    let mut refusing = target::all_refusing(&attempt.prior.summaries, to);
     refusing.find(|(revision, task)| began(*revision, &task.job)).map(|(_, task)| &task.job)
 }
 

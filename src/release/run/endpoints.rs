@@ -18,13 +18,14 @@ const WAIT: Duration = Duration::from_secs(30);
 
 impl Attempt<'_> {
     /// Judges where Services and Ingresses lead; what is missing and worth a warning only goes into the record.
-    pub(crate) async fn judge_endpoints(&self, execution: &mut Execution<'_>) -> Result<()> {
+    pub(crate) async fn judge_endpoints(&mut self) -> Result<()> {
+        let execution = &mut self.execution;
         if execution.watcher.is_served() {
             return Ok(());
         }
-        let before = match self.stage {
+        let before = match execution.stage {
             Stage::Rollback => Before::Anything,
-            _ => good_before(&self.site.store(), &self.past.summaries, self.past.last.as_ref()).await?,
+            _ => good_before(&self.context.store(), &self.prior.summaries, self.prior.last.as_ref()).await?,
         };
         let now = Instant::now();
         let until = (now + WAIT).min(execution.watcher.end(execution.deadline).max(now));

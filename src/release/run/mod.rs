@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Failure, ObjectId, Stage, labels, object};
+use crate::model::{Failure, ObjectId, RunResult, Stage, labels, object};
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{
@@ -33,7 +33,7 @@ use crate::release::run::unstick::Suspects;
 use crate::release::run::verify::Checks;
 use crate::report::Reporter;
 use crate::rollout::watch::Watcher;
-use crate::session::interrupted;
+use crate::session::{Session, interrupted};
 
 /// How long what is under way may take to come to its end after a signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,136 +48,187 @@ const RUNS: usize = 100;
 
 /// What a release or a rollback came to.
 #[derive(Debug, Clone)]
-pub struct Done {
-    /// Its revision.
-    pub revision: u64,
-    /// Whether anything was changed in the cluster.
-    pub changed: bool,
-    /// Whether it was the way back to an older commit: that this was good is proven already.
-    pub(crate) brought_back: bool,
-    pub(crate) sentence: String,
-}
-
-impl Done {
+pub(crate) struct Deployed {
+    /// The facts of the run's last line.
+    pub(crate) result: RunResult,
     /// One line for people.
-    pub fn sentence(&self) -> String {
-        self.sentence.clone()
-    }
+    pub(crate) sentence: String,
+    /// Whether a recorded set was brought back: that this was good is proven already.
+    pub(crate) from_record: bool,
 }
 
-/// What one attempt works with.
-pub(crate) struct Attempt<'a> {
-    pub(crate) site: TierContext<'a>,
+/// What is to run, planned and admitted, and not begun.
+pub(crate) struct Desired<'a> {
     pub(crate) stage: Stage,
-    pub(crate) past: &'a mut PriorReleases,
+    pub(crate) plan: Plan,
+    /// The record, as far as it is known before the first change.
+    pub(crate) summary: Summary,
     /// What the set has and this attempt leaves alone: the Jobs and claims of a rollback.
     pub(crate) untouched: Vec<Applied>,
     /// What must hold before it is called good.
     pub(crate) checks: Option<Checks<'a>>,
+    /// The line for people where it comes to a good end.
+    pub(crate) sentence: String,
+    /// The facts of the run's last line that are known by now.
+    pub(crate) result: RunResult,
+}
+
+impl Desired<'_> {
+    /// A plan for which nothing is left alone, and nothing verified.
+    pub(crate) fn new(stage: Stage, plan: Plan, summary: Summary) -> Self {
+        let sentence = format!("{} {}: {}", noun(stage), summary.revision, plan.sentence());
+        Self {
+            stage,
+            plan,
+            summary,
+            untouched: Vec::new(),
+            checks: None,
+            sentence,
+            result: RunResult::default(),
+        }
+    }
+}
+
+/// A release or a rollback under way.
+pub(crate) struct Attempt<'a> {
+    context: TierContext<'a>,
+    prior: &'a mut PriorReleases,
+    untouched: Vec<Applied>,
+    checks: Option<Checks<'a>>,
+    summary: Summary,
+    execution: Execution<'a>,
+    sentence: String,
+    result: RunResult,
 }
 
 impl<'a> Attempt<'a> {
-    /// Carries the plan out and keeps the record of it. Afterwards the past has this attempt as its newest.
-    pub(crate) async fn run(mut self, plan: Plan, mut summary: Summary) -> Result<Done> {
-        let (revision, changed, sentence) = (summary.revision, plan.has_changes(), plan.sentence());
-        self.site.session.note(|noted| {
-            noted.revision = Some(revision);
-            noted.changed = Some(changed);
-        });
+    /// Writes the record before the first change. Afterwards this attempt is the newest of the prior releases.
+    ///
+    /// # Errors
+    /// What the cluster refuses: then nothing was changed, and nothing is on record.
+    pub(crate) async fn begin(
+        context: TierContext<'a>,
+        prior: &'a mut PriorReleases,
+        desired: Desired<'a>,
+    ) -> Result<Self> {
+        let Desired { stage, plan, mut summary, untouched, checks, sentence, result } = desired;
         summary.jobs = tasks(&plan);
+        let changed = plan.has_changes();
         if changed {
             summary.progress = Some(Progress { written: None, of: writes(&plan) });
-            let running = self.running(&plan, summary.clone());
-            if let Err(error) = self.site.store().write(&running, &mut self.past.summaries).await {
-                return Err(self.withdraw(revision, error).await);
+            let running = running(&plan, &untouched, prior, summary.clone());
+            if let Err(error) = context.store().write(&running, &mut prior.summaries).await {
+                withdraw(context, prior, stage, summary.revision).await;
+                return Err(of_stage(stage, error.after(result)));
             }
+            prior.current = Some(summary.revision);
         }
-        let (execution, result) = self.execute(plan, &mut summary).await;
-        let result = match result {
-            Err(error) if execution.changed_nothing(&error) => {
-                return Err(self.withdraw(revision, error).await);
-            }
-            result => result,
-        };
-        let record = self.conclude(&execution, summary, &result).await;
-        let untouched = execution.untouched();
-        drop(execution);
-        let written = if !changed && result.is_ok() && self.repeats(&record.summary) {
-            self.note(record).await
-        } else {
-            self.keep(record).await
-        };
-        // What comes next, a rollback say, has a time of its own; without an answer there is only the lock to give back.
-        if result.as_ref().err().is_none_or(|error| error.kind() != Kind::Unreachable) {
-            self.site.cluster.end_at(None);
+        let execution = execution(context, prior, stage, plan, &summary);
+        context.cluster.end_at(Some(execution.deadline));
+        let known =
+            RunResult { revision: Some(summary.revision), changed: Some(changed), ..RunResult::default() };
+        let result = known.after(result);
+        Ok(Self { context, prior, untouched, checks, summary, execution, sentence, result })
+    }
+
+    /// Applies everything up to the Jobs, which run to their end.
+    pub(crate) async fn apply_up_to_jobs(&mut self) -> Result<()> {
+        self.execution.up_to_jobs().await
+    }
+
+    /// That Jobs ran is on record before anything else is touched, for they do not run again.
+    pub(crate) async fn record_jobs(&mut self) -> Result<()> {
+        note_tasks(&mut self.summary.jobs, &self.execution);
+        if self.summary.jobs.is_empty() {
+            return Ok(());
         }
-        match (result, written) {
-            (Ok(()), written) => written.map(|()| Done {
-                revision,
-                changed,
-                brought_back: false,
-                sentence: format!("{} {revision}: {sentence}", self.noun()),
-            }),
-            (Err(error), written) => {
-                if let Err(unwritten) = written {
-                    let what = format!("the record of {} {revision} could not be written", self.noun());
-                    self.site.session.reporter.warn(format!("{what}: {unwritten}"));
-                }
-                self.note_untouched(&untouched);
-                Err(self.with_way_on(error))
-            }
+        let record = self.record(self.summary.clone(), false);
+        self.context.store().write(&record, &mut self.prior.summaries).await
+    }
+
+    /// Applies the rest, and watches it until everything is ready.
+    pub(crate) async fn apply_workloads(&mut self) -> Result<()> {
+        self.execution.workloads().await
+    }
+
+    /// Whether what is ready answers.
+    pub(crate) async fn verify(&mut self) -> Result<()> {
+        // Before the checks: an address without endpoints does not answer, and that would be the worse sentence.
+        self.judge_endpoints().await?;
+        match &self.checks {
+            Some(checks) => Box::pin(checks.hold(&mut self.execution)).await,
+            None => Ok(()),
         }
     }
 
-    /// Takes the record back of an attempt that the cluster refused before anything was changed: it is no release.
-    async fn withdraw(&mut self, revision: u64, error: Error) -> Error {
-        let cluster = self.site.cluster.for_cleanup();
-        let store = self.site.with_cluster(&cluster).store();
-        let withdrawing = store.withdraw(revision, &mut self.past.summaries);
-        let limit = if self.site.session.cancel.is_cancelled() { RECORD_TIMEOUT } else { WITHDRAWAL };
-        // What cannot be taken back stands there as interrupted, and a rollback sees that nothing was changed.
-        if !matches!(tokio::time::timeout(limit, withdrawing).await, Ok(Ok(()))) {
-            let noun = self.noun();
-            let what =
-                format!("the record of {noun} {revision}, which changed nothing, could not be deleted");
-            self.site.session.reporter.warn(what);
+    /// Deletes what the manifests no longer have.
+    pub(crate) async fn prune(&mut self) -> Result<()> {
+        self.execution.prune().await
+    }
+
+    /// Writes the record after the last change.
+    ///
+    /// # Errors
+    /// That of `applied`, with what the run came to; what the cluster refuses.
+    pub(crate) async fn finish(mut self, applied: Result<()>) -> Result<Deployed> {
+        let stage = self.execution.stage;
+        let applied = match applied.map_err(|error| self.unless_known(error)) {
+            Err(error) if self.execution.changed_nothing(&error) => {
+                withdraw(self.context, self.prior, stage, self.summary.revision).await;
+                let known = RunResult { revision: None, changed: None, ..self.result };
+                return Err(of_stage(stage, error.after(known)));
+            }
+            applied => applied,
+        };
+        let record = self.conclude(&applied).await;
+        let is_repeated =
+            self.result.changed == Some(false) && applied.is_ok() && self.repeats(&record.summary);
+        let written = if is_repeated { self.note(record).await } else { self.keep(record).await };
+        // What comes next, a rollback say, has a time of its own; without an answer there is only the lock to give back.
+        if applied.as_ref().err().is_none_or(|error| error.kind() != Kind::Unreachable) {
+            self.context.cluster.end_at(None);
         }
-        self.site.session.note(|noted| {
-            noted.revision = None;
-            noted.changed = None;
-        });
-        error
+        match (applied, written) {
+            (Ok(()), Ok(())) => {
+                let from_record = stage == Stage::Rollback;
+                Ok(Deployed { result: self.result, sentence: self.sentence, from_record })
+            }
+            (Ok(()), Err(unwritten)) => Err(of_stage(stage, unwritten.after(self.result))),
+            (Err(error), written) => {
+                if let Err(unwritten) = written {
+                    let what = format!(
+                        "the record of {} {} could not be written",
+                        noun(stage),
+                        self.summary.revision
+                    );
+                    self.context.session.reporter.warn(format!("{what}: {unwritten}"));
+                }
+                Err(of_stage(stage, self.with_way_on(error)))
+            }
+        }
     }
 
     /// The workloads that were to change and were not reached: what runs of them is what ran before.
-    fn note_untouched(&self, untouched: &[ObjectId]) {
-        if self.stage == Stage::Rollback || untouched.is_empty() {
-            return;
+    fn untouched_workloads(&self) -> RunResult {
+        let untouched = self.execution.untouched();
+        if self.execution.stage == Stage::Rollback || untouched.is_empty() {
+            return RunResult::default();
         }
-        let mut before = self.past.summaries.iter().skip(1);
+        let mut before = self.prior.summaries.iter().skip(1);
         let good = before.find(|one| one.outcome == Outcome::Good).map(|one| one.revision);
-        self.site.session.note(|noted| {
-            noted.untouched = untouched.iter().map(ToString::to_string).collect();
-            noted.still_runs = good;
-        });
-    }
-
-    /// The record before the first change.
-    fn running(&self, plan: &Plan, summary: Summary) -> Record {
-        let objects = plan.steps.iter().map(|step| step.wanted.object.clone());
-        let objects: Vec<Applied> = objects
-            .map(|object| Applied { object, fields: None })
-            .chain(self.untouched.iter().cloned())
-            .collect();
-        let owned = self.owned_before().chain(objects.iter().map(|one| Owned::of(&one.object))).collect();
-        Record { jobs: self.jobs_before(), owned, objects, ..Record::new(summary) }
+        RunResult {
+            untouched: untouched.iter().map(ToString::to_string).collect(),
+            still_runs: good,
+            ..RunResult::default()
+        }
     }
 
     /// The record after the last change.
-    async fn conclude(&self, execution: &Execution<'_>, mut summary: Summary, result: &Result<()>) -> Record {
+    async fn conclude(&self, result: &Result<()>) -> Record {
+        let (execution, mut summary) = (&self.execution, self.summary.clone());
         let good = result.is_ok();
         summary.outcome = outcome(result);
-        let reporter = &self.site.session.reporter;
+        let reporter = &self.context.session.reporter;
         summary.causes =
             result.as_ref().err().map_or_else(Vec::new, |error| causes(error.failures(), reporter));
         note_tasks(&mut summary.jobs, execution);
@@ -187,11 +238,11 @@ impl<'a> Attempt<'a> {
             summary.progress = Some(Progress { written: Some(written), ..progress });
         }
         if summary.outcome == Outcome::Interrupted {
-            summary.sent_back = cancel::send_back(self, execution).await;
+            summary.sent_back = cancel::send_back(self).await;
         }
-        summary.finished = Some(self.site.cluster.now().max(summary.started));
+        summary.finished = Some(self.context.cluster.now().max(summary.started));
         let sent_back = summary.sent_back.is_some();
-        let mut record = self.record(execution, summary, good);
+        let mut record = self.record(summary, good);
         // What was sent back is not what this release applied, although the same fields are ours.
         for one in record.objects.iter_mut().filter(|_| sent_back) {
             one.fields = one.fields.take().filter(|_| !execution.begun.contains(&ObjectId::of(&one.object)));
@@ -199,7 +250,8 @@ impl<'a> Attempt<'a> {
         record
     }
 
-    fn record(&self, execution: &Execution<'_>, summary: Summary, good: bool) -> Record {
+    fn record(&self, summary: Summary, good: bool) -> Record {
+        let execution = &self.execution;
         let objects: Vec<Applied> =
             execution.applied().into_iter().chain(self.untouched.iter().cloned()).collect();
         let set = objects.iter().map(|one| Owned::of(&one.object));
@@ -208,158 +260,191 @@ impl<'a> Attempt<'a> {
         let left: BTreeSet<ObjectId> =
             execution.plan.left.iter().map(|left| ObjectId::of(&left.object)).collect();
         let stays = |one: &Owned| !good || execution.lingers.contains(&one.id) || left.contains(&one.id);
-        let owned = self.owned_before().filter(stays).chain(set).collect();
+        let owned = owned_before(self.prior).filter(stays).chain(set).collect();
         let is_gone = |id: &ObjectId| good && !execution.lingers.contains(id);
         let pruned = execution.plan.prune.iter().map(ObjectId::of).filter(is_gone).collect();
-        let jobs = runs(execution.jobs(), self.jobs_before());
+        let jobs = runs(execution.jobs(), jobs_before(self.prior));
         let unserved = good.then(|| execution.unserved.clone());
         Record { objects, jobs, pruned, owned, unserved, ..Record::new(summary) }
     }
 
     /// Whether the release before was good and of the same set, so that its record says everything but who released, and when.
     fn repeats(&self, summary: &Summary) -> bool {
-        let before = self.past.summaries.first();
-        self.past.last.is_some()
+        let before = self.prior.summaries.first();
+        self.prior.last.is_some()
             && summary.jobs.is_empty()
             && before.is_some_and(|one| one.outcome == Outcome::Good && one.set == summary.set)
     }
 
     /// Leaves the line of a release that found nothing to change, and nothing else.
     async fn note(&mut self, record: Record) -> Result<()> {
-        let cluster = self.site.cluster.for_cleanup();
-        let store = self.site.with_cluster(&cluster).store();
-        let written = store.note(&record.summary, &mut self.past.summaries).await;
-        self.past.last = Some(record);
+        let cluster = self.context.cluster.for_cleanup();
+        let store = self.context.with_cluster(&cluster).store();
+        let written = store.note(&record.summary, &mut self.prior.summaries).await;
+        self.prior.last = Some(record);
         written
     }
 
     /// Writes the record, also after a cancellation, and forgets the sets that are no longer needed.
     async fn keep(&mut self, record: Record) -> Result<()> {
-        let cluster = self.site.cluster.for_cleanup();
-        let store = self.site.with_cluster(&cluster).store();
-        let past = &mut *self.past;
+        let cluster = self.context.cluster.for_cleanup();
+        let store = self.context.with_cluster(&cluster).store();
+        let prior = &mut *self.prior;
         let interrupted = record.summary.outcome == Outcome::Interrupted;
         let write = async {
-            store.write(&record, &mut past.summaries).await?;
-            if interrupted { Ok(()) } else { store.sweep(&mut past.summaries).await }
+            store.write(&record, &mut prior.summaries).await?;
+            if interrupted { Ok(()) } else { store.sweep(&mut prior.summaries).await }
         };
         let limit = if interrupted { RECORD_TIMEOUT } else { Duration::MAX };
         let written = tokio::time::timeout(limit, write).await;
-        past.last = Some(record);
+        prior.last = Some(record);
         written
             .unwrap_or_else(|_| Err(Error::new(Kind::Unreachable, "the API server did not answer in time")))
     }
 
-    fn owned_before(&self) -> impl Iterator<Item = Owned> {
-        self.past.last.iter().flat_map(|last| last.owned.iter().cloned())
-    }
-
-    fn jobs_before(&self) -> Vec<JobRun> {
-        self.past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default()
-    }
-
-    async fn execute(&mut self, plan: Plan, summary: &mut Summary) -> (Execution<'a>, Result<()>) {
-        let TierContext { session, cluster, tier, .. } = self.site;
-        let mut watcher = Watcher::new(session, cluster, self.stage, apply::watched(&plan));
-        watcher.made_elsewhere(external::names(self.site));
-        watcher.judge_by(tier.health.clone());
-        let budget = match self.stage {
-            Stage::Rollback => context::rollback_budget(tier),
-            _ => tier.timeout,
-        };
-        let mut execution = Execution {
-            session,
-            cluster,
-            stage: self.stage,
-            revision: summary.revision,
-            commit: summary.commit.clone(),
-            deadline: Instant::now() + budget,
-            plan,
-            watcher,
-            kill_jobs: self.stage == Stage::Release && self.site.rules.running_jobs() == RunningJobs::Kill,
-            suspects: self.suspects(summary.revision),
-            begun: BTreeSet::new(),
-            deleted: false,
-            done: BTreeMap::new(),
-            lingers: BTreeSet::new(),
-            unserved: Vec::new(),
-        };
-        cluster.end_at(Some(execution.deadline));
-        let landed = async {
-            session.cancel.cancelled().await;
-            tokio::time::sleep(DRAIN_TIMEOUT).await;
-        };
-        let result = tokio::select! {
-            biased;
-            result = self.carry_out(&mut execution, summary) => result,
-            () = landed => Err(interrupted()),
-        };
-        let result = result.map_err(|error| self.unless_known(error, &execution));
-        (execution, result)
-    }
-
     /// Of an API server that does not answer nobody knows how the release is.
-    fn unless_known(&self, error: Error, execution: &Execution<'_>) -> Error {
+    fn unless_known(&self, error: Error) -> Error {
         if error.kind() != Kind::Unreachable {
             return error;
         }
-        let hint = format!("once it answers: {}", context::command("status", self.site.tier));
-        error.context(execution.watcher.last_seen()).with_hint(hint)
-    }
-
-    /// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.
-    fn suspects(&self, revision: u64) -> Suspects {
-        let mut before = self.past.summaries.iter().filter(|one| one.revision != revision);
-        let broken = before.clone().next().is_some_and(|newest| newest.outcome != Outcome::Good);
-        match before.any(|one| one.outcome == Outcome::Good) {
-            false => Suspects::All,
-            // Nobody goes back from what works.
-            true if self.stage == Stage::Rollback => Suspects::All,
-            true if broken => Suspects::Incomplete,
-            true => Suspects::None,
-        }
-    }
-
-    /// All phases; that Jobs ran is on record before anything else is touched, for they do not run again.
-    async fn carry_out(&mut self, execution: &mut Execution<'_>, summary: &mut Summary) -> Result<()> {
-        execution.up_to_jobs().await?;
-        note_tasks(&mut summary.jobs, execution);
-        if !summary.jobs.is_empty() {
-            let record = self.record(execution, summary.clone(), false);
-            self.site.store().write(&record, &mut self.past.summaries).await?;
-        }
-        execution.workloads().await?;
-        // Before the checks: an address without endpoints does not answer, and that would be the worse sentence.
-        self.judge_endpoints(execution).await?;
-        if let Some(checks) = &self.checks {
-            Box::pin(checks.hold(execution)).await?;
-        }
-        // Last: a release that does not hold leaves what the one before needs.
-        execution.prune().await
-    }
-
-    fn noun(&self) -> &'static str {
-        if self.stage == Stage::Rollback { "rollback" } else { "release" }
+        let hint = format!("once it answers: {}", context::command("status", self.context.tier));
+        error.context(self.execution.watcher.last_seen()).with_hint(hint)
     }
 
     /// Each failure of a release says the complete command that rolls it back; an interruption says how far it
     /// came.
-    fn with_way_on(&self, error: Error) -> Error {
-        let way_back = target::choose(&self.past.summaries, &[], None).ok();
-        let (session, tier) = (self.site.session, self.site.tier);
+    fn with_way_on(self, error: Error) -> Error {
+        let (stage, tier) = (self.execution.stage, self.context.tier);
+        let way_back = target::choose(&self.prior.summaries, &[], None).ok();
         let interrupted = is_interruption(&error);
-        let sent_back = self.past.summaries.first().and_then(|newest| newest.sent_back).map(|sent| sent.to);
-        session.note(|summary| summary.sent_back_to = sent_back);
-        if interrupted && self.stage == Stage::Release && sent_back.is_none() {
-            session.note(|summary| summary.next.push(context::command("release", tier)));
+        let newest = self.prior.summaries.first();
+        let sent_back_to = newest.and_then(|newest| newest.sent_back).map(|sent| sent.to);
+        let mut next = Vec::new();
+        if interrupted && stage == Stage::Release && sent_back_to.is_none() {
+            next.push(context::command("release", tier));
         }
-        if matches!(way_back, Some(Target::Release { .. })) && (interrupted || self.stage == Stage::Release) {
-            session.note(|summary| summary.next.push(context::rollback_command(tier)));
+        if matches!(way_back, Some(Target::Release { .. })) && (interrupted || stage == Stage::Release) {
+            next.push(context::rollback_command(tier));
         }
-        match self.past.summaries.first() {
+        let known = RunResult { sent_back_to, next, ..self.untouched_workloads() };
+        let error = match newest {
             Some(newest) if interrupted => Error::new(error.kind(), prior::interruption(newest)),
             _ => error,
-        }
+        };
+        error.after(known.after(self.result))
+    }
+}
+
+/// Does this, but no longer than what is under way may take after a signal.
+///
+/// # Errors
+/// Those of `work`, and [`Kind::Interrupted`].
+pub(crate) async fn until_drained(session: &Session, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let drained = async {
+        session.cancel.cancelled().await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = drained => Err(interrupted()),
+    }
+}
+
+/// `release`, `rollback`
+fn noun(stage: Stage) -> &'static str {
+    if stage == Stage::Rollback { "rollback" } else { "release" }
+}
+
+/// A rollback that fails is an exit code of its own.
+pub(crate) fn as_rollback(error: Error) -> Error {
+    match error.kind() {
+        Kind::Rollout | Kind::TimedOut | Kind::Refused => error.into_kind(Kind::RollbackFailed),
+        _ => error,
+    }
+}
+
+fn of_stage(stage: Stage, error: Error) -> Error {
+    if stage == Stage::Rollback { as_rollback(error) } else { error }
+}
+
+/// The record before the first change.
+fn running(plan: &Plan, untouched: &[Applied], prior: &PriorReleases, summary: Summary) -> Record {
+    let objects = plan.steps.iter().map(|step| step.wanted.object.clone());
+    let objects: Vec<Applied> =
+        objects.map(|object| Applied { object, fields: None }).chain(untouched.iter().cloned()).collect();
+    let owned = owned_before(prior).chain(objects.iter().map(|one| Owned::of(&one.object))).collect();
+    Record { jobs: jobs_before(prior), owned, objects, ..Record::new(summary) }
+}
+
+fn owned_before(prior: &PriorReleases) -> impl Iterator<Item = Owned> {
+    prior.last.iter().flat_map(|last| last.owned.iter().cloned())
+}
+
+fn jobs_before(prior: &PriorReleases) -> Vec<JobRun> {
+    prior.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default()
+}
+
+/// Takes the record back of an attempt that the cluster refused before anything was changed: it is no release.
+async fn withdraw(context: TierContext<'_>, prior: &mut PriorReleases, stage: Stage, revision: u64) {
+    let cluster = context.cluster.for_cleanup();
+    let store = context.with_cluster(&cluster).store();
+    let withdrawing = store.withdraw(revision, &mut prior.summaries);
+    let limit = if context.session.cancel.is_cancelled() { RECORD_TIMEOUT } else { WITHDRAWAL };
+    // What cannot be taken back stands there as interrupted, and a rollback sees that nothing was changed.
+    if !matches!(tokio::time::timeout(limit, withdrawing).await, Ok(Ok(()))) {
+        let noun = noun(stage);
+        let what = format!("the record of {noun} {revision}, which changed nothing, could not be deleted");
+        context.session.reporter.warn(what);
+    }
+    prior.current = None;
+}
+
+/// The plan, ready to be carried out.
+fn execution<'a>(
+    context: TierContext<'a>,
+    prior: &PriorReleases,
+    stage: Stage,
+    plan: Plan,
+    summary: &Summary,
+) -> Execution<'a> {
+    let TierContext { session, cluster, tier, .. } = context;
+    let mut watcher = Watcher::new(session, cluster, stage, apply::watched(&plan));
+    watcher.made_elsewhere(external::names(context));
+    watcher.judge_by(tier.health.clone());
+    let budget = match stage {
+        Stage::Rollback => context::rollback_budget(tier),
+        _ => tier.timeout,
+    };
+    Execution {
+        session,
+        cluster,
+        stage,
+        revision: summary.revision,
+        commit: summary.commit.clone(),
+        deadline: Instant::now() + budget,
+        plan,
+        watcher,
+        kill_jobs: stage == Stage::Release && context.rules.running_jobs() == RunningJobs::Kill,
+        suspects: suspects(prior, stage, summary.revision),
+        begun: BTreeSet::new(),
+        deleted: false,
+        done: BTreeMap::new(),
+        lingers: BTreeSet::new(),
+        unserved: Vec::new(),
+    }
+}
+
+/// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.
+fn suspects(prior: &PriorReleases, stage: Stage, revision: u64) -> Suspects {
+    let mut before = prior.summaries.iter().filter(|one| one.revision != revision);
+    let broken = before.clone().next().is_some_and(|newest| newest.outcome != Outcome::Good);
+    match before.any(|one| one.outcome == Outcome::Good) {
+        false => Suspects::All,
+        // Nobody goes back from what works.
+        true if stage == Stage::Rollback => Suspects::All,
+        true if broken => Suspects::Incomplete,
+        true => Suspects::None,
     }
 }
 

@@ -1,0 +1,125 @@
+//! A release from its manifests: what it wants, what that would change, and whether it may be.
+
+use crate::error::Result;
+use crate::manifest::{self, Manifests};
+use crate::model::{Images, Stage};
+use crate::record;
+use crate::record::prior::PriorReleases;
+use crate::record::{FORMAT, Kind as ReleaseKind, Summary, content, kept_rules};
+use crate::release::context::{self, TierContext};
+use crate::release::input::ReleaseManifests;
+use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::May;
+use crate::release::plan::{Plan, Wanted, drift, namespaces, prune};
+use crate::release::run::verify::Checks;
+use crate::release::run::{Desired, jobs, redaction};
+
+/// Plans the release, and sees whether what is planned may be done.
+///
+/// # Errors
+/// [`Kind::Rule`](crate::error::Kind::Rule) and [`Kind::Refused`](crate::error::Kind::Refused); nothing is changed.
+pub(crate) async fn prepare<'a>(
+    context: TierContext<'a>,
+    prior: &mut PriorReleases,
+    release: &'a ReleaseManifests<'a>,
+) -> Result<Desired<'a>> {
+    let ReleaseManifests { manifests, running_images: images, tests, tested, .. } = release;
+    let checks = Checks::of(context, (images, *tests), release.url())?;
+    let key = context.store().key(true).await?;
+    let wanted = namespaces::placed(context.cluster, wanted(manifests.clone(), &key)).await?;
+    let set = content::set(wanted.iter().map(|one| &one.object), &key, &prior.summaries);
+    context.rules.check_rolled_back(&prior.summaries, &set)?;
+    let plan = plan(context, prior, wanted, &key).await?;
+    warn_of_foreign(context, &plan);
+    drift::warn(context, &plan);
+    match prune::check(&plan, false) {
+        Err(_) if context.rules.overrides("mass-deletion") => {}
+        checked => checked?,
+    }
+    let summary = Summary { set, tested: *tested, ..summary(context, images, prior, &plan).await? };
+    // What was good, has not changed, and was checked like this is not checked again.
+    let newest = prior.summaries.first();
+    let known = newest.and_then(|one| one.verified.as_deref());
+    let verified = checks.as_ref().map(|checks| checks.hash(&key, known));
+    let is_new = plan.has_changes()
+        || newest.is_none_or(|one| one.outcome != record::Outcome::Good || one.verified != verified);
+    let checks = checks.filter(|_| is_new);
+    let summary = Summary { verified, ..summary };
+    Ok(Desired { checks, ..Desired::new(Stage::Release, plan, summary) })
+}
+
+/// What would change, once the release before is known to have ended, and no Job of other content runs.
+async fn plan(
+    context: TierContext<'_>,
+    prior: &mut PriorReleases,
+    wanted: Vec<Wanted>,
+    key: &[u8],
+) -> Result<Plan> {
+    let looked = build_plan(context, prior, wanted.clone(), &[], key, May::Change).await;
+    prior.settle(context.session, looked.as_ref().ok().map(|looked| &looked.live));
+    let plan = looked?.plan;
+    if jobs::settle(context, prior, &plan).await? {
+        return Ok(build_plan(context, prior, wanted, &[], key, May::Change).await?.plan);
+    }
+    Ok(plan)
+}
+
+/// What others made is not taken over in silence.
+pub(crate) fn warn_of_foreign(context: TierContext<'_>, plan: &Plan) {
+    if let Some(sentence) = plan.foreign_sentence() {
+        let hint = format!(
+            "`{}` takes over what is there, as it is, and makes it a release to go back to",
+            context::command("adopt", context.tier)
+        );
+        context.session.reporter.warn_with_hint(sentence, hint);
+    }
+}
+
+/// The wanted set of the manifests: with the hash of their configuration in each pod template.
+pub(crate) fn wanted(manifests: Manifests, key: &[u8]) -> Vec<Wanted> {
+    manifest::with_config_hashes(manifests, key)
+        .objects
+        .into_iter()
+        .map(|one| {
+            let (object, values) = redaction::redact(one.json, key);
+            Wanted { phase: one.phase, place: Some(one.place), object, values }
+        })
+        .collect()
+}
+
+/// What is known of the release before it begins; set and tests are filled in by the caller.
+async fn summary(
+    context: TierContext<'_>,
+    images: &Images,
+    prior: &PriorReleases,
+    plan: &Plan,
+) -> Result<Summary> {
+    let project = context.project;
+    let revision = project.revision.as_ref();
+    Ok(Summary {
+        format: FORMAT,
+        revision: prior.next_revision(),
+        kind: ReleaseKind::Release,
+        project: project.name.clone(),
+        tier: context.tier.name.clone(),
+        commit: revision.map(|revision| revision.commit.clone()),
+        branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
+        images: images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect(),
+        tested: None,
+        verified: None,
+        dirty: revision.is_some_and(|revision| revision.dirty),
+        by: context::actor(context.cluster).await?,
+        started: prior.begin(context.cluster.now()),
+        finished: None,
+        outcome: record::Outcome::Running,
+        set: String::new(),
+        objects: plan.steps.len(),
+        progress: None,
+        jobs: Vec::new(),
+        sent_back: None,
+        kept: true,
+        causes: Vec::new(),
+        overrides: context.rules.recorded(&context.session.reporter),
+        rules: kept_rules::to_record(context.tier, &prior.summaries),
+    })
+}

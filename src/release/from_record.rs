@@ -1,0 +1,188 @@
+//! A rollback from its record: what comes back, what is left alone, and whether it may be.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::manifest;
+use crate::model::{ObjectId, RunResult, Stage, job};
+use crate::record::prior::PriorReleases;
+use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary, kept_rules};
+use crate::release::context::{self, TierContext};
+use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::{May, Survey};
+use crate::release::plan::{Plan, Wanted, drift, images, safeguard};
+use crate::release::rollback::back_to;
+use crate::release::run::{Desired, as_rollback, redaction};
+
+/// Plans the way back to a revision, says what it changes, and sees whether that may be done.
+///
+/// # Errors
+/// [`Kind::Rule`] and [`Kind::RollbackFailed`]; nothing is changed.
+pub(crate) async fn prepare<'a>(
+    context: TierContext<'a>,
+    prior: &mut PriorReleases,
+    to: u64,
+    kind: ReleaseKind,
+) -> Result<Desired<'a>> {
+    let automatic = matches!(kind, ReleaseKind::Rollback { automatic: true, .. });
+    let prepared = plan(context, prior, to, automatic).await;
+    prior.settle(context.session, prepared.as_ref().ok().map(|prepared| &prepared.live));
+    let prepared = prepared?;
+    let back_to = back_to(&prior.summaries, to);
+    announce(context, to, &back_to, &prepared);
+    let PreparedRollback { record, plan, untouched, .. } = prepared;
+    if plan.has_changes() {
+        if !automatic {
+            safeguard::confirm_deletions(context, &plan, to).await?;
+        }
+        images::check(context, &plan).await?;
+    }
+    let summary = summary(context, &record, prior, kind).await?;
+    let sentence = format!("rollback {}: back to {back_to}: {}", summary.revision, plan.sentence());
+    let result = RunResult {
+        rolled_back_to: Some(to),
+        back_to: Some(back_to),
+        images: record.summary.images,
+        ..RunResult::default()
+    };
+    Ok(Desired { untouched, sentence, result, ..Desired::new(Stage::Rollback, plan, summary) })
+}
+
+/// Says what comes back, and what does not.
+fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &PreparedRollback) {
+    let PreparedRollback { record, kept, plan, held_back, .. } = prepared;
+    let reporter = &context.session.reporter;
+    for id in redaction::missing_secrets(&record.objects, kept) {
+        let sentence = format!("{id} of release {to} is gone, and no record has its values");
+        reporter.warn_with_hint(sentence, "a release from the commit makes it again");
+    }
+    drift::warn(context, plan);
+    if plan.has_changes() {
+        reporter.plan(Stage::Rollback, [format!("back to {back_to}").as_str()]);
+        reporter.plan(Stage::Rollback, plan.to_text().lines());
+    }
+    safeguard::warn_of_held(context, to, held_back);
+}
+
+/// A rollback that is planned, and not begun.
+pub(crate) struct PreparedRollback {
+    record: Record,
+    /// The Secrets of the configuration that are there and stay.
+    kept: Vec<Applied>,
+    pub(crate) plan: Plan,
+    /// What the set has and the rollback leaves alone.
+    untouched: Vec<Applied>,
+    /// What differs and is left alone, since it grants rights or lies outside of the namespace.
+    pub(crate) held_back: Vec<Applied>,
+    live: BTreeMap<ObjectId, Value>,
+}
+
+/// Plans the way to a revision; nothing is changed.
+pub(crate) async fn plan(
+    context: TierContext<'_>,
+    prior: &PriorReleases,
+    to: u64,
+    automatic: bool,
+) -> Result<PreparedRollback> {
+    let record = context.store().recorded(&prior.summaries, to).await?.ok_or_else(|| no_longer_kept(to))?;
+    plan_record(context, prior, record, automatic).await
+}
+
+/// As [`plan`], from the record of the revision.
+pub(crate) async fn plan_record(
+    context: TierContext<'_>,
+    prior: &PriorReleases,
+    record: Record,
+    automatic: bool,
+) -> Result<PreparedRollback> {
+    let kept = redaction::there(context.cluster, prior.last.as_ref(), &record).await?;
+    redaction::hide(context.session, context.cluster, context.tier, &kept).await;
+    let (wanted, mut untouched, key) = sought(context, &record, kept.clone()).await?;
+    let Survey { mut plan, live } =
+        build_plan(context, prior, wanted, &untouched, &key, May::Change).await.map_err(as_rollback)?;
+    let held_back = safeguard::hold_back(context, &mut plan).await;
+    untouched.extend(held_back.iter().cloned());
+    if automatic {
+        untouched.extend(safeguard::spare_data(context, &mut plan));
+    }
+    untouched.extend(spare_running_jobs(context, prior, &mut plan));
+    Ok(PreparedRollback { record, kept, plan, untouched, held_back, live })
+}
+
+/// What a rollback to this record applies, what it leaves alone, and the tier's key.
+async fn sought(
+    context: TierContext<'_>,
+    record: &Record,
+    kept: Vec<Applied>,
+) -> Result<(Vec<Wanted>, Vec<Applied>, Vec<u8>)> {
+    let (mut wanted, mut untouched) = recorded(record);
+    let key = context.store().key(false).await?;
+    redaction::rehash(context.cluster, &mut wanted, &kept, &key).await?;
+    untouched.extend(kept);
+    Ok((wanted, untouched, key))
+}
+
+/// A Job of the release that is left behind and still runs is not broken off: nobody knows what it is doing. The
+/// next release deletes it.
+fn spare_running_jobs(context: TierContext<'_>, prior: &PriorReleases, plan: &mut Plan) -> Vec<Applied> {
+    let runs = |object: &Value| object["kind"] == "Job" && !job::completed(object) && !job::failed(object);
+    let (running, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(runs);
+    plan.prune = prune;
+    for job in &running {
+        context.session.reporter.warn(format!("{} still runs and is left alone", ObjectId::of(job)));
+    }
+    let applied = |job: &Value| {
+        let last = prior.last.as_ref()?.objects.iter();
+        last.clone().find(|one| ObjectId::of(&one.object) == ObjectId::of(job)).cloned()
+    };
+    running.iter().filter_map(applied).collect()
+}
+
+/// The wanted set of a record, and what a rollback leaves alone: Jobs, which it never runs again, and claims.
+pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
+    let (untouched, wanted): (Vec<&Applied>, Vec<&Applied>) =
+        record.objects.iter().filter(|one| !manifest::is_from_configuration(&one.object)).partition(|one| {
+            matches!(ObjectId::of(&one.object).kind.as_str(), "Job" | "PersistentVolumeClaim")
+        });
+    let wanted = wanted.into_iter().map(|one| Wanted {
+        phase: manifest::phase_of(&one.object),
+        place: None,
+        object: one.object.clone(),
+        values: None,
+    });
+    (wanted.collect(), untouched.into_iter().cloned().collect())
+}
+
+/// The images and the commit are those of the release that is brought back.
+async fn summary(
+    context: TierContext<'_>,
+    record: &Record,
+    prior: &PriorReleases,
+    kind: ReleaseKind,
+) -> Result<Summary> {
+    Ok(Summary {
+        format: FORMAT,
+        revision: prior.next_revision(),
+        kind,
+        by: context::actor(context.cluster).await?,
+        started: prior.begin(context.cluster.now()),
+        finished: None,
+        outcome: Outcome::Running,
+        progress: None,
+        jobs: Vec::new(),
+        sent_back: None,
+        verified: None,
+        kept: true,
+        causes: Vec::new(),
+        overrides: context.rules.recorded(&context.session.reporter),
+        rules: kept_rules::to_record(context.tier, &prior.summaries),
+        ..record.summary.clone()
+    })
+}
+
+fn no_longer_kept(revision: u64) -> Error {
+    Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
+        .with_hint("the last ten are; `windlass history TIER` shows the releases")
+}

@@ -1,0 +1,281 @@
+//! What a release is made of: the tier's manifests with the images of the commit, or what a release before left on record.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::cluster::Cluster;
+use crate::error::{Kind, Result};
+use crate::manifest::{Manifests, Sources};
+use crate::model::{Image, Images, Reference, RunResult, Stage};
+use crate::project::{Project, Tier};
+use crate::record::prior::PriorReleases;
+use crate::record::{self, Kind as ReleaseKind, Summary, target};
+use crate::release::context::{LOCKING, Request, TierContext, made_for};
+use crate::release::plan::external;
+use crate::release::rules::ancestry::{self, Course};
+use crate::release::run::Deployed;
+use crate::release::{TestStage, from_manifests, rollback};
+use crate::secret::{self, Secret};
+use crate::session::Session;
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(crate) enum Input<'a> {
+    /// The tier's manifests with these images.
+    Manifests {
+        /// The manifests as they stand in the files.
+        sources: &'a Sources,
+        /// The images of the commit.
+        images: &'a Images,
+        /// Who knows whether they were tested.
+        tests: &'a dyn TestStage,
+    },
+    /// What a release left on record.
+    Record {
+        /// Which one; `None` is the last good one.
+        revision: Option<u64>,
+    },
+}
+
+/// What was asked for, read.
+pub(crate) enum Source<'a> {
+    /// The tier's manifests.
+    Manifests(Box<ReleaseManifests<'a>>),
+    /// What a release left on record; `None` is the last good one.
+    Record(Option<u64>),
+}
+
+/// The tier's manifests, and what belongs to them.
+pub(crate) struct ReleaseManifests<'a> {
+    /// As they are applied.
+    pub(crate) manifests: Manifests,
+    /// The images of the commit.
+    pub(crate) images: &'a Images,
+    /// The same under the tags that they run under already.
+    pub(crate) running_images: Images,
+    /// Who tests against what was released.
+    pub(crate) tests: &'a dyn TestStage,
+    /// Whether the images were tested, as far as that is known.
+    pub(crate) tested: Option<bool>,
+}
+
+/// What is to run.
+pub(crate) enum Decision<'a> {
+    /// What runs: nothing is done.
+    Unchanged(Deployed),
+    /// The manifests.
+    Manifests(&'a ReleaseManifests<'a>),
+    /// What the release `to` left on record.
+    Record {
+        /// Whose set it is.
+        to: u64,
+        /// What kind of rollback leads there.
+        kind: ReleaseKind,
+    },
+}
+
+impl<'a> Input<'a> {
+    /// The stage that it is.
+    pub(crate) fn stage(self) -> Stage {
+        match self {
+            Self::Manifests { .. } => Stage::Release,
+            Self::Record { .. } => Stage::Rollback,
+        }
+    }
+
+    /// What the stage is about, in a few words.
+    pub(crate) fn title(self, request: Request<'_>) -> String {
+        let (project, tier) = (request.project, request.tier);
+        match (self, &project.revision) {
+            (Self::Record { .. }, _) => format!("{} on {}", project.name, tier.name),
+            (_, Some(revision)) => format!("{} {} to {}", project.name, revision.short(), tier.name),
+            (_, None) => format!("{} to {}", project.name, tier.name),
+        }
+    }
+
+    /// What can be told without a cluster.
+    ///
+    /// # Errors
+    /// [`Kind::Rule`] for the branch and the work tree.
+    pub(crate) fn check(self, request: Request<'_>) -> Result<()> {
+        let Request { session, project, tier, rules } = request;
+        match self {
+            Self::Manifests { .. } => rules.check_source(session, project, tier),
+            Self::Record { .. } => Ok(()),
+        }
+    }
+
+    /// Connects, if that is what may be released: tested, and good on the tier before. What was good on this very tier comes
+    /// back without. Also gives whether it was tested, as far as that is known.
+    pub(crate) async fn connect(self, request: Request<'_>) -> Result<(Cluster, Option<bool>)> {
+        let Self::Manifests { images, tests, .. } = self else { return Ok((request.connect().await?, None)) };
+        let Request { session, project, tier, rules } = request;
+        let proven = async {
+            let tested = rules.check_tested(session, project, tier, (images, tests)).await?;
+            rules.check_after(session, project, tier, images).await?;
+            Ok(tested)
+        };
+        let proven: Result<Option<bool>> = proven.await;
+        match proven {
+            Ok(tested) => Ok((request.connect().await?, tested)),
+            Err(error) if error.kind() == Kind::Rule => {
+                let Ok(cluster) = request.connect().await else { return Err(error) };
+                if comes_back(request.on(&cluster)).await { Ok((cluster, None)) } else { Err(error) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what is to run, as far as that is possible before the lock is held.
+    pub(crate) async fn read(self, context: TierContext<'_>, tested: Option<bool>) -> Result<Source<'a>> {
+        match self {
+            Self::Manifests { sources, images, tests } => {
+                let (manifests, running_images) = read_manifests(context, sources, images).await?;
+                let read = ReleaseManifests { manifests, images, running_images, tests, tested };
+                Ok(Source::Manifests(Box::new(read)))
+            }
+            Self::Record { revision } => {
+                // Where nothing was released, nothing is locked either.
+                if context.store().history().await?.is_empty() {
+                    target::choose(&[], &[], revision)?;
+                }
+                Ok(Source::Record(revision))
+            }
+        }
+    }
+}
+
+/// The manifests with the images under the tags that they run under, and these.
+async fn read_manifests(
+    context: TierContext<'_>,
+    sources: &Sources,
+    images: &Images,
+) -> Result<(Manifests, Images)> {
+    let TierContext { session, project, tier, cluster, .. } = context;
+    // Whatever keeps the history from being read is said later, in its place.
+    let history = context.store().history().await.unwrap_or_default();
+    let images = as_they_run(images, newest_written(&history));
+    let read = async {
+        let secrets = secrets(session, project, tier).await?;
+        let manifests = manifests(session, sources, &images, secrets)?;
+        external::check(context, &from_manifests::wanted(manifests.clone(), b"")).await?;
+        cluster.ensure_namespace(&made_for(project, tier), LOCKING).await?;
+        Ok(manifests)
+    };
+    let read: Result<Manifests> = read.await;
+    let manifests = read.map_err(|error| error.after(RunResult::of_images(&images)))?;
+    Ok((manifests, images))
+}
+
+impl<'a> Source<'a> {
+    /// The command that the lock is taken for.
+    pub(crate) fn verb(&self) -> &'static str {
+        match self {
+            Self::Manifests(_) => "release",
+            Self::Record(_) => "rollback",
+        }
+    }
+
+    /// What is known of the run's end before it begins.
+    pub(crate) fn result(&self) -> RunResult {
+        match self {
+            Self::Manifests(read) => {
+                RunResult { url: read.url(), ..RunResult::of_images(&read.running_images) }
+            }
+            Self::Record(_) => RunResult::default(),
+        }
+    }
+
+    /// Decides under the lock what is to run.
+    ///
+    /// # Errors
+    /// [`Kind::Rule`] for what may not be, and what the cluster refuses.
+    pub(crate) async fn decide(
+        &'a self,
+        context: TierContext<'_>,
+        prior: &PriorReleases,
+    ) -> Result<Decision<'a>> {
+        let read = match self {
+            Self::Record(revision) => return rollback::decide(context, prior, *revision).await,
+            Self::Manifests(read) => read,
+        };
+        if let Course::BringBack { to, from } = ancestry::course(context, &prior.summaries).await? {
+            return rollback::redeploy(context, prior, from, to).await;
+        }
+        // The commit of the last good release, after one that failed, is a way back as well.
+        if let Some(good) = ancestry::returns_to(context.project.revision.as_ref(), &prior.summaries) {
+            rollback::confirm_jobs(context, prior, good).await?;
+        }
+        Ok(Decision::Manifests(read))
+    }
+}
+
+impl ReleaseManifests<'_> {
+    /// Where the set answers: the first host of its first Ingress.
+    pub(crate) fn url(&self) -> Option<String> {
+        let mut objects = self.manifests.objects.iter().map(|object| &object.json);
+        let ingress = objects.find(|object| object["kind"] == "Ingress")?;
+        let host = ingress.pointer("/spec/rules/0/host")?.as_str().filter(|host| !host.contains('*'))?;
+        let secured = ingress.pointer("/spec/tls").and_then(Value::as_array).into_iter().flatten();
+        let is_secured =
+            |hosts: &Value| hosts.as_array().is_some_and(|all| all.iter().any(|one| one == host));
+        let scheme = if secured.map(|tls| &tls["hosts"]).any(is_secured) { "https" } else { "http" };
+        Some(format!("{scheme}://{host}"))
+    }
+}
+
+/// An image whose digest runs already keeps the tag that it runs under: of two tags of one image no pod is restarted.
+pub(crate) fn as_they_run(images: &Images, newest: Option<&Summary>) -> Images {
+    let running = |image: &Image| -> Option<Reference> {
+        let running: Reference = newest?.images.get(&image.name)?.parse().ok()?;
+        let is_same = running.digest == image.reference.digest && running.name() == image.reference.name();
+        is_same.then_some(running)
+    };
+    let kept = |image: &Image| Image {
+        reference: running(image).unwrap_or_else(|| image.reference.clone()),
+        ..image.clone()
+    };
+    images.iter().map(|(name, image)| (name.clone(), kept(image))).collect()
+}
+
+/// The newest release that wrote anything: what it wrote runs, or is to.
+pub(crate) fn newest_written(newest_first: &[Summary]) -> Option<&Summary> {
+    let wrote = |one: &&Summary| {
+        let counted = one.progress.and_then(|progress| progress.written);
+        one.outcome == record::Outcome::Good || counted.is_none_or(|written| written > 0)
+    };
+    newest_first.iter().find(wrote)
+}
+
+/// Whether the commit is an older one that was good here.
+async fn comes_back(context: TierContext<'_>) -> bool {
+    let Ok(history) = context.store().history().await else { return false };
+    matches!(ancestry::course(context, &history).await, Ok(Course::BringBack { .. }))
+}
+
+/// The tier's manifests as they would be applied with these images, without the stamps of a release. Nothing shows their Secrets
+/// from now on.
+///
+/// # Errors
+/// [`Kind::Invalid`] with the place in the user's files; [`Kind::Rule`] where they use an image that was not built.
+pub fn manifests(
+    session: &Session,
+    sources: &Sources,
+    images: &Images,
+    secrets: Vec<Secret>,
+) -> Result<Manifests> {
+    let references: BTreeMap<String, String> =
+        images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect();
+    let manifests = sources.manifests(references, secrets)?;
+    secret::hide_objects(manifests.objects.iter().map(|object| &object.json), &session.reporter);
+    for warning in &manifests.warnings {
+        session.reporter.warn(warning);
+    }
+    Ok(manifests)
+}
+
+/// The Secrets of the configuration with their values; nothing shows them from now on.
+pub(crate) async fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
+    session.unless_cancelled(secret::fetch(project, tier, &session.reporter)).await
+}
