@@ -51,7 +51,12 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
     let deployed = stage.close(deployed, Deployed::summary);
     let deployed = match deployed.map_err(|error| error.after(prior.begun()).after(source.result())) {
         Ok(deployed) => Ok(deployed),
-        Err(error) => lock.hold(Box::pin(restore_previous(context, &mut prior, error))).await,
+        Err(error) => {
+            // Also where the lock is lost meanwhile it is known what was done.
+            let known = RunResult { next: Vec::new(), ..error.result().clone() };
+            let restoring = Box::pin(restore_previous(context, &mut prior, error));
+            lock.hold(restoring).await.map_err(|error| error.after(known))
+        }
     };
     lock.release(context).await;
     let deployed = deployed?;
