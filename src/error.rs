@@ -8,7 +8,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Failure, Outcome, RunResult, Stage, Unpinned};
+use crate::model::{Failure, Outcome, RunResult, Stage};
 use crate::text::Malformed;
 
 /// The result of everything that can fail.
@@ -264,12 +264,6 @@ impl From<Malformed> for Error {
             Some(hint) => error.with_hint(hint),
             None => error,
         }
-    }
-}
-
-impl From<Unpinned> for Error {
-    fn from(unpinned: Unpinned) -> Self {
-        Self::new(Kind::Defect, unpinned.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::model::labels;
+use crate::model::{PinnedImage, labels};
 use crate::project::{Project, TestConfig, Tier};
 use crate::report::Reporter;
 use crate::rollout::explain;
@@ -58,13 +58,16 @@ struct Shop {
     project: Project,
     tier: Tier,
     test: TestConfig,
-    images: BTreeMap<String, String>,
+    images: BTreeMap<String, PinnedImage>,
 }
 
 static SHOP: LazyLock<Shop> = LazyLock::new(|| {
     let project = project::fuzzing::of_text(PROJECT).expect("the project is right");
     let tier = project.tier("staging", &project::TierOverrides::default()).expect("it has the tier");
-    let image = |name: &str| format!("registry.test/shop/{name}:c@sha256:{}", "1".repeat(64));
+    let image = |name: &str| {
+        let text = format!("registry.test/shop/{name}:c@sha256:{}", "1".repeat(64));
+        text.parse().expect("it is pinned")
+    };
     let images = ["web", "worker"].map(|name| (name.to_owned(), image(name))).into();
     let test = project.config.tests["unit"].clone();
     Shop { project, tier, test, images }

@@ -15,7 +15,7 @@ use crate::build::{bytes, content, engine, failed, interruptible, pause, push};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
-use crate::model::{Digest, Image, Outcome, Reference, Revision, Stage};
+use crate::model::{Digest, Image, Outcome, PinnedImage, Reference, Revision, Stage};
 use crate::project::{ImageConfig, Project, ci};
 use crate::registry::{Registry, is_refusal};
 use crate::report::StepReport;
@@ -106,7 +106,7 @@ impl<'a> ImageBuilder<'a> {
         let mut contents = std::mem::take(&mut *self.contents.lock().unwrap_or_else(PoisonError::into_inner));
         let made = images.iter().filter_map(|image| {
             let content = contents.remove(&image.name)?;
-            Some((image.name.clone(), (content, image.reference.digest.clone()?)))
+            Some((image.name.clone(), (content, image.pinned.digest.clone())))
         });
         let made = made.collect();
         if let Err(error) = interruptible(self.session, earlier.write(&self.registry, &made)).await {
@@ -130,12 +130,12 @@ impl<'a> ImageBuilder<'a> {
         };
         let reference = self.commit_tag(&made_of);
         if let Some(Found { digest, is_named }) = found {
-            let reference = reference.with_digest(digest);
-            let named = if is_named { Ok(()) } else { self.name(&reference).await };
+            let pinned = reference.pinned_to(digest);
+            let named = if is_named { Ok(()) } else { self.name(&pinned.reference()).await };
             return match named {
                 Ok(()) => {
-                    step.finish(Outcome::Skipped, format!("already built: {reference}"));
-                    Ok(Image { name: name.to_owned(), reference, built: false })
+                    step.finish(Outcome::Skipped, format!("already built: {pinned}"));
+                    Ok(Image { name: name.to_owned(), pinned, built: false })
                 }
                 Err(error) => Err(failed(step, error)),
             };
@@ -150,9 +150,9 @@ impl<'a> ImageBuilder<'a> {
         let step = self.session.reporter.step(Stage::Build, format!("push {name}"), "pushing");
         let _turn = interruptible(self.session, self.turn()).await;
         match self.publish(&made_of, product, &step).await {
-            Ok(reference) => {
-                step.finish(Outcome::Ok, reference.to_string());
-                Ok(Image { name: name.to_owned(), reference, built: true })
+            Ok(pinned) => {
+                step.finish(Outcome::Ok, pinned.to_string());
+                Ok(Image { name: name.to_owned(), pinned, built: true })
             }
             Err(error) => Err(failed(step, error)),
         }
@@ -170,10 +170,8 @@ impl<'a> ImageBuilder<'a> {
         let platform = if platforms.is_empty() { self.builder.platform().to_owned() } else { platforms };
         let commit = self.revision.tag();
         let report = self.project.report.clone();
-        let needed: BTreeMap<String, Digest> = needed
-            .iter()
-            .filter_map(|(argument, image)| Some((argument.clone(), image.reference.digest.clone()?)))
-            .collect();
+        let needed: BTreeMap<String, Digest> =
+            needed.iter().map(|(argument, image)| (argument.clone(), image.pinned.digest.clone())).collect();
         // Reading and hashing the files is work for a thread of its own.
         let hashing = tokio::task::spawn_blocking(move || {
             let mut context = Context::find(&root, &config.context, &config.dockerfile)?;
@@ -214,7 +212,7 @@ impl<'a> ImageBuilder<'a> {
         self.complain(name, &context);
         let mut image = image.clone();
         for (argument, needed) in needed {
-            image.args.insert(argument.clone(), needed.reference.pinned()?);
+            image.args.insert(argument.clone(), needed.pinned.by_digest());
         }
         let files = display::count(context.entries.len(), "file");
         step.progress(format!("sending {files}, {}", bytes(context.size())));
@@ -284,7 +282,7 @@ impl<'a> ImageBuilder<'a> {
         content: &Reference,
         product: Product<'_>,
         step: &StepReport,
-    ) -> Result<Reference> {
+    ) -> Result<PinnedImage> {
         let reference = self.commit_tag(content);
         // Somebody else may have built the same in the meantime: one content, one digest.
         let found = match product {
@@ -292,25 +290,25 @@ impl<'a> ImageBuilder<'a> {
             Product::InEngine(..) => self.look_up(content).await?,
         };
         if let Some(digest) = found {
-            let reference = reference.with_digest(digest);
-            self.name(&reference).await?;
-            return Ok(reference);
+            let pinned = reference.pinned_to(digest);
+            self.name(&pinned.reference()).await?;
+            return Ok(pinned);
         }
         let pushed = match product {
             Product::Pushed(digest) => self.verified(&reference, digest).await?,
             Product::InEngine(engine, built) => self.push(engine, content, &reference, built, step).await?,
         };
         let agreed = self.await_consistency(content, &pushed).await?;
-        let mut reference = reference.with_digest(agreed);
-        if reference.digest.as_ref() != Some(&pushed) {
-            match self.put(&reference, reference.tag.as_deref()).await {
+        let mut pinned = reference.pinned_to(agreed);
+        if pinned.digest != pushed {
+            match self.put(&pinned.reference(), pinned.tag.as_deref()).await {
                 // The tag of the commit leads to what was pushed and cannot be moved: that is the image of this commit.
-                Err(error) if is_refusal(&error) => reference = reference.with_digest(pushed),
+                Err(error) if is_refusal(&error) => pinned.digest = pushed,
                 put => put?,
             }
         }
-        self.put_branch(&reference, self.branch_tag().as_deref()).await?;
-        Ok(reference)
+        self.put_branch(&pinned.reference(), self.branch_tag().as_deref()).await?;
+        Ok(pinned)
     }
 
     /// Pushes what the Engine has built. Under the commit's tag first: between the look at the content's tag and its writing

@@ -25,7 +25,8 @@ pub(super) async fn note_changes(session: &Session, project: &Project, images: &
     let Some(hash) = &revision.dirty_hash else { return Ok(()) };
     let (registry, record) = (Registry::of(project)?, json!({"changes": revision.changes}));
     let kind = kind(hash);
-    let noting = images.iter().map(|image| registry.write_record(&image.reference, &kind, &record));
+    let references: Vec<Reference> = images.iter().map(|image| image.pinned.reference()).collect();
+    let noting = references.iter().map(|image| registry.write_record(image, &kind, &record));
     let noting = async { Ok(futures::future::join_all(noting).await) };
     interruptible(session, noting).await.map(drop)
 }

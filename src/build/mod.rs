@@ -127,7 +127,7 @@ pub async fn find(session: &Session, project: &Project, name: &str) -> Result<Im
     let Some(digest) = found else {
         return Err(interruptible(session, missing::why(&registry, revision, &tagged, name)).await?);
     };
-    Ok(Image { name: name.to_owned(), reference: tagged.with_digest(digest), built: false })
+    Ok(Image { name: name.to_owned(), pinned: tagged.pinned_to(digest), built: false })
 }
 
 /// The BuildKit daemon that `builder:` names, in a few words.

@@ -36,8 +36,7 @@ impl Needs {
             // Of `review/*` it is not known which there are: the cluster is asked for all of them.
             let everywhere = pattern.ends_with('*');
             let tier = project.tier(&pattern.replace('*', "any"), &TierOverrides::default())?;
-            for (image, release) in needed::images(session, project, &tier, everywhere).await? {
-                let digest = image.rsplit_once('@').map_or(image.as_str(), |(_, digest)| digest).to_owned();
+            for (digest, release) in needed::digests(session, project, &tier, everywhere).await? {
                 digests.entry(digest).or_insert(release);
             }
         }

@@ -19,7 +19,7 @@ impl Engine {
         credentials: impl Fn() -> F,
         progress: &(dyn Fn(String) + Sync),
     ) -> Result<bool> {
-        let name = if image.digest.is_some() { image.pinned()? } else { tagged(image) };
+        let name = image.pinned().map_or_else(|| tagged(image), |pinned| pinned.by_digest());
         if self.at_once(self.docker().inspect_image(&name)).await.is_ok() {
             return Ok(false);
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::load::{Request, Sources, assemble, directories, first, orphans};
 use super::{Manifests, sources};
 use crate::error::{Error, Result};
+use crate::model::{Digest, PinnedImage};
 use crate::project::{Project, Tier};
 
 /// What there is to say of the manifests of all tiers.
@@ -87,8 +88,13 @@ pub async fn kinds(project: &Project, tier: &Tier) -> Result<Vec<(String, String
 /// A request whose images have digests that no image has.
 fn offline(project: &Project, tier: &Tier) -> Request {
     let registry = project.registry.as_deref().unwrap_or("registry.invalid");
-    let reference = |image: &String| format!("{registry}/{image}:offline@sha256:{}", "0".repeat(64));
-    let references: BTreeMap<String, String> =
-        project.config.images.keys().map(|image| (image.clone(), reference(image))).collect();
+    let pinned = |image: &String| PinnedImage {
+        registry: registry.to_owned(),
+        repository: image.clone(),
+        tag: Some("offline".to_owned()),
+        digest: Digest::of(b""),
+    };
+    let references: BTreeMap<String, PinnedImage> =
+        project.config.images.keys().map(|image| (image.clone(), pinned(image))).collect();
     Request::new(project, tier, &references)
 }

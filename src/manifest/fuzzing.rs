@@ -13,6 +13,7 @@ use crate::manifest::sources::read;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
 use crate::manifest::yaml::{compose, write as yaml};
+use crate::model::PinnedImage;
 use crate::project::{Project, Tier};
 
 /// Reads the texts as the base and as the tier's own directory, and does all that is done to manifests before a cluster sees
@@ -23,7 +24,7 @@ use crate::project::{Project, Tier};
 pub(crate) fn manifests(
     project: &Project,
     tier: &Tier,
-    images: &BTreeMap<String, String>,
+    images: &BTreeMap<String, PinnedImage>,
     texts: [&str; 2],
 ) -> Result<Vec<Value>, Vec<Error>> {
     let mut mistakes = Vec::new();

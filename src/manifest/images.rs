@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind};
 use crate::manifest::yaml::node::{Content, Node, Scalar};
-use crate::model::Reference;
+use crate::model::{PinnedImage, Reference};
 use crate::text::nearest::distance;
 
 /// Where the specification of pods is, kind by kind: a Pod, the workloads, a `PodTemplate`, a `CronJob`. Kinds that are
@@ -21,7 +21,7 @@ pub(super) struct Images<'a> {
     /// The names in `windlass.yaml`.
     pub(super) declared: &'a [String],
     /// What each is to be replaced by.
-    pub(super) references: &'a BTreeMap<String, String>,
+    pub(super) references: &'a BTreeMap<String, PinnedImage>,
     /// Where they are pushed to, as `host/path`.
     pub(super) registry: Option<&'a str>,
 }
@@ -56,7 +56,7 @@ impl Images<'_> {
         match self.ask(&text) {
             Asked::Own(name) => match self.references.get(name) {
                 Some(reference) => {
-                    let value = reference.as_str().into();
+                    let value = reference.to_string().into();
                     image.content = Content::Scalar(Scalar { value, plain: false });
                 }
                 None => mistakes.push(not_built(name).at(image.spot.place())),
@@ -128,13 +128,14 @@ mod tests {
     use crate::manifest::yaml::compose;
     use crate::manifest::yaml::source::Source;
 
-    const PINNED: &str = "registry.test:5000/shop/web:1f@sha256:0123";
+    /// The image of the project that the manifests get.
+    const PINNED: &str = "registry.test:5000/shop/web:1f@sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
     fn pinned(text: &str) -> (Value, Vec<Error>, Vec<String>) {
         let source = Arc::new(Source { path: "a.yaml".into(), text: text.to_owned(), rendered: false });
         let mut object = compose::documents(&source).expect("it is YAML").remove(0);
         let declared = ["web".to_owned(), "worker".to_owned()];
-        let references = [("web".to_owned(), PINNED.to_owned())].into();
+        let references = [("web".to_owned(), PINNED.parse().expect("it is pinned"))].into();
         let images = Images {
             declared: &declared,
             references: &references,

@@ -13,6 +13,7 @@ use crate::manifest::sources::{overlay, read, substitute};
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::{Manifests, Object, phase, rules, secrets, sources, stamp};
+use crate::model::PinnedImage;
 use crate::project::{Project, Tier};
 use crate::secret::{self, Secret};
 use crate::text::nearest;
@@ -28,7 +29,7 @@ pub struct Request {
     /// The tier's own values; those of images are added from their references.
     names: Names,
     images: Vec<String>,
-    references: BTreeMap<String, String>,
+    references: BTreeMap<String, PinnedImage>,
     registry: Option<String>,
     /// The tier's directory.
     pub(super) overlay: PathBuf,
@@ -40,10 +41,10 @@ pub struct Request {
 }
 
 impl Request {
-    /// The manifests of this tier with these images, each `repository:tag@sha256:…`, by their names in the
+    /// The manifests of this tier with these images, by their names in the
     /// configuration.
     #[must_use]
-    pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, String>) -> Self {
+    pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, PinnedImage>) -> Self {
         let own = tier.vars.iter().chain(&tier.own).map(|(name, value)| (name.clone(), value.clone()));
         let kube = project.root.join(".kube");
         let overlay = overlay::directory(&kube, &tier.pattern);
@@ -76,14 +77,14 @@ impl Request {
     }
 
     /// The same with these images.
-    fn with_references(self, references: BTreeMap<String, String>) -> Self {
+    fn with_references(self, references: BTreeMap<String, PinnedImage>) -> Self {
         Self { references, ..self }
     }
 
     /// What names in the manifests stand for.
     fn names(&self) -> Names {
         let images =
-            self.references.iter().map(|(image, reference)| (image_variable(image), reference.clone()));
+            self.references.iter().map(|(image, reference)| (image_variable(image), reference.to_string()));
         let mut names = self.names.clone();
         names.values.extend(images);
         names
@@ -131,7 +132,11 @@ impl Sources {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for the first mistake, with its place; [`Kind::Rule`] where they use an image that was not built.
-    pub fn manifests(&self, references: BTreeMap<String, String>, secrets: Vec<Secret>) -> Result<Manifests> {
+    pub fn manifests(
+        &self,
+        references: BTreeMap<String, PinnedImage>,
+        secrets: Vec<Secret>,
+    ) -> Result<Manifests> {
         let request = self.request.clone().with_references(references).with_secrets(secrets);
         self.assemble(&request).map_err(first)
     }

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::error::Kind;
+use crate::model::PinnedImage;
 use crate::project::{Options, Project, TierOverrides};
 
 fn open(directory: &Path) -> Project {
@@ -35,8 +36,11 @@ fn project(files: &[(&str, &str)]) -> (TempDir, Project) {
 
 fn loaded(project: &Project, tier: &str) -> crate::error::Result<Manifests> {
     let tier = project.tier(tier, &TierOverrides::default()).expect("the tier exists");
-    let reference = |image: &String| format!("registry.test/shop/{image}:1f@sha256:{}", "0".repeat(64));
-    let references: BTreeMap<String, String> =
+    let reference = |image: &String| {
+        let text = format!("registry.test/shop/{image}:1f@sha256:{}", "0".repeat(64));
+        text.parse().expect("it is pinned")
+    };
+    let references: BTreeMap<String, PinnedImage> =
         project.config.images.keys().map(|image| (image.clone(), reference(image))).collect();
     block_on(read(project, &tier))?.manifests(references, Vec::new())
 }

@@ -116,13 +116,15 @@ impl Reference {
         Self { digest: Some(digest), ..self.clone() }
     }
 
-    /// `registry/repository@sha256:…`: exactly one manifest, whatever happens to the tag.
-    ///
-    /// # Errors
-    /// Where the reference has no digest, which is a defect of whoever asks.
-    pub fn pinned(&self) -> Result<String, Unpinned> {
-        let digest = self.digest.as_ref().ok_or_else(|| Unpinned(self.to_string()))?;
-        Ok(format!("{}@{digest}", self.name()))
+    /// The image with this digest under the reference's tag.
+    pub fn pinned_to(&self, digest: Digest) -> PinnedImage {
+        let Self { registry, repository, tag, .. } = self.clone();
+        PinnedImage { registry, repository, tag, digest }
+    }
+
+    /// The image, where the reference has a digest.
+    pub fn pinned(&self) -> Option<PinnedImage> {
+        Some(self.pinned_to(self.digest.clone()?))
     }
 
     /// What a request for its manifest asks for: the digest, else the tag, else `latest`.
@@ -135,25 +137,59 @@ impl Reference {
     }
 }
 
-/// An image was used before it had a digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unpinned(String);
+/// An image that is in a registry: exactly one manifest, whatever happens to the tag.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PinnedImage {
+    /// `registry.example.com:5000`.
+    pub registry: String,
+    /// `group/shop/web`.
+    pub repository: String,
+    /// A tag that it has, or had: it only tells people what it is.
+    pub tag: Option<String>,
+    /// The digest of its manifest.
+    pub digest: Digest,
+}
 
-impl fmt::Display for Unpinned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the image `{}` was used before it had a digest", self.0)
+impl PinnedImage {
+    /// `registry/repository`, without tag and digest.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
+    /// `registry/repository@sha256:…`: without the tag.
+    pub fn by_digest(&self) -> String {
+        format!("{}@{}", self.name(), self.digest)
+    }
+
+    /// Its name, taken apart.
+    pub fn reference(&self) -> Reference {
+        let Self { registry, repository, tag, digest } = self.clone();
+        Reference { registry, repository, tag, digest: Some(digest) }
     }
 }
 
-impl std::error::Error for Unpinned {}
+impl fmt::Display for PinnedImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference().fmt(f)
+    }
+}
+
+impl FromStr for PinnedImage {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let reference: Reference = text.parse()?;
+        reference.pinned().ok_or_else(|| Malformed::new(format!("`{text}` has no digest")))
+    }
+}
 
 /// An image of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Its name in `windlass.yaml`.
     pub name: String,
-    /// With the commit's tag and the digest.
-    pub reference: Reference,
+    /// Where it is, with the commit's tag.
+    pub pinned: PinnedImage,
     /// Whether this run built it; otherwise it was there.
     pub built: bool,
 }
@@ -251,7 +287,14 @@ mod tests {
     fn the_digest_wins_over_the_tag_when_asked_for() {
         let reference: Reference = format!("r.test/a:b@{D}").parse().unwrap();
         assert_eq!(reference.selector(), D);
-        assert_eq!(reference.pinned().unwrap(), format!("r.test/a@{D}"));
+        assert_eq!(reference.pinned().unwrap().by_digest(), format!("r.test/a@{D}"));
+    }
+
+    #[test]
+    fn an_image_is_pinned_by_a_digest_only() {
+        let text = format!("r.test/a:b@{D}");
+        assert_eq!(text.parse::<PinnedImage>().unwrap().to_string(), text);
+        assert_eq!("r.test/a:b".parse::<PinnedImage>().unwrap_err().message, "`r.test/a:b` has no digest");
     }
 
     #[test]

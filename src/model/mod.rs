@@ -17,7 +17,7 @@ pub(crate) mod verdict;
 pub use changes::{Change, ChangedFile, Changes};
 pub use credentials::Credentials;
 pub use failure::{Evidence, Failure, Subject};
-pub use image::{Digest, Image, Images, Reference, Unpinned};
+pub use image::{Digest, Image, Images, PinnedImage, Reference};
 pub use object::{ObjectId, ObjectRef, group};
 pub use outcome::{MissingPass, Outcome, Stage, Stream};
 pub use revision::{MergeRequest, Relation, Revision, is_commit};

@@ -60,7 +60,7 @@ impl RunResult {
 }
 
 fn references(images: &Images) -> BTreeMap<String, String> {
-    images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect()
+    images.values().map(|image| (image.name.clone(), image.pinned.to_string())).collect()
 }
 
 #[cfg(test)]

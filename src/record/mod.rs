@@ -3,6 +3,7 @@
 
 pub(crate) mod content;
 pub(crate) mod fuzzing;
+mod image;
 pub(crate) mod kept_rules;
 pub(crate) mod needed;
 pub(crate) mod prior;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use crate::model::revision;
 use crate::model::{ObjectId, Unserved, is_commit};
 use crate::project::TierRules;
+pub use image::RecordedImage;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
 /// every field whose loss would matter, for an older program drops what it does not know when it rewrites the history.
@@ -101,7 +103,7 @@ pub struct Summary {
     pub branch: Option<String>,
     /// The images by name, as `repository:tag@sha256:…`.
     #[serde(default)]
-    pub images: BTreeMap<String, String>,
+    pub images: BTreeMap<String, RecordedImage>,
     /// Whether every test that the commit declares had a passed record; `None` where it declares none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested: Option<bool>,

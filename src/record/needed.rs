@@ -1,18 +1,18 @@
 //! Which images tiers still need.
 
-use super::Summary;
 use super::store::{self, Store};
+use super::{RecordedImage, Summary};
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::project::{Project, Tier};
 use crate::session::Session;
 
-/// The images that a tier runs or may be rolled back to, each with who needs it, and those of the project's other tiers in
+/// The digests that a tier runs or may be rolled back to, each with who needs it, and those of the project's other tiers in
 /// that cluster. `everywhere`: the tier is one of many, and without the right to look for all of them nothing is known.
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn images(
+pub(crate) async fn digests(
     session: &Session,
     project: &Project,
     tier: &Tier,
@@ -29,5 +29,18 @@ pub(crate) async fn images(
     let is_kept = |one: &Summary| summaries.iter().any(|other| other.kept && other.set == one.set);
     let needed = summaries.iter().filter(|one| is_kept(one));
     let named = |one: &Summary| format!("release {} of {}", one.revision, one.tier);
-    Ok(needed.flat_map(|one| one.images.values().map(move |image| (image.clone(), named(one)))).collect())
+    let digests = |one: &Summary| -> Vec<(String, String)> {
+        one.images.values().map(|image| (digest(image), named(one))).collect()
+    };
+    Ok(needed.flat_map(digests).collect())
+}
+
+/// What stands behind the `@`: also of what is no image, for what cannot be read is not taken for unneeded.
+fn digest(image: &RecordedImage) -> String {
+    match image {
+        RecordedImage::Pinned(pinned) => pinned.digest.to_string(),
+        RecordedImage::Text(text) => {
+            text.rsplit_once('@').map_or(text.as_str(), |(_, digest)| digest).to_owned()
+        }
+    }
 }

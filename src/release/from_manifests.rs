@@ -5,7 +5,7 @@ use crate::manifest::{self, Manifests};
 use crate::model::{Images, Stage};
 use crate::record;
 use crate::record::prior::PriorReleases;
-use crate::record::{FORMAT, Kind as ReleaseKind, Summary, content, kept_rules};
+use crate::record::{FORMAT, Kind as ReleaseKind, RecordedImage, Summary, content, kept_rules};
 use crate::release::context::{self, TierContext};
 use crate::release::input::ReleaseManifests;
 use crate::release::plan::build::build_plan;
@@ -104,7 +104,10 @@ async fn summary(
         tier: context.tier.name.clone(),
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
-        images: images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect(),
+        images: images
+            .values()
+            .map(|image| (image.name.clone(), RecordedImage::Pinned(image.pinned.clone())))
+            .collect(),
         tested: None,
         verified: None,
         dirty: revision.is_some_and(|revision| revision.dirty),

@@ -44,7 +44,7 @@ pub(crate) async fn prepare<'a>(
     let result = RunResult {
         rolled_back_to: Some(to),
         back_to: Some(back_to),
-        images: record.summary.images,
+        images: record.summary.images.into_iter().map(|(name, image)| (name, image.to_string())).collect(),
         ..RunResult::default()
     };
     Ok(Desired { untouched, sentence, result, ..Desired::new(Stage::Rollback, plan, summary) })

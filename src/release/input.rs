@@ -1,13 +1,11 @@
 //! What a release is made of: the tier's manifests with the images of the commit, or what a release before left on record.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::manifest::{Manifests, Sources};
-use crate::model::{Image, Images, Reference, RunResult, Stage};
+use crate::model::{Image, Images, RunResult, Stage};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
 use crate::record::{self, Kind as ReleaseKind, Summary, target};
@@ -227,13 +225,13 @@ impl ReleaseManifests<'_> {
 
 /// An image whose digest runs already keeps the tag that it runs under: of two tags of one image no pod is restarted.
 pub(crate) fn as_they_run(images: &Images, newest: Option<&Summary>) -> Images {
-    let running = |image: &Image| -> Option<Reference> {
-        let running: Reference = newest?.images.get(&image.name)?.parse().ok()?;
-        let is_same = running.digest == image.reference.digest && running.name() == image.reference.name();
-        is_same.then_some(running)
+    let running = |image: &Image| {
+        let running = newest?.images.get(&image.name)?.pinned()?;
+        let is_same = running.digest == image.pinned.digest && running.name() == image.pinned.name();
+        is_same.then(|| running.clone())
     };
     let kept = |image: &Image| Image {
-        reference: running(image).unwrap_or_else(|| image.reference.clone()),
+        pinned: running(image).unwrap_or_else(|| image.pinned.clone()),
         ..image.clone()
     };
     images.iter().map(|(name, image)| (name.clone(), kept(image))).collect()
@@ -265,9 +263,8 @@ pub fn manifests(
     images: &Images,
     secrets: Vec<Secret>,
 ) -> Result<Manifests> {
-    let references: BTreeMap<String, String> =
-        images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect();
-    let manifests = sources.manifests(references, secrets)?;
+    let pinned = images.values().map(|image| (image.name.clone(), image.pinned.clone())).collect();
+    let manifests = sources.manifests(pinned, secrets)?;
     secret::hide_objects(manifests.objects.iter().map(|object| &object.json), &session.reporter);
     for warning in &manifests.warnings {
         session.reporter.warn(warning);

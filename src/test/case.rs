@@ -113,7 +113,7 @@ impl<'a> Case<'a> {
     /// Another job may have built the image: this Engine has to fetch it.
     async fn provide(&self, bench: &Runner<'_>, step: &StepReport) -> Result<()> {
         let progress = |line: String| step.progress(format!("pulling {}: {line}", self.image.name));
-        let provided = bench.provide(&self.image.reference, &progress).await;
+        let provided = bench.provide(&self.image.pinned.reference(), &progress).await;
         provided.map(drop).map_err(|error| explained(self.name, error, Vec::new()))
     }
 
@@ -153,7 +153,7 @@ impl<'a> Case<'a> {
         let role = self.role();
         let spec = Spec {
             role: &role,
-            image: self.image.reference.pinned()?,
+            image: self.image.pinned.by_digest(),
             command: Some(&self.test.run),
             env: &self.test.env,
             network,

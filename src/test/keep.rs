@@ -39,11 +39,8 @@ pub(super) async fn keep(bench: &Runner<'_>, case: &Case<'_>) -> Option<String> 
 
 /// A pod that has ended has no shell: the next one of its image has.
 fn keep_job(bench: &Runner<'_>, case: &Case<'_>, standing: &Handles) -> Option<String> {
-    let (Some(job), Some(ground), Ok(image)) =
-        (&standing.container, &bench.ground, case.image.reference.pinned())
-    else {
-        return None;
-    };
+    let (job, ground) = standing.container.as_ref().zip(bench.ground.as_ref())?;
+    let image = case.image.pinned.by_digest();
     let (context, namespace) = (ground.cluster.context(), ground.cluster.namespace());
     let kubectl = format!("kubectl --context {context} -n {namespace}");
     let shell =

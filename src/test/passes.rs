@@ -96,20 +96,19 @@ impl<'a> Set<'a> {
         let (_, image, _) = asked.first().filter(|_| asked.len() >= FEW)?;
         let mut tests = BTreeMap::new();
         for (job, image, definition) in asked {
-            let digest = image.reference.digest.as_ref()?;
-            tests.insert(job.name.as_str(), format!("{digest} {definition}"));
+            tests.insert(job.name.as_str(), format!("{} {definition}", image.pinned.digest));
         }
         let kind = format!("tests-{}", &hex::sha256(json!(tests).to_string().as_bytes())[..16]);
         Some(Self { image, kind, tests, names: asked.iter().map(|(job, ..)| job.name.as_str()).collect() })
     }
 
     async fn mark(&self, registry: &Registry) -> Result<String> {
-        registry.mark(&self.image.reference, registry::TESTS).await
+        registry.mark(&self.image.pinned.reference(), registry::TESTS).await
     }
 
     /// What a record says of these very tests that nothing has retracted.
     async fn read(&self, registry: &Registry) -> Result<Option<Vec<ProofState>>> {
-        let record = registry.record_if_readable(&self.image.reference, &self.kind).await?;
+        let record = registry.record_if_readable(&self.image.pinned.reference(), &self.kind).await?;
         let Some(record) = record else { return Ok(None) };
         let Some(proof_states) = self.said(&record) else { return Ok(None) };
         let holds = record["mark"].as_str() == Some(self.mark(registry).await?.as_str());
@@ -137,7 +136,7 @@ impl<'a> Set<'a> {
             tests.insert((*name).to_owned(), test);
         }
         let record = json!({"mark": mark, "tests": tests});
-        registry.write_record(&self.image.reference, &self.kind, &record).await.map(drop)
+        registry.write_record(&self.image.pinned.reference(), &self.kind, &record).await.map(drop)
     }
 }
 
@@ -166,7 +165,7 @@ mod tests {
             let (server, _, registry, reference) = in_memory(refuses).await;
             let jobs = jobs(9);
             let name = jobs[0].config.image.clone();
-            let image = Image { name: name.clone(), reference: reference.clone(), built: false };
+            let image = Image { name: name.clone(), pinned: reference.pinned().unwrap(), built: false };
             let images: Images = [(name, image.clone())].into();
             let definition = record::definition(&jobs[0].config, &images);
             for job in &jobs {
@@ -194,7 +193,8 @@ mod tests {
         let (server, tags, registry, reference) = in_memory(None).await;
         let jobs = jobs(FEW - 1);
         let name = jobs[0].config.image.clone();
-        let images: Images = [(name.clone(), Image { name, reference, built: false })].into();
+        let images: Images =
+            [(name.clone(), Image { name, pinned: reference.pinned().unwrap(), built: false })].into();
         let known = proof_states(&registry, &jobs, &images).await.unwrap();
         assert!(known.iter().all(|one| matches!(one, ProofState::Open(why) if why.contains("never run"))));
         assert_eq!(server.received_requests().await.unwrap().len(), jobs.len());

@@ -58,8 +58,7 @@ fn ready(ready: &Ready) -> Value {
 
 /// A service may be one of the project's own images: then that very digest, whatever commit it was built for.
 pub(super) fn service_image(image: &str, images: &Images) -> String {
-    let own = images.get(image).and_then(|own| own.reference.pinned().ok());
-    own.unwrap_or_else(|| image.to_owned())
+    images.get(image).map_or_else(|| image.to_owned(), |own| own.pinned.by_digest())
 }
 
 /// What is known of this test and this image: one request.
@@ -72,7 +71,7 @@ pub(super) async fn read(
     name: &str,
     definition: &str,
 ) -> Result<ProofState> {
-    let record = registry.read_record(&image.reference, &kind(name)).await?;
+    let record = registry.read_record(&image.pinned.reference(), &kind(name)).await?;
     Ok(judge(record.as_ref(), definition))
 }
 
@@ -86,7 +85,7 @@ pub(super) async fn has_passed(
     name: &str,
     definition: &str,
 ) -> Result<bool> {
-    let record = registry.record_if_readable(&image.reference, &kind(name)).await?;
+    let record = registry.record_if_readable(&image.pinned.reference(), &kind(name)).await?;
     Ok(matches!(judge(record.as_ref(), definition), ProofState::Passed { .. }))
 }
 
@@ -106,12 +105,12 @@ pub(super) async fn write(
         "definition": definition,
         "passed": outcome.0,
         "summary": outcome.1,
-        "commit": image.reference.tag,
+        "commit": image.pinned.tag,
         "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         "by": ci::user(),
         "job": ci::job_url(),
     });
-    registry.write_record(&image.reference, &kind(name), &record).await.map(drop)
+    registry.write_record(&image.pinned.reference(), &kind(name), &record).await.map(drop)
 }
 
 fn kind(test: &str) -> String {
@@ -167,7 +166,7 @@ mod tests {
     fn a_service_of_the_project_counts_by_its_digest() {
         let image = |digit: &str| Image {
             name: "postgres:15".to_owned(),
-            reference: format!("r.test/shop/db:c@sha256:{}", digit.repeat(64)).parse().unwrap(),
+            pinned: format!("r.test/shop/db:c@sha256:{}", digit.repeat(64)).parse().unwrap(),
             built: false,
         };
         let with = |digit| definition(&test(), &[("postgres:15".to_owned(), image(digit))].into());

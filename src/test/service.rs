@@ -142,8 +142,8 @@ async fn provide(
     let progress = |line: String| step.progress(format!("pulling {image}: {line}"));
     let provided = bench.provide(&reference, &progress).await;
     provided.map_err(|error| explained(test, error.context(format!("service `{name}`")), Vec::new()))?;
-    match reference.digest {
-        Some(_) => Ok(reference.pinned()?),
+    match reference.pinned() {
+        Some(pinned) => Ok(pinned.by_digest()),
         None => Ok(format!("{}:{}", reference.name(), reference.selector())),
     }
 }

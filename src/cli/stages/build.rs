@@ -40,7 +40,7 @@ impl Build {
         let images = pipeline::build(&run.session, &project, &self.images).await?;
         let mut lines = String::new();
         for image in images.values() {
-            lines += &format!("{}\n", image.reference);
+            lines += &format!("{}\n", image.pinned);
         }
         run.session.reporter.answer(None, &lines);
         Ok(RunResult::of_images(&images))

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Images, Reference};
+use crate::model::{Images, PinnedImage};
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
 use crate::text::{hex, slug};
@@ -31,12 +31,12 @@ struct Set {
 
 impl Set {
     fn of(project: &Project, images: &Images) -> Result<Self> {
-        let digest = |image: &crate::model::Image| {
-            image.reference.digest.as_ref().map(ToString::to_string).unwrap_or_default()
-        };
         Ok(Self {
             project: project.name.clone(),
-            images: images.values().map(|image| (image.name.clone(), digest(image))).collect(),
+            images: images
+                .values()
+                .map(|image| (image.name.clone(), image.pinned.digest.to_string()))
+                .collect(),
             source: source(project)?,
         })
     }
@@ -71,33 +71,36 @@ pub(crate) async fn prove(project: &Project, tier: &Tier, images: &Images, revis
         "time": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     });
     let kind = kind(&tier.name);
-    let known = registry.read_record(&first.reference, &kind).await?;
+    let known = registry.read_record(&first.pinned.reference(), &kind).await?;
     let mut known = entries(known.as_ref());
     if known.iter().any(|entry| set.is(entry) && entry[BESIDE_ALL] == true) {
         return Ok(());
     }
-    let others: Vec<_> = images
-        .values()
-        .skip(1)
-        .map(|image| beside(&registry, &image.reference, tier, &set, &entry))
-        .collect();
+    let others: Vec<_> =
+        images.values().skip(1).map(|image| beside(&registry, &image.pinned, tier, &set, &entry)).collect();
     stream::iter(others).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     // The first image's last: that it says so is what all others are known by from then on.
     known.retain(|entry| !set.is(entry));
     let mut entry = entry.clone();
     entry[BESIDE_ALL] = true.into();
-    registry.write_record(&first.reference, &kind, &proof(tier, &entry, known)).await.map(drop)
+    registry.write_record(&first.pinned.reference(), &kind, &proof(tier, &entry, known)).await.map(drop)
 }
 
 /// Writes the entry beside an image, where there is none of this set.
-async fn beside(registry: &Registry, image: &Reference, tier: &Tier, set: &Set, entry: &Value) -> Result<()> {
-    let kind = kind(&tier.name);
-    let known = registry.read_record(image, &kind).await?;
+async fn beside(
+    registry: &Registry,
+    image: &PinnedImage,
+    tier: &Tier,
+    set: &Set,
+    entry: &Value,
+) -> Result<()> {
+    let (image, kind) = (image.reference(), kind(&tier.name));
+    let known = registry.read_record(&image, &kind).await?;
     let entries = entries(known.as_ref());
     if entries.iter().any(|entry| set.is(entry)) {
         return Ok(());
     }
-    registry.write_record(image, &kind, &proof(tier, entry, entries)).await.map(drop)
+    registry.write_record(&image, &kind, &proof(tier, entry, entries)).await.map(drop)
 }
 
 fn proof(tier: &Tier, new: &Value, known: Vec<Value>) -> Value {
@@ -121,7 +124,7 @@ pub(crate) async fn check(project: &Project, before: &str, images: &Images) -> R
     };
     let set = Set::of(project, images)?;
     // The entry beside one image names all of them.
-    let proof = Registry::of(project)?.read_record(&image.reference, &kind(before)).await?;
+    let proof = Registry::of(project)?.read_record(&image.pinned.reference(), &kind(before)).await?;
     match missing_proof(&set, &entries(proof.as_ref())) {
         None => Ok(()),
         Some(words) => Err(Error::new(Kind::Rule, words.replace("{}", before))

@@ -186,7 +186,7 @@ fn order<'a>(
         labels: json!({labels::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
         owner: bench.owner.labels(&case.role(), ground.cluster.now()),
         test: case.test,
-        image: case.image.reference.pinned()?,
+        image: case.image.pinned.by_digest(),
         command,
         services: services
             .map(|(name, one)| (name.clone(), record::service_image(&one.image, bench.images)))
