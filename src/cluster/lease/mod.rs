@@ -10,7 +10,6 @@ mod renewal;
 mod tests;
 pub(crate) mod waiter;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,7 +26,7 @@ use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectRef, labels};
 use crate::session::{Session, interrupted};
-use crate::text::display;
+use crate::text::{display, random};
 use process::Process;
 use renewal::HeldLease;
 
@@ -115,7 +114,7 @@ impl Lease {
     /// # Errors
     /// [`Kind::Locked`] naming the holder; [`Kind::Interrupted`]; what the cluster refuses.
     pub async fn acquire(session: &Session, cluster: &Cluster, request: &LeaseRequest) -> Result<Self> {
-        let identity = random();
+        let identity = run_identity();
         let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = free(session, cluster, request, &mut vigil).await?;
@@ -313,9 +312,8 @@ fn micro_time(time: Timestamp) -> String {
 }
 
 /// A word that no other run has.
-fn random() -> String {
-    let word = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", word(), word())
+fn run_identity() -> String {
+    format!("{:016x}{:016x}", random::number(), random::number())
 }
 
 fn waiting(claim: &LeaseState, now: Timestamp, patience: LockWait) -> String {

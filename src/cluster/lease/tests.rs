@@ -102,7 +102,7 @@ fn the_lease_names_holder_and_run_and_keeps_what_others_wrote() {
 
 #[test]
 fn runs_of_the_same_user_differ() {
-    assert_ne!(random(), random());
+    assert_ne!(run_identity(), run_identity());
 }
 
 #[test]
