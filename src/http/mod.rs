@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod fountain;
 pub(crate) mod probe;
+pub(crate) mod retry;
 
 #[cfg(test)]
 pub(crate) use fountain::fountain;

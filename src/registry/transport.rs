@@ -18,10 +18,14 @@ use tokio::sync::Mutex;
 use super::challenge::{self, Bearer, Challenge};
 use super::credentials::Keychain;
 use crate::error::{Error, Kind, Result};
+use crate::http::retry;
 use crate::model::Credentials;
 
 /// Tries of one request, the first one included.
 const TRIES: u32 = 5;
+/// The first pause between two tries, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// Longest wait between two tries that a registry may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -598,13 +602,9 @@ fn denied(host: &str, what: &str, credentials: Option<&Credentials>) -> Error {
     Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})")).with_hint(hint)
 }
 
+/// The pause after so many tries, at least one.
 fn backoff(tries: u32) -> Duration {
-    // Half fixed, half by the clock's last digits: two jobs that failed together do not come back together.
-    let base = Duration::from_millis(500 << tries.min(5));
-    let jitter = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.subsec_nanos() % 1000);
-    base / 2 + base.mul_f64(f64::from(jitter) / 2000.0)
+    retry::with_jitter(retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE), 0.5)
 }
 
 fn encode(query: &[(&str, &str)]) -> String {

@@ -1,4 +1,4 @@
-//! Random numbers of the system: keys, names that no other run has.
+//! Random numbers of the system: keys, names that no other run has, pauses that do not fall together.
 
 use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -20,6 +20,12 @@ pub(crate) fn number() -> u64 {
     bytes().map_or_else(|_| clock().unwrap_or_default(), u64::from_ne_bytes)
 }
 
+/// From 0 up to, but not including, 1.
+pub(crate) fn fraction() -> f64 {
+    let number = u32::try_from(number() >> 32).unwrap_or_default();
+    f64::from(number) / (f64::from(u32::MAX) + 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +34,12 @@ mod tests {
     fn nothing_comes_twice() {
         assert_ne!(bytes::<32>().unwrap(), bytes::<32>().unwrap());
         assert_ne!(number(), number());
+    }
+
+    #[test]
+    fn fractions_lie_all_over_their_range() {
+        let many: Vec<f64> = (0..1000).map(|_| fraction()).collect();
+        assert!(many.iter().all(|one| (0.0..1.0).contains(one)), "{many:?}");
+        assert!(many.iter().any(|one| *one < 0.1) && many.iter().any(|one| *one > 0.9), "{many:?}");
     }
 }
