@@ -27,7 +27,7 @@ impl Release {
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let release = pipeline::Release { tier, rules };
         let work = async {
-            run.confirm(&release.tier, &release.rules, "release to").await?;
+            release.rules.confirm_tier(&run.session, &release.tier, "release to").await?;
             run.session.unless_cancelled(manifest::check(&project, &release.tier)).await?;
             let images = pipeline::find(&run.session, &project).await?;
             pipeline::release(&run.session, &project, &images, &release).await

@@ -44,7 +44,7 @@ impl Rollback {
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;
         rules.check_job(&run.session, &tier)?;
-        run.confirm(&tier, &rules, "rollback of").await?;
+        rules.confirm_tier(&run.session, &tier, "rollback of").await?;
         pipeline::rollback(&run.session, &project, &tier, self.to, &rules).await
     }
 }

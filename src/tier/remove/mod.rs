@@ -59,7 +59,7 @@ pub async fn remove(
     tier: &Tier,
     rules: &Rules,
     request: RemoveRequest,
-    agreed: impl FnOnce(&Removal) -> Result<()>,
+    agreed: impl AsyncFnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
     let cluster = context::connect(session, tier).await?;
     let site = TierContext { session, project, tier, rules, cluster: &cluster };
@@ -67,7 +67,7 @@ pub async fn remove(
     if removal.is_nothing() {
         return Ok(Removal { done: true, ..removal });
     }
-    agreed(&removal)?;
+    agreed(&removal).await?;
     let removal = match removal.namespace {
         Namespace::Missing | Namespace::Going { .. } => removal,
         Namespace::Goes { .. } | Namespace::Stays { .. } => {
