@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
@@ -34,6 +35,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 const TOKEN: usize = 1 << 20;
 /// Bytes of an answer that is no success: enough for a sentence that says why.
 const WORDS: usize = 64 << 10;
+/// All that a query value may not have: a token server may read a form.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Redirects that one request follows.
 const REDIRECTS: u32 = 10;
 
@@ -607,20 +610,10 @@ fn backoff(tries: u32) -> Duration {
     retry::with_jitter(retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE), 0.5)
 }
 
+/// A query, or a form, of these names and values.
 fn encode(query: &[(&str, &str)]) -> String {
-    let part = |text: &str| {
-        text.bytes().fold(String::new(), |mut out, byte| {
-            use std::fmt::Write as _;
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte));
-                }
-                other => write!(out, "%{other:02X}").expect("writing to a string cannot fail"),
-            }
-            out
-        })
-    };
-    query.iter().map(|(name, value)| format!("{name}={}", part(value))).collect::<Vec<_>>().join("&")
+    let part = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, RESERVED));
+    query.iter().map(part).collect::<Vec<_>>().join("&")
 }
 
 /// Docker Hub's API does not live under the name that its images have.
@@ -673,6 +666,7 @@ mod tests {
             encode(&[("scope", "repository:a/b:pull,push")]),
             "scope=repository%3Aa%2Fb%3Apull%2Cpush"
         );
+        assert_eq!(encode(&[("a", "-_.~ +"), ("b", "\u{e9}&")]), "a=-_.~%20%2B&b=%C3%A9%26");
     }
 
     #[test]
