@@ -7,8 +7,9 @@ use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Stage, labels};
 use crate::project::{Project, Tier, ci};
-use crate::record::Actor;
+use crate::record::prior::PriorReleases;
 use crate::record::store::{Store, base_name};
+use crate::record::{Actor, Kind as ReleaseKind, Summary, kept_rules};
 use crate::release::rules::Rules;
 use crate::release::{lock_holder, refused};
 use crate::session::Session;
@@ -54,6 +55,22 @@ impl<'a> TierContext<'a> {
     /// The same, for what is still done after a cancellation; the caller bounds it in time.
     pub(crate) fn with_cluster(self, cluster: &'a Cluster) -> Self {
         Self { cluster, ..self }
+    }
+
+    /// A release of this kind as it begins here; the caller says what is in it.
+    pub(crate) async fn begin(
+        &self,
+        past: &PriorReleases,
+        revision: u64,
+        kind: ReleaseKind,
+    ) -> Result<Summary> {
+        let (by, started) = (actor(self.cluster).await?, past.begin(self.cluster.now()));
+        let of = (self.project.name.as_str(), self.tier.name.as_str());
+        Ok(Summary {
+            overrides: self.rules.recorded(&self.session.reporter),
+            rules: kept_rules::to_record(self.tier, &past.summaries),
+            ..Summary::begin(revision, kind, of, by, started)
+        })
     }
 
     /// Runs `work`, which is that of the command `verb`, while holding the tier's lock. The lock is given back whatever

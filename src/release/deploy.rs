@@ -11,7 +11,7 @@ use crate::model::{Image, Images, ObjectId, Outcome, Reference, Stage};
 use crate::project::{Project, Tier};
 use crate::record;
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Owned, Summary, content, kept_rules};
+use crate::record::{Applied, Kind as ReleaseKind, Owned, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::{KindPlace, May, PlanInput, Survey, survey};
@@ -325,32 +325,13 @@ async fn summary(
     past: &PriorReleases,
     plan: &Plan,
 ) -> Result<Summary> {
-    let project = site.project;
-    let revision = project.revision.as_ref();
+    let revision = site.project.revision.as_ref();
     Ok(Summary {
-        format: FORMAT,
-        revision: past.next_revision(),
-        kind: ReleaseKind::Release,
-        project: project.name.clone(),
-        tier: site.tier.name.clone(),
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
         images: images.values().map(|image| (image.name.clone(), image.reference.to_string())).collect(),
-        tested: None,
-        verified: None,
         dirty: revision.is_some_and(|revision| revision.dirty),
-        by: context::actor(site.cluster).await?,
-        started: past.begin(site.cluster.now()),
-        finished: None,
-        outcome: record::Outcome::Running,
-        set: String::new(),
         objects: plan.steps.len(),
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: site.rules.recorded(&site.session.reporter),
-        rules: kept_rules::to_record(site.tier, &past.summaries),
+        ..site.begin(past, past.next_revision(), ReleaseKind::Release).await?
     })
 }

@@ -10,7 +10,7 @@ use crate::model::{Failure, ObjectId, Stage, Verdict, job};
 use crate::project::{Project, Rollback, Tier};
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary, kept_rules, target};
+use crate::record::{Applied, Kind as ReleaseKind, Outcome, Record, Summary, target};
 use crate::release::context::TierContext;
 use crate::release::deploy::{build_plan, close};
 use crate::release::plan::planner::{May, Survey};
@@ -454,24 +454,10 @@ async fn summary(
     past: &PriorReleases,
     kind: ReleaseKind,
 ) -> Result<Summary> {
-    Ok(Summary {
-        format: FORMAT,
-        revision: past.next_revision(),
-        kind,
-        by: context::actor(site.cluster).await?,
-        started: past.begin(site.cluster.now()),
-        finished: None,
-        outcome: Outcome::Running,
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        verified: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: site.rules.recorded(&site.session.reporter),
-        rules: kept_rules::to_record(site.tier, &past.summaries),
-        ..record.summary.clone()
-    })
+    let Summary { project, tier, commit, branch, images, tested, dirty, set, objects, .. } =
+        record.summary.clone();
+    let begun = site.begin(past, past.next_revision(), kind).await?;
+    Ok(Summary { project, tier, commit, branch, images, tested, dirty, set, objects, ..begun })
 }
 
 /// The last attempt changed nothing: what was good before it runs.
