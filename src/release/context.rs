@@ -15,11 +15,6 @@ use crate::release::{lock_holder, refused};
 use crate::session::Session;
 use crate::text::{display, shell_word};
 
-/// The labels that every object of a tier carries.
-pub(crate) fn selector(project: &str, tier: &Tier) -> String {
-    format!("{}={project},{}={}", labels::PROJECT, labels::TIER, tier.slug)
-}
-
 /// Connects to the tier's cluster.
 pub(crate) async fn connect(session: &Session, tier: &Tier) -> Result<Cluster> {
     Cluster::connect(&tier.target(), session).await

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::manifest::{self, Manifests};
-use crate::model::{Image, Images, ObjectId, Outcome, Reference, Stage};
+use crate::model::{Image, Images, ObjectId, Outcome, Reference, Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record;
 use crate::record::prior::PriorReleases;
@@ -307,7 +307,7 @@ pub(crate) async fn build_plan(
         last: past.last.as_ref(),
         inventory: owned.iter().map(|one| one.id.clone()).filter(|id| !kept.contains(id)).collect(),
         places: owned.iter().map(|one| KindPlace::owned(one)).collect(),
-        selector: context::selector(&site.project.name, site.tier),
+        selector: labels::tier_selector(&site.project.name, &site.tier.slug),
         mask: Mask::new(key),
         takes_back: site.rules.overrides("conflict"),
         removes_drift: site.rules.is_overridden("drift"),
