@@ -15,15 +15,13 @@ use serde_json::{Value, json};
 
 use crate::cleanup::needs::Needs;
 use crate::error::Result;
+use crate::http::CONCURRENCY;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
 use crate::registry::{self, Registry};
 use crate::report::style;
 use crate::session::{Session, interrupted};
 use crate::text::display;
-
-/// How many requests to the registry are under way at once.
-const CONCURRENCY: usize = 16;
 
 /// How tags are chosen.
 #[derive(Debug, Clone, Copy)]

@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::model::{ObjectId, Unserved, labels};
 use crate::record::{Outcome, Record};
 use crate::release::context::TierContext;
-use crate::release::plan::planner::{CONCURRENCY, KindPlace};
+use crate::release::plan::planner::KindPlace;
 use crate::release::run::{endpoints, redaction};
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::watch::Before;

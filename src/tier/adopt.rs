@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, Tier};
@@ -13,7 +14,6 @@ use crate::record::prior::PriorReleases;
 use crate::record::{Applied, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
 use crate::release::{context, deploy, plan};

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::manifest::phase_of;
 use crate::model::{ObjectId, Outcome, Stage, labels};
 use crate::project::{Project, Tier};
@@ -21,7 +22,7 @@ use crate::record::prior::PriorReleases;
 use crate::record::store::base_name;
 use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
-use crate::release::plan::planner::{CONCURRENCY, May};
+use crate::release::plan::planner::May;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{claims, prune};
 use crate::release::rules::Rules;
