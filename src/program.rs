@@ -23,6 +23,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::text::lines::ByteTail;
+
 /// How long a program may take where nothing else is said: one that waits for something would wait for ever.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many bytes a program may print where nothing else is said: more than the manifests of any tier have.
@@ -82,7 +84,7 @@ pub struct Output {
     pub status: ExitStatus,
     /// What it wrote to standard output.
     pub printed: Vec<u8>,
-    said: Tail,
+    said: ByteTail,
 }
 
 impl Output {
@@ -321,7 +323,7 @@ impl Running {
         let whom = self.whom;
         let Some(child) = &mut self.child else { return Err(Fault::Missing) };
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (mut printed, mut said) = (Vec::new(), Tail::default());
+        let (mut printed, mut said) = (Vec::new(), ByteTail::of(TAIL));
         let status = {
             let talking = talk(pipes, input, most, &mut printed, &mut said);
             tokio::pin!(talking);
@@ -393,7 +395,7 @@ async fn talk(
     input: &[u8],
     most: usize,
     printed: &mut Vec<u8>,
-    said: &mut Tail,
+    said: &mut ByteTail,
 ) -> Result<(), Fault> {
     let writing = async {
         if let Some(mut stdin) = stdin {
@@ -447,31 +449,6 @@ async fn asks(whom: Whom) {
         if changes.recv().await.is_none() {
             return std::future::pending().await;
         }
-    }
-}
-
-/// The last bytes of a stream.
-#[derive(Debug, Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    is_cut: bool,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() > 2 * TAIL {
-            self.bytes.drain(..self.bytes.len() - TAIL);
-            self.is_cut = true;
-        }
-    }
-
-    /// Whole lines only: half a secret would not be known for one.
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let lines =
-            text.lines().skip(usize::from(self.is_cut)).map(str::trim).filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect()
     }
 }
 

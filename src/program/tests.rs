@@ -109,18 +109,6 @@ async fn when_nobody_waits_any_more_the_whole_group_ends() {
 }
 
 #[test]
-fn only_whole_lines_of_errors_are_kept() {
-    let mut tail = Tail::default();
-    for number in 0..10_000 {
-        tail.push(format!("a secret on line {number}\n").as_bytes());
-    }
-    let lines = tail.lines();
-    assert!(tail.bytes.len() <= 2 * TAIL);
-    assert_eq!(lines.last().map(String::as_str), Some("a secret on line 9999"));
-    assert!(lines.iter().all(|line| line.starts_with("a secret on line ")), "{:?}", lines.first());
-}
-
-#[test]
 fn a_runtime_that_ends_ends_its_programs() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
