@@ -20,12 +20,12 @@ pub(super) struct Tally {
     pub(super) failed: usize,
     pub(super) skipped: usize,
     /// The first one that failed.
-    pub(super) first: Option<Case>,
+    pub(super) first: Option<FailedCase>,
 }
 
 /// A test case that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Case {
+pub(super) struct FailedCase {
     /// `tests.test_shop.OrdersTest.test_total`.
     pub(super) name: String,
     /// The failure's message, or the first line of its text.
@@ -95,7 +95,7 @@ impl Tally {
     fn count(&mut self, case: &OpenCase, xml: &str) {
         if let Some(failure) = &case.failure {
             self.failed += 1;
-            self.first.get_or_insert_with(|| Case::new(&case.tag, failure, xml));
+            self.first.get_or_insert_with(|| FailedCase::new(&case.tag, failure, xml));
         } else if case.is_skipped {
             self.skipped += 1;
         } else {
@@ -120,12 +120,12 @@ impl fmt::Display for Tally {
 /// A test case whose end has not been read yet.
 struct OpenCase<'a> {
     tag: BytesStart<'a>,
-    failure: Option<Failure<'a>>,
+    failure: Option<FailureElement<'a>>,
     is_skipped: bool,
 }
 
 /// What made a case fail.
-struct Failure<'a> {
+struct FailureElement<'a> {
     tag: BytesStart<'a>,
     /// Where its text begins in the file.
     begin: usize,
@@ -148,7 +148,7 @@ impl<'a> OpenCase<'a> {
             Event::Start(tag) if !is_open => self.fails(tag, place.end, None),
             Event::Empty(tag) if !is_open => self.fails(tag, place.end, Some(place.end)),
             Event::End(tag) => {
-                let its = |failure: &Failure| failure.tag.name() == tag.name();
+                let its = |failure: &FailureElement| failure.tag.name() == tag.name();
                 if self.failure.as_ref().is_some_and(its) {
                     self.end_of_failure(place.start);
                 }
@@ -165,7 +165,7 @@ impl<'a> OpenCase<'a> {
             _ => false,
         };
         if counts {
-            self.failure = Some(Failure { tag, begin, end });
+            self.failure = Some(FailureElement { tag, begin, end });
         }
     }
 
@@ -176,8 +176,8 @@ impl<'a> OpenCase<'a> {
     }
 }
 
-impl Case {
-    fn new(case: &BytesStart, failure: &Failure, xml: &str) -> Self {
+impl FailedCase {
+    fn new(case: &BytesStart, failure: &FailureElement, xml: &str) -> Self {
         let name = attribute(case, "name").unwrap_or_default();
         let name = match attribute(case, "classname").filter(|class| !class.is_empty()) {
             Some(class) => format!("{class}.{name}"),
