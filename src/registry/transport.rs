@@ -65,7 +65,7 @@ pub(super) struct Ask<'a> {
 
 /// What it answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -73,7 +73,7 @@ pub(super) struct Answer {
     elsewhere: Option<String>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -138,14 +138,14 @@ enum Pass {
 }
 
 /// Why a try ended without a usable answer.
-enum Trouble {
+enum TransportError {
     /// Not worth another try.
     Final(Error),
     /// Worth another try, at the earliest after this time.
     Passing(Error, Option<Duration>),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for TransportError {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
@@ -163,21 +163,21 @@ impl Transport {
     }
 
     /// Asks, with retries for what passes by itself (408, 429, 5xx, broken connections). A refusal is an error.
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response> {
         let answer = self.send_refusable(ask).await?;
         if answer.is_refusal() { Err(self.refusal(ask).await?) } else { Ok(answer) }
     }
 
     /// As [`Transport::send`], for callers that look at a refusal themselves.
-    pub(super) async fn send_refusable(&self, ask: &Ask<'_>) -> Result<Answer> {
+    pub(super) async fn send_refusable(&self, ask: &Ask<'_>) -> Result<Response> {
         let mut tries = 0;
         loop {
             tries += 1;
             match self.once(ask).await {
                 Ok(answer) => return Ok(answer),
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Passing(error, _)) if tries >= TRIES => return Err(error),
-                Err(Trouble::Passing(error, wait)) => {
+                Err(TransportError::Final(error)) => return Err(error),
+                Err(TransportError::Passing(error, _)) if tries >= TRIES => return Err(error),
+                Err(TransportError::Passing(error, wait)) => {
                     tracing::debug!(%error, tries, "trying again");
                     tokio::time::sleep(wait.unwrap_or_else(|| backoff(tries)).min(LONGEST_WAIT)).await;
                 }
@@ -193,7 +193,7 @@ impl Transport {
     }
 
     /// One try: at most three requests (as we are, after a challenge, with credentials read anew).
-    async fn once(&self, ask: &Ask<'_>) -> Result<Answer, Trouble> {
+    async fn once(&self, ask: &Ask<'_>) -> Result<Response, TransportError> {
         let right = if is_read(&ask.method) { "pull" } else { "pull,push" };
         let slot = (ask.repository.to_owned(), right);
         let mut host = self.host(ask.host).await?;
@@ -283,7 +283,7 @@ impl Transport {
         host: &mut Host,
         ask: &Ask<'_>,
         slot: &(String, &'static str),
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, TransportError> {
         let pass = host.passes.get(slot);
         let answer = request(host, ask, pass).await;
         let tls = host.scheme == "http" && !self.is_insecure(ask.host);
@@ -296,7 +296,7 @@ impl Transport {
                 host.scheme = "https";
                 match request(host, ask, pass).await {
                     // No port that speaks TLS: what it said is its answer. A certificate that is not trusted is final.
-                    Err(Trouble::Passing(..)) => {
+                    Err(TransportError::Passing(..)) => {
                         host.scheme = "http";
                         Ok(answer)
                     }
@@ -315,7 +315,7 @@ impl Transport {
         bearer: &Bearer,
         right: &str,
         credentials: Option<&Credentials>,
-    ) -> Result<SecretString, Trouble> {
+    ) -> Result<SecretString, TransportError> {
         let own = (!ask.repository.is_empty()).then(|| format!("repository:{}:{right}", ask.repository));
         let scope = bearer.scope.clone().or(own);
         let mut query: Vec<(&str, &str)> =
@@ -345,7 +345,7 @@ impl Transport {
             follow(&host.client, &Method::GET, (address, &realm), (ask.host, TOKEN), dress).await?
         };
         if answer.elsewhere.is_some() || answer.leads_to(&realm).is_some() || answer.is_page() {
-            return Err(Trouble::Final(no_token_server(ask.host, &realm, &answer)));
+            return Err(TransportError::Final(no_token_server(ask.host, &realm, &answer)));
         }
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)
         {
@@ -354,7 +354,7 @@ impl Transport {
         if answer.status.is_client_error() && !passes(answer.status) {
             let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
             let words = format!("the token server of {} answered {}{said}", ask.host, answer.status);
-            return Err(Trouble::Final(Error::new(Kind::Denied, words)));
+            return Err(TransportError::Final(Error::new(Kind::Denied, words)));
         }
         if !answer.status.is_success() {
             return Err(passing(ask.host, &answer));
@@ -362,7 +362,7 @@ impl Transport {
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let token = body["token"].as_str().or(body["access_token"].as_str());
         token.map(|token| SecretString::from(token.to_owned())).ok_or_else(|| {
-            Trouble::Final(Error::new(
+            TransportError::Final(Error::new(
                 Kind::Unreachable,
                 format!("the token server of {} sent no token", ask.host),
             ))
@@ -371,11 +371,11 @@ impl Transport {
 }
 
 /// Sorts the answer: usable (2xx, 404 and what callers look at themselves), no registry's, or worth another try.
-fn judge(host: &str, answer: Answer) -> Result<Answer, Trouble> {
+fn judge(host: &str, answer: Response) -> Result<Response, TransportError> {
     if passes(answer.status) {
         return Err(passing(host, &answer));
     }
-    if answer.is_page() { Err(Trouble::Final(no_registry(host, &answer))) } else { Ok(answer) }
+    if answer.is_page() { Err(TransportError::Final(no_registry(host, &answer))) } else { Ok(answer) }
 }
 
 fn is_read(method: &Method) -> bool {
@@ -408,7 +408,7 @@ fn client(certificates: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
         .map_err(|error| Error::new(Kind::Unreachable, format!("TLS cannot be set up: {error}")))
 }
 
-async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Answer, Trouble> {
+async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Response, TransportError> {
     let root = format!("{}://{}", host.scheme, endpoint(ask.host));
     let address = if ask.path.starts_with("http://") || ask.path.starts_with("https://") {
         ask.path.clone()
@@ -450,10 +450,10 @@ async fn follow(
     (mut address, home): (Url, &Url),
     (host, most): (&str, usize),
     dress: impl Fn(reqwest::RequestBuilder, bool) -> reqwest::RequestBuilder,
-) -> Result<Answer, Trouble> {
+) -> Result<Response, TransportError> {
     for _ in 0..=REDIRECTS {
         if home.scheme() == "https" && address.scheme() != "https" {
-            return Err(Trouble::Final(without_tls(host, &address)));
+            return Err(TransportError::Final(without_tls(host, &address)));
         }
         let is_home = address.origin() == home.origin();
         let request = dress(client.request(method.clone(), address.clone()), is_home);
@@ -468,7 +468,7 @@ async fn follow(
         }
     }
     let message = format!("the registry {host} leads from one address to the next, {REDIRECTS} times");
-    Err(Trouble::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
+    Err(TransportError::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
 }
 
 /// What to look for where somebody else answers than the server that is meant.
@@ -483,13 +483,13 @@ fn without_tls(host: &str, address: &Url) -> Error {
         .with_hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
 }
 
-fn no_registry(host: &str, answer: &Answer) -> Error {
+fn no_registry(host: &str, answer: &Response) -> Error {
     let by = answer.elsewhere.as_ref().map(|origin| format!(", by way of {origin}")).unwrap_or_default();
     let message = format!("what answers at {host} is no registry: it sent a web page (text/html){by}");
     Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
-fn no_token_server(host: &str, realm: &Url, answer: &Answer) -> Error {
+fn no_token_server(host: &str, realm: &Url, answer: &Response) -> Error {
     let realm_origin = realm.origin().ascii_serialization();
     let leads = answer.leads_to(realm).map(|next| next.origin().ascii_serialization());
     let what = match answer.elsewhere.as_ref().or(leads.as_ref()) {
@@ -522,7 +522,11 @@ fn realm(host: &Host, name: &str, realm: &str, insecure: bool) -> Result<Url, Er
 }
 
 /// Reads the answer, as far as it may go.
-async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> Result<Answer, Trouble> {
+async fn collect(
+    request: reqwest::RequestBuilder,
+    host: &str,
+    most: usize,
+) -> Result<Response, TransportError> {
     let mut response = request.send().await.map_err(|error| broken(host, &error))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let most = if status.is_success() { most } else { WORDS };
@@ -530,13 +534,13 @@ async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> R
     while let Some(piece) = response.chunk().await.map_err(|error| broken(host, &error))? {
         if body.len() + piece.len() > most {
             if status.is_success() {
-                return Err(Trouble::Final(too_long(host, most)));
+                return Err(TransportError::Final(too_long(host, most)));
             }
             break;
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Answer { status, headers, body: body.freeze(), elsewhere: None })
+    Ok(Response { status, headers, body: body.freeze(), elsewhere: None })
 }
 
 fn too_long(host: &str, most: usize) -> Error {
@@ -554,16 +558,16 @@ fn reason(error: &reqwest::Error) -> String {
     inner.to_string()
 }
 
-fn broken(host: &str, error: &reqwest::Error) -> Trouble {
+fn broken(host: &str, error: &reqwest::Error) -> TransportError {
     let why = if error.is_timeout() { "no answer in time".to_owned() } else { reason(error) };
     let refused = Error::new(Kind::Unreachable, format!("the registry {host} cannot be reached: {why}"));
     if why.contains("certificate") {
-        return Trouble::Final(refused.with_hint(format!(
+        return TransportError::Final(refused.with_hint(format!(
             "name its certificate authority with `ca:` in windlass.yaml, or put it into /etc/docker/certs.d/{host}/ca.crt"
         )));
     }
     if error.is_builder() {
-        return Trouble::Final(refused);
+        return TransportError::Final(refused);
     }
     let hint = if why.contains("InvalidContentType") || why.contains("corrupt message") {
         "it speaks plain HTTP: set `insecure: true` in windlass.yaml if that is meant"
@@ -571,16 +575,16 @@ fn broken(host: &str, error: &reqwest::Error) -> Trouble {
         "check the name in `registry:`, the network and the proxy variables"
     };
     let wait = error.is_connect().then_some(Duration::from_millis(300));
-    Trouble::Passing(refused.with_hint(hint), wait)
+    TransportError::Passing(refused.with_hint(hint), wait)
 }
 
-fn passing(host: &str, answer: &Answer) -> Trouble {
+fn passing(host: &str, answer: &Response) -> TransportError {
     let after =
         answer.header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
     let error =
         Error::new(Kind::Unreachable, format!("the registry {host} answered {}{said}", answer.status));
-    Trouble::Passing(error, after)
+    TransportError::Passing(error, after)
 }
 
 /// The first sentence of an error document of the distribution specification.
