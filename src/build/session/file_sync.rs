@@ -34,14 +34,14 @@ pub(crate) struct Files {
     /// The time stamp of every file, in unix seconds.
     time: u64,
     sent: Sent,
-    trouble: Trouble,
+    trouble: TransferError,
 }
 
 /// Why a file could not be sent, where that was so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+pub(crate) struct TransferError(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
+impl TransferError {
     fn set(&self, why: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
@@ -71,10 +71,10 @@ impl Files {
                 Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
-        Ok(Self { context, time, sent, trouble: Trouble::default() })
+        Ok(Self { context, time, sent, trouble: TransferError::default() })
     }
 
-    pub(crate) fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> TransferError {
         self.trouble.clone()
     }
 
