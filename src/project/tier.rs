@@ -14,7 +14,7 @@ use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
-use crate::project::config::environment::{Fault, Lookup, expand, variable};
+use crate::project::config::environment::{ExpandError, Lookup, expand, variable};
 use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
 use crate::text::slug;
@@ -165,7 +165,7 @@ impl Tier {
     /// [`Kind::Invalid`] for a name that has no value.
     pub fn expand(&self, text: &str, path: &str, place: &Place) -> Result<String> {
         let mut lookup = |name: &str| match self.without_value.get(name) {
-            Some(error) => Err(Fault::Elsewhere(Box::new(error.clone()))),
+            Some(error) => Err(ExpandError::Elsewhere(Box::new(error.clone()))),
             None => {
                 Ok(self.vars.get(name).or_else(|| self.own.get(name)).cloned().or_else(|| variable(name)))
             }
