@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Refusal};
 use crate::cluster::lease::waiter::{
-    DURATION, LeaseState, LeaseWaiter, Observation, Step, without_holder, write_run,
+    DURATION, LeaseState, LeaseStep, LeaseWaiter, Observation, without_holder, write_run,
 };
-pub use crate::cluster::lease::waiter::{LockWait, ManualLock, Task};
+pub use crate::cluster::lease::waiter::{LeaseTask, LockWait, ManualLock};
 use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectRef, labels};
@@ -43,7 +43,7 @@ pub struct LeaseRequest {
     /// Who asks, in words: `ann@laptop`, the address of a CI job.
     pub holder: String,
     /// What it is asked for.
-    pub task: Task,
+    pub task: LeaseTask,
     /// How long to wait for another holder.
     pub patience: LockWait,
     /// The complete command that takes the lock from its holder.
@@ -60,7 +60,7 @@ pub struct Holder {
     /// What a person says who holds it; `None` where a run holds it.
     pub hold: Option<ManualLock>,
     /// What the run does that holds it.
-    pub task: Task,
+    pub task: LeaseTask,
 }
 
 impl Holder {
@@ -220,7 +220,7 @@ async fn free(
         let claim = LeaseState::read(&found);
         let (answered, server, died) = (Instant::now(), cluster.now(), claim.has_died());
         match vigil.look(&Observation { claim: &claim, asked, answered, server, died }) {
-            Step::Take => {
+            LeaseStep::Take => {
                 if died && claim.hold.is_none() && !claim.is_free() {
                     let holder = Holder::of(claim).described(None);
                     session
@@ -229,12 +229,12 @@ async fn free(
                 }
                 return Ok(Some(found));
             }
-            Step::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
-            Step::Wait if mentioned != claim.identity => {
+            LeaseStep::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
+            LeaseStep::Wait if mentioned != claim.identity => {
                 session.reporter.warn(waiting(&claim, server, request.patience));
                 mentioned.clone_from(&claim.identity);
             }
-            Step::Wait => {}
+            LeaseStep::Wait => {}
         }
         tokio::select! {
             () = session.cancel.cancelled() => return Err(interrupted()),

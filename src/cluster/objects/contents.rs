@@ -213,7 +213,7 @@ mod tests {
         );
         server.faults(|_, path| {
             let forbidden = path.ends_with("/secrets");
-            forbidden.then_some(crate::cluster::fake::Fault::Code(403, 0))
+            forbidden.then_some(crate::cluster::fake::InjectedFault::Code(403, 0))
         });
         let cluster = server.cluster(&Session::new(Reporter::silent())).await;
         let contents = cluster.contents("shop").await.unwrap();
