@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::container::Exit;
 use crate::error::{Error, Kind, Result};
+use crate::model::object::{INIT_STATUSES, STATUSES, container_statuses};
 use crate::project::{Ready, TestConfig};
 
 /// The container that runs the test's command.
@@ -151,12 +152,12 @@ pub(super) struct Seen<'a>(&'a Value);
 impl<'a> Seen<'a> {
     /// The test's container.
     pub(super) fn test(pod: &'a Value) -> Option<Self> {
-        statuses(pod, "/status/containerStatuses").find(|status| status["name"] == TEST).map(Self)
+        container_statuses(pod, &[STATUSES]).find(|status| status["name"] == TEST).map(Self)
     }
 
     /// The services' containers, with their names in the configuration.
     pub(super) fn services(pod: &'a Value) -> impl Iterator<Item = (&'a str, Self)> {
-        statuses(pod, "/status/initContainerStatuses")
+        container_statuses(pod, &[INIT_STATUSES])
             .filter_map(|status| Some((status["name"].as_str()?.strip_prefix(SERVICE)?, Self(status))))
     }
 
@@ -218,10 +219,6 @@ pub(super) fn busy_with(pod: &Value) -> String {
         (None, Some("PodInitializing" | "ContainerCreating") | None) => "pulling the image".to_owned(),
         (None, Some(reason)) => reason.to_owned(),
     }
-}
-
-fn statuses<'a>(pod: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn exit(terminated: &Value) -> Option<Exit> {
