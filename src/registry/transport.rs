@@ -316,33 +316,16 @@ impl Transport {
         right: &str,
         credentials: Option<&Credentials>,
     ) -> Result<SecretString, TransportError> {
+        let realm = realm(host, ask.host, &bearer.realm, self.is_insecure(ask.host))?;
         let own = (!ask.repository.is_empty()).then(|| format!("repository:{}:{right}", ask.repository));
         let scope = bearer.scope.clone().or(own);
-        let mut query: Vec<(&str, &str)> =
-            scope.as_deref().map(|scope| ("scope", scope)).into_iter().collect();
-        query.extend(bearer.service.as_deref().map(|service| ("service", service)));
-        let realm = realm(host, ask.host, &bearer.realm, self.is_insecure(ask.host))?;
+        let scope = scope.as_deref().map(|scope| ("scope", scope));
+        let service = bearer.service.as_deref().map(|service| ("service", service));
+        let query: Vec<(&str, &str)> = scope.into_iter().chain(service).collect();
         let refresh = credentials.and_then(|credentials| credentials.identity_token.as_ref());
-        let answer = if let Some(refresh) = refresh {
-            query.extend([
-                ("grant_type", "refresh_token"),
-                ("client_id", "windlass"),
-                ("refresh_token", refresh.expose_secret()),
-            ]);
-            let form = host.client.post(realm.clone()).body(encode(&query));
-            let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-            collect(form, ask.host, TOKEN).await?
-        } else {
-            let mut address = realm.clone();
-            let before = address.query().map(|query| format!("{query}&")).unwrap_or_default();
-            address.set_query(Some(&format!("{before}{}", encode(&query))));
-            let dress = |request: reqwest::RequestBuilder, is_home: bool| match credentials {
-                Some(known) if is_home => {
-                    request.basic_auth(&known.username, Some(known.password.expose_secret()))
-                }
-                _ => request,
-            };
-            follow(&host.client, &Method::GET, (address, &realm), (ask.host, TOKEN), dress).await?
+        let answer = match refresh {
+            Some(refresh) => refreshed(&host.client, &realm, ask.host, query, refresh).await?,
+            None => granted(&host.client, &realm, ask.host, &query, credentials).await?,
         };
         if answer.elsewhere.is_some() || answer.leads_to(&realm).is_some() || answer.is_page() {
             return Err(TransportError::Final(no_token_server(ask.host, &realm, &answer)));
@@ -359,15 +342,52 @@ impl Transport {
         if !answer.status.is_success() {
             return Err(passing(ask.host, &answer));
         }
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let token = body["token"].as_str().or(body["access_token"].as_str());
-        token.map(|token| SecretString::from(token.to_owned())).ok_or_else(|| {
-            TransportError::Final(Error::new(
-                Kind::Unreachable,
-                format!("the token server of {} sent no token", ask.host),
-            ))
-        })
+        let none =
+            || Error::new(Kind::Unreachable, format!("the token server of {} sent no token", ask.host));
+        Ok(token_in(&answer.body).ok_or_else(none)?)
     }
+}
+
+/// A token server's answer to an identity token.
+async fn refreshed(
+    client: &reqwest::Client,
+    realm: &Url,
+    host: &str,
+    mut query: Vec<(&str, &str)>,
+    identity: &SecretString,
+) -> Result<Response, TransportError> {
+    query.extend([
+        ("grant_type", "refresh_token"),
+        ("client_id", "windlass"),
+        ("refresh_token", identity.expose_secret()),
+    ]);
+    let form = client.post(realm.clone()).body(encode(&query));
+    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    collect(form, host, TOKEN).await
+}
+
+/// A token server's answer to a user and a password, or to nobody.
+async fn granted(
+    client: &reqwest::Client,
+    realm: &Url,
+    host: &str,
+    query: &[(&str, &str)],
+    credentials: Option<&Credentials>,
+) -> Result<Response, TransportError> {
+    let mut address = realm.clone();
+    let before = address.query().map(|query| format!("{query}&")).unwrap_or_default();
+    address.set_query(Some(&format!("{before}{}", encode(query))));
+    let dress = |request: reqwest::RequestBuilder, is_home: bool| match credentials {
+        Some(known) if is_home => request.basic_auth(&known.username, Some(known.password.expose_secret())),
+        _ => request,
+    };
+    follow(client, &Method::GET, (address, realm), (host, TOKEN), dress).await
+}
+
+fn token_in(body: &[u8]) -> Option<SecretString> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let token = body["token"].as_str().or(body["access_token"].as_str())?;
+    Some(SecretString::from(token.to_owned()))
 }
 
 /// Sorts the answer: usable (2xx, 404 and what callers look at themselves), no registry's, or worth another try.
