@@ -1,5 +1,6 @@
 //! `doctor`: each thing a release needs, tried for real, with what to fix where it does not work.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -160,19 +161,15 @@ async fn cluster(session: &Session, project: &Project, tier: &Tier) -> Vec<Check
 
 /// Asks for every right that a release of this tier's manifests needs.
 async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &Tier) -> Result<String> {
-    let (mut missing, mut missing_everywhere) = (Vec::new(), Vec::new());
-    let mut asked = 0;
+    let mut rights = Rights::default();
     for (resource, verbs) in OWN_NEEDS {
         for verb in verbs {
-            asked += 1;
-            if !cluster.allowed(verb, resource, Some(cluster.namespace())).await? {
-                missing.push(format!("{verb} {resource}"));
-            }
+            rights.ask(cluster, verb, resource, resource, true).await?;
         }
     }
     // Who may not read it is not told whether it exists.
     if let Ok(None) = cluster.get(&ObjectRef::new("v1", "Namespace", cluster.namespace())).await {
-        asked += 1;
+        rights.asked += 1;
         if !cluster.allowed("create", "namespaces", None).await? {
             let namespace = cluster.namespace();
             return Err(Error::new(Kind::Denied, format!("the namespace `{namespace}` does not exist, and you may not create it"))
@@ -182,30 +179,56 @@ async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &
     let kinds = session.unless_cancelled(manifest::kinds(project, tier)).await?;
     for (api_version, kind) in kinds {
         let resource = cluster.resource(&api_version, &kind).await?;
-        let namespace = resource.namespaced.then(|| cluster.namespace());
         for verb in VERBS {
-            asked += 1;
-            if !cluster.allowed(verb, &resource.full_name(), namespace).await? {
-                let missing = if resource.namespaced { &mut missing } else { &mut missing_everywhere };
-                missing.push(format!("{verb} {}", resource.plural));
-            }
+            let (full_name, plural) = (resource.full_name(), &resource.plural);
+            rights.ask(cluster, verb, &full_name, plural, resource.namespaced).await?;
         }
     }
-    let in_namespace = format!("in namespace {}", cluster.namespace());
-    let sorts = [
-        (in_namespace.as_str(), "a Role", missing),
-        ("in the whole cluster", "a ClusterRole", missing_everywhere),
-    ];
-    let (mut words, mut roles) = (Vec::new(), Vec::new());
-    for (place, role, mut rights) in sorts.into_iter().filter(|(.., rights)| !rights.is_empty()) {
-        rights.sort();
-        rights.dedup();
-        words.push(format!("missing {place}: {}", rights.join(", ")));
-        roles.push(role);
+    rights.told(cluster.namespace())
+}
+
+/// What was asked for, and what of it there is no right to.
+#[derive(Default)]
+struct Rights {
+    asked: usize,
+    missing_in_namespace: BTreeSet<String>,
+    missing_in_cluster: BTreeSet<String>,
+}
+
+impl Rights {
+    /// Asks for a verb on a resource, which is told under the name `shown`.
+    async fn ask(
+        &mut self,
+        cluster: &Cluster,
+        verb: &str,
+        resource: &str,
+        shown: &str,
+        namespaced: bool,
+    ) -> Result<()> {
+        self.asked += 1;
+        if !cluster.allowed(verb, resource, namespaced.then(|| cluster.namespace())).await? {
+            let missing =
+                if namespaced { &mut self.missing_in_namespace } else { &mut self.missing_in_cluster };
+            missing.insert(format!("{verb} {shown}"));
+        }
+        Ok(())
     }
-    if words.is_empty() {
-        return Ok(format!("all {asked} asked for"));
+
+    fn told(self, namespace: &str) -> Result<String> {
+        let in_namespace = format!("in namespace {namespace}");
+        let sorts = [
+            (in_namespace.as_str(), "a Role", self.missing_in_namespace),
+            ("in the whole cluster", "a ClusterRole", self.missing_in_cluster),
+        ];
+        let (mut words, mut roles) = (Vec::new(), Vec::new());
+        for (place, role, rights) in sorts.into_iter().filter(|(.., rights)| !rights.is_empty()) {
+            words.push(format!("missing {place}: {}", Vec::from_iter(rights).join(", ")));
+            roles.push(role);
+        }
+        if words.is_empty() {
+            return Ok(format!("all {} asked for", self.asked));
+        }
+        Err(Error::new(Kind::Denied, words.join("; "))
+            .with_hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
     }
-    Err(Error::new(Kind::Denied, words.join("; "))
-        .with_hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
 }

@@ -19,7 +19,7 @@ pub struct Begun {
 }
 
 /// What is known of a repository before it has a configuration.
-struct Known {
+struct ExistingProject {
     name: String,
     registry: String,
     context: String,
@@ -44,7 +44,7 @@ pub fn init(project: &Project) -> Result<Begun> {
     if kube.exists() && !kube.is_dir() {
         return Err(Error::new(Kind::Invalid, "`.kube` is not a directory").at(Place::file(".kube")));
     }
-    let known = Known {
+    let known = ExistingProject {
         name: project.name.clone(),
         registry: project
             .registry
@@ -87,8 +87,8 @@ fn exposed(dockerfile: &str) -> Option<u16> {
     })
 }
 
-fn configuration(known: &Known) -> String {
-    let Known { name, registry, context, .. } = known;
+fn configuration(known: &ExistingProject) -> String {
+    let ExistingProject { name, registry, context, .. } = known;
     format!(
         r#"# What is built, tested and released, and where to. `windlass validate` checks it, `windlass doctor staging` tries it.
 version: 1
@@ -122,8 +122,8 @@ tiers:
     )
 }
 
-fn manifests(known: &Known) -> String {
-    let Known { port, .. } = known;
+fn manifests(known: &ExistingProject) -> String {
+    let ExistingProject { port, .. } = known;
     format!(
         r"# `image: app` is the image of windlass.yaml, by its digest; ${{HOST}} and ${{REPLICAS}} are variables of the tier.
 apiVersion: apps/v1

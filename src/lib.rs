@@ -14,7 +14,7 @@
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
 //! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
 //! | [`cluster`], [`engine`], [`registry`], [`git`] | Kubernetes, the Docker Engine, the registry, the repository |
-//! | [`http`], [`program`] | asking an HTTP address how it is; the user's own programs |
+//! | [`http`], [`program`] | asking an HTTP address how it is, pauses between tries; the user's own programs |
 //! | [`secret`], [`project`] | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
 //! | [`report`], [`session`] | one type of event, one renderer for each reader; where to report and when to stop |
 //! | [`graph`], [`error`] | what needs what, and running side by side what may; what failed and the exit code |

@@ -23,6 +23,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
+use crate::text::lines::ByteTail;
+
 /// How long a program may take where nothing else is said: one that waits for something would wait for ever.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How many bytes a program may print where nothing else is said: more than the manifests of any tier have.
@@ -38,7 +40,7 @@ pub const GRACE: Duration = Duration::from_millis(500);
 
 /// Why a program printed nothing of use.
 #[derive(Debug)]
-pub enum Fault {
+pub enum ProgramError {
     /// It is not installed.
     Missing,
     /// It cannot be started.
@@ -58,7 +60,7 @@ pub enum Fault {
     Asks,
 }
 
-impl Fault {
+impl ProgramError {
     /// One sentence; `program` is how a person calls it.
     pub fn sentence(&self, program: &str) -> String {
         match self {
@@ -82,7 +84,7 @@ pub struct Output {
     pub status: ExitStatus,
     /// What it wrote to standard output.
     pub printed: Vec<u8>,
-    said: Tail,
+    said: ByteTail,
 }
 
 impl Output {
@@ -97,11 +99,11 @@ impl Output {
         lines[lines.len().saturating_sub(LINES)..].join("; ")
     }
 
-    fn success(self) -> Result<Vec<u8>, Fault> {
+    fn success(self) -> Result<Vec<u8>, ProgramError> {
         if self.status.success() {
             return Ok(self.printed);
         }
-        Err(Fault::Failed { how: self.status.to_string(), said: self.last_lines() })
+        Err(ProgramError::Failed { how: self.status.to_string(), said: self.last_lines() })
     }
 }
 
@@ -125,9 +127,9 @@ impl Program {
     /// A program with its arguments, as a configuration names it.
     ///
     /// # Errors
-    /// [`Fault::Missing`] where there is no word.
-    pub fn of(words: &[String]) -> Result<Self, Fault> {
-        let (name, arguments) = words.split_first().ok_or(Fault::Missing)?;
+    /// [`ProgramError::Missing`] where there is no word.
+    pub fn of(words: &[String]) -> Result<Self, ProgramError> {
+        let (name, arguments) = words.split_first().ok_or(ProgramError::Missing)?;
         Ok(Self::new(name).arguments(arguments))
     }
 
@@ -188,7 +190,7 @@ impl Program {
     ///
     /// # Errors
     /// Whatever keeps it from ending with 0.
-    pub async fn output(self) -> Result<Vec<u8>, Fault> {
+    pub async fn output(self) -> Result<Vec<u8>, ProgramError> {
         self.run().await?.success()
     }
 
@@ -196,10 +198,10 @@ impl Program {
     ///
     /// # Errors
     /// Whatever keeps it from ending by itself.
-    pub async fn run(mut self) -> Result<Output, Fault> {
+    pub async fn run(mut self) -> Result<Output, ProgramError> {
         let mut running = Running::start(&mut self)?;
         let ended = timeout(self.limit, running.finish(&self.input, self.most)).await;
-        let result = ended.unwrap_or(Err(Fault::Late(self.limit)));
+        let result = ended.unwrap_or(Err(ProgramError::Late(self.limit)));
         if result.is_err() {
             running.end().await;
         }
@@ -210,10 +212,10 @@ impl Program {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn converse(mut self) -> Result<Conversation, Fault> {
+    pub fn converse(mut self) -> Result<Conversation, ProgramError> {
         self.command.stdin(Stdio::piped());
         let mut running = Running::start(&mut self)?;
-        let lost = || Fault::Unstartable("it has no pipes".to_owned());
+        let lost = || ProgramError::Unstartable("it has no pipes".to_owned());
         let child = running.child.as_mut().ok_or_else(lost)?;
         let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         Ok(Conversation {
@@ -299,16 +301,16 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(program: &mut Program) -> Result<Self, Fault> {
+    fn start(program: &mut Program) -> Result<Self, ProgramError> {
         if !program.at_terminal {
             program.command.process_group(0);
         }
         let child = program.command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Fault::Missing,
-            _ => Fault::Unstartable(error.to_string()),
+            io::ErrorKind::NotFound => ProgramError::Missing,
+            _ => ProgramError::Unstartable(error.to_string()),
         })?;
         let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-        let pid = pid.ok_or_else(|| Fault::Unstartable("it has no process id".to_owned()))?;
+        let pid = pid.ok_or_else(|| ProgramError::Unstartable("it has no process id".to_owned()))?;
         let whom = if program.at_terminal { Whom::Process(pid) } else { Whom::Group(pid) };
         if let Whom::Group(pid) = whom {
             groups().insert(pid.as_raw_nonzero().get());
@@ -317,11 +319,11 @@ impl Running {
     }
 
     /// Writes the input, reads the output and waits for the end, all at once.
-    async fn finish(&mut self, input: &[u8], most: usize) -> Result<Output, Fault> {
+    async fn finish(&mut self, input: &[u8], most: usize) -> Result<Output, ProgramError> {
         let whom = self.whom;
-        let Some(child) = &mut self.child else { return Err(Fault::Missing) };
+        let Some(child) = &mut self.child else { return Err(ProgramError::Missing) };
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (mut printed, mut said) = (Vec::new(), Tail::default());
+        let (mut printed, mut said) = (Vec::new(), ByteTail::of(TAIL));
         let status = {
             let talking = talk(pipes, input, most, &mut printed, &mut said);
             tokio::pin!(talking);
@@ -333,7 +335,7 @@ impl Running {
                         talks = false;
                     }
                     status = child.wait() => break status,
-                    () = asks(whom) => return Err(Fault::Asks),
+                    () = asks(whom) => return Err(ProgramError::Asks),
                 }
             };
             if talks && let Ok(talked) = timeout(LEFT_OPEN, &mut talking).await {
@@ -342,7 +344,7 @@ impl Running {
             status
         };
         self.has_ended();
-        let status = status.map_err(|error| Fault::Unstartable(error.to_string()))?;
+        let status = status.map_err(|error| ProgramError::Unstartable(error.to_string()))?;
         Ok(Output { status, printed, said })
     }
 
@@ -393,8 +395,8 @@ async fn talk(
     input: &[u8],
     most: usize,
     printed: &mut Vec<u8>,
-    said: &mut Tail,
-) -> Result<(), Fault> {
+    said: &mut ByteTail,
+) -> Result<(), ProgramError> {
     let writing = async {
         if let Some(mut stdin) = stdin {
             // One that never reads its input may have closed it: what it answers counts.
@@ -404,7 +406,7 @@ async fn talk(
     };
     let reading = read(stdout, |bytes| {
         if printed.len() + bytes.len() > most {
-            return Err(Fault::TooMuch(most));
+            return Err(ProgramError::TooMuch(most));
         }
         printed.extend_from_slice(bytes);
         Ok(())
@@ -418,8 +420,8 @@ async fn talk(
 
 async fn read(
     pipe: Option<impl AsyncRead + Unpin>,
-    mut take: impl FnMut(&[u8]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    mut take: impl FnMut(&[u8]) -> Result<(), ProgramError>,
+) -> Result<(), ProgramError> {
     let Some(mut pipe) = pipe else { return Ok(()) };
     let mut buffer = vec![0; 32 << 10];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
@@ -447,31 +449,6 @@ async fn asks(whom: Whom) {
         if changes.recv().await.is_none() {
             return std::future::pending().await;
         }
-    }
-}
-
-/// The last bytes of a stream.
-#[derive(Debug, Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    is_cut: bool,
-}
-
-impl Tail {
-    fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-        if self.bytes.len() > 2 * TAIL {
-            self.bytes.drain(..self.bytes.len() - TAIL);
-            self.is_cut = true;
-        }
-    }
-
-    /// Whole lines only: half a secret would not be known for one.
-    fn lines(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.bytes);
-        let lines =
-            text.lines().skip(usize::from(self.is_cut)).map(str::trim).filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect()
     }
 }
 

@@ -36,6 +36,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("git2", &["git"]),
     ("clap", &["cli"]),
     ("indicatif", &["report"]),
+    ("getrandom", &["text"]),
 ];
 
 /// Names that say nothing.

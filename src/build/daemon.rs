@@ -6,8 +6,8 @@ use std::time::Duration;
 use bollard::auth::DockerCredentials;
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    BytesMessage, CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, StatusRequest,
-    StatusResponse,
+    BytesMessage, CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, SolveResponse,
+    StatusRequest, StatusResponse,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
@@ -179,20 +179,20 @@ impl Daemon {
         }
         match solved {
             Ok(solved) => {
-                let digest = solved.get_ref().exporter_response.get("containerimage.digest");
-                let digest = digest.and_then(|digest| digest.parse().ok()).ok_or_else(|| {
-                    let message = format!("{builder} did not say which image it pushed");
-                    Ended::Error(Error::new(Kind::Push, message))
-                })?;
+                let none = || Error::new(Kind::Push, format!("{builder} did not say which image it pushed"));
+                let digest = pushed(solved.get_ref()).ok_or_else(|| Ended::Error(none()))?;
                 Ok((progress.summary(), digest))
             }
-            Err(status) => Err(match trouble.take() {
-                Some(why) => not_readable(why),
-                None if matches!(status.code(), Code::Unavailable) => {
-                    Ended::Error(self.error(status.message()))
-                }
-                None => Ended::Failed(progress.failure(status.message())),
-            }),
+            Err(status) => Err(self.ended(&status, trouble.take(), progress)),
+        }
+    }
+
+    /// What a build ended with that the builder refused, or could not finish; `unreadable` says what was wrong with the files.
+    fn ended(&self, status: &Status, unreadable: Option<String>, progress: Progress) -> Ended {
+        match unreadable {
+            Some(why) => not_readable(why),
+            None if matches!(status.code(), Code::Unavailable) => Ended::Error(self.error(status.message())),
+            None => Ended::Failed(progress.failure(status.message())),
         }
     }
 
@@ -326,6 +326,11 @@ fn endpoint(project: &Project, config: &BuilderConfig, address: &str) -> Result<
         tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
     }
     endpoint.tls_config(tls).map_err(|error| invalid("its certificates cannot be used", &error))
+}
+
+/// The image that the builder pushed.
+fn pushed(solved: &SolveResponse) -> Option<Digest> {
+    solved.exporter_response.get("containerimage.digest")?.parse().ok()
 }
 
 /// The first cause says most: the others only pass it on.

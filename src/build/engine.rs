@@ -18,7 +18,7 @@ use super::session::{BuildInputs, SessionHandle, SessionServer};
 use crate::build::request::{
     BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence, unreadable,
 };
-use crate::build::session::file_sync::{Files, Trouble};
+use crate::build::session::file_sync::{Files, TransferError};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
 use crate::engine::{Builder, Engine, fault};
@@ -123,14 +123,14 @@ async fn once(
 /// How the context comes to the Engine.
 enum Supply {
     /// It is fetched over a session, which lends the build what it is to have besides.
-    Session(SessionHandle, Trouble, Sent),
+    Session(SessionHandle, TransferError, Sent),
     /// It is sent as a tar, with the request.
     Tar,
 }
 
 /// The same under way.
 enum Way {
-    Fetched(Trouble),
+    Fetched(TransferError),
     Sent(tokio::task::JoinHandle<io::Result<()>>),
 }
 

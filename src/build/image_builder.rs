@@ -63,7 +63,7 @@ impl Builder {
 }
 
 /// An image that is in the registry already.
-struct Found {
+struct PushedImage {
     digest: Digest,
     /// Whether the commit's tag leads to it, and the branch's was seen to by an earlier run.
     is_named: bool,
@@ -129,7 +129,7 @@ impl<'a> ImageBuilder<'a> {
             Err(error) => return Err(failed(step, error)),
         };
         let reference = self.commit_tag(&made_of);
-        if let Some(Found { digest, is_named }) = found {
+        if let Some(PushedImage { digest, is_named }) = found {
             let pinned = reference.pinned_to(digest);
             let named = if is_named { Ok(()) } else { self.name(&pinned.reference()).await };
             return match named {
@@ -164,7 +164,7 @@ impl<'a> ImageBuilder<'a> {
         name: &str,
         image: &ImageConfig,
         needed: &BTreeMap<String, Image>,
-    ) -> Result<(Arc<Context>, Reference, Option<Found>)> {
+    ) -> Result<(Arc<Context>, Reference, Option<PushedImage>)> {
         let (root, config) = (self.project.root.clone(), image.clone());
         let platforms = image.platforms.join(",");
         let platform = if platforms.is_empty() { self.builder.platform().to_owned() } else { platforms };
@@ -193,10 +193,10 @@ impl<'a> ImageBuilder<'a> {
         if let Some(digest) = known
             && self.look_up(&self.commit_tag(&made_of)).await?.as_ref() == Some(digest)
         {
-            let found = Found { digest: digest.clone(), is_named: true };
+            let found = PushedImage { digest: digest.clone(), is_named: true };
             return Ok((Arc::new(context), made_of, Some(found)));
         }
-        let found = self.look_up(&made_of).await?.map(|digest| Found { digest, is_named: false });
+        let found = self.look_up(&made_of).await?.map(|digest| PushedImage { digest, is_named: false });
         Ok((Arc::new(context), made_of, found))
     }
 

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use crate::engine::fault::{self, Class};
 use crate::engine::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
+use crate::http::retry;
 use crate::model::{Credentials, Digest, Reference};
 use crate::registry::Registry;
 use crate::report::StepReport;
@@ -16,6 +17,9 @@ use crate::session::{Session, interrupted};
 
 /// Tries of one push: the Engine itself tries a 5xx some times more, and 429 never.
 const TRIES: u32 = 5;
+/// The first pause between two tries, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// A token that was good when the push began may have run out after this; then new credentials are worth a try.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
@@ -45,7 +49,7 @@ pub(super) async fn push(
             return Err(refused(image, class, &text));
         }
         step.progress(format!("pushing again after: {text}"));
-        super::pause(session, Duration::from_secs(1 << (tries - 1))).await?;
+        super::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
     };
     super::interruptible(session, verified(registry, image, pushed)).await
 }

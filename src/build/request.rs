@@ -21,6 +21,7 @@ use crate::build::session::upload::Sent;
 use crate::build::session::watchdog::Liveness;
 use crate::engine::{Owner, for_engine};
 use crate::error::{Error, Kind, Result};
+use crate::http::retry;
 use crate::model::credentials::server_name;
 use crate::model::{Reference, Stage, Stream as Output};
 use crate::project::ImageConfig;
@@ -31,6 +32,9 @@ use crate::text::display;
 
 /// Tries of a build whose base image could not be fetched, or whose image could not be pushed, for a reason that passes.
 const TRIES: u32 = 3;
+/// The first pause between two tries, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// Pieces of the context that may wait to be sent, a quarter of a megabyte each.
 const PIECES: usize = 4;
 
@@ -120,7 +124,7 @@ impl BuildRequest<'_> {
             return Err(failure::error(self, &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
-        crate::build::pause(session, Duration::from_secs(u64::from(tries) * 2)).await
+        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await
     }
 
     /// The context as a tar, in pieces, as fast as they are taken; how writing it ended; how much was taken.

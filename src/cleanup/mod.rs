@@ -15,15 +15,13 @@ use serde_json::{Value, json};
 
 use crate::cleanup::needs::Needs;
 use crate::error::Result;
+use crate::http::CONCURRENCY;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
 use crate::registry::{self, Registry};
 use crate::report::style;
 use crate::session::{Session, interrupted};
 use crate::text::display;
-
-/// How many requests to the registry are under way at once.
-const CONCURRENCY: usize = 16;
 
 /// How tags are chosen.
 #[derive(Debug, Clone, Copy)]
@@ -36,12 +34,12 @@ pub struct Request {
 
 /// What stays, what goes, and why.
 pub struct CleanupReport {
-    images: Vec<Found>,
+    images: Vec<TaggedImage>,
     dry_run: bool,
 }
 
 /// An image in the registry, with its tags.
-struct Found {
+struct TaggedImage {
     repository: Arc<Reference>,
     digest: Digest,
     tags: Vec<String>,
@@ -88,7 +86,7 @@ async fn examine(
     project: &Project,
     repository: Reference,
     needs: &mut Needs,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<TaggedImage>> {
     let repository = Arc::new(repository);
     let tags = registry.tags(&repository).await?;
     let (records, tags): (Vec<String>, Vec<String>) =
@@ -98,7 +96,7 @@ async fn examine(
     let mut images = images(registry, &repository, tags).await?;
     images.retain(|_, image| !image.tags.iter().all(|tag| registry::is_mark(tag)));
     let looks: Vec<_> = images.into_values().map(|image| judge(registry, image, needs)).collect();
-    let mut found: Vec<Found> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
+    let mut found: Vec<TaggedImage> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
     keep_parts(&mut found);
     keep_members(registry, &mut found).await?;
     let records = of_nothing(registry, &repository, records, &found).await?;
@@ -112,10 +110,10 @@ async fn images(
     registry: &Registry,
     repository: &Arc<Reference>,
     tags: Vec<String>,
-) -> Result<BTreeMap<Digest, Found>> {
+) -> Result<BTreeMap<Digest, TaggedImage>> {
     let mut images = BTreeMap::new();
     for (tag, digest, may_be_index) in digests(registry, repository, tags).await? {
-        let new = || Found::new(repository, digest.clone(), may_be_index);
+        let new = || TaggedImage::new(repository, digest.clone(), may_be_index);
         images.entry(digest.clone()).or_insert_with(new).tags.push(tag);
     }
     Ok(images)
@@ -173,12 +171,12 @@ async fn digests(
 }
 
 /// What an index that stays leads to stays, whatever its tags: it may be an index that others made.
-async fn keep_members(registry: &Registry, found: &mut [Found]) -> Result<()> {
+async fn keep_members(registry: &Registry, found: &mut [TaggedImage]) -> Result<()> {
     if found.iter().all(|image| image.stays.is_some()) {
         return Ok(());
     }
     let stays = found.iter().filter(|image| image.stays.is_some() && image.may_be_index);
-    let stays: Vec<Reference> = stays.map(Found::reference).collect();
+    let stays: Vec<Reference> = stays.map(TaggedImage::reference).collect();
     let members: Vec<Vec<Digest>> = stream::iter(stays)
         .map(|index| async move { registry.members(&index).await })
         .buffer_unordered(CONCURRENCY)
@@ -194,7 +192,7 @@ async fn keep_members(registry: &Registry, found: &mut [Found]) -> Result<()> {
 }
 
 /// Looking took its time: what has got a tag since then stays.
-async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [Found]) -> Result<()> {
+async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [TaggedImage]) -> Result<()> {
     for of_repository in images.chunk_by_mut(|one, other| Arc::ptr_eq(&one.repository, &other.repository)) {
         if of_repository.iter().all(|image| image.stays.is_some()) {
             continue;
@@ -216,7 +214,7 @@ async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [Found]) -> Res
 }
 
 /// The images of the single platforms, `content-…-linux-arm64`, stay as long as the index that leads to them.
-fn keep_parts(found: &mut [Found]) {
+fn keep_parts(found: &mut [TaggedImage]) {
     let whole = |tag: &String| {
         let (content, platform) = tag.strip_prefix("content-")?.split_once('-')?;
         (!platform.is_empty()).then(|| format!("content-{content}"))
@@ -235,8 +233,8 @@ async fn of_nothing(
     registry: &Registry,
     repository: &Arc<Reference>,
     mut records: Vec<String>,
-    images: &[Found],
-) -> Result<Vec<Found>> {
+    images: &[TaggedImage],
+) -> Result<Vec<TaggedImage>> {
     let stays: BTreeSet<&str> =
         images.iter().filter(|image| image.stays.is_some()).map(|image| image.digest.as_str()).collect();
     records.retain(|tag| tags::record(tag).is_some_and(|(about, _)| !stays.contains(about.as_str())));
@@ -247,7 +245,7 @@ async fn of_nothing(
 }
 
 /// Whether somebody needs an image.
-async fn judge(registry: &Registry, mut found: Found, needs: &Needs) -> Result<Found> {
+async fn judge(registry: &Registry, mut found: TaggedImage, needs: &Needs) -> Result<TaggedImage> {
     found.tags.sort();
     let head = found.tags.iter().find_map(|tag| needs.commits.get(tags::commit(tag)?));
     found.stays = match (needs.digests.get(found.digest.as_str()), head) {
@@ -273,15 +271,16 @@ async fn judge(registry: &Registry, mut found: Found, needs: &Needs) -> Result<F
 }
 
 /// Deletes what goes: the records about an image before the image.
-async fn delete(session: &Session, registry: &Registry, images: &[Found]) -> Result<()> {
-    let goes: Vec<&Found> = images.iter().filter(|image| image.stays.is_none()).collect();
+async fn delete(session: &Session, registry: &Registry, images: &[TaggedImage]) -> Result<()> {
+    let goes: Vec<&TaggedImage> = images.iter().filter(|image| image.stays.is_none()).collect();
     if goes.is_empty() {
         return Ok(());
     }
     let step = session.reporter.step(Stage::Build, "delete images", "deleting what nothing needs");
-    let (records, rest): (Vec<&Found>, Vec<&Found>) = goes.iter().partition(|image| image.is_record());
+    let (records, rest): (Vec<&TaggedImage>, Vec<&TaggedImage>) =
+        goes.iter().partition(|image| image.is_record());
     for some in [records, rest] {
-        let references: Vec<Reference> = some.into_iter().map(Found::reference).collect();
+        let references: Vec<Reference> = some.into_iter().map(TaggedImage::reference).collect();
         let deletions = stream::iter(references)
             .map(|image| async move { registry.delete(&image).await })
             .buffer_unordered(CONCURRENCY);
@@ -291,7 +290,7 @@ async fn delete(session: &Session, registry: &Registry, images: &[Found]) -> Res
     Ok(())
 }
 
-impl Found {
+impl TaggedImage {
     /// An image of which no more is known.
     fn new(repository: &Arc<Reference>, digest: Digest, may_be_index: bool) -> Self {
         Self {
@@ -321,13 +320,13 @@ impl Found {
 }
 
 impl CleanupReport {
-    fn goes(&self) -> impl Iterator<Item = &Found> {
+    fn goes(&self) -> impl Iterator<Item = &TaggedImage> {
         self.images.iter().filter(|image| image.stays.is_none() && !image.is_record())
     }
 
     /// The sweep for machines.
     pub fn to_json(&self) -> Value {
-        let shown = |image: &Found| {
+        let shown = |image: &TaggedImage| {
             let mut line =
                 json!({"image": image.reference().to_string(), "tags": image.tags, "made": image.made});
             if let Some(why) = &image.stays {

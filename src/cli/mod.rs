@@ -2,7 +2,6 @@
 //! makes. Here: what all commands share, and how a run begins and ends.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +11,6 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::error::{Error, Kind, Result};
 use crate::model::RunResult;
 use crate::project::{self, Project, Tier, TierOverrides};
-use crate::release::Rules;
 use crate::session::Session;
 use crate::{git, secret};
 
@@ -256,29 +254,6 @@ impl Run {
             project: name.map(str::to_owned),
             report: self.global.report(),
             ..project::Options::default()
-        }
-    }
-}
-
-impl Run {
-    /// Asks before a release to a tier that wants to be asked for, or a rollback of it; nobody is asked who cannot
-    /// answer.
-    async fn confirm(&self, tier: &Tier, rules: &Rules, what: &str) -> Result<()> {
-        if !tier.confirm || self.global.yes || rules.overrides("confirm") {
-            return Ok(());
-        }
-        let refused =
-            || Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).with_hint("--yes");
-        if !std::io::stdin().is_terminal() {
-            return Err(refused());
-        }
-        self.session.reporter.answer(None, &format!("A {what} {}? Type its name: ", tier.name));
-        // A person may think for long: signals are obeyed meanwhile.
-        let line = tokio::task::spawn_blocking(|| std::io::stdin().lines().next());
-        let answer = self.session.unless_cancelled(async { Ok(line.await) }).await?;
-        match answer {
-            Ok(Some(Ok(answer))) if answer.trim() == tier.name => Ok(()),
-            _ => Err(refused()),
         }
     }
 }

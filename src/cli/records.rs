@@ -3,7 +3,7 @@
 use super::{Run, TierArguments, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::git::known;
-use crate::project::{Known, Project, Tier};
+use crate::project::{PartialConfig, Project, Tier};
 use crate::text::shell_word;
 use crate::{secret, tier};
 
@@ -82,7 +82,7 @@ impl TierOverrideArguments {
     }
 
     /// This very command, with the flags that it lacks.
-    fn command(&self, words: &[String], known: &Known) -> String {
+    fn command(&self, words: &[String], known: &PartialConfig) -> String {
         let flags = [
             ("--project", self.project.is_some(), &known.project, "PROJECT"),
             ("--context", self.context.is_some(), &known.context, "CONTEXT"),
@@ -110,8 +110,11 @@ mod tests {
             kubeconfig: None,
         };
         let words = ["rollback", "staging", "--context", "a lab"].map(str::to_owned);
-        let known =
-            Known { project: Some("shop".to_owned()), context: Some("lab".to_owned()), namespace: None };
+        let known = PartialConfig {
+            project: Some("shop".to_owned()),
+            context: Some("lab".to_owned()),
+            namespace: None,
+        };
         assert_eq!(
             given.command(&words, &known),
             "windlass rollback staging --context 'a lab' --project shop --namespace NAMESPACE"

@@ -2,6 +2,12 @@
 
 use std::fmt::Write as _;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What may not stand in a path segment or a query value: an API server takes `:` as it is, and names of Roles have it.
+const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
 /// The path under which the resource of an API version is served: `/apis/apps/v1/namespaces/shop/deployments`.
 pub(super) fn collection(api_version: &str, plural: &str, namespace: Option<&str>) -> String {
     let root = if api_version.contains('/') { "/apis/" } else { "/api/" };
@@ -25,20 +31,18 @@ pub(super) fn query(parts: &[(&str, Option<&str>)]) -> String {
 
 /// Percent-encodes what may not stand in a path segment or a query value.
 pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(escape("system:node-1.a_b~c"), "system:node-1.a_b~c");
+        assert_eq!(escape("a/b?c=d&e\u{e9}%"), "a%2Fb%3Fc%3Dd%26e%C3%A9%25");
+    }
 
     #[test]
     fn paths_and_queries() {

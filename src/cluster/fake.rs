@@ -13,7 +13,7 @@ use crate::session::Session;
 
 /// What a fault does to a request.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub(crate) enum InjectedFault {
     /// Answers with this code, and `Retry-After` if it is not zero.
     Code(u16, u64),
     /// Closes the connection without an answer.
@@ -22,7 +22,7 @@ pub(crate) enum Fault {
     Hang,
 }
 
-type Faults = Box<dyn FnMut(&str, &str) -> Option<Fault> + Send>;
+type Faults = Box<dyn FnMut(&str, &str) -> Option<InjectedFault> + Send>;
 
 #[derive(Clone)]
 pub(crate) struct FakeServer {
@@ -68,7 +68,7 @@ impl FakeServer {
     }
 
     /// Every request is shown to this first: `(method, path and query)`.
-    pub(crate) fn faults(&self, faults: impl FnMut(&str, &str) -> Option<Fault> + Send + 'static) {
+    pub(crate) fn faults(&self, faults: impl FnMut(&str, &str) -> Option<InjectedFault> + Send + 'static) {
         self.state().faults = Some(Box::new(faults));
     }
 
@@ -142,9 +142,11 @@ impl FakeServer {
                 state.faults.as_mut().and_then(|faults| faults(&method, &path))
             };
             match fault {
-                Some(Fault::Cut) => return,
-                Some(Fault::Hang) => std::future::pending().await,
-                Some(Fault::Code(code, after)) => respond(&mut connection, code, after, &status(code)).await,
+                Some(InjectedFault::Cut) => return,
+                Some(InjectedFault::Hang) => std::future::pending().await,
+                Some(InjectedFault::Code(code, after)) => {
+                    respond(&mut connection, code, after, &status(code)).await;
+                }
                 None if path.contains("watch=true") => return self.serve_watch(&mut connection, &path).await,
                 None if path.contains("/log?") => {
                     let text = self.read_log(&path);

@@ -238,7 +238,7 @@ fn clean(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::fake::{FakeServer, Fault};
+    use crate::cluster::fake::{FakeServer, InjectedFault};
     use crate::report::Reporter;
     use crate::session::Session;
 
@@ -266,7 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_in_trouble_is_asked_again() {
         let (server, cluster) = server().await;
-        let mut faults = [Fault::Code(503, 0), Fault::Cut].into_iter();
+        let mut faults = [InjectedFault::Code(503, 0), InjectedFault::Cut].into_iter();
         server.faults(move |_, _| faults.next());
         assert_eq!(read(cluster.follow_log(app())).await, ["one", "two", "three"]);
     }

@@ -27,7 +27,7 @@ pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation,
 pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
 pub use discovery::Resource;
 pub use kubeconfig::current_context;
-pub use lease::{Holder, Lease, LeaseRequest, LockWait, ManualLock, Task as LeaseTask};
+pub use lease::{Holder, Lease, LeaseRequest, LeaseTask, LockWait, ManualLock};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
 pub use objects::{ApplyOptions, Listing};
 pub use watch::{WatchItem, WatchSubject, Watches};

@@ -1,12 +1,21 @@
 //! Images that the Engine must have before a container can start.
 
+use std::time::Duration;
+
 use bollard::query_parameters::CreateImageOptions;
 use futures::StreamExt;
 
 use super::fault::{self, Class};
 use super::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
+use crate::http::retry;
 use crate::model::{Credentials, Reference};
+
+/// Tries of one pull.
+const TRIES: u32 = 4;
+/// The first pause between two tries, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 impl Engine {
     /// Makes sure the Engine has this image, and pulls it where not; says whether it pulled.
@@ -23,16 +32,16 @@ impl Engine {
         if self.at_once(self.docker().inspect_image(&name)).await.is_ok() {
             return Ok(false);
         }
-        for tries in 1.. {
+        for attempt in 0.. {
             // Asked for anew each time: a job's token may have been replaced.
             let known = credentials().await?;
             let Err(text) = self.pull(image, known.as_ref(), progress).await? else { return Ok(true) };
             let class = fault::classify(&text);
-            if class != Class::Passing || tries == 4 {
+            if class != Class::Passing || attempt + 1 == TRIES {
                 return Err(refused(&name, class, &text));
             }
             progress(format!("pulling again after: {text}"));
-            tokio::time::sleep(std::time::Duration::from_secs(tries)).await;
+            tokio::time::sleep(retry::backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE)).await;
         }
         unreachable!("the loop above only ends by returning")
     }

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::revision::short as short_commit;
 use crate::model::{Relation, Revision, is_commit};
 use crate::program::Program;
-use crate::project::{self, GitFacts, Known, Lookup, Options, Project, ci, variable};
+use crate::project::{self, GitFacts, Lookup, Options, PartialConfig, Project, ci, variable};
 
 mod work_tree;
 
@@ -50,7 +50,7 @@ fn open_project_with(options: &Options, lookup: Lookup<'_>) -> Result<Project> {
 }
 
 /// What can be read of a project and one of its tiers where [`open_project`] failed.
-pub fn known(options: &Options, tier: &str) -> Known {
+pub fn known(options: &Options, tier: &str) -> PartialConfig {
     let facts = options.start().map(|start| around(&start, &variable)).unwrap_or_default();
     project::known(options, facts, tier)
 }

@@ -48,9 +48,9 @@ impl WorkTree {
         let Some(root) = repository.workdir().and_then(|root| root.canonicalize().ok()) else {
             return Ok(None);
         };
-        let mut found = Found::default();
+        let mut found = FileStates::default();
         found.take(&repository, &root, Path::new("")).map_err(|error| unreadable(&error))?;
-        let Found { tracked, directories, changed } = found;
+        let FileStates { tracked, directories, changed } = found;
         Ok(Some(Self { repository, root, tracked, directories, changed }))
     }
 
@@ -141,13 +141,13 @@ impl WorkTree {
 }
 
 #[derive(Default)]
-struct Found {
+struct FileStates {
     tracked: HashSet<PathBuf>,
     directories: HashSet<PathBuf>,
     changed: BTreeSet<PathBuf>,
 }
 
-impl Found {
+impl FileStates {
     /// Takes a repository in, which lies `below` the root, and its submodules.
     fn take(&mut self, repository: &Repository, root: &Path, below: &Path) -> Result<(), git2::Error> {
         let index = repository.index()?;

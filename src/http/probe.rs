@@ -19,7 +19,7 @@ pub(crate) struct HttpProbe {
 
 /// What an address answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Answer {
+pub(crate) struct ProbeResult {
     /// Whether it is 2xx.
     pub is_good: bool,
     /// `answered 503 Service Unavailable`, `refused the connection`.
@@ -58,16 +58,16 @@ impl HttpProbe {
     }
 
     /// Asks once.
-    pub(crate) async fn ask(&self, address: &str) -> Answer {
+    pub(crate) async fn ask(&self, address: &str) -> ProbeResult {
         match self.client.get(address).headers(self.headers.clone()).send().await {
             Ok(response) => {
                 let status = response.status();
                 let to = response.headers().get(http::header::LOCATION).and_then(|value| value.to_str().ok());
                 let to = to.map(|to| format!(", and leads to {to}")).unwrap_or_default();
                 let text = beginning(response).await;
-                Answer { is_good: status.is_success(), sentence: format!("answered {status}{to}"), text }
+                ProbeResult { is_good: status.is_success(), sentence: format!("answered {status}{to}"), text }
             }
-            Err(error) => Answer { is_good: false, sentence: trouble(&error), text: String::new() },
+            Err(error) => ProbeResult { is_good: false, sentence: trouble(&error), text: String::new() },
         }
     }
 }

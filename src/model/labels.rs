@@ -103,9 +103,20 @@ pub(crate) const EXPIRES: &str = "windlass.dev/expires";
 /// `--keep` leaves things running on purpose: they are deleted only when they expire.
 pub(crate) const KEPT: &str = "windlass.dev/kept";
 
+/// What selects all objects of a project's tier, as the API wants it: `windlass.dev/project=shop,windlass.dev/tier=staging`.
+pub(crate) fn tier_selector(project: &str, tier_slug: &str) -> String {
+    format!("{PROJECT}={project},{TIER}={tier_slug}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tier_is_selected_by_project_and_slug() {
+        let expected = "windlass.dev/project=shop,windlass.dev/tier=review-x";
+        assert_eq!(tier_selector("shop", "review-x"), expected);
+    }
 
     #[test]
     fn all_begin_alike() {

@@ -178,6 +178,22 @@ pub(crate) fn is_being_deleted(object: &Value) -> bool {
     has(object, "/metadata/deletionTimestamp")
 }
 
+/// Where a pod tells of its ordinary containers.
+pub(crate) const STATUSES: &str = "/status/containerStatuses";
+/// Where it tells of those that run before, and beside, them.
+pub(crate) const INIT_STATUSES: &str = "/status/initContainerStatuses";
+/// Where it tells of those that a person put into it.
+pub(crate) const EPHEMERAL_STATUSES: &str = "/status/ephemeralContainerStatuses";
+
+/// What a pod tells of its containers in these lists, in their order.
+pub(crate) fn container_statuses<'a>(
+    pod: &'a Value,
+    lists: &[&'static str],
+) -> impl Iterator<Item = &'a Value> + use<'a> {
+    let all: Vec<&[Value]> = lists.iter().map(|pointer| list(pod, pointer)).collect();
+    all.into_iter().flatten()
+}
+
 /// `Deployment/web`.
 pub(crate) fn title(object: &Value) -> String {
     format!("{}/{}", kind(object), name(object))
@@ -205,6 +221,17 @@ mod tests {
         let new = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
         assert_eq!(ObjectId::of(&old), ObjectId::of(&new));
         assert_eq!(ObjectId::of(&new).to_string(), "Deployment/web");
+    }
+
+    #[test]
+    fn containers_are_told_of_in_the_order_that_is_asked_for() {
+        let pod = json!({"status": {"containerStatuses": [{"name": "web"}], "initContainerStatuses": [{"name": "a"}, {"name": "b"}],
+            "ephemeralContainerStatuses": 7}});
+        let names = |lists: &[&'static str]| -> Vec<&str> {
+            container_statuses(&pod, lists).map(|status| text(status, "/name")).collect()
+        };
+        assert_eq!(names(&[INIT_STATUSES, STATUSES, EPHEMERAL_STATUSES]), ["a", "b", "web"]);
+        assert_eq!(names(&[STATUSES]), ["web"]);
     }
 
     #[test]

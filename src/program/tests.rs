@@ -8,7 +8,7 @@ fn sh(script: &str) -> Program {
     Program::new("sh").arguments(["-c", script])
 }
 
-async fn output(script: &str) -> Result<Vec<u8>, Fault> {
+async fn output(script: &str) -> Result<Vec<u8>, ProgramError> {
     sh(script).environment([("GREETING", "hello")]).output().await
 }
 
@@ -40,10 +40,10 @@ async fn what_is_printed_comes_back_and_a_failure_says_why() {
     assert_eq!(fault.sentence("sops"), "`sops` failed (exit status: 3): no key");
     let missing = Program::new("no-such-program").output().await.expect_err("it is missing");
     assert_eq!(missing.sentence("helm"), "`helm` is not installed");
-    assert!(matches!(Program::of(&[]), Err(Fault::Missing)));
+    assert!(matches!(Program::of(&[]), Err(ProgramError::Missing)));
     let broken =
         Program::new("sh").arguments(["a\0b"]).output().await.expect_err("no program can be given this");
-    assert!(matches!(broken, Fault::Unstartable(_)), "{broken:?}");
+    assert!(matches!(broken, ProgramError::Unstartable(_)), "{broken:?}");
 }
 
 #[tokio::test]
@@ -106,18 +106,6 @@ async fn when_nobody_waits_any_more_the_whole_group_ends() {
         }
     };
     timeout(Duration::from_secs(10), tidies).await.expect("it may tidy up first");
-}
-
-#[test]
-fn only_whole_lines_of_errors_are_kept() {
-    let mut tail = Tail::default();
-    for number in 0..10_000 {
-        tail.push(format!("a secret on line {number}\n").as_bytes());
-    }
-    let lines = tail.lines();
-    assert!(tail.bytes.len() <= 2 * TAIL);
-    assert_eq!(lines.last().map(String::as_str), Some("a secret on line 9999"));
-    assert!(lines.iter().all(|line| line.starts_with("a secret on line ")), "{:?}", lines.first());
 }
 
 #[test]

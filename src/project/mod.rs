@@ -32,7 +32,7 @@ pub use config::{
 };
 pub use health::{Expectation, HealthRule, HealthRules, word_at};
 pub use ignored::Ignored;
-pub use known::{Known, known};
+pub use known::{PartialConfig, known};
 pub use tier::{Target, Tier, TierOverrides, TierRules};
 pub use verify::{Addresses, VerifyConfig};
 
@@ -140,7 +140,7 @@ impl Project {
     pub(crate) fn open(options: &Options, git: GitFacts, environment: Lookup<'_>) -> Result<Self> {
         let directory = directory(&options.directory)?;
         let top = git.root.as_deref();
-        let Found { root, config_file } = find(&directory, options.config.as_deref(), top)?;
+        let ConfigLocation { root, config_file } = find(&directory, options.config.as_deref(), top)?;
         let config = read_config(&root, config_file.as_deref(), environment)?;
         let of_ci = project_path(environment);
         let origin = git.origin.as_deref().or(of_ci.as_deref());
@@ -261,27 +261,27 @@ fn directory(given: &Path) -> Result<PathBuf> {
     }
 }
 
-struct Found {
+struct ConfigLocation {
     root: PathBuf,
     config_file: Option<PathBuf>,
 }
 
 /// The nearest `windlass.yaml` from here up to the top of the repository; without one, the nearest `.kube`; without
 /// that, the top.
-fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Found> {
+fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<ConfigLocation> {
     if let Some(given) = given {
         let file = directory.join(given);
         let file = file.canonicalize().ok().filter(|file| file.is_file()).ok_or_else(|| {
             Error::new(Kind::Invalid, format!("there is no configuration `{}`", given.display()))
         })?;
         let root = file.parent().unwrap_or(directory).to_path_buf();
-        return Ok(Found { root, config_file: Some(file) });
+        return Ok(ConfigLocation { root, config_file: Some(file) });
     }
     let top = top.and_then(|top| top.canonicalize().ok()).unwrap_or_else(|| directory.to_path_buf());
     let inside = || directory.ancestors().take_while(|one| one.starts_with(&top));
     // A link to nothing is there, too: its tiers and their rules must not be gone without a word.
     if let Some(root) = inside().find(|one| one.join(FILE).symlink_metadata().is_ok()) {
-        return Ok(Found { root: root.to_path_buf(), config_file: Some(root.join(FILE)) });
+        return Ok(ConfigLocation { root: root.to_path_buf(), config_file: Some(root.join(FILE)) });
     }
     if let Some(other) = inside().find(|one| one.join("windlass.yml").is_file()) {
         return Err(Error::new(Kind::Invalid, "the configuration is called windlass.yaml")
@@ -289,7 +289,7 @@ fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Fo
             .with_hint(format!("cd {} && mv windlass.yml windlass.yaml", other.display())));
     }
     let root = inside().find(|one| one.join(".kube").is_dir()).map_or(top.clone(), Path::to_path_buf);
-    Ok(Found { root, config_file: None })
+    Ok(ConfigLocation { root, config_file: None })
 }
 
 /// The name of the configuration.

@@ -14,7 +14,7 @@ use super::variables::{Sources, Written};
 use super::verify::VerifyConfig;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
-use crate::project::config::environment::{Fault, Lookup, expand, variable};
+use crate::project::config::environment::{ExpandError, Lookup, expand, variable};
 use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
 use crate::text::slug;
@@ -165,7 +165,7 @@ impl Tier {
     /// [`Kind::Invalid`] for a name that has no value.
     pub fn expand(&self, text: &str, path: &str, place: &Place) -> Result<String> {
         let mut lookup = |name: &str| match self.without_value.get(name) {
-            Some(error) => Err(Fault::Elsewhere(Box::new(error.clone()))),
+            Some(error) => Err(ExpandError::Elsewhere(Box::new(error.clone()))),
             None => {
                 Ok(self.vars.get(name).or_else(|| self.own.get(name)).cloned().or_else(|| variable(name)))
             }
@@ -201,20 +201,16 @@ impl Tier {
             ],
             environment,
         };
-        let at = place(&["tiers", pattern, "namespace"]);
         let namespace = match (&overrides.namespace, config) {
             (Some(namespace), _) => check_namespace(namespace.clone(), None)?,
-            (None, Some(config)) => written_namespace(&sources, pattern, &config.namespace, at)?,
+            (None, Some(config)) => {
+                let at = place(&["tiers", pattern, "namespace"]);
+                written_namespace(&sources, pattern, &config.namespace, at)?
+            }
             (None, None) => return Err(unknown(project, name)),
         };
         let (vars, without_value) = parted(sources.all());
-        let is_text = |name: &&String| {
-            let of_tier = tier_vars.is_some_and(|vars| vars.contains_key(*name));
-            let keys: &[&str] =
-                if of_tier { &["tiers", pattern, "vars", name.as_str()] } else { &["vars", name.as_str()] };
-            !project.vars.contains_key(*name) && project.config.places.is_text(keys)
-        };
-        let texts = vars.keys().filter(is_text).cloned().collect();
+        let texts = vars.keys().filter(|name| is_text(project, pattern, config, name)).cloned().collect();
         Ok(Self {
             name: name.to_owned(),
             slug: slug(name),
@@ -243,6 +239,13 @@ impl Tier {
             own,
         })
     }
+}
+
+/// Whether the configuration has a variable in quotes: then its value is a text, whatever it looks like.
+fn is_text(project: &Project, pattern: &str, config: Option<&TierConfig>, name: &str) -> bool {
+    let of_tier = config.is_some_and(|config| config.vars.contains_key(name));
+    let keys: &[&str] = if of_tier { &["tiers", pattern, "vars", name] } else { &["vars", name] };
+    !project.vars.contains_key(name) && project.config.places.is_text(keys)
 }
 
 /// The rules of the configuration, and those of the tier before them.

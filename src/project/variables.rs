@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::config::environment::{Fault, LONGEST, Lookup, expand};
+use crate::project::config::environment::{ExpandError, LONGEST, Lookup, expand};
 
 /// Where variables may come from; what stands first wins.
 pub(super) struct Sources<'a> {
@@ -36,7 +36,7 @@ const DEEPEST: usize = 32;
 /// What is known while values are being found: each is found once, however many refer to it.
 struct Search {
     steps: Vec<Step>,
-    found: BTreeMap<Step, Result<String, Fault>>,
+    found: BTreeMap<Step, Result<String, ExpandError>>,
     /// How much all values together may still hold.
     room: usize,
 }
@@ -47,9 +47,9 @@ impl Search {
     }
 
     /// A value that was expanded, as long as there is room for it.
-    fn keep(&mut self, value: String) -> Result<String, Fault> {
+    fn keep(&mut self, value: String) -> Result<String, ExpandError> {
         let too_much =
-            || Fault::TooMuch(format!("the variables hold more than {} MiB together", LONGEST >> 20));
+            || ExpandError::TooMuch(format!("the variables hold more than {} MiB together", LONGEST >> 20));
         self.room = self.room.checked_sub(value.len()).ok_or_else(too_much)?;
         Ok(value)
     }
@@ -70,12 +70,12 @@ impl Sources<'_> {
     }
 
     /// A text with its variables replaced.
-    pub(super) fn expand(&self, text: &str) -> Result<String, Fault> {
+    pub(super) fn expand(&self, text: &str) -> Result<String, ExpandError> {
         let mut search = Search::new();
         expand(text, &mut |name| self.value(name, &mut search))
     }
 
-    fn value(&self, name: &str, search: &mut Search) -> Result<Option<String>, Fault> {
+    fn value(&self, name: &str, search: &mut Search) -> Result<Option<String>, ExpandError> {
         if let Some(value) = self.own.get(name).or_else(|| self.given.get(name)) {
             return Ok(Some(value.clone()));
         }
@@ -101,12 +101,12 @@ impl Sources<'_> {
     }
 
     /// The value of the variable of this step.
-    fn expanded(&self, text: &str, step: &Step, search: &mut Search) -> Result<String, Fault> {
+    fn expanded(&self, text: &str, step: &Step, search: &mut Search) -> Result<String, ExpandError> {
         let (name, layer) = step;
         search.steps.push(step.clone());
         let result = if search.steps.len() > DEEPEST {
             let sentence = format!("variables refer to each other more than {DEEPEST} levels deep");
-            Err(Fault::TooMuch(sentence))
+            Err(ExpandError::TooMuch(sentence))
         } else {
             expand(text, &mut |name| self.value(name, search)).and_then(|value| search.keep(value))
         };
@@ -116,7 +116,7 @@ impl Sources<'_> {
         result.map_err(|fault| elsewhere(fault.error(&path, (written.place)(name))))
     }
 
-    fn circle(&self, name: &str, steps: &[Step]) -> Fault {
+    fn circle(&self, name: &str, steps: &[Step]) -> ExpandError {
         let names: Vec<_> = steps.iter().map(|(step, _)| format!("`{step}`")).collect();
         let error = Error::new(
             Kind::Invalid,
@@ -127,8 +127,8 @@ impl Sources<'_> {
     }
 }
 
-fn elsewhere(error: Error) -> Fault {
-    Fault::Elsewhere(Box::new(error))
+fn elsewhere(error: Error) -> ExpandError {
+    ExpandError::Elsewhere(Box::new(error))
 }
 
 #[cfg(test)]

@@ -192,6 +192,42 @@ fn yes() -> bool {
 }
 
 impl Summary {
+    /// A release of this project and tier as it begins: with nothing in it yet, and nothing done.
+    pub(crate) fn begin(
+        revision: u64,
+        kind: Kind,
+        (project, tier): (&str, &str),
+        by: Actor,
+        started: Timestamp,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            revision,
+            kind,
+            project: project.to_owned(),
+            tier: tier.to_owned(),
+            commit: None,
+            branch: None,
+            images: BTreeMap::new(),
+            tested: None,
+            verified: None,
+            dirty: false,
+            by,
+            started,
+            finished: None,
+            outcome: Outcome::Running,
+            set: String::new(),
+            objects: 0,
+            progress: None,
+            jobs: Vec::new(),
+            sent_back: None,
+            kept: true,
+            causes: Vec::new(),
+            overrides: Vec::new(),
+            rules: None,
+        }
+    }
+
     /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
     pub fn short_commit(&self) -> Option<String> {
         Some(short_commit(self.commit.as_deref()?, self.dirty))

@@ -172,8 +172,6 @@ pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Optio
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
     use jiff::Timestamp;
 
     use super::*;
@@ -185,37 +183,10 @@ pub(crate) mod tests {
     }
 
     fn release(revision: u64, set: &str, outcome: Outcome, kind: Kind) -> Summary {
-        Summary {
-            format: FORMAT,
-            revision,
-            kind,
-            project: "shop".to_owned(),
-            tier: "staging".to_owned(),
-            commit: None,
-            branch: None,
-            images: BTreeMap::new(),
-            tested: None,
-            verified: None,
-            dirty: false,
-            by: Actor {
-                identity: "admin".to_owned(),
-                person: "ann@host".to_owned(),
-                job: None,
-                pipeline: None,
-            },
-            started: Timestamp::UNIX_EPOCH,
-            finished: None,
-            outcome,
-            set: set.to_owned(),
-            objects: 1,
-            progress: None,
-            jobs: Vec::new(),
-            sent_back: None,
-            kept: true,
-            causes: Vec::new(),
-            overrides: Vec::new(),
-            rules: None,
-        }
+        let (identity, person) = ("admin".to_owned(), "ann@host".to_owned());
+        let by = Actor { identity, person, job: None, pipeline: None };
+        let begun = Summary::begin(revision, kind, ("shop", "staging"), by, Timestamp::UNIX_EPOCH);
+        Summary { outcome, set: set.to_owned(), objects: 1, ..begun }
     }
 
     fn newest_first(mut releases: Vec<Summary>) -> Vec<Summary> {

@@ -29,7 +29,7 @@ pub(crate) use record::{TESTS, is_mark};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub use transport::RegistrySettings;
-use transport::{Answer, Ask, Transport};
+use transport::{Ask, Response, Transport};
 
 /// Every kind of manifest: a registry converts what the reader does not name.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -161,7 +161,7 @@ impl Registry {
     }
 
     /// The digest in the answer to a look-up.
-    async fn digest_in(&self, reference: &Reference, answer: Answer) -> Result<Option<Digest>> {
+    async fn digest_in(&self, reference: &Reference, answer: Response) -> Result<Option<Digest>> {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
@@ -313,7 +313,7 @@ impl Registry {
     }
 
     /// What stands under a record's tag.
-    async fn record(&self, image: &Reference, tag: &str) -> Result<Option<Answer>> {
+    async fn record(&self, image: &Reference, tag: &str) -> Result<Option<Response>> {
         let answer = self.ask(image, Method::GET, format!("manifests/{tag}"), MANIFEST).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
@@ -496,7 +496,13 @@ impl Registry {
         expect_push(image, &answer, "did not take a blob")
     }
 
-    async fn ask(&self, reference: &Reference, method: Method, path: String, most: usize) -> Result<Answer> {
+    async fn ask(
+        &self,
+        reference: &Reference,
+        method: Method,
+        path: String,
+        most: usize,
+    ) -> Result<Response> {
         self.transport.send(&Ask { method, path, most, ..look_up(reference) }).await
     }
 }
@@ -515,7 +521,7 @@ fn look_up(reference: &Reference) -> Ask<'_> {
 }
 
 /// What a registry says is a manifest must be one: any web server answers 200.
-fn expect_manifest(reference: &Reference, answer: &Answer) -> Result<()> {
+fn expect_manifest(reference: &Reference, answer: &Response) -> Result<()> {
     let manifest: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if manifest["schemaVersion"].is_u64() {
         return Ok(());
@@ -572,16 +578,16 @@ pub fn is_refusal(error: &Error) -> bool {
 }
 
 /// A registry that answers and says no is not worth another try.
-fn expect(reference: &Reference, answer: &Answer, what: &str) -> Result<()> {
+fn expect(reference: &Reference, answer: &Response, what: &str) -> Result<()> {
     expected(reference, answer, what, Kind::Denied, "the registry's log says more")
 }
 
-fn expect_push(reference: &Reference, answer: &Answer, what: &str) -> Result<()> {
+fn expect_push(reference: &Reference, answer: &Response, what: &str) -> Result<()> {
     let hint = "see the settings of this repository in the registry: immutable tags, quotas, allowed names";
     expected(reference, answer, what, Kind::Push, hint)
 }
 
-fn expected(reference: &Reference, answer: &Answer, what: &str, kind: Kind, hint: &str) -> Result<()> {
+fn expected(reference: &Reference, answer: &Response, what: &str, kind: Kind, hint: &str) -> Result<()> {
     if answer.status.is_success() {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
@@ -18,10 +19,14 @@ use tokio::sync::Mutex;
 use super::challenge::{self, Bearer, Challenge};
 use super::credentials::Keychain;
 use crate::error::{Error, Kind, Result};
+use crate::http::retry;
 use crate::model::Credentials;
 
 /// Tries of one request, the first one included.
 const TRIES: u32 = 5;
+/// The first pause between two tries, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 /// Longest wait between two tries that a registry may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -30,6 +35,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 const TOKEN: usize = 1 << 20;
 /// Bytes of an answer that is no success: enough for a sentence that says why.
 const WORDS: usize = 64 << 10;
+/// All that a query value may not have: a token server may read a form.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// Redirects that one request follows.
 const REDIRECTS: u32 = 10;
 
@@ -58,7 +65,7 @@ pub(super) struct Ask<'a> {
 
 /// What it answered.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -66,7 +73,7 @@ pub(super) struct Answer {
     elsewhere: Option<String>,
 }
 
-impl Answer {
+impl Response {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -131,14 +138,14 @@ enum Pass {
 }
 
 /// Why a try ended without a usable answer.
-enum Trouble {
+enum TransportError {
     /// Not worth another try.
     Final(Error),
     /// Worth another try, at the earliest after this time.
     Passing(Error, Option<Duration>),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for TransportError {
     fn from(error: Error) -> Self {
         Self::Final(error)
     }
@@ -156,21 +163,21 @@ impl Transport {
     }
 
     /// Asks, with retries for what passes by itself (408, 429, 5xx, broken connections). A refusal is an error.
-    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Answer> {
+    pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response> {
         let answer = self.send_refusable(ask).await?;
         if answer.is_refusal() { Err(self.refusal(ask).await?) } else { Ok(answer) }
     }
 
     /// As [`Transport::send`], for callers that look at a refusal themselves.
-    pub(super) async fn send_refusable(&self, ask: &Ask<'_>) -> Result<Answer> {
+    pub(super) async fn send_refusable(&self, ask: &Ask<'_>) -> Result<Response> {
         let mut tries = 0;
         loop {
             tries += 1;
             match self.once(ask).await {
                 Ok(answer) => return Ok(answer),
-                Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::Passing(error, _)) if tries >= TRIES => return Err(error),
-                Err(Trouble::Passing(error, wait)) => {
+                Err(TransportError::Final(error)) => return Err(error),
+                Err(TransportError::Passing(error, _)) if tries >= TRIES => return Err(error),
+                Err(TransportError::Passing(error, wait)) => {
                     tracing::debug!(%error, tries, "trying again");
                     tokio::time::sleep(wait.unwrap_or_else(|| backoff(tries)).min(LONGEST_WAIT)).await;
                 }
@@ -186,7 +193,7 @@ impl Transport {
     }
 
     /// One try: at most three requests (as we are, after a challenge, with credentials read anew).
-    async fn once(&self, ask: &Ask<'_>) -> Result<Answer, Trouble> {
+    async fn once(&self, ask: &Ask<'_>) -> Result<Response, TransportError> {
         let right = if is_read(&ask.method) { "pull" } else { "pull,push" };
         let slot = (ask.repository.to_owned(), right);
         let mut host = self.host(ask.host).await?;
@@ -276,7 +283,7 @@ impl Transport {
         host: &mut Host,
         ask: &Ask<'_>,
         slot: &(String, &'static str),
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Response, TransportError> {
         let pass = host.passes.get(slot);
         let answer = request(host, ask, pass).await;
         let tls = host.scheme == "http" && !self.is_insecure(ask.host);
@@ -289,7 +296,7 @@ impl Transport {
                 host.scheme = "https";
                 match request(host, ask, pass).await {
                     // No port that speaks TLS: what it said is its answer. A certificate that is not trusted is final.
-                    Err(Trouble::Passing(..)) => {
+                    Err(TransportError::Passing(..)) => {
                         host.scheme = "http";
                         Ok(answer)
                     }
@@ -308,37 +315,20 @@ impl Transport {
         bearer: &Bearer,
         right: &str,
         credentials: Option<&Credentials>,
-    ) -> Result<SecretString, Trouble> {
+    ) -> Result<SecretString, TransportError> {
+        let realm = realm(host, ask.host, &bearer.realm, self.is_insecure(ask.host))?;
         let own = (!ask.repository.is_empty()).then(|| format!("repository:{}:{right}", ask.repository));
         let scope = bearer.scope.clone().or(own);
-        let mut query: Vec<(&str, &str)> =
-            scope.as_deref().map(|scope| ("scope", scope)).into_iter().collect();
-        query.extend(bearer.service.as_deref().map(|service| ("service", service)));
-        let realm = realm(host, ask.host, &bearer.realm, self.is_insecure(ask.host))?;
+        let scope = scope.as_deref().map(|scope| ("scope", scope));
+        let service = bearer.service.as_deref().map(|service| ("service", service));
+        let query: Vec<(&str, &str)> = scope.into_iter().chain(service).collect();
         let refresh = credentials.and_then(|credentials| credentials.identity_token.as_ref());
-        let answer = if let Some(refresh) = refresh {
-            query.extend([
-                ("grant_type", "refresh_token"),
-                ("client_id", "windlass"),
-                ("refresh_token", refresh.expose_secret()),
-            ]);
-            let form = host.client.post(realm.clone()).body(encode(&query));
-            let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-            collect(form, ask.host, TOKEN).await?
-        } else {
-            let mut address = realm.clone();
-            let before = address.query().map(|query| format!("{query}&")).unwrap_or_default();
-            address.set_query(Some(&format!("{before}{}", encode(&query))));
-            let dress = |request: reqwest::RequestBuilder, is_home: bool| match credentials {
-                Some(known) if is_home => {
-                    request.basic_auth(&known.username, Some(known.password.expose_secret()))
-                }
-                _ => request,
-            };
-            follow(&host.client, &Method::GET, (address, &realm), (ask.host, TOKEN), dress).await?
+        let answer = match refresh {
+            Some(refresh) => refreshed(&host.client, &realm, ask.host, query, refresh).await?,
+            None => granted(&host.client, &realm, ask.host, &query, credentials).await?,
         };
         if answer.elsewhere.is_some() || answer.leads_to(&realm).is_some() || answer.is_page() {
-            return Err(Trouble::Final(no_token_server(ask.host, &realm, &answer)));
+            return Err(TransportError::Final(no_token_server(ask.host, &realm, &answer)));
         }
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)
         {
@@ -347,28 +337,65 @@ impl Transport {
         if answer.status.is_client_error() && !passes(answer.status) {
             let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
             let words = format!("the token server of {} answered {}{said}", ask.host, answer.status);
-            return Err(Trouble::Final(Error::new(Kind::Denied, words)));
+            return Err(TransportError::Final(Error::new(Kind::Denied, words)));
         }
         if !answer.status.is_success() {
             return Err(passing(ask.host, &answer));
         }
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let token = body["token"].as_str().or(body["access_token"].as_str());
-        token.map(|token| SecretString::from(token.to_owned())).ok_or_else(|| {
-            Trouble::Final(Error::new(
-                Kind::Unreachable,
-                format!("the token server of {} sent no token", ask.host),
-            ))
-        })
+        let none =
+            || Error::new(Kind::Unreachable, format!("the token server of {} sent no token", ask.host));
+        Ok(token_in(&answer.body).ok_or_else(none)?)
     }
 }
 
+/// A token server's answer to an identity token.
+async fn refreshed(
+    client: &reqwest::Client,
+    realm: &Url,
+    host: &str,
+    mut query: Vec<(&str, &str)>,
+    identity: &SecretString,
+) -> Result<Response, TransportError> {
+    query.extend([
+        ("grant_type", "refresh_token"),
+        ("client_id", "windlass"),
+        ("refresh_token", identity.expose_secret()),
+    ]);
+    let form = client.post(realm.clone()).body(encode(&query));
+    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    collect(form, host, TOKEN).await
+}
+
+/// A token server's answer to a user and a password, or to nobody.
+async fn granted(
+    client: &reqwest::Client,
+    realm: &Url,
+    host: &str,
+    query: &[(&str, &str)],
+    credentials: Option<&Credentials>,
+) -> Result<Response, TransportError> {
+    let mut address = realm.clone();
+    let before = address.query().map(|query| format!("{query}&")).unwrap_or_default();
+    address.set_query(Some(&format!("{before}{}", encode(query))));
+    let dress = |request: reqwest::RequestBuilder, is_home: bool| match credentials {
+        Some(known) if is_home => request.basic_auth(&known.username, Some(known.password.expose_secret())),
+        _ => request,
+    };
+    follow(client, &Method::GET, (address, realm), (host, TOKEN), dress).await
+}
+
+fn token_in(body: &[u8]) -> Option<SecretString> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let token = body["token"].as_str().or(body["access_token"].as_str())?;
+    Some(SecretString::from(token.to_owned()))
+}
+
 /// Sorts the answer: usable (2xx, 404 and what callers look at themselves), no registry's, or worth another try.
-fn judge(host: &str, answer: Answer) -> Result<Answer, Trouble> {
+fn judge(host: &str, answer: Response) -> Result<Response, TransportError> {
     if passes(answer.status) {
         return Err(passing(host, &answer));
     }
-    if answer.is_page() { Err(Trouble::Final(no_registry(host, &answer))) } else { Ok(answer) }
+    if answer.is_page() { Err(TransportError::Final(no_registry(host, &answer))) } else { Ok(answer) }
 }
 
 fn is_read(method: &Method) -> bool {
@@ -401,7 +428,7 @@ fn client(certificates: Vec<reqwest::Certificate>) -> Result<reqwest::Client> {
         .map_err(|error| Error::new(Kind::Unreachable, format!("TLS cannot be set up: {error}")))
 }
 
-async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Answer, Trouble> {
+async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Response, TransportError> {
     let root = format!("{}://{}", host.scheme, endpoint(ask.host));
     let address = if ask.path.starts_with("http://") || ask.path.starts_with("https://") {
         ask.path.clone()
@@ -443,10 +470,10 @@ async fn follow(
     (mut address, home): (Url, &Url),
     (host, most): (&str, usize),
     dress: impl Fn(reqwest::RequestBuilder, bool) -> reqwest::RequestBuilder,
-) -> Result<Answer, Trouble> {
+) -> Result<Response, TransportError> {
     for _ in 0..=REDIRECTS {
         if home.scheme() == "https" && address.scheme() != "https" {
-            return Err(Trouble::Final(without_tls(host, &address)));
+            return Err(TransportError::Final(without_tls(host, &address)));
         }
         let is_home = address.origin() == home.origin();
         let request = dress(client.request(method.clone(), address.clone()), is_home);
@@ -461,7 +488,7 @@ async fn follow(
         }
     }
     let message = format!("the registry {host} leads from one address to the next, {REDIRECTS} times");
-    Err(Trouble::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
+    Err(TransportError::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
 }
 
 /// What to look for where somebody else answers than the server that is meant.
@@ -476,13 +503,13 @@ fn without_tls(host: &str, address: &Url) -> Error {
         .with_hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
 }
 
-fn no_registry(host: &str, answer: &Answer) -> Error {
+fn no_registry(host: &str, answer: &Response) -> Error {
     let by = answer.elsewhere.as_ref().map(|origin| format!(", by way of {origin}")).unwrap_or_default();
     let message = format!("what answers at {host} is no registry: it sent a web page (text/html){by}");
     Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
-fn no_token_server(host: &str, realm: &Url, answer: &Answer) -> Error {
+fn no_token_server(host: &str, realm: &Url, answer: &Response) -> Error {
     let realm_origin = realm.origin().ascii_serialization();
     let leads = answer.leads_to(realm).map(|next| next.origin().ascii_serialization());
     let what = match answer.elsewhere.as_ref().or(leads.as_ref()) {
@@ -515,7 +542,11 @@ fn realm(host: &Host, name: &str, realm: &str, insecure: bool) -> Result<Url, Er
 }
 
 /// Reads the answer, as far as it may go.
-async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> Result<Answer, Trouble> {
+async fn collect(
+    request: reqwest::RequestBuilder,
+    host: &str,
+    most: usize,
+) -> Result<Response, TransportError> {
     let mut response = request.send().await.map_err(|error| broken(host, &error))?;
     let (status, headers) = (response.status(), response.headers().clone());
     let most = if status.is_success() { most } else { WORDS };
@@ -523,13 +554,13 @@ async fn collect(request: reqwest::RequestBuilder, host: &str, most: usize) -> R
     while let Some(piece) = response.chunk().await.map_err(|error| broken(host, &error))? {
         if body.len() + piece.len() > most {
             if status.is_success() {
-                return Err(Trouble::Final(too_long(host, most)));
+                return Err(TransportError::Final(too_long(host, most)));
             }
             break;
         }
         body.extend_from_slice(&piece);
     }
-    Ok(Answer { status, headers, body: body.freeze(), elsewhere: None })
+    Ok(Response { status, headers, body: body.freeze(), elsewhere: None })
 }
 
 fn too_long(host: &str, most: usize) -> Error {
@@ -547,16 +578,16 @@ fn reason(error: &reqwest::Error) -> String {
     inner.to_string()
 }
 
-fn broken(host: &str, error: &reqwest::Error) -> Trouble {
+fn broken(host: &str, error: &reqwest::Error) -> TransportError {
     let why = if error.is_timeout() { "no answer in time".to_owned() } else { reason(error) };
     let refused = Error::new(Kind::Unreachable, format!("the registry {host} cannot be reached: {why}"));
     if why.contains("certificate") {
-        return Trouble::Final(refused.with_hint(format!(
+        return TransportError::Final(refused.with_hint(format!(
             "name its certificate authority with `ca:` in windlass.yaml, or put it into /etc/docker/certs.d/{host}/ca.crt"
         )));
     }
     if error.is_builder() {
-        return Trouble::Final(refused);
+        return TransportError::Final(refused);
     }
     let hint = if why.contains("InvalidContentType") || why.contains("corrupt message") {
         "it speaks plain HTTP: set `insecure: true` in windlass.yaml if that is meant"
@@ -564,16 +595,16 @@ fn broken(host: &str, error: &reqwest::Error) -> Trouble {
         "check the name in `registry:`, the network and the proxy variables"
     };
     let wait = error.is_connect().then_some(Duration::from_millis(300));
-    Trouble::Passing(refused.with_hint(hint), wait)
+    TransportError::Passing(refused.with_hint(hint), wait)
 }
 
-fn passing(host: &str, answer: &Answer) -> Trouble {
+fn passing(host: &str, answer: &Response) -> TransportError {
     let after =
         answer.header("retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
     let error =
         Error::new(Kind::Unreachable, format!("the registry {host} answered {}{said}", answer.status));
-    Trouble::Passing(error, after)
+    TransportError::Passing(error, after)
 }
 
 /// The first sentence of an error document of the distribution specification.
@@ -598,29 +629,15 @@ fn denied(host: &str, what: &str, credentials: Option<&Credentials>) -> Error {
     Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})")).with_hint(hint)
 }
 
+/// The pause after so many tries, at least one.
 fn backoff(tries: u32) -> Duration {
-    // Half fixed, half by the clock's last digits: two jobs that failed together do not come back together.
-    let base = Duration::from_millis(500 << tries.min(5));
-    let jitter = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| since.subsec_nanos() % 1000);
-    base / 2 + base.mul_f64(f64::from(jitter) / 2000.0)
+    retry::with_jitter(retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE), 0.5)
 }
 
+/// A query, or a form, of these names and values.
 fn encode(query: &[(&str, &str)]) -> String {
-    let part = |text: &str| {
-        text.bytes().fold(String::new(), |mut out, byte| {
-            use std::fmt::Write as _;
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte));
-                }
-                other => write!(out, "%{other:02X}").expect("writing to a string cannot fail"),
-            }
-            out
-        })
-    };
-    query.iter().map(|(name, value)| format!("{name}={}", part(value))).collect::<Vec<_>>().join("&")
+    let part = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, RESERVED));
+    query.iter().map(part).collect::<Vec<_>>().join("&")
 }
 
 /// Docker Hub's API does not live under the name that its images have.
@@ -673,6 +690,7 @@ mod tests {
             encode(&[("scope", "repository:a/b:pull,push")]),
             "scope=repository%3Aa%2Fb%3Apull%2Cpush"
         );
+        assert_eq!(encode(&[("a", "-_.~ +"), ("b", "\u{e9}&")]), "a=-_.~%20%2B&b=%C3%A9%26");
     }
 
     #[test]

@@ -7,17 +7,13 @@ use crate::cluster::{Cluster, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Stage, labels};
 use crate::project::{Project, Tier, ci};
-use crate::record::Actor;
+use crate::record::prior::PriorReleases;
 use crate::record::store::{Store, base_name};
+use crate::record::{Actor, Kind as ReleaseKind, Summary, kept_rules};
 use crate::release::rules::Rules;
 use crate::release::{lock_holder, refused};
 use crate::session::Session;
 use crate::text::{display, shell_word};
-
-/// The labels that every object of a tier carries.
-pub(crate) fn selector(project: &str, tier: &Tier) -> String {
-    format!("{}={project},{}={}", labels::PROJECT, labels::TIER, tier.slug)
-}
 
 /// Connects to the tier's cluster.
 pub(crate) async fn connect(session: &Session, tier: &Tier) -> Result<Cluster> {
@@ -80,6 +76,22 @@ impl<'a> TierContext<'a> {
     /// The same, for what is still done after a cancellation; the caller bounds it in time.
     pub(crate) fn with_cluster(self, cluster: &'a Cluster) -> Self {
         Self { cluster, ..self }
+    }
+
+    /// A release of this kind as it begins here; the caller says what is in it.
+    pub(crate) async fn begin(
+        &self,
+        prior: &PriorReleases,
+        revision: u64,
+        kind: ReleaseKind,
+    ) -> Result<Summary> {
+        let (by, started) = (actor(self.cluster).await?, prior.begin(self.cluster.now()));
+        let of = (self.project.name.as_str(), self.tier.name.as_str());
+        Ok(Summary {
+            overrides: self.rules.recorded(&self.session.reporter),
+            rules: kept_rules::to_record(self.tier, &prior.summaries),
+            ..Summary::begin(revision, kind, of, by, started)
+        })
     }
 
     /// Takes the tier's lock for the command `verb`; give it back with [`TierLock::release`].

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
-use crate::model::{ObjectId, Unserved};
+use crate::http::CONCURRENCY;
+use crate::model::{ObjectId, Unserved, labels};
 use crate::record::{Outcome, Record};
-use crate::release::context;
 use crate::release::context::TierContext;
-use crate::release::plan::planner::{CONCURRENCY, KindPlace};
+use crate::release::plan::planner::KindPlace;
 use crate::release::run::{endpoints, redaction};
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::watch::Before;
@@ -21,7 +21,7 @@ pub(crate) async fn explain(site: TierContext<'_>, last: Option<&Record>) -> Res
     let Some(last) = last else { return Ok(Vec::new()) };
     redaction::hide(site.session, site.cluster, site.tier, &last.objects).await;
     let Gathered { objects, known } =
-        gather(site.cluster, last, &context::selector(&site.project.name, site.tier)).await?;
+        gather(site.cluster, last, &labels::tier_selector(&site.project.name, &site.tier.slug)).await?;
     // What else is in the namespace is there as evidence, not to be explained itself.
     let own: BTreeSet<ObjectId> = objects.iter().map(ObjectId::of).filter(|id| owns(last, id)).collect();
     let known = Known { had: had(site, last, &objects, &known).await?, ..known };

@@ -2,10 +2,10 @@
 
 use crate::error::Result;
 use crate::manifest::{self, Manifests};
-use crate::model::{Images, Stage};
+use crate::model::{Image, Images, Stage};
 use crate::record;
 use crate::record::prior::PriorReleases;
-use crate::record::{FORMAT, Kind as ReleaseKind, RecordedImage, Summary, content, kept_rules};
+use crate::record::{Kind as ReleaseKind, RecordedImage, Summary, content};
 use crate::release::context::{self, TierContext};
 use crate::release::input::ReleaseManifests;
 use crate::release::plan::build::build_plan;
@@ -94,35 +94,14 @@ async fn summary(
     prior: &PriorReleases,
     plan: &Plan,
 ) -> Result<Summary> {
-    let project = context.project;
-    let revision = project.revision.as_ref();
+    let revision = context.project.revision.as_ref();
+    let pinned = |image: &Image| (image.name.clone(), RecordedImage::Pinned(image.pinned.clone()));
     Ok(Summary {
-        format: FORMAT,
-        revision: prior.next_revision(),
-        kind: ReleaseKind::Release,
-        project: project.name.clone(),
-        tier: context.tier.name.clone(),
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch_of_project()).map(str::to_owned),
-        images: images
-            .values()
-            .map(|image| (image.name.clone(), RecordedImage::Pinned(image.pinned.clone())))
-            .collect(),
-        tested: None,
-        verified: None,
+        images: images.values().map(pinned).collect(),
         dirty: revision.is_some_and(|revision| revision.dirty),
-        by: context::actor(context.cluster).await?,
-        started: prior.begin(context.cluster.now()),
-        finished: None,
-        outcome: record::Outcome::Running,
-        set: String::new(),
         objects: plan.steps.len(),
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: context.rules.recorded(&context.session.reporter),
-        rules: kept_rules::to_record(context.tier, &prior.summaries),
+        ..context.begin(prior, prior.next_revision(), ReleaseKind::Release).await?
     })
 }

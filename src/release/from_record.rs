@@ -8,8 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, RunResult, Stage, job};
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, FORMAT, Kind as ReleaseKind, Outcome, Record, Summary, kept_rules};
-use crate::release::context::{self, TierContext};
+use crate::record::{Applied, Kind as ReleaseKind, Record, Summary};
+use crate::release::context::TierContext;
 use crate::release::plan::build::build_plan;
 use crate::release::plan::planner::{May, Survey};
 use crate::release::plan::{Plan, Wanted, drift, images, safeguard};
@@ -162,24 +162,10 @@ async fn summary(
     prior: &PriorReleases,
     kind: ReleaseKind,
 ) -> Result<Summary> {
-    Ok(Summary {
-        format: FORMAT,
-        revision: prior.next_revision(),
-        kind,
-        by: context::actor(context.cluster).await?,
-        started: prior.begin(context.cluster.now()),
-        finished: None,
-        outcome: Outcome::Running,
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        verified: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: context.rules.recorded(&context.session.reporter),
-        rules: kept_rules::to_record(context.tier, &prior.summaries),
-        ..record.summary.clone()
-    })
+    let Summary { project, tier, commit, branch, images, tested, dirty, set, objects, .. } =
+        record.summary.clone();
+    let begun = context.begin(prior, prior.next_revision(), kind).await?;
+    Ok(Summary { project, tier, commit, branch, images, tested, dirty, set, objects, ..begun })
 }
 
 fn no_longer_kept(revision: u64) -> Error {

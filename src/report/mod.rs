@@ -8,6 +8,7 @@
 //! | `live` | what is written while a command runs |
 //! | `json` | one object a line |
 //! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env` and the run as they tell it |
+//! | `prompt` | questions to whoever sits at the terminal |
 //! | `style` | colours |
 
 use std::path::Path;
@@ -25,6 +26,7 @@ mod json;
 pub(crate) mod live;
 mod masker;
 pub mod output;
+pub(crate) mod prompt;
 mod sink;
 pub(crate) mod style;
 #[cfg(test)]
@@ -257,15 +259,9 @@ impl Reporter {
         StepReport { reporter: self.clone(), stage, step, began: Instant::now() }
     }
 
-    /// Asks a person a question that is answered with yes or no; whatever is not yes is no. Nothing moves on the
-    /// screen meanwhile. Blocks: call it where that does no harm.
-    pub fn ask(&self, question: &str) -> bool {
-        self.warn(format!("{question} [y/N]"));
-        self.lock().asking = true;
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        self.lock().asking = false;
-        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    /// Lets spinners and heartbeats rest while a person is asked something.
+    fn pause(&self, asking: bool) {
+        self.lock().asking = asking;
     }
 
     fn now(&self) -> Moment {

@@ -6,14 +6,13 @@
 //! An answer holds words of strangers, who may have written colours themselves: ours bear a number that nobody else
 //! knows until [`crate::report::sink::Sink`] writes them, so that all others can be taken out.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 
+use crate::text::random;
+
 /// How our escape sequences begin in this process.
-static OURS: LazyLock<String> = LazyLock::new(|| {
-    let number = RandomState::new().build_hasher().finish() % 1_000_000_000;
-    format!("\u{1b}[{};", 1_000_000_000 + number)
-});
+static OURS: LazyLock<String> =
+    LazyLock::new(|| format!("\u{1b}[{};", 1_000_000_000 + random::number() % 1_000_000_000));
 
 fn painted(text: &str, begin: u8, end: u8) -> String {
     let ours = OURS.as_str();

@@ -16,7 +16,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::program::{Fault, Program};
+use crate::program::{Program, ProgramError};
 use crate::project::{Project, SecretConfig, SecretContent, SecretFrom, SecretSource, Tier};
 use crate::report::Reporter;
 
@@ -92,7 +92,7 @@ pub async fn lent(
 async fn printed(
     source: &SecretSource,
     words: &[String],
-    program: std::result::Result<Program, Fault>,
+    program: std::result::Result<Program, ProgramError>,
 ) -> Result<Vec<u8>> {
     let printed = match program {
         Ok(program) => program.output().await,

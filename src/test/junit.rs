@@ -5,6 +5,13 @@
 //! still tells what it has.
 
 use std::fmt;
+use std::ops::Range;
+
+use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+const CASE: &[u8] = b"testcase";
 
 /// What test cases came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,12 +20,12 @@ pub(super) struct Tally {
     pub(super) failed: usize,
     pub(super) skipped: usize,
     /// The first one that failed.
-    pub(super) first: Option<Case>,
+    pub(super) first: Option<FailedCase>,
 }
 
 /// A test case that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Case {
+pub(super) struct FailedCase {
     /// `tests.test_shop.OrdersTest.test_total`.
     pub(super) name: String,
     /// The failure's message, or the first line of its text.
@@ -31,22 +38,50 @@ impl Tally {
     /// Counts the cases of one file; `None` where it has none.
     pub(super) fn of(xml: &str) -> Option<Self> {
         let mut tally = Self::default();
-        let mut rest = xml;
         let mut any = false;
-        while let Some((attributes, inside, after)) = element(rest, "testcase") {
+        let mut open: Option<OpenCase> = None;
+        for (event, place) in events(xml).map_while(Result::ok) {
+            match (event, &mut open) {
+                (Event::Start(tag), None) if tag.name().as_ref() == CASE => open = Some(OpenCase::new(tag)),
+                (Event::Empty(tag), None) if tag.name().as_ref() == CASE => {
+                    tally.count(&OpenCase::new(tag), xml);
+                }
+                (Event::End(tag), Some(case)) if tag.name().as_ref() == CASE => {
+                    case.end_of_failure(place.start);
+                    tally.count(case, xml);
+                    open = None;
+                }
+                (event, Some(case)) => case.read(event, place),
+                _ => continue,
+            }
             any = true;
-            tally.count(attributes, inside);
-            rest = after;
+        }
+        // Whoever wrote it was killed in the middle of a case.
+        if let Some(case) = open {
+            tally.count(&case, xml);
         }
         (any || xml.contains("<testsuite")).then_some(tally)
     }
 
-    /// Whether a file does not come to its end: whoever wrote it was killed.
+    /// Whether a file does not come to its end: whoever wrote it was killed, or what it wrote is no XML from some place on.
     pub(super) fn is_cut_short(xml: &str) -> bool {
-        let end = xml.trim_end();
-        let is_whole = ["</testsuites>", "</testsuite>", "-->"].iter().any(|last| end.ends_with(last));
-        // A suite without a case may be one empty element.
-        !is_whole && (xml.contains("<testcase") || !end.ends_with("/>"))
+        let (mut any, mut is_whole) = (false, false);
+        for event in events(xml) {
+            let Ok((event, _)) = event else { return true };
+            is_whole = match &event {
+                Event::End(tag) => [b"testsuites".as_slice(), b"testsuite"].contains(&tag.name().as_ref()),
+                // A suite without a case may be one empty element.
+                Event::Empty(_) => !any,
+                Event::Start(_) | Event::CData(_) | Event::GeneralRef(_) => false,
+                Event::Text(text) => is_whole && text.trim_ascii().is_empty(),
+                Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::DocType(_) | Event::Eof => {
+                    is_whole
+                }
+            };
+            any =
+                any || matches!(&event, Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == CASE);
+        }
+        !is_whole
     }
 
     /// Adds the cases of another file.
@@ -57,12 +92,11 @@ impl Tally {
         self.first = self.first.take().or(other.first);
     }
 
-    fn count(&mut self, attributes: &str, inside: &str) {
-        let broken = element(inside, "failure").or_else(|| element(inside, "error"));
-        if let Some((about, text, _)) = broken {
+    fn count(&mut self, case: &OpenCase, xml: &str) {
+        if let Some(failure) = &case.failure {
             self.failed += 1;
-            self.first.get_or_insert_with(|| Case::new(attributes, about, text));
-        } else if element(inside, "skipped").is_some() {
+            self.first.get_or_insert_with(|| FailedCase::new(&case.tag, failure, xml));
+        } else if case.is_skipped {
             self.skipped += 1;
         } else {
             self.passed += 1;
@@ -83,139 +117,139 @@ impl fmt::Display for Tally {
     }
 }
 
-impl Case {
-    fn new(case: &str, failure: &str, text: &str) -> Self {
+/// A test case whose end has not been read yet.
+struct OpenCase<'a> {
+    tag: BytesStart<'a>,
+    failure: Option<FailureElement<'a>>,
+    is_skipped: bool,
+}
+
+/// What made a case fail.
+struct FailureElement<'a> {
+    tag: BytesStart<'a>,
+    /// Where its text begins in the file.
+    begin: usize,
+    /// Where it ends; `None` while its end has not been read, which may never come.
+    end: Option<usize>,
+}
+
+impl<'a> OpenCase<'a> {
+    fn new(tag: BytesStart<'a>) -> Self {
+        Self { tag, failure: None, is_skipped: false }
+    }
+
+    /// Takes what stands in the case at this place of the file.
+    fn read(&mut self, event: Event<'a>, place: Range<usize>) {
+        let is_open = self.failure.as_ref().is_some_and(|failure| failure.end.is_none());
+        match event {
+            Event::Start(tag) | Event::Empty(tag) if !is_open && tag.name().as_ref() == b"skipped" => {
+                self.is_skipped = true;
+            }
+            Event::Start(tag) if !is_open => self.fails(tag, place.end, None),
+            Event::Empty(tag) if !is_open => self.fails(tag, place.end, Some(place.end)),
+            Event::End(tag) => {
+                let its = |failure: &FailureElement| failure.tag.name() == tag.name();
+                if self.failure.as_ref().is_some_and(its) {
+                    self.end_of_failure(place.start);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A `failure` says more than an `error`, and the first of a kind more than the others.
+    fn fails(&mut self, tag: BytesStart<'a>, begin: usize, end: Option<usize>) {
+        let counts = match (&self.failure, tag.name().as_ref()) {
+            (None, b"failure" | b"error") => true,
+            (Some(known), b"failure") => known.tag.name().as_ref() == b"error",
+            _ => false,
+        };
+        if counts {
+            self.failure = Some(FailureElement { tag, begin, end });
+        }
+    }
+
+    fn end_of_failure(&mut self, at: usize) {
+        if let Some(failure) = &mut self.failure {
+            failure.end.get_or_insert(at);
+        }
+    }
+}
+
+impl FailedCase {
+    fn new(case: &BytesStart, failure: &FailureElement, xml: &str) -> Self {
         let name = attribute(case, "name").unwrap_or_default();
         let name = match attribute(case, "classname").filter(|class| !class.is_empty()) {
             Some(class) => format!("{class}.{name}"),
             None => name,
         };
-        let text = content(text);
+        let text = plain(xml.get(failure.begin..failure.end.unwrap_or(xml.len())).unwrap_or_default());
         let lines: Vec<String> = text.trim_matches('\n').lines().map(str::to_owned).collect();
-        let said = attribute(failure, "message").filter(|message| !message.trim().is_empty()).unwrap_or(text);
+        let said =
+            attribute(&failure.tag, "message").filter(|message| !message.trim().is_empty()).unwrap_or(text);
         let message = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
         Self { name, message, lines }
     }
 }
 
-/// The next element of this name: its attributes, what is inside, what follows it. One whose end is missing reaches to
-/// the end.
-fn element<'a>(xml: &'a str, name: &str) -> Option<(&'a str, &'a str, &'a str)> {
-    let (attributes, after, empty) = opening(xml, name)?;
-    if empty {
-        return Some((attributes, "", after));
-    }
-    let end = format!("</{name}");
-    let (inside, rest) = match find(after, |rest| rest.starts_with(&end)) {
-        Some(at) => (&after[..at], after[at..].split_once('>').map_or("", |(_, rest)| rest)),
-        None => (after, ""),
-    };
-    Some((attributes, inside, rest))
+/// What stands in a file, each with its place, up to the first error. Names of end tags are not compared: tests put what they
+/// print into their reports as it is.
+fn events(xml: &str) -> impl Iterator<Item = Result<(Event<'_>, Range<usize>), quick_xml::Error>> {
+    let mut reader = Reader::from_str(xml);
+    let config = reader.config_mut();
+    config.check_end_names = false;
+    config.allow_unmatched_ends = true;
+    config.allow_dangling_amp = true;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        let position =
+            |reader: &Reader<&[u8]>| usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
+        let begin = position(&reader);
+        match reader.read_event() {
+            _ if ended => None,
+            Ok(Event::Eof) => None,
+            Ok(event) => Some(Ok((event, begin..position(&reader)))),
+            Err(error) => {
+                ended = true;
+                Some(Err(error))
+            }
+        }
+    })
 }
 
-/// The next start tag of this name: its attributes, what follows it, whether it is its own end.
-fn opening<'a>(xml: &'a str, name: &str) -> Option<(&'a str, &'a str, bool)> {
-    let begins = |rest: &str| {
-        let after = rest.strip_prefix('<').and_then(|rest| rest.strip_prefix(name));
-        after.is_some_and(|rest| rest.starts_with([' ', '\t', '\r', '\n', '/', '>']))
-    };
-    let at = find(xml, begins)?;
-    let tag = &xml[at + 1 + name.len()..];
-    let mut quote = None;
-    let end = tag.find(|letter| match (quote, letter) {
-        (Some(open), _) if open == letter => {
-            quote = None;
-            false
-        }
-        (Some(_), _) => false,
-        (None, '"' | '\'') => {
-            quote = Some(letter);
-            false
-        }
-        (None, letter) => letter == '>',
-    })?;
-    let attributes = &tag[..end];
-    Some((attributes.trim_end_matches('/'), &tag[end + 1..], attributes.ends_with('/')))
+fn attribute(tag: &BytesStart, name: &str) -> Option<String> {
+    let mut attributes = tag.attributes();
+    let mut found = attributes.with_checks(false).filter_map(Result::ok);
+    let found = found.find(|attribute| attribute.key.as_ref() == name.as_bytes())?;
+    Some(plain(&String::from_utf8_lossy(&found.value)))
 }
 
-/// Where the first `<` stands from which on this holds, outside of comments and of text that only looks like XML.
-fn find(xml: &str, wanted: impl Fn(&str) -> bool) -> Option<usize> {
-    let mut at = 0;
-    while let Some(next) = xml[at..].find('<') {
-        at += next;
-        let rest = &xml[at..];
-        let skip =
-            [("<!--", "-->"), ("<![CDATA[", "]]>")].into_iter().find(|(open, _)| rest.starts_with(open));
-        match skip {
-            Some((_, close)) => at += rest.find(close)? + close.len(),
-            None if wanted(rest) => return Some(at),
-            None => at += 1,
-        }
-    }
-    None
-}
-
-fn attribute(attributes: &str, name: &str) -> Option<String> {
-    let mut rest = attributes;
-    loop {
-        let (key, after) = rest.split_once('=')?;
-        let after = after.trim_start();
-        let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-        let (value, next) = after[1..].split_once(quote)?;
-        if key.trim() == name {
-            return Some(unescaped(value));
-        }
-        rest = next;
-    }
-}
-
-/// The text of an element, with what is marked as text taken as it is.
-fn content(inside: &str) -> String {
+/// Text of a file as it was meant: with letters for their names, what is marked as text as it is, and everything else, too.
+fn plain(raw: &str) -> String {
     let mut text = String::new();
-    let mut rest = inside;
-    while let Some((before, marked)) = rest.split_once("<![CDATA[") {
-        text += &unescaped(before);
-        let (plain, after) = marked.split_once("]]>").unwrap_or((marked, ""));
-        text += plain;
-        rest = after;
-    }
-    text + &unescaped(rest)
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out += &rest[..at];
-        rest = &rest[at..];
-        let entity = rest.find(';').filter(|end| *end < 12).map(|end| &rest[1..end]);
-        if let Some((length, letter)) = entity.and_then(|entity| Some((entity.len() + 2, letter(entity)?))) {
-            out.push(letter);
-            rest = &rest[length..];
-        } else {
-            out.push('&');
-            rest = &rest[1..];
+    let mut rest = 0;
+    for (event, place) in events(raw).map_while(Result::ok) {
+        rest = place.end;
+        let part = raw.get(place).unwrap_or_default();
+        match event {
+            Event::CData(marked) => text += &String::from_utf8_lossy(&marked),
+            Event::GeneralRef(name) => match letter(&name) {
+                Some(letter) => text.push_str(&letter),
+                None => text += part,
+            },
+            _ => text += part,
         }
     }
-    out + rest
+    // A marked text whose end is missing.
+    let rest = raw.get(rest..).unwrap_or_default();
+    text + rest.strip_prefix("<![CDATA[").unwrap_or(rest)
 }
 
-fn letter(entity: &str) -> Option<char> {
-    match entity {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        other => {
-            let digits = other.strip_prefix('#')?;
-            let code = match digits.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => digits.parse(),
-            };
-            char::from_u32(code.ok()?)
-        }
+fn letter(name: &BytesRef) -> Option<String> {
+    if let Ok(Some(letter)) = name.resolve_char_ref() {
+        return Some(letter.to_string());
     }
+    resolve_predefined_entity(&name.decode().ok()?).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -256,6 +290,37 @@ mod tests {
         let tally =
             Tally::of("<testsuite><testcase name='a'/><testcase name='b'><failure message='m'>te").unwrap();
         assert_eq!(tally.to_string(), "1 passed, 1 failed");
+    }
+
+    #[test]
+    fn a_file_that_does_not_come_to_its_end_is_known() {
+        let whole = "<testsuites><testsuite><testcase name='a'>1 < 2 &amp; <br></testcase></testsuite></testsuites>\n<!-- ok -->\n";
+        assert!(!Tally::is_cut_short(whole), "what a test prints may be anything");
+        assert!(!Tally::is_cut_short("<?xml version='1.0'?><testsuite tests='0'/>"));
+        let cut = [
+            "",
+            "<testsuite><testcase name='a'/>",
+            "<testsuite><testcase name='a'><failure><![CDATA[boom",
+            "<testsuites><testsuite name='x",
+            "<testsuite><testcase name='a'/></testsuite",
+            "<testsuite><testcase name='a'/></testsuite><!-- ",
+        ];
+        for xml in cut {
+            assert!(Tally::is_cut_short(xml), "{xml}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_was_cut_off_is_told_as_far_as_it_goes() {
+        let first = |xml| Tally::of(xml).unwrap().first.unwrap();
+        let cut = first("<testsuite><testcase name='a'><failure>x &lt; &nbsp; &amp;<b>y</b><![CDATA[<&lt;");
+        assert_eq!(cut.lines, ["x < &nbsp; &<b>y</b><&lt;"]);
+        let unclosed =
+            first("<testsuite><testcase name='a'><failure>boom</testcase><testcase name='b'/></testsuite>");
+        assert_eq!(unclosed.lines, ["boom"]);
+        let both =
+            first("<testsuite><testcase><error message='e'/><failure message='f'/></testcase></testsuite>");
+        assert_eq!(both.message, "f");
     }
 
     #[test]

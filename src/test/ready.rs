@@ -33,7 +33,7 @@ static LISTENS: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The answer to "is it ready?".
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Readiness {
     /// It is.
     Yes,
     /// Not yet, and what it lacks.
@@ -49,13 +49,13 @@ pub(super) async fn ask(
     service: &Container,
     ready: Option<&Ready>,
     logged: bool,
-) -> Result<Answer> {
+) -> Result<Readiness> {
     let Some(ready) = ready else { return healthy(service).await };
     if !ready.command.is_empty() {
         let (code, said) = service.exec(&ready.command).await?;
         if code != 0 {
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-            return Ok(Answer::Not(format!(
+            return Ok(Readiness::Not(format!(
                 "`{}` ended with exit code {code}: {}",
                 ready.command.join(" "),
                 last.trim()
@@ -65,31 +65,31 @@ pub(super) async fn ask(
     if let Some(port) = ready.tcp
         && !listens(engine, service, port).await?
     {
-        return Ok(Answer::Not(format!("nothing listens on port {port}")));
+        return Ok(Readiness::Not(format!("nothing listens on port {port}")));
     }
     if let Some(address) = &ready.http
         && let Err(why) = answers(engine, service, address).await?
     {
-        return Ok(Answer::Not(why));
+        return Ok(Readiness::Not(why));
     }
     match &ready.log {
-        Some(pattern) if !logged => Ok(Answer::Not(format!("no line of its log is like `{pattern}`"))),
-        _ => Ok(Answer::Yes),
+        Some(pattern) if !logged => Ok(Readiness::Not(format!("no line of its log is like `{pattern}`"))),
+        _ => Ok(Readiness::Yes),
     }
 }
 
 /// An image that knows how to tell is believed.
-async fn healthy(service: &Container) -> Result<Answer> {
+async fn healthy(service: &Container) -> Result<Readiness> {
     let state = service.inspect().await?.state.unwrap_or_default();
     let health = state.health.unwrap_or_default();
     let fault = match health.status {
         Some(HealthStatusEnum::STARTING) => "its HEALTHCHECK has not passed yet",
         Some(HealthStatusEnum::UNHEALTHY) => "its HEALTHCHECK fails",
-        _ => return Ok(Answer::Yes),
+        _ => return Ok(Readiness::Yes),
     };
     let last = health.log.as_deref().and_then(<[_]>::last);
     let said = last.and_then(|last| last.output.as_deref()).unwrap_or_default();
-    Ok(Answer::Not(match said.lines().rfind(|line| !line.trim().is_empty()) {
+    Ok(Readiness::Not(match said.lines().rfind(|line| !line.trim().is_empty()) {
         Some(line) => format!("{fault}: {}", line.trim()),
         None => fault.to_owned(),
     }))

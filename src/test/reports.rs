@@ -43,7 +43,7 @@ pub(super) struct Reports {
 
 /// A file of a container.
 #[derive(Debug, PartialEq, Eq)]
-struct Found {
+struct ReportFile {
     /// Its place below the pattern's base.
     name: PathBuf,
     bytes: Vec<u8>,
@@ -142,7 +142,7 @@ impl Reports {
         Ok(reports)
     }
 
-    fn read(&mut self, kind: &str, pattern: &str, file: &Found) {
+    fn read(&mut self, kind: &str, pattern: &str, file: &ReportFile) {
         if kind != JUNIT {
             return;
         }
@@ -192,7 +192,7 @@ impl Glob {
     }
 
     /// The files that the pattern fits, or why they cannot be known.
-    fn found(&self, pattern: &str, source: Source) -> Result<Vec<Found>, String> {
+    fn found(&self, pattern: &str, source: Source) -> Result<Vec<ReportFile>, String> {
         match source {
             Source::Nothing => Ok(Vec::new()),
             Source::Complaint(complaint) => Err(format!("`{}`: {complaint}", self.base)),
@@ -262,7 +262,7 @@ fn too_much() -> bollard::errors::Error {
     bollard::errors::Error::IOError { err: io::ErrorKind::FileTooLarge.into() }
 }
 
-fn unpack(glob: &Glob, archive: &[u8]) -> io::Result<Vec<Found>> {
+fn unpack(glob: &Glob, archive: &[u8]) -> io::Result<Vec<ReportFile>> {
     let mut found = Vec::new();
     for entry in tar::Archive::new(archive).entries()? {
         let entry = entry?;
@@ -274,13 +274,13 @@ fn unpack(glob: &Glob, archive: &[u8]) -> io::Result<Vec<Found>> {
             let mut bytes = Vec::new();
             // What is sparse in an archive is not so here.
             entry.take(LIMIT as u64).read_to_end(&mut bytes)?;
-            found.push(Found { name, bytes });
+            found.push(ReportFile { name, bytes });
         }
     }
     Ok(found)
 }
 
-fn write(directory: &Path, file: &Found, pattern: &str, taken: &mut BTreeSet<PathBuf>) -> Result<()> {
+fn write(directory: &Path, file: &ReportFile, pattern: &str, taken: &mut BTreeSet<PathBuf>) -> Result<()> {
     let mut path = directory.join(&file.name);
     if !taken.insert(path.clone()) {
         // Two patterns found files of the same name in different directories: the second says where it was.
@@ -373,7 +373,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut taken = BTreeSet::new();
         for (pattern, text) in [("/a/*.xml", "1"), ("/b/*.xml", "2")] {
-            let file = Found { name: "r.xml".into(), bytes: text.into() };
+            let file = ReportFile { name: "r.xml".into(), bytes: text.into() };
             write(directory.path(), &file, pattern, &mut taken).unwrap();
         }
         assert_eq!(std::fs::read_to_string(directory.path().join("r.xml")).unwrap(), "1");

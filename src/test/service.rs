@@ -11,7 +11,7 @@ use regex::Regex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::container::{Container, Exit, Spec};
-use super::ready::{self, Answer};
+use super::ready::{self, Readiness};
 use super::{Runner, record};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Evidence, Failure, Reference, Subject};
@@ -101,8 +101,8 @@ impl Service {
             }
             match answer {
                 Ok(answer) => match answer.map_err(|error| explained(test, error, self.all_evidence()))? {
-                    Answer::Yes => return Ok(()),
-                    Answer::Not(why) => lacks = why,
+                    Readiness::Yes => return Ok(()),
+                    Readiness::Not(why) => lacks = why,
                 },
                 Err(_) => lacks = format!("{lacks}; the last look took too long"),
             }

@@ -6,16 +6,14 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ApplyOptions, Cluster};
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
-use crate::record::{
-    Applied, FORMAT, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content, kept_rules,
-};
+use crate::record::{Applied, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
 use crate::release::{context, from_manifests, plan};
@@ -148,30 +146,14 @@ async fn record(
     let owned = owned.chain(foreign.iter().map(|found| found.owned())).collect();
     let newest = past.summaries.first();
     let summary = Summary {
-        format: FORMAT,
-        revision,
-        kind: ReleaseKind::Adoption,
-        project: site.project.name.clone(),
-        tier: site.tier.name.clone(),
         commit: newest.and_then(|newest| newest.commit.clone()),
         branch: newest.and_then(|newest| newest.branch.clone()),
         images: newest.map(|newest| newest.images.clone()).unwrap_or_default(),
         tested: newest.and_then(|newest| newest.tested),
-        verified: None,
         dirty: newest.is_some_and(|newest| newest.dirty),
-        by: context::actor(site.cluster).await?,
-        started: site.cluster.now(),
-        finished: None,
-        outcome: Outcome::Running,
         set: content::set(objects.iter().map(|one| &one.object), key, &past.summaries),
         objects: objects.len(),
-        progress: None,
-        jobs: Vec::new(),
-        sent_back: None,
-        kept: true,
-        causes: Vec::new(),
-        overrides: site.rules.recorded(&site.session.reporter),
-        rules: kept_rules::to_record(site.tier, &past.summaries),
+        ..site.begin(past, revision, ReleaseKind::Adoption).await?
     };
     let jobs = past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default();
     Ok(Record { objects, owned, jobs, ..Record::new(summary) })

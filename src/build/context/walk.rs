@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// What a walk found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct ContextFiles {
     /// What goes in, a directory before what it holds, otherwise by name.
     pub(crate) entries: Vec<Entry>,
     /// Every path with the line that decided about it, where that is wanted.
@@ -52,8 +52,8 @@ pub(crate) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for what cannot be read.
-pub(crate) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<Found> {
-    let found = Found { entries: Vec::new(), decisions: listing.then(Vec::new) };
+pub(crate) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<ContextFiles> {
+    let found = ContextFiles { entries: Vec::new(), decisions: listing.then(Vec::new) };
     let mut walk = Walk { top, ignore, found };
     walk.directory(Path::new(""), &Matched::default())?;
     Ok(walk.found)
@@ -62,7 +62,7 @@ pub(crate) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<Found> 
 struct Walk<'a> {
     top: &'a Path,
     ignore: &'a Ignore,
-    found: Found,
+    found: ContextFiles,
 }
 
 impl Walk<'_> {

@@ -34,14 +34,14 @@ pub(crate) struct Files {
     /// The time stamp of every file, in unix seconds.
     time: u64,
     sent: Sent,
-    trouble: Trouble,
+    trouble: TransferError,
 }
 
 /// Why a file could not be sent, where that was so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+pub(crate) struct TransferError(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
+impl TransferError {
     fn set(&self, why: String) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
@@ -71,10 +71,10 @@ impl Files {
                 Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
-        Ok(Self { context, time, sent, trouble: Trouble::default() })
+        Ok(Self { context, time, sent, trouble: TransferError::default() })
     }
 
-    pub(crate) fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> TransferError {
         self.trouble.clone()
     }
 
@@ -195,7 +195,7 @@ impl FileSync for Files {
 async fn serve(
     files: Files,
     offer: Offer,
-    mut asked: Streaming<Packet>,
+    asked: Streaming<Packet>,
     sender: mpsc::Sender<Result<Packet, Status>>,
 ) {
     let counts = offer.is_the_context();
@@ -203,56 +203,65 @@ async fn serve(
         files.sent.begin();
     }
     let offer = Arc::new(offer);
-    let (queue, mut numbers) = mpsc::unbounded_channel::<u32>();
-    let telling = {
-        let (offer, sender, time) = (offer.clone(), sender.clone(), files.time);
-        async move {
-            for stat in offer.stats(time) {
-                let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
-                if told.await.is_err() {
-                    return;
-                }
-            }
-            // The end of the list.
-            let _ = sender.send(Ok(packet(PacketType::PacketStat))).await;
-        }
-    };
-    let (reader, replies) = (files.clone(), sender.clone());
-    let reading = tokio::task::spawn_blocking(move || {
-        while let Some(number) = numbers.blocking_recv() {
-            if let Err(error) = send(&offer, number, &replies, &reader.sent, counts) {
-                // A builder that has what it wants, or is gone, hears nothing any more.
-                if error.kind() != io::ErrorKind::BrokenPipe {
-                    reader.trouble.set(error.to_string());
-                    let _ = replies.blocking_send(Err(Status::aborted(error.to_string())));
-                }
-                return;
-            }
-        }
-    });
-    let answering = async move {
-        while let Some(Ok(packet)) = asked.next().await {
-            match PacketType::try_from(packet.r#type) {
-                Ok(PacketType::PacketReq) => {
-                    let _ = queue.send(packet.id);
-                }
-                Ok(PacketType::PacketFin) => return true,
-                Ok(PacketType::PacketErr) => {
-                    tracing::debug!(why = %String::from_utf8_lossy(&packet.data), "the builder gave the files up");
-                    return false;
-                }
-                _ => {}
-            }
-        }
-        false
-    };
-    let ((), finished) = tokio::join!(telling, answering);
+    let (queue, numbers) = mpsc::unbounded_channel();
+    let (reader, its_offer, replies) = (files.clone(), offer.clone(), sender.clone());
+    let reading = tokio::task::spawn_blocking(move || read(&reader, &its_offer, numbers, &replies));
+    let ((), finished) = tokio::join!(tell(&offer, files.time, &sender), take(asked, queue));
     let _ = reading.await;
     if counts {
         files.sent.end();
     }
     if finished {
         let _ = sender.send(Ok(packet(PacketType::PacketFin))).await;
+    }
+}
+
+/// Says what there is.
+async fn tell(offer: &Offer, time: u64, sender: &mpsc::Sender<Result<Packet, Status>>) {
+    for stat in offer.stats(time) {
+        let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
+        if told.await.is_err() {
+            return;
+        }
+    }
+    // The end of the list.
+    let _ = sender.send(Ok(packet(PacketType::PacketStat))).await;
+}
+
+/// Takes what is asked for; whether the builder has what it wants.
+async fn take(mut asked: Streaming<Packet>, queue: mpsc::UnboundedSender<u32>) -> bool {
+    while let Some(Ok(packet)) = asked.next().await {
+        match PacketType::try_from(packet.r#type) {
+            Ok(PacketType::PacketReq) => {
+                let _ = queue.send(packet.id);
+            }
+            Ok(PacketType::PacketFin) => return true,
+            Ok(PacketType::PacketErr) => {
+                tracing::debug!(why = %String::from_utf8_lossy(&packet.data), "the builder gave the files up");
+                return false;
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Sends the files of these numbers, in a thread of its own.
+fn read(
+    files: &Files,
+    offer: &Offer,
+    mut numbers: mpsc::UnboundedReceiver<u32>,
+    replies: &mpsc::Sender<Result<Packet, Status>>,
+) {
+    while let Some(number) = numbers.blocking_recv() {
+        if let Err(error) = send(offer, number, replies, &files.sent, offer.is_the_context()) {
+            // A builder that has what it wants, or is gone, hears nothing any more.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                files.trouble.set(error.to_string());
+                let _ = replies.blocking_send(Err(Status::aborted(error.to_string())));
+            }
+            return;
+        }
     }
 }
 

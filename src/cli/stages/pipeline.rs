@@ -54,7 +54,7 @@ impl Pipeline {
         };
         let tier = release.tier.clone();
         let work = async {
-            run.confirm(&tier, &release.rules, "release to").await?;
+            release.rules.confirm_tier(&run.session, &tier, "release to").await?;
             let stages = pipeline::Stages { tests, release: Some(release) };
             pipeline::pipeline(&run.session, &project, stages).await
         };

@@ -28,7 +28,7 @@ impl Release {
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let release = pipeline::Release { tier, rules };
         let work = async {
-            run.confirm(&release.tier, &release.rules, "release to").await?;
+            release.rules.confirm_tier(&run.session, &release.tier, "release to").await?;
             let sources = run.session.unless_cancelled(manifest::read(&project, &release.tier)).await?;
             let images = pipeline::find(&run.session, &project).await?;
             pipeline::release(&run.session, &project, &sources, &images, &release).await

@@ -1,12 +1,14 @@
 //! `windlass render TIER`
 
 use clap::Args;
+use serde_json::Value;
 
 use crate::cli::{Output, Run, SourceArguments, TierArguments};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::Manifests;
 use crate::model::RunResult;
 use crate::project::{Project, Tier};
+use crate::report::Reporter;
 use crate::secret::{self, Secret};
 use crate::{manifest, pipeline, release};
 
@@ -50,12 +52,25 @@ impl Render {
             .collect();
         let text = manifest::to_yaml(&objects);
         let reporter = &run.session.reporter;
-        if !self.show_secrets && reporter.masked(&text) != text {
+        self.warn(reporter, tier, &objects, &text);
+        let objects = Value::Array(objects);
+        if self.show_secrets {
+            // A report keeps no answer that is for people only.
+            let json = run.global.output == Output::Json;
+            reporter.answer_with_secrets(Some(&objects).filter(|_| json), &text);
+        } else {
+            reporter.answer(Some(&objects), &text);
+        }
+    }
+
+    /// Warns of what is not in the answer as a release would apply it.
+    fn warn(&self, reporter: &Reporter, tier: &Tier, objects: &[Value], text: &str) {
+        if !self.show_secrets && reporter.masked(text) != text {
             reporter.warn(
                 "a value that is secret stands among the rest of the manifests too: it is masked there",
             );
         }
-        let unknown = manifest::of_unknown_scope(&objects);
+        let unknown = manifest::of_unknown_scope(objects);
         if !unknown.is_empty() {
             reporter.warn_with_hint(
                 format!(
@@ -64,14 +79,6 @@ impl Render {
                 ),
                 format!("a release asks it; for kubectl name it: kubectl -n {} apply …", tier.namespace),
             );
-        }
-        let objects = serde_json::Value::Array(objects);
-        if self.show_secrets {
-            // A report keeps no answer that is for people only.
-            let json = run.global.output == Output::Json;
-            reporter.answer_with_secrets(Some(&objects).filter(|_| json), &text);
-        } else {
-            reporter.answer(Some(&objects), &text);
         }
     }
 

@@ -46,7 +46,7 @@ impl Rollback {
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;
         rules.check_job(&run.session, &tier)?;
-        run.confirm(&tier, &rules, "rollback of").await?;
+        rules.confirm_tier(&run.session, &tier, "rollback of").await?;
         let request = Request { session: &run.session, project: &project, tier: &tier, rules: &rules };
         release::rollback(request, self.to).await
     }

@@ -32,9 +32,9 @@ impl Adopt {
     pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.project(run, self.tier.overrides.project.as_deref())?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
+        let rules = Rules::new(Vec::new(), None, self.wait_lock)?.answered(run.global.yes);
         if !self.dry_run {
-            run.confirm(&tier, &rules, "adoption of").await?;
+            rules.confirm_tier(&run.session, &tier, "adoption of").await?;
         }
         let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
         run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());

@@ -1,13 +1,14 @@
 //! `windlass remove TIER`
 
-use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
+use futures::FutureExt;
 
 use crate::cli::{Run, TierArguments, duration};
 use crate::error::{Error, Kind, Result};
 use crate::release::Rules;
+use crate::report::prompt;
 use crate::tier::{self, Removal, RemoveRequest};
 
 /// Delete what the tier's records own
@@ -50,7 +51,9 @@ impl Remove {
             .check_job(&run.session, &tier)
             .map_err(|refused| refused.with_hint("run it for a protected branch or tag"))?;
         let confirmed = self.confirm.is_some();
-        let agreed = |removal: &Removal| if confirmed { Ok(()) } else { ask(run, removal, &tier.name) };
+        let agreed = async |removal: &Removal| {
+            if confirmed { Ok(()) } else { confirm(run, removal, &tier.name).await }
+        };
         let request = RemoveRequest {
             with_data: self.with_data,
             with_namespace: self.with_namespace,
@@ -63,18 +66,13 @@ impl Remove {
 }
 
 /// Shows what would go; whoever sits at a terminal may type the tier's name.
-fn ask(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
+async fn confirm(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
     let reporter = &run.session.reporter;
     reporter.answer(Some(&removal.to_json()), &removal.to_text());
-    let refused = || {
-        Error::new(Kind::Usage, format!("nothing was removed from {tier}"))
-            .with_hint(format!("--confirm {tier}"))
-    };
-    if !std::io::stdin().is_terminal() {
-        return Err(refused());
+    let typed = prompt::type_name(reporter, "Type the tier's name to remove it: ", tier).map(Ok);
+    if prompt::is_possible() && run.session.unless_cancelled(typed).await? {
+        return Ok(());
     }
-    reporter.answer(None, "Type the tier's name to remove it: ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|_| refused())?;
-    if answer.trim() == tier { Ok(()) } else { Err(refused()) }
+    let refused = Error::new(Kind::Usage, format!("nothing was removed from {tier}"));
+    Err(refused.with_hint(format!("--confirm {tier}")))
 }

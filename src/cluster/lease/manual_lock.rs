@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::lease::{
-    Holder, Lease, LeaseRequest, LeaseState, LeaseWaiter, ManualLock, free, random, reference, taken,
+    Holder, Lease, LeaseRequest, LeaseState, LeaseWaiter, ManualLock, free, reference, run_identity, taken,
     without_holder, write,
 };
 use crate::error::{Error, Kind, Result};
@@ -26,7 +26,7 @@ impl Lease {
         request: &LeaseRequest,
         hold: &ManualLock,
     ) -> Result<Holder> {
-        let identity = random();
+        let identity = run_identity();
         let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = match cluster.get(&reference(&request.name)).await? {

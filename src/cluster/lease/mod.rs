@@ -10,7 +10,6 @@ mod renewal;
 mod tests;
 pub(crate) mod waiter;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -20,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Cluster, Refusal};
 use crate::cluster::lease::waiter::{
-    DURATION, LeaseState, LeaseWaiter, Observation, Step, without_holder, write_run,
+    DURATION, LeaseState, LeaseStep, LeaseWaiter, Observation, without_holder, write_run,
 };
-pub use crate::cluster::lease::waiter::{LockWait, ManualLock, Task};
+pub use crate::cluster::lease::waiter::{LeaseTask, LockWait, ManualLock};
 use crate::cluster::transport::write_gate::Moment;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectRef, labels};
 use crate::session::{Session, interrupted};
-use crate::text::display;
+use crate::text::{display, random};
 use process::Process;
 use renewal::HeldLease;
 
@@ -44,7 +43,7 @@ pub struct LeaseRequest {
     /// Who asks, in words: `ann@laptop`, the address of a CI job.
     pub holder: String,
     /// What it is asked for.
-    pub task: Task,
+    pub task: LeaseTask,
     /// How long to wait for another holder.
     pub patience: LockWait,
     /// The complete command that takes the lock from its holder.
@@ -61,7 +60,7 @@ pub struct Holder {
     /// What a person says who holds it; `None` where a run holds it.
     pub hold: Option<ManualLock>,
     /// What the run does that holds it.
-    pub task: Task,
+    pub task: LeaseTask,
 }
 
 impl Holder {
@@ -115,7 +114,7 @@ impl Lease {
     /// # Errors
     /// [`Kind::Locked`] naming the holder; [`Kind::Interrupted`]; what the cluster refuses.
     pub async fn acquire(session: &Session, cluster: &Cluster, request: &LeaseRequest) -> Result<Self> {
-        let identity = random();
+        let identity = run_identity();
         let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = free(session, cluster, request, &mut vigil).await?;
@@ -221,7 +220,7 @@ async fn free(
         let claim = LeaseState::read(&found);
         let (answered, server, died) = (Instant::now(), cluster.now(), claim.has_died());
         match vigil.look(&Observation { claim: &claim, asked, answered, server, died }) {
-            Step::Take => {
+            LeaseStep::Take => {
                 if died && claim.hold.is_none() && !claim.is_free() {
                     let holder = Holder::of(claim).described(None);
                     session
@@ -230,12 +229,12 @@ async fn free(
                 }
                 return Ok(Some(found));
             }
-            Step::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
-            Step::Wait if mentioned != claim.identity => {
+            LeaseStep::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
+            LeaseStep::Wait if mentioned != claim.identity => {
                 session.reporter.warn(waiting(&claim, server, request.patience));
                 mentioned.clone_from(&claim.identity);
             }
-            Step::Wait => {}
+            LeaseStep::Wait => {}
         }
         tokio::select! {
             () = session.cancel.cancelled() => return Err(interrupted()),
@@ -313,9 +312,8 @@ fn micro_time(time: Timestamp) -> String {
 }
 
 /// A word that no other run has.
-fn random() -> String {
-    let word = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", word(), word())
+fn run_identity() -> String {
+    format!("{:016x}{:016x}", random::number(), random::number())
 }
 
 fn waiting(claim: &LeaseState, now: Timestamp, patience: LockWait) -> String {

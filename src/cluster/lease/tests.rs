@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::cluster::fake::{FakeServer, Fault as Break};
+use crate::cluster::fake::{FakeServer, InjectedFault as Break};
 use crate::model::labels;
 use crate::report::Reporter;
 
@@ -12,7 +12,7 @@ const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/shop/leases";
 fn request(holder: &str) -> LeaseRequest {
     let patience = LockWait { limit: Duration::ZERO, asked: false };
     let unlock = "windlass unlock shop".to_owned();
-    let task = Task { command: "release".into(), commit: Some("89147efa".repeat(5)), by: holder.into() };
+    let task = LeaseTask { command: "release".into(), commit: Some("89147efa".repeat(5)), by: holder.into() };
     LeaseRequest { name: "windlass-shop".into(), holder: holder.into(), task, patience, unlock }
 }
 
@@ -102,7 +102,7 @@ fn the_lease_names_holder_and_run_and_keeps_what_others_wrote() {
 
 #[test]
 fn runs_of_the_same_user_differ() {
-    assert_ne!(random(), random());
+    assert_ne!(run_identity(), run_identity());
 }
 
 #[test]
@@ -166,7 +166,7 @@ async fn a_process_of_this_machine_that_died_is_not_waited_for() {
     let mut other = server.get(LEASES, "windlass-shop").expect("it is there");
     other["metadata"]["annotations"][labels::LOCK] = json!("b2");
     let claim = LeaseState::read(&other);
-    assert_eq!((claim.process, claim.task), (None, Task::default()));
+    assert_eq!((claim.process, claim.task), (None, LeaseTask::default()));
     lease.release().await;
 }
 

@@ -35,14 +35,14 @@ pub(crate) struct LeaseState {
     /// Set where a person holds it, and no run.
     pub(crate) hold: Option<ManualLock>,
     /// What the run that holds it does.
-    pub(crate) task: Task,
+    pub(crate) task: LeaseTask,
     /// Which process holds it.
     pub(crate) process: Option<Process>,
 }
 
 /// What a run does that holds a lease; empty where it does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Task {
+pub struct LeaseTask {
     /// `release`, `rollback`, `remove`.
     pub command: String,
     /// The commit that it releases, where there is one.
@@ -53,14 +53,14 @@ pub struct Task {
 
 /// What the run of this identity says of itself. A version that does not know the annotation leaves it as it is when it takes
 /// the lease: then it is of another identity, and says nothing.
-fn read_run(notes: &Value, identity: &str) -> (Task, Option<Process>) {
+fn read_run(notes: &Value, identity: &str) -> (LeaseTask, Option<Process>) {
     let run: Value =
         notes[labels::RUN].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     if run["lock"] != identity {
-        return (Task::default(), None);
+        return (LeaseTask::default(), None);
     }
     let text = |key: &str| run[key].as_str().map(ToOwned::to_owned);
-    let task = Task {
+    let task = LeaseTask {
         command: text("command").unwrap_or_default(),
         commit: text("commit").filter(|commit| is_commit(commit)),
         by: text("by").unwrap_or_default(),
@@ -69,7 +69,7 @@ fn read_run(notes: &Value, identity: &str) -> (Task, Option<Process>) {
 }
 
 /// What [`read_run`] reads.
-pub(crate) fn write_run(identity: &str, task: &Task, process: Option<&Process>) -> String {
+pub(crate) fn write_run(identity: &str, task: &LeaseTask, process: Option<&Process>) -> String {
     let process = process.map(ToString::to_string);
     json!({"lock": identity, "process": process, "command": task.command, "commit": task.commit, "by": task.by})
         .to_string()
@@ -155,7 +155,7 @@ fn signed(duration: Duration) -> SignedDuration {
 
 /// What to do with a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum LeaseStep {
     /// Nobody alive holds it.
     Take,
     /// Look again a little later.
@@ -200,31 +200,35 @@ impl LeaseWaiter {
         Self { patience, began: now, last: None, alive: false }
     }
 
-    pub(crate) fn look(&mut self, look: &Observation<'_>) -> Step {
+    pub(crate) fn look(&mut self, look: &Observation<'_>) -> LeaseStep {
         if look.claim.is_free() {
-            return Step::Take;
+            return LeaseStep::Take;
         }
         if let Some(hold) = &look.claim.hold {
             return self.look_at_person(look, hold);
         }
         if look.died || self.still_for(look) >= look.claim.duration {
-            return Step::Take;
+            return LeaseStep::Take;
         }
         if self.rest(look) > Duration::ZERO || self.is_worth_looking_on(look) {
-            Step::Wait
+            LeaseStep::Wait
         } else {
-            Step::GiveUp
+            LeaseStep::GiveUp
         }
     }
 
     /// A person's lock ends when they said, or when they give it back.
-    fn look_at_person(&self, look: &Observation<'_>, hold: &ManualLock) -> Step {
+    fn look_at_person(&self, look: &Observation<'_>, hold: &ManualLock) -> LeaseStep {
         if look.claim.has_run_out(look.server) {
-            return Step::Take;
+            return LeaseStep::Take;
         }
         let rest = self.rest(look);
         let ends_in_time = hold.until.is_some_and(|until| until.duration_since(look.server) <= signed(rest));
-        if rest > Duration::ZERO && (self.patience.asked || ends_in_time) { Step::Wait } else { Step::GiveUp }
+        if rest > Duration::ZERO && (self.patience.asked || ends_in_time) {
+            LeaseStep::Wait
+        } else {
+            LeaseStep::GiveUp
+        }
     }
 
     /// What is left of the patience.
@@ -267,7 +271,7 @@ mod tests {
     }
 
     /// Looks at second `at` of the waiter's clock, while the server's says `server` seconds after 09:05:00.
-    fn look(vigil: &mut LeaseWaiter, claim: &LeaseState, at: u64, server: i64) -> Step {
+    fn look(vigil: &mut LeaseWaiter, claim: &LeaseState, at: u64, server: i64) -> LeaseStep {
         let answered = vigil.began + Duration::from_secs(at);
         let server = RENEWED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(server);
         vigil.look(&Observation { claim, asked: answered, answered, server, died: false })
@@ -289,44 +293,48 @@ mod tests {
 
     #[test]
     fn a_persons_lock_does_not_die_and_a_default_does_not_wait_for_it() {
-        assert_eq!(look(&mut vigil(0), &locked_by("ann", None), 0, 3600), Step::GiveUp);
-        assert_eq!(look(&mut vigil(600), &locked_by("ann", None), 0, 3600), Step::GiveUp);
+        assert_eq!(look(&mut vigil(0), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
+        assert_eq!(look(&mut vigil(600), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
         let mut asked =
             LeaseWaiter::new(LockWait { limit: Duration::from_secs(60), asked: true }, Instant::now());
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 0, 0), Step::Wait);
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 59, 59), Step::Wait, "longer than a lease");
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 60, 60), Step::GiveUp);
+        assert_eq!(look(&mut asked, &locked_by("ann", None), 0, 0), LeaseStep::Wait);
+        assert_eq!(look(&mut asked, &locked_by("ann", None), 59, 59), LeaseStep::Wait, "longer than a lease");
+        assert_eq!(look(&mut asked, &locked_by("ann", None), 60, 60), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_persons_lock_ends_when_it_was_said_to() {
         let lock = locked_by("ann", Some("2026-11-23T09:15:00Z"));
-        assert_eq!(look(&mut vigil(0), &lock, 0, 599), Step::GiveUp);
-        assert_eq!(look(&mut vigil(0), &lock, 0, 600), Step::Take);
-        assert_eq!(look(&mut vigil(60), &lock, 0, 560), Step::Wait, "it ends within the patience");
-        assert_eq!(look(&mut vigil(60), &lock, 0, 500), Step::GiveUp);
+        assert_eq!(look(&mut vigil(0), &lock, 0, 599), LeaseStep::GiveUp);
+        assert_eq!(look(&mut vigil(0), &lock, 0, 600), LeaseStep::Take);
+        assert_eq!(look(&mut vigil(60), &lock, 0, 560), LeaseStep::Wait, "it ends within the patience");
+        assert_eq!(look(&mut vigil(60), &lock, 0, 500), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_lease_given_back_is_taken_at_once() {
-        assert_eq!(look(&mut vigil(0), &claim("", RENEWED), 0, 1), Step::Take);
-        assert_eq!(look(&mut vigil(0), &LeaseState::read(&json!({"metadata": {}})), 0, 1), Step::Take);
+        assert_eq!(look(&mut vigil(0), &claim("", RENEWED), 0, 1), LeaseStep::Take);
+        assert_eq!(look(&mut vigil(0), &LeaseState::read(&json!({"metadata": {}})), 0, 1), LeaseStep::Take);
     }
 
     #[test]
     fn a_living_holder_is_not_waited_for_without_patience() {
         let mut vigil = vigil(0);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 4), Step::Wait, "it may have died just now");
-        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:05Z"), 1, 5), Step::GiveUp);
+        assert_eq!(
+            look(&mut vigil, &claim("ann", RENEWED), 0, 4),
+            LeaseStep::Wait,
+            "it may have died just now"
+        );
+        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:05Z"), 1, 5), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_dead_holder_is_recognised_without_patience_after_one_lease_of_looking_on() {
         let mut vigil = vigil(0);
         let dead = claim("ann", RENEWED);
-        assert_eq!(look(&mut vigil, &dead, 0, 3600), Step::Wait, "an old renewal alone proves nothing");
-        assert_eq!(look(&mut vigil, &dead, 14, 3614), Step::Wait);
-        assert_eq!(look(&mut vigil, &dead, 15, 3615), Step::Take);
+        assert_eq!(look(&mut vigil, &dead, 0, 3600), LeaseStep::Wait, "an old renewal alone proves nothing");
+        assert_eq!(look(&mut vigil, &dead, 14, 3614), LeaseStep::Wait);
+        assert_eq!(look(&mut vigil, &dead, 15, 3615), LeaseStep::Take);
     }
 
     #[test]
@@ -336,33 +344,33 @@ mod tests {
             let server = RENEWED.parse::<Timestamp>().expect("a time");
             vigil(0).look(&Observation { claim, asked: now, answered: now, server, died: true })
         };
-        assert_eq!(dead(&claim("ann", RENEWED)), Step::Take);
-        assert_eq!(dead(&locked_by("ann", None)), Step::GiveUp);
+        assert_eq!(dead(&claim("ann", RENEWED)), LeaseStep::Take);
+        assert_eq!(dead(&locked_by("ann", None)), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_holder_with_a_wrong_clock_is_seen_to_be_alive() {
         let mut vigil = vigil(0);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 3600), Step::Wait);
+        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 3600), LeaseStep::Wait);
         let renewed = claim("ann", "2026-11-23T09:05:05Z");
-        assert_eq!(look(&mut vigil, &renewed, 5, 3605), Step::GiveUp);
+        assert_eq!(look(&mut vigil, &renewed, 5, 3605), LeaseStep::GiveUp);
     }
 
     #[test]
     fn patience_waits_through_renewals_and_takes_over_when_they_stop() {
         let mut vigil = vigil(60);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), Step::Wait);
+        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), LeaseStep::Wait);
         let renewed = claim("ann", "2026-11-23T09:05:05Z");
-        assert_eq!(look(&mut vigil, &renewed, 5, 5), Step::Wait);
-        assert_eq!(look(&mut vigil, &renewed, 19, 19), Step::Wait);
-        assert_eq!(look(&mut vigil, &renewed, 20, 20), Step::Take);
+        assert_eq!(look(&mut vigil, &renewed, 5, 5), LeaseStep::Wait);
+        assert_eq!(look(&mut vigil, &renewed, 19, 19), LeaseStep::Wait);
+        assert_eq!(look(&mut vigil, &renewed, 20, 20), LeaseStep::Take);
     }
 
     #[test]
     fn patience_ends() {
         let mut vigil = vigil(10);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), Step::Wait);
-        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:10Z"), 10, 10), Step::GiveUp);
+        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), LeaseStep::Wait);
+        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:10Z"), 10, 10), LeaseStep::GiveUp);
     }
 
     #[test]
@@ -374,8 +382,8 @@ mod tests {
         let server = Timestamp::now();
         assert_eq!(
             vigil.look(&Observation { claim: &claim, asked, answered, server, died: false }),
-            Step::Wait
+            LeaseStep::Wait
         );
-        assert_eq!(look(&mut vigil, &claim, 32, 32), Step::Wait, "the span begins anew");
+        assert_eq!(look(&mut vigil, &claim, 32, 32), LeaseStep::Wait, "the span begins anew");
     }
 }

@@ -13,11 +13,10 @@ use crate::cluster::transport::fault::Fault;
 use crate::cluster::transport::{Call, LIST};
 use crate::cluster::{Cluster, kinds};
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 
 /// Metadata is enough; an aggregated API that cannot give it alone gives the whole.
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-/// How many lists are under way at once.
-const CONCURRENCY: usize = 16;
 /// How long one kind may take: an aggregated API may be down for good.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -214,7 +213,7 @@ mod tests {
         );
         server.faults(|_, path| {
             let forbidden = path.ends_with("/secrets");
-            forbidden.then_some(crate::cluster::fake::Fault::Code(403, 0))
+            forbidden.then_some(crate::cluster::fake::InjectedFault::Code(403, 0))
         });
         let cluster = server.cluster(&Session::new(Reporter::silent())).await;
         let contents = cluster.contents("shop").await.unwrap();

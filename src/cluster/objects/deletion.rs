@@ -211,7 +211,9 @@ mod tests {
         let server = FakeServer::start().await;
         let cluster = cluster(&server).await;
         let seen = SeenObject::of(&server.put(MAPS, map("a"))).unwrap();
-        server.faults(|method, _| (method == "DELETE").then_some(crate::cluster::fake::Fault::Code(409, 0)));
+        server.faults(|method, _| {
+            (method == "DELETE").then_some(crate::cluster::fake::InjectedFault::Code(409, 0))
+        });
         let error = cluster.delete(&seen, DeleteOptions::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Refused);
     }

@@ -28,6 +28,7 @@ use crate::cluster::transport::contact::Contact;
 use crate::cluster::transport::fault::{Fault, Wanted};
 use crate::cluster::transport::status::Status;
 use crate::cluster::transport::write_gate::WriteGate;
+use crate::http::retry;
 use crate::report::Reporter;
 use crate::session::Session;
 
@@ -452,12 +453,9 @@ fn again(fault: &Fault, repeat: Repeat, attempt: u32) -> bool {
     }
 }
 
-/// The pause before the next attempt: doubled each time, with a random part so that many do not come back at
-/// the same moment.
+/// The pause before the next attempt.
 pub(crate) fn backoff(attempt: u32) -> Duration {
-    let full = FIRST_PAUSE.saturating_mul(1 << attempt.min(10)).min(LONGEST_PAUSE);
-    let random = f64::from(Timestamp::now().subsec_nanosecond().unsigned_abs() % 1000) / 1000.0;
-    full.mul_f64(0.75 + random / 4.0)
+    retry::with_jitter(retry::backoff(attempt, FIRST_PAUSE, LONGEST_PAUSE), 0.25)
 }
 
 /// The pause that the server asks for, as far as it is sensible.

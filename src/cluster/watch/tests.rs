@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::fake::{FakeServer, Fault as Break};
+use crate::cluster::fake::{FakeServer, InjectedFault as Break};
 use crate::report::Reporter;
 use crate::session::Session;
 

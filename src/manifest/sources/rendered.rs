@@ -9,7 +9,7 @@ use crate::manifest::sources::{chart, read};
 use crate::manifest::yaml::compose;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
-use crate::program::{Fault, Program};
+use crate::program::{Program, ProgramError};
 
 /// The names of a kustomization.
 const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
@@ -99,10 +99,10 @@ async fn run(program: Program, name: &str, title: &str, shown: &Path) -> Result<
     let printed = program.output().await.map_err(|fault| {
         let error = at(Error::new(Kind::Invalid, fault.sentence(title)));
         match &fault {
-            Fault::Missing => {
+            ProgramError::Missing => {
                 error.with_hint(format!("install {name}: manifests of this form are rendered by it"))
             }
-            Fault::Failed { said, .. } if said.contains("missing in charts/") => {
+            ProgramError::Failed { said, .. } if said.contains("missing in charts/") => {
                 error.with_hint("run `helm dependency build .kube`")
             }
             _ => error,

@@ -18,7 +18,7 @@ const DEEPEST: usize = 20;
 
 /// Why a text has no value.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub(crate) enum ExpandError {
     /// The name has no value; the words are the text's own, from `${NAME:?words}`.
     Missing { name: String, words: Option<String> },
     /// What follows a `${` is not a name, or has no end.
@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     Elsewhere(Box<Error>),
 }
 
-impl Fault {
+impl ExpandError {
     /// The error for a person: `path` says in which value, `place` where that stands.
     pub(crate) fn error(self, path: &str, place: Option<&Place>) -> Error {
         let (sentence, hint) = match self {
@@ -58,19 +58,21 @@ impl Fault {
 /// Replaces `${NAME}`, `${NAME:-default}` and `${NAME:?words}`, and `$$` by a dollar; any other dollar stays.
 pub(crate) fn expand(
     text: &str,
-    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
-) -> Result<String, Fault> {
+    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, ExpandError>,
+) -> Result<String, ExpandError> {
     expand_within(text, lookup, DEEPEST)
 }
 
 /// As [`expand`], in a default that may hold defaults of so many levels.
 fn expand_within(
     text: &str,
-    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, ExpandError>,
     levels: usize,
-) -> Result<String, Fault> {
+) -> Result<String, ExpandError> {
     let Some(levels) = levels.checked_sub(1) else {
-        return Err(Fault::TooMuch(format!("more than {DEEPEST} references stand inside of each other")));
+        return Err(ExpandError::TooMuch(format!(
+            "more than {DEEPEST} references stand inside of each other"
+        )));
     };
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -81,13 +83,13 @@ fn expand_within(
             result.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
-            let end = closing(after).ok_or_else(|| Fault::Malformed(rest.to_owned()))?;
+            let end = closing(after).ok_or_else(|| ExpandError::Malformed(rest.to_owned()))?;
             result.push_str(&one(&after[..end], lookup, levels)?);
             if result.len() > LONGEST {
                 let limit = LONGEST >> 20;
                 let sentence =
                     format!("the value is longer than {limit} MiB once its variables are replaced");
-                return Err(Fault::TooMuch(sentence));
+                return Err(ExpandError::TooMuch(sentence));
             }
             rest = &after[end + 1..];
         } else {
@@ -116,16 +118,16 @@ fn closing(text: &str) -> Option<usize> {
 
 fn one(
     inner: &str,
-    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, Fault>,
+    lookup: &mut dyn FnMut(&str) -> Result<Option<String>, ExpandError>,
     levels: usize,
-) -> Result<String, Fault> {
+) -> Result<String, ExpandError> {
     let end = inner.find(':').unwrap_or(inner.len());
     let (name, rest) = inner.split_at(end);
     if !is_name(name) {
-        return Err(Fault::Malformed(format!("${{{inner}}}")));
+        return Err(ExpandError::Malformed(format!("${{{inner}}}")));
     }
     if rest.is_empty() {
-        return lookup(name)?.ok_or_else(|| Fault::Missing { name: name.to_owned(), words: None });
+        return lookup(name)?.ok_or_else(|| ExpandError::Missing { name: name.to_owned(), words: None });
     }
     let mut value = || Ok(lookup(name)?.filter(|value| !value.is_empty()));
     if let Some(default) = rest.strip_prefix(":-") {
@@ -135,9 +137,9 @@ fn one(
         };
     }
     let Some(words) = rest.strip_prefix(":?") else {
-        return Err(Fault::Malformed(format!("${{{inner}}}")));
+        return Err(ExpandError::Malformed(format!("${{{inner}}}")));
     };
-    value()?.ok_or_else(|| Fault::Missing { name: name.to_owned(), words: Some(words.to_owned()) })
+    value()?.ok_or_else(|| ExpandError::Missing { name: name.to_owned(), words: Some(words.to_owned()) })
 }
 
 /// Whether a text can be a variable's name.
@@ -152,7 +154,7 @@ mod tests {
 
     use super::*;
 
-    fn expanded(text: &str) -> Result<String, Fault> {
+    fn expanded(text: &str) -> Result<String, ExpandError> {
         expand(text, &mut |name| {
             Ok(match name {
                 "HOST" => Some("shop.test".to_owned()),
@@ -196,7 +198,7 @@ mod tests {
             "${HOST :-x}",
             "${HOST:-${}",
         ] {
-            assert!(matches!(expanded(text), Err(Fault::Malformed(_))), "{text}: {:?}", expanded(text));
+            assert!(matches!(expanded(text), Err(ExpandError::Malformed(_))), "{text}: {:?}", expanded(text));
         }
     }
 

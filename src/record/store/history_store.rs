@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::error::{Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::record::store::{Store, check_format, unreadable};
 use crate::record::{RecordedCause, Summary};
 
@@ -22,8 +23,6 @@ const MOST_BYTES: usize = 900 * 1024;
 /// How many causes a line tells, and how long each may be; the full record tells them all.
 const CAUSES: usize = 10;
 const CAUSE_LENGTH: usize = 500;
-/// How many maps are read at once.
-const CONCURRENCY: usize = 16;
 
 impl Store {
     /// The summaries of the newest releases, newest first: at least the last fifty, and every one whose full set

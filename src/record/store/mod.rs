@@ -18,6 +18,7 @@ use crate::cluster::{ApplyOptions, Cluster, DeleteOptions, Deleted, SeenObject};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectRef, labels};
 use crate::record::{FORMAT, Outcome, Record, Summary};
+use crate::text::random;
 
 /// How many different full sets are kept, besides the newest good one.
 const FULL_SETS: usize = 10;
@@ -214,7 +215,7 @@ impl Store {
         if let Some(key) = self.cluster.get(&reference).await?.as_ref().and_then(key_bytes) {
             return Ok(key);
         }
-        let key = random()?;
+        let key = new_key()?;
         if create {
             let secret = json!({
                 "apiVersion": "v1",
@@ -393,12 +394,9 @@ fn key_bytes(secret: &Value) -> Option<Vec<u8>> {
     STANDARD.decode(secret.pointer("/data/key")?.as_str()?).ok()
 }
 
-fn random() -> Result<Vec<u8>> {
-    let mut key = vec![0; 32];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut key))
-        .map_err(|error| Error::new(Kind::Defect, format!("cannot make a key: {error}")))?;
-    Ok(key)
+fn new_key() -> Result<Vec<u8>> {
+    let key = random::bytes::<32>();
+    Ok(key.map_err(|error| Error::new(Kind::Defect, format!("cannot make a key: {error}")))?.to_vec())
 }
 
 fn unreadable(name: &str, error: &dyn std::fmt::Display) -> Error {
@@ -516,9 +514,8 @@ mod tests {
 
     /// A record that does not compress: its parts, in bytes.
     fn large(revision: u64, bytes: usize) -> Record {
-        let mut random = vec![0; bytes];
-        std::fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut random)).unwrap();
-        let data = json!({"a": STANDARD.encode(random)});
+        let random = (0..bytes.div_ceil(32)).flat_map(|_| random::bytes::<32>().unwrap());
+        let data = json!({"a": STANDARD.encode(random.take(bytes).collect::<Vec<u8>>())});
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
         let objects = vec![crate::record::Applied { object, fields: None }];

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
-use crate::model::ObjectId;
+use crate::model::{ObjectId, labels};
 use crate::record::prior::PriorReleases;
 use crate::record::{Applied, Owned};
-use crate::release::context::{self, TierContext};
+use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::{KindPlace, May, PlanInput, Survey, survey};
 use crate::release::plan::{Wanted, drift};
@@ -27,7 +27,7 @@ pub(crate) async fn build_plan(
         last: prior.last.as_ref(),
         inventory: owned.iter().map(|one| one.id.clone()).filter(|id| !kept.contains(id)).collect(),
         places: owned.iter().map(|one| KindPlace::owned(one)).collect(),
-        selector: context::selector(&context.project.name, context.tier),
+        selector: labels::tier_selector(&context.project.name, &context.tier.slug),
         mask: Mask::new(key),
         takes_back: context.rules.overrides("conflict"),
         removes_drift: context.rules.is_overridden("drift"),

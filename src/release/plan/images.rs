@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::model::{ObjectId, Reference};
 use crate::registry::Registry;
 use crate::release::context::TierContext;
@@ -16,8 +17,6 @@ use crate::release::plan::{Action, Plan};
 const LIMIT: Duration = Duration::from_secs(10);
 /// The same where nobody waits for it in particular.
 pub(crate) const IN_PASSING: Duration = Duration::from_secs(3);
-/// How many look-ups are under way at once.
-const CONCURRENCY: usize = 8;
 
 /// What a registry says about an image.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::model::{Failure, ObjectId, group};
 use crate::record::{Owned, Record};
 use crate::release::plan;
@@ -16,9 +17,6 @@ use crate::release::plan::dry_run::{Decided, DryRun};
 use crate::release::plan::prune::PruneSet;
 use crate::release::plan::{Before, Known, Plan, Step, Wanted, prune};
 use crate::release::run::jobs;
-
-/// How many requests are under way at once.
-pub(crate) const CONCURRENCY: usize = 16;
 
 /// What a survey compares.
 pub(crate) struct PlanInput<'a> {

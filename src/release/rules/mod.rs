@@ -5,9 +5,10 @@ pub(crate) mod ancestry;
 pub(crate) mod promotion;
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use futures::FutureExt;
 
 use crate::cluster::LockWait;
 use crate::error::{Error, Kind, Result};
@@ -16,8 +17,8 @@ use crate::project::{Project, Tier, ci};
 use crate::record::{Override, Summary, target};
 use crate::release::TestStage;
 
-use crate::report::Reporter;
-use crate::session::{Session, interrupted};
+use crate::report::{Reporter, prompt};
+use crate::session::Session;
 use crate::text::nearest;
 
 /// The rules that this version knows.
@@ -121,16 +122,32 @@ impl Rules {
             session.reporter.warn(fact);
             return Ok(());
         }
-        if !std::io::stdin().is_terminal() {
+        if !prompt::is_possible() {
             return Err(Error::new(Kind::Rule, fact).with_hint("if that is what you want, say so with --yes"));
         }
-        let (reporter, asked) = (session.reporter.clone(), format!("{fact}; {question}"));
-        let answer = tokio::task::spawn_blocking(move || reporter.ask(&asked));
-        let agreed = tokio::select! {
-            () = session.cancel.cancelled() => return Err(interrupted()),
-            answer = answer => answer.unwrap_or(false),
-        };
-        if agreed { Ok(()) } else { Err(Error::new(Kind::Rule, format!("{fact}, and the answer was no"))) }
+        let asked = format!("{fact}; {question}");
+        let answer = prompt::yes_or_no(&session.reporter, &asked).map(Ok);
+        if session.unless_cancelled(answer).await? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Rule, format!("{fact}, and the answer was no")))
+    }
+
+    /// Goes on only if a person types the tier's name, where the tier wants to be asked for; nobody is asked who cannot
+    /// answer. `what` is about to be done: `release to`.
+    ///
+    /// # Errors
+    /// [`Kind::Rule`] where it was not confirmed.
+    pub async fn confirm_tier(&self, session: &Session, tier: &Tier, what: &str) -> Result<()> {
+        if !tier.confirm || self.yes || self.overrides("confirm") {
+            return Ok(());
+        }
+        let question = format!("A {what} {}? Type its name: ", tier.name);
+        let typed = prompt::type_name(&session.reporter, &question, &tier.name).map(Ok);
+        if prompt::is_possible() && session.unless_cancelled(typed).await? {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).with_hint("--yes"))
     }
 
     /// How long to wait for another release's lock: as asked, else not at all in a terminal and ten minutes

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::model::{Images, PinnedImage};
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
@@ -16,8 +17,6 @@ use crate::text::{hex, slug};
 
 /// How many combinations of an image with others and with manifests are remembered.
 const REMEMBERED: usize = 20;
-/// How many requests to the registry are under way at once.
-const CONCURRENCY: usize = 16;
 /// What says in the entry beside the first image that it lies beside all others, too.
 const BESIDE_ALL: &str = "beside_all";
 

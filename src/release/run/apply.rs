@@ -10,11 +10,12 @@ use tokio::time::Instant;
 
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::manifest::{Phase, phase_of};
 use crate::model::{ObjectId, Outcome, Stage, Unserved, job, labels};
 use crate::record::{Applied, JobRun, content};
 use crate::release::plan;
-use crate::release::plan::planner::{CONCURRENCY, refusal};
+use crate::release::plan::planner::refusal;
 use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run};
 use crate::release::run::unstick::Suspects;
 use crate::release::run::{deletion, unstick};

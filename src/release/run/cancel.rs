@@ -7,13 +7,13 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::cluster::{ApplyOptions, Cluster};
+use crate::http::CONCURRENCY;
 use crate::manifest;
 use crate::model::{ObjectId, Outcome, Stage};
 use crate::project::OnCancel;
 use crate::record::target::Target;
 use crate::record::{Applied, SentBack, content, target};
 use crate::release::plan;
-use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{planner, safeguard};
 use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;

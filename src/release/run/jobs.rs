@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
+use crate::model::object::{INIT_STATUSES, STATUSES};
 use crate::model::{ObjectId, ObjectRef, Outcome, Stage, Verdict, job, labels, object};
 use crate::record::content;
 use crate::record::prior::PriorReleases;
@@ -69,9 +70,8 @@ fn is_pod_of(job: &Value, pod: &Value) -> bool {
 }
 
 fn has_running_container(pod: &Value) -> bool {
-    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let statuses = lists.into_iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
-    statuses.into_iter().any(|status| status.pointer("/state/running").is_some())
+    object::container_statuses(pod, &[INIT_STATUSES, STATUSES])
+        .any(|status| status.pointer("/state/running").is_some())
 }
 
 /// `Job/migrate of release 7 (https://gitlab.example.com/…/-/jobs/1) still runs`

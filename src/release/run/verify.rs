@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
-use crate::http::probe::{Answer, HttpProbe};
+use crate::http::probe::{HttpProbe, ProbeResult};
 use crate::model::{Cause, Evidence, Failure, Images, Outcome, Stage, Subject};
 use crate::project::{Addresses, VerifyConfig};
 use crate::record::content;
@@ -149,7 +149,7 @@ impl<'a> Checks<'a> {
     }
 
     /// The error of an address that does not answer as it should.
-    fn unanswered(&self, address: &str, answer: &Answer, how_long: &str) -> Error {
+    fn unanswered(&self, address: &str, answer: &ProbeResult, how_long: &str) -> Error {
         let message = format!("{address} {} {how_long}", answer.sentence);
         // What is cut could no longer be recognised as a secret.
         let text = display::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);

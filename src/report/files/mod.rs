@@ -40,12 +40,12 @@ pub(crate) struct Directory {
     /// Where it is said that something could not be written.
     people: Sink,
     /// What went wrong first with `events.jsonl`.
-    trouble: Trouble,
+    trouble: WriteError,
     written: Duration,
     changed: bool,
 }
 
-type Trouble = Arc<Mutex<Option<io::Error>>>;
+type WriteError = Arc<Mutex<Option<io::Error>>>;
 
 impl Directory {
     /// Makes the directory and the files.
@@ -54,7 +54,7 @@ impl Directory {
     /// [`Kind::Usage`] where that is not possible: nobody should learn at the end of a long run that its report
     /// could not be kept.
     pub(crate) fn open(path: &Path, answering: bool, people: Sink) -> Result<Self> {
-        let trouble = Trouble::default();
+        let trouble = WriteError::default();
         let file = make(path).and_then(|()| File::create(path.join("events.jsonl")));
         let file = file.map_err(|error| refused(path, &error))?;
         let lines = Watched { file, trouble: trouble.clone() };
@@ -145,7 +145,7 @@ impl Drop for Directory {
 /// A file whose first failure is remembered.
 struct Watched {
     file: File,
-    trouble: Trouble,
+    trouble: WriteError,
 }
 
 impl Write for Watched {

@@ -63,8 +63,8 @@ fn beside(object: &Value) -> Beside {
 
 /// The labels that every object of a release carries.
 fn selector(object: &Value) -> Option<String> {
-    let label = |key| object::label(object, key).map(|value| format!("{key}={value}"));
-    Some([label(labels::PROJECT)?, label(labels::TIER)?].join(","))
+    let label = |key| object::label(object, key);
+    Some(labels::tier_selector(label(labels::PROJECT)?, label(labels::TIER)?))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use super::*;
-use crate::cluster::fake::{FakeServer, Fault};
+use crate::cluster::fake::{FakeServer, InjectedFault as Fault};
 use crate::model::Subject;
 use crate::report::event::Event;
 use crate::report::{Moment, Renderer, Reporter};

@@ -146,7 +146,7 @@ pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) 
     let creating = ground.cluster.for_cleanup();
     let made = bench.making.spawn(async move { creating.create(&job).await });
     let made = made.await.map_err(|error| unmade(&error))?.map_err(|error| refused(case.name, error))?;
-    let mut course = Course {
+    let mut course = WatchedJob {
         bench,
         case,
         step,
@@ -224,7 +224,7 @@ fn pods_of(cluster: &Cluster, job: &Value) -> Watches {
 }
 
 /// A Job under way.
-struct Course<'a> {
+struct WatchedJob<'a> {
     bench: &'a Runner<'a>,
     case: &'a Case<'a>,
     step: &'a StepReport,
@@ -236,7 +236,7 @@ struct Course<'a> {
     said: Option<Vec<Evidence>>,
 }
 
-impl Course<'_> {
+impl WatchedJob<'_> {
     async fn run(&mut self, job: &Value) -> Result<TestOutcome> {
         let mut pods = pods_of(self.cluster, job);
         let (mut late, mut died, mut failed) = (false, None, None);

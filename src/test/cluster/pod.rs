@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::container::Exit;
 use crate::error::{Error, Kind, Result};
-use crate::project::{Ready, TestConfig};
+use crate::model::object::{INIT_STATUSES, STATUSES, container_statuses};
+use crate::project::{Ready, ServiceConfig, TestConfig};
 
 /// The container that runs the test's command.
 pub(super) const TEST: &str = "test";
@@ -47,31 +48,32 @@ pub(super) struct Order<'a> {
 /// # Errors
 /// [`Kind::Invalid`] where a service tells that it is ready in a way that a cluster cannot ask.
 pub(super) fn job(order: &Order<'_>) -> Result<Value> {
-    let mut sidecars = Vec::new();
-    for (name, service) in &order.test.services {
-        let probe = service.ready.as_ref().map(|ready| probe(name, ready)).transpose()?;
-        let mut sidecar = json!({
-            "name": format!("{SERVICE}{name}"),
-            "image": order.services[name],
-            "restartPolicy": "Always",
-            "env": environment(&service.env),
-        });
-        if let Some(probe) = probe {
-            sidecar["startupProbe"] = probe;
-        }
-        sidecars.push(sidecar);
+    let mut job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": order.name, "namespace": order.namespace, "labels": order.labels, "annotations": order.owner,
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": order.longest.as_secs(),
+            "template": {"metadata": {"labels": order.labels}, "spec": pod(order)?},
+        },
+    });
+    if !order.keep {
+        job["spec"]["ttlSecondsAfterFinished"] = KEPT.into();
     }
-    let mut limits = json!({});
-    if let Some(memory) = order.test.memory {
-        limits["memory"] = memory.to_string().into();
-    }
-    if let Some(cpus) = order.test.cpus {
-        limits["cpu"] = format!("{cpus}m").into();
-    }
+    Ok(job)
+}
+
+fn pod(order: &Order<'_>) -> Result<Value> {
+    let services = order.test.services.iter();
+    let sidecars: Vec<Value> =
+        services.map(|(name, service)| sidecar(order, name, service)).collect::<Result<_>>()?;
     let names: Vec<&String> = order.test.services.keys().collect();
     let aliases = if names.is_empty() { json!([]) } else { json!([{"ip": "127.0.0.1", "hostnames": names}]) };
     let secrets: Vec<Value> = order.pull_secrets.iter().map(|name| json!({"name": name})).collect();
-    let pod = json!({
+    Ok(json!({
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": GRACE.as_secs(),
         // The test is no client of the cluster, and knows of it only what it is told.
@@ -85,25 +87,34 @@ pub(super) fn job(order: &Order<'_>) -> Result<Value> {
             "image": order.image,
             "command": order.command.iter().map(|word| literal(word)).collect::<Vec<_>>(),
             "env": environment(&order.test.env),
-            "resources": {"limits": limits},
+            "resources": {"limits": limits(order.test)},
         }],
+    }))
+}
+
+/// A service beside the test.
+fn sidecar(order: &Order<'_>, name: &str, service: &ServiceConfig) -> Result<Value> {
+    let mut sidecar = json!({
+        "name": container_of(name),
+        "image": order.services[name],
+        "restartPolicy": "Always",
+        "env": environment(&service.env),
     });
-    let mut job = json!({
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": order.name, "namespace": order.namespace, "labels": order.labels, "annotations": order.owner,
-        },
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": order.longest.as_secs(),
-            "template": {"metadata": {"labels": order.labels}, "spec": pod},
-        },
-    });
-    if !order.keep {
-        job["spec"]["ttlSecondsAfterFinished"] = KEPT.into();
+    if let Some(ready) = &service.ready {
+        sidecar["startupProbe"] = probe(name, ready)?;
     }
-    Ok(job)
+    Ok(sidecar)
+}
+
+fn limits(test: &TestConfig) -> Value {
+    let mut limits = json!({});
+    if let Some(memory) = test.memory {
+        limits["memory"] = memory.to_string().into();
+    }
+    if let Some(cpus) = test.cpus {
+        limits["cpu"] = format!("{cpus}m").into();
+    }
+    limits
 }
 
 /// The text as it must stand in a pod for a container to have it as it is: the kubelet replaces `$(NAME)`, and makes one
@@ -151,12 +162,12 @@ pub(super) struct Seen<'a>(&'a Value);
 impl<'a> Seen<'a> {
     /// The test's container.
     pub(super) fn test(pod: &'a Value) -> Option<Self> {
-        statuses(pod, "/status/containerStatuses").find(|status| status["name"] == TEST).map(Self)
+        container_statuses(pod, &[STATUSES]).find(|status| status["name"] == TEST).map(Self)
     }
 
     /// The services' containers, with their names in the configuration.
     pub(super) fn services(pod: &'a Value) -> impl Iterator<Item = (&'a str, Self)> {
-        statuses(pod, "/status/initContainerStatuses")
+        container_statuses(pod, &[INIT_STATUSES])
             .filter_map(|status| Some((status["name"].as_str()?.strip_prefix(SERVICE)?, Self(status))))
     }
 
@@ -218,10 +229,6 @@ pub(super) fn busy_with(pod: &Value) -> String {
         (None, Some("PodInitializing" | "ContainerCreating") | None) => "pulling the image".to_owned(),
         (None, Some(reason)) => reason.to_owned(),
     }
-}
-
-fn statuses<'a>(pod: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    pod.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 fn exit(terminated: &Value) -> Option<Exit> {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
 use crate::error::{Error, Kind, Result};
+use crate::model::object::{self, EPHEMERAL_STATUSES, INIT_STATUSES, STATUSES, uid};
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Members;
 use crate::tier::logs::{Wanted, show};
@@ -127,15 +128,10 @@ impl Following<'_> {
     }
 }
 
-fn uid(pod: &Value) -> &str {
-    pod["metadata"]["uid"].as_str().unwrap_or_default()
-}
-
 /// The instance of a container that is there, or was last; `None` before the first.
 fn instance(pod: &Value, container: &str) -> Option<Instance> {
-    let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
-    let statuses = lists.into_iter().filter_map(|list| pod["status"][list].as_array()).flatten();
-    let status = statuses.into_iter().find(|status| status["name"] == container)?;
+    let status = object::container_statuses(pod, &[INIT_STATUSES, STATUSES, EPHEMERAL_STATUSES])
+        .find(|status| status["name"] == container)?;
     let runs = !status["state"]["running"].is_null();
     let has_run = !status["state"]["terminated"].is_null() || !status["lastState"]["terminated"].is_null();
     (runs || has_run).then(|| Instance { number: status["restartCount"].as_i64().unwrap_or(0), runs })

@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 
 use crate::cluster::{Cluster, Refusal};
 use crate::error::Result;
+use crate::http::CONCURRENCY;
 use crate::model::{ObjectId, labels};
 use crate::record::content::STAMPS;
-use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::prune;
 use crate::session::Session;
 

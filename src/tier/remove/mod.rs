@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
 use crate::error::{Kind, Result};
+use crate::http::CONCURRENCY;
 use crate::manifest::phase_of;
 use crate::model::{ObjectId, Outcome, Stage, labels};
 use crate::project::{Project, Tier};
@@ -22,7 +23,7 @@ use crate::record::store::base_name;
 use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
-use crate::release::plan::planner::{CONCURRENCY, May};
+use crate::release::plan::planner::May;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{build, claims, prune};
 use crate::release::rules::Rules;
@@ -59,7 +60,7 @@ pub async fn remove(
     tier: &Tier,
     rules: &Rules,
     request: RemoveRequest,
-    agreed: impl FnOnce(&Removal) -> Result<()>,
+    agreed: impl AsyncFnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
     let cluster = context::connect(session, tier).await?;
     let site = TierContext { session, project, tier, rules, cluster: &cluster };
@@ -67,7 +68,7 @@ pub async fn remove(
     if removal.is_nothing() {
         return Ok(Removal { done: true, ..removal });
     }
-    agreed(&removal)?;
+    agreed(&removal).await?;
     let removal = match removal.namespace {
         Namespace::Missing | Namespace::Going { .. } => removal,
         Namespace::Goes { .. } | Namespace::Stays { .. } => {

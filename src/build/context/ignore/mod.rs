@@ -54,7 +54,7 @@ pub(crate) struct Line {
 
 /// What the rules say of a path.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct RuleMatch {
     pub(crate) ignored: bool,
     /// For what lies below, where the path is a directory.
     pub(crate) matched: Matched,
@@ -101,8 +101,9 @@ impl Ignore {
 
     /// Is the path (from the context's root, with `/`) ignored? `parent` is the answer for its directory, the
     /// default for what lies at the root. A path must be asked for after the directories above it.
-    pub(crate) fn check(&self, path: &str, parent: &Matched) -> Answer {
-        let mut answer = Answer { ignored: false, matched: Matched(vec![false; self.rules.len()]), by: None };
+    pub(crate) fn check(&self, path: &str, parent: &Matched) -> RuleMatch {
+        let mut answer =
+            RuleMatch { ignored: false, matched: Matched(vec![false; self.rules.len()]), by: None };
         for (index, rule) in self.rules.iter().enumerate() {
             let inherited = parent.0.get(index).copied().unwrap_or(false);
             // A rule that could not change the answer is not asked: whether its children inherit it depends on that.
@@ -130,7 +131,7 @@ impl Ignore {
     }
 
     /// The line behind an answer, where there is one.
-    pub(crate) fn line(&self, answer: &Answer) -> Option<Line> {
+    pub(crate) fn line(&self, answer: &RuleMatch) -> Option<Line> {
         let rule = &self.rules[answer.by?];
         let place = Place { file: self.file.clone(), line: Some(rule.line), column: None };
         Some(Line { place, written: rule.written.clone() })

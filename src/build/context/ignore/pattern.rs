@@ -45,14 +45,18 @@ impl Pattern {
     pub(crate) fn compile(pattern: &str) -> Result<Self, &'static str> {
         check(pattern)?;
         let mut reading =
-            Reading { letters: pattern.chars().peekable(), kind: Kind::Exact, text: String::new() };
+            Reading { letters: pattern.chars().peekable(), kind: PatternKind::Exact, text: String::new() };
         reading.all();
         Ok(match reading.kind {
-            Kind::Exact => Self::Exact(pattern.to_owned()),
-            Kind::Prefix => Self::Prefix(pattern.trim_end_matches('/').trim_end_matches("**").to_owned()),
-            Kind::Suffix => Self::Suffix(pattern[2..].to_owned()),
-            Kind::Expression if !pattern.contains(['[', ']', '^', '\\']) => Self::Wild(tokens(pattern)),
-            Kind::Expression => {
+            PatternKind::Exact => Self::Exact(pattern.to_owned()),
+            PatternKind::Prefix => {
+                Self::Prefix(pattern.trim_end_matches('/').trim_end_matches("**").to_owned())
+            }
+            PatternKind::Suffix => Self::Suffix(pattern[2..].to_owned()),
+            PatternKind::Expression if !pattern.contains(['[', ']', '^', '\\']) => {
+                Self::Wild(tokens(pattern))
+            }
+            PatternKind::Expression => {
                 let text = format!("^{}$", for_rust(&reading.text));
                 Self::Expression(Regex::new(&text).map_err(|_| "is not a pattern")?)
             }
@@ -166,7 +170,7 @@ pub(crate) fn literal(pattern: &str) -> String {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum PatternKind {
     Exact,
     Prefix,
     Suffix,
@@ -176,7 +180,7 @@ enum Kind {
 /// A pattern on its way to a regular expression.
 struct Reading<'a> {
     letters: Peekable<Chars<'a>>,
-    kind: Kind,
+    kind: PatternKind,
     text: String,
 }
 
@@ -192,7 +196,7 @@ impl Reading<'_> {
                 '\\' => match self.letters.next() {
                     Some(next) => {
                         self.text.extend(['\\', next]);
-                        self.kind = Kind::Expression;
+                        self.kind = PatternKind::Expression;
                     }
                     None => self.text.push('\\'),
                 },
@@ -208,19 +212,19 @@ impl Reading<'_> {
         self.letters.next_if_eq(&'/');
         if self.letters.peek().is_some() {
             self.wild("(.*/)?");
-        } else if self.kind == Kind::Exact {
-            self.kind = Kind::Prefix;
+        } else if self.kind == PatternKind::Exact {
+            self.kind = PatternKind::Prefix;
         } else {
             self.wild(".*");
         }
         if first {
-            self.kind = Kind::Suffix;
+            self.kind = PatternKind::Suffix;
         }
     }
 
     fn wild(&mut self, expression: &str) {
         self.text += expression;
-        self.kind = Kind::Expression;
+        self.kind = PatternKind::Expression;
     }
 }
 
@@ -317,10 +321,10 @@ mod tests {
             path in "[ab/.é\n]{0,8}",
         ) {
             let mut reading =
-                Reading { letters: pattern.chars().peekable(), kind: Kind::Exact, text: String::new() };
+                Reading { letters: pattern.chars().peekable(), kind: PatternKind::Exact, text: String::new() };
             reading.all();
             // Of other kinds the expression is not whole.
-            prop_assume!(reading.kind == Kind::Expression);
+            prop_assume!(reading.kind == PatternKind::Expression);
             let expression = Regex::new(&format!("^{}$", for_rust(&reading.text))).unwrap();
             prop_assert_eq!(fit(&tokens(&pattern), &path), expression.is_match(&path), "{}", reading.text);
         }

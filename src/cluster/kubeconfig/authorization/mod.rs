@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::cluster::kubeconfig::{broken, credentials, decode};
 use crate::error::{Error, Kind, Result};
-use crate::program::{Fault, Program};
+use crate::program::{Program, ProgramError};
 use crate::report::Reporter;
 
 /// How long a credential program may take, and how long one that talks to a person.
@@ -289,17 +289,17 @@ async fn run(exec: &ExecConfig) -> Result<Given> {
     Ok(given)
 }
 
-fn unstarted(exec: &ExecConfig, fault: &Fault) -> Error {
+fn unstarted(exec: &ExecConfig, fault: &ProgramError) -> Error {
     let install = exec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
     match fault {
-        Fault::Missing => {
+        ProgramError::Missing => {
             failed(exec, "is not installed").with_hint(install.unwrap_or("install it where this runs"))
         }
-        Fault::Unstartable(why) => failed(exec, &format!("cannot be started: {why}")),
-        Fault::Late(limit) => failed(exec, &format!("did not end within {} s", limit.as_secs())),
-        Fault::Asks => failed(exec, "asks for something on the terminal")
+        ProgramError::Unstartable(why) => failed(exec, &format!("cannot be started: {why}")),
+        ProgramError::Late(limit) => failed(exec, &format!("did not end within {} s", limit.as_secs())),
+        ProgramError::Asks => failed(exec, "asks for something on the terminal")
             .with_hint("`interactiveMode: IfAvailable` in the kubeconfig lets it ask"),
-        Fault::TooMuch(_) | Fault::Failed { .. } => failed(exec, "printed no ExecCredential"),
+        ProgramError::TooMuch(_) | ProgramError::Failed { .. } => failed(exec, "printed no ExecCredential"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::config::environment::{Fault, Lookup, expand};
+use crate::project::config::environment::{ExpandError, Lookup, expand};
 use crate::project::config::table::{Keys, ROOT, Table, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{
@@ -303,7 +303,7 @@ impl Reader<'_> {
     fn expanded(&mut self, path: &str, node: &Node) -> Result<Option<String>> {
         match expand(&text(path, node)?, &mut |name| Ok((self.lookup)(name))) {
             Ok(text) => Ok(Some(text)),
-            Err(fault @ Fault::Missing { .. }) => {
+            Err(fault @ ExpandError::Missing { .. }) => {
                 let error = fault.error(path, Some(&node.place));
                 self.config.missing.push((path.to_owned(), error));
                 Ok(None)

@@ -7,12 +7,12 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::cluster::{ApplyError, Cluster, Refusal};
+use crate::http::CONCURRENCY;
 use crate::model::ObjectRef;
 use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::{FieldChange, Mask};
 pub(crate) use crate::release::plan::drift::fields::Added;
-use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{Action, Plan, Step, difference};
 
 /// How often taking fields over is tried while somebody else writes to the object.
