@@ -1,16 +1,48 @@
 //! One look at one object: the object, the world around it, the clock, the memory, and how long things last.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::model::object;
-use crate::project::HealthRule;
-use crate::rollout::evaluate::{Context, Health, ReleaseContext};
+use crate::project::{HealthRule, HealthRules};
+use crate::rollout::health::{Health, Missing};
 use crate::rollout::memory::{CountedCrashes, Memory};
-use crate::rollout::pod::configuration::Missing;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::{kinds, preconditions};
+
+/// Under which circumstances an object is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// The API server's clock, or the time at which a dump is judged.
+    pub now: Timestamp,
+    /// The release that the object belongs to; `None` for a dump, where a state has lasted since its own
+    /// timestamp, and one without a timestamp has lasted long.
+    pub release: Option<ReleaseContext>,
+    /// The configuration's own rules for kinds.
+    pub health: Arc<HealthRules>,
+}
+
+/// What a release knows of an object beyond what the cluster says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReleaseContext {
+    /// When the release began its work on the object; conditions older than this are leftovers.
+    pub applied_at: Option<Timestamp>,
+    /// The uid that our apply returned.
+    pub uid: Option<String>,
+    /// The generation that our apply returned.
+    pub generation: Option<i64>,
+    /// Another workload of the same release is still on its way, and not itself out of strikes: it may be the
+    /// database for which this one crashes.
+    pub others_on_their_way: bool,
+    /// Kind and name of what others make: declared `external`, or made by a custom resource of the set.
+    pub made_elsewhere: Vec<(String, String)>,
+    /// The manifest itself sets `progressDeadlineSeconds`; the server's default does not count.
+    pub sets_progress_deadline: bool,
+    /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` when nobody asked.
+    pub served: Option<bool>,
+}
 
 /// What a rule looks at.
 pub(crate) struct EvalContext<'a> {
@@ -19,7 +51,12 @@ pub(crate) struct EvalContext<'a> {
     context: &'a Context,
     memory: &'a mut Memory,
     again_at: Option<Timestamp>,
+    /// How objects are judged, this one as well as what it owns.
+    rule: Rule,
 }
+
+/// Judges the object of a context.
+type Rule = fn(&mut EvalContext) -> Health;
 
 impl<'a> EvalContext<'a> {
     pub(crate) fn new(
@@ -27,8 +64,9 @@ impl<'a> EvalContext<'a> {
         world: &'a ClusterSnapshot,
         context: &'a Context,
         memory: &'a mut Memory,
+        rule: Rule,
     ) -> Self {
-        Self { object, world, context, memory, again_at: None }
+        Self { object, world, context, memory, again_at: None, rule }
     }
 
     /// The release, where it is not a dump that is looked at.
@@ -158,8 +196,8 @@ impl<'a> EvalContext<'a> {
             ..release.clone()
         });
         let context = Context { now: self.context.now, release, health: self.context.health.clone() };
-        let mut scene = EvalContext::new(owned, self.world, &context, self.memory);
-        let judgement = preconditions::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
+        let mut scene = EvalContext::new(owned, self.world, &context, self.memory, self.rule);
+        let judgement = (self.rule)(&mut scene);
         let judgement = scene.close(judgement);
         self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
         judgement

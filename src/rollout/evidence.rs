@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use crate::model::object;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::kinds::workload::creation;
-use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::health::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::pod::finding::Finding;
 use crate::rollout::pod::{configuration, crashes};
@@ -102,18 +100,10 @@ fn is_noise(event: &Event) -> bool {
 /// In one line, and without the names of pods that never were.
 fn words(event: &Event) -> String {
     let message = match event.reason {
-        "FailedCreate" => creation::core(event.message),
+        "FailedCreate" => event.without_pod_names(),
         _ => event.message,
     };
     object::one_line(message)
-}
-
-/// Says which pods still run an earlier revision, where nobody replaces them.
-pub(super) fn stale_pods(pods: &Pods) -> String {
-    let names: Vec<&str> = pods.stale.iter().map(|pod| object::name(pod)).collect();
-    let count = names.len();
-    let noun = if count == 1 { "pod keeps" } else { "pods keep" };
-    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
 }
 
 fn container_lines(container: &Container) -> Vec<String> {

@@ -12,7 +12,10 @@ use crate::error::Result;
 use crate::model::{Evidence, Unserved, Verdict, object};
 use crate::project::HealthRules;
 use crate::report::{Reporter, style};
-use crate::rollout::evaluate::{Context, Health, Memory, judge};
+use crate::rollout::context::Context;
+use crate::rollout::evaluate::judge;
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::secret;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;

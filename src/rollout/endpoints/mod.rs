@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::revision::has_labels;
 
 use crate::model::object::{has, list, text};

@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::model::object::{list, text};
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 /// The target may be created a moment after its autoscaler.
 const SCALE_PATIENCE: i64 = 45;

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::model::object::text;
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 const WAITS: &str = "WaitForFirstConsumer";
 

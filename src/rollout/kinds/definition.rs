@@ -2,8 +2,8 @@
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 

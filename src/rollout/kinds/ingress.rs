@@ -4,7 +4,7 @@
 use crate::model::Cause;
 use crate::model::object::has;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::{annotations, evidence};
 
 /// Judges an Ingress.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::model::object::text;
 use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::pod::finding::Severity;

@@ -3,8 +3,8 @@
 use crate::model::Cause;
 use crate::model::object::{has, text};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 /// Judges a Service.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {

@@ -6,18 +6,11 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::model::object;
+use crate::rollout::health::Missing;
 use crate::rollout::pod::container::Container;
 
-/// What a pod refers to and what does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// `ConfigMap` or `Secret`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// The key, where the object itself exists.
-    pub key: Option<String>,
-}
+/// A missing ConfigMap or Secret may be on its way for so many seconds.
+pub(crate) const CONFIG_PATIENCE: i64 = 10;
 
 /// Whether the kubelet only has not read its caches yet.
 pub(crate) fn is_cache_trouble(message: &str) -> bool {

@@ -189,3 +189,9 @@ impl<'a> Termination<'a> {
         self.reason == "OOMKilled" || self.message.contains("OOM-killed")
     }
 }
+
+/// A pod by its uid, which a pod of the same name in the same place does not share.
+pub(crate) fn pod_key(pod: &Value) -> &str {
+    let uid = object::uid(pod);
+    if uid.is_empty() { object::name(pod) } else { uid }
+}

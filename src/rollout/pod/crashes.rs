@@ -3,9 +3,9 @@
 //! The kubelet restarts the first time at once: a program that exits at start dies at 1 s, 2 s and 18 s. Two
 //! deaths are a stumble, as of a service that waits for its database by crashing; the third is a failure.
 
-use crate::model::{Cause, object};
+use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role, Termination};
+use crate::rollout::pod::container::{Container, Role, Termination, pod_key};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
@@ -184,10 +184,4 @@ pub(crate) fn times(number: i64) -> String {
         3..=12 => format!("{} times", usize::try_from(number - 3).map_or("many", |index| words[index])),
         _ => format!("{number} times"),
     }
-}
-
-/// A pod by its uid, which a pod of the same name in the same place does not share.
-pub(crate) fn pod_key(pod: &serde_json::Value) -> &str {
-    let uid = object::uid(pod);
-    if uid.is_empty() { object::name(pod) } else { uid }
 }

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::model::{Cause, object};
-use crate::rollout::evaluate::{Health, LogSource};
-use crate::rollout::pod::configuration::Missing;
+use crate::rollout::health::{Health, LogSource, Missing};
 
 /// How bad it is; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

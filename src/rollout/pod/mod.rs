@@ -16,8 +16,7 @@ use serde_json::Value;
 use crate::model::Cause;
 use crate::rollout::annotations;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role};
-use crate::rollout::pod::crashes::pod_key;
+use crate::rollout::pod::container::{Container, Role, pod_key};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
@@ -25,8 +24,6 @@ use crate::rollout::snapshot::event::Event;
 
 /// A pull that failed is not followed by a wait before this many seconds are over.
 const BACK_OFF: i64 = 15;
-/// A missing ConfigMap or Secret may be on its way for so many seconds.
-pub(crate) const CONFIG_PATIENCE: i64 = 10;
 /// After so many seconds the kubelet has tried again to create a container.
 const CREATE_RETRY: i64 = 20;
 
@@ -132,7 +129,7 @@ fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Co
     // In a dump the pod's own age bounds it.
     let since = if scene.release().is_none() { placement::began(pod) } else { None };
     let state = format!("{}/{}/configuration", pod_key(pod), container.name);
-    let lasts = scene.has_lasted(&state, since, CONFIG_PATIENCE);
+    let lasts = scene.has_lasted(&state, since, configuration::CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
         let grade = if lasts { Severity::Failed } else { Severity::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());

@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::Container;
-use crate::rollout::pod::crashes::pod_key;
+use crate::rollout::pod::configuration;
+use crate::rollout::pod::container::{Container, pod_key};
 use crate::rollout::pod::finding::{Finding, Severity};
-use crate::rollout::pod::{CONFIG_PATIENCE, configuration};
 use crate::rollout::snapshot::event::Event;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
@@ -39,7 +38,7 @@ pub(crate) fn unmounted<'a>(
         return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
     let state = format!("{}/{}", pod_key(pod), missing.name);
-    let lasts = scene.has_lasted(&state, event.first, CONFIG_PATIENCE);
+    let lasts = scene.has_lasted(&state, event.first, configuration::CONFIG_PATIENCE);
     let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
     let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let volume = volume(event.message).map(|name| format!(" (volume {name})")).unwrap_or_default();

@@ -55,10 +55,21 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// Why a pod could not be created, without the name that it was to have.
+    pub(crate) fn without_pod_names(&self) -> &'a str {
+        without_pod_names(self.message)
+    }
+
     /// Whether it tells of something out of the ordinary.
     pub(crate) fn is_warning(&self) -> bool {
         self.severity != "Normal"
     }
+}
+
+/// What a controller was told, without the names of pods that never were.
+pub(crate) fn without_pod_names(message: &str) -> &str {
+    let marks = [" is forbidden: ", "error: ", "Error creating: "];
+    marks.iter().find_map(|mark| message.split_once(mark)).map_or(message, |(_, rest)| rest)
 }
 
 /// Whether an object of a dump or of a watch is an event.

@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::model::{Cause, Verdict};
+use crate::rollout::context::{Context, ReleaseContext};
 use crate::rollout::dump;
-use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::evaluate::{judge, judge_gone};
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
 
 const APPLIED: &str = "2026-10-03T14:00:00.700Z";

@@ -7,11 +7,21 @@ use serde_json::Value;
 
 use crate::model::object;
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::tracked::Peers;
 
 /// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
 /// 5 s (`CoreDNS`'s default) that a headless one had no address.
 const LAG: SignedDuration = SignedDuration::from_secs(5);
+
+/// How the other workloads of the release are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    /// One is on its way, and may be what this one crashes for the lack of.
+    OnTheirWay,
+    /// All have arrived, or have themselves died too often.
+    There,
+    /// None is on its way, and one has failed.
+    Failed,
+}
 
 /// What one object was forgiven.
 #[derive(Debug, Default)]

@@ -7,16 +7,29 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Watched;
 use crate::cluster::{FIELD_MANAGER, WatchSubject};
 use crate::error::Place;
 use crate::model::{Cause, ObjectId, Stage, Verdict, kinds, object};
 use crate::project::HealthRules;
 use crate::report::event::ObjectState;
 use crate::rollout::annotations;
-use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::context::{Context, ReleaseContext};
+use crate::rollout::evaluate::{judge, judge_gone};
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::dependency_grace::{DependencyGrace, deaths};
+use crate::rollout::watch::dependency_grace::{DependencyGrace, Peers, deaths};
+
+/// An object of a release, before anything is applied.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// As the manifests want it.
+    pub object: Value,
+    /// Where it stands in the user's files.
+    pub place: Option<Place>,
+    /// As it is now, if it is what is wanted and will not be applied.
+    pub live: Option<Value>,
+}
 
 /// An object of the release.
 pub(super) struct TrackedObject {
@@ -42,17 +55,6 @@ struct Stamp {
     at: Timestamp,
     uid: Option<String>,
     generation: Option<i64>,
-}
-
-/// How the other workloads of the release are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peers {
-    /// One is on its way, and may be what this one crashes for the lack of.
-    OnTheirWay,
-    /// All have arrived, or have themselves died too often.
-    There,
-    /// None is on its way, and one has failed.
-    Failed,
 }
 
 /// What of a judgement's surroundings only the whole release knows.
@@ -273,6 +275,14 @@ fn is_workload(id: &ObjectId) -> bool {
         "batch" => id.kind == "Job",
         group => kinds::is_of_others(group),
     }
+}
+
+/// What others wrote down about who wrote what is of no use to a verdict.
+pub(super) fn without_managed_fields(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("managedFields");
+    }
+    object
 }
 
 /// When our last apply that changed something was written, by the API server's clock.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::object::text;
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::crashes;

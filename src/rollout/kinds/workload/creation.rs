@@ -7,6 +7,7 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
+use crate::rollout::snapshot::event::without_pod_names;
 
 /// A refusal may be over the next time: only one that lasts so many seconds is a failure.
 const PATIENCE: i64 = 30;
@@ -46,7 +47,12 @@ pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Op
 fn finding<'a>(owner: &'a Value, message: &str, lasts: bool) -> Finding<'a> {
     let (cause, is_final) = meaning(message);
     let grade = if lasts && is_final { Severity::Failed } else { Severity::Waiting };
-    Finding::new(owner, grade, Some(cause), format!("its pods cannot be created: {}", core(message)))
+    Finding::new(
+        owner,
+        grade,
+        Some(cause),
+        format!("its pods cannot be created: {}", without_pod_names(message)),
+    )
 }
 
 /// The cause, and whether the API server will say the same the next time.
@@ -70,12 +76,6 @@ fn is_account_missing(message: &str) -> bool {
     message.contains("serviceaccount") && message.contains("not found")
 }
 
-/// The reason without the names of pods that never were.
-pub(crate) fn core(message: &str) -> &str {
-    let marks = [" is forbidden: ", "error: ", "Error creating: "];
-    marks.iter().find_map(|mark| message.split_once(mark)).map_or(message, |(_, rest)| rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +84,10 @@ mod tests {
     fn a_webhook_that_does_not_answer_may_answer_later() {
         let quota = r#"pods "web-7c-" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"#;
         assert_eq!(meaning(quota), (Cause::QuotaExceeded, true));
-        assert_eq!(core(quota), "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2");
+        assert_eq!(
+            without_pod_names(quota),
+            "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"
+        );
         assert_eq!(
             meaning(r#"admission webhook "deny.example.com" denied the request: no"#),
             (Cause::AdmissionDenied, true)

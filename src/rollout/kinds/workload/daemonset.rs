@@ -7,8 +7,7 @@ use serde_json::Value;
 use crate::model::object::{count, text};
 use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, revision};
@@ -31,7 +30,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
     let judgement = workload::conclude(scene, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
-        return judgement.warning(evidence::stale_pods(&pods));
+        return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::model::object::{count, is_true, text};
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, creation, revision};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;

@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::pod::container::{Container, Role, pod_key};
 use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::placement;
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::{crashes, placement};
 use crate::rollout::snapshot::condition;
 use crate::rollout::{annotations, evidence, pod};
 
@@ -194,11 +194,19 @@ fn unwatched(pod: &Value) -> Vec<Container<'_>> {
 }
 
 fn instance(pod: &Value, container: &Container) -> String {
-    format!("{}/{}/run {}", crashes::pod_key(pod), container.name, container.restarts())
+    format!("{}/{}/run {}", pod_key(pod), container.name, container.restarts())
 }
 
 /// `2 of 3 replicas are ready`.
 pub(crate) fn of_wanted(number: i64, wanted: i64, what: &str) -> String {
     let noun = if wanted == 1 { "replica is" } else { "replicas are" };
     format!("{number} of {wanted} {noun} {what}")
+}
+
+/// Says which pods still run an earlier revision, where nobody replaces them.
+pub(crate) fn stale_pods(pods: &Pods) -> String {
+    let names: Vec<&str> = pods.stale.iter().map(|pod| object::name(pod)).collect();
+    let count = names.len();
+    let noun = if count == 1 { "pod keeps" } else { "pods keep" };
+    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
 }

@@ -3,8 +3,7 @@
 use crate::model::object::{count, number, text};
 use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
@@ -23,7 +22,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     };
     let judgement = workload::conclude(scene, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
-        return judgement.warning(evidence::stale_pods(&pods));
+        return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }

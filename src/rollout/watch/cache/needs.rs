@@ -19,7 +19,7 @@ pub(crate) enum Role {
 
 /// The watches of an object. Its own kind is watched by the labels of the release, where the object has them,
 /// so that what others have in the namespace is not sent.
-pub(super) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
+pub(crate) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
     let namespace = Some(object::namespace(object)).filter(|name| !name.is_empty());
     let subject = |api_version: &str, kind: &str, namespace: Option<&str>, selector| WatchSubject {
         api_version: api_version.to_owned(),

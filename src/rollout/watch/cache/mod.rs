@@ -1,5 +1,9 @@
 //! From the watches into the world: what came, what is gone, and whose verdict it may change.
 
+pub(crate) mod connectivity;
+pub(crate) mod needs;
+pub(crate) mod permissions;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,8 +14,8 @@ use crate::cluster::{Cluster, WatchItem, WatchSubject, Watches};
 use crate::error::Error;
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::connectivity::Connectivity;
-use crate::rollout::watch::needs::Role;
+use crate::rollout::watch::cache::connectivity::Connectivity;
+use crate::rollout::watch::cache::needs::Role;
 use crate::rollout::watch::trim::slim;
 
 /// What a watch brought.
