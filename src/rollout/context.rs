@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::object;
 use crate::project::{HealthRule, HealthRules};
 use crate::rollout::health::{Health, Missing};
-use crate::rollout::memory::{CountedCrashes, Memory};
+use crate::rollout::memory::{ContainerKey, CountedCrashes, Memory, StateKey};
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
 
@@ -85,7 +85,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether a state has lasted so many seconds: since its own timestamp (but not from before our apply), else
     /// since it was first seen. In a dump one without a timestamp has lasted long.
-    pub(crate) fn has_lasted(&mut self, state: &str, since: Option<Timestamp>, seconds: i64) -> bool {
+    pub(crate) fn has_lasted(&mut self, state: StateKey, since: Option<Timestamp>, seconds: i64) -> bool {
         let since = match (self.release(), since) {
             (None, None) => return true,
             (None, Some(since)) => since,
@@ -107,7 +107,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether an instance of a container has run for so many seconds without a restart. What the kubelet tells is
     /// old when it comes, of a death as of the start: that much later it is known. In a dump it is known at once.
-    pub(crate) fn has_run(&mut self, instance: &str, since: Timestamp, seconds: i64) -> bool {
+    pub(crate) fn has_run(&mut self, instance: StateKey, since: Timestamp, seconds: i64) -> bool {
         /// The kubelet looks at its containers once a second, and its node may be busy.
         const DELAY: i64 = 2;
         /// More has another reason: the container was there before us.
@@ -135,18 +135,18 @@ impl<'a> EvalContext<'a> {
     }
 
     /// Remembers that a state is seen.
-    pub(crate) fn remember(&mut self, state: &str) {
+    pub(crate) fn remember(&mut self, state: StateKey) {
         self.memory.since(state, self.context.now);
     }
 
     /// Whether a state was seen in an earlier look; it stays remembered.
-    pub(crate) fn recalls(&mut self, state: &str) -> bool {
+    pub(crate) fn recalls(&mut self, state: &StateKey) -> bool {
         self.memory.recall(state)
     }
 
     /// The deaths of a container of a pod that were counted.
-    pub(crate) fn deaths(&mut self, pod: &str, container: &str) -> &mut CountedCrashes {
-        self.memory.deaths(pod, container)
+    pub(crate) fn deaths(&mut self, container: ContainerKey) -> &mut CountedCrashes {
+        self.memory.deaths(container)
     }
 
     /// What happened to an object since the release began, oldest first.

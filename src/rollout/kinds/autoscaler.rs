@@ -9,6 +9,7 @@ use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::evidence;
 use crate::rollout::health::Health;
+use crate::rollout::memory::StateKey;
 
 /// The target may be created a moment after its autoscaler.
 const SCALE_PATIENCE: i64 = 45;
@@ -31,7 +32,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         let fails = match text(condition, "/reason") {
             "InvalidSelector" => true,
             "FailedGetScale" => {
-                if !scene.has_lasted("scale", since, SCALE_PATIENCE) {
+                if !scene.has_lasted(StateKey::Scale, since, SCALE_PATIENCE) {
                     return Health::progressing(said).with_cause(Cause::ControllerFailed);
                 }
                 true

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::object;
+use crate::rollout::memory::ContainerKey;
 
 /// Which part a container plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,11 @@ impl<'a> Container<'a> {
                 Self { name, role, spec, status, is_kept_alive }
             })
             .collect()
+    }
+
+    /// What it is remembered by.
+    pub(crate) fn key(&self, pod: &Value) -> ContainerKey {
+        ContainerKey { pod: pod_key(pod).into(), container: self.name.into() }
     }
 
     /// `container web`, `init container migrate`.

@@ -5,7 +5,7 @@
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role, Termination, pod_key};
+use crate::rollout::pod::container::{Container, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
@@ -51,7 +51,7 @@ fn count(scene: &mut EvalContext, pod: &serde_json::Value, container: &Container
     let ended = container.ended();
     let older = scene.is_older_than_release(pod);
     let watched = scene.release().is_some();
-    let deaths = scene.deaths(pod_key(pod), container.name);
+    let deaths = scene.deaths(container.key(pod));
     let before = *deaths.before.get_or_insert(if older { ended } else { 0 });
     for (index, death) in known.iter().enumerate() {
         // Without an id, an instance is known by its number.

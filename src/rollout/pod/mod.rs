@@ -16,7 +16,8 @@ use serde_json::Value;
 use crate::model::Cause;
 use crate::rollout::annotations;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role, pod_key};
+use crate::rollout::memory::ContainerState;
+use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
@@ -96,10 +97,11 @@ fn known_refusal(
     container: &Container,
     explanation: Option<&str>,
 ) -> Refusal {
-    let state = |refusal: Refusal| format!("{}/{}/{}", pod_key(pod), container.name, refusal.cause());
+    let key = container.key(pod);
+    let state = |refusal: Refusal| key.state(ContainerState::Image(refusal.cause()));
     if let Some(explanation) = explanation {
         let refusal = image::refusal(explanation, container.image());
-        scene.remember(&state(refusal));
+        scene.remember(state(refusal));
         return refusal;
     }
     let known = Refusal::ALL.into_iter().find(|refusal| scene.recalls(&state(*refusal)));
@@ -107,9 +109,9 @@ fn known_refusal(
 }
 
 fn was_tried_again(scene: &mut EvalContext, pod: &Value, container: &Container, events: &[Event]) -> bool {
-    let state = format!("{}/{}/tried again", pod_key(pod), container.name);
+    let state = container.key(pod).state(ContainerState::PullRetried);
     if image::was_tried_again(container, events) {
-        scene.remember(&state);
+        scene.remember(state);
         return true;
     }
     // In a dump the pod's own age tells whether the kubelet has had the time to wait.
@@ -117,8 +119,8 @@ fn was_tried_again(scene: &mut EvalContext, pod: &Value, container: &Container, 
         |event: &&Event| event.is_about(container.name) && event.message.contains("Failed to pull image");
     let told = events.iter().find(failed).and_then(|event| event.first);
     let since = if scene.release().is_none() { told.or_else(|| placement::began(pod)) } else { None };
-    let first = format!("{}/{}/pull", pod_key(pod), container.name);
-    scene.recalls(&state) || scene.has_lasted(&first, since, BACK_OFF)
+    let first = container.key(pod).state(ContainerState::Pull);
+    scene.recalls(&state) || scene.has_lasted(first, since, BACK_OFF)
 }
 
 fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
@@ -128,8 +130,8 @@ fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Co
     }
     // In a dump the pod's own age bounds it.
     let since = if scene.release().is_none() { placement::began(pod) } else { None };
-    let state = format!("{}/{}/configuration", pod_key(pod), container.name);
-    let lasts = scene.has_lasted(&state, since, configuration::CONFIG_PATIENCE);
+    let state = container.key(pod).state(ContainerState::Configuration);
+    let lasts = scene.has_lasted(state, since, configuration::CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
         let grade = if lasts { Severity::Failed } else { Severity::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());
@@ -165,10 +167,10 @@ fn cannot_run<'a>(
                 event.message.strip_prefix("Error: ").is_some_and(|said| complaint.contains(said))
             };
             let failed = events.iter().filter(own).rev().find(same);
-            let state = format!("{}/{}/creation", pod_key(pod), container.name);
+            let state = container.key(pod).state(ContainerState::Creation);
             let began = if scene.release().is_none() { placement::began(pod) } else { None };
             failed.is_some_and(|event| event.count > 1)
-                || scene.has_lasted(&state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
+                || scene.has_lasted(state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
         }
         _ => container.restarts() > 0,
     };
@@ -293,9 +295,9 @@ fn probes<'a>(
     for probe in probes {
         let failure = probe.failure(container, events);
         let is_overdue = *probe != Probe::Liveness && probe.is_set(container) && {
-            let state = format!("{}/{}/{}", pod_key(pod), container.name, probe.cause());
+            let state = container.key(pod).state(ContainerState::Probe(probe.cause()));
             let patience = probe.patience(container);
-            scene.has_lasted(&state, container.running_since(), patience)
+            scene.has_lasted(state, container.running_since(), patience)
         };
         if failure.is_none() && !is_overdue {
             continue;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
+use crate::rollout::memory::StateKey;
 use crate::rollout::pod::configuration;
 use crate::rollout::pod::container::{Container, pod_key};
 use crate::rollout::pod::finding::{Finding, Severity};
@@ -37,8 +38,8 @@ pub(crate) fn unmounted<'a>(
         let cause = Some(Cause::VolumeMount);
         return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
-    let state = format!("{}/{}", pod_key(pod), missing.name);
-    let lasts = scene.has_lasted(&state, event.first, configuration::CONFIG_PATIENCE);
+    let state = StateKey::Volume(pod_key(pod).into(), missing.name.as_str().into());
+    let lasts = scene.has_lasted(state, event.first, configuration::CONFIG_PATIENCE);
     let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
     let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let volume = volume(event.message).map(|name| format!(" (volume {name})")).unwrap_or_default();

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
+use crate::rollout::memory::StateKey;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
@@ -18,11 +19,12 @@ pub(crate) fn by_condition<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) ->
     let refused = condition::find(scene.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
     if let Some(refused) = refused.filter(|condition| scene.is_of_this_release(condition.written)) {
-        let lasts = scene.has_lasted("set", refused.since, PATIENCE);
+        let lasts = scene.has_lasted(StateKey::SetCreation, refused.since, PATIENCE);
         return Some(finding(scene.object, refused.message, lasts));
     }
     let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
-    let lasts = scene.has_lasted(&format!("{}/creation", object::uid(owner)), failure.since, PATIENCE);
+    let lasts =
+        scene.has_lasted(StateKey::ReplicaCreation(object::uid(owner).into()), failure.since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 
@@ -40,7 +42,7 @@ pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Op
     if created.is_some() && failure.last.is_some() && failure.last < created {
         return None;
     }
-    let lasts = scene.has_lasted("creation", since, PATIENCE);
+    let lasts = scene.has_lasted(StateKey::OwnCreation, since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 

@@ -15,7 +15,8 @@ use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::pod::container::{Container, Role, pod_key};
+use crate::rollout::memory::{ContainerState, StateKey};
+use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::placement;
 use crate::rollout::pod::probe::Probe;
@@ -147,7 +148,7 @@ fn settle<'a>(
         return Health::ready();
     }
     let unseen = pods.current.is_empty() && progress.wanted > 0 && scene.release().is_some();
-    if unseen && !scene.has_lasted("stable", None, patience) {
+    if unseen && !scene.has_lasted(StateKey::Stable, None, patience) {
         return Health::progressing(format!("whether it stays up shows within {patience} s"));
     }
     if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(scene, one)) {
@@ -170,7 +171,7 @@ pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Value, seconds: i64) -> b
     let mut stable = true;
     for one in unwatched(pod) {
         stable &= match one.running_since() {
-            Some(since) => scene.has_run(&instance(pod, &one), since, seconds),
+            Some(since) => scene.has_run(instance(pod, &one), since, seconds),
             None => one.waits().is_empty() && one.dead_now().is_none(),
         };
     }
@@ -181,7 +182,7 @@ pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Value, seconds: i64) -> b
 pub(crate) fn note_runs(scene: &mut EvalContext, pod: &Value) {
     if scene.release().is_some() {
         for one in unwatched(pod).iter().filter(|one| one.runs()) {
-            scene.remember(&instance(pod, one));
+            scene.remember(instance(pod, one));
         }
     }
 }
@@ -193,8 +194,8 @@ fn unwatched(pod: &Value) -> Vec<Container<'_>> {
     containers
 }
 
-fn instance(pod: &Value, container: &Container) -> String {
-    format!("{}/{}/run {}", pod_key(pod), container.name, container.restarts())
+fn instance(pod: &Value, container: &Container) -> StateKey {
+    container.key(pod).state(ContainerState::Run(container.restarts()))
 }
 
 /// `2 of 3 replicas are ready`.
