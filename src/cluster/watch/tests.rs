@@ -29,7 +29,13 @@ async fn watching(server: &FakeServer) -> (Session, Watches) {
 
 /// The next item in a word or two.
 async fn next(watches: &mut Watches) -> String {
-    let (_, item) = tokio::time::timeout(Duration::from_secs(10), watches.next()).await.expect("an item");
+    let (_, mut item) = tokio::time::timeout(Duration::from_secs(10), watches.next()).await.expect("an item");
+    let mut listed = Vec::new();
+    while let WatchItem::Page { first, items } = item {
+        assert_eq!(first, listed.is_empty(), "a list begins once");
+        listed.extend(items);
+        (_, item) = watches.next().await;
+    }
     let name = |object: &Value| {
         format!(
             "{} {}",
@@ -38,7 +44,8 @@ async fn next(watches: &mut Watches) -> String {
         )
     };
     match item {
-        WatchItem::Listed(all) => format!("listed {}", all.iter().map(name).collect::<Vec<_>>().join(",")),
+        WatchItem::Listed => format!("listed {}", listed.iter().map(name).collect::<Vec<_>>().join(",")),
+        WatchItem::Page { .. } => "a page after a page".to_owned(),
         WatchItem::Applied(object) => {
             assert_eq!(object["kind"], "Pod");
             format!("applied {}", name(&object))

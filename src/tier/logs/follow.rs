@@ -77,11 +77,12 @@ struct Following<'a> {
 impl Following<'_> {
     async fn take(&mut self, item: WatchItem) -> Result<()> {
         match item {
-            WatchItem::Listed(pods) => {
-                for pod in pods {
+            WatchItem::Page { items, .. } => {
+                for pod in items {
                     self.look(&pod).await?;
                 }
             }
+            WatchItem::Listed => {}
             WatchItem::Applied(pod) => self.look(&pod).await?,
             // Its log goes on until its containers have ended.
             WatchItem::Deleted(pod) => drop(self.pods.remove(uid(&pod))),
