@@ -30,7 +30,7 @@ pub use kubeconfig::current_context;
 pub use lease::{Holder, Lease, LeaseRequest, LockWait, ManualLock, Task as LeaseTask};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
 pub use objects::list::Item;
-pub use objects::projection::Projection;
+pub use objects::projection::{Projection, WITHOUT_MANAGED_FIELDS};
 pub use objects::{ApplyOptions, Listing};
 pub use watch::{WatchItem, WatchSubject, Watches};
 

@@ -11,6 +11,8 @@ use crate::rollout::health::{Health, Missing};
 use crate::rollout::memory::{ContainerKey, CountedCrashes, Memory, StateKey};
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::identity::Identified;
+use crate::rollout::snapshot::pod::Pod;
 
 /// Under which circumstances an object is looked at.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub(crate) struct ReleaseContext {
 /// What a rule looks at.
 pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
+    /// The object, where it is a pod.
+    pub(crate) pod: Option<&'a Pod>,
     pub(crate) world: &'a ClusterSnapshot,
     context: &'a Context,
     memory: &'a mut Memory,
@@ -61,12 +65,13 @@ type Rule = fn(&mut EvalContext) -> Health;
 impl<'a> EvalContext<'a> {
     pub(crate) fn new(
         object: &'a Value,
+        pod: Option<&'a Pod>,
         world: &'a ClusterSnapshot,
         context: &'a Context,
         memory: &'a mut Memory,
         rule: Rule,
     ) -> Self {
-        Self { object, world, context, memory, again_at: None, rule }
+        Self { object, pod, world, context, memory, again_at: None, rule }
     }
 
     /// The release, where it is not a dump that is looked at.
@@ -129,9 +134,9 @@ impl<'a> EvalContext<'a> {
         }
     }
 
-    /// Whether an object was there before our apply; in a dump nothing was.
-    pub(crate) fn is_older_than_release(&self, object: &Value) -> bool {
-        !self.is_of_this_release(object::created(object))
+    /// Whether an object of this age was there before our apply; in a dump nothing was.
+    pub(crate) fn is_older_than_release(&self, created: Option<Timestamp>) -> bool {
+        !self.is_of_this_release(created)
     }
 
     /// Remembers that a state is seen.
@@ -150,7 +155,7 @@ impl<'a> EvalContext<'a> {
     }
 
     /// What happened to an object since the release began, oldest first.
-    pub(crate) fn events_of(&self, about: &'a Value) -> Vec<Event<'a>> {
+    pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'a>> {
         let mut events = self.world.events_of(about);
         events.retain(|event| self.is_of_this_release(event.last));
         events
@@ -196,7 +201,7 @@ impl<'a> EvalContext<'a> {
             ..release.clone()
         });
         let context = Context { now: self.context.now, release, health: self.context.health.clone() };
-        let mut scene = EvalContext::new(owned, self.world, &context, self.memory, self.rule);
+        let mut scene = EvalContext::new(owned, None, self.world, &context, self.memory, self.rule);
         let judgement = (self.rule)(&mut scene);
         let judgement = scene.close(judgement);
         self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();

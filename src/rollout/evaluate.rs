@@ -8,6 +8,8 @@ use crate::rollout::context::{Context, EvalContext};
 use crate::rollout::health::Health;
 use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::snapshot::decode::is_pod;
+use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::{annotations, kinds, preconditions};
 
 /// Judges an object: whether it is ready or has failed, and why.
@@ -18,7 +20,9 @@ pub(crate) fn judge(
     memory: &mut Memory,
 ) -> Health {
     memory.begin();
-    let mut scene = EvalContext::new(object, world, context, memory, by_kind);
+    let pod =
+        is_pod(object::group(object::api_version(object)), object::kind(object)).then(|| Pod::of(object));
+    let mut scene = EvalContext::new(object, pod.as_ref(), world, context, memory, by_kind);
     let judgement = by_kind(&mut scene);
     let mut judgement = scene.close(judgement);
     judgement.warnings.extend(annotations::unreadable(object));

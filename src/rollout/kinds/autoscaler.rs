@@ -41,7 +41,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         };
         if fails {
             let judgement = Health::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
-            return evidence::with_events(scene, &[object], judgement);
+            return evidence::with_events(scene, &[object.into()], judgement);
         }
     }
     let blind = all.iter().filter(|condition| {

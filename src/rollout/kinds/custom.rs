@@ -42,7 +42,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let judgement = owned::weighed(scene, judgement);
     match judgement.verdict {
         Verdict::Ready | Verdict::Paused => judgement,
-        _ => evidence::with_events(scene, &[scene.object], judgement),
+        _ => evidence::with_events(scene, &[scene.object.into()], judgement),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn judge(scene: &EvalContext, rule: &HealthRule) -> Health {
     } else {
         return Health::ready();
     };
-    evidence::with_events(scene, &[object], judgement)
+    evidence::with_events(scene, &[object.into()], judgement)
 }
 
 /// `status.phase is Creating, not Ready`

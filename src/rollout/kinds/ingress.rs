@@ -12,7 +12,11 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     if annotations::waits_for(object, "address") && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("no Ingress controller has published an address yet");
-        return evidence::with_events(scene, &[object], judgement.with_cause(Cause::LoadBalancerPending));
+        return evidence::with_events(
+            scene,
+            &[object.into()],
+            judgement.with_cause(Cause::LoadBalancerPending),
+        );
     }
     Health::ready()
 }

@@ -19,7 +19,6 @@ pub(crate) mod poll;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tracked;
-pub(crate) mod trim;
 pub(crate) mod watcher;
 
 pub use crate::rollout::made_elsewhere::made_by;

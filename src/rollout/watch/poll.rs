@@ -33,7 +33,7 @@ impl Watcher {
             let tracked = &self.set[&id];
             match self.cluster.get(&ObjectRef::of(tracked.newest())).await {
                 Ok(Some(found)) => self.world.upsert(without_managed_fields(found)),
-                Ok(None) => self.world.remove(tracked.newest()),
+                Ok(None) => self.world.remove(tracked.id()),
                 // The deadline ends it.
                 Err(error) if error.kind() == Kind::Unreachable => continue,
                 Err(error) => return Err(error),

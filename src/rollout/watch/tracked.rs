@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{FIELD_MANAGER, WatchSubject};
+use crate::cluster::{FIELD_MANAGER, WITHOUT_MANAGED_FIELDS, WatchSubject};
 use crate::error::Place;
 use crate::model::{Cause, ObjectId, Stage, Verdict, kinds, object};
 use crate::project::HealthRules;
@@ -46,7 +46,7 @@ pub(super) struct TrackedObject {
     stamp: Option<Stamp>,
     memory: Memory,
     patience: DependencyGrace,
-    last_seen: Option<Value>,
+    last_seen: Option<Arc<Value>>,
     told: Option<ObjectState>,
 }
 
@@ -78,7 +78,7 @@ impl TrackedObject {
             stamp: None,
             memory: Memory::default(),
             patience: DependencyGrace::default(),
-            last_seen: watched.live,
+            last_seen: watched.live.map(|live| Arc::new(without_managed_fields(live))),
             told: None,
         }
     }
@@ -87,22 +87,27 @@ impl TrackedObject {
         &self.id
     }
 
-    /// The cluster returned this from our apply; `began` is when the rollout began.
-    pub(super) fn applied(&mut self, object: &Value, began: Timestamp) {
+    /// The cluster returned this from our apply; `began` is when the rollout began. Returns what is seen of it now.
+    pub(super) fn applied(&mut self, object: &Value, began: Timestamp) -> Arc<Value> {
         self.stamp = Some(Stamp {
             at: written(object).unwrap_or(began),
             uid: Some(object::uid(object)).filter(|uid| !uid.is_empty()).map(ToOwned::to_owned),
             generation: object::number(object, "/metadata/generation"),
         });
         self.id = ObjectId::of(object);
-        self.last_seen = Some(object.clone());
         self.judgement = None;
         self.served = Some(false);
+        Arc::clone(self.last_seen.insert(Arc::new(WITHOUT_MANAGED_FIELDS.copy(object))))
+    }
+
+    /// As it was seen last; `None` where it was not there yet.
+    pub(super) fn last_seen(&self) -> Option<Arc<Value>> {
+        self.last_seen.clone()
     }
 
     /// As it was seen last; before that, as the manifest has it.
     pub(super) fn newest(&self) -> &Value {
-        self.last_seen.as_ref().unwrap_or(&self.manifest)
+        self.last_seen.as_deref().unwrap_or(&self.manifest)
     }
 
     pub(super) fn is_applied(&self) -> bool {
@@ -141,9 +146,9 @@ impl TrackedObject {
     /// Judges it as it is in the world now.
     pub(super) fn look(&mut self, world: &ClusterSnapshot, around: &Around<'_>) {
         let ObjectId { group, kind, namespace, name } = &self.id;
-        let judgement = match (world.get(group, kind, namespace, name), &self.last_seen) {
+        let judgement = match (world.shared(group, kind, namespace, name), &self.last_seen) {
             (Some(object), _) => {
-                self.last_seen = Some(object.clone());
+                self.last_seen = Some(Arc::clone(object));
                 self.as_it_was(object, world, around).unwrap_or_else(|| {
                     let mut release = self.release(around);
                     let deaths = || deaths(world, object);

@@ -21,7 +21,7 @@ use crate::rollout::watch::cache::{Item, Touched, WatchCache, needs};
 use crate::rollout::watch::deadline::Clock;
 use crate::rollout::watch::follow::Follows;
 use crate::rollout::watch::poll::{DISCOVER, POLL};
-use crate::rollout::watch::tracked::{TrackedObject, Watched, without_managed_fields};
+use crate::rollout::watch::tracked::{TrackedObject, Watched};
 use crate::session::{Session, interrupted};
 
 /// What comes within this time is judged together.
@@ -71,19 +71,20 @@ pub struct Watcher {
 impl Watcher {
     /// Knows the set; asks the cluster nothing yet.
     pub fn new(session: &Session, cluster: &Cluster, stage: Stage, watched: Vec<Watched>) -> Self {
-        let live = watched.iter().filter_map(|one| one.live.clone()).map(without_managed_fields);
+        let made_elsewhere = made_by(watched.iter().map(|one| &one.object));
+        let set: BTreeMap<ObjectId, TrackedObject> =
+            watched.into_iter().map(|one| (ObjectId::of(&one.object), TrackedObject::new(one))).collect();
+        let mut world = ClusterSnapshot::default();
+        set.values().filter_map(TrackedObject::last_seen).for_each(|live| world.upsert(live));
         Self {
-            world: ClusterSnapshot::new(live),
-            made_elsewhere: made_by(watched.iter().map(|one| &one.object)),
-            set: watched
-                .into_iter()
-                .map(|one| (ObjectId::of(&one.object), TrackedObject::new(one)))
-                .collect(),
+            world,
+            feed: WatchCache::new(cluster, set.keys()),
+            made_elsewhere,
+            set,
             session: session.clone(),
             cluster: cluster.clone(),
             stage,
             began: cluster.now(),
-            feed: WatchCache::new(cluster),
             follows: Follows::new(cluster, &session.reporter, stage),
             rights: Permissions::default(),
             health: Arc::default(),
@@ -110,8 +111,8 @@ impl Watcher {
     pub fn applied(&mut self, object: &Value) {
         let Some(id) = self.known_as(&ObjectId::of(object)) else { return };
         let Some(tracked) = self.set.get_mut(&id) else { return };
-        tracked.applied(object, self.began);
-        self.world.upsert(without_managed_fields(object.clone()));
+        let seen = tracked.applied(object, self.began);
+        self.world.upsert(seen);
         self.dirty.insert(id);
     }
 
