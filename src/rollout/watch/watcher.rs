@@ -15,7 +15,7 @@ use crate::model::{ObjectId, Stage, Verdict};
 use crate::project::HealthRules;
 use crate::rollout::made_elsewhere::made_by;
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::cache::needs::Role;
+use crate::rollout::watch::cache::needs::{Role, Scope};
 use crate::rollout::watch::cache::permissions::Permissions;
 use crate::rollout::watch::cache::{Item, Touched, WatchCache, needs};
 use crate::rollout::watch::deadline::Clock;
@@ -30,6 +30,8 @@ const TOGETHER: Duration = Duration::from_millis(30);
 const TOGETHER_EACH: Duration = Duration::from_micros(100);
 /// … but no news waits for longer than this.
 const TOGETHER_AT_MOST: Duration = Duration::from_millis(200);
+/// The pods of so many workloads of a namespace are watched by what each of them selects.
+const FEW: usize = 8;
 /// Once one object has failed, others that fail for the same reason are waited for so long.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// How long the first word of a watch may take.
@@ -231,15 +233,29 @@ impl Watcher {
 
     /// Opens the watches of what is not ready yet.
     fn open(&mut self, waiting: &[ObjectId]) {
+        let crowded = self.crowded(waiting);
         for id in waiting {
             let Some(tracked) = self.set.get_mut(id).filter(|tracked| tracked.needs.is_empty()) else {
                 continue;
             };
-            for (subject, role) in needs::of(tracked.newest()) {
+            let is_crowded = crowded.contains(&tracked.id().namespace);
+            let scope = if is_crowded { Scope::Namespace } else { Scope::Selected };
+            for (subject, role) in needs::of(tracked.newest(), scope) {
                 tracked.needs.push(subject.clone());
                 self.feed.open(subject, role);
             }
         }
+    }
+
+    /// The namespaces in which so many workloads are waited for that one watch of all pods is better than one for each.
+    fn crowded(&self, waiting: &[ObjectId]) -> BTreeSet<String> {
+        let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
+        for tracked in waiting.iter().map(|id| &self.set[id]) {
+            if needs::pod_selector(tracked.newest()).is_some() {
+                *workloads.entry(&tracked.id().namespace).or_default() += 1;
+            }
+        }
+        workloads.into_iter().filter(|(_, count)| *count > FEW).map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Waits until something came, until something is to be judged again, or until the limit.
