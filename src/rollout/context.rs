@@ -39,7 +39,7 @@ pub(crate) struct ReleaseContext {
     /// database for which this one crashes.
     pub others_on_their_way: bool,
     /// Kind and name of what others make: declared `external`, or made by a custom resource of the set.
-    pub made_elsewhere: Vec<(String, String)>,
+    pub made_elsewhere: Arc<Vec<(String, String)>>,
     /// The manifest itself sets `progressDeadlineSeconds`; the server's default does not count.
     pub sets_progress_deadline: bool,
     /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` when nobody asked.
@@ -168,7 +168,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether others make this object: then it may still come.
     pub(crate) fn is_made_elsewhere(&self, kind: &str, name: &str) -> bool {
-        let made = self.release().map_or(&[][..], |release| &release.made_elsewhere);
+        let made = self.release().map_or(&[][..], |release| &*release.made_elsewhere);
         made.iter().any(|(made_kind, made_name)| made_kind == kind && made_name == name)
     }
 

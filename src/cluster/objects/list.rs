@@ -261,6 +261,52 @@ mod tests {
         }
     }
 
+    /// A server of three pods on two pages, whose second page is gone so many times.
+    async fn paging(gone: u64) -> wiremock::MockServer {
+        use wiremock::matchers::{query_param, query_param_is_missing};
+        use wiremock::{Mock, MockServer, ResponseTemplate};
+        let page = |names: &[&str], after: &str| {
+            let pods = names.iter().map(|name| json!({"metadata": {"name": name, "managedFields": []}}));
+            let metadata = json!({"resourceVersion": "7", "continue": after});
+            let list = json!({"metadata": metadata, "items": pods.collect::<Vec<_>>()});
+            ResponseTemplate::new(200).set_body_json(list)
+        };
+        let expired = ResponseTemplate::new(410).set_body_json(json!({"kind": "Status", "code": 410}));
+        let server = MockServer::start().await;
+        Mock::given(query_param_is_missing("continue"))
+            .and(query_param("limit", PAGE))
+            .respond_with(page(&["a", "b"], "next"))
+            .mount(&server)
+            .await;
+        Mock::given(query_param("continue", "next"))
+            .respond_with(expired)
+            .up_to_n_times(gone)
+            .mount(&server)
+            .await;
+        Mock::given(query_param("continue", "next")).respond_with(page(&["c"], "")).mount(&server).await;
+        server
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_page_by_page_and_begun_again_when_its_next_page_is_gone() {
+        let session = crate::session::Session::new(crate::report::Reporter::silent());
+        for (gone, requests) in [(0, 2), (1, 4)] {
+            let server = paging(gone).await;
+            let cluster = Cluster::at(&server.uri(), "shop", &session).await;
+            let name = |item: Item<'_>| {
+                let pod = item.without_managed_fields()?;
+                assert_eq!((&pod["kind"], &pod["metadata"]["managedFields"]), (&json!("Pod"), &Value::Null));
+                Ok(pod["metadata"]["name"].as_str().unwrap_or_default().to_owned())
+            };
+            let names = cluster.list_each("v1", "Pod", None, None, name).await.expect("a list");
+            assert_eq!(names, ["a", "b", "c"]);
+            assert_eq!(server.received_requests().await.expect("requests").len(), requests);
+        }
+        let server = paging(9).await;
+        let cluster = Cluster::at(&server.uri(), "shop", &session).await;
+        assert!(cluster.list("v1", "Pod", None, None).await.is_err(), "it does not go on for ever");
+    }
+
     #[test]
     fn the_position_of_an_object_is_its_own() {
         let position = |object: Value| {

@@ -139,3 +139,32 @@ async fn a_missing_right_is_said_once() {
     assert!(more.is_err(), "nothing more comes");
     assert_eq!(server.requests().len(), 1);
 }
+
+/// A list of more than one page, on whose first page what is gone meanwhile stood.
+#[tokio::test]
+async fn pages_come_one_by_one_before_the_list_is_complete() {
+    use wiremock::matchers::{query_param, query_param_is_missing};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+    let page = |name: &str, after: &str| {
+        let metadata = json!({"resourceVersion": "7", "continue": after});
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"metadata": metadata, "items": [pod(name, "Running")]}))
+    };
+    let server = MockServer::start().await;
+    let hang = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    Mock::given(query_param("watch", "true")).respond_with(hang).mount(&server).await;
+    Mock::given(query_param_is_missing("continue")).respond_with(page("a", "next")).mount(&server).await;
+    Mock::given(query_param("continue", "next")).respond_with(page("b", "")).mount(&server).await;
+    let session = Session::new(Reporter::silent());
+    let mut watches = Watches::new(&Cluster::at(&server.uri(), "shop", &session).await);
+    watches.open(subject());
+    let mut said = Vec::new();
+    while said.last() != Some(&"complete".to_owned()) {
+        said.push(match watches.next().await.1 {
+            WatchItem::Page { first, items } => format!("{first} {}", items[0]["metadata"]["name"]),
+            WatchItem::Listed => "complete".to_owned(),
+            other => format!("{other:?}"),
+        });
+    }
+    assert_eq!(said, ["true \"a\"", "false \"b\"", "complete"]);
+}

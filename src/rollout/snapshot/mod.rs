@@ -5,12 +5,16 @@
 pub(crate) mod condition;
 pub(crate) mod decode;
 pub(crate) mod event;
+pub(crate) mod event_log;
 pub(crate) mod identity;
 pub(crate) mod intern;
 pub(crate) mod labels;
+pub(crate) mod mark;
 pub(crate) mod owner;
 pub(crate) mod pod;
 pub(crate) mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -20,9 +24,12 @@ use serde_json::Value;
 
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::decode::Cached;
-use crate::rollout::snapshot::event::{Event, EventRecord, EventSubject};
+use crate::rollout::snapshot::event::{Event, EventSubject};
+use crate::rollout::snapshot::event_log::EventLog;
 use crate::rollout::snapshot::identity::{Identified, Key, Parts};
 use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::mark::Kept;
+pub(crate) use crate::rollout::snapshot::mark::Mark;
 use crate::rollout::snapshot::owner::{OwnerRef, OwnerView, owns};
 use crate::rollout::snapshot::pod::Pod;
 
@@ -32,8 +39,7 @@ pub(crate) struct ClusterSnapshot {
     objects: BTreeMap<Arc<Key>, Entry>,
     /// Owner's kind and name to what says that it owns it.
     owned: ByName<BTreeSet<Arc<Key>>>,
-    /// Kind and name of what they are about, to the events, oldest first.
-    events: ByName<Vec<Kept<EventRecord>>>,
+    events: EventLog,
     /// The kinds of which every object is here, so that one that is not here does not exist.
     complete: BTreeSet<String>,
     /// The kinds that may not be listed, so that nothing is known of those that are not here.
@@ -46,27 +52,11 @@ pub(crate) struct ClusterSnapshot {
 type ByName<T> = HashMap<Symbol, HashMap<Symbol, T>>;
 type Entry = Kept<Seen>;
 
-/// Something that is kept, and who brought it.
-#[derive(Debug, Clone)]
-struct Kept<T> {
-    value: T,
-    mark: Mark,
-}
-
 /// An object that is kept.
 #[derive(Debug, Clone)]
 enum Seen {
     Pod(Box<Pod>),
     Object(Arc<Value>),
-}
-
-/// Which watch brought something, and with which of its lists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// The number of the watch; 0 for none.
-    pub(crate) watch: u32,
-    /// The number of the list.
-    pub(crate) list: u32,
 }
 
 impl Seen {
@@ -121,7 +111,7 @@ impl ClusterSnapshot {
             Cached::Pod(pod) => Seen::Pod(pod),
             Cached::Object(object) => Seen::Object(object),
             Cached::Event(event) => {
-                self.insert_event(*event, mark);
+                self.events.insert(*event, mark);
                 return None;
             }
             Cached::Nothing => return None,
@@ -150,16 +140,13 @@ impl ClusterSnapshot {
     /// still has.
     pub(crate) fn remove_seen(&mut self, gone: &Cached, watch: u32) {
         let (id, uid) = match gone {
-            Cached::Event(event) => return self.remove_event(event, watch),
+            Cached::Event(event) => return self.events.remove(event, watch),
             Cached::Nothing => return,
             Cached::Pod(pod) => (pod.id(), &*pod.uid),
             Cached::Object(object) => (ObjectId::of(object), object::uid(object)),
         };
         let key = [&*id.group, &*id.kind, &*id.namespace, &*id.name];
-        let is_it = |known: &Entry| {
-            (known.mark.watch == 0 || known.mark.watch == watch)
-                && object::same_if_known(known.value.uid(), uid)
-        };
+        let is_it = |known: &Entry| known.mark.is_of(watch) && object::same_if_known(known.value.uid(), uid);
         if self.objects.get(&key as &dyn Parts).is_some_and(is_it) {
             self.forget(&key);
         }
@@ -167,22 +154,16 @@ impl ClusterSnapshot {
 
     /// Takes out what a watch brought with an earlier one of its lists, and not with this one.
     pub(crate) fn remove_unlisted(&mut self, now: Mark) {
-        let is_old = |mark: Mark| mark.watch == now.watch && mark.list < now.list;
         let old: Vec<Arc<Key>> = self
             .objects
             .iter()
-            .filter(|(_, entry)| is_old(entry.mark))
+            .filter(|(_, entry)| entry.mark.is_before(now))
             .map(|(key, _)| Arc::clone(key))
             .collect();
         for key in old {
             self.forget(&*key);
         }
-        for of_kind in self.events.values_mut() {
-            of_kind.retain(|_, events| {
-                events.retain(|event| !is_old(event.mark));
-                !events.is_empty()
-            });
-        }
+        self.events.remove_unlisted(now);
     }
 
     /// Says that every object of this kind is here: one that is not here does not exist.
@@ -327,43 +308,7 @@ impl ClusterSnapshot {
 
     /// What happened to an object, oldest first.
     pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
-        let of_kind = self.events.get(about.kind());
-        let all = of_kind.and_then(|of_kind| of_kind.get(about.name())).into_iter().flatten();
-        let is_its = |subject: &EventSubject| {
-            object::same_if_known(&subject.namespace, about.namespace())
-                && object::same_if_known(&subject.uid, about.uid())
-        };
-        all.map(|event| &event.value).filter(|event| is_its(&event.subject)).map(EventRecord::event).collect()
-    }
-
-    fn insert_event(&mut self, mut event: EventRecord, mark: Mark) {
-        if event.name.is_empty() {
-            self.nameless += 1;
-            event.name = format!("\u{0}{}", self.nameless).into();
-        }
-        let of_kind = self.events.entry(Arc::clone(&event.subject.kind)).or_default();
-        let events = of_kind.entry(Arc::clone(&event.subject.name)).or_default();
-        let is_it = |known: &Kept<EventRecord>| is_same_event(&known.value, &event);
-        if let Some(index) = events.iter().position(is_it) {
-            events.remove(index);
-        }
-        let order = |one: &EventRecord, other: &EventRecord| {
-            let by_name = || (&*one.namespace, &*one.name).cmp(&(&*other.namespace, &*other.name));
-            one.last.cmp(&other.last).then_with(by_name)
-        };
-        let at = events.partition_point(|known| order(&known.value, &event).is_lt());
-        events.insert(at, Kept { value: event, mark });
-    }
-
-    fn remove_event(&mut self, gone: &EventRecord, watch: u32) {
-        let Some(of_kind) = self.events.get_mut(&gone.subject.kind) else { return };
-        let Some(events) = of_kind.get_mut(&gone.subject.name) else { return };
-        events.retain(|known| {
-            !is_same_event(&known.value, gone) || (known.mark.watch != 0 && known.mark.watch != watch)
-        });
-        if events.is_empty() {
-            of_kind.remove(&gone.subject.name);
-        }
+        self.events.of(about)
     }
 
     fn key(&mut self, value: &Seen) -> Key {
@@ -400,60 +345,5 @@ impl ClusterSnapshot {
                 }
             }
         }
-    }
-}
-
-fn is_same_event(one: &EventRecord, other: &EventRecord) -> bool {
-    one.name == other.name && one.namespace == other.namespace
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(name: &str, owner_uid: &str) -> Value {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop",
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": owner_uid}]}})
-    }
-
-    fn set(uid: &str) -> Value {
-        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
-            "metadata": {"name": "web-1", "namespace": "shop", "uid": uid}})
-    }
-
-    #[test]
-    fn children_are_those_of_this_uid() {
-        let mut world = ClusterSnapshot::new([set("a"), pod("p", "a"), pod("q", "b")]);
-        let names = |world: &ClusterSnapshot, set: &Value| -> Vec<String> {
-            world.pods_of(set).map(|pod| pod.name.to_string()).collect()
-        };
-        assert_eq!(names(&world, &set("a")), ["p"]);
-        assert_eq!(names(&world, &set("")), ["p", "q"]);
-        assert_eq!(world.owners(&pod("p", "a")).len(), 1);
-        assert_eq!(world.owners(&pod("q", "b")).len(), 0);
-        world.upsert(pod("q", "a"));
-        assert_eq!(names(&world, &set("a")), ["p", "q"]);
-        world.remove(&ObjectId::of(&pod("p", "a")));
-        assert_eq!(names(&world, &set("a")), ["q"]);
-    }
-
-    #[test]
-    fn objects_without_a_name_do_not_replace_one_another() {
-        let nameless = || json!({"apiVersion": "v1", "kind": "ConfigMap"});
-        assert_eq!(ClusterSnapshot::new([nameless(), nameless()]).objects().count(), 2);
-    }
-
-    #[test]
-    fn events_of_an_earlier_object_of_the_same_name_are_not_its_own() {
-        let happened = |uid: &str, at: &str| {
-            json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": at, "namespace": "shop"},
-                "reason": at, "lastTimestamp": format!("2026-10-03T14:00:0{at}Z"),
-                "involvedObject": {"kind": "ReplicaSet", "name": "web-1", "namespace": "shop", "uid": uid}})
-        };
-        let world = ClusterSnapshot::new([happened("a", "2"), happened("a", "1"), happened("b", "3")]);
-        let reasons: Vec<&str> = world.events_of(&set("a")).iter().map(|event| event.reason).collect();
-        assert_eq!(reasons, ["1", "2"]);
     }
 }

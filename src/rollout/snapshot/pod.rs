@@ -220,6 +220,14 @@ impl Pod {
         self.said.as_ref().map_or("", |said| &said.reason)
     }
 
+    /// Whether there is nothing to examine: most pods, most of the time.
+    pub(crate) fn is_well(&self) -> bool {
+        let is_well = |one: &ContainerStatus| {
+            one.restarts == 0 && one.waiting.as_ref().is_none_or(|said| said.reason.is_empty())
+        };
+        self.ready.is_true() && self.containers.iter().all(is_well)
+    }
+
     /// When the kubelet, else the API server, first knew of it.
     pub(crate) fn began(&self) -> Option<Timestamp> {
         self.started.or(self.created)

@@ -1,6 +1,7 @@
 //! What no watch says: objects that may be read but not watched, whether discovery serves a definition, and
 //! whether what a pod lacked has come since the kubelet looked last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -59,7 +60,7 @@ impl Watcher {
         });
         let come: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
         for (id, missing) in &come {
-            self.made_elsewhere.push((missing.kind.to_owned(), missing.name.clone()));
+            Arc::make_mut(&mut self.made_elsewhere).push((missing.kind.to_owned(), missing.name.clone()));
             self.dirty.insert(id.clone());
         }
         !come.is_empty()

@@ -61,7 +61,7 @@ struct Stamp {
 pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
     pub(super) others: Peers,
-    pub(super) made_elsewhere: &'a [(String, String)],
+    pub(super) made_elsewhere: &'a Arc<Vec<(String, String)>>,
     pub(super) health: &'a Arc<HealthRules>,
 }
 
@@ -184,7 +184,7 @@ impl TrackedObject {
             uid: stamp.and_then(|stamp| stamp.uid.clone()),
             generation: stamp.and_then(|stamp| stamp.generation),
             others_on_their_way: false,
-            made_elsewhere: around.made_elsewhere.to_vec(),
+            made_elsewhere: Arc::clone(around.made_elsewhere),
             sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
             served: self.served,
         }
@@ -337,8 +337,8 @@ mod tests {
         assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
         let world = ClusterSnapshot::new([object]);
-        let (now, health) = (Timestamp::UNIX_EPOCH, Arc::default());
-        let around = Around { now, others: Peers::There, made_elsewhere: &[], health: &health };
+        let (now, made, health) = (Timestamp::UNIX_EPOCH, Arc::default(), Arc::default());
+        let around = Around { now, others: Peers::There, made_elsewhere: &made, health: &health };
         tracked.look(&world, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
         tracked.look(&world, &around);

@@ -58,7 +58,7 @@ pub struct Watcher {
     pub(super) follows: Follows,
     pub(super) rights: Permissions,
     pub(super) clock: Clock,
-    pub(super) made_elsewhere: Vec<(String, String)>,
+    pub(super) made_elsewhere: Arc<Vec<(String, String)>>,
     pub(super) health: Arc<HealthRules>,
     /// Whose verdict may have changed.
     pub(super) dirty: BTreeSet<ObjectId>,
@@ -81,7 +81,7 @@ impl Watcher {
         Self {
             world,
             feed: WatchCache::new(cluster, set.keys()),
-            made_elsewhere,
+            made_elsewhere: Arc::new(made_elsewhere),
             set,
             session: session.clone(),
             cluster: cluster.clone(),
@@ -106,7 +106,7 @@ impl Watcher {
 
     /// Kind and name of what others make (`external:`): a pod that lacks it is not failed at once.
     pub fn made_elsewhere(&mut self, objects: impl IntoIterator<Item = (String, String)>) {
-        self.made_elsewhere.extend(objects);
+        Arc::make_mut(&mut self.made_elsewhere).extend(objects);
     }
 
     /// The cluster returned this from an apply: from now on only this state of the object counts, and later ones.

@@ -39,7 +39,7 @@ pub(crate) struct Progress {
 /// The worst that is wrong with the pods of the new revision, and with how many more of them.
 pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
-    for one in pods.current.iter().filter(|one| !is_well(one)) {
+    for one in pods.current.iter().filter(|one| !one.is_well()) {
         findings.extend(pod::examine(scene, one));
     }
     let count = findings.len();
@@ -63,11 +63,6 @@ fn put_off<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'
     }
     let last = pods.put_off.iter().max_by_key(|one| one.created)?;
     placement::lost(scene, last, &[])
-}
-
-/// Whether there is nothing to examine: most pods, most of the time.
-fn is_well(pod: &Pod) -> bool {
-    pod.ready.is_true() && Container::all(pod).iter().all(|one| one.restarts() == 0 && one.waits().is_empty())
 }
 
 /// The judgement of a workload, from its progress, its pods, and what its controller could not create.
