@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Item};
 use crate::error::{Kind, Result};
 use crate::http::CONCURRENCY;
-use crate::model::{ObjectId, Unserved, labels};
+use crate::model::{Unserved, labels};
 use crate::record::{Outcome, Record};
 use crate::release::context::TierContext;
 use crate::release::plan::planner::KindPlace;
 use crate::release::run::{endpoints, redaction};
 use crate::rollout::explain::{self, Explained, Known};
+use crate::rollout::snapshot::decode::{Cached, Decoder};
 use crate::rollout::watch::Before;
 
 /// Verdict and cause of every object of the tier, judged as a dump of now.
@@ -23,17 +23,16 @@ pub(crate) async fn explain(site: TierContext<'_>, last: Option<&Record>) -> Res
     let Gathered { objects, known } =
         gather(site.cluster, last, &labels::tier_selector(&site.project.name, &site.tier.slug)).await?;
     // What else is in the namespace is there as evidence, not to be explained itself.
-    let own: BTreeSet<ObjectId> = objects.iter().map(ObjectId::of).filter(|id| owns(last, id)).collect();
-    let known = Known { had: had(site, last, &objects, &known).await?, ..known };
-    let explained = explain::explain_known(objects, site.cluster.now(), &site.tier.health, &known);
-    Ok(explained.into_iter().filter(|one| own.contains(&ObjectId::of(&whole(&one.to_json())))).collect())
+    let wanted = Some(last.owned.iter().map(|one| one.id.clone()).collect());
+    let known = Known { had: had(site, last, &objects, &known).await?, wanted, ..known };
+    Ok(explain::explain_known(objects, site.cluster.now(), &site.tier.health, &known))
 }
 
 /// Where Services and Ingresses of the last good release lead nowhere.
 async fn had(
     site: TierContext<'_>,
     last: &Record,
-    objects: &[Value],
+    objects: &[Cached],
     known: &Known,
 ) -> Result<BTreeSet<Unserved>> {
     let is_good = last.summary.outcome == Outcome::Good;
@@ -45,22 +44,9 @@ async fn had(
     })
 }
 
-fn owns(last: &Record, id: &ObjectId) -> bool {
-    last.owned.iter().any(|one| one.id == *id)
-}
-
-/// An explained object in the shape of an object.
-fn whole(line: &Value) -> Value {
-    json!({
-        "apiVersion": line["apiVersion"],
-        "kind": line["kind"],
-        "metadata": {"name": line["name"], "namespace": line["namespace"]},
-    })
-}
-
 /// The tier's objects and what is beside them, and which kinds are known as a whole.
 struct Gathered {
-    objects: Vec<Value>,
+    objects: Vec<Cached>,
     known: Known,
 }
 
@@ -81,11 +67,14 @@ async fn gather(cluster: &Cluster, last: &Record, selector: &str) -> Result<Gath
             wanted.push((KindPlace { api_version, kind, namespace: namespace.clone() }, None));
         }
     }
-    let lists: Vec<(String, Option<Vec<Value>>)> = stream::iter(wanted)
+    let decoder = &Decoder::of(last.owned.iter().map(|one| &one.id));
+    let lists: Vec<(String, Option<Vec<Cached>>)> = stream::iter(wanted)
         .map(|(place, selector)| async move {
             let namespace = Some(place.namespace.as_str()).filter(|name| !name.is_empty());
-            match cluster.list(&place.api_version, &place.kind, namespace, selector.as_deref()).await {
-                Ok(listing) => Ok((place.kind, Some(listing.items))),
+            let KindPlace { api_version, kind, .. } = &place;
+            let read = |item: Item<'_>| decoder.read(item);
+            match cluster.list_each(api_version, kind, namespace, selector.as_deref(), read).await {
+                Ok(items) => Ok((place.kind, Some(items))),
                 // Pods and events are evidence: without the right to list them there is less of it.
                 Err(error) if error.kind() == Kind::Denied && selector.is_none() => Ok((place.kind, None)),
                 Err(error) => Err(error),

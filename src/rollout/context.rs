@@ -1,34 +1,77 @@
 //! One look at one object: the object, the world around it, the clock, the memory, and how long things last.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::model::object;
-use crate::project::HealthRule;
-use crate::rollout::evaluate::{Context, Health, ReleaseContext};
-use crate::rollout::memory::{CountedCrashes, Memory};
-use crate::rollout::pod::configuration::Missing;
+use crate::project::{HealthRule, HealthRules};
+use crate::rollout::health::{Health, Missing};
+use crate::rollout::memory::{ContainerKey, CountedCrashes, Memory, StateKey};
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::{kinds, preconditions};
+use crate::rollout::snapshot::identity::Identified;
+use crate::rollout::snapshot::pod::Pod;
+
+/// Under which circumstances an object is looked at.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// The API server's clock, or the time at which a dump is judged.
+    pub now: Timestamp,
+    /// The release that the object belongs to; `None` for a dump, where a state has lasted since its own
+    /// timestamp, and one without a timestamp has lasted long.
+    pub release: Option<ReleaseContext>,
+    /// The configuration's own rules for kinds.
+    pub health: Arc<HealthRules>,
+}
+
+/// What a release knows of an object beyond what the cluster says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReleaseContext {
+    /// When the release began its work on the object; conditions older than this are leftovers.
+    pub applied_at: Option<Timestamp>,
+    /// The uid that our apply returned.
+    pub uid: Option<String>,
+    /// The generation that our apply returned.
+    pub generation: Option<i64>,
+    /// Another workload of the same release is still on its way, and not itself out of strikes: it may be the
+    /// database for which this one crashes.
+    pub others_on_their_way: bool,
+    /// Kind and name of what others make: declared `external`, or made by a custom resource of the set.
+    pub made_elsewhere: Arc<Vec<(String, String)>>,
+    /// The manifest itself sets `progressDeadlineSeconds`; the server's default does not count.
+    pub sets_progress_deadline: bool,
+    /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` when nobody asked.
+    pub served: Option<bool>,
+}
 
 /// What a rule looks at.
 pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
+    /// The object, where it is a pod.
+    pub(crate) pod: Option<&'a Pod>,
     pub(crate) world: &'a ClusterSnapshot,
     context: &'a Context,
     memory: &'a mut Memory,
     again_at: Option<Timestamp>,
+    /// How objects are judged, this one as well as what it owns.
+    rule: Rule,
 }
+
+/// Judges the object of a context.
+type Rule = fn(&mut EvalContext) -> Health;
 
 impl<'a> EvalContext<'a> {
     pub(crate) fn new(
         object: &'a Value,
+        pod: Option<&'a Pod>,
         world: &'a ClusterSnapshot,
         context: &'a Context,
         memory: &'a mut Memory,
+        rule: Rule,
     ) -> Self {
-        Self { object, world, context, memory, again_at: None }
+        Self { object, pod, world, context, memory, again_at: None, rule }
     }
 
     /// The release, where it is not a dump that is looked at.
@@ -47,7 +90,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether a state has lasted so many seconds: since its own timestamp (but not from before our apply), else
     /// since it was first seen. In a dump one without a timestamp has lasted long.
-    pub(crate) fn has_lasted(&mut self, state: &str, since: Option<Timestamp>, seconds: i64) -> bool {
+    pub(crate) fn has_lasted(&mut self, state: StateKey, since: Option<Timestamp>, seconds: i64) -> bool {
         let since = match (self.release(), since) {
             (None, None) => return true,
             (None, Some(since)) => since,
@@ -69,7 +112,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether an instance of a container has run for so many seconds without a restart. What the kubelet tells is
     /// old when it comes, of a death as of the start: that much later it is known. In a dump it is known at once.
-    pub(crate) fn has_run(&mut self, instance: &str, since: Timestamp, seconds: i64) -> bool {
+    pub(crate) fn has_run(&mut self, instance: StateKey, since: Timestamp, seconds: i64) -> bool {
         /// The kubelet looks at its containers once a second, and its node may be busy.
         const DELAY: i64 = 2;
         /// More has another reason: the container was there before us.
@@ -91,28 +134,28 @@ impl<'a> EvalContext<'a> {
         }
     }
 
-    /// Whether an object was there before our apply; in a dump nothing was.
-    pub(crate) fn is_older_than_release(&self, object: &Value) -> bool {
-        !self.is_of_this_release(object::created(object))
+    /// Whether an object of this age was there before our apply; in a dump nothing was.
+    pub(crate) fn is_older_than_release(&self, created: Option<Timestamp>) -> bool {
+        !self.is_of_this_release(created)
     }
 
     /// Remembers that a state is seen.
-    pub(crate) fn remember(&mut self, state: &str) {
+    pub(crate) fn remember(&mut self, state: StateKey) {
         self.memory.since(state, self.context.now);
     }
 
     /// Whether a state was seen in an earlier look; it stays remembered.
-    pub(crate) fn recalls(&mut self, state: &str) -> bool {
+    pub(crate) fn recalls(&mut self, state: &StateKey) -> bool {
         self.memory.recall(state)
     }
 
     /// The deaths of a container of a pod that were counted.
-    pub(crate) fn deaths(&mut self, pod: &str, container: &str) -> &mut CountedCrashes {
-        self.memory.deaths(pod, container)
+    pub(crate) fn deaths(&mut self, container: ContainerKey) -> &mut CountedCrashes {
+        self.memory.deaths(container)
     }
 
     /// What happened to an object since the release began, oldest first.
-    pub(crate) fn events_of(&self, about: &'a Value) -> Vec<Event<'a>> {
+    pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'a>> {
         let mut events = self.world.events_of(about);
         events.retain(|event| self.is_of_this_release(event.last));
         events
@@ -125,7 +168,7 @@ impl<'a> EvalContext<'a> {
 
     /// Whether others make this object: then it may still come.
     pub(crate) fn is_made_elsewhere(&self, kind: &str, name: &str) -> bool {
-        let made = self.release().map_or(&[][..], |release| &release.made_elsewhere);
+        let made = self.release().map_or(&[][..], |release| &*release.made_elsewhere);
         made.iter().any(|(made_kind, made_name)| made_kind == kind && made_name == name)
     }
 
@@ -158,8 +201,8 @@ impl<'a> EvalContext<'a> {
             ..release.clone()
         });
         let context = Context { now: self.context.now, release, health: self.context.health.clone() };
-        let mut scene = EvalContext::new(owned, self.world, &context, self.memory);
-        let judgement = preconditions::any_kind(&scene).unwrap_or_else(|| kinds::judge(&mut scene));
+        let mut scene = EvalContext::new(owned, None, self.world, &context, self.memory, self.rule);
+        let judgement = (self.rule)(&mut scene);
         let judgement = scene.close(judgement);
         self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
         judgement

@@ -1,17 +1,16 @@
 //! What a judgement rests on: how containers ended, and what happened, in the order in which it did.
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::model::object;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::kinds::workload::creation;
-use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::health::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::pod::finding::Finding;
 use crate::rollout::pod::{configuration, crashes};
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::identity::Subject;
+use crate::rollout::snapshot::pod::Pod;
 
 /// So many lines are shown of what a container said at its end.
 const LAST_WORDS: usize = 10;
@@ -24,12 +23,12 @@ pub(super) fn of_workload<'a>(
     finding: Option<&Finding<'a>>,
     judgement: Health,
 ) -> Health {
-    let mut about = vec![scene.object];
+    let mut about = vec![Subject::Object(scene.object)];
     let subject = finding.map(|finding| finding.subject);
-    about.extend(subject.filter(|subject| !std::ptr::eq(*subject, scene.object)));
+    about.extend(subject.filter(|subject| !subject.is(scene.object)));
     // A pod that no node takes may wait for its claims: what keeps them is why.
-    about.extend(subject.into_iter().flat_map(|pod| unbound_claims(scene, pod)));
-    let judgement = match subject.filter(|subject| object::kind(subject) == "Pod") {
+    about.extend(subject.and_then(Subject::pod).into_iter().flat_map(|pod| unbound_claims(scene, pod)));
+    let judgement = match subject.and_then(Subject::pod) {
         Some(pod) => of_pod(pod, judgement),
         None => judgement,
     };
@@ -37,27 +36,25 @@ pub(super) fn of_workload<'a>(
 }
 
 /// The claims of a pod that are not bound.
-fn unbound_claims<'a>(scene: &EvalContext<'a>, pod: &'a Value) -> impl Iterator<Item = &'a Value> {
-    let volumes = object::list(pod, "/spec/volumes").iter();
-    let names = volumes.map(|volume| object::text(volume, "/persistentVolumeClaim/claimName"));
-    let namespace = object::namespace(pod);
+fn unbound_claims<'a>(scene: &EvalContext<'a>, pod: &'a Pod) -> impl Iterator<Item = Subject<'a>> {
     let world = scene.world;
-    let claims = names.filter_map(move |name| world.get("", "PersistentVolumeClaim", namespace, name));
-    claims.filter(|claim| object::text(claim, "/status/phase") == "Pending")
+    let claims = pod.claims.iter();
+    let claims = claims.filter_map(move |name| world.get("", "PersistentVolumeClaim", &pod.namespace, name));
+    claims.filter(|claim| object::text(claim, "/status/phase") == "Pending").map(Subject::Object)
 }
 
 /// Adds how the containers of a pod are, where one of them is not well.
-pub(super) fn of_pod(pod: &Value, judgement: Health) -> Health {
+pub(super) fn of_pod(pod: &Pod, judgement: Health) -> Health {
     let lines: Vec<String> = Container::all(pod).iter().flat_map(container_lines).collect();
-    judgement.showing(format!("pod {}", object::name(pod)), lines)
+    judgement.showing(format!("pod {}", pod.name), lines)
 }
 
 /// Adds the events out of the ordinary about these objects, those that say the same as one.
-pub(super) fn with_events<'a>(scene: &EvalContext<'a>, about: &[&'a Value], judgement: Health) -> Health {
+pub(super) fn with_events<'a>(scene: &EvalContext<'a>, about: &[Subject<'a>], judgement: Health) -> Health {
     let mut seen: Vec<Happened> = Vec::new();
     for object in about {
         for event in scene.events_of(object).into_iter().filter(|event| !is_noise(event)) {
-            let line = format!("{} {}", event.reason, object::title(object));
+            let line = format!("{} {}", event.reason, object.title());
             let message = words(&event);
             match seen.iter_mut().find(|one| one.line == line && one.message == message) {
                 Some(known) => {
@@ -102,18 +99,10 @@ fn is_noise(event: &Event) -> bool {
 /// In one line, and without the names of pods that never were.
 fn words(event: &Event) -> String {
     let message = match event.reason {
-        "FailedCreate" => creation::core(event.message),
+        "FailedCreate" => event.without_pod_names(),
         _ => event.message,
     };
     object::one_line(message)
-}
-
-/// Says which pods still run an earlier revision, where nobody replaces them.
-pub(super) fn stale_pods(pods: &Pods) -> String {
-    let names: Vec<&str> = pods.stale.iter().map(|pod| object::name(pod)).collect();
-    let count = names.len();
-    let noun = if count == 1 { "pod keeps" } else { "pods keep" };
-    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
 }
 
 fn container_lines(container: &Container) -> Vec<String> {

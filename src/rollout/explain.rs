@@ -9,11 +9,16 @@ use serde_json::{Value, json};
 use super::dump::{self, Dumped};
 use super::endpoints;
 use crate::error::Result;
-use crate::model::{Evidence, Unserved, Verdict, object};
+use crate::model::{Evidence, ObjectId, Unserved, Verdict, object};
 use crate::project::HealthRules;
 use crate::report::{Reporter, style};
-use crate::rollout::evaluate::{Context, Health, Memory, judge};
-use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::context::Context;
+use crate::rollout::evaluate::judge;
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
+use crate::rollout::snapshot::decode::Cached;
+use crate::rollout::snapshot::intern::Interner;
+use crate::rollout::snapshot::{ClusterSnapshot, Mark};
 use crate::secret;
 
 /// What is said of an object that no other object of the dump owns.
@@ -55,6 +60,8 @@ pub struct Known {
     pub denied: BTreeSet<String>,
     /// What the last good release lacked as well.
     pub had: BTreeSet<Unserved>,
+    /// What is to be explained; `None` for everything that nothing else owns.
+    pub wanted: Option<BTreeSet<ObjectId>>,
 }
 
 /// Explains objects as if they had been dumped now.
@@ -66,26 +73,34 @@ pub fn explain_objects(
     now: Timestamp,
     health: &Arc<HealthRules>,
 ) -> Result<Vec<Explained>> {
-    Ok(explain_known(objects, now, health, &Known::default()))
+    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
+    Ok(explain_dumped(dumped.collect(), now, health, &Known::default()))
 }
 
-/// As [`explain_objects`], with what is known besides.
-pub fn explain_known(
-    objects: Vec<Value>,
+/// As [`explain_objects`], of objects as they are kept, with what is known besides.
+pub(crate) fn explain_known(
+    objects: Vec<Cached>,
     now: Timestamp,
     health: &Arc<HealthRules>,
     known: &Known,
 ) -> Vec<Explained> {
-    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
-    explain_dumped(dumped.collect(), now, health, known)
+    let dumped = objects.into_iter().map(|object| (object, Vec::new()));
+    explain_cached(dumped, now, health, known)
 }
 
 /// Where Services and Ingresses of another set would lead nowhere, with these objects beside it. Pod templates and
 /// custom resources are those of the set.
-pub fn unserved(set: &[Value], beside: &[Value], known: &Known) -> BTreeSet<Unserved> {
+pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTreeSet<Unserved> {
     let mut world = known.world();
-    let found = beside.iter().filter(|one| matches!(object::kind(one), "Pod" | "Service"));
-    found.chain(set).for_each(|one| world.upsert(one.clone()));
+    let is_kept = |one: &&Cached| match one {
+        Cached::Pod(_) => true,
+        Cached::Object(object) => object::kind(object) == "Service",
+        Cached::Event(_) | Cached::Nothing => false,
+    };
+    for one in beside.iter().filter(is_kept) {
+        world.insert(one.clone(), Mark::default());
+    }
+    set.iter().for_each(|one| world.upsert(one.clone()));
     endpoints::of_set(set, &world)
 }
 
@@ -95,21 +110,37 @@ fn explain_dumped(
     health: &Arc<HealthRules>,
     known: &Known,
 ) -> Vec<Explained> {
+    let mut interner = Interner::default();
+    let cached =
+        dumped.into_iter().map(|Dumped { object, repeated }| (Cached::of(object, &mut interner), repeated));
+    explain_cached(cached, now, health, known)
+}
+
+fn explain_cached(
+    objects: impl IntoIterator<Item = (Cached, Vec<String>)>,
+    now: Timestamp,
+    health: &Arc<HealthRules>,
+    known: &Known,
+) -> Vec<Explained> {
     let mut world = known.world();
     let mut order = Vec::new();
     let mut warnings: Vec<(usize, String)> = Vec::new();
-    for Dumped { object, repeated } in dumped {
+    for (object, repeated) in objects {
         let said = repeated
             .into_iter()
             .map(|path| format!("the key {path} stands there twice: the last one counts"));
         warnings.extend(said.map(|warning| (order.len(), warning)));
-        order.extend(world.insert(object));
+        order.extend(world.insert(object, Mark::default()));
     }
     let context = Context { now, release: None, health: health.clone() };
     let mut seen = BTreeSet::new();
     let mut explained = Vec::new();
     for (index, key) in order.iter().enumerate().rev() {
-        let Some(object) = world.at(key).filter(|object| seen.insert(key) && is_root(&world, object)) else {
+        let is_wanted = |object: &&Value| {
+            known.wanted.as_ref().is_none_or(|wanted| wanted.contains(&ObjectId::of(object)))
+        };
+        let object = world.at(key).filter(is_wanted);
+        let Some(object) = object.filter(|object| seen.insert(key) && is_root(&world, object)) else {
             continue;
         };
         let judgement = judge(object, &world, &context, &mut Memory::default());
@@ -139,13 +170,13 @@ impl Known {
 /// Whether nothing here owns it, or only itself, be it by detours.
 fn is_root(world: &ClusterSnapshot, object: &Value) -> bool {
     let mut seen: Vec<&Value> = vec![object];
-    let mut next = world.owners(object).next();
+    let mut next = world.owners(object).into_iter().next();
     while let Some(owner) = next {
         if seen.iter().any(|one| std::ptr::eq(*one, owner)) {
             return std::ptr::eq(owner, object);
         }
         seen.push(owner);
-        next = world.owners(owner).next();
+        next = world.owners(owner).into_iter().next();
     }
     seen.len() == 1
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::model::object;
-use crate::rollout::watch::Watched;
 
 /// `(apiVersion, kind)` of every version that a definition serves.
 pub(crate) fn defined(definition: &Value) -> Vec<(String, String)> {
@@ -18,13 +17,8 @@ pub(crate) fn defined(definition: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The Secrets and `ConfigMaps` that custom resources of the set may make: those that bear their name, or that
-/// they name somewhere.
-pub(crate) fn makes(watched: &[Watched]) -> Vec<(String, String)> {
-    made_by(watched.iter().map(|one| &one.object))
-}
-
-/// Kind and name of the Secrets and `ConfigMaps` that custom resources among these objects may make.
+/// Kind and name of the Secrets and `ConfigMaps` that custom resources among these objects may make: those that bear
+/// their name, or that they name somewhere.
 pub fn made_by<'a>(objects: impl Iterator<Item = &'a Value>) -> Vec<(String, String)> {
     let custom = objects.filter(|object| {
         let group = object::group(object::api_version(object));
@@ -65,7 +59,7 @@ mod tests {
     fn a_custom_resource_may_make_what_it_names() {
         let certificate = json!({"apiVersion": "cert-manager.io/v1", "kind": "Certificate",
             "metadata": {"name": "web"}, "spec": {"secretName": "web-tls", "text": "Not a name"}});
-        let made = makes(&[Watched { object: certificate, place: None, live: None }]);
+        let made = made_by(std::iter::once(&certificate));
         let secrets: Vec<&str> =
             made.iter().filter(|one| one.0 == "Secret").map(|one| one.1.as_str()).collect();
         assert_eq!(secrets, ["web", "web-tls"]);

@@ -1,17 +1,77 @@
 //! What a watch remembers from one look at an object to the next: when a state was first seen, and which
 //! container deaths were counted. A dump has no past, and so an empty memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
+
+use crate::model::Cause;
 
 /// The memory of one object; the caller keeps it and hands it to each judgement of that object.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
     /// The number of the look that is under way.
     look: u64,
-    seen: BTreeMap<String, Seen>,
-    deaths: BTreeMap<(String, String), CountedCrashes>,
+    seen: HashMap<StateKey, Seen>,
+    deaths: HashMap<ContainerKey, CountedCrashes>,
+}
+
+/// A state that is remembered as long as it is seen.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum StateKey {
+    /// Of a container.
+    Container(ContainerKey, ContainerState),
+    /// A pod, by its uid, waits for the ConfigMap or Secret of this name.
+    Volume(Arc<str>, Box<str>),
+    /// A ReplicaSet, by its uid, cannot create its pods.
+    ReplicaCreation(Arc<str>),
+    /// The object cannot create its pods.
+    OwnCreation,
+    /// The Deployment cannot create its ReplicaSet.
+    SetCreation,
+    /// It is ready by its counts, and its pods cannot be seen.
+    Stable,
+    /// The autoscaler cannot read what it scales.
+    Scale,
+    /// The controller tells of an error.
+    ControllerError,
+    /// Nobody has written a status.
+    Silence,
+}
+
+/// A state of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ContainerState {
+    /// Its image was refused for this cause.
+    Image(Cause),
+    /// Its image was tried to be pulled once more.
+    PullRetried,
+    /// Its image was not pulled.
+    Pull,
+    /// It lacks configuration.
+    Configuration,
+    /// The runtime cannot create it.
+    Creation,
+    /// The probe of this cause has not succeeded.
+    Probe(Cause),
+    /// The instance after so many restarts runs.
+    Run(i64),
+}
+
+/// A container of a pod.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ContainerKey {
+    /// The pod's uid, which a pod of the same name in the same place does not share.
+    pub(crate) pod: Arc<str>,
+    pub(crate) container: Arc<str>,
+}
+
+impl ContainerKey {
+    /// A state of this container.
+    pub(crate) fn state(&self, state: ContainerState) -> StateKey {
+        StateKey::Container(self.clone(), state)
+    }
 }
 
 /// A state that is seen.
@@ -47,27 +107,24 @@ impl Memory {
     }
 
     /// Since when this state is seen without a break.
-    pub(super) fn since(&mut self, state: &str, now: Timestamp) -> Timestamp {
+    pub(super) fn since(&mut self, state: StateKey, now: Timestamp) -> Timestamp {
         let look = self.look;
-        if let Some(seen) = self.seen.get_mut(state) {
-            seen.look = look;
-            return seen.since;
-        }
-        self.seen.insert(state.to_owned(), Seen { since: now, look });
-        now
+        let seen = self.seen.entry(state).or_insert(Seen { since: now, look });
+        seen.look = look;
+        seen.since
     }
 
     /// Whether this state was seen in an earlier look, and is not forgotten by this one.
-    pub(super) fn recall(&mut self, state: &str) -> bool {
+    pub(super) fn recall(&mut self, state: &StateKey) -> bool {
         let look = self.look;
         let seen = self.seen.get_mut(state);
         seen.map(|seen| seen.look = look).is_some()
     }
 
     /// The deaths of a container of a pod.
-    pub(super) fn deaths(&mut self, pod: &str, container: &str) -> &mut CountedCrashes {
+    pub(super) fn deaths(&mut self, container: ContainerKey) -> &mut CountedCrashes {
         let look = self.look;
-        let deaths = self.deaths.entry((pod.to_owned(), container.to_owned())).or_default();
+        let deaths = self.deaths.entry(container).or_default();
         deaths.look = look;
         deaths
     }
@@ -84,7 +141,7 @@ mod tests {
         for (second, seen, since) in [(1, true, 1), (2, true, 1), (3, false, 0), (4, true, 4)] {
             memory.begin();
             if seen {
-                assert_eq!(memory.since("waiting", at(second)), at(since));
+                assert_eq!(memory.since(StateKey::Silence, at(second)), at(since));
             }
             memory.end();
         }

@@ -2,7 +2,8 @@
 //!
 //! | module | what it decides |
 //! | --- | --- |
-//! | `evaluate`, `context`, `memory` | how an object is, what is known meanwhile, and what was seen of it before |
+//! | `evaluate`, `health` | how an object is, and what is said of it |
+//! | `context`, `memory` | what is known meanwhile, and what was seen of it before |
 //! | `snapshot` | the objects as they were seen last, with conditions and events |
 //! | `preconditions`, `kinds` | what holds before any kind's rule, and the rule of each kind |
 //! | `pod` | what is wrong with a pod |
@@ -19,6 +20,7 @@ pub mod endpoints;
 pub(crate) mod evaluate;
 mod evidence;
 pub mod explain;
+pub(crate) mod health;
 mod hint;
 mod kinds;
 pub(crate) mod made_elsewhere;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
@@ -80,15 +80,15 @@ fn has_finished(object: &Value) -> bool {
 
 /// A pod that the deletion itself has ended did not finish.
 fn was_ended_by_deletion(scene: &EvalContext) -> bool {
-    let pod = scene.object;
-    let Some(deadline) = object::time(pod, "/metadata/deletionTimestamp") else { return false };
-    let grace = object::count(pod, "/metadata/deletionGracePeriodSeconds");
+    let (Some(pod), object) = (scene.pod, scene.object) else { return false };
+    let Some(deadline) = object::time(object, "/metadata/deletionTimestamp") else { return false };
+    let grace = object::count(object, "/metadata/deletionGracePeriodSeconds");
     let asked = deadline.as_second().saturating_sub(grace);
     let mut ended = Container::all(pod).into_iter().filter_map(|one| one.known_deaths().next()?.finished);
     let is_later = grace > 0 && ended.any(|ended| ended.as_second() > asked);
     let is_stopped =
         |event: &Event| event.reason == "Killing" && event.message.starts_with("Stopping container");
-    object::kind(pod) == "Pod" && (is_later || scene.events_of(pod).iter().any(is_stopped))
+    is_later || scene.events_of(pod).iter().any(is_stopped)
 }
 
 fn has_completed(job: &Value) -> bool {

@@ -264,7 +264,7 @@ async fn available(cluster: &Cluster, wanted: usize, only: Option<&Value>) {
     let mut available = BTreeMap::new();
     while available.values().filter(|is| **is).count() < wanted {
         let items = match watches.next().await.1 {
-            WatchItem::Listed(items) => items,
+            WatchItem::Page { items, .. } => items,
             WatchItem::Applied(item) => vec![item],
             _ => Vec::new(),
         };

@@ -2,6 +2,8 @@
 
 pub(crate) mod contents;
 pub(crate) mod deletion;
+pub(crate) mod list;
+pub(crate) mod projection;
 pub(crate) mod refusal;
 
 use bytes::Bytes;
@@ -10,9 +12,11 @@ use serde_json::Value;
 
 use crate::cluster::address::{collection, escape, query};
 use crate::cluster::discovery::Resource;
+use crate::cluster::objects::list::Item;
+use crate::cluster::objects::projection::Projection;
 use crate::cluster::objects::refusal::{ApplyError, Refusal};
 use crate::cluster::transport::fault::{Fault, Wanted};
-use crate::cluster::transport::{Call, LIST, Repeat};
+use crate::cluster::transport::{Call, Repeat};
 use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
@@ -157,19 +161,8 @@ impl Cluster {
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
     ) -> Result<Listing, Fault> {
-        let path = located.collection() + &query(selectors);
-        let mut answer = self
-            .transport
-            .json(&Call { accept, most: LIST, ..Call::get(path, located.wanted("list")) })
-            .await?;
-        let resource_version = answer["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-        let mut items = match answer["items"].take() {
-            Value::Array(items) => items,
-            _ => Vec::new(),
-        };
-        for item in &mut items {
-            name_kind(item, &located.resource);
-        }
+        let whole = |item: Item<'_>| item.read(Projection::All);
+        let (items, resource_version) = self.pages(located, selectors, accept, whole).await?;
         Ok(Listing { items, resource_version })
     }
 

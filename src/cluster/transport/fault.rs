@@ -70,6 +70,11 @@ impl Fault {
         }
     }
 
+    /// Whether what was asked for is older than what the server keeps.
+    pub(crate) fn is_expired(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code == 410)
+    }
+
     /// Whether the server said that there is no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)

@@ -188,30 +188,30 @@ impl Transport {
         self.read(&bytes)
     }
 
-    /// The answer as JSON, asked for once: the caller repeats. A refusal carries the pause that the server
-    /// asks for.
-    pub(crate) async fn once(&self, call: &Call) -> Result<Value, Fault> {
-        let bytes = self.attempt(call, Instant::now() + ATTEMPT).await.map_err(|(fault, pause)| {
-            match (fault, pause) {
-                (Fault::Status(mut status), Some(pause)) => {
-                    status.details.retry_after_seconds = pause.as_secs();
-                    Fault::Status(status)
-                }
-                (fault, _) => fault,
+    /// The answer as it is, asked for once: the caller repeats. A refusal carries the pause that the server asks
+    /// for.
+    pub(crate) async fn once(&self, call: &Call) -> Result<Bytes, Fault> {
+        self.attempt(call, Instant::now() + ATTEMPT).await.map_err(|(fault, pause)| match (fault, pause) {
+            (Fault::Status(mut status), Some(pause)) => {
+                status.details.retry_after_seconds = pause.as_secs();
+                Fault::Status(status)
             }
-        })?;
-        self.read(&bytes)
+            (fault, _) => fault,
+        })
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Value, Fault> {
-        let host = &self.shared.host;
-        let answer: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Fault::Broken(format!("the API server {host} did not answer with JSON: {error}"))
-        })?;
+        let answer: Value = serde_json::from_slice(bytes).map_err(|error| self.unreadable(&error))?;
         if answer.is_object() {
             return Ok(answer);
         }
+        let host = &self.shared.host;
         Err(Fault::Broken(format!("the API server {host} did not answer with an object")))
+    }
+
+    /// An answer that is no JSON.
+    pub(crate) fn unreadable(&self, error: &serde_json::Error) -> Fault {
+        Fault::Broken(format!("the API server {} did not answer with JSON: {error}", self.shared.host))
     }
 
     /// The answer as it is: asked for again where that can do no harm.

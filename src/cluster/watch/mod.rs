@@ -11,18 +11,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::address::query;
-use crate::cluster::objects::{Located, name_kind, unserved};
+use crate::cluster::objects::list::{Item, Page, Pages, resource_version};
+use crate::cluster::objects::{Located, unserved};
+use crate::cluster::transport::Call;
 use crate::cluster::transport::fault::Fault;
 use crate::cluster::transport::lines::Lines;
 use crate::cluster::transport::status::Status;
-use crate::cluster::transport::{Call, LIST};
 use crate::cluster::watch::state::{Next, WatchState};
 use crate::error::{Error, Kind};
 
@@ -32,14 +35,12 @@ const SECONDS: &str = "120";
 const IDLE: Duration = Duration::from_secs(135);
 /// A watch that ended sooner did not work.
 const SHORT: Duration = Duration::from_secs(5);
-/// How many objects are listed per request.
-const PAGE: &str = "500";
-/// Pages of one list: half a million objects.
-const PAGES: u32 = 1000;
 /// An object is never as long as this.
 const LONGEST: usize = 16 << 20;
 /// How many items wait to be read before the server has to wait.
 const QUEUE: usize = 256;
+/// How many of them may be there when a page of a list is added: pages are large.
+const BESIDE_PAGE: usize = 2;
 
 /// What is watched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,15 +55,23 @@ pub struct WatchSubject {
     pub selector: Option<String>,
 }
 
-/// What a watch says. Objects come with their `apiVersion` and `kind`, without their managed fields.
+/// What a watch says, of objects that were read to a `T`; as JSON they come with their `apiVersion` and `kind`, without
+/// their managed fields.
 #[derive(Debug, Clone)]
-pub enum WatchItem {
-    /// All that is there: what was known before and is not among it is gone.
-    Listed(Vec<Value>),
+pub enum WatchItem<T = Value> {
+    /// Some of what is there.
+    Page {
+        /// Whether a list begins with it, for the first time or again.
+        first: bool,
+        /// The objects.
+        items: Vec<T>,
+    },
+    /// The list is complete: what was known before and was on none of its pages is gone.
+    Listed,
     /// An object was created or changed.
-    Applied(Value),
+    Applied(T),
     /// An object is gone; as it was last.
-    Deleted(Value),
+    Deleted(T),
     /// It may not or cannot be watched; nothing more will come.
     Denied(Error),
     /// The server did not answer, or could not; it is asked again. Said each time.
@@ -71,20 +80,38 @@ pub enum WatchItem {
     Back,
 }
 
+/// What is watched, and what it says.
+type Said<T> = (Arc<WatchSubject>, WatchItem<T>);
+
+/// Reads an object that the server sent to what is kept of it.
+type Read<T> = Arc<dyn Fn(Item<'_>) -> serde_json::Result<T> + Send + Sync>;
+
 /// The watches of one listener, in one queue. They end when this is dropped.
-pub struct Watches {
+pub struct Watches<T = Value> {
     cluster: Cluster,
-    sender: mpsc::Sender<(Arc<WatchSubject>, WatchItem)>,
-    receiver: mpsc::Receiver<(Arc<WatchSubject>, WatchItem)>,
+    read: Read<T>,
+    sender: mpsc::Sender<Said<T>>,
+    receiver: mpsc::Receiver<Said<T>>,
     open: HashMap<WatchSubject, AbortHandle>,
     tasks: JoinSet<()>,
 }
 
 impl Watches {
-    /// No watch yet.
+    /// No watch yet; of whole objects.
     pub fn new(cluster: &Cluster) -> Self {
+        Self::reading(cluster, |item| item.without_managed_fields())
+    }
+}
+
+impl<T: Send + 'static> Watches<T> {
+    /// No watch yet; of objects that are read to what is needed of them as they come, so that no more is kept.
+    pub fn reading(
+        cluster: &Cluster,
+        read: impl Fn(Item<'_>) -> serde_json::Result<T> + Send + Sync + 'static,
+    ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        Self { cluster: cluster.clone(), sender, receiver, open: HashMap::new(), tasks: JoinSet::new() }
+        let (cluster, read) = (cluster.clone(), Arc::new(read));
+        Self { cluster, read, sender, receiver, open: HashMap::new(), tasks: JoinSet::new() }
     }
 
     /// Begins to watch; `false` if it is watched already. Needs a tokio runtime.
@@ -94,6 +121,7 @@ impl Watches {
         }
         let watch = Watch {
             cluster: self.cluster.clone(),
+            read: Arc::clone(&self.read),
             subject: Arc::new(subject.clone()),
             sender: self.sender.clone(),
             course: WatchState::default(),
@@ -108,7 +136,7 @@ impl Watches {
     }
 
     /// The next item of any watch. Waits for ever while there is none.
-    pub async fn next(&mut self) -> (Arc<WatchSubject>, WatchItem) {
+    pub async fn next(&mut self) -> (Arc<WatchSubject>, WatchItem<T>) {
         match self.receiver.recv().await {
             Some(item) => item,
             None => std::future::pending().await,
@@ -116,20 +144,30 @@ impl Watches {
     }
 
     /// An item that is there already.
-    pub fn try_next(&mut self) -> Option<(Arc<WatchSubject>, WatchItem)> {
+    pub fn try_next(&mut self) -> Option<(Arc<WatchSubject>, WatchItem<T>)> {
         self.receiver.try_recv().ok()
     }
 }
 
 /// One watch under way.
-struct Watch {
+struct Watch<T> {
     cluster: Cluster,
+    read: Read<T>,
     subject: Arc<WatchSubject>,
-    sender: mpsc::Sender<(Arc<WatchSubject>, WatchItem)>,
+    sender: mpsc::Sender<Said<T>>,
     course: WatchState,
 }
 
-impl Watch {
+/// A line of a watch.
+#[derive(Deserialize)]
+struct Change<'a> {
+    #[serde(borrow, rename = "type", default)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+}
+
+impl<T: Send + 'static> Watch<T> {
     /// Ends when it is denied, when the run is cancelled, or when nobody listens.
     async fn run(mut self) {
         let Some(located) = self.locate().await else { return };
@@ -166,42 +204,41 @@ impl Watch {
     /// Lists, or watches from where it is. `None` when nobody listens any more.
     async fn turn(&mut self, located: &Located) -> Option<Result<(), Fault>> {
         match self.course.position().map(ToOwned::to_owned) {
-            None => match self.list(located).await {
-                Ok((items, position)) => {
-                    self.answered(Some(position)).await?;
-                    self.send(WatchItem::Listed(items)).await.map(Ok)
-                }
-                Err(fault) => Some(Err(fault)),
-            },
+            None => self.list(located).await,
             Some(position) => self.watch(located, &position).await,
         }
     }
 
-    async fn list(&self, located: &Located) -> Result<(Vec<Value>, String), Fault> {
-        let mut all = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES {
-            let parameters = [
-                ("labelSelector", self.subject.selector.as_deref()),
-                ("limit", Some(PAGE)),
-                ("continue", after.as_deref()),
-            ];
-            let path = located.collection() + &query(&parameters);
-            let call = Call { most: LIST, ..Call::get(path, located.wanted("list")) };
-            let mut answer = self.cluster.transport.once(&call).await?;
-            if let Value::Array(items) = answer["items"].take() {
-                all.extend(items.into_iter().map(|item| named(item, located)));
-            }
-            let text = |name: &str| answer["metadata"][name].as_str().unwrap_or_default().to_owned();
-            match text("continue") {
-                more if more.is_empty() => return Ok((all, text("resourceVersion"))),
-                // The same page again and again.
-                more if after.as_ref() == Some(&more) => break,
-                more => after = Some(more),
+    /// Lists, and sends each page before it asks for the next one.
+    async fn list(&mut self, located: &Located) -> Option<Result<(), Fault>> {
+        let mut pages = Pages::default();
+        loop {
+            let first = pages.is_first();
+            let page = match self.page(located, &pages).await {
+                Ok(page) => page,
+                Err(fault) => return Some(Err(fault)),
+            };
+            match pages.turn(page.after, &located.resource.kind) {
+                Ok(true) => self.send_page(first, page.items).await?,
+                Ok(false) => {
+                    self.answered(Some(page.position)).await?;
+                    self.send_page(first, page.items).await?;
+                    return self.send(WatchItem::Listed).await.map(Ok);
+                }
+                Err(fault) => return Some(Err(fault)),
             }
         }
-        let kind = &self.subject.kind;
-        Err(Fault::TooLong(format!("the list of {kind} that the API server gives does not come to an end")))
+    }
+
+    async fn page(&self, located: &Located, pages: &Pages) -> Result<ReadPage<T>, Fault> {
+        let transport = &self.cluster.transport;
+        let json = transport
+            .once(&pages.call(located, &[("labelSelector", self.subject.selector.as_deref())]))
+            .await?;
+        let page = Page::read(&json).map_err(|error| transport.unreadable(&error))?;
+        let items = page.items.iter().map(|json| (self.read)(Item::new(located, json)));
+        let items = items.collect::<Result<_, _>>().map_err(|error| transport.unreadable(&error))?;
+        Ok(ReadPage { items, after: page.after, position: page.position })
     }
 
     async fn watch(&mut self, located: &Located, position: &str) -> Option<Result<(), Fault>> {
@@ -238,22 +275,20 @@ impl Watch {
 
     /// One line of a watch.
     async fn take(&mut self, line: &[u8], located: &Located) -> Option<Result<(), Fault>> {
-        let Ok(mut event) = serde_json::from_slice::<Value>(line) else {
-            return Some(Err(Fault::Broken("the API server broke off in the middle of a change".to_owned())));
-        };
-        let object = event["object"].take();
-        if event["type"] == "ERROR" {
-            return Some(Err(Fault::Status(Box::new(Status::read(500, object.to_string().as_bytes())))));
+        let Some((kind, object)) = change(line) else { return Some(Err(broken_off())) };
+        if kind == "ERROR" {
+            return Some(Err(Fault::Status(Box::new(Status::read(500, object.get().as_bytes())))));
         }
-        if let Some(position) = object["metadata"]["resourceVersion"].as_str() {
-            self.course.moved(position);
+        if let Some(position) = resource_version(object) {
+            self.course.moved(&position);
         }
-        let item = match event["type"].as_str() {
-            Some("ADDED" | "MODIFIED") => WatchItem::Applied(named(object, located)),
-            Some("DELETED") => WatchItem::Deleted(named(object, located)),
-            // A bookmark: only how far it is.
-            _ => return Some(Ok(())),
-        };
+        // A bookmark says only how far it is.
+        let is_news = matches!(kind.as_str(), "ADDED" | "MODIFIED" | "DELETED");
+        if !is_news {
+            return Some(Ok(()));
+        }
+        let Ok(object) = (self.read)(Item::new(located, object)) else { return Some(Err(broken_off())) };
+        let item = if kind == "DELETED" { WatchItem::Deleted(object) } else { WatchItem::Applied(object) };
         self.send(item).await.map(Ok)
     }
 
@@ -281,15 +316,32 @@ impl Watch {
         if told.is_none() { Next::End } else { stumble.next }
     }
 
-    async fn send(&self, item: WatchItem) -> Option<()> {
+    async fn send(&self, item: WatchItem<T>) -> Option<()> {
         self.sender.send((Arc::clone(&self.subject), item)).await.ok()
+    }
+
+    /// Sends a page once little else is waiting to be read.
+    async fn send_page(&self, first: bool, items: Vec<T>) -> Option<()> {
+        let mut room = self.sender.reserve_many(QUEUE - BESIDE_PAGE).await.ok()?;
+        room.next()?.send((Arc::clone(&self.subject), WatchItem::Page { first, items }));
+        Some(())
     }
 }
 
-fn named(mut object: Value, located: &Located) -> Value {
-    name_kind(&mut object, &located.resource);
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.shift_remove("managedFields");
-    }
-    object
+/// A page whose items were read.
+struct ReadPage<T> {
+    items: Vec<T>,
+    after: String,
+    position: String,
+}
+
+/// The type of a change, and the object that it is about.
+fn change(line: &[u8]) -> Option<(String, &RawValue)> {
+    let Change { kind, object } = serde_json::from_slice(line).ok()?;
+    let kind = serde_json::from_str(kind?.get()).ok()?;
+    Some((kind, object?))
+}
+
+fn broken_off() -> Fault {
+    Fault::Broken("the API server broke off in the middle of a change".to_owned())
 }

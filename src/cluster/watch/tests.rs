@@ -29,7 +29,13 @@ async fn watching(server: &FakeServer) -> (Session, Watches) {
 
 /// The next item in a word or two.
 async fn next(watches: &mut Watches) -> String {
-    let (_, item) = tokio::time::timeout(Duration::from_secs(10), watches.next()).await.expect("an item");
+    let (_, mut item) = tokio::time::timeout(Duration::from_secs(10), watches.next()).await.expect("an item");
+    let mut listed = Vec::new();
+    while let WatchItem::Page { first, items } = item {
+        assert_eq!(first, listed.is_empty(), "a list begins once");
+        listed.extend(items);
+        (_, item) = watches.next().await;
+    }
     let name = |object: &Value| {
         format!(
             "{} {}",
@@ -38,7 +44,8 @@ async fn next(watches: &mut Watches) -> String {
         )
     };
     match item {
-        WatchItem::Listed(all) => format!("listed {}", all.iter().map(name).collect::<Vec<_>>().join(",")),
+        WatchItem::Listed => format!("listed {}", listed.iter().map(name).collect::<Vec<_>>().join(",")),
+        WatchItem::Page { .. } => "a page after a page".to_owned(),
         WatchItem::Applied(object) => {
             assert_eq!(object["kind"], "Pod");
             format!("applied {}", name(&object))
@@ -131,4 +138,33 @@ async fn a_missing_right_is_said_once() {
     let more = tokio::time::timeout(Duration::from_millis(200), watches.next()).await;
     assert!(more.is_err(), "nothing more comes");
     assert_eq!(server.requests().len(), 1);
+}
+
+/// A list of more than one page, on whose first page what is gone meanwhile stood.
+#[tokio::test]
+async fn pages_come_one_by_one_before_the_list_is_complete() {
+    use wiremock::matchers::{query_param, query_param_is_missing};
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+    let page = |name: &str, after: &str| {
+        let metadata = json!({"resourceVersion": "7", "continue": after});
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"metadata": metadata, "items": [pod(name, "Running")]}))
+    };
+    let server = MockServer::start().await;
+    let hang = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    Mock::given(query_param("watch", "true")).respond_with(hang).mount(&server).await;
+    Mock::given(query_param_is_missing("continue")).respond_with(page("a", "next")).mount(&server).await;
+    Mock::given(query_param("continue", "next")).respond_with(page("b", "")).mount(&server).await;
+    let session = Session::new(Reporter::silent());
+    let mut watches = Watches::new(&Cluster::at(&server.uri(), "shop", &session).await);
+    watches.open(subject());
+    let mut said = Vec::new();
+    while said.last() != Some(&"complete".to_owned()) {
+        said.push(match watches.next().await.1 {
+            WatchItem::Page { first, items } => format!("{first} {}", items[0]["metadata"]["name"]),
+            WatchItem::Listed => "complete".to_owned(),
+            other => format!("{other:?}"),
+        });
+    }
+    assert_eq!(said, ["true \"a\"", "false \"b\"", "complete"]);
 }

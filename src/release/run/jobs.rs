@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Item};
 use crate::error::{Error, Kind, Result};
 use crate::model::object::{INIT_STATUSES, STATUSES};
 use crate::model::{ObjectId, ObjectRef, Outcome, Stage, Verdict, job, labels, object};
@@ -15,7 +15,8 @@ use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
 use crate::release::plan::{Plan, Wanted};
 use crate::release::rules::RunningJobs;
-use crate::rollout::explain;
+use crate::rollout::explain::{self, Known};
+use crate::rollout::snapshot::decode::{Cached, Decoder};
 use crate::text::display;
 
 /// What helps where a Job still runs.
@@ -44,34 +45,36 @@ fn runs(job: &Value) -> bool {
 /// has them all.
 pub(crate) async fn not_stuck(cluster: &Cluster, running: Vec<Value>) -> Vec<Value> {
     let namespaces: BTreeSet<String> = running.iter().map(|job| ObjectId::of(job).namespace).collect();
-    let mut seen = running.clone();
-    for namespace in &namespaces {
-        for kind in ["Pod", "Event"] {
-            let listed = cluster.list("v1", kind, Some(namespace), None).await;
-            seen.extend(listed.map(|listing| listing.items).unwrap_or_default());
-        }
-    }
     if running.is_empty() {
         return running;
     }
-    let pods: Vec<Value> = seen.iter().filter(|one| one["kind"] == "Pod").cloned().collect();
-    let explained = explain::explain_objects(seen, cluster.now(), &Arc::default()).unwrap_or_default();
+    let decoder = Decoder::default();
+    let mut seen: Vec<Cached> = running.iter().map(|job| Cached::Object(Arc::new(job.clone()))).collect();
+    for namespace in &namespaces {
+        for kind in ["Pod", "Event"] {
+            let read = |item: Item<'_>| decoder.read(item);
+            seen.extend(cluster.list_each("v1", kind, Some(namespace), None, read).await.unwrap_or_default());
+        }
+    }
+    let at_work = at_work(&seen);
+    let known = Known { wanted: Some(running.iter().map(ObjectId::of).collect()), ..Known::default() };
+    let explained = explain::explain_known(seen, cluster.now(), &Arc::default(), &known);
     // One of its containers may be at work while another does not come to run.
-    let works = |job: &Value| pods.iter().any(|pod| is_pod_of(job, pod) && has_running_container(pod));
+    let works = |job: &Value| at_work.contains(object::uid(job));
     let has_failed =
         |job: &Value| explained.iter().any(|one| one.verdict() == Verdict::Failed && one.is_about(job));
     let is_stuck = |job: &Value| has_failed(job) && !works(job);
     running.into_iter().filter(|job| !is_stuck(job)).collect()
 }
 
-fn is_pod_of(job: &Value, pod: &Value) -> bool {
-    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == job["metadata"]["uid"]))
-}
-
-fn has_running_container(pod: &Value) -> bool {
-    object::container_statuses(pod, &[INIT_STATUSES, STATUSES])
-        .any(|status| status.pointer("/state/running").is_some())
+/// The uids of the owners of pods that have a running container.
+fn at_work(seen: &[Cached]) -> BTreeSet<String> {
+    let pods = seen.iter().filter_map(|one| match one {
+        Cached::Pod(pod) => Some(pod),
+        _ => None,
+    });
+    let at_work = pods.filter(|pod| pod.containers.iter().any(|one| one.running.is_some()));
+    at_work.flat_map(|pod| pod.owners.iter().map(|owner| owner.uid.to_string())).collect()
 }
 
 /// `Job/migrate of release 7 (https://gitlab.example.com/…/-/jobs/1) still runs`

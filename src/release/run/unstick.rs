@@ -6,13 +6,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, DeleteOptions, Deleted, SeenObject};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, Item, Projection, SeenObject};
 use crate::error::{Kind, Result};
 use crate::model::{ObjectId, ObjectRef};
 use crate::session::Session;
 
 /// How long the controller may take to notice the new template.
 const NOTICING: Duration = Duration::from_secs(10);
+
+/// What of a pod tells whether it is in the way, and which one it is.
+const SEEN: Projection = Projection::Only(&[
+    ("metadata", Projection::AllBut(&[("managedFields", Projection::Nothing)])),
+    ("status", Projection::Only(&[("conditions", Projection::All)])),
+]);
 
 /// Whose pods may be in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +94,13 @@ async fn pods(cluster: &Cluster, set: &Value) -> Result<Vec<Value>> {
         labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     let selector = selector.collect::<Vec<_>>().join(",");
     let namespace = set.pointer("/metadata/namespace").and_then(Value::as_str);
-    let listed = cluster.list("v1", "Pod", namespace, Some(&selector)).await?;
     let is_its = |pod: &Value| {
         let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         owners.is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == set["metadata"]["uid"]))
     };
-    Ok(listed.items.into_iter().filter(is_its).collect())
+    let read = |item: Item<'_>| Ok(Some(item.read(SEEN)?).filter(is_its));
+    let listed = cluster.list_each("v1", "Pod", namespace, Some(&selector), read).await?;
+    Ok(listed.into_iter().flatten().collect())
 }
 
 /// Whether a pod will never be what is wanted and keeps the others from becoming it.

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::rollout::evaluate::Health;
-use crate::rollout::kinds::workload::revision::has_labels;
+use crate::rollout::health::Health;
 
 use crate::model::object::{has, list, text};
 use crate::model::{Cause, ObjectId, Unserved, Verdict, object};
@@ -168,14 +167,14 @@ fn of_service(service: &Value, world: &ClusterSnapshot) -> Option<Gap> {
 }
 
 fn has_pod(service: &Value, selector: &Map<String, Value>, world: &ClusterSnapshot) -> bool {
-    let mut pods = world.beside(service, "", "Pod").filter(|pod| !object::is_being_deleted(pod));
-    pods.any(|pod| has_labels(pod, selector)) || endpoints(service, world) == Some(true)
+    let mut pods = world.pods_beside(service).filter(|pod| !pod.is_being_deleted);
+    pods.any(|pod| pod.labels.have(selector)) || endpoints(service, world) == Some(true)
 }
 
 /// Whether every pod is known: a watch or a list had all of them, or it is a dump that holds pods, or what became of
 /// them.
 fn sight_of_pods(service: &Value, world: &ClusterSnapshot, has_templates: bool) -> Sight {
-    let has_pods = world.beside(service, "", "Pod").next().is_some();
+    let has_pods = world.pods_beside(service).next().is_some();
     if world.is_complete("Pod")
         || !world.is_denied("Pod") && (has_pods || endpoints(service, world).is_some())
     {

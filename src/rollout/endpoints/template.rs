@@ -46,8 +46,8 @@ fn is_revision(object: &Value, world: &ClusterSnapshot) -> bool {
     let is_old =
         || object::has(object, "/metadata/ownerReferences") && object::count(object, "/spec/replicas") == 0;
     match object::kind(object) {
-        "ReplicaSet" => world.owners(object).next().is_some() || is_old(),
-        "Job" => world.owners(object).next().is_some(),
+        "ReplicaSet" => !world.owners(object).is_empty() || is_old(),
+        "Job" => !world.owners(object).is_empty(),
         _ => false,
     }
 }

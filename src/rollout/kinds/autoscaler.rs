@@ -7,8 +7,9 @@ use serde_json::Value;
 use crate::model::object::{list, text};
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
+use crate::rollout::memory::StateKey;
 
 /// The target may be created a moment after its autoscaler.
 const SCALE_PATIENCE: i64 = 45;
@@ -31,7 +32,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         let fails = match text(condition, "/reason") {
             "InvalidSelector" => true,
             "FailedGetScale" => {
-                if !scene.has_lasted("scale", since, SCALE_PATIENCE) {
+                if !scene.has_lasted(StateKey::Scale, since, SCALE_PATIENCE) {
                     return Health::progressing(said).with_cause(Cause::ControllerFailed);
                 }
                 true
@@ -40,7 +41,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         };
         if fails {
             let judgement = Health::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
-            return evidence::with_events(scene, &[object], judgement);
+            return evidence::with_events(scene, &[object.into()], judgement);
         }
     }
     let blind = all.iter().filter(|condition| {

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::model::object::text;
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 const WAITS: &str = "WaitForFirstConsumer";
 
@@ -17,7 +17,11 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         "Lost" => {
             let volume = text(scene.object, "/spec/volumeName");
             let message = format!("the volume {volume} that the claim was bound to is gone");
-            evidence::with_events(scene, &[scene.object], Health::failed(Cause::VolumeUnbound, message))
+            evidence::with_events(
+                scene,
+                &[scene.object.into()],
+                Health::failed(Cause::VolumeUnbound, message),
+            )
         }
         _ if waits_for_pod(scene) => {
             Health::ready().saying("the claim is bound as soon as a pod uses it (WaitForFirstConsumer)")
@@ -33,13 +37,13 @@ fn pending(scene: &EvalContext) -> Health {
     {
         let message = format!("StorageClass {class} does not exist");
         let judgement = Health::failed(Cause::VolumeUnbound, message).about("/spec/storageClassName");
-        return evidence::with_events(scene, &[scene.object], judgement);
+        return evidence::with_events(scene, &[scene.object.into()], judgement);
     }
     let events = scene.events_of(scene.object);
     let said = events.iter().rev().find(|event| event.reason != WAITS).map(|event| event.message);
     let message = said.map_or_else(|| "the claim is not bound to a volume yet".to_owned(), str::to_owned);
     let judgement = Health::progressing(message).with_cause(Cause::VolumeUnbound);
-    evidence::with_events(scene, &[scene.object], judgement)
+    evidence::with_events(scene, &[scene.object.into()], judgement)
 }
 
 /// The class that it names; none where it asks for a volume without a class.

@@ -3,7 +3,7 @@
 use crate::model::object;
 use crate::model::object::is_true;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 
 /// Judges a `CronJob`.

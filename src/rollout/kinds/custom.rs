@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::model::object::{is_true, text};
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::owned;
+use crate::rollout::memory::StateKey;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
@@ -41,7 +42,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let judgement = owned::weighed(scene, judgement);
     match judgement.verdict {
         Verdict::Ready | Verdict::Paused => judgement,
-        _ => evidence::with_events(scene, &[scene.object], judgement),
+        _ => evidence::with_events(scene, &[scene.object.into()], judgement),
     }
 }
 
@@ -125,7 +126,7 @@ fn not_done(scene: &mut EvalContext, condition: &Condition) -> Health {
     if !speaks_of_error(condition.reason) {
         return Health::progressing(sentence(condition));
     }
-    let lasts = scene.has_lasted("error", condition.since, ERROR_PATIENCE);
+    let lasts = scene.has_lasted(StateKey::ControllerError, condition.since, ERROR_PATIENCE);
     let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
     Health::new(verdict).with_cause(Cause::ControllerFailed).saying(sentence(condition))
 }
@@ -218,7 +219,7 @@ fn field(pointer: &str) -> String {
 fn silent(scene: &mut EvalContext) -> Health {
     let applied = scene.release().and_then(|release| release.applied_at);
     let since = applied.or_else(|| object::created(scene.object));
-    if scene.has_lasted("silence", since, SILENCE) {
+    if scene.has_lasted(StateKey::Silence, since, SILENCE) {
         return Health::ready().saying("it has no status: no controller says how it is");
     }
     Health::progressing("no controller has written a status yet")

@@ -2,8 +2,8 @@
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
@@ -30,7 +30,7 @@ pub(crate) fn of_api(scene: &mut EvalContext) -> Health {
         Some(available) if available.is_true() => Health::ready(),
         Some(available) => {
             let judgement = Health::progressing(format!("the API is not available: {}", available.words()));
-            evidence::with_events(scene, &[scene.object], judgement)
+            evidence::with_events(scene, &[scene.object.into()], judgement)
         }
         None => Health::progressing("nobody has looked at the API yet"),
     }

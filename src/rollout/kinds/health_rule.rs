@@ -3,8 +3,8 @@
 use crate::model::{Cause, Verdict};
 use crate::project::{Expectation, HealthRule, word_at};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 /// Judges an object by the configuration's rule for its kind.
 pub(crate) fn judge(scene: &EvalContext, rule: &HealthRule) -> Health {
@@ -23,7 +23,7 @@ pub(crate) fn judge(scene: &EvalContext, rule: &HealthRule) -> Health {
     } else {
         return Health::ready();
     };
-    evidence::with_events(scene, &[object], judgement)
+    evidence::with_events(scene, &[object.into()], judgement)
 }
 
 /// `status.phase is Creating, not Ready`

@@ -4,7 +4,7 @@
 use crate::model::Cause;
 use crate::model::object::has;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::{annotations, evidence};
 
 /// Judges an Ingress.
@@ -12,7 +12,11 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let object = scene.object;
     if annotations::waits_for(object, "address") && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("no Ingress controller has published an address yet");
-        return evidence::with_events(scene, &[object], judgement.with_cause(Cause::LoadBalancerPending));
+        return evidence::with_events(
+            scene,
+            &[object.into()],
+            judgement.with_cause(Cause::LoadBalancerPending),
+        );
     }
     Health::ready()
 }

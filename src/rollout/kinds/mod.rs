@@ -16,7 +16,7 @@ pub(crate) mod workload;
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, replicaset, statefulset};
 
 /// Judges by the rule of the object's kind.

@@ -3,7 +3,7 @@
 use crate::model::Cause;
 use crate::model::object::text;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 

@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use crate::model::object::text;
 use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::pod::finding::Severity;
+use crate::rollout::snapshot::pod::Pod;
 
 /// Kinds whose pods tell of their owner's owner. Jobs are left out: of those that an operator ran, some may fail.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -40,11 +40,10 @@ pub(crate) fn weighed(scene: &mut EvalContext, own: Health) -> Health {
 fn worst(scene: &mut EvalContext) -> Option<Health> {
     let children: Vec<&Value> =
         scene.world.children(scene.object).filter(|child| !object::is_being_deleted(child)).collect();
-    let is_pod = |child: &&Value| object::kind(child) == "Pod";
-    let has_ended = |pod: &Value| matches!(text(pod, "/status/phase"), "Succeeded" | "Failed");
-    let pods = children.iter().copied().filter(is_pod).filter(|pod| !has_ended(pod));
+    let is_there = |pod: &&Pod| !pod.is_being_deleted && !matches!(&*pod.phase, "Succeeded" | "Failed");
+    let pods = scene.world.pods_of(scene.object).filter(is_there);
     // What was there before tells why it does not get on, but its operator may be about to replace it.
-    let (old, new): (Vec<&Value>, Vec<&Value>) = pods.partition(|pod| scene.is_older_than_release(pod));
+    let (old, new): (Vec<&Pod>, Vec<&Pod>) = pods.partition(|pod| scene.is_older_than_release(pod.created));
     let mut found = Vec::new();
     for (current, is_new) in [(new, true), (old, false)] {
         let worst = workload::worst(scene, &Pods { current, ..Pods::default() });
@@ -66,7 +65,7 @@ fn worst(scene: &mut EvalContext) -> Option<Health> {
     let mut all: Vec<Health> = of_pods.collect();
     for child in children.into_iter().filter(is_workload) {
         let mut judgement = scene.judge_owned(child);
-        if judgement.verdict == Verdict::Failed && scene.is_older_than_release(child) {
+        if judgement.verdict == Verdict::Failed && scene.is_older_than_release(object::created(child)) {
             judgement.verdict = Verdict::Progressing;
         }
         let said = judgement.message.take().unwrap_or_default();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 
 /// Judges a `ResourceQuota`.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {

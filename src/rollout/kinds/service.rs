@@ -3,8 +3,8 @@
 use crate::model::Cause;
 use crate::model::object::{has, text};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
 use crate::rollout::evidence;
+use crate::rollout::health::Health;
 
 /// Judges a Service.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {
@@ -16,7 +16,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if kind == "LoadBalancer" && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("the load balancer has no address yet");
         let judgement = judgement.with_cause(Cause::LoadBalancerPending).about("/spec/type");
-        return evidence::with_events(scene, &[object], judgement);
+        return evidence::with_events(scene, &[object.into()], judgement);
     }
     if has(object, "/spec/selector") && !has(object, "/spec/clusterIP") {
         return Health::progressing("the Service has no cluster address yet");

@@ -6,18 +6,12 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::model::object;
+use crate::rollout::health::Missing;
 use crate::rollout::pod::container::Container;
+use crate::rollout::snapshot::pod::Pod;
 
-/// What a pod refers to and what does not exist.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
-    /// `ConfigMap` or `Secret`.
-    pub kind: &'static str,
-    /// Its name.
-    pub name: String,
-    /// The key, where the object itself exists.
-    pub key: Option<String>,
-}
+/// A missing ConfigMap or Secret may be on its way for so many seconds.
+pub(crate) const CONFIG_PATIENCE: i64 = 10;
 
 /// Whether the kubelet only has not read its caches yet.
 pub(crate) fn is_cache_trouble(message: &str) -> bool {
@@ -25,7 +19,7 @@ pub(crate) fn is_cache_trouble(message: &str) -> bool {
 }
 
 /// What the kubelet names in `CreateContainerConfigError` or in a `FailedMount` event.
-pub(crate) fn missing(message: &str, pod: &Value) -> Option<Missing> {
+pub(crate) fn missing(message: &str, pod: &Pod) -> Option<Missing> {
     static OBJECT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"(?i)\b(configmaps?|secrets?) "([^"]+)" not found"#).expect("the pattern is a constant")
     });
@@ -95,9 +89,8 @@ impl Missing {
 
 /// The name of the ConfigMap or Secret behind a volume; of several in a projected one, the one that asks for
 /// the key.
-fn source(pod: &Value, volume: &str, kind: &str, key: &str) -> String {
-    let volumes = object::list(pod, "/spec/volumes");
-    let Some(volume) = volumes.iter().find(|one| object::text(one, "/name") == volume) else {
+fn source(pod: &Pod, volume: &str, kind: &str, key: &str) -> String {
+    let Some(volume) = pod.template.volume(volume) else {
         return format!("of volume {volume}");
     };
     let asks =
@@ -145,6 +138,7 @@ mod tests {
                 {"secret": {"name": "two", "items": [{"key": "tls.crt"}]}},
             ]}},
         ]}});
+        let pod = Pod::of(&pod);
         let said = |message: &str| missing(message, &pod).expect("it names something").sentence();
         assert_eq!(said(r#"configmap "shop" not found"#), "ConfigMap shop does not exist");
         assert_eq!(

@@ -1,20 +1,16 @@
 //! A container of a pod: what the manifest says of it beside what the kubelet says.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::object;
-
-/// Which part a container plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It runs before the others, and ends.
-    Init,
-    /// An init container that stays: `restartPolicy: Always` of its own.
-    Sidecar,
-    /// It is what the pod is for.
-    Regular,
-}
+use crate::rollout::memory::ContainerKey;
+use crate::rollout::snapshot::intern::Symbol;
+use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Terminated};
+pub(crate) use crate::rollout::snapshot::template::ContainerRole as Role;
+use crate::rollout::snapshot::template::ContainerSpec;
 
 /// A container of a pod.
 #[derive(Debug, Clone, Copy)]
@@ -22,9 +18,10 @@ pub(crate) struct Container<'a> {
     pub(crate) name: &'a str,
     pub(crate) role: Role,
     pub(crate) spec: &'a Value,
-    pub(crate) status: &'a Value,
+    pub(crate) status: &'a ContainerStatus,
     /// Whether the kubelet starts it again whenever it ends.
     pub(crate) is_kept_alive: bool,
+    key: (&'a Symbol, &'a Symbol),
 }
 
 /// An instance of a container that has ended.
@@ -40,36 +37,22 @@ pub(crate) struct Termination<'a> {
 
 impl<'a> Container<'a> {
     /// All containers of a pod, the init containers first.
-    pub(crate) fn all(pod: &'a Value) -> Vec<Self> {
-        let mut containers = Self::some(pod, "/spec/initContainers", "/status/initContainerStatuses", true);
-        containers.extend(Self::some(pod, "/spec/containers", "/status/containerStatuses", false));
-        containers
+    pub(crate) fn all(pod: &'a Pod) -> Vec<Self> {
+        let container = |(one, status): (&'a ContainerSpec, &'a ContainerStatus)| Self {
+            name: &one.name,
+            role: one.role,
+            spec: &one.spec,
+            status,
+            is_kept_alive: one.is_kept_alive,
+            key: (pod.key(), &one.name),
+        };
+        pod.template.containers.iter().zip(&pod.containers).map(container).collect()
     }
 
-    /// A dump may have lost the one or the other: either is enough.
-    fn some(pod: &'a Value, specs: &str, statuses: &str, init: bool) -> Vec<Self> {
-        let (specs, statuses) = (object::list(pod, specs), object::list(pod, statuses));
-        let named =
-            |list: &'a [Value], name: &str| list.iter().find(|one| object::text(one, "/name") == name);
-        let policy = object::text(pod, "/spec/restartPolicy");
-        let alone = statuses.iter().filter(|status| named(specs, object::text(status, "/name")).is_none());
-        specs
-            .iter()
-            .chain(alone)
-            .map(|one| object::text(one, "/name"))
-            .map(|name| {
-                let spec = named(specs, name).unwrap_or(&Value::Null);
-                let own = object::text(spec, "/restartPolicy");
-                let role = match (init, own) {
-                    (true, "Always") => Role::Sidecar,
-                    (true, _) => Role::Init,
-                    (false, _) => Role::Regular,
-                };
-                let status = named(statuses, name).unwrap_or(&Value::Null);
-                let is_kept_alive = matches!(if own.is_empty() { policy } else { own }, "Always" | "");
-                Self { name, role, spec, status, is_kept_alive }
-            })
-            .collect()
+    /// What it is remembered by.
+    pub(crate) fn key(&self) -> ContainerKey {
+        let (pod, container) = self.key;
+        ContainerKey { pod: Arc::clone(pod), container: Arc::clone(container) }
     }
 
     /// `container web`, `init container migrate`.
@@ -84,61 +67,60 @@ impl<'a> Container<'a> {
     /// The image that the manifest names.
     pub(crate) fn image(&self) -> &'a str {
         let image = object::text(self.spec, "/image");
-        if image.is_empty() { object::text(self.status, "/image") } else { image }
+        if image.is_empty() { self.status.image.as_deref().unwrap_or_default() } else { image }
     }
 
     /// Why it waits; empty when it does not.
     pub(crate) fn waits(&self) -> &'a str {
-        object::text(self.status, "/state/waiting/reason")
+        self.status.waiting.as_ref().map_or("", |said| &said.reason)
     }
 
     /// What the kubelet says about its waiting.
     pub(crate) fn waiting_message(&self) -> &'a str {
-        object::text(self.status, "/state/waiting/message")
+        self.status.waiting.as_ref().map_or("", |said| &said.message)
     }
 
     /// Whether it runs.
     pub(crate) fn runs(&self) -> bool {
-        object::has(self.status, "/state/running")
-            || self.status.pointer("/state/running").is_some_and(Value::is_object)
+        self.status.running.is_some()
     }
 
     /// Since when it runs, where it does.
     pub(crate) fn running_since(&self) -> Option<Timestamp> {
-        object::time(self.status, "/state/running/startedAt")
+        self.status.running.flatten()
     }
 
     /// Whether the kubelet calls it ready.
     pub(crate) fn is_ready(&self) -> bool {
-        object::is_true(self.status, "/ready")
+        self.status.ready
     }
 
     /// How often the kubelet has started it again.
     pub(crate) fn restarts(&self) -> i64 {
-        object::count(self.status, "/restartCount").max(0)
+        self.status.restarts
     }
 
     /// The instance that was there last, where it is dead now and no new one runs.
     pub(crate) fn dead_now(&self) -> Option<Termination<'a>> {
-        let now = self.status.pointer("/state/terminated").and_then(Termination::read);
+        let now = self.status.terminated.as_deref().map(Termination::of);
         now.or_else(|| if self.runs() { None } else { self.died_before() })
     }
 
     /// The instance before the one that there is.
     pub(crate) fn died_before(&self) -> Option<Termination<'a>> {
-        self.status.pointer("/lastState/terminated").and_then(Termination::read)
+        self.status.last.as_deref().map(Termination::of)
     }
 
     /// Whether it has done what it was there for: what it died of before is over.
     pub(crate) fn is_done(&self) -> bool {
-        let ended = self.status.pointer("/state/terminated").and_then(Termination::read);
+        let ended = self.status.terminated.as_deref().map(Termination::of);
         ended.is_some_and(|ended| ended.exit_code == 0 && !ended.wanted_memory())
             && (self.role == Role::Init || !self.is_kept_alive)
     }
 
     /// The instances that are known to be dead, the latest first.
     pub(crate) fn known_deaths(&self) -> impl Iterator<Item = Termination<'a>> {
-        let now = self.status.pointer("/state/terminated").and_then(Termination::read);
+        let now = self.status.terminated.as_deref().map(Termination::of);
         now.into_iter().chain(self.died_before())
     }
 
@@ -157,16 +139,15 @@ impl<'a> Container<'a> {
 }
 
 impl<'a> Termination<'a> {
-    fn read(terminated: &'a Value) -> Option<Self> {
-        terminated.as_object()?;
-        Some(Self {
-            exit_code: object::count(terminated, "/exitCode"),
-            reason: object::text(terminated, "/reason"),
-            message: object::text(terminated, "/message"),
-            started: object::time(terminated, "/startedAt"),
-            finished: object::time(terminated, "/finishedAt"),
-            id: object::text(terminated, "/containerID"),
-        })
+    fn of(terminated: &'a Terminated) -> Self {
+        Self {
+            exit_code: terminated.exit_code.unwrap_or(0),
+            reason: &terminated.said.reason,
+            message: &terminated.said.message,
+            started: terminated.started,
+            finished: terminated.finished,
+            id: &terminated.id,
+        }
     }
 
     /// For how many seconds it had run; none where it never did, whose start is said to be that of all time.

@@ -3,12 +3,13 @@
 //! The kubelet restarts the first time at once: a program that exits at start dies at 1 s, 2 s and 18 s. Two
 //! deaths are a stumble, as of a service that waits for its database by crashing; the third is a failure.
 
-use crate::model::{Cause, object};
+use crate::model::Cause;
 use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::{Container, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::Pod;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.
 const FORGETS: i64 = 600;
@@ -31,7 +32,7 @@ pub(crate) struct CrashHistory<'a> {
 /// The deaths of a container of a pod; `None` where none counts (any more).
 pub(crate) fn toll<'a>(
     scene: &mut EvalContext,
-    pod: &serde_json::Value,
+    pod: &Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<CrashHistory<'a>> {
@@ -46,12 +47,12 @@ pub(crate) fn toll<'a>(
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
-fn count(scene: &mut EvalContext, pod: &serde_json::Value, container: &Container, events: &[Event]) -> i64 {
+fn count(scene: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> i64 {
     let known: Vec<Termination> = container.known_deaths().collect();
     let ended = container.ended();
-    let older = scene.is_older_than_release(pod);
+    let older = scene.is_older_than_release(pod.created);
     let watched = scene.release().is_some();
-    let deaths = scene.deaths(pod_key(pod), container.name);
+    let deaths = scene.deaths(container.key());
     let before = *deaths.before.get_or_insert(if older { ended } else { 0 });
     for (index, death) in known.iter().enumerate() {
         // Without an id, an instance is known by its number.
@@ -184,10 +185,4 @@ pub(crate) fn times(number: i64) -> String {
         3..=12 => format!("{} times", usize::try_from(number - 3).map_or("many", |index| words[index])),
         _ => format!("{number} times"),
     }
-}
-
-/// A pod by its uid, which a pod of the same name in the same place does not share.
-pub(crate) fn pod_key(pod: &serde_json::Value) -> &str {
-    let uid = object::uid(pod);
-    if uid.is_empty() { object::name(pod) } else { uid }
 }

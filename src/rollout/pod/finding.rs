@@ -1,10 +1,8 @@
 //! What is wrong with a pod, and how bad it is.
 
-use serde_json::Value;
-
-use crate::model::{Cause, object};
-use crate::rollout::evaluate::{Health, LogSource};
-use crate::rollout::pod::configuration::Missing;
+use crate::model::Cause;
+use crate::rollout::health::{Health, LogSource, Missing};
+use crate::rollout::snapshot::identity::{Identified, Subject};
 
 /// How bad it is; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +23,7 @@ pub(crate) struct Finding<'a> {
     /// One sentence in the words of the manifest.
     pub(crate) message: String,
     /// The pod, or the object whose pods cannot be created.
-    pub(crate) subject: &'a Value,
+    pub(crate) subject: Subject<'a>,
     /// The container it is about, and whether its previous instance is meant.
     pub(crate) container: Option<(&'a str, bool)>,
     /// What it is about, as a JSON pointer into the manifest.
@@ -37,12 +35,12 @@ pub(crate) struct Finding<'a> {
 
 impl<'a> Finding<'a> {
     pub(crate) fn new(
-        subject: &'a Value,
+        subject: impl Into<Subject<'a>>,
         grade: Severity,
         cause: Option<Cause>,
         message: impl Into<String>,
     ) -> Self {
-        let message = message.into();
+        let (subject, message) = (subject.into(), message.into());
         Self { grade, cause, message, subject, container: None, pointer: None, strikes: 0, missing: None }
     }
 
@@ -73,8 +71,8 @@ impl<'a> Finding<'a> {
     pub(crate) fn suspect(&self) -> Option<LogSource> {
         let (container, previous) = self.container?;
         Some(LogSource {
-            namespace: object::namespace(self.subject).to_owned(),
-            pod: object::name(self.subject).to_owned(),
+            namespace: self.subject.namespace().to_owned(),
+            pod: self.subject.name().to_owned(),
             container: container.to_owned(),
             previous,
         })

@@ -11,27 +11,24 @@ pub(crate) mod probe;
 pub(crate) mod start;
 pub(crate) mod volume;
 
-use serde_json::Value;
-
 use crate::model::Cause;
 use crate::rollout::annotations;
 use crate::rollout::context::EvalContext;
+use crate::rollout::memory::ContainerState;
 use crate::rollout::pod::container::{Container, Role};
-use crate::rollout::pod::crashes::pod_key;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::Pod;
 
 /// A pull that failed is not followed by a wait before this many seconds are over.
 const BACK_OFF: i64 = 15;
-/// A missing ConfigMap or Secret may be on its way for so many seconds.
-pub(crate) const CONFIG_PATIENCE: i64 = 10;
 /// After so many seconds the kubelet has tried again to create a container.
 const CREATE_RETRY: i64 = 20;
 
 /// The worst that is wrong with a pod; `None` where nothing is.
-pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
     let events = scene.events_of(pod);
     let containers = Container::all(pod);
     let mut findings: Vec<Finding> = Vec::new();
@@ -51,7 +48,7 @@ pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option
 
 fn of_container<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -72,7 +69,7 @@ fn pointer(scene: &EvalContext, container: &Container, field: &str) -> Option<St
     Some(format!("{prefix}{}", container.pointer(spec, field)?))
 }
 
-fn invalid_name<'a>(scene: &EvalContext, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
+fn invalid_name<'a>(scene: &EvalContext, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
     let message = format!("image {} of {} is not a valid image name", container.image(), container.title());
     Finding::new(pod, Severity::Failed, Some(Cause::InvalidImageName), message)
         .about(pointer(scene, container, "/image"))
@@ -80,12 +77,12 @@ fn invalid_name<'a>(scene: &EvalContext, pod: &'a Value, container: &Container<'
 
 fn pull<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Finding<'a> {
     let explanation = image::explanation(container, events);
-    let refusal = known_refusal(scene, pod, container, explanation);
+    let refusal = known_refusal(scene, container, explanation);
     let lasts = refusal != Refusal::Other && was_tried_again(scene, pod, container, events);
     let grade = if lasts { Severity::Failed } else { Severity::Waiting };
     let message = image::sentence(refusal, container, explanation);
@@ -93,46 +90,42 @@ fn pull<'a>(
 }
 
 /// What the registry's answer means; where the kubelet no longer says it, what was seen before.
-fn known_refusal(
-    scene: &mut EvalContext,
-    pod: &Value,
-    container: &Container,
-    explanation: Option<&str>,
-) -> Refusal {
-    let state = |refusal: Refusal| format!("{}/{}/{}", pod_key(pod), container.name, refusal.cause());
+fn known_refusal(scene: &mut EvalContext, container: &Container, explanation: Option<&str>) -> Refusal {
+    let key = container.key();
+    let state = |refusal: Refusal| key.state(ContainerState::Image(refusal.cause()));
     if let Some(explanation) = explanation {
         let refusal = image::refusal(explanation, container.image());
-        scene.remember(&state(refusal));
+        scene.remember(state(refusal));
         return refusal;
     }
     let known = Refusal::ALL.into_iter().find(|refusal| scene.recalls(&state(*refusal)));
     known.unwrap_or(Refusal::Other)
 }
 
-fn was_tried_again(scene: &mut EvalContext, pod: &Value, container: &Container, events: &[Event]) -> bool {
-    let state = format!("{}/{}/tried again", pod_key(pod), container.name);
+fn was_tried_again(scene: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> bool {
+    let state = container.key().state(ContainerState::PullRetried);
     if image::was_tried_again(container, events) {
-        scene.remember(&state);
+        scene.remember(state);
         return true;
     }
     // In a dump the pod's own age tells whether the kubelet has had the time to wait.
     let failed =
         |event: &&Event| event.is_about(container.name) && event.message.contains("Failed to pull image");
     let told = events.iter().find(failed).and_then(|event| event.first);
-    let since = if scene.release().is_none() { told.or_else(|| placement::began(pod)) } else { None };
-    let first = format!("{}/{}/pull", pod_key(pod), container.name);
-    scene.recalls(&state) || scene.has_lasted(&first, since, BACK_OFF)
+    let since = if scene.release().is_none() { told.or_else(|| pod.began()) } else { None };
+    let first = container.key().state(ContainerState::Pull);
+    scene.recalls(&state) || scene.has_lasted(first, since, BACK_OFF)
 }
 
-fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Container<'a>) -> Finding<'a> {
+fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
     let said = container.waiting_message();
     if configuration::is_cache_trouble(said) {
         return Finding::new(pod, Severity::Waiting, None, format!("{}: {said}", container.title()));
     }
     // In a dump the pod's own age bounds it.
-    let since = if scene.release().is_none() { placement::began(pod) } else { None };
-    let state = format!("{}/{}/configuration", pod_key(pod), container.name);
-    let lasts = scene.has_lasted(&state, since, CONFIG_PATIENCE);
+    let since = if scene.release().is_none() { pod.began() } else { None };
+    let state = container.key().state(ContainerState::Configuration);
+    let lasts = scene.has_lasted(state, since, configuration::CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
         let grade = if lasts { Severity::Failed } else { Severity::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());
@@ -152,7 +145,7 @@ fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Value, container: &Co
 /// The runtime could not start it: a failure at the second time, where it will say the same again.
 fn cannot_run<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -168,10 +161,10 @@ fn cannot_run<'a>(
                 event.message.strip_prefix("Error: ").is_some_and(|said| complaint.contains(said))
             };
             let failed = events.iter().filter(own).rev().find(same);
-            let state = format!("{}/{}/creation", pod_key(pod), container.name);
-            let began = if scene.release().is_none() { placement::began(pod) } else { None };
+            let state = container.key().state(ContainerState::Creation);
+            let began = if scene.release().is_none() { pod.began() } else { None };
             failed.is_some_and(|event| event.count > 1)
-                || scene.has_lasted(&state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
+                || scene.has_lasted(state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
         }
         _ => container.restarts() > 0,
     };
@@ -186,14 +179,14 @@ fn cannot_run<'a>(
 /// It died: too often, or not yet too often.
 fn dies<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
     if container.is_done() {
         return None;
     }
-    let previous = container.status.pointer("/state/terminated").is_none();
+    let previous = container.status.terminated.is_none();
     let restarts = container.is_kept_alive || (container.role == Role::Init && !is_mortal(pod));
     if !restarts {
         return died_for_good(scene, pod, container, events)
@@ -213,14 +206,14 @@ fn dies<'a>(
 }
 
 /// Whether the pod is not there to stay: its containers are not started again whenever they end.
-fn is_mortal(pod: &Value) -> bool {
-    !matches!(crate::model::object::text(pod, "/spec/restartPolicy"), "Always" | "")
+fn is_mortal(pod: &Pod) -> bool {
+    !matches!(&*pod.template.restart_policy, "Always" | "")
 }
 
 /// A container that is not started again, or only as long as its Job allows it.
 fn died_for_good<'a>(
     scene: &EvalContext,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -237,13 +230,12 @@ fn died_for_good<'a>(
 /// It ends with exit code 0 and is started again and again; or nobody says how it ended.
 fn loops<'a>(
     scene: &EvalContext,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     allowed: i64,
 ) -> Option<Finding<'a>> {
     // Between its end and the wait the kubelet may take some seconds.
-    let ended_well =
-        container.status.pointer("/state/terminated/exitCode").and_then(Value::as_i64) == Some(0);
+    let ended_well = container.status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
     let is_between = container.restarts() > 0 && ended_well;
     if container.waits() != "CrashLoopBackOff" && !is_between {
         return None;
@@ -263,7 +255,7 @@ fn loops<'a>(
 }
 
 /// A container that counts as ready for want of a readiness probe, while its liveness probe is about to end it.
-pub(crate) fn ailing<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn ailing<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
     /// The kubelet asks a little late, and its events come later still.
     const LATE: i64 = 3;
     let events = scene.events_of(pod);
@@ -284,21 +276,21 @@ pub(crate) fn ailing<'a>(scene: &mut EvalContext<'a>, pod: &'a Value) -> Option<
 /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
 fn probes<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
     if !container.runs() || (container.is_ready() && container.role != Role::Init) {
         return None;
     }
-    let starts = container.status.pointer("/started") == Some(&Value::Bool(false));
+    let starts = container.status.started == Some(false);
     let probes: &[Probe] = if starts { &[Probe::Startup] } else { &[Probe::Liveness, Probe::Readiness] };
     for probe in probes {
         let failure = probe.failure(container, events);
         let is_overdue = *probe != Probe::Liveness && probe.is_set(container) && {
-            let state = format!("{}/{}/{}", pod_key(pod), container.name, probe.cause());
+            let state = container.key().state(ContainerState::Probe(probe.cause()));
             let patience = probe.patience(container);
-            scene.has_lasted(&state, container.running_since(), patience)
+            scene.has_lasted(state, container.running_since(), patience)
         };
         if failure.is_none() && !is_overdue {
             continue;

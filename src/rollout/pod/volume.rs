@@ -1,22 +1,22 @@
 //! Volumes that cannot be mounted: because a ConfigMap or Secret is missing, or for any other reason.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
-use serde_json::Value;
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
+use crate::rollout::memory::StateKey;
+use crate::rollout::pod::configuration;
 use crate::rollout::pod::container::Container;
-use crate::rollout::pod::crashes::pod_key;
 use crate::rollout::pod::finding::{Finding, Severity};
-use crate::rollout::pod::{CONFIG_PATIENCE, configuration};
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::Pod;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
 pub(crate) fn unmounted<'a>(
     scene: &mut EvalContext<'a>,
-    pod: &'a Value,
+    pod: &'a Pod,
     containers: &[Container<'a>],
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -38,8 +38,8 @@ pub(crate) fn unmounted<'a>(
         let cause = Some(Cause::VolumeMount);
         return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
-    let state = format!("{}/{}", pod_key(pod), missing.name);
-    let lasts = scene.has_lasted(&state, event.first, CONFIG_PATIENCE);
+    let state = StateKey::Volume(Arc::clone(pod.key()), missing.name.as_str().into());
+    let lasts = scene.has_lasted(state, event.first, configuration::CONFIG_PATIENCE);
     let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
     let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let volume = volume(event.message).map(|name| format!(" (volume {name})")).unwrap_or_default();

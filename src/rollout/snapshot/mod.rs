@@ -3,93 +3,167 @@
 //! Names and uids may be missing, as in a dump that somebody has trimmed: what is not known is no contradiction.
 
 pub(crate) mod condition;
+pub(crate) mod decode;
 pub(crate) mod event;
+pub(crate) mod event_log;
+pub(crate) mod identity;
+pub(crate) mod intern;
+pub(crate) mod labels;
+pub(crate) mod mark;
+pub(crate) mod owner;
+pub(crate) mod pod;
+pub(crate) mod template;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::model::object;
-use crate::rollout::snapshot::event::Event;
+use crate::model::{ObjectId, object};
+use crate::rollout::snapshot::decode::Cached;
+use crate::rollout::snapshot::event::{Event, EventSubject};
+use crate::rollout::snapshot::event_log::EventLog;
+use crate::rollout::snapshot::identity::{Identified, Key, Parts};
+use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::mark::Kept;
+pub(crate) use crate::rollout::snapshot::mark::Mark;
+use crate::rollout::snapshot::owner::{OwnerRef, OwnerView, owns};
+use crate::rollout::snapshot::pod::Pod;
 
 /// The objects of a cluster as far as they are known, and the events about them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClusterSnapshot {
-    objects: BTreeMap<Arc<Key>, Value>,
+    objects: BTreeMap<Arc<Key>, Entry>,
     /// Owner's kind and name to what says that it owns it.
-    owned: BTreeMap<Name, BTreeSet<Arc<Key>>>,
-    /// Kind and name of what they are about, to the events.
-    events: BTreeMap<Name, BTreeMap<EventKey, Value>>,
+    owned: ByName<BTreeSet<Arc<Key>>>,
+    events: EventLog,
     /// The kinds of which every object is here, so that one that is not here does not exist.
     complete: BTreeSet<String>,
     /// The kinds that may not be listed, so that nothing is known of those that are not here.
     denied: BTreeSet<String>,
     nameless: usize,
+    interner: Interner,
 }
 
-/// An object's identity: group, kind, namespace, name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key {
-    group: String,
-    kind: String,
-    namespace: String,
-    name: String,
+/// By kind and name.
+type ByName<T> = HashMap<Symbol, HashMap<Symbol, T>>;
+type Entry = Kept<Seen>;
+
+/// An object that is kept.
+#[derive(Debug, Clone)]
+enum Seen {
+    Pod(Box<Pod>),
+    Object(Arc<Value>),
 }
 
-/// Kind and name.
-type Name = (String, String);
-/// Namespace and name of an event.
-type EventKey = (String, String);
+impl Seen {
+    fn value(&self) -> Option<&Arc<Value>> {
+        match self {
+            Self::Pod(pod) => pod.whole.as_ref(),
+            Self::Object(object) => Some(object),
+        }
+    }
+
+    fn pod(&self) -> Option<&Pod> {
+        match self {
+            Self::Pod(pod) => Some(pod),
+            Self::Object(_) => None,
+        }
+    }
+
+    fn owners(&self, interner: &mut Interner) -> Arc<[OwnerRef]> {
+        match self {
+            Self::Pod(pod) => Arc::clone(&pod.owners),
+            Self::Object(object) => OwnerRef::all(object, interner).into(),
+        }
+    }
+
+    fn uid(&self) -> &str {
+        match self {
+            Self::Pod(pod) => &pod.uid,
+            Self::Object(object) => object::uid(object),
+        }
+    }
+}
 
 impl ClusterSnapshot {
-    /// The world that these objects make; events among them are taken as what happened to the others.
+    /// The snapshot that these objects make; events among them are taken as what happened to the others.
     pub(crate) fn new(objects: impl IntoIterator<Item = Value>) -> Self {
-        let mut world = Self::default();
+        let mut snapshot = Self::default();
         for object in objects {
-            world.upsert(object);
+            snapshot.upsert(object);
         }
-        world
+        snapshot
     }
 
     /// Takes in an object or an event, in place of what was known of it.
-    pub(crate) fn upsert(&mut self, object: Value) {
-        self.insert(object);
+    pub(crate) fn upsert(&mut self, object: impl Into<Arc<Value>>) {
+        let cached = Cached::of(object, &mut self.interner);
+        self.insert(cached, Mark::default());
     }
 
     /// As [`ClusterSnapshot::upsert`]; tells under which key an object is known, `None` for an event.
-    pub(crate) fn insert(&mut self, object: Value) -> Option<Arc<Key>> {
-        if event::is_event(&object) {
-            self.insert_event(object);
-            return None;
+    pub(crate) fn insert(&mut self, cached: Cached, mark: Mark) -> Option<Arc<Key>> {
+        let value = match cached {
+            Cached::Pod(pod) => Seen::Pod(pod),
+            Cached::Object(object) => Seen::Object(object),
+            Cached::Event(event) => {
+                self.events.insert(*event, mark);
+                return None;
+            }
+            Cached::Nothing => return None,
+        };
+        let key = Arc::new(self.key(&value));
+        self.forget(&*key);
+        for owner in value.owners(&mut self.interner).iter() {
+            let of_kind = self.owned.entry(Arc::clone(&owner.kind)).or_default();
+            of_kind.entry(Arc::clone(&owner.name)).or_default().insert(Arc::clone(&key));
         }
-        let key = Arc::new(self.key(&object));
-        self.forget(&key);
-        for owner in object::list(&object, "/metadata/ownerReferences") {
-            self.owned.entry(reference_name(owner)).or_default().insert(Arc::clone(&key));
-        }
-        self.objects.insert(Arc::clone(&key), object);
+        self.objects.insert(Arc::clone(&key), Kept { value, mark });
         Some(key)
     }
 
     /// The object that is known under a key.
     pub(crate) fn at(&self, key: &Key) -> Option<&Value> {
-        self.objects.get(key)
+        self.objects.get(key)?.value.value().map(AsRef::as_ref)
     }
 
-    /// Takes out an object or an event that is gone.
-    pub(crate) fn remove(&mut self, object: &Value) {
-        if event::is_event(object) {
-            let (subject, key) = event_keys(object);
-            if let Some(events) = self.events.get_mut(&subject) {
-                events.remove(&key);
-                if events.is_empty() {
-                    self.events.remove(&subject);
-                }
-            }
-        } else {
-            self.forget(&Key::of(object));
+    /// Takes out an object that is gone.
+    pub(crate) fn remove(&mut self, id: &ObjectId) {
+        self.forget(&[&*id.group, &*id.kind, &*id.namespace, &*id.name]);
+    }
+
+    /// Takes out what a watch says is gone, but not one of the same name that was created since, nor what another watch
+    /// still has.
+    pub(crate) fn remove_seen(&mut self, gone: &Cached, watch: u32) {
+        let (id, uid) = match gone {
+            Cached::Event(event) => return self.events.remove(event, watch),
+            Cached::Nothing => return,
+            Cached::Pod(pod) => (pod.id(), &*pod.uid),
+            Cached::Object(object) => (ObjectId::of(object), object::uid(object)),
+        };
+        let key = [&*id.group, &*id.kind, &*id.namespace, &*id.name];
+        let is_it = |known: &Entry| known.mark.is_of(watch) && object::same_if_known(known.value.uid(), uid);
+        if self.objects.get(&key as &dyn Parts).is_some_and(is_it) {
+            self.forget(&key);
         }
+    }
+
+    /// Takes out what a watch brought with an earlier one of its lists, and not with this one.
+    pub(crate) fn remove_unlisted(&mut self, now: Mark) {
+        let old: Vec<Arc<Key>> = self
+            .objects
+            .iter()
+            .filter(|(_, entry)| entry.mark.is_before(now))
+            .map(|(key, _)| Arc::clone(key))
+            .collect();
+        for key in old {
+            self.forget(&*key);
+        }
+        self.events.remove_unlisted(now);
     }
 
     /// Says that every object of this kind is here: one that is not here does not exist.
@@ -112,39 +186,36 @@ impl ClusterSnapshot {
         self.denied.contains(kind)
     }
 
-    /// All objects, in the order of their group, kind, namespace and name.
+    /// All objects that are here whole, in the order of their group, kind, namespace and name.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
-        self.objects.values()
+        self.objects.values().filter_map(|entry| entry.value.value().map(AsRef::as_ref))
     }
 
     /// An object by its API group, kind, namespace (empty for none) and name.
     pub(crate) fn get(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
-        let key = Key {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
-        self.objects.get(&key)
+        self.shared(group, kind, namespace, name).map(AsRef::as_ref)
     }
 
-    /// All objects of a kind.
+    /// As [`ClusterSnapshot::get`], to be kept.
+    pub(crate) fn shared(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
+        self.objects.get(&[group, kind, namespace, name] as &dyn Parts)?.value.value()
+    }
+
+    fn entries<'a>(&'a self, group: &str, kind: &str) -> impl Iterator<Item = &'a Seen> + use<'a> {
+        let (group, kind): (Symbol, Symbol) = (group.into(), kind.into());
+        let first = [&*group, &*kind, "", ""];
+        let range =
+            self.objects.range::<dyn Parts, _>((Bound::Included(&first as &dyn Parts), Bound::Unbounded));
+        range.take_while(move |(key, _)| key.is_of(&group, &kind)).map(|(_, entry)| &entry.value)
+    }
+
+    /// All objects of a kind, but for pods that are not here whole.
     pub(crate) fn of_kind<'a>(
         &'a self,
         group: &str,
         kind: &str,
     ) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let first = Key {
-            group: group.to_owned(),
-            kind: kind.to_owned(),
-            namespace: String::new(),
-            name: String::new(),
-        };
-        let (group, kind) = (first.group.clone(), first.kind.clone());
-        self.objects
-            .range(first..)
-            .take_while(move |(key, _)| key.group == group && key.kind == kind)
-            .map(|(_, object)| object)
+        self.entries(group, kind).filter_map(|entry| entry.value().map(AsRef::as_ref))
     }
 
     /// All objects of a kind in this object's namespace.
@@ -159,11 +230,26 @@ impl ClusterSnapshot {
             .filter(move |other| object::same_if_known(object::namespace(other), namespace))
     }
 
-    /// What names this object as its owner.
+    /// All pods in this object's namespace.
+    pub(crate) fn pods_beside<'a>(&'a self, object: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
+        let namespace = object::namespace(object);
+        let pods = self.entries("", "Pod").filter_map(Seen::pod);
+        pods.filter(move |pod| object::same_if_known(&pod.namespace, namespace))
+    }
+
+    fn owned_by<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Seen> + use<'a> {
+        let of_kind = self.owned.get(object::kind(owner));
+        let keys = of_kind.and_then(|of_kind| of_kind.get(object::name(owner))).into_iter().flatten();
+        keys.filter_map(|key| self.objects.get(&**key)).map(|entry| &entry.value)
+    }
+
+    /// What names this object as its owner, but for pods.
     pub(crate) fn children<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let name = (object::kind(owner).to_owned(), object::name(owner).to_owned());
-        let keys = self.owned.get(&name).into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(key)).filter(move |child| owns(owner, child))
+        let objects = self.owned_by(owner).filter_map(|entry| match entry {
+            Seen::Object(object) => Some(&**object),
+            Seen::Pod(_) => None,
+        });
+        objects.filter(move |child| owns(owner, object::namespace(child), OwnerView::all(child)))
     }
 
     /// What of this kind names this object as its owner.
@@ -175,148 +261,89 @@ impl ClusterSnapshot {
         self.children(owner).filter(move |child| object::kind(child) == kind)
     }
 
+    /// The pods that name this object as their owner.
+    pub(crate) fn pods_of<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
+        let pods = self.owned_by(owner).filter_map(Seen::pod);
+        pods.filter(move |pod| owns(owner, &pod.namespace, pod.owners.iter().map(OwnerRef::view)))
+    }
+
     /// The objects known here that own this one.
-    pub(crate) fn owners<'a>(&'a self, child: &'a Value) -> impl Iterator<Item = &'a Value> + use<'a> {
-        object::list(child, "/metadata/ownerReferences").iter().filter_map(move |reference| {
-            let kind = object::text(reference, "/kind");
-            let group = object::group(object::text(reference, "/apiVersion"));
-            let name = object::text(reference, "/name");
+    pub(crate) fn owners<'a>(&'a self, child: &Value) -> Vec<&'a Value> {
+        self.owners_named(object::namespace(child), OwnerView::all(child))
+    }
+
+    /// The objects known here that own this pod.
+    pub(crate) fn owners_of_pod<'a>(&'a self, pod: &Pod) -> Vec<&'a Value> {
+        self.owners_named(&pod.namespace, pod.owners.iter().map(OwnerRef::view))
+    }
+
+    /// The objects known here that own what an event is about.
+    pub(crate) fn owners_of_subject<'a>(&'a self, subject: &EventSubject) -> Vec<&'a Value> {
+        let EventSubject { group, kind, namespace, name, .. } = subject;
+        match self
+            .objects
+            .get(&[&**group, &**kind, &**namespace, &**name] as &dyn Parts)
+            .map(|one| &one.value)
+        {
+            Some(Seen::Pod(pod)) => self.owners_of_pod(pod),
+            Some(Seen::Object(object)) => self.owners(object),
+            None => Vec::new(),
+        }
+    }
+
+    fn owners_named<'a, 'b>(
+        &'a self,
+        namespace: &str,
+        references: impl Iterator<Item = OwnerView<'b>> + Clone,
+    ) -> Vec<&'a Value> {
+        let found = references.clone().filter_map(|OwnerView { group, kind, name, .. }| {
             // The owner of a namespaced object may be cluster-scoped.
-            let mut namespaces = [object::namespace(child), ""].into_iter();
+            let mut namespaces = [namespace, ""].into_iter();
             let found = namespaces.find_map(|namespace| self.get(group, kind, namespace, name));
             let found = found.or_else(|| self.of_kind(group, kind).find(|one| object::name(one) == name));
-            found.filter(|owner| owns(owner, child))
-        })
+            found.filter(|owner| owns(owner, namespace, references.clone()))
+        });
+        found.collect()
     }
 
     /// What happened to an object, oldest first.
-    pub(crate) fn events_of(&self, about: &Value) -> Vec<Event<'_>> {
-        let name = (object::kind(about).to_owned(), object::name(about).to_owned());
-        let (namespace, uid) = (object::namespace(about), object::uid(about));
-        let all = self.events.get(&name).into_iter().flat_map(BTreeMap::values);
-        let of_this = all.filter(|value| {
-            let (_, event_namespace, _, event_uid) = event::subject(value);
-            object::same_if_known(event_namespace, namespace) && object::same_if_known(event_uid, uid)
-        });
-        let mut events: Vec<Event<'_>> = of_this.map(Event::read).collect();
-        events.sort_by_key(|event| event.last);
-        events
+    pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
+        self.events.of(about)
     }
 
-    fn insert_event(&mut self, value: Value) {
-        let (subject, mut key) = event_keys(&value);
-        if key.1.is_empty() {
-            self.nameless += 1;
-            key.1 = format!("\u{0}{}", self.nameless);
-        }
-        self.events.entry(subject).or_default().insert(key, value);
-    }
-
-    fn key(&mut self, object: &Value) -> Key {
-        let mut key = Key::of(object);
+    fn key(&mut self, value: &Seen) -> Key {
+        let interner = &mut self.interner;
+        let mut key = match value {
+            Seen::Pod(pod) => Key {
+                group: interner.symbol(""),
+                kind: interner.symbol("Pod"),
+                namespace: Arc::clone(&pod.namespace),
+                name: Arc::clone(&pod.name),
+            },
+            Seen::Object(object) => Key {
+                group: interner.symbol(object::group(object::api_version(object))),
+                kind: interner.symbol(object::kind(object)),
+                namespace: interner.symbol(object::namespace(object)),
+                name: object::name(object).into(),
+            },
+        };
         if key.name.is_empty() {
             self.nameless += 1;
-            key.name = format!("\u{0}{}", self.nameless);
+            key.name = format!("\u{0}{}", self.nameless).into();
         }
         key
     }
 
-    fn forget(&mut self, key: &Key) {
-        let Some(known) = self.objects.remove(key) else { return };
-        for owner in object::list(&known, "/metadata/ownerReferences") {
-            let name = reference_name(owner);
-            if let Some(owned) = self.owned.get_mut(&name) {
-                owned.remove(key);
+    fn forget(&mut self, key: &dyn Parts) {
+        let Some((key, known)) = self.objects.remove_entry(key) else { return };
+        for owner in known.value.owners(&mut self.interner).iter() {
+            let Some(of_kind) = self.owned.get_mut(&owner.kind) else { continue };
+            if let Some(owned) = of_kind.get_mut(&owner.name) {
+                owned.remove(&key);
                 if owned.is_empty() {
-                    self.owned.remove(&name);
+                    of_kind.remove(&owner.name);
                 }
             }
         }
-    }
-}
-
-impl Key {
-    fn of(object: &Value) -> Self {
-        Self {
-            group: object::group(object::api_version(object)).to_owned(),
-            kind: object::kind(object).to_owned(),
-            namespace: object::namespace(object).to_owned(),
-            name: object::name(object).to_owned(),
-        }
-    }
-}
-
-fn reference_name(reference: &Value) -> Name {
-    (object::text(reference, "/kind").to_owned(), object::text(reference, "/name").to_owned())
-}
-
-fn event_keys(event: &Value) -> (Name, EventKey) {
-    let (kind, _, name, _) = event::subject(event);
-    let key = (object::namespace(event).to_owned(), object::name(event).to_owned());
-    ((kind.to_owned(), name.to_owned()), key)
-}
-
-/// Whether one of the child's owner references means this object: by uid where both know it.
-fn owns(owner: &Value, child: &Value) -> bool {
-    let namespaces = object::same_if_known(object::namespace(owner), object::namespace(child));
-    namespaces
-        && object::list(child, "/metadata/ownerReferences").iter().any(|reference| {
-            let group = object::group(object::text(reference, "/apiVersion"));
-            object::text(reference, "/kind") == object::kind(owner)
-                && object::text(reference, "/name") == object::name(owner)
-                && !object::name(owner).is_empty()
-                && (group == object::group(object::api_version(owner)) || group.is_empty())
-                && object::same_if_known(object::text(reference, "/uid"), object::uid(owner))
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(name: &str, owner_uid: &str) -> Value {
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "shop",
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": owner_uid}]}})
-    }
-
-    fn set(uid: &str) -> Value {
-        json!({"apiVersion": "apps/v1", "kind": "ReplicaSet",
-            "metadata": {"name": "web-1", "namespace": "shop", "uid": uid}})
-    }
-
-    #[test]
-    fn children_are_those_of_this_uid() {
-        let mut world = ClusterSnapshot::new([set("a"), pod("p", "a"), pod("q", "b")]);
-        let names = |world: &ClusterSnapshot, set: &Value| -> Vec<String> {
-            world.children_of_kind(set, "Pod").map(|pod| object::name(pod).to_owned()).collect()
-        };
-        assert_eq!(names(&world, &set("a")), ["p"]);
-        assert_eq!(names(&world, &set("")), ["p", "q"]);
-        assert_eq!(world.owners(&pod("p", "a")).count(), 1);
-        assert_eq!(world.owners(&pod("q", "b")).count(), 0);
-        world.upsert(pod("q", "a"));
-        assert_eq!(names(&world, &set("a")), ["p", "q"]);
-        world.remove(&pod("p", "a"));
-        assert_eq!(names(&world, &set("a")), ["q"]);
-    }
-
-    #[test]
-    fn objects_without_a_name_do_not_replace_one_another() {
-        let nameless = || json!({"apiVersion": "v1", "kind": "ConfigMap"});
-        assert_eq!(ClusterSnapshot::new([nameless(), nameless()]).objects().count(), 2);
-    }
-
-    #[test]
-    fn events_of_an_earlier_object_of_the_same_name_are_not_its_own() {
-        let happened = |uid: &str, at: &str| {
-            json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": at, "namespace": "shop"},
-                "reason": at, "lastTimestamp": format!("2026-10-03T14:00:0{at}Z"),
-                "involvedObject": {"kind": "ReplicaSet", "name": "web-1", "namespace": "shop", "uid": uid}})
-        };
-        let world = ClusterSnapshot::new([happened("a", "2"), happened("a", "1"), happened("b", "3")]);
-        let reasons: Vec<&str> = world.events_of(&set("a")).iter().map(|event| event.reason).collect();
-        assert_eq!(reasons, ["1", "2"]);
     }
 }

@@ -6,8 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::model::{Cause, Verdict};
+use crate::rollout::context::{Context, ReleaseContext};
 use crate::rollout::dump;
-use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::evaluate::{judge, judge_gone};
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
 
 const APPLIED: &str = "2026-10-03T14:00:00.700Z";
@@ -156,7 +159,7 @@ fn missing_configuration_has_ten_seconds_and_longer_when_others_make_it() {
     assert_eq!(first.again_at, Some("2026-10-03T14:00:13.7Z".parse().expect("a time")));
     assert_eq!(release.says(12).0, Verdict::Progressing);
     assert_eq!(release.says(13).0, Verdict::Failed);
-    release.context.made_elsewhere = vec![("Secret".into(), "db".into())];
+    release.context.made_elsewhere = Arc::new(vec![("Secret".into(), "db".into())]);
     assert_eq!(release.says(60), (Verdict::Progressing, Some(Cause::ConfigMissing)));
 }
 

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::tracked::TrackedObject;
-
 /// The rollout's clock.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
@@ -18,14 +16,13 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// When waiting for these ends.
-    pub(super) fn next<'a>(
+    /// When waiting for these ends, each of which is waited for since then and may have a time of its own.
+    pub(super) fn next(
         &mut self,
-        waiting: impl Iterator<Item = &'a TrackedObject>,
+        waiting: impl Iterator<Item = (Option<Instant>, Option<Duration>)>,
         deadline: Instant,
     ) -> Instant {
-        let times = waiting.map(|tracked| (tracked.since, tracked.own_timeout()));
-        self.at(Instant::now(), times, deadline)
+        self.at(Instant::now(), waiting, deadline)
     }
 
     /// When the rollout's own time is over, as far as the clock has stood still until now.

@@ -7,11 +7,22 @@ use serde_json::Value;
 
 use crate::model::object;
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::tracked::Peers;
+use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Terminated};
 
 /// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
 /// 5 s (`CoreDNS`'s default) that a headless one had no address.
 const LAG: SignedDuration = SignedDuration::from_secs(5);
+
+/// How the other workloads of the release are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peers {
+    /// One is on its way, and may be what this one crashes for the lack of.
+    OnTheirWay,
+    /// All have arrived, or have themselves died too often.
+    There,
+    /// None is on its way, and one has failed.
+    Failed,
+}
 
 /// What one object was forgiven.
 #[derive(Debug, Default)]
@@ -60,39 +71,31 @@ impl DependencyGrace {
 
 /// How often containers of the object's pods have died.
 pub(crate) fn deaths(world: &ClusterSnapshot, object: &Value) -> CountedCrashes {
-    let own = (object::kind(object) == "Pod").then_some(object);
+    let own = (object::kind(object) == "Pod").then(|| Pod::of(object));
     let children: Vec<&Value> = world.children(object).collect();
-    let of_sets = children.iter().flat_map(|child| world.children_of_kind(child, "Pod"));
-    let pods = children.iter().copied().filter(|child| object::kind(child) == "Pod");
-    let statuses = own.into_iter().chain(pods).chain(of_sets).flat_map(statuses);
+    let of_sets = children.iter().flat_map(|child| world.pods_of(child));
+    let pods = own.iter().chain(world.pods_of(object)).chain(of_sets);
+    let statuses = pods.flat_map(|pod| &pod.containers);
     statuses.fold(CountedCrashes::default(), |deaths, status| CountedCrashes {
         count: deaths.count + deaths_of_container(status),
         last_began: deaths.last_began.max(began(status)),
     })
 }
 
-fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
-    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    lists.into_iter().flat_map(|list| object::list(pod, list))
-}
-
 /// When the latest of the container's instances that have ended had begun.
-fn began(status: &Value) -> Option<Timestamp> {
-    let ended = ["/state/terminated", "/lastState/terminated"];
-    let began = |ended: &str| {
-        let time = |field: &str| object::time(status, &format!("{ended}/{field}"));
+fn began(status: &ContainerStatus) -> Option<Timestamp> {
+    let began = |ended: &Terminated| {
         // Of one that was killed while it started the kubelet says that it began in 1970.
-        let began = time("startedAt").filter(|began| *began > Timestamp::UNIX_EPOCH);
-        began.or_else(|| time("finishedAt"))
+        let began = ended.started.filter(|began| *began > Timestamp::UNIX_EPOCH);
+        began.or(ended.finished)
     };
-    ended.into_iter().filter_map(began).max()
+    [&status.terminated, &status.last].into_iter().flatten().filter_map(|ended| began(ended)).max()
 }
 
 /// A restart is counted when the next instance runs, a death when this one has ended.
-fn deaths_of_container(status: &Value) -> i64 {
-    let runs = object::has(status, "/state/running");
-    let has_died = object::has(status, "/state/terminated") || object::has(status, "/lastState/terminated");
-    object::count(status, "/restartCount") + i64::from(!runs && has_died)
+fn deaths_of_container(status: &ContainerStatus) -> i64 {
+    let has_died = status.terminated.is_some() || status.last.is_some();
+    status.restarts + i64::from(status.running.is_none() && has_died)
 }
 
 #[cfg(test)]
@@ -100,6 +103,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::rollout::snapshot::intern::Interner;
+
+    fn status(status: &Value) -> ContainerStatus {
+        ContainerStatus::read(status, &mut Interner::default())
+    }
 
     #[test]
     fn a_death_is_counted_once_from_its_end_to_the_next_run() {
@@ -118,8 +126,8 @@ mod tests {
             (json!({"restartCount": 1, "state": {"terminated": died}, "lastState": {"terminated": died}}), 2),
             (json!({"restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}}), 0),
         ];
-        for (status, deaths) in states {
-            assert_eq!(deaths_of_container(&status), deaths, "{status}");
+        for (json, deaths) in states {
+            assert_eq!(deaths_of_container(&status(&json)), deaths, "{json}");
         }
     }
 
@@ -143,15 +151,21 @@ mod tests {
     #[test]
     fn a_death_goes_by_when_it_began() {
         let ended = |began: &str, ended: &str| json!({"startedAt": began, "finishedAt": ended});
-        let status = json!({
+        let died = json!({
             "state": {"terminated": ended("2026-11-25T17:36:20Z", "2026-11-25T17:36:50Z")},
             "lastState": {"terminated": ended("2026-11-25T17:36:00Z", "2026-11-25T17:36:01Z")},
         });
-        assert_eq!(began(&status), "2026-11-25T17:36:20Z".parse().ok());
+        assert_eq!(began(&status(&died)), "2026-11-25T17:36:20Z".parse().ok());
         let unknown = json!({"lastState": {"terminated": {"finishedAt": "2026-11-25T17:36:01Z"}}});
-        assert_eq!(began(&unknown), "2026-11-25T17:36:01Z".parse().ok());
+        assert_eq!(began(&status(&unknown)), "2026-11-25T17:36:01Z".parse().ok());
         let never = ended("1970-01-01T00:00:00Z", "2026-11-25T17:36:09Z");
-        assert_eq!(began(&json!({"state": {"terminated": never}})), "2026-11-25T17:36:09Z".parse().ok());
-        assert_eq!(began(&json!({"state": {"running": {"startedAt": "2026-11-25T17:36:01Z"}}})), None);
+        assert_eq!(
+            began(&status(&json!({"state": {"terminated": never}}))),
+            "2026-11-25T17:36:09Z".parse().ok()
+        );
+        assert_eq!(
+            began(&status(&json!({"state": {"running": {"startedAt": "2026-11-25T17:36:01Z"}}}))),
+            None
+        );
     }
 }

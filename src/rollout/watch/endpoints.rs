@@ -7,14 +7,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Watcher;
-use super::tracked::TrackedObject;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Outcome, Unserved, object};
 use crate::rollout::endpoints;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::tracked::TrackedObject;
+use crate::rollout::watch::watcher::Watcher;
 use crate::session::interrupted;
 
 /// How often the cluster is asked again.

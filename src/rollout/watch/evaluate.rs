@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use crate::model::{ObjectId, Verdict};
 use crate::report::event::Event;
-use crate::rollout::watch::Watcher;
-use crate::rollout::watch::tracked::{Around, Peers};
+use crate::rollout::watch::dependency_grace::Peers;
+use crate::rollout::watch::tracked::Around;
+use crate::rollout::watch::watcher::Watcher;
 
 /// How many of the set stand where, so that each is told of the others without asking all of them again.
 #[derive(Debug, Clone, Copy, Default)]

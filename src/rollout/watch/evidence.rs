@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Watcher;
-use super::tracked::TrackedObject;
 use crate::cluster::{Cluster, ContainerRef};
 use crate::error::{Error, Kind};
 use crate::model::{Cause, Evidence, Failure, ObjectId, Subject, Verdict, object};
-use crate::rollout::evaluate::{Health, LogSource};
+use crate::rollout::health::{Health, LogSource};
 use crate::rollout::hint;
+use crate::rollout::watch::tracked::TrackedObject;
+use crate::rollout::watch::watcher::Watcher;
 use crate::text::display;
 
 /// So many of a container's last lines are shown.

@@ -12,6 +12,7 @@ use crate::cluster::{Cluster, ContainerRef};
 use crate::model::{Stage, Stream, object};
 use crate::report::Reporter;
 use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::snapshot::pod::Pod;
 
 /// So many containers are followed at the same time.
 const MOST: usize = 20;
@@ -45,7 +46,7 @@ impl Follows {
     /// Follows every container of the Job's pods that has begun and is not followed yet.
     pub(super) fn look(&mut self, world: &ClusterSnapshot, job: &Value) {
         while self.tasks.try_join_next().is_some() {}
-        for pod in world.children_of_kind(job, "Pod") {
+        for pod in world.pods_of(job) {
             for (container, instance) in begun(pod) {
                 if self.tasks.len() < MOST && self.known.insert(instance) {
                     self.follow(object::title(job), container);
@@ -87,18 +88,16 @@ impl Follows {
 }
 
 /// The containers of a pod that have begun, each with what tells its instance from others.
-fn begun(pod: &Value) -> Vec<(ContainerRef, String)> {
-    let statuses = ["/status/initContainerStatuses", "/status/containerStatuses"];
-    let all = statuses.into_iter().flat_map(|pointer| object::list(pod, pointer));
-    all.filter(|status| object::has(status, "/state/running") || object::has(status, "/state/terminated"))
-        .map(|status| {
+fn begun(pod: &Pod) -> Vec<(ContainerRef, String)> {
+    let all = pod.template.containers.iter().zip(&pod.containers);
+    all.filter(|(_, status)| status.has_begun())
+        .map(|(one, status)| {
             let container = ContainerRef {
-                namespace: object::namespace(pod).to_owned(),
-                pod: object::name(pod).to_owned(),
-                container: object::text(status, "/name").to_owned(),
+                namespace: pod.namespace.to_string(),
+                pod: pod.name.to_string(),
+                container: one.name.to_string(),
             };
-            let restarts = object::count(status, "/restartCount");
-            let instance = format!("{}/{}/{restarts}", object::uid(pod), container.container);
+            let instance = format!("{}/{}/{}", pod.uid, one.name, status.restarts);
             (container, instance)
         })
         .collect()
@@ -117,7 +116,8 @@ mod tests {
             "initContainerStatuses": [status("wait", "terminated")],
             "containerStatuses": [status("app", "waiting"), status("proxy", "running")],
         }});
-        let names: Vec<String> = begun(&pod).into_iter().map(|(container, _)| container.container).collect();
+        let names: Vec<String> =
+            begun(&Pod::of(&pod)).into_iter().map(|(container, _)| container.container).collect();
         assert_eq!(names, ["wait", "proxy"]);
     }
 }

@@ -1,6 +1,7 @@
 //! What no watch says: objects that may be read but not watched, whether discovery serves a definition, and
 //! whether what a pod lacked has come since the kubelet looked last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,8 +10,13 @@ use tokio::time::Instant;
 use crate::error::{Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Verdict, object};
 use crate::rollout::made_elsewhere;
-use crate::rollout::watch::{DISCOVER, POLL, Watcher, without_managed_fields};
+use crate::rollout::watch::tracked::without_managed_fields;
+use crate::rollout::watch::watcher::Watcher;
 
+/// How often an object that may be read but not watched is read.
+pub(super) const POLL: Duration = Duration::from_secs(2);
+/// How often discovery is asked whether it serves a definition that was accepted.
+pub(super) const DISCOVER: Duration = Duration::from_millis(300);
 /// How long the question may take whether something is there.
 const PRESENCE: Duration = Duration::from_secs(2);
 /// How long discovery may take to answer.
@@ -28,7 +34,7 @@ impl Watcher {
             let tracked = &self.set[&id];
             match self.cluster.get(&ObjectRef::of(tracked.newest())).await {
                 Ok(Some(found)) => self.world.upsert(without_managed_fields(found)),
-                Ok(None) => self.world.remove(tracked.newest()),
+                Ok(None) => self.world.remove(tracked.id()),
                 // The deadline ends it.
                 Err(error) if error.kind() == Kind::Unreachable => continue,
                 Err(error) => return Err(error),
@@ -54,7 +60,7 @@ impl Watcher {
         });
         let come: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
         for (id, missing) in &come {
-            self.made_elsewhere.push((missing.kind.to_owned(), missing.name.clone()));
+            Arc::make_mut(&mut self.made_elsewhere).push((missing.kind.to_owned(), missing.name.clone()));
             self.dirty.insert(id.clone());
         }
         !come.is_empty()

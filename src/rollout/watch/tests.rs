@@ -1,14 +1,21 @@
 //! Rollouts on a server that is made up.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use serde_json::json;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::cluster::fake::{FakeServer, InjectedFault as Fault};
-use crate::model::Subject;
+use crate::error::Kind;
+use crate::model::{ObjectId, Stage, Subject};
 use crate::report::event::Event;
 use crate::report::{Moment, Renderer, Reporter};
+use crate::rollout::watch::watcher::SETTLE;
+use crate::session::Session;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
 const JOBS: &str = "/apis/batch/v1/namespaces/shop/jobs";

@@ -7,16 +7,29 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Watched;
-use crate::cluster::{FIELD_MANAGER, WatchSubject};
+use crate::cluster::{FIELD_MANAGER, WITHOUT_MANAGED_FIELDS, WatchSubject};
 use crate::error::Place;
 use crate::model::{Cause, ObjectId, Stage, Verdict, kinds, object};
 use crate::project::HealthRules;
 use crate::report::event::ObjectState;
 use crate::rollout::annotations;
-use crate::rollout::evaluate::{Context, Health, Memory, ReleaseContext, judge, judge_gone};
+use crate::rollout::context::{Context, ReleaseContext};
+use crate::rollout::evaluate::{judge, judge_gone};
+use crate::rollout::health::Health;
+use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::dependency_grace::{DependencyGrace, deaths};
+use crate::rollout::watch::dependency_grace::{DependencyGrace, Peers, deaths};
+
+/// An object of a release, before anything is applied.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// As the manifests want it.
+    pub object: Value,
+    /// Where it stands in the user's files.
+    pub place: Option<Place>,
+    /// As it is now, if it is what is wanted and will not be applied.
+    pub live: Option<Value>,
+}
 
 /// An object of the release.
 pub(super) struct TrackedObject {
@@ -33,7 +46,7 @@ pub(super) struct TrackedObject {
     stamp: Option<Stamp>,
     memory: Memory,
     patience: DependencyGrace,
-    last_seen: Option<Value>,
+    last_seen: Option<Arc<Value>>,
     told: Option<ObjectState>,
 }
 
@@ -44,22 +57,11 @@ struct Stamp {
     generation: Option<i64>,
 }
 
-/// How the other workloads of the release are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peers {
-    /// One is on its way, and may be what this one crashes for the lack of.
-    OnTheirWay,
-    /// All have arrived, or have themselves died too often.
-    There,
-    /// None is on its way, and one has failed.
-    Failed,
-}
-
 /// What of a judgement's surroundings only the whole release knows.
 pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
     pub(super) others: Peers,
-    pub(super) made_elsewhere: &'a [(String, String)],
+    pub(super) made_elsewhere: &'a Arc<Vec<(String, String)>>,
     pub(super) health: &'a Arc<HealthRules>,
 }
 
@@ -76,7 +78,7 @@ impl TrackedObject {
             stamp: None,
             memory: Memory::default(),
             patience: DependencyGrace::default(),
-            last_seen: watched.live,
+            last_seen: watched.live.map(|live| Arc::new(without_managed_fields(live))),
             told: None,
         }
     }
@@ -85,22 +87,27 @@ impl TrackedObject {
         &self.id
     }
 
-    /// The cluster returned this from our apply; `began` is when the rollout began.
-    pub(super) fn applied(&mut self, object: &Value, began: Timestamp) {
+    /// The cluster returned this from our apply; `began` is when the rollout began. Returns what is seen of it now.
+    pub(super) fn applied(&mut self, object: &Value, began: Timestamp) -> Arc<Value> {
         self.stamp = Some(Stamp {
             at: written(object).unwrap_or(began),
             uid: Some(object::uid(object)).filter(|uid| !uid.is_empty()).map(ToOwned::to_owned),
             generation: object::number(object, "/metadata/generation"),
         });
         self.id = ObjectId::of(object);
-        self.last_seen = Some(object.clone());
         self.judgement = None;
         self.served = Some(false);
+        Arc::clone(self.last_seen.insert(Arc::new(WITHOUT_MANAGED_FIELDS.copy(object))))
+    }
+
+    /// As it was seen last; `None` where it was not there yet.
+    pub(super) fn last_seen(&self) -> Option<Arc<Value>> {
+        self.last_seen.clone()
     }
 
     /// As it was seen last; before that, as the manifest has it.
     pub(super) fn newest(&self) -> &Value {
-        self.last_seen.as_ref().unwrap_or(&self.manifest)
+        self.last_seen.as_deref().unwrap_or(&self.manifest)
     }
 
     pub(super) fn is_applied(&self) -> bool {
@@ -139,9 +146,9 @@ impl TrackedObject {
     /// Judges it as it is in the world now.
     pub(super) fn look(&mut self, world: &ClusterSnapshot, around: &Around<'_>) {
         let ObjectId { group, kind, namespace, name } = &self.id;
-        let judgement = match (world.get(group, kind, namespace, name), &self.last_seen) {
+        let judgement = match (world.shared(group, kind, namespace, name), &self.last_seen) {
             (Some(object), _) => {
-                self.last_seen = Some(object.clone());
+                self.last_seen = Some(Arc::clone(object));
                 self.as_it_was(object, world, around).unwrap_or_else(|| {
                     let mut release = self.release(around);
                     let deaths = || deaths(world, object);
@@ -177,7 +184,7 @@ impl TrackedObject {
             uid: stamp.and_then(|stamp| stamp.uid.clone()),
             generation: stamp.and_then(|stamp| stamp.generation),
             others_on_their_way: false,
-            made_elsewhere: around.made_elsewhere.to_vec(),
+            made_elsewhere: Arc::clone(around.made_elsewhere),
             sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
             served: self.served,
         }
@@ -275,6 +282,14 @@ fn is_workload(id: &ObjectId) -> bool {
     }
 }
 
+/// What others wrote down about who wrote what is of no use to a verdict.
+pub(super) fn without_managed_fields(mut object: Value) -> Value {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("managedFields");
+    }
+    object
+}
+
 /// When our last apply that changed something was written, by the API server's clock.
 fn written(object: &Value) -> Option<Timestamp> {
     let entries = object::list(object, "/metadata/managedFields").iter();
@@ -322,8 +337,8 @@ mod tests {
         assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
         let world = ClusterSnapshot::new([object]);
-        let (now, health) = (Timestamp::UNIX_EPOCH, Arc::default());
-        let around = Around { now, others: Peers::There, made_elsewhere: &[], health: &health };
+        let (now, made, health) = (Timestamp::UNIX_EPOCH, Arc::default(), Arc::default());
+        let around = Around { now, others: Peers::There, made_elsewhere: &made, health: &health };
         tracked.look(&world, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
         tracked.look(&world, &around);

@@ -309,7 +309,11 @@ impl WatchedJob<'_> {
 
     fn take(&mut self, item: WatchItem) -> Result<()> {
         match item {
-            WatchItem::Listed(pods) => self.pod = pods.into_iter().next().unwrap_or(Value::Null),
+            WatchItem::Page { first: true, items } => {
+                self.pod = items.into_iter().next().unwrap_or(Value::Null);
+            }
+            // One run has one pod.
+            WatchItem::Page { .. } | WatchItem::Listed => {}
             WatchItem::Applied(pod) => self.pod = pod,
             WatchItem::Deleted(pod) => {
                 self.pod = pod;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -13,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::object::{self, EPHEMERAL_STATUSES, INIT_STATUSES, STATUSES, uid};
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Members;
+use crate::tier::logs::pod::{Instance, LogPod};
 use crate::tier::logs::{Wanted, show};
 
 /// So many lines wait to be shown before the containers' logs have to wait.
@@ -32,7 +32,7 @@ pub(crate) async fn follow(
     members: Members,
     namespaces: BTreeSet<String>,
 ) -> Result<()> {
-    let mut watches = Watches::new(cluster);
+    let mut watches = Watches::reading(cluster, LogPod::read);
     for namespace in namespaces {
         let namespace = Some(namespace);
         watches.open(WatchSubject {
@@ -57,13 +57,6 @@ pub(crate) async fn follow(
     }
 }
 
-/// An instance of a container: how often it was started before, and whether it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Instance {
-    number: i64,
-    runs: bool,
-}
-
 /// What is followed.
 struct Following<'a> {
     cluster: &'a Cluster,
@@ -76,16 +69,17 @@ struct Following<'a> {
 }
 
 impl Following<'_> {
-    async fn take(&mut self, item: WatchItem) -> Result<()> {
+    async fn take(&mut self, item: WatchItem<LogPod>) -> Result<()> {
         match item {
-            WatchItem::Listed(pods) => {
-                for pod in pods {
+            WatchItem::Page { items, .. } => {
+                for pod in items {
                     self.look(&pod).await?;
                 }
             }
+            WatchItem::Listed => {}
             WatchItem::Applied(pod) => self.look(&pod).await?,
             // Its log goes on until its containers have ended.
-            WatchItem::Deleted(pod) => drop(self.pods.remove(uid(&pod))),
+            WatchItem::Deleted(pod) => drop(self.pods.remove(&*pod.uid)),
             WatchItem::Denied(error) => return Err(error),
             WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods is in trouble"),
             WatchItem::Back => {}
@@ -94,8 +88,8 @@ impl Following<'_> {
     }
 
     /// Follows what has begun in a pod, and tells those that are followed of new instances.
-    async fn look(&mut self, pod: &Value) -> Result<()> {
-        if !self.pods.contains_key(uid(pod)) {
+    async fn look(&mut self, pod: &LogPod) -> Result<()> {
+        if !self.pods.contains_key(&*pod.uid) {
             let member = match self.members.of(pod).await {
                 Err(error) if error.kind() == Kind::Unreachable => return Ok(()),
                 member => member?,
@@ -103,12 +97,12 @@ impl Following<'_> {
             if !member.is_some_and(|member| member.is(self.wanted.request.object.as_deref())) {
                 return Ok(());
             }
-            self.pods.insert(uid(pod).to_owned(), HashMap::new());
+            self.pods.insert(pod.uid.to_string(), HashMap::new());
         }
         while self.tasks.try_join_next().is_some() {}
-        for container in self.wanted.containers(pod) {
-            let Some(instance) = instance(pod, &container.container) else { continue };
-            let Some(known) = self.pods.get_mut(uid(pod)) else { continue };
+        for (container, instance) in self.wanted.containers(pod) {
+            let Some(instance) = instance else { continue };
+            let Some(known) = self.pods.get_mut(&*pod.uid) else { continue };
             if let Some(sender) = known.get(&container.container) {
                 sender.send_if_modified(|old| std::mem::replace(old, instance) != instance);
                 continue;
@@ -126,15 +120,6 @@ impl Following<'_> {
         }
         Ok(())
     }
-}
-
-/// The instance of a container that is there, or was last; `None` before the first.
-fn instance(pod: &Value, container: &str) -> Option<Instance> {
-    let status = object::container_statuses(pod, &[INIT_STATUSES, STATUSES, EPHEMERAL_STATUSES])
-        .find(|status| status["name"] == container)?;
-    let runs = !status["state"]["running"].is_null();
-    let has_run = !status["state"]["terminated"].is_null() || !status["lastState"]["terminated"].is_null();
-    (runs || has_run).then(|| Instance { number: status["restartCount"].as_i64().unwrap_or(0), runs })
 }
 
 /// The log of one container over all its instances.
@@ -197,25 +182,5 @@ impl ContainerLog {
 
     async fn send(&self, line: Result<LogLine, Error>) -> Option<()> {
         self.lines.send((self.container.clone(), line)).await.ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_instance_is_known_from_its_start_to_the_next_one() {
-        let pod = |status: Value| json!({"status": {"containerStatuses": [status]}});
-        let waits =
-            json!({"name": "app", "restartCount": 0, "state": {"waiting": {"reason": "ContainerCreating"}}});
-        assert_eq!(instance(&pod(waits), "app"), None);
-        let died = json!({"terminated": {"exitCode": 1}});
-        let loops = json!({"name": "app", "restartCount": 1, "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": died});
-        assert_eq!(instance(&pod(loops), "app"), Some(Instance { number: 1, runs: false }));
-        let runs = json!({"name": "app", "restartCount": 2, "state": {"running": {"startedAt": "x"}}, "lastState": died});
-        assert_eq!(instance(&pod(runs), "app"), Some(Instance { number: 2, runs: true }));
     }
 }

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
-use crate::model::{ObjectRef, labels};
+use crate::model::{labels, object};
 use crate::record::Record;
+use crate::tier::logs::pod::{LogPod, owner};
 
 /// An owner of an owner of …
 const FARTHEST: usize = 6;
@@ -93,17 +94,17 @@ impl Members {
     }
 
     /// The object of the tier that the pod belongs to.
-    pub(crate) async fn of(&mut self, pod: &Value) -> Result<Option<Member>> {
-        let own = crate::tier::logs::name(pod).to_owned();
-        let found = match owner(pod) {
-            None => self.is_ours(pod).then(|| Member::new("Pod", &own)),
-            Some((uid, _)) if self.known.contains_key(&uid) => self.known[&uid].clone(),
+    pub(crate) async fn of(&mut self, pod: &LogPod) -> Result<Option<Member>> {
+        let own = pod.name.to_string();
+        let found = match &pod.owner {
+            None => self.is_ours(|key| pod.label(key)).then(|| Member::new("Pod", &own)),
+            Some((uid, _)) if self.known.contains_key(uid) => self.known[uid].clone(),
             Some((uid, _)) => {
                 let found = match self.root(pod).await {
                     Err(error) if error.kind() == Kind::Denied => self.selected(pod),
                     found => found?,
                 };
-                self.known.insert(uid, found.clone());
+                self.known.insert(uid.clone(), found.clone());
                 found
             }
         };
@@ -112,13 +113,13 @@ impl Members {
     }
 
     /// The farthest owner that is an object of the tier.
-    async fn root(&self, pod: &Value) -> Result<Option<Member>> {
-        let mut found = self.is_ours(pod).then(|| Member::new("Pod", crate::tier::logs::name(pod)));
-        let mut next = owner(pod);
+    async fn root(&self, pod: &LogPod) -> Result<Option<Member>> {
+        let mut found = self.is_ours(|key| pod.label(key)).then(|| Member::new("Pod", &pod.name));
+        let mut next = pod.owner.clone();
         for _ in 0..FARTHEST {
             let Some((_, reference)) = next else { break };
             let Some(object) = self.cluster.get(&reference).await? else { break };
-            if self.is_ours(&object) {
+            if self.is_ours(|key| object::label(&object, key)) {
                 found = Some(Member::new(&reference.kind, &reference.name));
             }
             next = owner(&object);
@@ -126,13 +127,12 @@ impl Members {
         Ok(found)
     }
 
-    fn is_ours(&self, object: &Value) -> bool {
-        let labels = &object["metadata"]["labels"];
-        labels[labels::PROJECT] == self.project.as_str() && labels[labels::TIER] == self.tier.as_str()
+    fn is_ours<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+        label(labels::PROJECT) == Some(&*self.project) && label(labels::TIER) == Some(&*self.tier)
     }
 
     /// What the last release applied that selects the pod by its labels.
-    fn selected(&self, pod: &Value) -> Option<Member> {
+    fn selected(&self, pod: &LogPod) -> Option<Member> {
         selecting(&self.selectors, pod).next().cloned()
     }
 }
@@ -150,28 +150,21 @@ fn selectors(last: &Record, pointer: &str, is_wanted: fn(&str) -> bool) -> Vec<(
 
 fn selecting<'a>(
     selectors: &'a [(Member, String, Value)],
-    pod: &'a Value,
+    pod: &'a LogPod,
 ) -> impl Iterator<Item = &'a Member> {
-    let labels = &pod["metadata"]["labels"];
     let has_all = move |wanted: &Value| {
         let wanted = wanted.as_object().filter(|wanted| !wanted.is_empty());
-        wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+        wanted.is_some_and(|wanted| {
+            wanted
+                .iter()
+                .all(|(key, value)| value.as_str().is_some_and(|value| pod.label(key) == Some(value)))
+        })
     };
-    let is_there = move |namespace: &str| namespace.is_empty() || pod["metadata"]["namespace"] == namespace;
+    let is_there = move |namespace: &str| namespace.is_empty() || *pod.namespace == *namespace;
     selectors
         .iter()
         .filter(move |(_, namespace, wanted)| is_there(namespace) && has_all(wanted))
         .map(|(member, ..)| member)
-}
-
-/// The uid of the controller, and where it is.
-fn owner(object: &Value) -> Option<(String, ObjectRef)> {
-    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true).or_else(|| owners.first())?;
-    let text = |key: &str| owner[key].as_str().unwrap_or_default();
-    let reference = ObjectRef::new(text("apiVersion"), text("kind"), text("name"));
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    Some((text("uid").to_owned(), reference.in_namespace(namespace)))
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 
 pub(crate) mod follow;
 pub(crate) mod members;
+pub(crate) mod pod;
 pub(crate) mod read;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
 
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
@@ -21,6 +21,7 @@ use crate::release::context;
 use crate::release::run::redaction;
 use crate::session::Session;
 use crate::tier::logs::members::{Member, Members};
+use crate::tier::logs::pod::{Instance, LogPod};
 
 /// Whose logs are wanted, and which lines of them.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +57,7 @@ pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRe
     let namespaces = namespaces(&cluster, &last);
     let mut pods = Vec::new();
     for namespace in &namespaces {
-        for pod in cluster.list("v1", "Pod", Some(namespace), None).await?.items {
+        for pod in cluster.list_each("v1", "Pod", Some(namespace), None, LogPod::read).await? {
             let member = members.of(&pod).await?.filter(|member| member.is(request.object.as_deref()));
             pods.extend(member.map(|member| (member, pod)));
         }
@@ -65,7 +66,7 @@ pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRe
         none(session, tier, &last, request)?;
     }
     check_container(request, &pods)?;
-    pods.sort_by(|(a, one), (b, other)| (a.title(), name(one)).cmp(&(b.title(), name(other))));
+    pods.sort_by(|(a, one), (b, other)| (a.title(), &one.name).cmp(&(b.title(), &other.name)));
     let options = LogOptions {
         follow: request.follow,
         previous: request.previous,
@@ -88,27 +89,16 @@ pub(crate) struct Wanted<'a> {
 
 impl Wanted<'_> {
     /// The containers of a pod whose logs are wanted, those that run first before the others.
-    fn containers(&self, pod: &Value) -> Vec<ContainerRef> {
-        let lists = ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"];
-        let specs = lists.into_iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
-        let names = specs.filter_map(|spec| spec["name"].as_str());
-        names
-            .filter(|name| self.request.container.as_deref().is_none_or(|wanted| wanted == *name))
-            .map(|container| ContainerRef {
-                namespace: pod["metadata"]["namespace"].as_str().unwrap_or_default().to_owned(),
-                pod: name(pod).to_owned(),
-                container: container.to_owned(),
-            })
-            .collect()
+    fn containers(&self, pod: &LogPod) -> Vec<(ContainerRef, Option<Instance>)> {
+        pod.containers(self.request.container.as_deref()).collect()
     }
 }
 
 /// A container that no pod has was misspelt.
-fn check_container(request: &LogRequest, pods: &[(Member, Value)]) -> Result<()> {
+fn check_container(request: &LogRequest, pods: &[(Member, LogPod)]) -> Result<()> {
     let Some(wanted) = request.container.as_deref().filter(|_| !pods.is_empty()) else { return Ok(()) };
-    let any = Wanted { request: &LogRequest::default(), options: LogOptions::default() };
     let known: BTreeSet<String> =
-        pods.iter().flat_map(|(_, pod)| any.containers(pod)).map(|one| one.container).collect();
+        pods.iter().flat_map(|(_, pod)| pod.containers(None)).map(|(one, _)| one.container).collect();
     if known.contains(wanted) {
         return Ok(());
     }
@@ -145,10 +135,6 @@ fn namespaces(cluster: &Cluster, last: &Record) -> BTreeSet<String> {
 fn before(now: Timestamp, since: Duration) -> Timestamp {
     let since = SignedDuration::try_from(since).unwrap_or(SignedDuration::MAX);
     now.checked_sub(since).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-fn name(object: &Value) -> &str {
-    object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
 fn show(session: &Session, container: &ContainerRef, line: &LogLine) {

@@ -1,11 +1,10 @@
 //! Logs that are read to their end: the lines of all containers in the order in which they were written.
 
-use serde_json::Value;
-
 use crate::cluster::{Cluster, ContainerRef, LogFollower, LogLine};
 use crate::error::{Kind, Result};
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Member;
+use crate::tier::logs::pod::LogPod;
 use crate::tier::logs::{Wanted, show};
 
 /// So many logs are read at the same time: a server serves no more over one connection.
@@ -16,9 +15,10 @@ pub(crate) async fn read(
     session: &Session,
     cluster: &Cluster,
     wanted: &Wanted<'_>,
-    pods: &[(Member, Value)],
+    pods: &[(Member, LogPod)],
 ) -> Result<()> {
-    let containers: Vec<ContainerRef> = pods.iter().flat_map(|(_, pod)| wanted.containers(pod)).collect();
+    let containers = pods.iter().flat_map(|(_, pod)| wanted.containers(pod));
+    let containers: Vec<ContainerRef> = containers.map(|(container, _)| container).collect();
     for some in containers.chunks(TOGETHER) {
         let logs = some.iter().map(|one| (one.clone(), cluster.log(one.clone(), wanted.options.clone())));
         tokio::select! {

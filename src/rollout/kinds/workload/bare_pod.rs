@@ -1,68 +1,65 @@
 //! Pods of their own: nobody replaces them.
 
-use serde_json::Value;
-
-use crate::model::object::text;
-use crate::model::{Cause, Verdict, object};
+use crate::model::{Cause, Verdict};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::crashes;
 use crate::rollout::pod::finding::{Finding, Severity};
-use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::{Pod, Said};
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a pod.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let judgement = match text(scene.object, "/status/phase") {
+    let Some(pod) = scene.pod else { return Health::progressing("the pod is not ready yet") };
+    let judgement = match &*pod.phase {
         "Succeeded" => return Health::ready(),
-        "Failed" => failed(scene),
-        _ => alive(scene),
+        "Failed" => failed(scene, pod),
+        _ => alive(scene, pod),
     };
     match judgement.verdict {
         Verdict::Failed | Verdict::Progressing => {
-            let judgement = evidence::of_pod(scene.object, judgement);
-            evidence::with_events(scene, &[scene.object], judgement)
+            let judgement = evidence::of_pod(pod, judgement);
+            evidence::with_events(scene, &[scene.object.into()], judgement)
         }
         _ => judgement,
     }
 }
 
-fn alive(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
-    workload::note_runs(scene, object);
-    let finding = pod::examine(scene, object);
+fn alive<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
+    workload::note_runs(scene, pod);
+    let finding = pod::examine(scene, pod);
     let fails = match finding.as_ref().map(|finding| finding.grade) {
         Some(Severity::Failed) => true,
         Some(Severity::OutOfStrikes) => !scene.others_are_on_their_way(),
         _ => false,
     };
-    let stays = matches!(text(object, "/spec/restartPolicy"), "Always" | "");
-    let is_ready = stays && condition::is_true(object, "Ready");
+    let stays = matches!(&*pod.template.restart_policy, "Always" | "");
+    let is_ready = stays && pod.ready.is_true();
     let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
     match finding {
         Some(finding) if fails => finding.explain(Health::new(Verdict::Failed)),
-        _ if is_ready && !is_spent => stable(scene),
+        _ if is_ready && !is_spent => stable(scene, pod),
         Some(finding) => finding.explain(Health::new(Verdict::Progressing)),
         None if stays => Health::progressing("the pod is not ready yet"),
         None => Health::progressing("the pod runs, and is to end by itself"),
     }
 }
 
-fn stable(scene: &mut EvalContext) -> Health {
+fn stable(scene: &mut EvalContext, pod: &Pod) -> Health {
     let patience = i64::try_from(annotations::stable_for(scene.object).as_secs()).unwrap_or(i64::MAX);
-    if workload::is_stable(scene, scene.object, patience) {
+    if workload::is_stable(scene, pod, patience) {
         return Health::ready();
     }
     Health::progressing(format!("a pod without a readiness probe must run for {patience} s"))
 }
 
-fn failed(scene: &EvalContext) -> Health {
-    let events = scene.events_of(scene.object);
-    let finding = ending(scene.object, &events);
-    let is_managed = !object::list(scene.object, "/metadata/ownerReferences").is_empty();
+fn failed(scene: &EvalContext, pod: &Pod) -> Health {
+    let events = scene.events_of(pod);
+    let finding = ending(pod, &events);
+    let is_managed = !pod.owners.is_empty();
     let put_off = matches!(finding.cause, Some(Cause::Evicted | Cause::NodeLost | Cause::Unschedulable));
     if is_managed && put_off {
         let judgement = finding.explain(Health::new(Verdict::Progressing));
@@ -72,10 +69,9 @@ fn failed(scene: &EvalContext) -> Health {
 }
 
 /// How a pod that will not run again has ended.
-pub(crate) fn ending<'a>(pod: &'a Value, events: &[Event<'a>]) -> Finding<'a> {
-    let reason = text(pod, "/status/reason");
-    let said = text(pod, "/status/message");
-    let words = if said.is_empty() { reason } else { said };
+pub(crate) fn ending<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
+    let reason = pod.reason();
+    let words = pod.said.as_deref().map_or("", Said::words);
     let by_reason = match reason {
         "Evicted" | "Preempting" => Some(Cause::Evicted),
         "NodeLost" | "Shutdown" | "NodeShutdown" | "Terminated" => Some(Cause::NodeLost),
@@ -101,7 +97,7 @@ pub(crate) fn ending<'a>(pod: &'a Value, events: &[Event<'a>]) -> Finding<'a> {
 }
 
 /// What a container of a pod that will not run again has died of.
-fn death_of<'a>(pod: &'a Value, one: &Container<'a>, events: &[Event<'a>]) -> Option<Finding<'a>> {
+fn death_of<'a>(pod: &'a Pod, one: &Container<'a>, events: &[Event<'a>]) -> Option<Finding<'a>> {
     if one.is_done() {
         return None;
     }
@@ -111,6 +107,6 @@ fn death_of<'a>(pod: &'a Value, one: &Container<'a>, events: &[Event<'a>]) -> Op
     } else {
         crashes::ended_by(one, &death, events)
     };
-    let previous = object::text(one.status, "/state/terminated/reason").is_empty();
+    let previous = one.status.terminated.as_ref().is_none_or(|ended| ended.said.reason.is_empty());
     Some(Finding::new(pod, Severity::Failed, Some(cause), message).of_container(one.name, previous))
 }

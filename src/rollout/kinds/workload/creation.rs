@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
+use crate::rollout::memory::StateKey;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
+use crate::rollout::snapshot::event::without_pod_names;
 
 /// A refusal may be over the next time: only one that lasts so many seconds is a failure.
 const PATIENCE: i64 = 30;
@@ -17,11 +19,12 @@ pub(crate) fn by_condition<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) ->
     let refused = condition::find(scene.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
     if let Some(refused) = refused.filter(|condition| scene.is_of_this_release(condition.written)) {
-        let lasts = scene.has_lasted("set", refused.since, PATIENCE);
+        let lasts = scene.has_lasted(StateKey::SetCreation, refused.since, PATIENCE);
         return Some(finding(scene.object, refused.message, lasts));
     }
     let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
-    let lasts = scene.has_lasted(&format!("{}/creation", object::uid(owner)), failure.since, PATIENCE);
+    let lasts =
+        scene.has_lasted(StateKey::ReplicaCreation(object::uid(owner).into()), failure.since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 
@@ -39,14 +42,19 @@ pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Op
     if created.is_some() && failure.last.is_some() && failure.last < created {
         return None;
     }
-    let lasts = scene.has_lasted("creation", since, PATIENCE);
+    let lasts = scene.has_lasted(StateKey::OwnCreation, since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 
 fn finding<'a>(owner: &'a Value, message: &str, lasts: bool) -> Finding<'a> {
     let (cause, is_final) = meaning(message);
     let grade = if lasts && is_final { Severity::Failed } else { Severity::Waiting };
-    Finding::new(owner, grade, Some(cause), format!("its pods cannot be created: {}", core(message)))
+    Finding::new(
+        owner,
+        grade,
+        Some(cause),
+        format!("its pods cannot be created: {}", without_pod_names(message)),
+    )
 }
 
 /// The cause, and whether the API server will say the same the next time.
@@ -70,12 +78,6 @@ fn is_account_missing(message: &str) -> bool {
     message.contains("serviceaccount") && message.contains("not found")
 }
 
-/// The reason without the names of pods that never were.
-pub(crate) fn core(message: &str) -> &str {
-    let marks = [" is forbidden: ", "error: ", "Error creating: "];
-    marks.iter().find_map(|mark| message.split_once(mark)).map_or(message, |(_, rest)| rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,7 +86,10 @@ mod tests {
     fn a_webhook_that_does_not_answer_may_answer_later() {
         let quota = r#"pods "web-7c-" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"#;
         assert_eq!(meaning(quota), (Cause::QuotaExceeded, true));
-        assert_eq!(core(quota), "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2");
+        assert_eq!(
+            without_pod_names(quota),
+            "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"
+        );
         assert_eq!(
             meaning(r#"admission webhook "deny.example.com" denied the request: no"#),
             (Cause::AdmissionDenied, true)

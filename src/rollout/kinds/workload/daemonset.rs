@@ -7,12 +7,12 @@ use serde_json::Value;
 use crate::model::object::{count, text};
 use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, revision};
 use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::pod::Pod;
 
 /// Judges a `DaemonSet`.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {
@@ -31,7 +31,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
     let judgement = workload::conclude(scene, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
-        return judgement.warning(evidence::stale_pods(&pods));
+        return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }
@@ -41,14 +41,9 @@ fn progress(scene: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: 
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
     // Nodes that do not answer are not waited for: what they have of an earlier revision, and what they do not have.
-    let on = |name: &str, pods: &[&Value]| pods.iter().any(|pod| node(pod) == name);
-    let well: Vec<&Value> = pods
-        .current
-        .iter()
-        .chain(&pods.stale)
-        .copied()
-        .filter(|pod| condition::is_true(pod, "Ready"))
-        .collect();
+    let on = |name: &str, pods: &[&Pod]| pods.iter().any(|pod| node(pod) == name);
+    let well: Vec<&Pod> =
+        pods.current.iter().chain(&pods.stale).copied().filter(|pod| pod.ready.is_true()).collect();
     let stale = lost.iter().filter(|name| !on(name, &pods.current)).count();
     let down = lost.iter().filter(|name| !on(name, &well)).count();
     let (stale, down) = (i64::try_from(stale).unwrap_or(0), i64::try_from(down).unwrap_or(0));
@@ -86,7 +81,7 @@ impl<'a> Lost<'a> {
             |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
         let mut lost = Self::default();
         // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
-        for name in scene.world.children_of_kind(scene.object, "Pod").map(node) {
+        for name in scene.world.pods_of(scene.object).map(node) {
             match nodes.iter().find(|node| object::name(node) == name) {
                 _ if name.is_empty() => {}
                 Some(node) if is_well(node) => {}
@@ -100,15 +95,6 @@ impl<'a> Lost<'a> {
 }
 
 /// The node that a pod runs on, or that it is meant for.
-fn node(pod: &Value) -> &str {
-    let bound = text(pod, "/spec/nodeName");
-    if !bound.is_empty() {
-        return bound;
-    }
-    let terms =
-        "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-    let fields = object::list(pod, terms).iter().flat_map(|term| object::list(term, "/matchFields"));
-    let named =
-        fields.filter(|field| text(field, "/key") == "metadata.name").map(|field| text(field, "/values/0"));
-    named.into_iter().next().unwrap_or_default()
+fn node(pod: &Pod) -> &str {
+    if pod.node.is_empty() { &pod.meant_for } else { &pod.node }
 }

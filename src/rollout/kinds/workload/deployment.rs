@@ -4,7 +4,7 @@ use crate::model::object;
 use crate::model::object::{count, is_true, number};
 use crate::rollout::annotations;
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};

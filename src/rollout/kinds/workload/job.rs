@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use crate::model::object::{count, is_true, text};
+use crate::model::object::{count, is_true};
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, creation, revision};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a Job.
@@ -31,14 +32,14 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     runs(scene, &pods)
 }
 
-fn has_started(job: &Value, pods: &[&Value]) -> bool {
+fn has_started(job: &Value, pods: &[&Pod]) -> bool {
     count(job, "/status/ready") > 0
         || count(job, "/status/succeeded") > 0
-        || pods.iter().any(|pod| matches!(text(pod, "/status/phase"), "Running" | "Succeeded"))
+        || pods.iter().any(|pod| matches!(&*pod.phase, "Running" | "Succeeded"))
 }
 
 /// The cause of its pod is evidence: the Job's own is `job-failed`.
-fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value], reason: &str, said: &str) -> Health {
+fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str, said: &str) -> Health {
     let finding = worst(scene, pods);
     let why = finding.as_ref().map_or(said, |finding| finding.message.as_str());
     let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
@@ -53,8 +54,8 @@ fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value], reason: &str,
     evidence::of_workload(scene, finding.as_ref(), judgement)
 }
 
-fn runs<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value]) -> Health {
-    let alive: Vec<&Value> = pods.iter().copied().filter(|pod| !object::is_being_deleted(pod)).collect();
+fn runs<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
+    let alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_being_deleted).collect();
     let finding = worst(scene, &alive);
     let refused = if pods.is_empty() { creation::by_events(scene, scene.object) } else { None };
     let finding = finding
@@ -82,15 +83,15 @@ fn attempts(job: &Value) -> String {
 }
 
 /// The worst that is wrong with a pod of the Job: one that lives, else one that has failed.
-fn worst<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Value]) -> Option<Finding<'a>> {
+fn worst<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut unable = 0;
     for one in pods {
-        match text(one, "/status/phase") {
+        match &*one.phase {
             "Succeeded" => {}
             "Failed" => {
                 let ending =
-                    Finding { grade: Severity::Waiting, ..bare_pod::ending(one, &scene.events_of(one)) };
+                    Finding { grade: Severity::Waiting, ..bare_pod::ending(one, &scene.events_of(*one)) };
                 unable += i32::from(ending.cause == Some(Cause::CannotRun));
                 findings.push(ending);
             }

@@ -9,17 +9,16 @@ pub(crate) mod replicaset;
 pub(crate) mod revision;
 pub(crate) mod statefulset;
 
-use serde_json::Value;
-
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::revision::Pods;
+use crate::rollout::memory::{ContainerState, StateKey};
 use crate::rollout::pod::container::{Container, Role};
 use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::placement;
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::{crashes, placement};
-use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::{annotations, evidence, pod};
 
 /// How far a workload is, by its own status.
@@ -40,7 +39,7 @@ pub(crate) struct Progress {
 /// The worst that is wrong with the pods of the new revision, and with how many more of them.
 pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
-    for one in pods.current.iter().filter(|one| !is_well(one)) {
+    for one in pods.current.iter().filter(|one| !one.is_well()) {
         findings.extend(pod::examine(scene, one));
     }
     let count = findings.len();
@@ -59,17 +58,11 @@ pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<
 
 /// Pods that were put off say something only where no other pod has taken their place.
 fn put_off<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
-    if pods.current.iter().any(|one| condition::is_true(one, "Ready")) {
+    if pods.current.iter().any(|one| one.ready.is_true()) {
         return None;
     }
-    let last = pods.put_off.iter().max_by_key(|one| object::created(one))?;
+    let last = pods.put_off.iter().max_by_key(|one| one.created)?;
     placement::lost(scene, last, &[])
-}
-
-/// Whether there is nothing to examine: most pods, most of the time.
-fn is_well(pod: &Value) -> bool {
-    condition::is_true(pod, "Ready")
-        && Container::all(pod).iter().all(|one| one.restarts() == 0 && one.waits().is_empty())
 }
 
 /// The judgement of a workload, from its progress, its pods, and what its controller could not create.
@@ -147,7 +140,7 @@ fn settle<'a>(
         return Health::ready();
     }
     let unseen = pods.current.is_empty() && progress.wanted > 0 && scene.release().is_some();
-    if unseen && !scene.has_lasted("stable", None, patience) {
+    if unseen && !scene.has_lasted(StateKey::Stable, None, patience) {
         return Health::progressing(format!("whether it stays up shows within {patience} s"));
     }
     if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(scene, one)) {
@@ -166,11 +159,11 @@ fn settle<'a>(
 }
 
 /// Whether each container that no readiness probe watches has run for so many seconds without a restart.
-pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Value, seconds: i64) -> bool {
+pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Pod, seconds: i64) -> bool {
     let mut stable = true;
     for one in unwatched(pod) {
         stable &= match one.running_since() {
-            Some(since) => scene.has_run(&instance(pod, &one), since, seconds),
+            Some(since) => scene.has_run(instance(&one), since, seconds),
             None => one.waits().is_empty() && one.dead_now().is_none(),
         };
     }
@@ -178,27 +171,35 @@ pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Value, seconds: i64) -> b
 }
 
 /// Remembers since when the instances that are to prove themselves are seen to run.
-pub(crate) fn note_runs(scene: &mut EvalContext, pod: &Value) {
+pub(crate) fn note_runs(scene: &mut EvalContext, pod: &Pod) {
     if scene.release().is_some() {
         for one in unwatched(pod).iter().filter(|one| one.runs()) {
-            scene.remember(&instance(pod, one));
+            scene.remember(instance(one));
         }
     }
 }
 
 /// The containers that no readiness probe watches.
-fn unwatched(pod: &Value) -> Vec<Container<'_>> {
+fn unwatched(pod: &Pod) -> Vec<Container<'_>> {
     let mut containers = Container::all(pod);
     containers.retain(|one| one.role != Role::Init && !Probe::Readiness.is_set(one));
     containers
 }
 
-fn instance(pod: &Value, container: &Container) -> String {
-    format!("{}/{}/run {}", crashes::pod_key(pod), container.name, container.restarts())
+fn instance(container: &Container) -> StateKey {
+    container.key().state(ContainerState::Run(container.restarts()))
 }
 
 /// `2 of 3 replicas are ready`.
 pub(crate) fn of_wanted(number: i64, wanted: i64, what: &str) -> String {
     let noun = if wanted == 1 { "replica is" } else { "replicas are" };
     format!("{number} of {wanted} {noun} {what}")
+}
+
+/// Says which pods still run an earlier revision, where nobody replaces them.
+pub(crate) fn stale_pods(pods: &Pods) -> String {
+    let names: Vec<&str> = pods.stale.iter().map(|pod| &*pod.name).collect();
+    let count = names.len();
+    let noun = if count == 1 { "pod keeps" } else { "pods keep" };
+    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
 }

@@ -2,7 +2,7 @@
 
 use crate::model::object::{count, number};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use crate::model::object;
 use crate::rollout::context::EvalContext;
 use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::pod::Pod;
 
 const HASH: &str = "pod-template-hash";
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -21,18 +22,18 @@ pub(crate) struct Pods<'a> {
     /// Its name, also where only its pods are known.
     pub(crate) set_name: String,
     /// Those of the new revision.
-    pub(crate) current: Vec<&'a Value>,
+    pub(crate) current: Vec<&'a Pod>,
     /// Those of it that were put off their node, or never let onto it: their controller replaces them.
-    pub(crate) put_off: Vec<&'a Value>,
+    pub(crate) put_off: Vec<&'a Pod>,
     /// Those of earlier revisions.
-    pub(crate) stale: Vec<&'a Value>,
+    pub(crate) stale: Vec<&'a Pod>,
 }
 
 impl<'a> Pods<'a> {
-    fn sorted(pods: impl IntoIterator<Item = &'a Value>, is_current: impl Fn(&Value) -> bool) -> Self {
+    fn sorted(pods: impl IntoIterator<Item = &'a Pod>, is_current: impl Fn(&Pod) -> bool) -> Self {
         let mut sorted = Self::default();
-        for pod in pods.into_iter().filter(|pod| !object::is_being_deleted(pod)) {
-            match (is_current(pod), object::text(pod, "/status/phase")) {
+        for pod in pods.into_iter().filter(|pod| !pod.is_being_deleted) {
+            match (is_current(pod), &*pod.phase) {
                 (false, _) => sorted.stale.push(pod),
                 // One that succeeded was ended with its node, and its controller counts it no more.
                 (true, "Failed" | "Succeeded") => sorted.put_off.push(pod),
@@ -68,7 +69,7 @@ pub(crate) fn of_replica_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
 pub(crate) fn of_stateful_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let revision = object::text(scene.object, "/status/updateRevision");
     Pods::sorted(owned_pods(scene, scene.object), |pod| {
-        object::same_if_known(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), revision)
+        object::same_if_known(pod.label(CONTROLLER_REVISION).unwrap_or_default(), revision)
     })
 }
 
@@ -77,10 +78,10 @@ pub(crate) fn of_daemon_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let pods = owned_pods(scene, scene.object);
     if let Some(hash) = newest_revision(scene) {
         return Pods::sorted(pods, |pod| {
-            object::same_if_known(object::label(pod, CONTROLLER_REVISION).unwrap_or_default(), &hash)
+            object::same_if_known(pod.label(CONTROLLER_REVISION).unwrap_or_default(), &hash)
         });
     }
-    let generation = |pod: &Value| object::label(pod, GENERATION).and_then(|text| text.parse::<i64>().ok());
+    let generation = |pod: &Pod| pod.label(GENERATION).and_then(|text| text.parse::<i64>().ok());
     let own = object::annotation(scene.object, "deprecated.daemonset.template.generation");
     let own = own.and_then(|text| text.parse().ok());
     let newest = own.or_else(|| pods.iter().filter_map(|pod| generation(pod)).max());
@@ -88,7 +89,7 @@ pub(crate) fn of_daemon_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
 }
 
 /// The pods of a Job.
-pub(crate) fn of_job<'a>(scene: &EvalContext<'a>) -> Vec<&'a Value> {
+pub(crate) fn of_job<'a>(scene: &EvalContext<'a>) -> Vec<&'a Pod> {
     owned_pods(scene, scene.object)
 }
 
@@ -146,53 +147,73 @@ fn runs_others(deployment: &Value, set: &Value) -> bool {
     !wanted.is_empty() && !own.is_empty() && wanted != own
 }
 
-/// Templates are the same but for the label that the controller adds.
+/// Templates are the same but for the label that the controller adds, the `$patch` of a revision, and what the API server
+/// writes into some of them and not into others: `creationTimestamp: null`.
 fn is_same_template(one: &Value, other: &Value) -> bool {
-    let plain = |template: &Value| {
-        let mut template = template.clone();
-        if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
-            labels.shift_remove(HASH);
-        }
-        if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
-            // The API server writes `creationTimestamp: null` into some templates and not into others.
-            metadata.retain(|_, value| !value.is_null() && value != &Value::Object(Map::new()));
-        }
-        template
+    let same = |_: &str, one: &Value, other: &Value| one == other;
+    let is_hash = |key: &str, _: &Value| key == HASH;
+    let is_blank = |key: &str, value: &Value| match value {
+        Value::Object(fields) => fields.keys().all(|field| key == "labels" && field == HASH),
+        value => value.is_null(),
     };
-    plain(one) == plain(other)
+    let in_metadata = |key: &str, one: &Value, other: &Value| match key {
+        "labels" => are_same(one, other, &is_hash, &same),
+        _ => one == other,
+    };
+    let in_template = |key: &str, one: &Value, other: &Value| match key {
+        "metadata" => are_same(one, other, &is_blank, &in_metadata),
+        _ => one == other,
+    };
+    are_same(one, other, &|key, _| key == "$patch", &in_template)
 }
 
-fn pods_of_set<'a>(scene: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Value> {
-    let owned: Vec<&Value> = scene.world.children_of_kind(set, "Pod").collect();
+/// Whether two values are the same; of maps, but for the fields that are left out.
+fn are_same(
+    one: &Value,
+    other: &Value,
+    is_left_out: &dyn Fn(&str, &Value) -> bool,
+    is_same: &dyn Fn(&str, &Value, &Value) -> bool,
+) -> bool {
+    let (Value::Object(one), Value::Object(other)) = (one, other) else { return one == other };
+    let kept =
+        |fields: &Map<String, Value>| fields.iter().filter(|(key, value)| !is_left_out(key, value)).count();
+    let is_in_other = |(key, value): (&String, &Value)| {
+        is_left_out(key, value)
+            || other.get(key).is_some_and(|field| !is_left_out(key, field) && is_same(key, value, field))
+    };
+    kept(one) == kept(other) && one.iter().all(is_in_other)
+}
+
+fn pods_of_set<'a>(scene: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
+    let owned: Vec<&Pod> = scene.world.pods_of(set).collect();
     if !owned.is_empty() {
         return owned;
     }
     let hash = object::label(set, HASH).unwrap_or_default();
     let prefix = format!("{}-", object::name(set));
-    let is_its = |pod: &&Value| {
-        is_ownerless(pod) && !hash.is_empty() && object::label(pod, HASH) == Some(hash)
-            || is_ownerless(pod) && object::name(pod).starts_with(&prefix) && selects(set, pod)
+    let is_its = |pod: &&Pod| {
+        pod.owners.is_empty() && !hash.is_empty() && pod.label(HASH) == Some(hash)
+            || pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(set, pod)
     };
-    scene.world.beside(set, "", "Pod").filter(is_its).collect()
+    scene.world.pods_beside(set).filter(is_its).collect()
 }
 
 /// Without any ReplicaSet in sight: the pods that its ReplicaSets' names and labels tell of.
 fn without_sets<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
     let name = object::name(scene.object);
-    let is_its = |pod: &&Value| match object::label(pod, HASH) {
+    let is_its = |pod: &&Pod| match pod.label(HASH) {
         Some(hash) => {
             let set = format!("{name}-{hash}");
-            let owners = object::list(pod, "/metadata/ownerReferences");
-            owners.iter().any(|owner| object::text(owner, "/name") == set)
-                || (owners.is_empty() && object::name(pod).starts_with(&format!("{set}-")))
+            pod.owners.iter().any(|owner| *owner.name == *set)
+                || (pod.owners.is_empty() && pod.name.starts_with(&format!("{set}-")))
         }
-        None => is_ownerless(pod) && selects(scene.object, pod),
+        None => pod.owners.is_empty() && selects(scene.object, pod),
     };
-    let pods: Vec<&Value> = scene.world.beside(scene.object, "", "Pod").filter(is_its).collect();
+    let pods: Vec<&Pod> = scene.world.pods_beside(scene.object).filter(is_its).collect();
     let current = current_hash(scene, &pods);
     let mut pods = Pods::sorted(pods, |pod| {
-        let hash = object::label(pod, HASH).unwrap_or_default();
-        object::same_if_known(hash, &current) && !scene.is_older_than_release(pod)
+        let hash = pod.label(HASH).unwrap_or_default();
+        object::same_if_known(hash, &current) && !scene.is_older_than_release(pod.created)
     });
     if !current.is_empty() {
         pods.set_name = format!("{name}-{current}");
@@ -202,14 +223,12 @@ fn without_sets<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
 
 /// The hash of the new revision: of the pods that run the template's images those whose ReplicaSet the
 /// Deployment's status names, else the newest.
-fn current_hash(scene: &EvalContext, pods: &[&Value]) -> String {
-    let hash = |pod: &Value| object::label(pod, HASH).unwrap_or_default().to_owned();
-    let images = |spec: &Value, at: &str| -> Vec<String> {
-        object::list(spec, at).iter().map(|one| object::text(one, "/image").to_owned()).collect()
-    };
-    let template = images(scene.object, "/spec/template/spec/containers");
-    let of_template = |pod: &&&Value| images(pod, "/spec/containers") == template;
-    let mut candidates: Vec<&&Value> = pods.iter().filter(of_template).collect();
+fn current_hash(scene: &EvalContext, pods: &[&Pod]) -> String {
+    let hash = |pod: &Pod| pod.label(HASH).unwrap_or_default().to_owned();
+    let template = object::list(scene.object, "/spec/template/spec/containers").iter();
+    let template: Vec<&str> = template.map(|one| object::text(one, "/image")).collect();
+    let of_template = |pod: &&&Pod| pod.template.images().eq(template.iter().copied());
+    let mut candidates: Vec<&&Pod> = pods.iter().filter(of_template).collect();
     if candidates.is_empty() {
         candidates = pods.iter().collect();
     }
@@ -219,7 +238,7 @@ fn current_hash(scene: &EvalContext, pods: &[&Value]) -> String {
     if let Some(named) = named.filter(|named| candidates.iter().any(|pod| hash(pod) == **named)) {
         return named.to_owned();
     }
-    candidates.into_iter().max_by_key(|pod| object::created(pod)).map(|pod| hash(pod)).unwrap_or_default()
+    candidates.into_iter().max_by_key(|pod| pod.created).map(|pod| hash(pod)).unwrap_or_default()
 }
 
 /// `web-5d4f8c` of `ReplicaSet "web-5d4f8c" has timed out progressing.`
@@ -227,30 +246,25 @@ pub(crate) fn named_set(message: &str) -> Option<&str> {
     message.split_once("ReplicaSet \"")?.1.split_once('"').map(|(name, _)| name)
 }
 
-fn owned_pods<'a>(scene: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Value> {
-    let pods: Vec<&Value> = scene.world.children_of_kind(owner, "Pod").collect();
+fn owned_pods<'a>(scene: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Pod> {
+    let pods: Vec<&Pod> = scene.world.pods_of(owner).collect();
     if !pods.is_empty() {
         return pods;
     }
     let prefix = format!("{}-", object::name(owner));
-    let is_its =
-        |pod: &&Value| is_ownerless(pod) && object::name(pod).starts_with(&prefix) && selects(owner, pod);
-    scene.world.beside(owner, "", "Pod").filter(is_its).collect()
+    let is_its = |pod: &&Pod| pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(owner, pod);
+    scene.world.pods_beside(owner).filter(is_its).collect()
 }
 
 /// The hash of the newest revision that a `DaemonSet` owns, where that is the one of its template.
 fn newest_revision(scene: &EvalContext) -> Option<String> {
     let revisions = scene.world.children_of_kind(scene.object, "ControllerRevision");
     let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;
-    if let (Some(own), Some(mut other)) =
-        (scene.object.pointer("/spec/template"), newest.pointer("/data/spec/template").cloned())
+    if let (Some(own), Some(other)) =
+        (scene.object.pointer("/spec/template"), newest.pointer("/data/spec/template"))
+        && !is_same_template(own, other)
     {
-        if let Some(fields) = other.as_object_mut() {
-            fields.shift_remove("$patch");
-        }
-        if !is_same_template(own, &other) {
-            return None;
-        }
+        return None;
     }
     let name = object::name(newest).strip_prefix(object::name(scene.object))?.strip_prefix('-');
     object::label(newest, CONTROLLER_REVISION).or(name).map(str::to_owned)
@@ -261,12 +275,32 @@ fn is_ownerless(object: &Value) -> bool {
 }
 
 /// Whether the workload's selector has labels, and the pod has them all.
-pub(crate) fn selects(workload: &Value, pod: &Value) -> bool {
+fn selects(workload: &Value, pod: &Pod) -> bool {
     let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    labels.is_some_and(|labels| !labels.is_empty() && has_labels(pod, labels))
+    labels.is_some_and(|labels| !labels.is_empty() && pod.labels.have(labels))
 }
 
-/// Whether an object has all these labels.
-pub(crate) fn has_labels(object: &Value, labels: &Map<String, Value>) -> bool {
-    labels.iter().all(|(key, value)| object::label(object, key) == value.as_str())
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_controller_adds_makes_no_other_template() {
+        let own = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 1}});
+        let of_set = json!({"spec": {"a": 1}, "metadata": {"creationTimestamp": null, "annotations": {},
+            "labels": {"pod-template-hash": "5d", "app": "web"}}});
+        let of_revision =
+            json!({"$patch": "replace", "metadata": {"labels": {"app": "web"}}, "spec": {"a": 1}});
+        assert!(is_same_template(&own, &of_set) && is_same_template(&of_set, &own));
+        assert!(is_same_template(&own, &of_revision));
+        let without = json!({"metadata": {}, "spec": {"a": 1}});
+        let only_hash = json!({"metadata": {"labels": {"pod-template-hash": "5d"}}, "spec": {"a": 1}});
+        assert!(is_same_template(&without, &only_hash));
+        assert!(!is_same_template(&own, &without) && !is_same_template(&without, &own));
+        let other = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 2}});
+        assert!(!is_same_template(&own, &other));
+        assert!(!is_same_template(&own, &json!("odd")) && !is_same_template(&json!(null), &own));
+    }
 }

@@ -1,15 +1,13 @@
 //! `StatefulSets`: with a partition only some replicas are to be updated, and with `OnDelete` none.
 
+use crate::model::Verdict;
 use crate::model::object::{count, number, text};
-use crate::model::{Verdict, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evaluate::Health;
-use crate::rollout::evidence;
+use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 use crate::rollout::pod::container;
-use crate::rollout::snapshot::condition;
 
 /// Judges a `StatefulSet`.
 pub(crate) fn judge(scene: &mut EvalContext) -> Health {
@@ -23,7 +21,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     };
     let judgement = workload::conclude(scene, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
-        return judgement.warning(evidence::stale_pods(&pods));
+        return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }
@@ -64,9 +62,9 @@ fn blocked(pods: &Pods) -> Option<String> {
     let broken = pods.stale.iter().find(|pod| {
         let dies =
             container::Container::all(pod).iter().any(|one| one.restarts() > 0 || !one.waits().is_empty());
-        !condition::is_true(pod, "Ready") && dies
+        !pod.ready.is_true() && dies
     })?;
-    let name = object::name(broken);
+    let name = &broken.name;
     Some(format!(
         "pod {name} of the earlier revision is not ready, and the controller waits for it before it goes on; \
          delete pod {name} to let it"

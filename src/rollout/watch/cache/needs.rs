@@ -17,9 +17,18 @@ pub(crate) enum Role {
     Own,
 }
 
+/// Which pods and ReplicaSets are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of the namespace: one watch for many workloads.
+    Namespace,
+    /// Those that the workload selects: of a few workloads among many only these are sent.
+    Selected,
+}
+
 /// The watches of an object. Its own kind is watched by the labels of the release, where the object has them,
 /// so that what others have in the namespace is not sent.
-pub(super) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
+pub(crate) fn of(object: &Value, scope: Scope) -> Vec<(WatchSubject, Role)> {
     let namespace = Some(object::namespace(object)).filter(|name| !name.is_empty());
     let subject = |api_version: &str, kind: &str, namespace: Option<&str>, selector| WatchSubject {
         api_version: api_version.to_owned(),
@@ -30,7 +39,9 @@ pub(super) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
     let own = subject(object::api_version(object), object::kind(object), namespace, selector(object));
     let beside = beside(object).iter().map(|(api_version, kind, role)| {
         let namespace = namespace.filter(|_| !CLUSTER_WIDE.contains(kind));
-        (subject(api_version, kind, namespace, None), *role)
+        let selected = SELECTED.contains(kind) && scope == Scope::Selected;
+        let selector = if selected { pod_selector(object) } else { None };
+        (subject(api_version, kind, namespace, selector), *role)
     });
     std::iter::once((own, Role::Own)).chain(beside).collect()
 }
@@ -38,6 +49,8 @@ pub(super) fn of(object: &Value) -> Vec<(WatchSubject, Role)> {
 type Beside = &'static [(&'static str, &'static str, Role)];
 
 const CLUSTER_WIDE: [&str; 3] = ["Node", "PersistentVolume", "StorageClass"];
+/// Kinds whose objects have the labels that the workload selects.
+const SELECTED: [&str; 2] = ["Pod", "ReplicaSet"];
 const EVENTS: (&str, &str, Role) = ("v1", "Event", Role::Evidence);
 const PODS: (&str, &str, Role) = ("v1", "Pod", Role::Evidence);
 const SETS: (&str, &str, Role) = ("apps/v1", "ReplicaSet", Role::Evidence);
@@ -61,6 +74,17 @@ fn beside(object: &Value) -> Beside {
     }
 }
 
+/// The labels that a workload selects its pods by; `None` where it has none, or asks for more than labels.
+pub(crate) fn pod_selector(workload: &Value) -> Option<String> {
+    if object::has(workload, "/spec/selector/matchExpressions") {
+        return None;
+    }
+    let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object)?;
+    let terms = labels.iter().map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    let terms: Vec<String> = terms.collect::<Option<_>>()?;
+    (!terms.is_empty()).then(|| terms.join(","))
+}
+
 /// The labels that every object of a release carries.
 fn selector(object: &Value) -> Option<String> {
     let label = |key| object::label(object, key);
@@ -77,7 +101,7 @@ mod tests {
     fn a_custom_resource_is_watched_with_the_pods_of_its_namespace() {
         let kinds = |api_version: &str| {
             let object = json!({"apiVersion": api_version, "kind": "Cluster", "metadata": {"name": "a", "namespace": "shop"}});
-            of(&object).into_iter().map(|(need, _)| need.kind).collect::<Vec<_>>()
+            of(&object, Scope::Selected).into_iter().map(|(need, _)| need.kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds("postgresql.cnpg.io/v1"), ["Cluster", "Pod", "Event"]);
         assert_eq!(kinds("networking.k8s.io/v1"), ["Cluster", "Event"]);
@@ -88,7 +112,7 @@ mod tests {
         let labels = json!({"windlass.dev/project": "shop", "windlass.dev/tier": "staging"});
         let web = json!({"apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "web", "namespace": "shop", "labels": labels}});
-        let needs = of(&web);
+        let needs = of(&web, Scope::Namespace);
         let words: Vec<String> = needs
             .iter()
             .map(|(need, _)| {
@@ -105,10 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn of_a_few_workloads_only_the_own_pods_are_watched() {
+        let selectors = |selector: Value| -> Vec<String> {
+            let web = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "web", "namespace": "shop"}, "spec": {"selector": selector}});
+            let needs = of(&web, Scope::Selected).into_iter().skip(1);
+            needs.map(|(need, _)| format!("{} {}", need.kind, need.selector.unwrap_or_default())).collect()
+        };
+        let own = selectors(json!({"matchLabels": {"app": "web", "part": "a"}}));
+        assert_eq!(own, ["ReplicaSet app=web,part=a", "Pod app=web,part=a", "Event "]);
+        let all = ["ReplicaSet ", "Pod ", "Event "];
+        let odd =
+            json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]});
+        for selector in [odd, json!({}), json!({"matchLabels": {}}), json!({"matchLabels": {"a": 1}})] {
+            assert_eq!(selectors(selector.clone()), all, "{selector}");
+        }
+    }
+
+    #[test]
     fn classes_are_cluster_wide() {
         let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": {"name": "data", "namespace": "shop"}});
-        let classes = of(&claim).into_iter().find(|(need, _)| need.kind == "StorageClass");
+        let classes = of(&claim, Scope::Selected).into_iter().find(|(need, _)| need.kind == "StorageClass");
         assert_eq!(classes.expect("classes are watched").0.namespace, None);
     }
 }

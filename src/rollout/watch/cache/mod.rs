@@ -1,21 +1,26 @@
 //! From the watches into the world: what came, what is gone, and whose verdict it may change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+pub(crate) mod connectivity;
+pub(crate) mod needs;
+pub(crate) mod permissions;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, WatchItem, WatchSubject, Watches};
 use crate::error::Error;
 use crate::model::{ObjectId, object};
-use crate::rollout::snapshot::ClusterSnapshot;
-use crate::rollout::watch::connectivity::Connectivity;
-use crate::rollout::watch::needs::Role;
-use crate::rollout::watch::trim::slim;
+use crate::rollout::snapshot::decode::{Cached, Decoder};
+use crate::rollout::snapshot::event::EventSubject;
+use crate::rollout::snapshot::{ClusterSnapshot, Mark};
+use crate::rollout::watch::cache::connectivity::Connectivity;
+use crate::rollout::watch::cache::needs::Role;
 
 /// What a watch brought.
-pub(crate) type Item = (Arc<WatchSubject>, WatchItem);
+pub(crate) type Item = (Arc<WatchSubject>, WatchItem<Cached>);
 
 /// Whose verdict may have changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,10 +31,10 @@ pub(crate) enum Touched {
 
 /// The watches of a rollout.
 pub(crate) struct WatchCache {
-    watches: Watches,
+    watches: Watches<Cached>,
     roles: HashMap<WatchSubject, Role>,
-    /// What each watch has brought, as far as it is needed to take it out of the world again.
-    brought: HashMap<Arc<WatchSubject>, BTreeMap<(String, String), Known>>,
+    /// By what is known which watch brought an object, and with which of its lists.
+    marks: HashMap<Arc<WatchSubject>, Mark>,
     /// The watches that have listed, or never will.
     heard: HashSet<WatchSubject>,
     denied: Vec<(Arc<WatchSubject>, Error)>,
@@ -39,11 +44,13 @@ pub(crate) struct WatchCache {
 }
 
 impl WatchCache {
-    pub(crate) fn new(cluster: &Cluster) -> Self {
+    /// No watch yet, of a rollout of these objects.
+    pub(crate) fn new<'a>(cluster: &Cluster, set: impl IntoIterator<Item = &'a ObjectId>) -> Self {
+        let decoder = Decoder::of(set);
         Self {
-            watches: Watches::new(cluster),
+            watches: Watches::reading(cluster, move |item| decoder.read(item)),
             roles: HashMap::new(),
-            brought: HashMap::new(),
+            marks: HashMap::new(),
             heard: HashSet::new(),
             denied: Vec::new(),
             trouble: Connectivity::default(),
@@ -95,18 +102,26 @@ impl WatchCache {
         match item {
             WatchItem::Applied(object) => {
                 let touched = roots(world, &object);
-                self.note(&subject, &object);
-                world.upsert(slim(object));
+                world.insert(object, self.mark(&subject));
                 Touched::These(touched)
             }
             WatchItem::Deleted(object) => {
                 let touched = roots(world, &object);
-                self.brought.entry(subject).or_default().remove(&key(&object));
-                remove(world, &object);
+                world.remove_seen(&object, self.mark(&subject).watch);
                 Touched::These(touched)
             }
-            WatchItem::Listed(objects) => {
-                self.listed(world, &subject, objects);
+            WatchItem::Page { first, items } => {
+                if first {
+                    self.begin_list(&subject);
+                }
+                let mark = self.mark(&subject);
+                for object in items {
+                    world.insert(object, mark);
+                }
+                Touched::These(BTreeSet::new())
+            }
+            WatchItem::Listed => {
+                self.listed(world, &subject);
                 Touched::Everything
             }
             WatchItem::Denied(error) => {
@@ -126,84 +141,48 @@ impl WatchCache {
         }
     }
 
-    fn listed(&mut self, world: &mut ClusterSnapshot, subject: &Arc<WatchSubject>, objects: Vec<Value>) {
-        let before = self.brought.remove(subject).unwrap_or_default();
-        for object in objects {
-            self.note(subject, &object);
-            world.upsert(slim(object));
-        }
-        let now = self.brought.entry(Arc::clone(subject)).or_default();
-        for (key, gone) in before.iter().filter(|(key, _)| !now.contains_key(key)) {
-            remove(world, &gone.stub(subject, key));
+    fn listed(&mut self, world: &mut ClusterSnapshot, subject: &WatchSubject) {
+        let mark = self.mark(subject);
+        // Before its first list a watch has brought nothing.
+        if mark.list > 1 {
+            world.remove_unlisted(mark);
         }
         if subject.namespace.is_none() && subject.selector.is_none() && subject.kind == "StorageClass" {
             world.mark_complete(&subject.kind);
         }
-        self.heard.insert((**subject).clone());
+        self.heard.insert(subject.clone());
     }
 
-    fn note(&mut self, subject: &Arc<WatchSubject>, object: &Value) {
-        self.brought.entry(Arc::clone(subject)).or_default().insert(key(object), Known::of(object));
-    }
-}
-
-fn key(object: &Value) -> (String, String) {
-    (object::namespace(object).to_owned(), object::name(object).to_owned())
-}
-
-/// What is needed, besides namespace and name, to find an object in the world again.
-struct Known {
-    uid: String,
-    /// What an event is about, under the name of its field.
-    about: Option<(&'static str, Value)>,
-}
-
-impl Known {
-    fn of(object: &Value) -> Self {
-        let mut fields = ["involvedObject", "regarding"].into_iter();
-        let about = fields.find_map(|field| Some((field, object.get(field)?.clone())));
-        Self { uid: object::uid(object).to_owned(), about }
+    fn mark(&self, subject: &WatchSubject) -> Mark {
+        self.marks.get(subject).copied().unwrap_or_default()
     }
 
-    fn stub(&self, subject: &WatchSubject, (namespace, name): &(String, String)) -> Value {
-        let mut stub = json!({
-            "apiVersion": subject.api_version,
-            "kind": subject.kind,
-            "metadata": {"name": name, "namespace": namespace, "uid": self.uid},
-        });
-        if let Some((field, about)) = &self.about {
-            stub[*field] = about.clone();
-        }
-        stub
-    }
-}
-
-/// Takes an object out of the world, but not one of the same name that was created since.
-fn remove(world: &mut ClusterSnapshot, gone: &Value) {
-    let id = ObjectId::of(gone);
-    let known = world.get(&id.group, &id.kind, &id.namespace, &id.name);
-    if known.is_none_or(|known| object::same_if_known(object::uid(known), object::uid(gone))) {
-        world.remove(gone);
+    fn begin_list(&mut self, subject: &Arc<WatchSubject>) {
+        let number = u32::try_from(self.marks.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let mark = self.marks.entry(Arc::clone(subject)).or_insert(Mark { watch: number, list: 0 });
+        mark.list += 1;
     }
 }
 
 /// The object itself and all that own it, or of an event: of what it is about.
-fn roots(world: &ClusterSnapshot, object: &Value) -> BTreeSet<ObjectId> {
+fn roots(world: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
     /// An owner of an owner of …: a Deployment is two away from its pods.
     const FARTHEST: usize = 5;
-    let mut roots = BTreeSet::from([ObjectId::of(object)]);
-    let mut front: Vec<&Value> = match about(object) {
-        Some(id) => {
-            let found = world.get(&id.group, &id.kind, &id.namespace, &id.name);
-            roots.insert(id);
-            found.into_iter().collect()
+    let mut roots: BTreeSet<ObjectId> = object.id().into_iter().collect();
+    let mut front: Vec<&Value> = match object {
+        Cached::Pod(pod) => world.owners_of_pod(pod),
+        Cached::Object(object) => world.owners(object),
+        Cached::Event(event) => {
+            roots.insert(about(&event.subject));
+            world.owners_of_subject(&event.subject)
         }
-        None => vec![object],
+        Cached::Nothing => return roots,
     };
     for _ in 0..FARTHEST {
-        front = front.into_iter().flat_map(|child| world.owners(child)).collect();
         roots.extend(front.iter().map(|owner| ObjectId::of(owner)));
+        front = front.into_iter().flat_map(|child| world.owners(child)).collect();
     }
+    let Cached::Object(object) = object else { return roots };
     let concerned = match object::kind(object) {
         "Node" => ("apps", "DaemonSet"),
         "PersistentVolume" | "StorageClass" => ("", "PersistentVolumeClaim"),
@@ -213,18 +192,25 @@ fn roots(world: &ClusterSnapshot, object: &Value) -> BTreeSet<ObjectId> {
     roots
 }
 
-/// What an event is about.
-fn about(event: &Value) -> Option<ObjectId> {
-    let subject = event.get("involvedObject").or_else(|| event.get("regarding"))?;
-    let metadata = json!({"name": subject["name"], "namespace": subject["namespace"]});
-    Some(ObjectId::of(
-        &json!({"apiVersion": subject["apiVersion"], "kind": subject["kind"], "metadata": metadata}),
-    ))
+fn about(subject: &EventSubject) -> ObjectId {
+    ObjectId {
+        group: subject.group.to_string(),
+        kind: subject.kind.to_string(),
+        namespace: subject.namespace.to_string(),
+        name: subject.name.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::rollout::snapshot::intern::Interner;
+
+    fn cached(object: Value) -> Cached {
+        Cached::of(object, &mut Interner::default())
+    }
 
     fn thing(api_version: &str, kind: &str, name: &str, owner: Option<(&str, &str)>) -> Value {
         let owners: Vec<Value> = owner
@@ -243,10 +229,10 @@ mod tests {
             thing("apps/v1", "ReplicaSet", "web-1", Some(("Deployment", "web"))),
         ]);
         let names = |touched: BTreeSet<ObjectId>| touched.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(roots(&world, &pod)), ["Pod/web-1-a", "Deployment/web", "ReplicaSet/web-1"]);
+        assert_eq!(names(roots(&world, &cached(pod))), ["Pod/web-1-a", "Deployment/web", "ReplicaSet/web-1"]);
         let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop"},
             "involvedObject": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "namespace": "shop"}});
-        assert!(names(roots(&world, &event)).contains(&"Deployment/web".to_owned()));
+        assert!(names(roots(&world, &cached(event))).contains(&"Deployment/web".to_owned()));
     }
 
     #[test]
@@ -254,9 +240,9 @@ mod tests {
         let mut world = ClusterSnapshot::new([thing("batch/v1", "Job", "migrate", None)]);
         let mut old = thing("batch/v1", "Job", "migrate", None);
         old["metadata"]["uid"] = json!("old");
-        remove(&mut world, &old);
+        world.remove_seen(&cached(old), 1);
         assert!(world.get("batch", "Job", "shop", "migrate").is_some());
-        remove(&mut world, &thing("batch/v1", "Job", "migrate", None));
+        world.remove_seen(&cached(thing("batch/v1", "Job", "migrate", None)), 1);
         assert!(world.get("batch", "Job", "shop", "migrate").is_none());
     }
 }

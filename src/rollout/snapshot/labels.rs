@@ -1,0 +1,29 @@
+//! The labels of a pod, which it shares with all pods of its ReplicaSet.
+
+use serde_json::{Map, Value};
+
+use crate::rollout::snapshot::intern::{Interner, Symbol};
+
+/// The labels of a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Labels(Box<[(Symbol, Symbol)]>);
+
+impl Labels {
+    /// Reads `metadata.labels`; what is no text is no label.
+    pub(crate) fn read(pod: &Value, interner: &mut Interner) -> Self {
+        let labels = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+        let pair =
+            |(key, value): (&String, &Value)| Some((interner.symbol(key), interner.symbol(value.as_str()?)));
+        Self(labels.filter_map(pair).collect())
+    }
+
+    /// The value of a label.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    /// Whether they hold all of these.
+    pub(crate) fn have(&self, wanted: &Map<String, Value>) -> bool {
+        wanted.iter().all(|(key, value)| self.get(key) == value.as_str())
+    }
+}

@@ -1,0 +1,73 @@
+//! What an object says of its owners.
+
+use serde_json::Value;
+
+use crate::model::object;
+use crate::rollout::snapshot::intern::{Interner, Symbol};
+
+/// An entry of `metadata.ownerReferences`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OwnerRef {
+    pub(crate) kind: Symbol,
+    pub(crate) name: Symbol,
+    pub(crate) uid: Symbol,
+    group: Symbol,
+}
+
+/// The same, while it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnerView<'a> {
+    pub(crate) group: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) name: &'a str,
+    uid: &'a str,
+}
+
+impl OwnerRef {
+    /// All owners that an object names.
+    pub(crate) fn all(object: &Value, interner: &mut Interner) -> Vec<Self> {
+        let keep = |owner: OwnerView<'_>| Self {
+            kind: interner.symbol(owner.kind),
+            name: interner.symbol(owner.name),
+            group: interner.symbol(owner.group),
+            uid: interner.symbol(owner.uid),
+        };
+        OwnerView::all(object).map(keep).collect()
+    }
+
+    pub(crate) fn view(&self) -> OwnerView<'_> {
+        OwnerView { group: &self.group, kind: &self.kind, name: &self.name, uid: &self.uid }
+    }
+}
+
+impl<'a> OwnerView<'a> {
+    /// All owners that an object names.
+    pub(crate) fn all(object: &'a Value) -> impl Iterator<Item = Self> + Clone {
+        let read = |owner: &'a Value| Self {
+            group: object::group(object::text(owner, "/apiVersion")),
+            kind: object::text(owner, "/kind"),
+            name: object::text(owner, "/name"),
+            uid: object::text(owner, "/uid"),
+        };
+        object::list(object, "/metadata/ownerReferences").iter().map(read)
+    }
+
+    /// Whether this object is meant, by uid where both know it.
+    fn means(&self, owner: &Value) -> bool {
+        self.kind == object::kind(owner)
+            && self.name == object::name(owner)
+            && !self.name.is_empty()
+            && (self.group.is_empty() || self.group == object::group(object::api_version(owner)))
+            && object::same_if_known(self.uid, object::uid(owner))
+    }
+}
+
+/// Whether one of these references of an object in this namespace means that one.
+pub(crate) fn owns<'a>(
+    owner: &Value,
+    namespace: &str,
+    mut references: impl Iterator<Item = OwnerView<'a>>,
+) -> bool {
+    object::same_if_known(object::namespace(owner), namespace)
+        && references.any(|reference| reference.means(owner))
+}

@@ -1,0 +1,166 @@
+//! What pods have of their manifest: the same for all pods of a ReplicaSet, and kept once.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::cluster::Projection;
+use crate::model::object;
+use crate::rollout::snapshot::intern::{Interner, Symbol};
+
+/// Volumes that the API server adds to every pod, each with a name of its own.
+const API_ACCESS: &str = "kube-api-access-";
+
+/// What a verdict asks of a container's manifest.
+pub(crate) const CONTAINER: Projection = Projection::Only(&[
+    ("name", Projection::All),
+    ("image", Projection::All),
+    ("restartPolicy", Projection::All),
+    ("resources", Projection::Only(&[("limits", Projection::Only(&[("memory", Projection::All)]))])),
+    ("startupProbe", Projection::All),
+    ("livenessProbe", Projection::All),
+    ("readinessProbe", Projection::All),
+]);
+
+/// What a verdict asks of a volume, but for the claim, which a pod may have of its own.
+const VOLUME: Projection = Projection::Only(&[
+    ("name", Projection::All),
+    ("configMap", SOURCE),
+    ("secret", SOURCE),
+    ("projected", Projection::Only(&[("sources", SOURCES)])),
+]);
+/// Of a ConfigMap or a Secret behind a volume.
+pub(crate) const SOURCE: Projection = Projection::Only(&[
+    ("name", Projection::All),
+    ("secretName", Projection::All),
+    ("items", Projection::Only(&[("key", Projection::All)])),
+]);
+/// Of what is projected into one volume.
+pub(crate) const SOURCES: Projection = Projection::Only(&[("configMap", SOURCE), ("secret", SOURCE)]);
+
+/// Which part a container plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContainerRole {
+    /// It runs before the others, and ends.
+    Init,
+    /// An init container that stays: `restartPolicy: Always` of its own.
+    Sidecar,
+    /// It is what the pod is for.
+    Regular,
+}
+
+/// What a pod has of its manifest.
+#[derive(Debug, Default)]
+pub(crate) struct PodTemplate {
+    pub(crate) restart_policy: Box<str>,
+    /// The init containers first.
+    pub(crate) containers: Box<[ContainerSpec]>,
+    /// Whom it waits for that keeps the scheduler from it.
+    pub(crate) gates: Box<[Box<str>]>,
+    volumes: Box<[Value]>,
+}
+
+/// What the manifest says of a container.
+#[derive(Debug)]
+pub(crate) struct ContainerSpec {
+    pub(crate) name: Symbol,
+    pub(crate) role: ContainerRole,
+    /// Whether the kubelet starts it again whenever it ends.
+    pub(crate) is_kept_alive: bool,
+    /// As much of it as a verdict asks for; null where a dump has lost it.
+    pub(crate) spec: Value,
+}
+
+/// A container of a pod: what the manifest and what the kubelet says, either of which a dump may have lost.
+pub(crate) struct Part<'a> {
+    name: &'a str,
+    role: ContainerRole,
+    is_kept_alive: bool,
+    spec: &'a Value,
+    pub(crate) status: &'a Value,
+}
+
+impl<'a> Part<'a> {
+    /// All containers of a pod, the init containers first.
+    pub(crate) fn all(pod: &'a Value) -> Vec<Self> {
+        let mut parts = Self::some(pod, "/spec/initContainers", "/status/initContainerStatuses", true);
+        parts.extend(Self::some(pod, "/spec/containers", "/status/containerStatuses", false));
+        parts
+    }
+
+    fn some(pod: &'a Value, specs: &str, statuses: &str, init: bool) -> Vec<Self> {
+        let (specs, statuses) = (object::list(pod, specs), object::list(pod, statuses));
+        let named =
+            |list: &'a [Value], name: &str| list.iter().find(|one| object::text(one, "/name") == name);
+        let policy = object::text(pod, "/spec/restartPolicy");
+        let alone = statuses.iter().filter(|status| named(specs, object::text(status, "/name")).is_none());
+        let part = |one: &'a Value| {
+            let name = object::text(one, "/name");
+            let spec = named(specs, name).unwrap_or(&Value::Null);
+            let own = object::text(spec, "/restartPolicy");
+            let role = match (init, own) {
+                (true, "Always") => ContainerRole::Sidecar,
+                (true, _) => ContainerRole::Init,
+                (false, _) => ContainerRole::Regular,
+            };
+            let is_kept_alive = matches!(if own.is_empty() { policy } else { own }, "Always" | "");
+            Self { name, role, is_kept_alive, spec, status: named(statuses, name).unwrap_or(&Value::Null) }
+        };
+        specs.iter().chain(alone).map(part).collect()
+    }
+}
+
+impl PodTemplate {
+    /// The template of a pod with these containers, shared with the pods that have the same.
+    pub(crate) fn of(pod: &Value, parts: &[Part<'_>], interner: &mut Interner) -> Arc<Self> {
+        let gates = object::list(pod, "/spec/schedulingGates").iter();
+        let gates: Vec<&str> = gates.map(|gate| object::text(gate, "/name")).collect();
+        let volumes: Vec<Value> = object::list(pod, "/spec/volumes").iter().map(volume).collect();
+        let restart_policy = object::text(pod, "/spec/restartPolicy");
+        let mut json = format!("{restart_policy:?} {gates:?}");
+        for part in parts {
+            json += &format!("\n{:?} {:?} {}", part.name, part.role, part.spec);
+        }
+        for volume in &volumes {
+            json += &format!("\n{volume}");
+        }
+        interner.template(json, || Self {
+            restart_policy: restart_policy.into(),
+            containers: parts.iter().map(ContainerSpec::of).collect(),
+            gates: gates.iter().map(|gate| (*gate).into()).collect(),
+            volumes: volumes.into_boxed_slice(),
+        })
+    }
+
+    /// The images of its containers, without those that begin before the others.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &str> {
+        let regular = self.containers.iter().filter(|one| one.role == ContainerRole::Regular);
+        regular.filter(|one| !one.spec.is_null()).map(|one| object::text(&one.spec, "/image"))
+    }
+
+    /// The volume of this name.
+    pub(crate) fn volume(&self, name: &str) -> Option<&Value> {
+        let name = if name.starts_with(API_ACCESS) { API_ACCESS } else { name };
+        self.volumes.iter().find(|volume| object::text(volume, "/name") == name)
+    }
+}
+
+impl ContainerSpec {
+    fn of(part: &Part<'_>) -> Self {
+        Self {
+            name: part.name.into(),
+            role: part.role,
+            is_kept_alive: part.is_kept_alive,
+            spec: CONTAINER.copy(part.spec),
+        }
+    }
+}
+
+/// A volume as far as it is kept; what is different from pod to pod is not.
+fn volume(volume: &Value) -> Value {
+    let mut kept = VOLUME.copy(volume);
+    if object::text(&kept, "/name").starts_with(API_ACCESS) {
+        kept["name"] = Value::from(API_ACCESS);
+    }
+    kept
+}

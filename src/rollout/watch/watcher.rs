@@ -1,0 +1,351 @@
+//! Watching a rollout to its end: opens the watches that are needed and no other, brings what they say into
+//! the world, has it judged, tells what changed, and ends as soon as the outcome is known.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::Cluster;
+use crate::error::{Kind, Result};
+use crate::model::{ObjectId, Stage, Verdict};
+use crate::project::HealthRules;
+use crate::rollout::made_elsewhere::made_by;
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::watch::cache::needs::{Role, Scope};
+use crate::rollout::watch::cache::permissions::Permissions;
+use crate::rollout::watch::cache::{Item, Touched, WatchCache, needs};
+use crate::rollout::watch::deadline::Clock;
+use crate::rollout::watch::follow::Follows;
+use crate::rollout::watch::poll::{DISCOVER, POLL};
+use crate::rollout::watch::tracked::{TrackedObject, Watched};
+use crate::session::{Session, interrupted};
+
+/// What comes within this time is judged together.
+const TOGETHER: Duration = Duration::from_millis(30);
+/// Of a large set a look takes long: for each of its objects a little more is judged together, …
+const TOGETHER_EACH: Duration = Duration::from_micros(100);
+/// … but no news waits for longer than this.
+const TOGETHER_AT_MOST: Duration = Duration::from_millis(200);
+/// The pods of so many workloads of a namespace are watched by what each of them selects.
+const FEW: usize = 8;
+/// Once one object has failed, others that fail for the same reason are waited for so long.
+pub(super) const SETTLE: Duration = Duration::from_millis(500);
+/// How long the first word of a watch may take.
+const HEARING: Duration = Duration::from_secs(5);
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy)]
+pub enum Goal<'a> {
+    /// All of these are ready (or paused).
+    Ready(&'a [ObjectId]),
+    /// None of these fails until the deadline, and then all are ready (or paused).
+    Stay(&'a [ObjectId]),
+}
+
+/// Watches the objects of one release.
+pub struct Watcher {
+    pub(super) session: Session,
+    pub(super) cluster: Cluster,
+    pub(super) stage: Stage,
+    pub(super) began: Timestamp,
+    pub(super) set: BTreeMap<ObjectId, TrackedObject>,
+    pub(super) world: ClusterSnapshot,
+    pub(super) feed: WatchCache,
+    pub(super) follows: Follows,
+    pub(super) rights: Permissions,
+    pub(super) clock: Clock,
+    pub(super) made_elsewhere: Arc<Vec<(String, String)>>,
+    pub(super) health: Arc<HealthRules>,
+    /// Whose verdict may have changed.
+    pub(super) dirty: BTreeSet<ObjectId>,
+    pub(super) warned: BTreeSet<String>,
+    /// How long more news is waited for once some came.
+    pub(super) together: Duration,
+    /// When what cannot be watched was read last, and when discovery was asked last.
+    pub(super) polled: Option<Instant>,
+    pub(super) discovered: Option<Instant>,
+}
+
+impl Watcher {
+    /// Knows the set; asks the cluster nothing yet.
+    pub fn new(session: &Session, cluster: &Cluster, stage: Stage, watched: Vec<Watched>) -> Self {
+        let made_elsewhere = made_by(watched.iter().map(|one| &one.object));
+        let set: BTreeMap<ObjectId, TrackedObject> =
+            watched.into_iter().map(|one| (ObjectId::of(&one.object), TrackedObject::new(one))).collect();
+        let mut world = ClusterSnapshot::default();
+        set.values().filter_map(TrackedObject::last_seen).for_each(|live| world.upsert(live));
+        Self {
+            world,
+            feed: WatchCache::new(cluster, set.keys()),
+            made_elsewhere: Arc::new(made_elsewhere),
+            set,
+            session: session.clone(),
+            cluster: cluster.clone(),
+            stage,
+            began: cluster.now(),
+            follows: Follows::new(cluster, &session.reporter, stage),
+            rights: Permissions::default(),
+            health: Arc::default(),
+            clock: Clock::default(),
+            dirty: BTreeSet::new(),
+            warned: BTreeSet::new(),
+            together: TOGETHER,
+            polled: None,
+            discovered: None,
+        }
+    }
+
+    /// The configuration's own rules for kinds.
+    pub fn judge_by(&mut self, health: Arc<HealthRules>) {
+        self.health = health;
+    }
+
+    /// Kind and name of what others make (`external:`): a pod that lacks it is not failed at once.
+    pub fn made_elsewhere(&mut self, objects: impl IntoIterator<Item = (String, String)>) {
+        Arc::make_mut(&mut self.made_elsewhere).extend(objects);
+    }
+
+    /// The cluster returned this from an apply: from now on only this state of the object counts, and later ones.
+    pub fn applied(&mut self, object: &Value) {
+        let Some(id) = self.known_as(&ObjectId::of(object)) else { return };
+        let Some(tracked) = self.set.get_mut(&id) else { return };
+        let seen = tracked.applied(object, self.began);
+        self.world.upsert(seen);
+        self.dirty.insert(id);
+    }
+
+    /// The name under which the set knows an object: manifests of kinds that the cluster did not know yet may
+    /// name no namespace.
+    fn known_as(&self, id: &ObjectId) -> Option<ObjectId> {
+        let bare = ObjectId { namespace: String::new(), ..id.clone() };
+        [id, &bare].into_iter().find(|id| self.set.contains_key(id)).cloned()
+    }
+
+    /// Whether an object became ready.
+    pub fn is_ready(&self, id: &ObjectId) -> bool {
+        self.set.get(id).and_then(TrackedObject::verdict) == Some(Verdict::Ready)
+    }
+
+    /// When the rollout's time is over: objects with a time of their own do not use it up.
+    pub fn end(&self, deadline: Instant) -> Instant {
+        self.clock.end(Instant::now(), deadline)
+    }
+
+    /// Waits until the goal is reached.
+    ///
+    /// # Errors
+    /// [`Kind::Rollout`] as soon as one of the objects has failed, [`Kind::TimedOut`] when the deadline (or an
+    /// object's own) is over, both with one failure per object and its evidence; [`Kind::Interrupted`];
+    /// [`Kind::Denied`] when an object may neither be watched nor read.
+    pub async fn until(&mut self, goal: Goal<'_>, deadline: Instant) -> Result<()> {
+        let (Goal::Ready(ids) | Goal::Stay(ids)) = goal;
+        let stays = matches!(goal, Goal::Stay(_));
+        let ids: Vec<ObjectId> = ids.iter().filter(|id| self.set.contains_key(id)).cloned().collect();
+        for id in &ids {
+            self.dirty.insert(id.clone());
+            if let Some(tracked) = self.set.get_mut(id) {
+                tracked.since.get_or_insert_with(Instant::now);
+            }
+        }
+        let cancel = self.session.cancel.clone();
+        let result = tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(interrupted()),
+            result = async {
+                if stays { self.stay(&ids, deadline).await } else { self.wait(&ids, deadline).await }
+            } => result,
+        };
+        if !matches!(&result, Err(error) if error.kind() == Kind::Interrupted) {
+            self.follows.finish().await;
+        }
+        self.rights.warn(&self.session.reporter);
+        self.warn(&ids);
+        result
+    }
+
+    async fn wait(&mut self, ids: &[ObjectId], deadline: Instant) -> Result<()> {
+        let each = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        self.together = TOGETHER.saturating_add(TOGETHER_EACH.saturating_mul(each)).min(TOGETHER_AT_MOST);
+        loop {
+            self.judge(ids);
+            if self.ask_discovery(ids).await {
+                continue;
+            }
+            let waiting: Vec<ObjectId> = ids.iter().filter(|id| !self.set[*id].is_done()).cloned().collect();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            if self.has_failed(ids) {
+                if self.has_come(ids).await {
+                    continue;
+                }
+                self.settle(&waiting, ids).await;
+                if let Some(error) = self.failed(ids).await {
+                    return Err(error);
+                }
+                // What had failed has come right meanwhile.
+                continue;
+            }
+            let times = waiting.iter().map(|id| (self.set[id].since, self.set[id].own_timeout()));
+            let limit = self.clock.next(times, deadline);
+            self.cluster.end_at(Some(limit));
+            if limit <= Instant::now() {
+                return Err(self.late(&waiting, ids.len()).await);
+            }
+            self.open(&waiting);
+            self.poll_unwatched(&waiting).await?;
+            self.sleep_until_news(&waiting, limit).await;
+        }
+    }
+
+    /// Looks on although everything is ready.
+    async fn stay(&mut self, ids: &[ObjectId], end: Instant) -> Result<()> {
+        self.open(ids);
+        self.cluster.end_at(Some(end));
+        // Until every watch was heard, nobody knows more than before.
+        let heard = Instant::now() + HEARING;
+        while !ids.iter().all(|id| self.feed.has_heard(&self.set[id].needs))
+            && Instant::now() < heard.min(end)
+        {
+            self.sleep_until_news(ids, heard.min(end)).await;
+        }
+        loop {
+            self.judge(ids);
+            if self.has_failed(ids) && !self.has_come(ids).await {
+                self.settle(ids, ids).await;
+                if let Some(error) = self.failed(ids).await {
+                    return Err(error);
+                }
+                continue;
+            }
+            if end <= Instant::now() {
+                let late: Vec<ObjectId> = ids.iter().filter(|id| !self.set[*id].is_done()).cloned().collect();
+                return if late.is_empty() { Ok(()) } else { Err(self.late(&late, ids.len()).await) };
+            }
+            self.poll_unwatched(ids).await?;
+            self.sleep_until_news(ids, end).await;
+        }
+    }
+
+    /// Opens the watches of what is not ready yet.
+    fn open(&mut self, waiting: &[ObjectId]) {
+        let crowded = self.crowded(waiting);
+        for id in waiting {
+            let Some(tracked) = self.set.get_mut(id).filter(|tracked| tracked.needs.is_empty()) else {
+                continue;
+            };
+            let is_crowded = crowded.contains(&tracked.id().namespace);
+            let scope = if is_crowded { Scope::Namespace } else { Scope::Selected };
+            for (subject, role) in needs::of(tracked.newest(), scope) {
+                tracked.needs.push(subject.clone());
+                self.feed.open(subject, role);
+            }
+        }
+    }
+
+    /// The namespaces in which so many workloads are waited for that one watch of all pods is better than one for each.
+    fn crowded(&self, waiting: &[ObjectId]) -> BTreeSet<String> {
+        let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
+        for tracked in waiting.iter().map(|id| &self.set[id]) {
+            if needs::pod_selector(tracked.newest()).is_some() {
+                *workloads.entry(&tracked.id().namespace).or_default() += 1;
+            }
+        }
+        workloads.into_iter().filter(|(_, count)| *count > FEW).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Waits until something came, until something is to be judged again, or until the limit.
+    async fn sleep_until_news(&mut self, waiting: &[ObjectId], limit: Instant) {
+        let mut wake = self.wake(waiting).min(limit);
+        if let Some(due) = self.feed.trouble.due() {
+            wake = wake.min(due);
+        }
+        tokio::select! {
+            item = self.feed.next() => {
+                self.take(item);
+                tokio::time::sleep(self.together).await;
+                self.take_all();
+                self.follow(waiting);
+            }
+            () = tokio::time::sleep_until(wake) => {}
+        }
+        let news = self.feed.news.take().or_else(|| self.feed.trouble.say(Instant::now()));
+        if let Some(sentence) = news {
+            self.session.reporter.warn(sentence);
+        }
+    }
+
+    /// Takes what is there already.
+    fn take_all(&mut self) {
+        /// Then it is time for a verdict, however much more is coming.
+        const MOST: usize = 1000;
+        for _ in 0..MOST {
+            let Some(item) = self.feed.try_next() else { return };
+            self.take(item);
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match self.feed.take(&mut self.world, item) {
+            Touched::Everything => self.dirty.extend(self.set.keys().cloned()),
+            Touched::These(ids) => {
+                let known: Vec<ObjectId> = ids.iter().filter_map(|id| self.known_as(id)).collect();
+                self.dirty.extend(known);
+            }
+        }
+        for (subject, role, error) in self.feed.take_denied() {
+            match role {
+                Role::Own => self.rights.unwatched(&subject),
+                Role::Evidence => self.rights.missing(&subject, &error),
+                Role::Extra => {}
+            }
+        }
+        if self.feed.is_complete() {
+            self.rights.warn(&self.session.reporter);
+        }
+    }
+
+    /// When to look again even if nothing comes.
+    fn wake(&self, waiting: &[ObjectId]) -> Instant {
+        let (now, here) = (self.cluster.now(), Instant::now());
+        let of_one = |id: &ObjectId| {
+            let tracked = &self.set[id];
+            let again = tracked.judgement.as_ref()?.again_at?;
+            let pause = Duration::try_from(again.duration_since(now)).unwrap_or_default();
+            Some(here + pause.max(TOGETHER))
+        };
+        let mut wake = waiting.iter().filter_map(of_one).min().unwrap_or(here + Duration::from_secs(3600));
+        if waiting.iter().any(|id| self.rights.is_unwatched(&self.set[id].needs)) {
+            wake = wake.min(here + POLL);
+        }
+        if waiting.iter().any(|id| self.set[id].is_served_unknown()) {
+            wake = wake.min(here + DISCOVER);
+        }
+        wake
+    }
+
+    fn follow(&mut self, waiting: &[ObjectId]) {
+        for id in waiting.iter().filter(|id| id.group == "batch" && id.kind == "Job") {
+            self.follows.look(&self.world, self.set[id].newest());
+        }
+    }
+
+    fn has_failed(&self, ids: &[ObjectId]) -> bool {
+        ids.iter().any(|id| self.set[id].verdict() == Some(Verdict::Failed))
+    }
+
+    /// Gives others that are about to fail the time to do so, so that one report names them all.
+    async fn settle(&mut self, waiting: &[ObjectId], ids: &[ObjectId]) {
+        let others = waiting.iter().any(|id| self.set[id].verdict() != Some(Verdict::Failed));
+        let end = Instant::now() + if others { SETTLE } else { Duration::ZERO };
+        while let Ok(item) = tokio::time::timeout_at(end, self.feed.next()).await {
+            self.take(item);
+            self.take_all();
+            self.judge(ids);
+        }
+    }
+}
