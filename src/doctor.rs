@@ -209,3 +209,27 @@ async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &
     Err(Error::new(Kind::Denied, words.join("; "))
         .with_hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Place;
+    use crate::report::view::tests::both;
+
+    #[test]
+    fn what_was_tried_is_read_by_people_and_machines() {
+        let broken = Error::new(Kind::Invalid, "unknown key `imges`").at(Place::at("windlass.yaml", 3, 1));
+        let denied = Error::new(Kind::Denied, "you may not log in").with_hint("docker login registry.test");
+        let report = DoctorReport {
+            checks: vec![
+                check("git", Ok("commit 1f3c9a0b".to_owned())),
+                check("manifests", Err(broken)),
+                check("registry", Err(denied)),
+            ],
+        };
+        let well = DoctorReport { checks: vec![check("git", Ok("commit 1f3c9a0b".to_owned()))] };
+        let all = [report, well];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("doctor", shown.join("\n\n"));
+    }
+}

@@ -201,10 +201,19 @@ impl Begun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::view::tests::both;
 
     #[test]
     fn the_port_is_the_one_that_the_dockerfile_exposes() {
         assert_eq!(exposed("FROM a\nexpose 3000/tcp 4000\n"), Some(3000));
         assert_eq!(exposed("FROM a\n# EXPOSE 1\nEXPOSE ${PORT}\n"), None);
+    }
+
+    #[test]
+    fn what_was_written_is_read_by_people_and_machines() {
+        let begun = Begun {
+            files: vec![(PathBuf::from("windlass.yaml"), true), (PathBuf::from(".kube/app.yaml"), false)],
+        };
+        insta::assert_snapshot!("init", both(&begun.to_text(), &begun.to_json()));
     }
 }

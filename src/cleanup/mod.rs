@@ -361,3 +361,34 @@ impl CleanupReport {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::view::tests::both;
+
+    #[test]
+    fn a_cleanup_is_read_by_people_and_machines() {
+        let repository: Arc<Reference> = Arc::new("registry.test/shop/web".parse().unwrap());
+        let found = |digit: &str, tags: &[&str], stays: Option<&'static str>| Found {
+            tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            stays: stays.map(Cow::Borrowed),
+            made: stays.is_none().then(|| "2026-10-03T14:00:00Z".parse().unwrap()),
+            ..Found::new(&repository, format!("sha256:{}", digit.repeat(64)).parse().unwrap(), false)
+        };
+        let record = format!("sha256-{}.windlass-test", "1".repeat(64));
+        let report = |dry_run| CleanupReport {
+            images: vec![
+                found("1", &["1f3c9a0b", "v1"], None),
+                found("2", &["89147efa"], Some("release 7 of staging runs it")),
+                found("3", &[&record], None),
+                found("4", &[&record], Some("its image stays")),
+            ],
+            dry_run,
+        };
+        assert!(tags::record(&record).is_some(), "{record}");
+        let all = [report(true), report(false), CleanupReport { images: Vec::new(), dry_run: false }];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("cleanup", shown.join("\n\n"));
+    }
+}

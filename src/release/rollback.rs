@@ -525,3 +525,32 @@ fn no_longer_kept(revision: u64) -> Error {
     Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
         .with_hint("the last ten are; `windlass history TIER` shows the releases")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::report::view::tests::both;
+
+    #[test]
+    fn a_preview_is_read_by_people_and_machines() {
+        let old =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "new", "namespace": "shop"}});
+        let somewhere = RollbackPreview {
+            to: Some(6),
+            back_to: Some("89147efa, release 6".to_owned()),
+            sentence: "a rollback leads back to 89147efa, release 6".to_owned(),
+            plan: Plan { prune: vec![old], ..Plan::default() },
+        };
+        let nowhere = RollbackPreview::nothing(Done {
+            revision: 6,
+            changed: false,
+            brought_back: false,
+            sentence: "nothing was rolled back: release 6 is good and runs".to_owned(),
+        });
+        let shown: Vec<String> =
+            [somewhere, nowhere].iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("preview", shown.join("\n\n"));
+    }
+}

@@ -161,7 +161,9 @@ mod tests {
     use super::super::plan::Wanted;
     use super::*;
     use crate::manifest::Phase;
+    use crate::release::plan::drift::fields::tests::added_by_two;
     use crate::release::plan::prune::KeptObject;
+    use crate::report::view::tests::both;
 
     fn object(kind: &str, name: &str) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
@@ -172,8 +174,8 @@ mod tests {
         Step::new(wanted, action, None)
     }
 
-    #[test]
-    fn people_read_every_kind_of_step() {
+    /// A plan with every kind of step.
+    fn plan() -> Plan {
         let change = |field: &str, before: Option<&str>, after: Option<&str>| FieldChange {
             field: field.to_owned(),
             before: before.map(str::to_owned),
@@ -192,7 +194,7 @@ mod tests {
         web.taken = vec![Taken { manager: "kubectl-edit".into(), field: "spec.replicas".into() }];
         let mut db = step("StatefulSet", "db", Action::Recreate);
         db.because = Some("spec.serviceName cannot be changed".into());
-        let plan = Plan {
+        Plan {
             steps: vec![
                 step("Service", "new", Action::Create),
                 map,
@@ -205,12 +207,30 @@ mod tests {
             left: vec![KeptObject { object: object("PersistentVolumeClaim", "data"), why: "it holds data" }],
             owned: 7,
             ..Plan::default()
-        };
+        }
+    }
+
+    #[test]
+    fn people_read_every_kind_of_step() {
+        let plan = plan();
         let text = anstream::adapter::strip_str(&plan.to_text()).to_string();
         insta::assert_snapshot!("plan", text);
         let json = plan.to_json();
         assert_eq!(json["objects"][3]["restarts"][0], "ConfigMap/web LOG_LEVEL and 2 other keys changed");
         assert_eq!(json["objects"][3]["takenBack"][0]["field"], "spec.replicas");
         assert_eq!(json["objects"][7]["action"], "leave");
+    }
+
+    #[test]
+    fn a_plan_is_read_by_people_and_machines() {
+        let mut plan = plan();
+        let added = added_by_two();
+        let mut removed = step("Deployment", "cleaned", Action::Change);
+        (removed.added, removed.removes_drift) = (added.clone(), true);
+        let mut kept = step("Deployment", "drifted", Action::Keep);
+        kept.added = added;
+        plan.steps.extend([removed, kept]);
+        insta::assert_snapshot!("whole", both(&plan.to_text(), &plan.to_json()));
+        insta::assert_snapshot!("nothing", both(&Plan::default().to_text(), &Plan::default().to_json()));
     }
 }

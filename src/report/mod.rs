@@ -9,6 +9,7 @@
 //! | `json` | one object a line |
 //! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env` and the run as they tell it |
 //! | `style` | colours |
+//! | `view` | the answers of commands that were asked for data: plain values, drawn for people and for machines |
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +30,7 @@ mod sink;
 pub(crate) mod style;
 #[cfg(test)]
 mod tests;
+pub(crate) mod view;
 
 use crate::error::Result;
 use crate::model::{Outcome, Stage, Stream};

@@ -249,3 +249,53 @@ impl Explained {
         self.judgement.evidence.iter().cloned().chain(warnings).collect()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::model::Cause;
+    use crate::report::view::tests::both;
+
+    fn deployment(name: &str, judgement: Health) -> Explained {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "shop"}});
+        Explained::new(&object, judgement)
+    }
+
+    /// A Deployment of which all replicas are ready.
+    pub(crate) fn ready() -> Explained {
+        deployment("api", Health { ready: Some("2/2".to_owned()), ..Health::ready() })
+    }
+
+    /// A Deployment that fails, with what was seen of it.
+    pub(crate) fn failed() -> Explained {
+        let lines = vec!["started".to_owned(), "panic: no database".to_owned()];
+        deployment(
+            "web",
+            Health {
+                evidence: vec![Evidence { title: "container web, last 2 lines".to_owned(), lines }],
+                warnings: vec!["it restarts".to_owned(), "it says nothing else".to_owned()],
+                ready: Some("1/3".to_owned()),
+                ..Health::failed(Cause::CrashLoop, "container web exits with code 1")
+            },
+        )
+    }
+
+    #[test]
+    fn an_object_is_explained_to_people_and_machines() {
+        let abroad = Explained { is_abroad: true, ..ready() };
+        let all = [
+            ready(),
+            abroad,
+            failed(),
+            deployment("paused", Health::paused("it is paused")),
+            deployment("going", Health::new(Verdict::Terminating)),
+            deployment(
+                "odd",
+                Health { warnings: vec!["the key a stands there twice".to_owned()], ..Health::ready() },
+            ),
+        ];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("explain", shown.join("\n\n"));
+    }
+}

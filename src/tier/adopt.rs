@@ -367,3 +367,42 @@ impl Adoption {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::view::tests::both;
+
+    fn found(kind: &str, name: &str, state: State) -> Found {
+        let id =
+            ObjectId { group: String::new(), kind: kind.into(), namespace: "shop".into(), name: name.into() };
+        Found { id, api_version: "v1".to_owned(), state }
+    }
+
+    fn foreign(owner: &str) -> State {
+        State::Foreign { owner: owner.to_owned(), live: Box::default(), asked: Box::default() }
+    }
+
+    #[test]
+    fn an_adoption_is_read_by_people_and_machines() {
+        let adoption = |objects, revision| Adoption {
+            tier: "staging".to_owned(),
+            context: "lab".to_owned(),
+            namespace: "shop".to_owned(),
+            objects,
+            revision,
+        };
+        let all = || {
+            vec![
+                found("Service", "web", foreign("Helm release shop")),
+                found("ConfigMap", "web", foreign("kubectl-edit")),
+                found("Secret", "a-name-that-is-longer-than-its-column", State::Ours),
+                found("Service", "new", State::Missing),
+            ]
+        };
+        let none = vec![found("Service", "web", State::Ours)];
+        let all = [adoption(all(), None), adoption(all(), Some(0)), adoption(none, None)];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("adoption", shown.join("\n\n"));
+    }
+}

@@ -216,3 +216,45 @@ impl Others {
         self.added.iter().map(|one| format!("{}: {}", self.id, drift::line(one)))
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::release::plan::drift::fields::tests::added_by_two;
+
+    fn id(kind: &str, name: &str) -> ObjectId {
+        ObjectId { group: "apps".into(), kind: kind.into(), namespace: "shop".into(), name: name.into() }
+    }
+
+    /// Everything that can have been changed since a release.
+    pub(crate) fn drift() -> Drift {
+        let changed = |name: &str| Changed {
+            api_version: "apps/v1".to_owned(),
+            id: id("Deployment", name),
+            fields: Vec::new(),
+            added: Vec::new(),
+            gone: false,
+            by: BTreeSet::new(),
+        };
+        let field = |field: &str, before: Option<&str>, after: Option<&str>| FieldChange {
+            field: field.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
+        };
+        let (by_hand, others): (Vec<Added>, Vec<Added>) =
+            added_by_two().into_iter().partition(|one| one.by_hand);
+        let web = Changed {
+            fields: vec![
+                field("spec.replicas", Some("5"), Some("2")),
+                field("spec.paused", Some("true"), None),
+            ],
+            added: by_hand,
+            by: BTreeSet::from(["kubectl-edit".to_owned(), "kubectl-set".to_owned()]),
+            ..changed("web")
+        };
+        let unnamed = Changed { fields: vec![field("data.KEY", None, Some("a"))], ..changed("api") };
+        let gone = Changed { gone: true, ..changed("cron") };
+        let others = Others { api_version: "apps/v1".to_owned(), id: id("Deployment", "web"), added: others };
+        Drift::Known(vec![web, unnamed, gone], vec![others])
+    }
+}

@@ -255,7 +255,10 @@ pub async fn history(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ObjectId;
     use crate::record::target::tests::summary;
+    use crate::record::{Actor, Override, Progress, RecordedCause, SentBack, Task};
+    use crate::report::view::tests::both;
 
     /// Began at this minute, ended a minute later.
     fn release(revision: u64, minute: u8, outcome: Outcome) -> Summary {
@@ -322,5 +325,67 @@ mod tests {
         assert!(moment("2026-10-03T14:00").is_ok());
         assert_eq!(moment("2026-10-03T14:00:00Z").unwrap().to_string(), "2026-10-03T14:00:00Z");
         assert_eq!(moment("yesterday").unwrap_err().kind(), Kind::Usage);
+    }
+
+    fn attempt() -> RefusedAttempt {
+        RefusedAttempt {
+            format: 2,
+            after: 2,
+            at: "2026-10-03T14:35:00Z".parse().unwrap(),
+            commit: Some("1f3c".repeat(10)),
+            branch: Some("main".to_owned()),
+            dirty: true,
+            by: summary(1).by,
+            exit_code: 30,
+            message: "the cluster refused Service/web".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_history_is_read_by_people_and_machines() {
+        let job = ObjectId {
+            group: "batch".into(),
+            kind: "Job".into(),
+            namespace: "shop".into(),
+            name: "migrate".into(),
+        };
+        let image = format!("registry.test/shop/web:1f3c@sha256:{}", "9be1".repeat(16));
+        let rolled_back = Summary {
+            kind: ReleaseKind::Rollback { from: 3, to: 1, automatic: true, redeployed: false },
+            progress: Some(Progress { written: Some(2), of: 5 }),
+            jobs: vec![Task { job, completed: true, refuses_rollback: true }],
+            sent_back: Some(SentBack { to: 1, sent: 2, of: 3 }),
+            overrides: vec![
+                Override { rule: "tested".to_owned(), reason: Some("INC-1".to_owned()) },
+                Override { rule: "after".to_owned(), reason: None },
+            ],
+            causes: vec![RecordedCause {
+                object: "Deployment/web".to_owned(),
+                cause: "crash-loop".to_owned(),
+                message: "container web exits with code 1".to_owned(),
+            }],
+            ..release(4, 40, Outcome::TimedOut)
+        };
+        let tested = Summary {
+            commit: Some("1f3c9a0b".repeat(5)),
+            branch: Some("main".to_owned()),
+            images: [("web".to_owned(), image)].into(),
+            tested: Some(true),
+            by: Actor { job: Some("https://gitlab.test/jobs/42".to_owned()), ..summary(1).by },
+            ..release(2, 20, Outcome::Good)
+        };
+        let untested = Summary { tested: Some(false), ..release(1, 10, Outcome::Good) };
+        let running = release(5, 50, Outcome::Running);
+        let releases = vec![running, rolled_back, tested, untested];
+        let whole = History::new(
+            releases.clone(),
+            vec![attempt(), RefusedAttempt { commit: None, branch: None, ..attempt() }],
+            None,
+        );
+        let at = |time: &str| History::new(releases.clone(), Vec::new(), Some(time.parse().unwrap()));
+        let (before, after) = (at("2026-10-03T14:30:00Z"), at("2026-10-03T14:45:00Z"));
+        let all = [&whole, &before, &after].into_iter().flat_map(History::lines);
+        let shown: Vec<String> = all.map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("history", shown.join("\n\n"));
     }
 }

@@ -138,3 +138,44 @@ impl Lock {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::record::target::tests::summary;
+    use crate::report::view::tests::both;
+
+    /// A person holds it.
+    pub(crate) fn by_hand(until: Option<&str>) -> Holder {
+        let until = until.map(|until| until.parse().unwrap());
+        Holder {
+            name: "ann@laptop".to_owned(),
+            since: "2026-10-03T14:00:00.5Z".parse().unwrap(),
+            hold: Some(ManualLock { message: "audit".to_owned(), until }),
+            task: LeaseTask::default(),
+        }
+    }
+
+    fn by_run(commit: Option<String>) -> Holder {
+        let task = LeaseTask { command: "release".to_owned(), commit, by: "nora".to_owned() };
+        Holder { name: "https://gitlab.test/jobs/42".to_owned(), hold: None, task, ..by_hand(None) }
+    }
+
+    #[test]
+    fn a_lock_is_read_by_people_and_machines() {
+        let lock = |holder, freed| Lock { tier: "staging".to_owned(), holder, freed };
+        let all = [
+            lock(Some(by_hand(Some("2026-10-03T16:00:00Z"))), false),
+            lock(Some(by_hand(None)), true),
+            lock(Some(by_run(Some("1f3c9a0b".repeat(5)))), true),
+            lock(None, true),
+        ];
+        let mut shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        let release = Summary { commit: Some("89147efa".repeat(5)), ..summary(12) };
+        let unknown = Holder { task: LeaseTask::default(), ..by_run(None) };
+        for holder in [by_run(None), unknown] {
+            shown.push(both(&(to_text(&holder) + "\n"), &to_json(&holder, Some(&release))));
+        }
+        insta::assert_snapshot!("lock", shown.join("\n\n"));
+    }
+}

@@ -149,3 +149,48 @@ impl RollbackPreview {
 fn images(count: usize) -> String {
     if count == 1 { "image".to_owned() } else { format!("{count} images") }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::report::view::tests::both;
+
+    fn ready() -> RollbackPreview {
+        RollbackPreview { to: 6, kept: true, missing: Vec::new(), unknown: 0, present: 2, jobs: Vec::new() }
+    }
+
+    /// One that nothing stands against.
+    pub(crate) fn outlook() -> RollbackOutlook {
+        RollbackOutlook::Ready(ready())
+    }
+
+    #[test]
+    fn where_a_rollback_would_lead_is_read_by_people_and_machines() {
+        let job = |name: &str| ObjectId {
+            group: "batch".into(),
+            kind: "Job".into(),
+            namespace: "shop".into(),
+            name: name.into(),
+        };
+        let all = [
+            outlook(),
+            RollbackOutlook::Ready(RollbackPreview { present: 0, ..ready() }),
+            RollbackOutlook::Ready(RollbackPreview {
+                kept: false,
+                missing: vec!["registry.test/shop/web@sha256:1".to_owned()],
+                unknown: 3,
+                present: 1,
+                jobs: vec![(job("migrate"), 8, true), (job("seed"), 7, false)],
+                ..ready()
+            }),
+            RollbackOutlook::Already { revision: 9, from: 8, to: 6, further: Some(5) },
+            RollbackOutlook::Already { revision: 9, from: 8, to: 6, further: None },
+            RollbackOutlook::Unchanged { runs: 6, further: Some(5) },
+            RollbackOutlook::Unchanged { runs: 6, further: None },
+            RollbackOutlook::None("there is no release before it".to_owned()),
+        ];
+        let shown: Vec<String> =
+            all.iter().map(|one| both(&(one.to_text() + "\n"), &one.to_json())).collect();
+        insta::assert_snapshot!("outlook", shown.join("\n\n"));
+    }
+}

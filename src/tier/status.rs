@@ -216,3 +216,71 @@ pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result
     let rules = Rules::default();
     Status::read(context::TierContext { session, project, tier, rules: &rules, cluster: &cluster }).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::target::tests::summary;
+    use crate::report::view::tests::both;
+    use crate::rollout::explain::tests::{failed, ready};
+    use crate::tier::{drift, rollback_outlook};
+
+    fn release(outcome: Outcome) -> Summary {
+        let image = format!("registry.test/shop/web:1f3c@sha256:{}", "9be1".repeat(16));
+        Summary {
+            outcome,
+            commit: Some("1f3c9a0b".repeat(5)),
+            branch: Some("main".to_owned()),
+            dirty: true,
+            images: [("web".to_owned(), image)].into(),
+            tested: Some(true),
+            finished: Some("2026-10-03T14:05:00Z".parse().unwrap()),
+            ..summary(7)
+        }
+    }
+
+    fn status() -> Status {
+        Status {
+            tier: "staging".to_owned(),
+            context: "lab".to_owned(),
+            namespace: "shop-staging".to_owned(),
+            newest: Some(release(Outcome::Good)),
+            health: Ok(vec![ready()]),
+            missing: Vec::new(),
+            drift: Drift::Known(Vec::new(), Vec::new()),
+            lock: None,
+            way_back: rollback_outlook::tests::outlook(),
+        }
+    }
+
+    #[test]
+    fn a_status_is_read_by_people_and_machines() {
+        let missing = vec![ObjectId {
+            group: String::new(),
+            kind: "Service".into(),
+            namespace: "shop".into(),
+            name: "web".into(),
+        }];
+        let all = [
+            status(),
+            Status {
+                newest: Some(release(Outcome::Interrupted)),
+                health: Ok(vec![ready(), failed()]),
+                drift: drift::tests::drift(),
+                missing: missing.clone(),
+                lock: Some(lock::tests::by_hand(None)),
+                ..status()
+            },
+            Status {
+                newest: Some(summary(1)).map(|one| Summary { outcome: Outcome::Running, ..one }),
+                drift: Drift::Unknown("the newest release did not come to a good end".to_owned()),
+                missing,
+                ..status()
+            },
+            Status { health: Err("you may not list Pods".to_owned()), ..status() },
+            Status { newest: None, health: Ok(Vec::new()), ..status() },
+        ];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("status", shown.join("\n\n"));
+    }
+}

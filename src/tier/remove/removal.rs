@@ -193,6 +193,7 @@ fn shown(object: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::view::tests::both;
 
     fn object(kind: &str, name: &str) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
@@ -244,5 +245,29 @@ mod tests {
         assert_eq!(names(&all[..1]), "ConfigMap/a0");
         assert_eq!(names(&all[..2]), "ConfigMap/a0 and ConfigMap/a1");
         assert!(names(&all).ends_with("ConfigMap/a9 and 2 more"), "{}", names(&all));
+    }
+
+    #[test]
+    fn a_removal_is_read_by_people_and_machines() {
+        let live = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        let with = vec![object("Ingress", "other")];
+        let unknown = vec!["you may not list secrets".to_owned()];
+        let stays = || Namespace::Stays {
+            name: "shop".to_owned(),
+            why: "windlass did not create it".to_owned(),
+            live: None,
+            holds: vec![object("Ingress", "other")],
+        };
+        let nothing = Removal { goes: Vec::new(), releases: 0, ..removal(Namespace::Missing) };
+        let all = [
+            removal(Namespace::Goes { live: live.clone(), with, unknown }),
+            Removal { done: false, releases: 1, ..removal(Namespace::Going { live }) },
+            Removal { releases: 0, ..removal(stays()) },
+            Removal { done: false, ..removal(Namespace::Missing) },
+            Removal { request: RemoveRequest { records_only: true, ..RemoveRequest::default() }, ..nothing },
+            Removal { goes: Vec::new(), kept: Vec::new(), releases: 0, ..removal(stays()) },
+        ];
+        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
+        insta::assert_snapshot!("removal", shown.join("\n\n"));
     }
 }

@@ -1,0 +1,31 @@
+//! What commands answer: for each view a struct of plain values, which whoever knows them fills in, with its text and its JSON.
+
+use serde_json::Value;
+
+/// An answer as people and as machines read it.
+pub(crate) trait View {
+    /// For machines.
+    fn to_json(&self) -> Value;
+
+    /// For people: whole lines, with colour.
+    fn to_text(&self) -> String;
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use regex::Regex;
+
+    use super::*;
+    use crate::report::style;
+
+    /// The text with its colours to be seen and without the local time, and below it the JSON with its keys in their order.
+    pub(crate) fn both(text: &str, json: &Value) -> String {
+        let text = style::shown(text).replace('\u{1b}', "␛");
+        let local = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d").expect("a pattern");
+        format!(
+            "{}----\n{}",
+            local.replace_all(&text, "[local time]"),
+            serde_json::to_string_pretty(json).expect("JSON")
+        )
+    }
+}
