@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use super::plan::{Action, Plan, Step, Taken};
-use crate::model::ObjectId;
-use crate::release::plan::difference::FieldChange;
+use crate::model::{FieldChange, ObjectId};
 use crate::release::plan::drift::Added;
 use crate::release::plan::{drift, restart};
 use crate::report::style;

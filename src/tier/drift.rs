@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::error::{Kind, Result};
-use crate::model::ObjectId;
+use crate::model::{FieldChange, ObjectId};
 use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
 use crate::release::deploy::build_plan;
-use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Step, claims, drift};

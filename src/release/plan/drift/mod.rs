@@ -7,10 +7,10 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use crate::cluster::{ApplyError, Cluster, Refusal};
-use crate::model::ObjectRef;
+use crate::model::{FieldChange, ObjectRef};
 use crate::release::context::TierContext;
 use crate::release::plan;
-use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::difference::Mask;
 pub(crate) use crate::release::plan::drift::fields::Added;
 use crate::release::plan::planner::CONCURRENCY;
 use crate::release::plan::{Action, Plan, Step, difference};
