@@ -22,7 +22,6 @@ pub(crate) mod refused;
 pub(crate) mod rollback;
 pub mod rules;
 pub(crate) mod run;
-pub(crate) mod show;
 mod test_stage;
 
 pub use deploy::release;

@@ -18,6 +18,7 @@ use crate::release::plan::{Action, Plan, Wanted, drift, images, safeguard};
 use crate::release::rules::Rules;
 use crate::release::run::{Attempt, Done, redaction};
 use crate::release::{context, explain, refused};
+use crate::report::view::View;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::text::display;
@@ -105,7 +106,7 @@ impl RollbackPreview {
 
     /// For machines: the plan's `changes` and `objects`, and where it leads.
     pub fn to_json(&self) -> Value {
-        let mut json = self.plan.to_json();
+        let mut json = self.plan.view().to_json();
         json["rolled_back_to"] = self.to.into();
         json["back_to"] = self.back_to.clone().into();
         json["message"] = self.sentence.clone().into();
@@ -115,7 +116,7 @@ impl RollbackPreview {
     /// For people.
     pub fn to_text(&self) -> String {
         match self.to {
-            Some(_) => format!("{}\n{}", self.sentence, self.plan.to_text()),
+            Some(_) => format!("{}\n{}", self.sentence, self.plan.view().to_text()),
             None => format!("{}\n", self.sentence),
         }
     }
@@ -367,8 +368,7 @@ async fn bring_back(
     drift::warn(site, &plan);
     let back_to = back_to(&past.summaries, to);
     if plan.has_changes() {
-        site.session.reporter.plan(Stage::Rollback, [format!("back to {back_to}").as_str()]);
-        site.session.reporter.plan(Stage::Rollback, plan.to_text().lines());
+        site.session.reporter.plan(Stage::Rollback, &format!("back to {back_to}"), &plan.view());
     }
     safeguard::warn_of_held(site, to, &under_lock);
     if plan.has_changes() {

@@ -36,6 +36,7 @@ use crate::error::Result;
 use crate::model::{Outcome, Stage, Stream};
 pub use crate::report::files::{FILES, is_ours, make};
 use crate::report::masker::events::Secrets;
+use crate::report::view::View;
 use event::Event;
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 
@@ -167,6 +168,11 @@ impl Reporter {
         }
     }
 
+    /// Gives a view as the answer.
+    pub(crate) fn show(&self, view: &impl View) {
+        self.answer(Some(&view.to_json()), &view.to_text());
+    }
+
     /// As [`Reporter::answer`], for who asked to see the secrets in it.
     pub fn answer_with_secrets(&self, json: Option<&serde_json::Value>, text: &str) {
         for renderer in &mut self.lock().renderers {
@@ -239,9 +245,9 @@ impl Reporter {
         self.emit(&Event::Log { stage, source: source.to_owned(), stream, line: line.into() });
     }
 
-    /// What is about to be changed, line by line, shown to every reader before it is.
-    pub fn plan<'a>(&self, stage: Stage, lines: impl IntoIterator<Item = &'a str>) {
-        for line in lines {
+    /// What is about to be changed, line by line below a title, shown to every reader before it is.
+    pub(crate) fn plan(&self, stage: Stage, title: &str, plan: &view::plan::Plan) {
+        for line in std::iter::once(title).chain(plan.to_text().lines()) {
             self.log(stage, PLAN, Stream::Stdout, line);
         }
     }

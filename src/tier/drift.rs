@@ -13,9 +13,10 @@ use crate::release::context::TierContext;
 use crate::release::deploy::build_plan;
 use crate::release::plan::drift::Added;
 use crate::release::plan::planner::May;
-use crate::release::plan::{Action, Step, claims, drift};
+use crate::release::plan::{Action, Step, claims};
 use crate::release::rollback;
 use crate::release::run::redaction;
+use crate::report::view::drift::AddedField;
 
 /// What differs from what was released.
 #[derive(Debug, Clone, PartialEq)]
@@ -169,7 +170,7 @@ impl Changed {
     fn to_json(&self) -> Value {
         let field = |change: &FieldChange| json!({"field": change.field, "live": change.before, "released": change.after});
         let added = |one: &Added| {
-            let mut field = drift::to_json(one);
+            let mut field = AddedField::from(one).to_json();
             field["released"] = Value::Null;
             field
         };
@@ -195,7 +196,8 @@ impl Changed {
             format!("  {}: {}, released was {}", change.field, text(&change.before), text(&change.after))
         };
         let head = format!("{} was changed{by}", self.id);
-        let added = self.added.iter().map(|one| format!("  not in the manifests: {}", drift::line(one)));
+        let added =
+            self.added.iter().map(|one| format!("  not in the manifests: {}", AddedField::from(one).line()));
         [head].into_iter().chain(self.fields.iter().map(field)).chain(added).collect()
     }
 }
@@ -207,12 +209,12 @@ impl Others {
             "kind": self.id.kind,
             "namespace": self.id.namespace,
             "name": self.id.name,
-            "fields": self.added.iter().map(drift::to_json).collect::<Vec<_>>(),
+            "fields": self.added.iter().map(|one| AddedField::from(one).to_json()).collect::<Vec<_>>(),
         })
     }
 
     fn lines(&self) -> impl Iterator<Item = String> {
-        self.added.iter().map(|one| format!("{}: {}", self.id, drift::line(one)))
+        self.added.iter().map(|one| format!("{}: {}", self.id, AddedField::from(one).line()))
     }
 }
 

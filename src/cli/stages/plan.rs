@@ -25,7 +25,7 @@ impl Plan {
         run.session.unless_cancelled(manifest::check(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
         let plan = pipeline::plan(&run.session, &project, &images, &tier).await?;
-        run.session.reporter.answer(Some(&plan.to_json()), &plan.to_text());
+        run.session.reporter.show(&plan.view());
         if self.exit_code && plan.has_changes() {
             return Err(Error::new(Kind::Changes, "there are changes"));
         }

@@ -13,6 +13,7 @@ pub(crate) mod planner;
 pub(crate) mod prune;
 pub(crate) mod restart;
 pub(crate) mod safeguard;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};

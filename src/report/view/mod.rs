@@ -1,6 +1,11 @@
 //! What commands answer: for each view a struct of plain values, which whoever knows them fills in, with its text and its JSON.
 
-use serde_json::Value;
+pub(crate) mod drift;
+pub(crate) mod plan;
+
+use serde_json::{Value, json};
+
+use crate::model::ObjectRef;
 
 /// An answer as people and as machines read it.
 pub(crate) trait View {
@@ -9,6 +14,16 @@ pub(crate) trait View {
 
     /// For people: whole lines, with colour.
     fn to_text(&self) -> String;
+}
+
+/// Which object is meant.
+fn object_json(object: &ObjectRef) -> Value {
+    json!({
+        "apiVersion": object.api_version,
+        "kind": object.kind,
+        "namespace": object.namespace.as_deref().unwrap_or_default(),
+        "name": object.name,
+    })
 }
 
 #[cfg(test)]
@@ -27,5 +42,10 @@ pub(crate) mod tests {
             local.replace_all(&text, "[local time]"),
             serde_json::to_string_pretty(json).expect("JSON")
         )
+    }
+
+    /// As [`both`], of a view.
+    pub(crate) fn shown(view: &impl View) -> String {
+        both(&view.to_text(), &view.to_json())
     }
 }
