@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::Holder;
 use crate::error::{Kind, Result};
-use crate::model::{ObjectId, Verdict};
+use crate::model::{ObjectId, ObjectRef, Verdict};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
 use crate::record::store::base_name;
@@ -15,9 +15,9 @@ use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{context, explain, lock_holder};
 use crate::report::style;
+use crate::report::view::drift::Drift;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
-use crate::tier::drift::Drift;
 use crate::tier::lock;
 use crate::tier::rollback_outlook::RollbackOutlook;
 
@@ -30,7 +30,7 @@ pub struct Status {
     /// Each object's verdict; or why none is known.
     health: std::result::Result<Vec<Explained>, String>,
     /// What the newest release has and the cluster has not.
-    missing: Vec<ObjectId>,
+    missing: Vec<ObjectRef>,
     drift: Drift,
     lock: Option<Holder>,
     way_back: RollbackOutlook,
@@ -111,7 +111,7 @@ impl Status {
             lines.push(format!("          {}", object.to_text().trim_end()));
         }
         if let Drift::Unknown(_) = self.drift {
-            lines.extend(self.missing.iter().map(|id| format!("          {id} is not there")));
+            lines.extend(self.missing.iter().map(|one| format!("          {} is not there", one.id())));
         }
         if self.newest.is_some() {
             lines.extend(row("drift", &self.drift.lines()));
@@ -150,7 +150,7 @@ impl Status {
 async fn seen(
     site: TierContext<'_>,
     summaries: &[Summary],
-) -> Result<(Vec<Explained>, Vec<ObjectId>, Drift, RollbackOutlook)> {
+) -> Result<(Vec<Explained>, Vec<ObjectRef>, Drift, RollbackOutlook)> {
     let past = PriorReleases::of(&site.store(), summaries.to_vec()).await?;
     let (health, drift, way_back) = futures::join!(
         explain::explain(site, past.last.as_ref()),
@@ -158,17 +158,17 @@ async fn seen(
         crate::tier::rollback_outlook::way_back(site, summaries),
     );
     let (health, drift) = (health?, drift?);
-    let missing = drift.gone().unwrap_or_else(|| missing(past.last.as_ref(), &health));
+    let missing = crate::tier::drift::gone(&drift).unwrap_or_else(|| missing(past.last.as_ref(), &health));
     Ok((health, missing, drift, way_back?))
 }
 
 /// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run, and what lies
 /// outside of namespaces may be another tier's as well, and bear its labels.
-fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectId> {
+fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectRef> {
     let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &one.object);
     let is_alone = |object: &Value| object["kind"] != "Job" && !ObjectId::of(object).namespace.is_empty();
     let lacks = |object: &&Value| is_alone(object) && !health.iter().any(|one| one.is_about(object));
-    wanted.filter(lacks).map(ObjectId::of).collect()
+    wanted.filter(lacks).map(ObjectRef::of).collect()
 }
 
 /// A row of the table, with its further lines below the first.
@@ -221,9 +221,10 @@ pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result
 mod tests {
     use super::*;
     use crate::record::target::tests::summary;
+    use crate::report::view::drift;
     use crate::report::view::tests::both;
     use crate::rollout::explain::tests::{failed, ready};
-    use crate::tier::{drift, rollback_outlook};
+    use crate::tier::rollback_outlook;
 
     fn release(outcome: Outcome) -> Summary {
         let image = format!("registry.test/shop/web:1f3c@sha256:{}", "9be1".repeat(16));
@@ -247,7 +248,7 @@ mod tests {
             newest: Some(release(Outcome::Good)),
             health: Ok(vec![ready()]),
             missing: Vec::new(),
-            drift: Drift::Known(Vec::new(), Vec::new()),
+            drift: Drift::Known { changed: Vec::new(), others: Vec::new() },
             lock: None,
             way_back: rollback_outlook::tests::outlook(),
         }
@@ -255,12 +256,7 @@ mod tests {
 
     #[test]
     fn a_status_is_read_by_people_and_machines() {
-        let missing = vec![ObjectId {
-            group: String::new(),
-            kind: "Service".into(),
-            namespace: "shop".into(),
-            name: "web".into(),
-        }];
+        let missing = vec![ObjectRef::new("v1", "Service", "web").in_namespace("shop")];
         let all = [
             status(),
             Status {
