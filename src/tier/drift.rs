@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Kind, Result};
-use crate::model::{FieldChange, ObjectId, ObjectRef};
+use crate::model::{ObjectId, ObjectRef};
 use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
@@ -97,6 +97,7 @@ mod tests {
 
     use super::*;
     use crate::manifest::Phase;
+    use crate::model::FieldChange;
     use crate::release::plan::drift::fields::tests::added_by_two;
     use crate::release::plan::{Taken, Wanted};
     use crate::report::view::drift::tests::{by_hand, by_mesh};

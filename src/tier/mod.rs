@@ -15,7 +15,7 @@ pub(crate) mod status;
 pub use adopt::adopt;
 pub use explain::explain;
 pub use history::history;
-pub use lock::{lock, unlock};
+pub(crate) use lock::{lock, unlock};
 pub use logs::{LogRequest, logs};
 pub use remove::{Removal, RemoveRequest, remove};
 pub use rules::recorded_rules;

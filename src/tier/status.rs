@@ -4,7 +4,6 @@
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::cluster::Holder;
 use crate::error::{Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Verdict};
 use crate::project::{Project, Tier};
@@ -16,6 +15,7 @@ use crate::release::rules::Rules;
 use crate::release::{context, explain, lock_holder};
 use crate::report::style;
 use crate::report::view::drift::Drift;
+use crate::report::view::lock::LockHolder;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::tier::lock;
@@ -32,7 +32,7 @@ pub struct Status {
     /// What the newest release has and the cluster has not.
     missing: Vec<ObjectRef>,
     drift: Drift,
-    lock: Option<Holder>,
+    lock: Option<LockHolder>,
     way_back: RollbackOutlook,
 }
 
@@ -50,6 +50,7 @@ impl Status {
             }
             seen => seen.map(|(health, missing, drift, way_back)| (Ok(health), missing, drift, way_back))?,
         };
+        let lock = lock.map(|lock| lock::shown(&lock, lock_holder::held_by(summaries.first(), &lock)));
         Ok(Self {
             tier: tier.name.clone(),
             context: cluster.context().to_owned(),
@@ -93,7 +94,7 @@ impl Status {
             "objects": self.objects().map(Explained::to_json).collect::<Vec<_>>(),
             "drift": self.drift.to_json(),
             "others": self.drift.others_to_json(),
-            "lock": self.lock.as_ref().map(|lock| lock::to_json(lock, lock_holder::held_by(self.newest.as_ref(), lock))),
+            "lock": self.lock.as_ref().map(LockHolder::to_json),
             "rollback": self.way_back.to_json(),
         })
     }
@@ -118,7 +119,7 @@ impl Status {
             lines.extend(row("others", &self.drift.other_lines()));
         }
         if let Some(lock) = &self.lock {
-            lines.push(format!("lock      {}", lock::to_text(lock)));
+            lines.push(format!("lock      {}", lock.to_text()));
         }
         lines.push(format!("rollback  {}", self.way_back.to_text()));
         lines.join("\n") + "\n"
@@ -221,8 +222,8 @@ pub async fn status(session: &Session, project: &Project, tier: &Tier) -> Result
 mod tests {
     use super::*;
     use crate::record::target::tests::summary;
-    use crate::report::view::drift;
     use crate::report::view::tests::both;
+    use crate::report::view::{drift, lock};
     use crate::rollout::explain::tests::{failed, ready};
     use crate::tier::rollback_outlook;
 
