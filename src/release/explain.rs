@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
@@ -26,7 +26,7 @@ pub(crate) async fn explain(site: TierContext<'_>, last: Option<&Record>) -> Res
     let own: BTreeSet<ObjectId> = objects.iter().map(ObjectId::of).filter(|id| owns(last, id)).collect();
     let known = Known { had: had(site, last, &objects, &known).await?, ..known };
     let explained = explain::explain_known(objects, site.cluster.now(), &site.tier.health, &known);
-    Ok(explained.into_iter().filter(|one| own.contains(&ObjectId::of(&whole(&one.to_json())))).collect())
+    Ok(explained.into_iter().filter(|one| own.contains(&one.id())).collect())
 }
 
 /// Where Services and Ingresses of the last good release lead nowhere.
@@ -47,15 +47,6 @@ async fn had(
 
 fn owns(last: &Record, id: &ObjectId) -> bool {
     last.owned.iter().any(|one| one.id == *id)
-}
-
-/// An explained object in the shape of an object.
-fn whole(line: &Value) -> Value {
-    json!({
-        "apiVersion": line["apiVersion"],
-        "kind": line["kind"],
-        "metadata": {"name": line["name"], "namespace": line["namespace"]},
-    })
 }
 
 /// The tier's objects and what is beside them, and which kinds are known as a whole.

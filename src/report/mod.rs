@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use walkdir::WalkDir;
 
@@ -60,7 +61,7 @@ pub trait Renderer: Send {
     /// The answer of a command that was asked for data (`plan`, `status`, `render` …), for standard output.
     /// `json` is the answer for machines, where there is one (an array is written one element a line); `text`
     /// that for people, which may carry colour.
-    fn answer(&mut self, json: Option<&serde_json::Value>, text: &str);
+    fn answer(&mut self, json: Option<&Value>, text: &str);
 
     /// Whether its answers can still be written.
     fn is_read(&self) -> bool {
@@ -160,7 +161,7 @@ impl Reporter {
     }
 
     /// Gives the answer of a command that was asked for data; see [`Renderer::answer`].
-    pub fn answer(&self, json: Option<&serde_json::Value>, text: &str) {
+    pub fn answer(&self, json: Option<&Value>, text: &str) {
         let json = json.map(|value| self.secrets.clean_json(value));
         let text = self.secrets.clean_text(text);
         for renderer in &mut self.lock().renderers {
@@ -173,8 +174,15 @@ impl Reporter {
         self.answer(Some(&view.to_json()), &view.to_text());
     }
 
+    /// Gives any number of views as the answer, one by one.
+    pub(crate) fn show_each<V: View>(&self, views: impl IntoIterator<Item = V>) {
+        // An empty answer is an answer, too.
+        self.answer(Some(&Value::Array(Vec::new())), "");
+        views.into_iter().for_each(|view| self.show(&view));
+    }
+
     /// As [`Reporter::answer`], for who asked to see the secrets in it.
-    pub fn answer_with_secrets(&self, json: Option<&serde_json::Value>, text: &str) {
+    pub fn answer_with_secrets(&self, json: Option<&Value>, text: &str) {
         for renderer in &mut self.lock().renderers {
             renderer.answer(json, text);
         }

@@ -14,6 +14,7 @@ use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{context, explain, lock_holder};
 use crate::report::style;
+use crate::report::view::View;
 use crate::report::view::drift::Drift;
 use crate::report::view::lock::LockHolder;
 use crate::rollout::explain::Explained;
@@ -91,7 +92,7 @@ impl Status {
             "images": self.newest.as_ref().map(|summary| summary.images.clone()).unwrap_or_default(),
             "release": release,
             "ready": self.all_ready(),
-            "objects": self.objects().map(Explained::to_json).collect::<Vec<_>>(),
+            "objects": self.objects().map(|one| one.view().to_json()).collect::<Vec<_>>(),
             "drift": self.drift.to_json(),
             "others": self.drift.others_to_json(),
             "lock": self.lock.as_ref().map(LockHolder::to_json),
@@ -109,7 +110,7 @@ impl Status {
         }
         lines.push(format!("health    {}", self.health_sentence()));
         for object in self.objects().filter(|one| !is_fine(one.verdict())) {
-            lines.push(format!("          {}", object.to_text().trim_end()));
+            lines.push(format!("          {}", object.view().to_text().trim_end()));
         }
         if let Drift::Unknown(_) = self.drift {
             lines.extend(self.missing.iter().map(|one| format!("          {} is not there", one.id())));
