@@ -14,7 +14,7 @@ pub(crate) mod status;
 
 pub use adopt::adopt;
 pub use explain::explain;
-pub use history::history;
+pub(crate) use history::history;
 pub(crate) use lock::{lock, unlock};
 pub use logs::{LogRequest, logs};
 pub use remove::{Removal, RemoveRequest, remove};

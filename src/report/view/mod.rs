@@ -2,6 +2,7 @@
 
 pub(crate) mod drift;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod lock;
 pub(crate) mod plan;
 
