@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Manifests};
 use crate::model::{Image, Images, MissingPass, Outcome, Stage};
 use crate::project::{Project, Tier};
-use crate::release::{self, Plan, RollbackPreview, Rules, TestStage};
+use crate::release::{self, Plan, Rules, TestStage};
+use crate::report::view::rollback::RollbackPreview;
 use crate::secret::{self, Secret};
 use crate::session::Session;
 use crate::test::{self, TestOptions};
@@ -186,7 +187,7 @@ pub async fn rollback(
 ///
 /// # Errors
 /// Those of [`release::rollback_preview`].
-pub async fn rollback_preview(
+pub(crate) async fn rollback_preview(
     session: &Session,
     project: &Project,
     tier: &Tier,

@@ -18,7 +18,7 @@ use crate::release::plan::{Action, Plan, Wanted, drift, images, safeguard};
 use crate::release::rules::Rules;
 use crate::release::run::{Attempt, Done, redaction};
 use crate::release::{context, explain, refused};
-use crate::report::view::View;
+use crate::report::view::rollback::RollbackPreview;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::text::display;
@@ -54,7 +54,7 @@ pub async fn rollback(
 ///
 /// # Errors
 /// As [`rollback`], before its first change.
-pub async fn rollback_preview(
+pub(crate) async fn rollback_preview(
     session: &Session,
     project: &Project,
     tier: &Tier,
@@ -70,56 +70,29 @@ pub async fn rollback_preview(
         Target::Release { to, .. } => to,
         Target::Already { revision, from, to, further } => {
             if undone(site, &past, to).await?.is_none() {
-                return Ok(RollbackPreview::nothing(already(site, &past, revision, from, to, further)));
+                return Ok(nothing(already(site, &past, revision, from, to, further)));
             }
             to
         }
         Target::Unchanged { runs, further } => {
-            return Ok(RollbackPreview::nothing(unchanged(site, runs, further)));
+            return Ok(nothing(unchanged(site, runs, further)));
         }
     };
     let prepared = prepare(site, &past, to, false).await?;
     if asked.is_none() && changed_nothing(&past, &prepared) {
         let further = target::further_back(&past.summaries, to);
-        return Ok(RollbackPreview::nothing(unchanged(site, to, further)));
+        return Ok(nothing(unchanged(site, to, further)));
     }
     let Prepared { plan, under_lock, .. } = prepared;
     safeguard::warn_of_held(site, to, &under_lock);
     let back_to = back_to(&past.summaries, to);
     let sentence = format!("a rollback leads back to {back_to}");
-    Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan })
+    Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan: plan.view() })
 }
 
-/// What a rollback would do.
-pub struct RollbackPreview {
-    /// The revision whose content comes back; `None` where nothing would be done.
-    to: Option<u64>,
-    back_to: Option<String>,
-    sentence: String,
-    plan: Plan,
-}
-
-impl RollbackPreview {
-    fn nothing(done: Done) -> Self {
-        Self { to: None, back_to: None, sentence: done.sentence, plan: Plan::default() }
-    }
-
-    /// For machines: the plan's `changes` and `objects`, and where it leads.
-    pub fn to_json(&self) -> Value {
-        let mut json = self.plan.view().to_json();
-        json["rolled_back_to"] = self.to.into();
-        json["back_to"] = self.back_to.clone().into();
-        json["message"] = self.sentence.clone().into();
-        json
-    }
-
-    /// For people.
-    pub fn to_text(&self) -> String {
-        match self.to {
-            Some(_) => format!("{}\n{}", self.sentence, self.plan.view().to_text()),
-            None => format!("{}\n", self.sentence),
-        }
-    }
+/// A rollback that would do nothing.
+fn nothing(done: Done) -> RollbackPreview {
+    RollbackPreview { to: None, back_to: None, sentence: done.sentence, plan: Plan::default().view() }
 }
 
 /// Where a rollback leads from what is on record.
@@ -524,33 +497,4 @@ fn already(
 fn no_longer_kept(revision: u64) -> Error {
     Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
         .with_hint("the last ten are; `windlass history TIER` shows the releases")
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::report::view::tests::both;
-
-    #[test]
-    fn a_preview_is_read_by_people_and_machines() {
-        let old =
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "new", "namespace": "shop"}});
-        let somewhere = RollbackPreview {
-            to: Some(6),
-            back_to: Some("89147efa, release 6".to_owned()),
-            sentence: "a rollback leads back to 89147efa, release 6".to_owned(),
-            plan: Plan { prune: vec![old], ..Plan::default() },
-        };
-        let nowhere = RollbackPreview::nothing(Done {
-            revision: 6,
-            changed: false,
-            brought_back: false,
-            sentence: "nothing was rolled back: release 6 is good and runs".to_owned(),
-        });
-        let shown: Vec<String> =
-            [somewhere, nowhere].iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
-        insta::assert_snapshot!("preview", shown.join("\n\n"));
-    }
 }

@@ -17,10 +17,10 @@ use crate::report::style;
 use crate::report::view::View;
 use crate::report::view::drift::Drift;
 use crate::report::view::lock::LockHolder;
+use crate::report::view::rollback::RollbackOutlook;
 use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::tier::lock;
-use crate::tier::rollback_outlook::RollbackOutlook;
 
 /// What runs on a tier now.
 pub struct Status {
@@ -224,9 +224,8 @@ mod tests {
     use super::*;
     use crate::record::target::tests::summary;
     use crate::report::view::tests::both;
-    use crate::report::view::{drift, lock};
+    use crate::report::view::{drift, lock, rollback};
     use crate::rollout::explain::tests::{failed, ready};
-    use crate::tier::rollback_outlook;
 
     fn release(outcome: Outcome) -> Summary {
         let image = format!("registry.test/shop/web:1f3c@sha256:{}", "9be1".repeat(16));
@@ -252,7 +251,7 @@ mod tests {
             missing: Vec::new(),
             drift: Drift::Known { changed: Vec::new(), others: Vec::new() },
             lock: None,
-            way_back: rollback_outlook::tests::outlook(),
+            way_back: rollback::tests::outlook(),
         }
     }
 

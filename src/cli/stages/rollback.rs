@@ -39,7 +39,7 @@ impl Rollback {
         if self.dry_run {
             let (project, tier) = self.tier.open(run)?;
             let preview = pipeline::rollback_preview(&run.session, &project, &tier, self.to, &rules).await?;
-            run.session.reporter.answer(Some(&preview.to_json()), &preview.to_text());
+            run.session.reporter.show(&preview);
             return Ok(());
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;

@@ -5,6 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod lock;
 pub(crate) mod plan;
+pub(crate) mod rollback;
 
 use serde_json::{Value, json};
 
