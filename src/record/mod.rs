@@ -17,8 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use crate::model::release::{Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task};
-use crate::model::revision;
-use crate::model::{ObjectId, Unserved, is_commit};
+use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
@@ -192,13 +191,6 @@ fn yes() -> bool {
 
 impl Summary {
     /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
-    pub fn short_commit(&self) -> Option<String> {
-        Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
-    }
-}
-
-impl RefusedAttempt {
-    /// As [`Summary::short_commit`].
     pub fn short_commit(&self) -> Option<String> {
         Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }

@@ -19,4 +19,4 @@ pub(crate) use lock::{lock, unlock};
 pub use logs::{LogRequest, logs};
 pub use remove::{Removal, RemoveRequest, remove};
 pub use rules::recorded_rules;
-pub use status::status;
+pub(crate) use status::status;

@@ -63,18 +63,18 @@ impl AddedField {
     }
 
     /// `spec.template.spec.containers[web].env[B]: {"name":"B","value":"2"} (by kubectl-set at 2026-11-23T10:00:00Z)`.
-    pub(crate) fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         format!("{}: {} (by {})", self.field, self.live, self.by())
     }
 
-    pub(crate) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         json!({"field": self.field, "live": self.live, "manager": self.manager, "time": self.time})
     }
 }
 
 impl Drift {
     /// The objects that were changed; null where nothing is known of them.
-    pub(crate) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Known { changed, .. } => changed.iter().map(ChangedObject::to_json).collect(),
             Self::Unknown(_) => Value::Null,
@@ -82,7 +82,7 @@ impl Drift {
     }
 
     /// What controllers added; null where nothing is known of it.
-    pub(crate) fn others_to_json(&self) -> Value {
+    pub(super) fn others_to_json(&self) -> Value {
         match self {
             Self::Known { others, .. } => others.iter().map(ExtendedObject::to_json).collect(),
             Self::Unknown(_) => Value::Null,
@@ -90,7 +90,7 @@ impl Drift {
     }
 
     /// What was changed.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         match self {
             Self::Known { changed, .. } if changed.is_empty() => {
                 vec!["none: everything is as it was released".to_owned()]
@@ -101,7 +101,7 @@ impl Drift {
     }
 
     /// What controllers added.
-    pub(crate) fn other_lines(&self) -> Vec<String> {
+    pub(super) fn other_lines(&self) -> Vec<String> {
         match self {
             Self::Known { others, .. } => others.iter().flat_map(ExtendedObject::lines).collect(),
             Self::Unknown(_) => Vec::new(),

@@ -23,7 +23,7 @@ pub(crate) struct ObjectHealth {
 
 impl ObjectHealth {
     /// Whether nobody needs to look at it.
-    pub(crate) fn is_well(&self) -> bool {
+    pub(super) fn is_well(&self) -> bool {
         matches!(self.verdict, Verdict::Ready | Verdict::Paused)
     }
 }

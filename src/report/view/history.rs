@@ -92,7 +92,7 @@ impl View for Entry {
 
 impl Release {
     /// `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
-    pub(crate) fn short_commit(&self) -> Option<String> {
+    pub(super) fn short_commit(&self) -> Option<String> {
         Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }
 
@@ -217,7 +217,7 @@ fn in_column(outcome: &str) -> String {
 }
 
 /// The word of an outcome, in its colour.
-pub(crate) fn painted(outcome: Outcome, word: &str) -> String {
+pub(super) fn painted(outcome: Outcome, word: &str) -> String {
     match outcome {
         Outcome::Good => style::good(word),
         Outcome::Running => style::doubtful(word),

@@ -69,7 +69,7 @@ impl View for Lock {
 }
 
 impl LockHolder {
-    pub(crate) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let mut lock = json!({"holder": self.name, "since": self.since});
         match &self.held {
             Held::ByHand { message, until } => {
@@ -93,7 +93,7 @@ impl LockHolder {
     }
 
     /// `ann@laptop since 2026-10-03T14:00:00Z until 2026-10-03T16:00:00Z: audit`.
-    pub(crate) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         let text = format!("{} since {:.0}", self.title, self.since);
         match &self.held {
             Held::ByHand { message, until } => {

@@ -76,7 +76,7 @@ pub(crate) struct PastJob {
 }
 
 impl RollbackOutlook {
-    pub(crate) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         match self {
             Self::Ready(target) => target.to_json(),
             Self::Already { revision, further, .. } => json!({"already": revision, "to": further}),
@@ -85,7 +85,7 @@ impl RollbackOutlook {
         }
     }
 
-    pub(crate) fn to_text(&self) -> String {
+    pub(super) fn to_text(&self) -> String {
         match self {
             Self::Ready(target) => target.to_text(),
             Self::Already { revision, from, to, further } => {
