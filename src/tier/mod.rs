@@ -12,7 +12,7 @@ pub(crate) mod rollback_outlook;
 pub(crate) mod rules;
 pub(crate) mod status;
 
-pub use adopt::adopt;
+pub(crate) use adopt::adopt;
 pub use explain::explain;
 pub(crate) use history::history;
 pub(crate) use lock::{lock, unlock};

@@ -36,7 +36,7 @@ impl Adopt {
             run.confirm(&tier, &rules, "adoption of").await?;
         }
         let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
-        run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());
+        run.session.reporter.show(&adoption);
         Ok(())
     }
 }
