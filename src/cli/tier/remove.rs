@@ -57,7 +57,7 @@ impl Remove {
             records_only: self.records_only,
         };
         let removal = tier::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
-        run.session.reporter.answer(Some(&removal.to_json()), &removal.to_text());
+        run.session.reporter.show(&removal.view());
         Ok(())
     }
 }
@@ -65,7 +65,7 @@ impl Remove {
 /// Shows what would go; whoever sits at a terminal may type the tier's name.
 fn ask(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
     let reporter = &run.session.reporter;
-    reporter.answer(Some(&removal.to_json()), &removal.to_text());
+    reporter.show(&removal.view());
     let refused = || {
         Error::new(Kind::Usage, format!("nothing was removed from {tier}"))
             .with_hint(format!("--confirm {tier}"))

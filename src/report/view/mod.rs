@@ -6,6 +6,7 @@ pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod lock;
 pub(crate) mod plan;
+pub(crate) mod removal;
 pub(crate) mod rollback;
 pub(crate) mod status;
 
