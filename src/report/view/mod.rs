@@ -1,6 +1,7 @@
 //! What commands answer: for each view a struct of plain values, which whoever knows them fills in, with its text and its JSON.
 
 pub(crate) mod adoption;
+pub(crate) mod cleanup;
 pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod history;
