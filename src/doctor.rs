@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
@@ -11,7 +9,8 @@ use crate::manifest;
 use crate::model::ObjectRef;
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
-use crate::report::style;
+use crate::report::view::doctor as view;
+use crate::report::view::doctor::{Doctor, Fault};
 use crate::session::Session;
 
 /// How long the registry may take to answer.
@@ -41,32 +40,9 @@ struct Check {
 }
 
 impl DoctorReport {
-    /// What was found, for machines.
-    pub fn to_json(&self) -> Value {
-        let checks = self.checks.iter().map(|check| match &check.result {
-            Ok(found) => json!({"check": check.name, "ok": true, "found": found}),
-            Err(error) => {
-                json!({"check": check.name, "ok": false, "message": error.to_string(), "hint": error.hint()})
-            }
-        });
-        json!({"ok": self.checks.iter().all(|check| check.result.is_ok()), "checks": checks.collect::<Vec<_>>()})
-    }
-
-    /// What was found, for people.
-    pub fn to_text(&self) -> String {
-        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for check in &self.checks {
-            let (mark, words, hint) = match &check.result {
-                Ok(found) => (style::good("ok  "), found.clone(), None),
-                Err(error) => (style::bad("FAIL"), error.to_string(), error.hint()),
-            };
-            text += &format!("{mark}  {:width$}  {words}\n", check.name);
-            if let Some(hint) = hint {
-                text += &format!("      {:width$}  {}\n", "", style::command(&format!("hint: {hint}")));
-            }
-        }
-        text
+    /// What is shown of it.
+    pub(crate) fn view(&self) -> Doctor {
+        Doctor { checks: self.checks.iter().map(Check::view).collect() }
     }
 
     /// The first thing that does not work, with its exit code.
@@ -82,6 +58,14 @@ impl DoctorReport {
                 format!("{} of what a release needs does not work", failed.len()),
             )),
         }
+    }
+}
+
+impl Check {
+    fn view(&self) -> view::Check {
+        let fault =
+            |error: &Error| Fault { message: error.to_string(), hint: error.hint().map(str::to_owned) };
+        view::Check { name: self.name.clone(), result: self.result.as_ref().map_err(fault).cloned() }
     }
 }
 
@@ -214,22 +198,13 @@ async fn rights(session: &Session, cluster: &Cluster, project: &Project, tier: &
 mod tests {
     use super::*;
     use crate::error::Place;
-    use crate::report::view::tests::both;
 
     #[test]
-    fn what_was_tried_is_read_by_people_and_machines() {
+    fn a_fault_has_its_place_and_what_would_help() {
         let broken = Error::new(Kind::Invalid, "unknown key `imges`").at(Place::at("windlass.yaml", 3, 1));
-        let denied = Error::new(Kind::Denied, "you may not log in").with_hint("docker login registry.test");
-        let report = DoctorReport {
-            checks: vec![
-                check("git", Ok("commit 1f3c9a0b".to_owned())),
-                check("manifests", Err(broken)),
-                check("registry", Err(denied)),
-            ],
-        };
-        let well = DoctorReport { checks: vec![check("git", Ok("commit 1f3c9a0b".to_owned()))] };
-        let all = [report, well];
-        let shown: Vec<String> = all.iter().map(|one| both(&one.to_text(), &one.to_json())).collect();
-        insta::assert_snapshot!("doctor", shown.join("\n\n"));
+        let shown = check("manifests", Err(broken.with_hint("images"))).view();
+        let message = "windlass.yaml:3:1: unknown key `imges`".to_owned();
+        assert_eq!(shown.result, Err(Fault { message, hint: Some("images".to_owned()) }));
+        assert_eq!(check("git", Ok("clean".to_owned())).view().result, Ok("clean".to_owned()));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod adoption;
 pub(crate) mod cleanup;
+pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod history;
