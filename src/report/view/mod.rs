@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod removal;
