@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
@@ -12,7 +10,8 @@ use crate::manifest;
 use crate::model::ObjectRef;
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
-use crate::report::style;
+use crate::report::view::doctor as view;
+use crate::report::view::doctor::{Doctor, Fault};
 use crate::session::Session;
 
 /// How long the registry may take to answer.
@@ -42,32 +41,9 @@ struct Check {
 }
 
 impl DoctorReport {
-    /// What was found, for machines.
-    pub fn to_json(&self) -> Value {
-        let checks = self.checks.iter().map(|check| match &check.result {
-            Ok(found) => json!({"check": check.name, "ok": true, "found": found}),
-            Err(error) => {
-                json!({"check": check.name, "ok": false, "message": error.to_string(), "hint": error.hint()})
-            }
-        });
-        json!({"ok": self.checks.iter().all(|check| check.result.is_ok()), "checks": checks.collect::<Vec<_>>()})
-    }
-
-    /// What was found, for people.
-    pub fn to_text(&self) -> String {
-        let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        let mut text = String::new();
-        for check in &self.checks {
-            let (mark, words, hint) = match &check.result {
-                Ok(found) => (style::good("ok  "), found.clone(), None),
-                Err(error) => (style::bad("FAIL"), error.to_string(), error.hint()),
-            };
-            text += &format!("{mark}  {:width$}  {words}\n", check.name);
-            if let Some(hint) = hint {
-                text += &format!("      {:width$}  {}\n", "", style::command(&format!("hint: {hint}")));
-            }
-        }
-        text
+    /// What is shown of it.
+    pub(crate) fn view(&self) -> Doctor {
+        Doctor { checks: self.checks.iter().map(Check::view).collect() }
     }
 
     /// The first thing that does not work, with its exit code.
@@ -83,6 +59,14 @@ impl DoctorReport {
                 format!("{} of what a release needs does not work", failed.len()),
             )),
         }
+    }
+}
+
+impl Check {
+    fn view(&self) -> view::Check {
+        let fault =
+            |error: &Error| Fault { message: error.to_string(), hint: error.hint().map(str::to_owned) };
+        view::Check { name: self.name.clone(), result: self.result.as_ref().map_err(fault).cloned() }
     }
 }
 
@@ -230,5 +214,20 @@ impl Rights {
         }
         Err(Error::new(Kind::Denied, words.join("; "))
             .with_hint(format!("ask whoever administers the cluster for {} with these", roles.join(" and "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Place;
+
+    #[test]
+    fn a_fault_has_its_place_and_what_would_help() {
+        let broken = Error::new(Kind::Invalid, "unknown key `imges`").at(Place::at("windlass.yaml", 3, 1));
+        let shown = check("manifests", Err(broken.with_hint("images"))).view();
+        let message = "windlass.yaml:3:1: unknown key `imges`".to_owned();
+        assert_eq!(shown.result, Err(Fault { message, hint: Some("images".to_owned()) }));
+        assert_eq!(check("git", Ok("clean".to_owned())).view().result, Ok("clean".to_owned()));
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{PinnedImage, labels};
 use crate::project::{Project, TestConfig, Tier};
 use crate::report::Reporter;
+use crate::report::view::View;
 use crate::rollout::explain;
 use crate::{build, cluster, manifest, project, registry, test, tier};
 
@@ -107,7 +108,7 @@ fn dumps(input: &[u8]) -> Signs {
     match explain::explain(&text(input), "dump", now, &Arc::default(), &Reporter::silent()) {
         Ok(explained) => {
             let say = |one: &explain::Explained| {
-                let (json, _) = (one.to_json(), one.to_text());
+                let (json, _) = (one.view().to_json(), one.view().to_text());
                 format!("{} {} {}", json["kind"], json["verdict"], json["cause"])
             };
             explained.iter().map(say).collect()

@@ -3,20 +3,13 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-
 use crate::cluster;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
-use crate::report::style;
+use crate::report::view::init::FirstFiles;
 
 /// Where a web service listens of which the Dockerfile does not say it.
 const PORT: u16 = 8080;
-
-/// What was written, and what was there.
-pub struct Begun {
-    files: Vec<(PathBuf, bool)>,
-}
 
 /// What is known of a repository before it has a configuration.
 struct ExistingProject {
@@ -30,7 +23,7 @@ struct ExistingProject {
 ///
 /// # Errors
 /// [`Kind::Invalid`] without a Dockerfile, and where a file cannot be written.
-pub fn init(project: &Project) -> Result<Begun> {
+pub(crate) fn init(project: &Project) -> Result<FirstFiles> {
     let root = &project.root;
     let dockerfile = std::fs::read(root.join("Dockerfile")).map_err(|error| match error.kind() {
         ErrorKind::NotFound => {
@@ -63,7 +56,7 @@ pub fn init(project: &Project) -> Result<Begun> {
     files.push((".dockerignore", ".git\nreport/\n".to_owned()));
     let written =
         files.into_iter().map(|(file, text)| Ok((PathBuf::from(file), write(&root.join(file), &text)?)));
-    Ok(Begun { files: written.collect::<Result<_>>()? })
+    Ok(FirstFiles { files: written.collect::<Result<_>>()? })
 }
 
 /// Writes a file that is not there; whether it was written.
@@ -174,28 +167,6 @@ spec:
             backend: {{service: {{name: app, port: {{name: http}}}}}}
 "
     )
-}
-
-impl Begun {
-    /// What was done, for machines.
-    pub fn to_json(&self) -> Value {
-        let named = |written: bool| {
-            let files = self.files.iter().filter(|(_, was)| *was == written);
-            files.map(|(file, _)| file.display().to_string()).collect::<Vec<_>>()
-        };
-        json!({"written": named(true), "kept": named(false)})
-    }
-
-    /// What was done, for people, and what comes next.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for (file, written) in &self.files {
-            let word = if *written { style::good("wrote") } else { style::faint("kept ") };
-            text += &format!("{word}  {}\n", file.display());
-        }
-        text + "\nnext:\n  look at windlass.yaml: the registry, the contexts, the hosts\n  windlass validate\n  windlass doctor staging\n  \
-                git add . && git commit -m windlass\n  windlass pipeline staging\n"
-    }
 }
 
 #[cfg(test)]

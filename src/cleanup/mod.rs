@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::cleanup::needs::Needs;
 use crate::error::Result;
@@ -19,9 +18,8 @@ use crate::http::CONCURRENCY;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
 use crate::registry::{self, Registry};
-use crate::report::style;
+use crate::report::view::cleanup::{Cleanup, FoundImage};
 use crate::session::{Session, interrupted};
-use crate::text::display;
 
 /// How tags are chosen.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +28,6 @@ pub struct Request {
     pub keep_for: Duration,
     /// Nothing is deleted.
     pub dry_run: bool,
-}
-
-/// What stays, what goes, and why.
-pub struct CleanupReport {
-    images: Vec<TaggedImage>,
-    dry_run: bool,
 }
 
 /// An image in the registry, with its tags.
@@ -56,7 +48,7 @@ struct TaggedImage {
 /// # Errors
 /// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied) for a tier's
 /// cluster, the registry or Git: where it cannot be known what is needed, nothing is deleted.
-pub async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<CleanupReport> {
+pub(crate) async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<Cleanup> {
     // Which commits still count only Git knows.
     project.revision()?;
     let registry = Registry::of(project)?;
@@ -71,7 +63,7 @@ pub async fn cleanup(session: &Session, project: &Project, request: Request) -> 
             keep_tagged_meanwhile(&registry, &mut images).await?;
             delete(session, &registry, &images).await?;
         }
-        Ok(CleanupReport { images, dry_run: request.dry_run })
+        Ok(Cleanup { images: images.iter().map(TaggedImage::view).collect(), dry_run: request.dry_run })
     };
     tokio::select! {
         biased;
@@ -311,52 +303,34 @@ impl TaggedImage {
         self.tags.iter().all(|tag| tags::record(tag).is_some())
     }
 
-    fn line(&self) -> String {
-        let name = self.repository.name();
-        let made = self.made.map(|made| format!(", of {}", made.strftime("%Y-%m-%d"))).unwrap_or_default();
-        let digest = display::shorten(self.digest.as_str());
-        format!("{name}@{digest}  {}{made}", display::count(self.tags.len(), "tag"))
+    fn view(&self) -> FoundImage {
+        FoundImage {
+            repository: (*self.repository).clone(),
+            digest: self.digest.clone(),
+            tags: self.tags.clone(),
+            made: self.made,
+            why: self.stays.as_ref().map(ToString::to_string),
+            is_record: self.is_record(),
+        }
     }
 }
 
-impl CleanupReport {
-    fn goes(&self) -> impl Iterator<Item = &TaggedImage> {
-        self.images.iter().filter(|image| image.stays.is_none() && !image.is_record())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::view::cleanup::tests::found;
 
-    /// The sweep for machines.
-    pub fn to_json(&self) -> Value {
-        let shown = |image: &TaggedImage| {
-            let mut line =
-                json!({"image": image.reference().to_string(), "tags": image.tags, "made": image.made});
-            if let Some(why) = &image.stays {
-                line["why"] = json!(why);
-            }
-            line
+    #[test]
+    fn people_are_not_told_of_records() {
+        let repository: Arc<Reference> = Arc::new("registry.test/shop/web".parse().unwrap());
+        let digest: Digest = format!("sha256:{}", "1".repeat(64)).parse().unwrap();
+        let image = |tag: &str| TaggedImage {
+            tags: vec![tag.to_owned()],
+            stays: Some(Cow::Borrowed("release 7 of staging runs it")),
+            ..TaggedImage::new(&repository, digest.clone(), false)
         };
-        let stays = self.images.iter().filter(|image| image.stays.is_some());
-        json!({
-            "done": !self.dry_run,
-            "deleted": self.goes().map(shown).collect::<Vec<_>>(),
-            "kept": stays.map(shown).collect::<Vec<_>>(),
-        })
-    }
-
-    /// The sweep for people.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for image in self.images.iter().filter(|image| !image.is_record()) {
-            let word = match (&image.stays, self.dry_run) {
-                (Some(_), _) => style::faint("stays   "),
-                (None, true) => style::doubtful("goes    "),
-                (None, false) => style::good("deleted "),
-            };
-            let why = image.stays.as_ref().map(|why| format!("  {why}")).unwrap_or_default();
-            text += &format!("{word} {}{why}\n", image.line());
-        }
-        let count = display::count(self.goes().count(), "image");
-        text +=
-            &if self.dry_run { format!("{count} would be deleted\n") } else { format!("{count} deleted\n") };
-        text
+        let shown = found("1", &["1f3c9a0b"], Some("release 7 of staging runs it"));
+        assert_eq!(image("1f3c9a0b").view(), shown);
+        assert!(image(&format!("sha256-{}.windlass-test", "1".repeat(64))).view().is_record);
     }
 }

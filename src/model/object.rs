@@ -1,10 +1,15 @@
 //! Which object is meant, and what its fields say. Fields may be missing or of an odd type: nothing here fails.
 
+pub(crate) mod job;
+mod unserved;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use unserved::Unserved;
 
 /// The identity of an object: what stays the same when its content changes. The version of its API is not
 /// part of it, only the group: `apps/v1` and `apps/v1beta1` name the same Deployment.

@@ -47,8 +47,7 @@ impl Revision {
 
     /// The first 8 digits of the commit, with `-dirty` where the work tree differs.
     pub fn short(&self) -> String {
-        let commit = short(&self.commit);
-        if self.dirty { format!("{commit}-dirty") } else { commit.to_owned() }
+        short_with_state(&self.commit, self.dirty)
     }
 
     /// For people: `1f3c9a0b of main (work tree dirty)`.
@@ -96,6 +95,12 @@ pub fn is_commit(text: &str) -> bool {
 /// The first 8 digits of a commit.
 pub(crate) fn short(commit: &str) -> &str {
     commit.get(..8).unwrap_or(commit)
+}
+
+/// The first 8 digits of a commit, with `-dirty` where something differs from it.
+pub(crate) fn short_with_state(commit: &str, dirty: bool) -> String {
+    let commit = short(commit);
+    if dirty { format!("{commit}-dirty") } else { commit.to_owned() }
 }
 
 #[cfg(test)]

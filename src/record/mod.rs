@@ -17,8 +17,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::model::revision;
-use crate::model::{ObjectId, Unserved, is_commit};
+pub use crate::model::release::{Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task};
+use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
 pub use image::RecordedImage;
 
@@ -230,135 +230,8 @@ impl Summary {
 
     /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
     pub fn short_commit(&self) -> Option<String> {
-        Some(short_commit(self.commit.as_deref()?, self.dirty))
+        Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }
-}
-
-impl RefusedAttempt {
-    /// As [`Summary::short_commit`].
-    pub fn short_commit(&self) -> Option<String> {
-        Some(short_commit(self.commit.as_deref()?, self.dirty))
-    }
-}
-
-fn short_commit(commit: &str, dirty: bool) -> String {
-    let short = revision::short(commit);
-    if dirty { format!("{short}-dirty") } else { short.to_owned() }
-}
-
-/// How far a release came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
-    /// How many objects it wrote; `None` while nobody has counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written: Option<usize>,
-    /// How many it was to write.
-    pub of: usize,
-}
-
-/// A Job that a release ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
-    /// Which Job.
-    pub job: ObjectId,
-    /// Whether it completed.
-    pub completed: bool,
-    /// Whether it says `windlass.dev/rollback: refuse`: what it did is not undone by going back.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub refuses_rollback: bool,
-}
-
-/// The old set, sent by a release that was cancelled, and not watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentBack {
-    /// The revision whose set it is.
-    pub to: u64,
-    /// How many objects were sent.
-    pub sent: usize,
-    /// How many were to be sent.
-    pub of: usize,
-}
-
-/// What kind of release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Kind {
-    /// A commit's manifests.
-    Release,
-    /// What others made was taken over as it was.
-    Adoption,
-    /// Back from one revision to another's recorded set.
-    Rollback {
-        /// The revision that was rolled back from.
-        from: u64,
-        /// The revision whose set was brought back.
-        to: u64,
-        /// Whether `rollback: auto` did it.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        automatic: bool,
-        /// Whether a GitLab job of an older commit was run again. The newer release was not given up: it may be
-        /// released again without an override.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        redeployed: bool,
-    },
-}
-
-impl Kind {
-    /// `release`, or `rollback of 8 to 6`.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Release => "release".to_owned(),
-            Self::Adoption => "adoption".to_owned(),
-            Self::Rollback { from, to, automatic: true, .. } => {
-                format!("automatic rollback of {from} to {to}")
-            }
-            Self::Rollback { from, to, .. } => format!("rollback of {from} to {to}"),
-        }
-    }
-}
-
-/// How a release ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// It runs, or was killed before it could say how it ended.
-    Running,
-    /// Every object became ready.
-    Good,
-    /// The cluster refused something, or an object failed.
-    Failed,
-    /// The rollout did not finish in time.
-    TimedOut,
-    /// A signal, or the loss of the lock, ended it.
-    Interrupted,
-}
-
-impl Outcome {
-    /// The word for people.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Good => "good",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed out",
-            Self::Interrupted => "interrupted",
-        }
-    }
-}
-
-/// Who released, and from where.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// The cluster's own answer to "who am I".
-    pub identity: String,
-    /// GitLab's user, or the local one with the host: what a colleague would recognise.
-    pub person: String,
-    /// The GitLab job's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<String>,
-    /// GitLab's `CI_PIPELINE_ID`: a job of the same pipeline that runs again may bring this release back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pipeline: Option<String>,
 }
 
 /// An attempt to release that ended before its first change. It takes no revision and is no release: a rollback never
@@ -386,27 +259,6 @@ pub struct RefusedAttempt {
     pub exit_code: u8,
     /// One sentence: why it ended.
     pub message: String,
-}
-
-/// One failed object in a record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedCause {
-    /// `Deployment/web`.
-    pub object: String,
-    /// One word of the contract's list.
-    pub cause: String,
-    /// One sentence.
-    pub message: String,
-}
-
-/// A rule that was overridden.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// `tested`, `after` …
-    pub rule: String,
-    /// Why; `None` only where the rule needs no reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
 }
 
 /// An object of the applied set.

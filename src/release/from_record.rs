@@ -60,8 +60,7 @@ fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &Prepare
     }
     drift::warn(context, plan);
     if plan.has_changes() {
-        reporter.plan(Stage::Rollback, [format!("back to {back_to}").as_str()]);
-        reporter.plan(Stage::Rollback, plan.to_text().lines());
+        reporter.plan(Stage::Rollback, &format!("back to {back_to}"), &plan.view());
     }
     safeguard::warn_of_held(context, to, held_back);
 }

@@ -26,7 +26,6 @@ pub(crate) mod refused;
 pub(crate) mod rollback;
 pub mod rules;
 pub(crate) mod run;
-pub(crate) mod show;
 mod test_stage;
 
 pub use context::Request;
@@ -35,6 +34,6 @@ pub use input::manifests;
 pub use plan::Plan;
 pub use preview::plan;
 pub use refused::noting_refusal;
-pub use rollback::{RollbackPreview, rollback_preview};
+pub(crate) use rollback::rollback_preview;
 pub use rules::{Rules, RunningJobs};
 pub use test_stage::TestStage;

@@ -1,7 +1,5 @@
 //! Rolling back: where it leads, from the records alone, and what a failed release leads back to.
 
-use serde_json::Value;
-
 use crate::error::{Error, Kind, Result};
 use crate::model::{Failure, RunResult, Stage, Verdict};
 use crate::project::Rollback;
@@ -14,6 +12,7 @@ use crate::release::input::Decision;
 use crate::release::plan::{Action, Plan, safeguard};
 use crate::release::run::Deployed;
 use crate::release::{explain, refused};
+use crate::report::view::rollback::RollbackPreview;
 use crate::rollout::explain::Explained;
 use crate::text::display;
 
@@ -21,7 +20,7 @@ use crate::text::display;
 ///
 /// # Errors
 /// As [`rollback`](crate::release::rollback), before its first change.
-pub async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -> Result<RollbackPreview> {
+pub(crate) async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -> Result<RollbackPreview> {
     let cluster = request.connect().await?;
     let context = request.on(&cluster);
     let prior = PriorReleases::read(&context.store()).await?;
@@ -31,56 +30,29 @@ pub async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -> Resul
         Target::Release { to, .. } => to,
         Target::Already { revision, from, to, further } => {
             if deviation(context, &prior, to).await?.is_none() {
-                return Ok(RollbackPreview::nothing(already(context, &prior, revision, from, to, further)));
+                return Ok(nothing(already(context, &prior, revision, from, to, further)));
             }
             to
         }
         Target::Unchanged { runs, further } => {
-            return Ok(RollbackPreview::nothing(unchanged(runs, further)));
+            return Ok(nothing(unchanged(runs, further)));
         }
     };
     let prepared = from_record::plan(context, &prior, to, false).await?;
     if asked.is_none() && changed_nothing(&prior, &prepared) {
         let further = target::further_back(&prior.summaries, to);
-        return Ok(RollbackPreview::nothing(unchanged(to, further)));
+        return Ok(nothing(unchanged(to, further)));
     }
     let PreparedRollback { plan, held_back, .. } = prepared;
     safeguard::warn_of_held(context, to, &held_back);
     let back_to = back_to(&prior.summaries, to);
     let sentence = format!("a rollback leads back to {back_to}");
-    Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan })
+    Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan: plan.view() })
 }
 
-/// What a rollback would do.
-pub struct RollbackPreview {
-    /// The revision whose content comes back; `None` where nothing would be done.
-    to: Option<u64>,
-    back_to: Option<String>,
-    sentence: String,
-    plan: Plan,
-}
-
-impl RollbackPreview {
-    fn nothing(done: Deployed) -> Self {
-        Self { to: None, back_to: None, sentence: done.sentence, plan: Plan::default() }
-    }
-
-    /// For machines: the plan's `changes` and `objects`, and where it leads.
-    pub fn to_json(&self) -> Value {
-        let mut json = self.plan.to_json();
-        json["rolled_back_to"] = self.to.into();
-        json["back_to"] = self.back_to.clone().into();
-        json["message"] = self.sentence.clone().into();
-        json
-    }
-
-    /// For people.
-    pub fn to_text(&self) -> String {
-        match self.to {
-            Some(_) => format!("{}\n{}", self.sentence, self.plan.to_text()),
-            None => format!("{}\n", self.sentence),
-        }
-    }
+/// A rollback that would do nothing.
+fn nothing(done: Deployed) -> RollbackPreview {
+    RollbackPreview { to: None, back_to: None, sentence: done.sentence, plan: Plan::default().view() }
 }
 
 /// Where a rollback leads from what is on record.

@@ -10,6 +10,7 @@
 //! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env` and the run as they tell it |
 //! | `prompt` | questions to whoever sits at the terminal |
 //! | `style` | colours |
+//! | `view` | the answers of commands that were asked for data: plain values, drawn for people and for machines |
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use walkdir::WalkDir;
 
@@ -31,11 +33,13 @@ mod sink;
 pub(crate) mod style;
 #[cfg(test)]
 mod tests;
+pub(crate) mod view;
 
 use crate::error::{Error, Result};
 use crate::model::{Outcome, Stage, Stream};
 pub use crate::report::files::{FILES, is_ours, make};
 use crate::report::masker::events::Secrets;
+use crate::report::view::View;
 use event::Event;
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 
@@ -59,7 +63,7 @@ pub trait Renderer: Send {
     /// The answer of a command that was asked for data (`plan`, `status`, `render` …), for standard output.
     /// `json` is the answer for machines, where there is one (an array is written one element a line); `text`
     /// that for people, which may carry colour.
-    fn answer(&mut self, json: Option<&serde_json::Value>, text: &str);
+    fn answer(&mut self, json: Option<&Value>, text: &str);
 
     /// Whether its answers can still be written.
     fn is_read(&self) -> bool {
@@ -159,7 +163,7 @@ impl Reporter {
     }
 
     /// Gives the answer of a command that was asked for data; see [`Renderer::answer`].
-    pub fn answer(&self, json: Option<&serde_json::Value>, text: &str) {
+    pub fn answer(&self, json: Option<&Value>, text: &str) {
         let json = json.map(|value| self.secrets.clean_json(value));
         let text = self.secrets.clean_text(text);
         for renderer in &mut self.lock().renderers {
@@ -167,8 +171,20 @@ impl Reporter {
         }
     }
 
+    /// Gives a view as the answer.
+    pub(crate) fn show(&self, view: &impl View) {
+        self.answer(Some(&view.to_json()), &view.to_text());
+    }
+
+    /// Gives any number of views as the answer, one by one.
+    pub(crate) fn show_each<V: View>(&self, views: impl IntoIterator<Item = V>) {
+        // An empty answer is an answer, too.
+        self.answer(Some(&Value::Array(Vec::new())), "");
+        views.into_iter().for_each(|view| self.show(&view));
+    }
+
     /// As [`Reporter::answer`], for who asked to see the secrets in it.
-    pub fn answer_with_secrets(&self, json: Option<&serde_json::Value>, text: &str) {
+    pub fn answer_with_secrets(&self, json: Option<&Value>, text: &str) {
         for renderer in &mut self.lock().renderers {
             renderer.answer(json, text);
         }
@@ -239,9 +255,9 @@ impl Reporter {
         self.emit(&Event::Log { stage, source: source.to_owned(), stream, line: line.into() });
     }
 
-    /// What is about to be changed, line by line, shown to every reader before it is.
-    pub fn plan<'a>(&self, stage: Stage, lines: impl IntoIterator<Item = &'a str>) {
-        for line in lines {
+    /// What is about to be changed, line by line below a title, shown to every reader before it is.
+    pub(crate) fn plan(&self, stage: Stage, title: &str, plan: &view::plan::Plan) {
+        for line in std::iter::once(title).chain(plan.to_text().lines()) {
             self.log(stage, PLAN, Stream::Stdout, line);
         }
     }

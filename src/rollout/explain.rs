@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::dump::{self, Dumped};
 use super::endpoints;
 use crate::error::Result;
-use crate::model::{Evidence, ObjectId, Unserved, Verdict, object};
+use crate::model::{Evidence, ObjectId, ObjectRef, Unserved, Verdict, group, object};
 use crate::project::HealthRules;
-use crate::report::{Reporter, style};
+use crate::report::Reporter;
+use crate::report::view::explain::ObjectHealth;
 use crate::rollout::context::Context;
 use crate::rollout::evaluate::judge;
 use crate::rollout::health::Health;
@@ -24,10 +25,7 @@ use crate::secret;
 /// What is said of an object that no other object of the dump owns.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    api_version: String,
-    kind: String,
-    namespace: String,
-    name: String,
+    object: ObjectRef,
     /// Whether the dump holds objects of other namespaces, so that this one's is worth a word.
     is_abroad: bool,
     judgement: Health,
@@ -182,36 +180,41 @@ fn is_root(world: &ClusterSnapshot, object: &Value) -> bool {
 }
 
 fn mark_abroad(explained: &mut [Explained]) {
-    let namespaces: BTreeSet<&str> = explained.iter().map(|one| one.namespace.as_str()).collect();
-    let many = namespaces.iter().filter(|namespace| !namespace.is_empty()).count() > 1;
+    let namespaces: BTreeSet<&str> = explained.iter().filter_map(Explained::namespace).collect();
+    let many = namespaces.len() > 1;
     for one in explained {
-        one.is_abroad = many && !one.namespace.is_empty();
+        one.is_abroad = many && one.namespace().is_some();
     }
 }
 
 impl Explained {
     fn new(object: &Value, judgement: Health) -> Self {
-        Self {
-            api_version: object::api_version(object).to_owned(),
-            kind: object::kind(object).to_owned(),
-            namespace: object::namespace(object).to_owned(),
-            name: object::name(object).to_owned(),
-            is_abroad: false,
-            judgement,
+        Self { object: ObjectRef::of(object), is_abroad: false, judgement }
+    }
+
+    /// Its namespace, where it has one.
+    fn namespace(&self) -> Option<&str> {
+        self.object.namespace.as_deref().filter(|namespace| !namespace.is_empty())
+    }
+
+    /// Which object it is.
+    pub(crate) fn id(&self) -> ObjectId {
+        ObjectId {
+            group: group(&self.object.api_version).to_owned(),
+            kind: self.object.kind.clone(),
+            namespace: self.object.namespace.clone().unwrap_or_default(),
+            name: self.object.name.clone(),
         }
     }
 
     /// Whether this object is meant.
     pub fn is_about(&self, object: &Value) -> bool {
-        self.kind == object::kind(object)
-            && self.namespace == object::namespace(object)
-            && self.name == object::name(object)
-            && object::group(&self.api_version) == object::group(object::api_version(object))
+        self.id() == ObjectId::of(object)
     }
 
     /// `Deployment/web`.
     pub fn title(&self) -> String {
-        format!("{}/{}", self.kind, self.name)
+        self.object.id()
     }
 
     /// How it is.
@@ -219,47 +222,17 @@ impl Explained {
         self.judgement.verdict
     }
 
-    /// One line of machine output (contract, section 7).
-    pub fn to_json(&self) -> Value {
-        let mut line = json!({
-            "apiVersion": self.api_version,
-            "kind": self.kind,
-            "namespace": self.namespace,
-            "name": self.name,
-            "verdict": self.judgement.verdict,
-        });
-        if let Some(cause) = self.judgement.cause {
-            line["cause"] = json!(cause);
+    /// What is shown of it.
+    pub(crate) fn view(&self) -> ObjectHealth {
+        ObjectHealth {
+            object: self.object.clone(),
+            is_abroad: self.is_abroad,
+            verdict: self.judgement.verdict,
+            cause: self.judgement.cause,
+            message: self.message(),
+            ready: self.judgement.ready.clone(),
+            evidence: self.evidence(),
         }
-        if let Some(message) = self.message() {
-            line["message"] = json!(message);
-        }
-        line["evidence"] = json!(self.evidence());
-        line
-    }
-
-    /// For people: `Deployment/web  failed  image-not-found  image web:nope of container web …`, and below it
-    /// what was seen.
-    pub fn to_text(&self) -> String {
-        let name = style::strong(&format!("{}/{}", self.kind, self.name));
-        let verdict = self.judgement.verdict.to_string();
-        let verdict = match self.judgement.verdict {
-            Verdict::Ready => style::good(&verdict),
-            Verdict::Failed => style::bad(&verdict),
-            Verdict::Terminating => style::faint(&verdict),
-            Verdict::Progressing | Verdict::Paused | Verdict::Unknown => style::doubtful(&verdict),
-        };
-        // Where there is a cause, it says more than how many replicas are ready.
-        let cause = self.judgement.cause.map(|cause| cause.to_string()).or(self.judgement.ready.clone());
-        let namespace = self.is_abroad.then(|| style::faint(&format!("in {}", self.namespace)));
-        let words = [Some(verdict), cause, self.message(), namespace];
-        let words: Vec<String> = std::iter::once(name).chain(words.into_iter().flatten()).collect();
-        let mut text = words.join("  ") + "\n";
-        for Evidence { title, lines } in self.evidence() {
-            text += &format!("    {}\n", style::faint(&title));
-            text.extend(lines.iter().map(|line| format!("      {line}\n")));
-        }
-        text
     }
 
     /// The sentence; where there is none, the first warning is worth one.
@@ -278,5 +251,40 @@ impl Explained {
             .collect();
         let warnings = (!lines.is_empty()).then(|| Evidence { title: "warnings".to_owned(), lines });
         self.judgement.evidence.iter().cloned().chain(warnings).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::Cause;
+    use crate::report::view::explain::tests::{failed, ready, saying};
+
+    fn deployment(name: &str, judgement: Health) -> ObjectHealth {
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "shop"}});
+        Explained::new(&object, judgement).view()
+    }
+
+    #[test]
+    fn warnings_are_evidence_or_the_sentence() {
+        let api = Health { ready: Some("2/2".to_owned()), ..Health::ready() };
+        assert_eq!(deployment("api", api), ready());
+
+        let lines = vec!["started".to_owned(), "panic: no database".to_owned()];
+        let web = Health {
+            evidence: vec![Evidence { title: "container web, last 2 lines".to_owned(), lines }],
+            warnings: vec!["it restarts".to_owned(), "it says nothing else".to_owned()],
+            ready: Some("1/3".to_owned()),
+            ..Health::failed(Cause::CrashLoop, "container web exits with code 1")
+        };
+        assert_eq!(deployment("web", web), failed());
+
+        let paused = deployment("paused", Health::paused("it is paused"));
+        assert_eq!(paused, saying("paused", Verdict::Paused, "it is paused"));
+        let odd = Health { warnings: vec!["the key a stands there twice".to_owned()], ..Health::ready() };
+        assert_eq!(deployment("odd", odd), saying("odd", Verdict::Ready, "the key a stands there twice"));
     }
 }

@@ -17,21 +17,11 @@ use crate::release::plan::difference::Mask;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
 use crate::release::{context, from_manifests, plan};
-use crate::report::style;
+use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};
 use crate::session::Session;
 
 /// How often an object is tried to be taken over that somebody else changes at the same time.
 const TRIES: u32 = 20;
-
-/// What an adoption takes over.
-pub struct Adoption {
-    tier: String,
-    context: String,
-    namespace: String,
-    objects: Vec<Found>,
-    /// The release that has the state as it is; `None` where nothing was taken over.
-    revision: Option<u64>,
-}
 
 /// An object that the manifests describe.
 struct Found {
@@ -62,7 +52,7 @@ enum State {
 /// # Errors
 /// [`Kind::Invalid`] for the manifests, [`Kind::Rule`] for what is another project's or would change, [`Kind::Locked`], and
 /// what the cluster refuses.
-pub async fn adopt(
+pub(crate) async fn adopt(
     session: &Session,
     project: &Project,
     tier: &Tier,
@@ -74,7 +64,7 @@ pub async fn adopt(
     let past = PriorReleases::read(&site.store()).await?;
     let objects = look(site, &past).await?;
     if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&past)) {
-        return Ok(Adoption::of(site, objects, None));
+        return Ok(adoption(site, &objects, None));
     }
     site.locked("adopt", take_over(site)).await
 }
@@ -110,7 +100,7 @@ async fn take_over(site: TierContext<'_>) -> Result<Adoption> {
     };
     let record = Record { objects: all, summary, ..record };
     site.store().write(&record, &mut past.summaries).await?;
-    Ok(Adoption::of(site, objects, Some(revision)))
+    Ok(adoption(site, &objects, Some(revision)))
 }
 
 /// Whether an adoption did not come to its end.
@@ -283,73 +273,44 @@ impl Found {
         Owned { api_version: self.api_version.clone(), id: self.id.clone() }
     }
 
-    fn words(&self) -> String {
-        match &self.state {
-            State::Missing => "does not exist yet".to_owned(),
-            State::Ours => "is this tier's already".to_owned(),
-            State::Foreign { owner, .. } => format!("of {owner}"),
-        }
+    fn view(&self) -> AdoptedObject {
+        let state = match &self.state {
+            State::Missing => AdoptedState::Missing,
+            State::Ours => AdoptedState::Ours,
+            State::Foreign { owner, .. } => AdoptedState::Foreign { owner: owner.clone() },
+        };
+        let ObjectId { kind, namespace, name, .. } = &self.id;
+        AdoptedObject { object: ObjectRef::new(&self.api_version, kind, name).in_namespace(namespace), state }
     }
 }
 
-impl Adoption {
-    fn of(site: TierContext<'_>, objects: Vec<Found>, revision: Option<u64>) -> Self {
-        let (context, namespace) = (site.cluster.context().to_owned(), site.cluster.namespace().to_owned());
-        Self { tier: site.tier.name.clone(), context, namespace, objects, revision }
+fn adoption(site: TierContext<'_>, objects: &[Found], revision: Option<u64>) -> Adoption {
+    Adoption {
+        tier: site.tier.name.clone(),
+        context: site.cluster.context().to_owned(),
+        namespace: site.cluster.namespace().to_owned(),
+        objects: objects.iter().map(Found::view).collect(),
+        revision,
     }
+}
 
-    /// The release that the state became; `None` where nothing was taken over.
-    pub fn revision(&self) -> Option<u64> {
-        self.revision
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The adoption for machines.
-    pub fn to_json(&self) -> Value {
-        let object = |found: &Found| {
-            let (state, owner) = match &found.state {
-                State::Missing => ("missing", None),
-                State::Ours => ("ours", None),
-                State::Foreign { owner, .. } => ("foreign", Some(owner)),
-            };
-            let mut line = json!({"apiVersion": found.api_version, "kind": found.id.kind,
-                "namespace": found.id.namespace, "name": found.id.name, "state": state});
-            if let Some(owner) = owner {
-                line["owner"] = json!(owner);
-            }
-            line
-        };
-        json!({
-            "tier": self.tier,
-            "revision": self.revision,
-            "objects": self.objects.iter().map(object).collect::<Vec<_>>(),
-        })
-    }
-
-    /// The adoption for people.
-    pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for found in &self.objects {
-            let id = found.id.to_string();
-            text += &format!("{}  {}\n", style::strong(&format!("{id:<32}")), found.words());
+    #[test]
+    fn what_is_shown_of_an_object_is_whose_it_is() {
+        let object =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}});
+        let found = |state| Found { id: ObjectId::of(&object), api_version: "v1".to_owned(), state };
+        let owner = "Helm release shop".to_owned();
+        let foreign = State::Foreign { owner: owner.clone(), live: Box::default(), asked: Box::default() };
+        for (state, shown) in [
+            (State::Missing, AdoptedState::Missing),
+            (State::Ours, AdoptedState::Ours),
+            (foreign, AdoptedState::Foreign { owner }),
+        ] {
+            assert_eq!(found(state).view(), AdoptedObject { object: ObjectRef::of(&object), state: shown });
         }
-        let count = self.objects.iter().filter(|found| found.is_foreign()).count();
-        text += &match (self.revision, count) {
-            (Some(revision), count) => format!(
-                "{count} taken over without a change to any; release {revision} is the state as it is\n"
-            ),
-            (None, 0) => "there is nothing to take over\n".to_owned(),
-            (None, count) => format!("{count} would be taken over\n"),
-        };
-        let helm = |found: &Found| match &found.state {
-            State::Foreign { owner, .. } => owner.strip_prefix("Helm release ").map(str::to_owned),
-            State::Missing | State::Ours => None,
-        };
-        if let (Some(_), Some(release)) = (self.revision, self.objects.iter().find_map(helm)) {
-            text += &format!(
-                "Helm still lists them as its own, and `helm uninstall` would delete them: forget the release with\n  kubectl --context {} -n {} delete secret -l owner=helm,name={release}\n",
-                self.context, self.namespace
-            );
-        }
-        text
     }
 }

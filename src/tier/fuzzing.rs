@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::record::{store, target};
-use crate::tier::history::History;
+use crate::report::view::View;
+use crate::tier::history::entries;
 
 /// Reads two objects of the store, and answers from them what `history` and `rollback` do.
 ///
@@ -15,8 +16,8 @@ pub(crate) fn history(history: &Value, attempts: &Value) -> Result<String> {
     let releases = store::fuzzing::history(history)?;
     let asked = releases.first().map(|one| one.revision);
     let chosen = [None, asked, Some(0)].map(|asked| target::choose(&releases, &attempts, asked).map(|_| ()));
-    let answers: Vec<(String, Value)> = History::new(releases.clone(), attempts.clone(), None)
-        .lines()
+    let answers: Vec<(String, Value)> = entries(releases.clone(), attempts.clone(), None)
+        .iter()
         .map(|line| (line.to_text(), line.to_json()))
         .collect();
     let causes = releases.iter().flat_map(|one| &one.causes).count();

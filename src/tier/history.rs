@@ -2,33 +2,13 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
-use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::project::Tier;
-use crate::record::{Kind as ReleaseKind, Outcome, RefusedAttempt, Summary, prior, store};
+use crate::record::{Outcome, RefusedAttempt, Summary, prior, store};
 use crate::release::context;
-use crate::report::style;
+use crate::report::view::history::{Attempt, Entry, Release};
 use crate::session::Session;
-
-/// The releases to show, and the attempts between them that changed nothing.
-pub struct History {
-    entries: Vec<Entry>,
-}
-
-/// One release or attempt, for one line.
-pub enum Entry {
-    /// A release.
-    Release(Release),
-    /// An attempt that ended before its first change.
-    Attempt(Box<RefusedAttempt>),
-}
-
-/// One release.
-pub struct Release {
-    summary: Box<Summary>,
-    then: Option<Then>,
-}
 
 /// What a release was to the tier at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,84 +34,67 @@ impl Then {
     }
 }
 
-impl History {
-    /// All releases and attempts, newest first, or only what ran at a time.
-    pub(crate) fn new(
-        newest_first: Vec<Summary>,
-        attempts: Vec<RefusedAttempt>,
-        at: Option<Timestamp>,
-    ) -> Self {
-        let release = |(summary, then)| Entry::Release(Release { summary: Box::new(summary), then });
-        if let Some(at) = at {
-            return Self { entries: ran_at(newest_first, at).into_iter().map(release).collect() };
-        }
-        let mut attempts = attempts.into_iter().peekable();
-        let mut entries = Vec::new();
-        for summary in newest_first {
-            while let Some(later) = attempts.next_if(|attempt| attempt.after >= summary.revision) {
-                entries.push(Entry::Attempt(Box::new(later)));
-            }
-            entries.push(release((summary, None)));
-        }
-        Self { entries }
+/// All releases and attempts, newest first, or only what ran at a time.
+pub(crate) fn entries(
+    newest_first: Vec<Summary>,
+    attempts: Vec<RefusedAttempt>,
+    at: Option<Timestamp>,
+) -> Vec<Entry> {
+    let release = |(summary, then): (Summary, Option<Then>)| Entry::Release {
+        release: Box::new(summary.into()),
+        then: then.map(Then::words),
+    };
+    if let Some(at) = at {
+        return ran_at(newest_first, at).into_iter().map(release).collect();
     }
+    let mut attempts = attempts.into_iter().peekable();
+    let mut entries = Vec::new();
+    for summary in newest_first {
+        while let Some(later) = attempts.next_if(|attempt| attempt.after >= summary.revision) {
+            entries.push(Entry::Attempt(Box::new(later.into())));
+        }
+        entries.push(release((summary, None)));
+    }
+    entries
+}
 
-    /// The releases and attempts, newest first.
-    pub fn lines(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
+impl From<Summary> for Release {
+    fn from(summary: Summary) -> Self {
+        Self {
+            revision: summary.revision,
+            kind: summary.kind,
+            outcome: summary.outcome,
+            started: summary.started,
+            finished: summary.finished,
+            commit: summary.commit,
+            dirty: summary.dirty,
+            branch: summary.branch,
+            images: summary.images.into_iter().map(|(name, image)| (name, image.to_string())).collect(),
+            tested: summary.tested,
+            by: summary.by,
+            objects: summary.objects,
+            progress: summary.progress,
+            jobs: summary.jobs,
+            sent_back: summary.sent_back,
+            overrides: summary.overrides,
+            causes: summary.causes,
+        }
     }
 }
 
-impl Entry {
-    /// The line for machines.
-    pub fn to_json(&self) -> Value {
-        match self {
-            Self::Release(release) => release.to_json(),
-            Self::Attempt(attempt) => attempt_to_json(attempt),
+impl From<RefusedAttempt> for Attempt {
+    fn from(attempt: RefusedAttempt) -> Self {
+        Self {
+            after: attempt.after,
+            at: attempt.at,
+            commit: attempt.commit,
+            dirty: attempt.dirty,
+            branch: attempt.branch,
+            by: attempt.by,
+            exit_code: attempt.exit_code,
+            message: attempt.message,
         }
     }
-
-    /// The line for people.
-    pub fn to_text(&self) -> String {
-        match self {
-            Self::Release(release) => release.to_text(),
-            Self::Attempt(attempt) => attempt_to_text(attempt),
-        }
-    }
-}
-
-/// An attempt has no revision: it is no release.
-fn attempt_to_json(attempt: &RefusedAttempt) -> Value {
-    json!({
-        "revision": null,
-        "kind": "attempt",
-        "outcome": "refused",
-        "after": attempt.after,
-        "started": attempt.at,
-        "finished": attempt.at,
-        "commit": attempt.commit,
-        "dirty": attempt.dirty,
-        "branch": attempt.branch,
-        "by": attempt.by.person,
-        "identity": attempt.by.identity,
-        "job": attempt.by.job,
-        "exit_code": attempt.exit_code,
-        "message": attempt.message,
-    })
-}
-
-fn attempt_to_text(attempt: &RefusedAttempt) -> String {
-    let when = attempt.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
-    let commit = attempt.short_commit().unwrap_or_else(|| "-".to_owned());
-    let branch = attempt.branch.as_deref().unwrap_or("-");
-    let kind = format!("attempt, exit code {}", attempt.exit_code);
-    format!(
-        "   -  {when}  {}  {commit:<8}  {branch:<16}  {:<8}  {kind:<24}  {}\n        nothing was changed: {}\n",
-        style::faint(&format!("{:<11}", "refused")),
-        "-",
-        attempt.by.person,
-        attempt.message,
-    )
 }
 
 /// The newest release that had begun by then, and, where that was not a good one yet, the good one before it.
@@ -164,98 +127,28 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp> {
     })
 }
 
-impl Release {
-    fn to_json(&self) -> Value {
-        let summary = &self.summary;
-        let mut line = json!({
-            "revision": summary.revision,
-            "kind": summary.kind.describe(),
-            "outcome": summary.outcome,
-            "started": summary.started,
-            "finished": summary.finished,
-            "commit": summary.commit,
-            "dirty": summary.dirty,
-            "branch": summary.branch,
-            "images": summary.images,
-            "tested": summary.tested,
-            "by": summary.by.person,
-            "identity": summary.by.identity,
-            "job": summary.by.job,
-            "objects": summary.objects,
-            "progress": summary.progress,
-            "jobs": summary.jobs,
-            "sent_back": summary.sent_back,
-            "overrides": summary.overrides,
-            "causes": summary.causes,
-        });
-        if let ReleaseKind::Rollback { from, to, .. } = summary.kind {
-            line["rolled_back_from"] = json!(from);
-            line["rolled_back_to"] = json!(to);
-        }
-        if let Some(then) = self.then {
-            line["then"] = json!(then.words());
-        }
-        line
-    }
-
-    /// One line, a second one for what failed.
-    fn to_text(&self) -> String {
-        let summary = &self.summary;
-        let when = summary.started.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
-        let commit = summary.short_commit().unwrap_or_else(|| "-".to_owned());
-        let outcome = format!("{:<11}", summary.outcome.word());
-        let outcome = match summary.outcome {
-            Outcome::Good => style::good(&outcome),
-            Outcome::Running => style::doubtful(&outcome),
-            _ => style::bad(&outcome),
-        };
-        let branch = summary.branch.as_deref().unwrap_or("-");
-        let tested = match summary.tested {
-            Some(true) => "tested",
-            Some(false) => "untested",
-            None => "no tests",
-        };
-        let mut line = format!(
-            "{:>4}  {when}  {outcome}  {commit:<8}  {branch:<16}  {tested:<8}  {:<24}  {}\n",
-            summary.revision,
-            summary.kind.describe(),
-            summary.by.person,
-        );
-        if let Some(then) = self.then {
-            line += &format!("        it {}\n", then.words());
-        }
-        for rule in &summary.overrides {
-            let reason = rule.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            line += &format!("        {} was overridden{reason}\n", rule.rule);
-        }
-        for cause in &summary.causes {
-            line += &format!("        {}: {}: {}\n", cause.object, cause.cause, cause.message);
-        }
-        line
-    }
-}
-
 /// The releases of the tier, newest first, or what ran at a time.
 ///
 /// # Errors
 /// What the cluster refuses.
-pub async fn history(
+pub(crate) async fn history(
     session: &Session,
     project: &str,
     tier: &Tier,
     at: Option<Timestamp>,
-) -> Result<History> {
+) -> Result<Vec<Entry>> {
     let cluster = context::connect(session, tier).await?;
     let store = store::Store::new(&cluster, project, &tier.slug);
     let mut summaries = store.whole_history().await?;
     prior::as_it_is(&cluster, &store::base_name(project, &tier.slug), &mut summaries).await;
-    Ok(History::new(summaries, store.attempts().await?, at))
+    Ok(entries(summaries, store.attempts().await?, at))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::target::tests::summary;
+    use crate::report::view::history::tests as sample;
 
     /// Began at this minute, ended a minute later.
     fn release(revision: u64, minute: u8, outcome: Outcome) -> Summary {
@@ -287,34 +180,15 @@ mod tests {
 
     #[test]
     fn attempts_stand_between_the_releases_and_have_no_revision() {
-        let attempt = |after| RefusedAttempt {
-            format: 2,
-            after,
-            at: "2026-10-03T14:35:00Z".parse().unwrap(),
-            commit: Some("1f3c".repeat(10)),
-            branch: Some("main".to_owned()),
-            dirty: true,
-            by: summary(1).by,
-            exit_code: 30,
-            message: "the cluster refused Service/web".to_owned(),
-        };
+        let attempt = |after| RefusedAttempt { after, ..attempt() };
         let releases = vec![release(2, 20, Outcome::Good), release(1, 10, Outcome::Good)];
-        let history = History::new(releases, vec![attempt(2), attempt(2), attempt(1)], None);
-        let shown: Vec<String> = history
-            .lines()
-            .map(|line| match line {
-                Entry::Release(release) => release.summary.revision.to_string(),
-                Entry::Attempt(attempt) => format!("attempt after {}", attempt.after),
-            })
-            .collect();
-        assert_eq!(shown, ["attempt after 2", "attempt after 2", "2", "attempt after 1", "1"]);
-        let json = history.lines().next().unwrap().to_json();
-        assert_eq!(
-            (&json["revision"], &json["exit_code"], &json["after"]),
-            (&Value::Null, &json!(30), &json!(2))
-        );
-        let text = history.lines().next().unwrap().to_text();
-        assert!(text.contains("1f3c1f3c-dirty") && text.contains("attempt, exit code 30"), "{text}");
+        let shown = entries(releases, vec![attempt(2), attempt(2), attempt(1)], None);
+        let named = |entry: &Entry| match entry {
+            Entry::Release { release, .. } => release.revision.to_string(),
+            Entry::Attempt(attempt) => format!("attempt after {}", attempt.after),
+        };
+        let named: Vec<String> = shown.iter().map(named).collect();
+        assert_eq!(named, ["attempt after 2", "attempt after 2", "2", "attempt after 1", "1"]);
     }
 
     #[test]
@@ -322,5 +196,47 @@ mod tests {
         assert!(moment("2026-10-03T14:00").is_ok());
         assert_eq!(moment("2026-10-03T14:00:00Z").unwrap().to_string(), "2026-10-03T14:00:00Z");
         assert_eq!(moment("yesterday").unwrap_err().kind(), Kind::Usage);
+    }
+
+    fn attempt() -> RefusedAttempt {
+        RefusedAttempt {
+            format: 2,
+            after: 2,
+            at: "2026-10-03T14:35:00Z".parse().unwrap(),
+            commit: Some("1f3c".repeat(10)),
+            branch: Some("main".to_owned()),
+            dirty: true,
+            by: summary(1).by,
+            exit_code: 30,
+            message: "the cluster refused Service/web".to_owned(),
+        }
+    }
+
+    #[test]
+    fn all_that_is_on_record_is_shown() {
+        let wanted = sample::rolled_back();
+        let rolled_back = Summary {
+            kind: wanted.kind.clone(),
+            progress: wanted.progress,
+            jobs: wanted.jobs.clone(),
+            sent_back: wanted.sent_back,
+            overrides: wanted.overrides.clone(),
+            causes: wanted.causes.clone(),
+            ..release(4, 40, Outcome::TimedOut)
+        };
+        let tested = Summary {
+            commit: Some("1f3c9a0b".repeat(5)),
+            branch: Some("main".to_owned()),
+            images: sample::tested().images.into_iter().map(|(name, image)| (name, image.into())).collect(),
+            tested: Some(true),
+            by: sample::tested().by,
+            ..release(2, 20, Outcome::Good)
+        };
+        let at = "2026-10-03T14:45:00Z".parse().unwrap();
+        let shown = entries(vec![rolled_back, tested], Vec::new(), Some(at));
+        let left = "had not come to a good end, and what it had changed was there";
+        let one = |release: Release, then| Entry::Release { release: Box::new(release), then: Some(then) };
+        assert_eq!(shown, [one(wanted, left), one(sample::tested(), "ran before")]);
+        assert_eq!(Attempt::from(attempt()), sample::attempt());
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::cluster::{Holder, Lease, LeaseRequest, LeaseTask, ManualLock};
 use crate::error::{Error, Kind, Result};
@@ -13,20 +12,14 @@ use crate::record::store::base_name;
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{context, lock_holder, refused};
+use crate::report::view::lock::{Held, Lock, LockHolder};
 use crate::session::Session;
-
-/// Who holds a tier's lock, or held it until now.
-pub struct Lock {
-    tier: String,
-    holder: Option<Holder>,
-    freed: bool,
-}
 
 /// Locks a tier in the name of whoever runs this, so that releases are refused.
 ///
 /// # Errors
 /// [`Kind::Locked`] naming another holder, [`Kind::Usage`] without a message, what the cluster refuses.
-pub async fn lock(
+pub(crate) async fn lock(
     session: &Session,
     project: &Project,
     tier: &Tier,
@@ -54,14 +47,14 @@ pub async fn lock(
             .warn(format!("this takes the place of your lock since {:.0}: {}", before.since, hold.message));
     }
     let holder = Lease::lock(session, &cluster, &request, &ManualLock { until, ..hold }).await?;
-    Ok(Lock { tier: tier.name.clone(), holder: Some(holder), freed: false })
+    Ok(Lock { tier: tier.name.clone(), holder: Some(shown(&holder, None)), freed: false })
 }
 
 /// Takes the lock from whoever holds it. A run that does not seem dead loses it only if a person agrees: it stops.
 ///
 /// # Errors
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
-pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
+pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
     let cluster = context::connect(session, tier).await?;
     let site = TierContext { session, project, tier, rules, cluster: &cluster };
     let name = base_name(&project.name, &tier.slug);
@@ -81,60 +74,58 @@ pub async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &R
             .with_hint(context::command("status", tier)));
         }
     }
+    let holder = holder.map(|holder| shown(&holder, None));
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })
 }
 
-/// A lock for machines, with the release that holds it.
-pub(crate) fn to_json(holder: &Holder, release: Option<&Summary>) -> Value {
-    let mut lock = json!({"holder": holder.name, "since": holder.since});
-    if let Some(hold) = &holder.hold {
-        lock["message"] = json!(hold.message);
-        lock["until"] = json!(hold.until);
-        return lock;
-    }
-    let LeaseTask { command, commit, by } = &holder.task;
-    if !command.is_empty() {
-        lock["command"] = json!(command);
-        lock["by"] = json!(by);
-    }
-    let commit = commit.as_ref().or_else(|| release?.commit.as_ref());
-    for (key, value) in
-        [("commit", commit.map(|one| json!(one))), ("revision", release.map(|one| json!(one.revision)))]
-    {
-        if let Some(value) = value {
-            lock[key] = value;
+/// Who holds a lock, with the release that does where it is known.
+pub(crate) fn shown(holder: &Holder, release: Option<&Summary>) -> LockHolder {
+    let held = if let Some(ManualLock { message, until }) = &holder.hold {
+        Held::ByHand { message: message.clone(), until: *until }
+    } else {
+        let LeaseTask { command, commit, by } = &holder.task;
+        Held::ByRun {
+            command: Some(command.clone()).filter(|command| !command.is_empty()),
+            by: by.clone(),
+            commit: commit.clone().or_else(|| release?.commit.clone()),
+            revision: release.map(|release| release.revision),
         }
-    }
-    lock
+    };
+    LockHolder { name: holder.name.clone(), title: holder.described(None), since: holder.since, held }
 }
 
-/// A lock for people: `ann@laptop since 2026-10-03T14:00:00Z until 2026-10-03T16:00:00Z: audit`.
-pub(crate) fn to_text(holder: &Holder) -> String {
-    let mut text = format!("{} since {:.0}", holder.described(None), holder.since);
-    if let Some(hold) = &holder.hold {
-        text += &hold.until.map(|until| format!(" until {until:.0}")).unwrap_or_default();
-        text += &format!(": {}", hold.message);
-    }
-    text
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::target::tests::summary;
+    use crate::report::view::lock::tests::{by_hand, by_run};
 
-impl Lock {
-    /// The lock for machines.
-    pub fn to_json(&self) -> Value {
-        let lock = self.holder.as_ref().map(|holder| to_json(holder, None));
-        if self.freed {
-            return json!({"tier": self.tier, "lock": null, "removed": lock});
-        }
-        json!({"tier": self.tier, "lock": lock})
-    }
+    #[test]
+    fn a_lock_says_who_holds_it_and_for_what() {
+        let since = by_hand(None).since;
+        let hold = ManualLock { message: "audit".to_owned(), until: None };
+        let ann = "ann@laptop".to_owned();
+        let person = Holder { name: ann, since, hold: Some(hold), task: LeaseTask::default() };
+        assert_eq!(shown(&person, None), by_hand(None));
 
-    /// The lock for people.
-    pub fn to_text(&self) -> String {
-        let tier = &self.tier;
-        match (&self.holder, self.freed) {
-            (None, _) => format!("{tier} is not locked\n"),
-            (Some(holder), false) => format!("{tier} is locked by {}\n", to_text(holder)),
-            (Some(holder), true) => format!("{tier} was locked by {}\n{tier} is unlocked\n", to_text(holder)),
-        }
+        let place = "https://gitlab.test/jobs/42";
+        let run = |command: &str, by: &str, commit: Option<String>| Holder {
+            name: place.to_owned(),
+            since,
+            hold: None,
+            task: LeaseTask { command: command.to_owned(), commit, by: by.to_owned() },
+        };
+        let release = Summary { commit: Some("89147efa".repeat(5)), ..summary(12) };
+        let title = format!("`windlass release` of 1f3c9a0b by nora ({place})");
+        assert_eq!(
+            shown(&run("release", "nora", Some("1f3c9a0b".repeat(5))), None),
+            by_run(&title, Some("release"), "1f3c9a0b", None)
+        );
+        let title = format!("`windlass release` by nora ({place})");
+        assert_eq!(
+            shown(&run("release", "nora", None), Some(&release)),
+            by_run(&title, Some("release"), "89147efa", Some(12))
+        );
+        assert_eq!(shown(&run("", "", None), Some(&release)), by_run(place, None, "89147efa", Some(12)));
     }
 }

@@ -12,11 +12,11 @@ pub(crate) mod rollback_outlook;
 pub(crate) mod rules;
 pub(crate) mod status;
 
-pub use adopt::adopt;
+pub(crate) use adopt::adopt;
 pub use explain::explain;
-pub use history::history;
-pub use lock::{lock, unlock};
+pub(crate) use history::history;
+pub(crate) use lock::{lock, unlock};
 pub use logs::{LogRequest, logs};
 pub use remove::{Removal, RemoveRequest, remove};
 pub use rules::recorded_rules;
-pub use status::status;
+pub(crate) use status::status;

@@ -1,41 +1,14 @@
 //! Where a rollback would lead, and whether it could: its set is kept, its images are there, and no Job in between says
 //! that what it did is not undone.
 
-use serde_json::{Value, json};
-
 use crate::error::Result;
-use crate::model::ObjectId;
 use crate::record::target::Target;
-use crate::record::{Summary, target};
+use crate::record::{Summary, Task, target};
 use crate::release::context::TierContext;
 use crate::release::from_record;
 use crate::release::plan::images;
 use crate::release::plan::images::Presence;
-use crate::report::style;
-
-/// Where a rollback would lead.
-pub(crate) enum RollbackOutlook {
-    /// To a release.
-    Ready(RollbackPreview),
-    /// Nowhere: the newest release is a rollback already.
-    Already { revision: u64, from: u64, to: u64, further: Option<u64> },
-    /// Nowhere: the last attempt changed nothing.
-    Unchanged { runs: u64, further: Option<u64> },
-    /// Nowhere, and why.
-    None(String),
-}
-
-/// What is known of the way to a release.
-pub(crate) struct RollbackPreview {
-    to: u64,
-    /// Whether its full set is there.
-    kept: bool,
-    missing: Vec<String>,
-    unknown: usize,
-    present: usize,
-    /// Jobs that ran in between, with whether they refuse a rollback.
-    jobs: Vec<(ObjectId, u64, bool)>,
-}
+use crate::report::view::rollback::{PastJob, RollbackOutlook, RollbackTarget};
 
 /// Looks along the way.
 ///
@@ -58,7 +31,7 @@ pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) ->
     let found = images::look_up(site, images, images::IN_PASSING).await;
     let count = |wanted: fn(&Presence) -> bool| found.iter().filter(|(_, presence)| wanted(presence)).count();
     let later = newest_first.iter().filter(|summary| summary.revision > to);
-    Ok(RollbackOutlook::Ready(RollbackPreview {
+    Ok(RollbackOutlook::Ready(RollbackTarget {
         to,
         kept: record.is_some(),
         missing: found
@@ -68,84 +41,10 @@ pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) ->
             .collect(),
         unknown: count(|presence| matches!(presence, Presence::Unknown(_))),
         present: count(|presence| *presence == Presence::Present),
-        jobs: later
-            .flat_map(|one| one.jobs.iter().map(|job| (job.job.clone(), one.revision, job.refuses_rollback)))
-            .collect(),
+        jobs: later.flat_map(|one| one.jobs.iter().map(|task| past_job(one.revision, task))).collect(),
     }))
 }
 
-impl RollbackOutlook {
-    pub(crate) fn to_json(&self) -> Value {
-        match self {
-            Self::Ready(road) => road.to_json(),
-            Self::Already { revision, further, .. } => json!({"already": revision, "to": further}),
-            Self::Unchanged { runs, further } => json!({"unchanged": runs, "to": further}),
-            Self::None(reason) => json!({"to": null, "reason": reason}),
-        }
-    }
-
-    pub(crate) fn to_text(&self) -> String {
-        match self {
-            Self::Ready(road) => road.to_text(),
-            Self::Already { revision, from, to, further } => {
-                let further = further.map(|to| format!("; further back: --to {to}")).unwrap_or_default();
-                format!("release {revision} is already the rollback of {from} to {to}{further}")
-            }
-            Self::Unchanged { runs, further } => {
-                let further =
-                    further.map(|to| format!("; to go back further: --to {to}")).unwrap_or_default();
-                format!(
-                    "nothing to roll back: the last attempt changed nothing, and release {runs} is good{further}"
-                )
-            }
-            Self::None(reason) => reason.clone(),
-        }
-    }
-}
-
-impl RollbackPreview {
-    fn is_free(&self) -> bool {
-        self.kept && self.missing.is_empty() && !self.jobs.iter().any(|(_, _, refuses)| *refuses)
-    }
-
-    fn to_json(&self) -> Value {
-        let jobs = self.jobs.iter().map(|(job, revision, refuses)| {
-            json!({"job": job.to_string(), "revision": revision, "refuses": refuses})
-        });
-        json!({
-            "to": self.to,
-            "ready": self.is_free(),
-            "images": {"present": self.present, "missing": self.missing, "unknown": self.unknown},
-            "jobs": jobs.collect::<Vec<_>>(),
-        })
-    }
-
-    /// `ready → 6, 2 images present, no Job in between`
-    fn to_text(&self) -> String {
-        let head = if self.is_free() { style::good("ready") } else { style::bad("not ready") };
-        let mut parts = vec![format!("{head} → {}", self.to)];
-        if !self.kept {
-            parts.push("its set is no longer kept".to_owned());
-        }
-        parts.extend(self.missing.iter().map(|image| format!("the image {image} is gone")));
-        match (self.present, self.unknown) {
-            (0, 0) => {}
-            (present, 0) => parts.push(format!("{} present", images(present))),
-            (present, unknown) => {
-                parts.push(format!("{} present, of {unknown} nothing is known", images(present)));
-            }
-        }
-        parts.extend(self.jobs.iter().map(|(job, revision, refuses)| {
-            let refuses = if *refuses { " and says windlass.dev/rollback: refuse" } else { "" };
-            format!("{job} of release {revision} ran in between{refuses}")
-        }));
-        if self.jobs.is_empty() {
-            parts.push("no Job in between".to_owned());
-        }
-        parts.join(", ")
-    }
-}
-
-fn images(count: usize) -> String {
-    if count == 1 { "image".to_owned() } else { format!("{count} images") }
+fn past_job(revision: u64, task: &Task) -> PastJob {
+    PastJob { job: task.job.clone(), revision, refuses: task.refuses_rollback }
 }

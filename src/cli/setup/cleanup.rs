@@ -30,8 +30,8 @@ impl Cleanup {
     pub(crate) async fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, None)?;
         let request = Request { keep_for: self.keep_for, dry_run: self.dry_run };
-        let sweep = cleanup::cleanup(&run.session, &project, request).await?;
-        run.session.reporter.answer(Some(&sweep.to_json()), &sweep.to_text());
+        let report = cleanup::cleanup(&run.session, &project, request).await?;
+        run.session.reporter.show(&report);
         Ok(())
     }
 }

@@ -27,11 +27,11 @@ impl Doctor {
             Some(name) => Some(self.overrides.tier(run, &project, name)?),
             None => None,
         };
-        let examination = {
+        let report = {
             let builder = build::builder(&run.session, &project);
             doctor::examine(&run.session, &project, tier.as_ref(), builder).await
         };
-        run.session.reporter.answer(Some(&examination.to_json()), &examination.to_text());
-        examination.verdict()
+        run.session.reporter.show(&report.view());
+        report.verdict()
     }
 }

@@ -18,8 +18,7 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, None)?;
-        let begun = init::init(&project)?;
-        run.session.reporter.answer(Some(&begun.to_json()), &begun.to_text());
+        run.session.reporter.show(&init::init(&project)?);
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ impl Plan {
     }
 
     fn show(&self, run: &Run, plan: &release::Plan) -> Result<()> {
-        run.session.reporter.answer(Some(&plan.to_json()), &plan.to_text());
+        run.session.reporter.show(&plan.view());
         if self.exit_code && plan.has_changes() {
             return Err(Error::new(Kind::Changes, "there are changes"));
         }

@@ -41,7 +41,7 @@ impl Rollback {
             let (project, tier) = self.tier.open(run)?;
             let request = Request { session: &run.session, project: &project, tier: &tier, rules: &rules };
             let preview = release::rollback_preview(request, self.to).await?;
-            run.session.reporter.answer(Some(&preview.to_json()), &preview.to_text());
+            run.session.reporter.show(&preview);
             return Ok(RunResult::default());
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;

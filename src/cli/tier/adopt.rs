@@ -37,7 +37,7 @@ impl Adopt {
             rules.confirm_tier(&run.session, &tier, "adoption of").await?;
         }
         let adoption = tier::adopt(&run.session, &project, &tier, &rules, self.dry_run).await?;
-        run.session.reporter.answer(Some(&adoption.to_json()), &adoption.to_text());
-        Ok(RunResult { revision: adoption.revision(), ..RunResult::default() })
+        run.session.reporter.show(&adoption);
+        Ok(RunResult { revision: adoption.revision, ..RunResult::default() })
     }
 }

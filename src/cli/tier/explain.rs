@@ -11,6 +11,7 @@ use crate::cli::{Run, TierOverrideArguments};
 use crate::error::{Error, Kind, Result};
 use crate::project::HealthRules;
 use crate::rollout::explain;
+use crate::rollout::explain::Explained;
 use crate::tier;
 
 /// Verdicts and causes of what runs there now, or of a dump of objects
@@ -52,13 +53,9 @@ impl Explain {
                     .with_hint("`windlass explain TIER`, or `windlass explain -f FILE` for a dump (`-` reads standard input)"));
             }
         };
-        // An empty answer is an answer, too.
-        run.session.reporter.answer(Some(&serde_json::Value::Array(Vec::new())), "");
+        run.session.reporter.show_each(explained.iter().map(Explained::view));
         if explained.is_empty() {
             run.session.reporter.warn("there is no object to explain");
-        }
-        for object in explained {
-            run.session.reporter.answer(Some(&object.to_json()), &object.to_text());
         }
         Ok(())
     }

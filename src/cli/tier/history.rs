@@ -21,14 +21,11 @@ impl History {
         let (project, tier) = self.tier.open(run)?;
         let at = self.at.as_deref().map(tier::history::moment).transpose()?;
         let history = tier::history(&run.session, &project.name, &tier, at).await?;
-        // An empty answer is an answer, too.
-        run.session.reporter.answer(Some(&serde_json::Value::Array(Vec::new())), "");
-        if history.lines().next().is_none() {
+        let is_empty = history.is_empty();
+        run.session.reporter.show_each(history);
+        if is_empty {
             let when = self.at.map(|at| format!(" before {at}")).unwrap_or_default();
             run.session.reporter.warn(format!("nothing was released here{when}"));
-        }
-        for line in history.lines() {
-            run.session.reporter.answer(Some(&line.to_json()), &line.to_text());
         }
         Ok(())
     }

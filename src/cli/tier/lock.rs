@@ -30,7 +30,7 @@ impl Lock {
         let (project, tier) = self.tier.open(run)?;
         let rules = Rules::new(Vec::new(), None, self.wait)?;
         let lock = tier::lock(&run.session, &project, &tier, &rules, &self.message, self.limit).await?;
-        run.session.reporter.answer(Some(&lock.to_json()), &lock.to_text());
+        run.session.reporter.show(&lock);
         Ok(())
     }
 }

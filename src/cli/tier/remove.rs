@@ -60,7 +60,7 @@ impl Remove {
             records_only: self.records_only,
         };
         let removal = tier::remove(&run.session, &project, &tier, &rules, request, agreed).await?;
-        run.session.reporter.answer(Some(&removal.to_json()), &removal.to_text());
+        run.session.reporter.show(&removal.view());
         Ok(())
     }
 }
@@ -68,7 +68,7 @@ impl Remove {
 /// Shows what would go; whoever sits at a terminal may type the tier's name.
 async fn confirm(run: &Run, removal: &Removal, tier: &str) -> Result<()> {
     let reporter = &run.session.reporter;
-    reporter.answer(Some(&removal.to_json()), &removal.to_text());
+    reporter.show(&removal.view());
     let typed = prompt::type_name(reporter, "Type the tier's name to remove it: ", tier).map(Ok);
     if prompt::is_possible() && run.session.unless_cancelled(typed).await? {
         return Ok(());

@@ -17,7 +17,7 @@ impl Status {
     pub(crate) async fn run(self, run: &Run) -> Result<()> {
         let (project, tier) = self.tier.open(run)?;
         let status = tier::status(&run.session, &project, &tier).await?;
-        run.session.reporter.answer(Some(&status.to_json()), &status.to_text());
+        run.session.reporter.show(&status);
         Ok(())
     }
 }

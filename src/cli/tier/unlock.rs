@@ -19,7 +19,7 @@ impl Unlock {
         let (project, tier) = self.tier.open(run)?;
         let rules = Rules::new(Vec::new(), None, None)?.answered(run.global.yes);
         let lock = tier::unlock(&run.session, &project, &tier, &rules).await?;
-        run.session.reporter.answer(Some(&lock.to_json()), &lock.to_text());
+        run.session.reporter.show(&lock);
         Ok(())
     }
 }

@@ -1,26 +1,12 @@
 //! What differs between two versions of an object, field by field, in the words of the manifest.
 
 use hmac::{Hmac, Mac};
-use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::model::labels;
+use crate::model::{FieldChange, labels};
 use crate::record::content::STAMPS;
 use crate::text::hex;
-
-/// One field that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FieldChange {
-    /// `spec.template.spec.containers[app].image`.
-    pub field: String,
-    /// The value before; `None` where there was none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// The value after; `None` where it goes away.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-}
 
 /// What the server keeps for itself: no manifest asks for it, so it never counts as a difference.
 const SERVER_OWNED: [&str; 8] = [

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
+use crate::model::FieldChange;
 use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
-use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::difference::Mask;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
 
@@ -293,7 +294,7 @@ pub(crate) async fn apply(
     }
     let force = !conflicts.is_empty();
     let object = cluster.apply(&wanted.sent(), ApplyOptions { force, ..options }).await?;
-    Ok(Sent { object, taken: conflicts.iter().map(Taken::of).collect() })
+    Ok(Sent { object, taken: conflicts.iter().map(Taken::from).collect() })
 }
 
 /// Whether the object of a trial exists: what a trial alone made has no version.

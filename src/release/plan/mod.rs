@@ -14,20 +14,20 @@ pub(crate) mod planner;
 pub(crate) mod prune;
 pub(crate) mod restart;
 pub(crate) mod safeguard;
+mod view;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::cluster::Conflict;
 use crate::error::Place;
 use crate::manifest::Phase;
-use crate::model::{ObjectId, group, job};
+pub use crate::model::{Action, Taken};
+use crate::model::{FieldChange, ObjectId, group, job};
 use crate::record::content::STAMPS;
 use crate::record::{Applied, JobRun, Record};
-use crate::release::plan::difference::FieldChange;
 use crate::release::plan::drift::Added;
 use crate::release::plan::prune::KeptObject;
 use crate::release::run::redaction::SecretValues;
@@ -58,26 +58,6 @@ impl Wanted {
             None => Cow::Borrowed(&self.object),
         }
     }
-}
-
-/// What happens to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// It does not exist yet.
-    Create,
-    /// It differs.
-    Change,
-    /// It differs in a field that cannot be changed, and the manifest allows to delete and create it.
-    Recreate,
-    /// A Job whose content has not completed yet.
-    Run,
-    /// It is what is wanted.
-    Keep,
-    /// The manifests no longer have it.
-    Prune,
-    /// The manifests no longer have it, and it stays.
-    Leave,
 }
 
 /// One object of a plan.
@@ -136,18 +116,9 @@ impl Step {
     }
 }
 
-/// A field of ours that was edited by hand with kubectl, and is taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Taken {
-    /// `kubectl-edit`
-    pub manager: String,
-    /// `spec.replicas`
-    pub field: String,
-}
-
-impl Taken {
+impl From<&Conflict> for Taken {
     /// The field that is taken back in spite of a conflict.
-    pub fn of(conflict: &Conflict) -> Self {
+    fn from(conflict: &Conflict) -> Self {
         Self { manager: conflict.manager.clone(), field: conflict.path() }
     }
 }

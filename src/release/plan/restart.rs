@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
     use crate::manifest::Phase;
+    use crate::model::FieldChange;
     use crate::release::plan::Wanted;
-    use crate::release::plan::difference::FieldChange;
 
     fn step(object: Value, action: Action, fields: &[&str]) -> Step {
         let change = |field: &&str| FieldChange {

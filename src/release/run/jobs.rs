@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Item};
 use crate::error::{Error, Kind, Result};
-use crate::model::object::{INIT_STATUSES, STATUSES};
 use crate::model::{ObjectId, ObjectRef, Outcome, Stage, Verdict, job, labels, object};
 use crate::record::content;
 use crate::record::prior::PriorReleases;

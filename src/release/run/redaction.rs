@@ -9,10 +9,11 @@ use sha2::Sha256;
 
 use crate::cluster::Cluster;
 use crate::error::Result;
+use crate::model::FieldChange;
 use crate::model::{ObjectId, ObjectRef};
 use crate::project::Tier;
 use crate::record::{Applied, Record};
-use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::difference::Mask;
 use crate::release::plan::{Wanted, difference};
 use crate::session::Session;
 use crate::text::hex;

@@ -19,6 +19,7 @@ use super::explain::{Explained, explain};
 use crate::model::Verdict;
 use crate::project::{Expectation, HealthRule, HealthRules};
 use crate::report::Reporter;
+use crate::report::view::View;
 
 /// A dump and what is expected of it.
 struct Case {
@@ -54,7 +55,7 @@ impl Case {
 
 /// `Deployment/web failed image-not-found`.
 fn line(one: &Explained) -> String {
-    let json = one.to_json();
+    let json = one.view().to_json();
     let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
     let cause = Some(text("cause")).filter(|cause| !cause.is_empty()).map(|cause| format!(" {cause}"));
     format!("{}/{} {}{}", text("kind"), text("name"), text("verdict"), cause.unwrap_or_default())
@@ -68,7 +69,7 @@ fn every_dump_gets_its_verdicts_and_causes() {
         let explained = case.explained();
         let lines: Vec<String> = explained.iter().map(line).collect();
         let expected: Vec<&str> = case.head("expect").collect();
-        let text: String = explained.iter().map(Explained::to_text).collect();
+        let text: String = explained.iter().map(|one| one.view().to_text()).collect();
         let unsaid: Vec<&str> = case.head("says").filter(|words| !plain(&text).contains(words)).collect();
         if lines != expected || !unsaid.is_empty() {
             let name = case.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -99,7 +100,10 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
         );
         let now = "2026-10-03T14:00:00Z".parse().expect("a time");
         let explained = explain(&text, "test", now, &health, &Reporter::silent()).expect("it explains");
-        (line(&explained[0]), explained[0].to_json()["message"].as_str().unwrap_or_default().to_owned())
+        (
+            line(&explained[0]),
+            explained[0].view().to_json()["message"].as_str().unwrap_or_default().to_owned(),
+        )
     };
     assert_eq!(says("{stage: Idle, synced: true}").0, "Database/db ready");
     let (line, message) = says("{stage: Copying, synced: true}");
@@ -115,7 +119,7 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
 fn whatever_is_not_well_says_why_in_one_sentence() {
     for case in Case::all() {
         for one in case.explained() {
-            let json = one.to_json();
+            let json = one.view().to_json();
             let has_sentence = json["message"].as_str().is_some_and(|message| !message.contains('\n'));
             assert!(has_sentence || one.verdict() == Verdict::Ready, "{}: {json}", case.path.display());
             let is_failed = one.verdict() == Verdict::Failed;
@@ -150,7 +154,11 @@ fn no_damage_to_a_dump_makes_it_panic() {
             }
             let explained =
                 super::explain::explain_objects(damaged, case.now(), &Arc::default()).expect("it explains");
-            assert!(explained.iter().all(|one| one.to_json().is_object() && !one.to_text().is_empty()));
+            assert!(
+                explained
+                    .iter()
+                    .all(|one| one.view().to_json().is_object() && !one.view().to_text().is_empty())
+            );
         }
     }
 }

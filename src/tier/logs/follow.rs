@@ -9,7 +9,6 @@ use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
 use crate::error::{Error, Kind, Result};
-use crate::model::object::{self, EPHEMERAL_STATUSES, INIT_STATUSES, STATUSES, uid};
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Members;
 use crate::tier::logs::pod::{Instance, LogPod};

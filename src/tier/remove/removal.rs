@@ -1,13 +1,11 @@
-//! What a removal deletes and keeps, for people and machines.
+//! What a removal deletes and keeps.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::model::ObjectId;
-use crate::report::style;
-use crate::text::display;
+use crate::model::{ObjectId, ObjectRef};
+use crate::report::view::removal as view;
 use crate::tier::remove::RemoveRequest;
 
 /// So many objects are named in a sentence; machines are told all.
@@ -69,17 +67,18 @@ impl Namespace {
         }
     }
 
-    fn to_json(&self, done: bool) -> Value {
-        let all = |objects: &[Value]| objects.iter().map(shown).collect::<Vec<_>>();
+    fn view(&self) -> view::Namespace {
         match self {
-            Self::Goes { live, with, unknown } => {
-                json!({"name": name(live), "removed": done, "with": all(with), "unknown": unknown})
-            }
-            Self::Going { live } => json!({"name": name(live), "removed": done}),
+            Self::Goes { live, with, unknown } => view::Namespace::Removed {
+                name: name(live).to_owned(),
+                with: references(with),
+                unknown: unknown.clone(),
+            },
+            Self::Going { live } => view::Namespace::Going { name: name(live).to_owned() },
             Self::Stays { name, why, holds, .. } => {
-                json!({"name": name, "removed": false, "why": why, "holds": all(holds)})
+                view::Namespace::Kept { name: name.clone(), why: why.clone(), holds: references(holds) }
             }
-            Self::Missing => Value::Null,
+            Self::Missing => view::Namespace::Missing,
         }
     }
 }
@@ -114,57 +113,24 @@ impl Removal {
         self
     }
 
-    /// The removal for machines.
-    pub fn to_json(&self) -> Value {
-        let kept = self.kept.iter().map(|kept| {
-            let mut object = shown(&kept.object);
-            object["why"] = json!(kept.why);
-            object
-        });
-        json!({
-            "tier": self.tier,
-            "done": self.done,
-            "removed": self.goes.iter().map(shown).collect::<Vec<_>>(),
-            "kept": kept.collect::<Vec<_>>(),
-            "releases": self.releases,
-            "namespace": self.namespace.to_json(self.done),
-        })
+    /// What is shown of it.
+    pub(crate) fn view(&self) -> view::Removal {
+        view::Removal {
+            tier: self.tier.clone(),
+            place: self.place.clone(),
+            removed: references(&self.goes),
+            kept: self.kept.iter().map(Kept::view).collect(),
+            releases: self.releases,
+            namespace: self.namespace.view(),
+            is_nothing: self.is_nothing(),
+            done: self.done,
+        }
     }
+}
 
-    /// The removal for people.
-    pub fn to_text(&self) -> String {
-        let mut text = format!("{}  {}\n", style::strong(&self.tier), self.place);
-        if self.is_nothing() && self.kept.is_empty() {
-            return text + "there is nothing of it\n";
-        }
-        let (goes, stays) = if self.done { ("removed", "kept") } else { ("remove", "keep") };
-        let mut line = |word: &str, rest: String| {
-            let _ = writeln!(text, "{word:<9} {rest}");
-        };
-        for object in &self.goes {
-            line(goes, ObjectId::of(object).to_string());
-        }
-        if self.releases > 0 {
-            line(goes, format!("the records of {}", display::count(self.releases, "release")));
-        }
-        if let Some(live) = self.namespace.goes() {
-            line(goes, format!("Namespace/{}", name(live)));
-        }
-        if let Namespace::Goes { with, unknown, .. } = &self.namespace {
-            for object in with {
-                line(goes, format!("{}, with the namespace: it is not of this tier", ObjectId::of(object)));
-            }
-            for why in unknown {
-                line(goes, format!("what else is in the namespace: {why}"));
-            }
-        }
-        for kept in &self.kept {
-            line(stays, format!("{}: {}", ObjectId::of(&kept.object), kept.why));
-        }
-        if let Namespace::Stays { name, why, .. } = &self.namespace {
-            line(stays, format!("Namespace/{name}: {why}"));
-        }
-        text
+impl Kept {
+    fn view(&self) -> view::KeptObject {
+        view::KeptObject { object: ObjectRef::of(&self.object), why: self.why.clone() }
     }
 }
 
@@ -185,14 +151,17 @@ fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn shown(object: &Value) -> Value {
-    let id = ObjectId::of(object);
-    json!({"apiVersion": object["apiVersion"], "kind": id.kind, "namespace": id.namespace, "name": id.name})
+fn references(objects: &[Value]) -> Vec<ObjectRef> {
+    objects.iter().map(ObjectRef::of).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::report::view::View;
+    use crate::report::view::removal::tests as sample;
 
     fn object(kind: &str, name: &str) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
@@ -222,7 +191,7 @@ mod tests {
         let whole = removal(Namespace::Goes { live, with, unknown: Vec::new() });
         let whole = whole.without_what_goes_with_the_namespace();
         assert_eq!(
-            whole.to_text().split_once('\n').unwrap().1,
+            whole.view().to_text().split_once('\n').unwrap().1,
             "removed   Deployment/web\n\
              removed   the records of 2 releases\n\
              removed   Namespace/shop\n\
@@ -231,11 +200,14 @@ mod tests {
         );
         let mut replaced = removal(Namespace::Missing);
         replaced.keep_instead(object("Deployment", "web"), "somebody created it again meanwhile");
-        assert!(!replaced.to_text().contains("removed   Deployment/web"));
+        assert!(!replaced.view().to_text().contains("removed   Deployment/web"));
         assert!(
-            replaced.to_text().contains("kept      Deployment/web: somebody created it again meanwhile\n")
+            replaced
+                .view()
+                .to_text()
+                .contains("kept      Deployment/web: somebody created it again meanwhile\n")
         );
-        assert_eq!(replaced.to_json()["removed"], json!([]));
+        assert_eq!(replaced.view().to_json()["removed"], json!([]));
     }
 
     #[test]
@@ -244,5 +216,24 @@ mod tests {
         assert_eq!(names(&all[..1]), "ConfigMap/a0");
         assert_eq!(names(&all[..2]), "ConfigMap/a0 and ConfigMap/a1");
         assert!(names(&all).ends_with("ConfigMap/a9 and 2 more"), "{}", names(&all));
+    }
+
+    #[test]
+    fn what_is_shown_is_all_that_is_deleted_and_kept() {
+        let live = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+        let others = || vec![object("Ingress", "other")];
+        let unknown = vec!["you may not list secrets".to_owned()];
+        let goes = Namespace::Goes { live: live.clone(), with: others(), unknown };
+        assert_eq!(removal(goes).view(), sample::removal(sample::removed()));
+        let going = view::Namespace::Going { name: "shop".to_owned() };
+        assert_eq!(removal(Namespace::Going { live }).view(), sample::removal(going));
+        let (name, why) = ("shop".to_owned(), "windlass did not create it".to_owned());
+        let stays = Namespace::Stays { name, why, live: None, holds: others() };
+        assert_eq!(removal(stays).view(), sample::removal(sample::kept()));
+
+        let nothing = Removal { goes: Vec::new(), releases: 0, ..removal(Namespace::Missing) };
+        assert!(nothing.view().is_nothing);
+        let request = RemoveRequest { records_only: true, ..RemoveRequest::default() };
+        assert!(!Removal { request, ..nothing }.view().is_nothing, "labels are taken away");
     }
 }

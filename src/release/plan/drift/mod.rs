@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use crate::cluster::{ApplyError, Cluster, Refusal};
 use crate::http::CONCURRENCY;
-use crate::model::ObjectRef;
+use crate::model::{FieldChange, ObjectRef};
 use crate::release::context::TierContext;
 use crate::release::plan;
-use crate::release::plan::difference::{FieldChange, Mask};
+use crate::release::plan::difference::Mask;
 pub(crate) use crate::release::plan::drift::fields::Added;
 use crate::release::plan::{Action, Plan, Step, difference};
+use crate::report::view::drift::AddedField;
 
 /// How often taking fields over is tried while somebody else writes to the object.
 const TRIES: usize = 5;
@@ -106,8 +107,11 @@ fn remove(step: &mut Step) {
 pub(crate) fn warn(site: TierContext<'_>, plan: &Plan) {
     for step in plan.steps.iter().filter(|step| step.drift().next().is_some()) {
         let drift: Vec<&Added> = step.drift().collect();
-        let mut named: Vec<String> =
-            drift.iter().take(NAMED).map(|one| format!("{} (by {})", one.field, one.by())).collect();
+        let mut named: Vec<String> = drift
+            .iter()
+            .take(NAMED)
+            .map(|one| format!("{} (by {})", one.field, AddedField::from(*one).by()))
+            .collect();
         if drift.len() > NAMED {
             named.push(format!("{} more", drift.len() - NAMED));
         }
@@ -174,24 +178,6 @@ pub(crate) fn in_the_way(error: ApplyError, added: &Added) -> ApplyError {
         added.manager, added.field
     );
     ApplyError { hint: error.hint.or(Some(hint)), ..error }
-}
-
-/// For people: `spec.template.spec.containers[web].env[B]: {"name":"B","value":"2"} (by kubectl-set at 2026-11-23T10:00:00Z)`.
-pub(crate) fn line(added: &Added) -> String {
-    format!("{}: {} (by {})", added.field, added.shown, added.by())
-}
-
-/// For machines.
-pub(crate) fn to_json(added: &Added) -> Value {
-    json!({"field": added.field, "live": added.shown, "manager": added.manager, "time": added.time})
-}
-
-impl Added {
-    /// `kubectl-set at 2026-11-23T10:00:00Z`
-    fn by(&self) -> String {
-        let time = self.time.map(|time| format!(" at {time:.0}")).unwrap_or_default();
-        format!("{}{time}", self.manager)
-    }
 }
 
 #[cfg(test)]

@@ -260,3 +260,11 @@ fn a_list_that_only_they_had_goes_with_its_last_item() {
         all[0].pointer("/fieldsV1/f:spec/f:template/f:spec/f:containers/k:{\"name\":\"web\"}/f:envFrom");
     assert!(ours.is_some_and(|list| list.get(".").is_some()), "the list itself too");
 }
+
+/// What a person and a controller added to the Deployment `web`.
+pub(crate) fn added_by_two() -> Vec<Added> {
+    let mesh = entry("mesh", &json!({"f:spec": {"f:dnsPolicy": {}}}));
+    let mut added = added(&live(&[set_env(), mesh], &two_variables(), &json!({})), false);
+    added.iter_mut().for_each(|one| one.shown = one.value.to_string());
+    added
+}
