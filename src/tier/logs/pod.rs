@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::cluster::{ContainerRef, Item, Projection};
-use crate::model::{ObjectRef, object};
+use crate::model::ObjectRef;
+use crate::model::object::{self, EPHEMERAL_STATUSES, INIT_STATUSES, STATUSES};
 
 /// The fields of which a pod is made.
 const FIELDS: Projection = Projection::Only(&[
@@ -127,9 +128,8 @@ pub(crate) fn owner(object: &Value) -> Option<(String, ObjectRef)> {
 
 /// The instance of a container that is there, or was last; `None` before the first.
 fn instance(pod: &Value, container: &str) -> Option<Instance> {
-    let lists = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
-    let statuses = lists.into_iter().filter_map(|list| pod["status"][list].as_array()).flatten();
-    let status = statuses.into_iter().find(|status| status["name"] == container)?;
+    let mut statuses = object::container_statuses(pod, &[INIT_STATUSES, STATUSES, EPHEMERAL_STATUSES]);
+    let status = statuses.find(|status| status["name"] == container)?;
     let runs = !status["state"]["running"].is_null();
     let has_run = !status["state"]["terminated"].is_null() || !status["lastState"]["terminated"].is_null();
     (runs || has_run).then(|| Instance { number: status["restartCount"].as_i64().unwrap_or(0), runs })
