@@ -1,6 +1,5 @@
 //! The values that every module shares: what is said of an object and why, what failed, which image, which object, which commit.
 
-pub(crate) mod changes;
 pub(crate) mod credentials;
 pub(crate) mod failure;
 pub(crate) mod image;
@@ -14,7 +13,7 @@ pub(crate) mod revision;
 pub(crate) mod run_result;
 pub(crate) mod verdict;
 
-pub use changes::{Change, ChangedFile, Changes};
+pub use revision::changes::{Change, ChangedFile, Changes};
 pub use credentials::Credentials;
 pub use failure::{Evidence, Failure, Subject};
 pub use image::{Digest, Image, Images, PinnedImage, Reference};

@@ -1,6 +1,8 @@
 //! The commit that is checked out, and how commits are related.
 
-use super::Changes;
+pub(crate) mod changes;
+
+use changes::Changes;
 
 /// The revision of the work tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

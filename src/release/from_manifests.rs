@@ -8,7 +8,7 @@ use crate::record::prior::PriorReleases;
 use crate::record::{Kind as ReleaseKind, RecordedImage, Summary, content};
 use crate::release::context::{self, TierContext};
 use crate::release::input::ReleaseManifests;
-use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::build_plan;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Plan, Wanted, drift, namespaces, prune};
 use crate::release::run::verify::Checks;

@@ -10,7 +10,7 @@ use crate::model::{ObjectId, RunResult, Stage, job};
 use crate::record::prior::PriorReleases;
 use crate::record::{Applied, Kind as ReleaseKind, Record, Summary};
 use crate::release::context::TierContext;
-use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::build_plan;
 use crate::release::plan::planner::{May, Survey};
 use crate::release::plan::{Plan, Wanted, drift, images, safeguard};
 use crate::release::rollback::back_to;

@@ -8,7 +8,7 @@ use crate::record::content;
 use crate::record::prior::PriorReleases;
 use crate::release::context::{Request, TierContext, say_requests};
 use crate::release::input::{as_they_run, manifests, newest_written, secrets};
-use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::build_plan;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Plan, drift, external, namespaces, prune};
 use crate::release::rules::ancestry::{self, Course};

@@ -68,6 +68,8 @@ impl Tally {
         let (mut any, mut is_whole) = (false, false);
         for event in events(xml) {
             let Ok((event, _)) = event else { return true };
+            any =
+                any || matches!(&event, Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == CASE);
             is_whole = match &event {
                 Event::End(tag) => [b"testsuites".as_slice(), b"testsuite"].contains(&tag.name().as_ref()),
                 // A suite without a case may be one empty element.
@@ -78,8 +80,6 @@ impl Tally {
                     is_whole
                 }
             };
-            any =
-                any || matches!(&event, Event::Start(tag) | Event::Empty(tag) if tag.name().as_ref() == CASE);
         }
         !is_whole
     }
@@ -240,8 +240,8 @@ fn plain(raw: &str) -> String {
             _ => text += part,
         }
     }
-    // A marked text whose end is missing.
-    let rest = raw.get(rest..).unwrap_or_default();
+    // What was cut off: the end of a marked text is missing, or half an end tag is there.
+    let rest = raw.get(rest..).filter(|rest| !rest.starts_with("</")).unwrap_or_default();
     text + rest.strip_prefix("<![CDATA[").unwrap_or(rest)
 }
 
@@ -315,6 +315,7 @@ mod tests {
         let first = |xml| Tally::of(xml).unwrap().first.unwrap();
         let cut = first("<testsuite><testcase name='a'><failure>x &lt; &nbsp; &amp;<b>y</b><![CDATA[<&lt;");
         assert_eq!(cut.lines, ["x < &nbsp; &<b>y</b><&lt;"]);
+        assert_eq!(first("<testsuite><testcase name='a'><error>boom</erro").lines, ["boom"]);
         let unclosed =
             first("<testsuite><testcase name='a'><failure>boom</testcase><testcase name='b'/></testsuite>");
         assert_eq!(unclosed.lines, ["boom"]);

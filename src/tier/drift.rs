@@ -9,7 +9,7 @@ use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
 use crate::release::from_record;
-use crate::release::plan::build::build_plan;
+use crate::release::plan::planner::build_plan;
 use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Step, claims};
 use crate::release::run::redaction;

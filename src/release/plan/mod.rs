@@ -1,7 +1,6 @@
 //! What a release would change: decided object by object from what is wanted, what is live, and what the last
 //! record says was applied. Deciding is pure; asking the cluster is in [`crate::release::plan::planner`].
 
-pub(crate) mod build;
 pub(crate) mod claims;
 pub(crate) mod difference;
 pub(crate) mod drift;

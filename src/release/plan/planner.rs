@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::cluster::{ApplyError, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
-use crate::model::{Failure, ObjectId, group};
-use crate::record::{Owned, Record};
+use crate::model::{Failure, ObjectId, group, labels};
+use crate::record::prior::PriorReleases;
+use crate::record::{Applied, Owned, Record};
+use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::dry_run::{Decided, DryRun};
 use crate::release::plan::prune::PruneSet;
-use crate::release::plan::{Before, Known, Plan, Step, Wanted, prune};
+use crate::release::plan::{Before, Known, Plan, Step, Wanted, drift, prune};
 use crate::release::run::jobs;
 
 /// What a survey compares.
@@ -84,6 +86,33 @@ pub(crate) struct Survey {
     pub plan: Plan,
     /// All live objects with the tier's labels.
     pub live: BTreeMap<ObjectId, Value>,
+}
+
+/// Looks at the cluster and plans, with everything that earlier releases own in view.
+pub(crate) async fn build_plan(
+    context: TierContext<'_>,
+    prior: &PriorReleases,
+    wanted: Vec<Wanted>,
+    untouched: &[Applied],
+    key: &[u8],
+    may: May,
+) -> Result<Survey> {
+    let kept: BTreeSet<ObjectId> = untouched.iter().map(|one| ObjectId::of(&one.object)).collect();
+    let owned: Vec<&Owned> = prior.last.iter().flat_map(|last| &last.owned).collect();
+    let subjects = PlanInput {
+        wanted,
+        last: prior.last.as_ref(),
+        inventory: owned.iter().map(|one| one.id.clone()).filter(|id| !kept.contains(id)).collect(),
+        places: owned.iter().map(|one| KindPlace::owned(one)).collect(),
+        selector: labels::tier_selector(&context.project.name, &context.tier.slug),
+        mask: Mask::new(key),
+        takes_back: context.rules.overrides("conflict"),
+        removes_drift: context.rules.is_overridden("drift"),
+        may,
+    };
+    let mut looked = survey(context.cluster, subjects).await?;
+    drift::find(context, &mut looked.plan, &Mask::new(key)).await;
+    Ok(looked)
 }
 
 /// Looks at the cluster and plans.

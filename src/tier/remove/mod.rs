@@ -25,7 +25,7 @@ use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
 use crate::release::plan::planner::May;
 use crate::release::plan::prune::KeptObject;
-use crate::release::plan::{build, claims, prune};
+use crate::release::plan::{claims, planner, prune};
 use crate::release::rules::Rules;
 use crate::release::run::deletion;
 use crate::session::Session;
@@ -184,7 +184,7 @@ async fn look(site: TierContext<'_>, request: RemoveRequest) -> Result<(PriorRel
     let store = site.store();
     let past = PriorReleases::read(&store).await?;
     let key = store.key(false).await?;
-    let plan = build::build_plan(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
+    let plan = planner::build_plan(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
     let (mut goes, mut left) = (plan.prune, plan.left);
     let said = take_out_namespace(site, &mut goes, &mut left);
     let data = data(site, &past).await?;
