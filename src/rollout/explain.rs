@@ -18,7 +18,7 @@ use crate::rollout::evaluate::judge;
 use crate::rollout::health::Health;
 use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::decode::Cached;
-use crate::rollout::snapshot::intern::Interner;
+use crate::rollout::snapshot::pod::Interner;
 use crate::rollout::snapshot::{ClusterSnapshot, Mark};
 use crate::secret;
 
@@ -98,7 +98,9 @@ pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTree
     for one in beside.iter().filter(is_kept) {
         world.insert(one.clone(), Mark::default());
     }
-    set.iter().for_each(|one| world.upsert(one.clone()));
+    for one in set {
+        world.upsert(one.clone());
+    }
     endpoints::of_set(set, &world)
 }
 

@@ -14,9 +14,9 @@ pub enum Projection {
     /// Nothing.
     Nothing,
     /// Of a map only these fields.
-    Only(&'static [(&'static str, Projection)]),
+    Only(&'static [(&'static str, Self)]),
     /// Of a map all fields, of these as much as they say.
-    AllBut(&'static [(&'static str, Projection)]),
+    AllBut(&'static [(&'static str, Self)]),
 }
 
 /// Objects without what others wrote down about who wrote what.

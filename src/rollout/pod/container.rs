@@ -87,7 +87,7 @@ impl<'a> Container<'a> {
 
     /// Since when it runs, where it does.
     pub(crate) fn running_since(&self) -> Option<Timestamp> {
-        self.status.running.flatten()
+        self.status.running.and_then(|running| running.since)
     }
 
     /// Whether the kubelet calls it ready.

@@ -9,8 +9,7 @@ use serde_json::Value;
 use crate::cluster::{Item, Projection};
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::event::{self, EventRecord};
-use crate::rollout::snapshot::intern::Interner;
-use crate::rollout::snapshot::pod::{self, Pod};
+use crate::rollout::snapshot::pod::{self, Interner, Pod};
 
 /// An object as it is kept.
 #[derive(Debug, Clone)]
@@ -56,7 +55,7 @@ impl Decoder {
     /// What is no JSON, or is nested too deeply.
     pub(crate) fn read(&self, item: Item<'_>) -> serde_json::Result<Cached> {
         if event::is_event(item.api_version, item.kind) {
-            let event = EventRecord::read(&item.read(event::FIELDS)?, &mut self.interner());
+            let event = EventRecord::read(&item.read(event::FIELDS)?, &mut self.interner().symbols);
             return Ok(if event.is_idle() {
                 Cached::Nothing
             } else {
@@ -87,7 +86,7 @@ impl Cached {
         let object = object.into();
         let (api_version, kind) = (object::api_version(&object), object::kind(&object));
         if event::is_event(api_version, kind) {
-            return Self::Event(Box::new(EventRecord::read(&object, interner)));
+            return Self::Event(Box::new(EventRecord::read(&object, &mut interner.symbols)));
         }
         if is_pod(object::group(api_version), kind) {
             let pod = Pod::read(&object, interner);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cluster::Projection;
 use crate::model::object;
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{Symbol, Symbols};
 
 /// What the recorder puts before the message of the tenth event and later ones of its like.
 const COMBINED: &str = "(combined from similar events): ";
@@ -81,7 +81,7 @@ pub(crate) struct EventSubject {
 
 impl EventRecord {
     /// Reads an event; fields of odd types are as if they were missing.
-    pub(crate) fn read(value: &Value, interner: &mut Interner) -> Self {
+    pub(crate) fn read(value: &Value, symbols: &mut Symbols) -> Self {
         let text = |pointers: [&str; 2]| {
             let found = pointers.map(|pointer| object::text(value, pointer));
             if found[0].is_empty() { found[1] } else { found[0] }
@@ -92,16 +92,16 @@ impl EventRecord {
         let created = object::created(value);
         let last = ["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime"];
         Self {
-            namespace: interner.symbol(object::namespace(value)),
+            namespace: symbols.get(object::namespace(value)),
             name: object::name(value).into(),
-            subject: EventSubject::read(value, interner),
-            reason: interner.symbol(object::text(value, "/reason")),
+            subject: EventSubject::read(value, symbols),
+            reason: symbols.get(object::text(value, "/reason")),
             message: text(["/message", "/note"]).trim_start_matches(COMBINED).into(),
-            severity: interner.symbol(object::text(value, "/type")),
+            severity: symbols.get(object::text(value, "/type")),
             count: counts.iter().find_map(|pointer| object::number(value, pointer)).unwrap_or(1),
             first: first.or(created),
             last: time(&last).or(first).or(created),
-            field: interner.symbol(text(["/involvedObject/fieldPath", "/regarding/fieldPath"])),
+            field: symbols.get(text(["/involvedObject/fieldPath", "/regarding/fieldPath"])),
         }
     }
 
@@ -138,15 +138,15 @@ impl EventRecord {
 }
 
 impl EventSubject {
-    fn read(event: &Value, interner: &mut Interner) -> Self {
+    fn read(event: &Value, symbols: &mut Symbols) -> Self {
         let about = event.get("involvedObject").or_else(|| event.get("regarding")).unwrap_or(&Value::Null);
-        let mut text = |pointer| interner.symbol(object::text(about, pointer));
+        let mut text = |pointer| symbols.get(object::text(about, pointer));
         Self {
             kind: text("/kind"),
             namespace: text("/namespace"),
             name: text("/name"),
             uid: text("/uid"),
-            group: interner.symbol(object::group(object::text(about, "/apiVersion"))),
+            group: symbols.get(object::group(object::text(about, "/apiVersion"))),
         }
     }
 }

@@ -95,7 +95,7 @@ impl Identified for Value {
 }
 
 impl Identified for Pod {
-    fn kind(&self) -> &str {
+    fn kind(&self) -> &'static str {
         "Pod"
     }
 

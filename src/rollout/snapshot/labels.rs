@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{Symbol, Symbols};
 
 /// The labels of a pod.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -10,10 +10,9 @@ pub(crate) struct Labels(Box<[(Symbol, Symbol)]>);
 
 impl Labels {
     /// Reads `metadata.labels`; what is no text is no label.
-    pub(crate) fn read(pod: &Value, interner: &mut Interner) -> Self {
+    pub(crate) fn read(pod: &Value, symbols: &mut Symbols) -> Self {
         let labels = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-        let pair =
-            |(key, value): (&String, &Value)| Some((interner.symbol(key), interner.symbol(value.as_str()?)));
+        let pair = |(key, value): (&String, &Value)| Some((symbols.get(key), symbols.get(value.as_str()?)));
         Self(labels.filter_map(pair).collect())
     }
 

@@ -27,11 +27,11 @@ use crate::rollout::snapshot::decode::Cached;
 use crate::rollout::snapshot::event::{Event, EventSubject};
 use crate::rollout::snapshot::event_log::EventLog;
 use crate::rollout::snapshot::identity::{Identified, Key, Parts};
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{Symbol, Symbols};
 use crate::rollout::snapshot::mark::Kept;
 pub(crate) use crate::rollout::snapshot::mark::Mark;
 use crate::rollout::snapshot::owner::{OwnerRef, OwnerView, owns};
-use crate::rollout::snapshot::pod::Pod;
+use crate::rollout::snapshot::pod::{Interner, Pod};
 
 /// The objects of a cluster as far as they are known, and the events about them.
 #[derive(Debug, Clone, Default)]
@@ -74,10 +74,10 @@ impl Seen {
         }
     }
 
-    fn owners(&self, interner: &mut Interner) -> Arc<[OwnerRef]> {
+    fn owners(&self, symbols: &mut Symbols) -> Arc<[OwnerRef]> {
         match self {
             Self::Pod(pod) => Arc::clone(&pod.owners),
-            Self::Object(object) => OwnerRef::all(object, interner).into(),
+            Self::Object(object) => OwnerRef::all(object, symbols).into(),
         }
     }
 
@@ -118,7 +118,7 @@ impl ClusterSnapshot {
         };
         let key = Arc::new(self.key(&value));
         self.forget(&*key);
-        for owner in value.owners(&mut self.interner).iter() {
+        for owner in value.owners(&mut self.interner.symbols).iter() {
             let of_kind = self.owned.entry(Arc::clone(&owner.kind)).or_default();
             of_kind.entry(Arc::clone(&owner.name)).or_default().insert(Arc::clone(&key));
         }
@@ -269,12 +269,12 @@ impl ClusterSnapshot {
 
     /// The objects known here that own this one.
     pub(crate) fn owners<'a>(&'a self, child: &Value) -> Vec<&'a Value> {
-        self.owners_named(object::namespace(child), OwnerView::all(child))
+        self.owners_named(object::namespace(child), &OwnerView::all(child))
     }
 
     /// The objects known here that own this pod.
     pub(crate) fn owners_of_pod<'a>(&'a self, pod: &Pod) -> Vec<&'a Value> {
-        self.owners_named(&pod.namespace, pod.owners.iter().map(OwnerRef::view))
+        self.owners_named(&pod.namespace, &pod.owners.iter().map(OwnerRef::view))
     }
 
     /// The objects known here that own what an event is about.
@@ -294,7 +294,7 @@ impl ClusterSnapshot {
     fn owners_named<'a, 'b>(
         &'a self,
         namespace: &str,
-        references: impl Iterator<Item = OwnerView<'b>> + Clone,
+        references: &(impl Iterator<Item = OwnerView<'b>> + Clone),
     ) -> Vec<&'a Value> {
         let found = references.clone().filter_map(|OwnerView { group, kind, name, .. }| {
             // The owner of a namespaced object may be cluster-scoped.
@@ -312,18 +312,18 @@ impl ClusterSnapshot {
     }
 
     fn key(&mut self, value: &Seen) -> Key {
-        let interner = &mut self.interner;
+        let symbols = &mut self.interner.symbols;
         let mut key = match value {
             Seen::Pod(pod) => Key {
-                group: interner.symbol(""),
-                kind: interner.symbol("Pod"),
+                group: symbols.get(""),
+                kind: symbols.get("Pod"),
                 namespace: Arc::clone(&pod.namespace),
                 name: Arc::clone(&pod.name),
             },
             Seen::Object(object) => Key {
-                group: interner.symbol(object::group(object::api_version(object))),
-                kind: interner.symbol(object::kind(object)),
-                namespace: interner.symbol(object::namespace(object)),
+                group: symbols.get(object::group(object::api_version(object))),
+                kind: symbols.get(object::kind(object)),
+                namespace: symbols.get(object::namespace(object)),
                 name: object::name(object).into(),
             },
         };
@@ -336,7 +336,7 @@ impl ClusterSnapshot {
 
     fn forget(&mut self, key: &dyn Parts) {
         let Some((key, known)) = self.objects.remove_entry(key) else { return };
-        for owner in known.value.owners(&mut self.interner).iter() {
+        for owner in known.value.owners(&mut self.interner.symbols).iter() {
             let Some(of_kind) = self.owned.get_mut(&owner.kind) else { continue };
             if let Some(owned) = of_kind.get_mut(&owner.name) {
                 owned.remove(&key);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::model::object;
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{Symbol, Symbols};
 
 /// An entry of `metadata.ownerReferences`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -25,12 +25,12 @@ pub(crate) struct OwnerView<'a> {
 
 impl OwnerRef {
     /// All owners that an object names.
-    pub(crate) fn all(object: &Value, interner: &mut Interner) -> Vec<Self> {
+    pub(crate) fn all(object: &Value, symbols: &mut Symbols) -> Vec<Self> {
         let keep = |owner: OwnerView<'_>| Self {
-            kind: interner.symbol(owner.kind),
-            name: interner.symbol(owner.name),
-            group: interner.symbol(owner.group),
-            uid: interner.symbol(owner.uid),
+            kind: symbols.get(owner.kind),
+            name: symbols.get(owner.name),
+            group: symbols.get(owner.group),
+            uid: symbols.get(owner.uid),
         };
         OwnerView::all(object).map(keep).collect()
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::Projection;
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::condition;
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{ByText, Shared, Symbol, Symbols};
 use crate::rollout::snapshot::labels::Labels;
 use crate::rollout::snapshot::owner::OwnerRef;
 use crate::rollout::snapshot::template::{CONTAINER, Part, PodTemplate, SOURCE, SOURCES};
@@ -135,14 +135,20 @@ pub(crate) struct ContainerStatus {
     pub(crate) restarts: i64,
     /// Why it waits, where it does.
     pub(crate) waiting: Option<Box<Said>>,
-    /// Where it runs: since when, as far as that is known.
-    pub(crate) running: Option<Option<Timestamp>>,
+    /// Where it runs.
+    pub(crate) running: Option<Running>,
     /// How it ended, where it has.
     pub(crate) terminated: Option<Box<Terminated>>,
     /// How the instance before it ended.
     pub(crate) last: Option<Box<Terminated>>,
     /// The image, where the manifest does not say it.
     pub(crate) image: Option<Symbol>,
+}
+
+/// An instance of a container that runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Running {
+    pub(crate) since: Option<Timestamp>,
 }
 
 /// How an instance of a container ended.
@@ -155,34 +161,44 @@ pub(crate) struct Terminated {
     pub(crate) id: Box<str>,
 }
 
+/// What pods have in common, kept once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interner {
+    pub(crate) symbols: Symbols,
+    labels: Shared<Arc<Labels>>,
+    owners: Shared<Arc<[OwnerRef]>>,
+    templates: ByText<PodTemplate>,
+}
+
 impl Pod {
     /// Reads a pod; fields of odd types are as if they were missing.
     pub(crate) fn read(pod: &Value, interner: &mut Interner) -> Self {
+        let symbols = &mut interner.symbols;
         let parts = Part::all(pod);
-        let labels = Labels::read(pod, interner);
-        let owners = OwnerRef::all(pod, interner);
+        let labels = Labels::read(pod, symbols);
+        let owners = OwnerRef::all(pod, symbols);
         let (reason, message) = (object::text(pod, "/status/reason"), object::text(pod, "/status/message"));
         let said = Said { reason: reason.into(), message: message.into() };
         let claims = object::list(pod, "/spec/volumes").iter();
         let claims = claims.map(|volume| object::text(volume, "/persistentVolumeClaim/claimName"));
         Self {
-            namespace: interner.symbol(object::namespace(pod)),
+            namespace: symbols.get(object::namespace(pod)),
             name: object::name(pod).into(),
-            uid: interner.symbol(object::uid(pod)),
-            owners: interner.owners(owners),
-            labels: interner.labels(labels),
-            template: PodTemplate::of(pod, &parts, interner),
-            node: interner.symbol(object::text(pod, "/spec/nodeName")),
-            meant_for: interner.symbol(meant_for(pod)),
+            uid: symbols.get(object::uid(pod)),
+            owners: interner.owners.get(owners),
+            labels: interner.labels.get(labels),
+            template: PodTemplate::of(pod, &parts, &mut interner.templates),
+            node: symbols.get(object::text(pod, "/spec/nodeName")),
+            meant_for: symbols.get(meant_for(pod)),
             created: object::created(pod),
             started: object::time(pod, "/status/startTime"),
             is_being_deleted: object::is_being_deleted(pod),
-            phase: interner.symbol(object::text(pod, "/status/phase")),
+            phase: symbols.get(object::text(pod, "/status/phase")),
             said: (said != Said::default()).then(|| Box::new(said)),
             ready: PodCondition::read(pod, "Ready"),
             scheduled: PodCondition::read(pod, "PodScheduled"),
-            claims: claims.filter(|name| !name.is_empty()).map(|name| interner.symbol(name)).collect(),
-            containers: parts.iter().map(|part| ContainerStatus::read(part.status, interner)).collect(),
+            claims: claims.filter(|name| !name.is_empty()).map(|name| symbols.get(name)).collect(),
+            containers: parts.iter().map(|part| ContainerStatus::read(part.status, symbols)).collect(),
             whole: None,
         }
     }
@@ -283,7 +299,7 @@ impl PodCondition {
 
 impl ContainerStatus {
     /// Reads what the kubelet says of a container.
-    pub(crate) fn read(status: &Value, interner: &mut Interner) -> Self {
+    pub(crate) fn read(status: &Value, symbols: &mut Symbols) -> Self {
         let said = |at: &str| Said {
             reason: object::text(status, &format!("{at}/reason")).into(),
             message: object::text(status, &format!("{at}/message")).into(),
@@ -297,10 +313,10 @@ impl ContainerStatus {
             started: status.pointer("/started").and_then(Value::as_bool),
             restarts: object::count(status, "/restartCount").max(0),
             waiting: (waiting != Said::default()).then(|| Box::new(waiting)),
-            running: runs.then(|| object::time(status, "/state/running/startedAt")),
+            running: runs.then(|| Running { since: object::time(status, "/state/running/startedAt") }),
             terminated: Terminated::read(status.pointer("/state/terminated")),
             last: Terminated::read(status.pointer("/lastState/terminated")),
-            image: (!image.is_empty()).then(|| interner.symbol(image)),
+            image: (!image.is_empty()).then(|| symbols.get(image)),
         }
     }
 

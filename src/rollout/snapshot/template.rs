@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cluster::Projection;
 use crate::model::object;
-use crate::rollout::snapshot::intern::{Interner, Symbol};
+use crate::rollout::snapshot::intern::{ByText, Symbol};
 
 /// Volumes that the API server adds to every pod, each with a name of its own.
 const API_ACCESS: &str = "kube-api-access-";
@@ -50,7 +50,7 @@ pub(crate) enum ContainerRole {
 }
 
 /// What a pod has of its manifest.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct PodTemplate {
     pub(crate) restart_policy: Box<str>,
     /// The init containers first.
@@ -61,7 +61,7 @@ pub(crate) struct PodTemplate {
 }
 
 /// What the manifest says of a container.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ContainerSpec {
     pub(crate) name: Symbol,
     pub(crate) role: ContainerRole,
@@ -112,7 +112,7 @@ impl<'a> Part<'a> {
 
 impl PodTemplate {
     /// The template of a pod with these containers, shared with the pods that have the same.
-    pub(crate) fn of(pod: &Value, parts: &[Part<'_>], interner: &mut Interner) -> Arc<Self> {
+    pub(crate) fn of(pod: &Value, parts: &[Part<'_>], shared: &mut ByText<Self>) -> Arc<Self> {
         let gates = object::list(pod, "/spec/schedulingGates").iter();
         let gates: Vec<&str> = gates.map(|gate| object::text(gate, "/name")).collect();
         let volumes: Vec<Value> = object::list(pod, "/spec/volumes").iter().map(volume).collect();
@@ -124,7 +124,7 @@ impl PodTemplate {
         for volume in &volumes {
             json += &format!("\n{volume}");
         }
-        interner.template(json, || Self {
+        shared.get(json, || Self {
             restart_policy: restart_policy.into(),
             containers: parts.iter().map(ContainerSpec::of).collect(),
             gates: gates.iter().map(|gate| (*gate).into()).collect(),

@@ -103,10 +103,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rollout::snapshot::intern::Interner;
+    use crate::rollout::snapshot::intern::Symbols;
 
     fn status(status: &Value) -> ContainerStatus {
-        ContainerStatus::read(status, &mut Interner::default())
+        ContainerStatus::read(status, &mut Symbols::default())
     }
 
     #[test]

@@ -11,12 +11,8 @@ use crate::error::{Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Verdict, object};
 use crate::rollout::made_elsewhere;
 use crate::rollout::watch::tracked::without_managed_fields;
-use crate::rollout::watch::watcher::Watcher;
+use crate::rollout::watch::watcher::{DISCOVER, POLL, Watcher};
 
-/// How often an object that may be read but not watched is read.
-pub(super) const POLL: Duration = Duration::from_secs(2);
-/// How often discovery is asked whether it serves a definition that was accepted.
-pub(super) const DISCOVER: Duration = Duration::from_millis(300);
 /// How long the question may take whether something is there.
 const PRESENCE: Duration = Duration::from_secs(2);
 /// How long discovery may take to answer.

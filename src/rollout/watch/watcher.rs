@@ -20,7 +20,6 @@ use crate::rollout::watch::cache::permissions::Permissions;
 use crate::rollout::watch::cache::{Item, Touched, WatchCache, needs};
 use crate::rollout::watch::deadline::Clock;
 use crate::rollout::watch::follow::Follows;
-use crate::rollout::watch::poll::{DISCOVER, POLL};
 use crate::rollout::watch::tracked::{TrackedObject, Watched};
 use crate::session::{Session, interrupted};
 
@@ -36,6 +35,11 @@ const FEW: usize = 8;
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// How long the first word of a watch may take.
 const HEARING: Duration = Duration::from_secs(5);
+
+/// How often an object that may be read but not watched is read.
+pub(super) const POLL: Duration = Duration::from_secs(2);
+/// How often discovery is asked whether it serves a definition that was accepted.
+pub(super) const DISCOVER: Duration = Duration::from_millis(300);
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]

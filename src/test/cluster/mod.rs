@@ -312,8 +312,6 @@ impl WatchedJob<'_> {
             WatchItem::Page { first: true, items } => {
                 self.pod = items.into_iter().next().unwrap_or(Value::Null);
             }
-            // One run has one pod.
-            WatchItem::Page { .. } | WatchItem::Listed => {}
             WatchItem::Applied(pod) => self.pod = pod,
             WatchItem::Deleted(pod) => {
                 self.pod = pod;
@@ -328,7 +326,8 @@ impl WatchedJob<'_> {
             }
             WatchItem::Denied(error) => return Err(error),
             WatchItem::Trouble(error) => self.step.progress(error.to_string()),
-            WatchItem::Back => {}
+            // One run has one pod.
+            WatchItem::Page { .. } | WatchItem::Listed | WatchItem::Back => {}
         }
         if !self.hearing.has_begun() && !self.pod.is_null() {
             self.step.progress(pod::busy_with(&self.pod));

@@ -75,13 +75,12 @@ impl Following<'_> {
                     self.look(&pod).await?;
                 }
             }
-            WatchItem::Listed => {}
             WatchItem::Applied(pod) => self.look(&pod).await?,
             // Its log goes on until its containers have ended.
             WatchItem::Deleted(pod) => drop(self.pods.remove(&*pod.uid)),
             WatchItem::Denied(error) => return Err(error),
             WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods is in trouble"),
-            WatchItem::Back => {}
+            WatchItem::Listed | WatchItem::Back => {}
         }
         Ok(())
     }

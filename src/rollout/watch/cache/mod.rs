@@ -206,7 +206,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::rollout::snapshot::intern::Interner;
+    use crate::rollout::snapshot::pod::Interner;
 
     fn cached(object: Value) -> Cached {
         Cached::of(object, &mut Interner::default())
