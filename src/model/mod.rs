@@ -13,7 +13,6 @@ pub(crate) mod revision;
 pub(crate) mod run_result;
 pub(crate) mod verdict;
 
-pub use revision::changes::{Change, ChangedFile, Changes};
 pub use credentials::Credentials;
 pub use failure::{Evidence, Failure, Subject};
 pub use image::{Digest, Image, Images, PinnedImage, Reference};
@@ -21,6 +20,7 @@ pub(crate) use object::job;
 pub use object::{ObjectId, ObjectRef, Unserved, group};
 pub use outcome::{MissingPass, Outcome, Stage, Stream};
 pub use plan::{Action, FieldChange, Taken};
+pub use revision::changes::{Change, ChangedFile, Changes};
 pub use revision::{MergeRequest, Relation, Revision, is_commit};
 pub use run_result::RunResult;
 pub use verdict::{Cause, Verdict};
