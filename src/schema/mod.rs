@@ -6,10 +6,19 @@
 //! | `table` | reads `kubernetes.txt`, which scripts/schemas writes |
 //! | `version` | the schemas of one version of Kubernetes |
 //! | `finding` | what is wrong, where, and how bad that is |
+//! | `check` | an object against the schema of its kind |
+//! | `rules` | what the server's validation asks beyond the schema, each rule with its source |
+//! | `format` | quantities, names, labels, cron schedules, durations, addresses |
 
+mod check;
 mod finding;
+mod format;
+mod rules;
 mod table;
 mod version;
+
+#[cfg(test)]
+mod tests;
 
 pub use finding::{Finding, Mark, Severity};
 pub use table::{Field, ListKeys, Shape};
