@@ -9,8 +9,10 @@
 //! | `check` | an object against the schema of its kind |
 //! | `rules` | what the server's validation asks beyond the schema, each rule with its source |
 //! | `format` | quantities, names, labels, cron schedules, durations, addresses |
+//! | `custom` | an object against a CustomResourceDefinition |
 
 mod check;
+mod custom;
 mod finding;
 mod format;
 mod rules;
@@ -20,6 +22,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use custom::Definitions;
 pub use finding::{Finding, Mark, Severity};
 pub use table::{Field, ListKeys, Shape};
 pub use version::{Kind, Lifecycle, Schemas};
