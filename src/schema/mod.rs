@@ -10,11 +10,13 @@
 //! | `rules` | what the server's validation asks beyond the schema, each rule with its source |
 //! | `format` | quantities, names, labels, cron schedules, durations, addresses |
 //! | `custom` | an object against a CustomResourceDefinition |
+//! | `references` | what the objects of a set say of each other |
 
 mod check;
 mod custom;
 mod finding;
 mod format;
+mod references;
 mod rules;
 mod table;
 mod version;
@@ -24,5 +26,6 @@ mod tests;
 
 pub use custom::Definitions;
 pub use finding::{Finding, Mark, Severity};
+pub use references::{Set, references};
 pub use table::{Field, ListKeys, Shape};
 pub use version::{Kind, Lifecycle, Schemas};

@@ -1,6 +1,7 @@
 //! The schemas on whole objects: the mistakes of every day, what the server accepts, and every rule.
 
 mod accepted;
+mod everyday;
 mod rules;
 
 use serde_json::Value;
