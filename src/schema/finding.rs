@@ -86,9 +86,8 @@ impl Finding {
         let mut path = String::new();
         for step in self.pointer.split('/').skip(1) {
             let step = step.replace("~1", "/").replace("~0", "~");
-            if step.bytes().all(|byte| byte.is_ascii_digit()) && !step.is_empty() {
-                path.push_str(&format!("[{step}]"));
-            } else if step.contains(['.', '/']) {
+            let is_index = !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+            if is_index || step.contains(['.', '/']) {
                 path.push_str(&format!("[{step}]"));
             } else {
                 path.push_str(if path.is_empty() { "" } else { "." });

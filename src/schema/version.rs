@@ -204,7 +204,7 @@ mod tests {
         assert!(field("1.27").is_none() && field("1.37").is_some());
     }
 
-    /// What the overlays of tiers are merged by (case 17 and the selector of a PodDisruptionBudget).
+    /// What the overlays of tiers are merged by (case 17 and the selector of a `PodDisruptionBudget`).
     #[test]
     fn merge_keys_and_strategies_are_those_of_kubernetes() {
         let schemas = Schemas::newest();

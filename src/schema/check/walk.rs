@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn entries(&mut self, shape: &Shape, map: &Map<String, Value>, pointer: &mut String) {
+    fn entries(&mut self, shape: &Shape, map: &Map<String, Value>, pointer: &str) {
         for (key, value) in map {
             let mut inner = step(pointer, key);
             self.value(shape, value, &mut inner);

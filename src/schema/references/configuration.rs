@@ -1,4 +1,4 @@
-//! ConfigMaps, Secrets and their keys, ServiceAccounts and claims that pods refer to.
+//! ConfigMaps, Secrets and their keys, service accounts and claims that pods refer to.
 
 use serde_json::Value;
 

@@ -91,7 +91,7 @@ struct Index<'a> {
     /// By namespace, kind and name.
     by_name: HashMap<(&'a str, &'a str, &'a str), &'a Value>,
     pods: Vec<Pod<'a>>,
-    /// Every string in the custom resources: an ExternalSecret names the Secret that it makes.
+    /// Every string in the custom resources: an `ExternalSecret` names the Secret that it makes.
     named_by_custom_resources: HashSet<&'a str>,
     /// The namespaces with custom resources that may make something.
     creates_in: HashSet<&'a str>,

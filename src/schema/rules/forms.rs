@@ -116,7 +116,6 @@ const RULES: &[(&str, &str, Rule)] = &[
     ("core.v1.WeightedPodAffinityTerm", "weight", Range(1, 100)),
     ("core.v1.PodAffinityTerm", "topologyKey", Form(LabelKey)),
     ("core.v1.NodeSelectorRequirement", "key", Form(LabelKey)),
-    ("core.v1.TopologySpreadConstraint", "topologyKey", Form(LabelKey)),
     ("core.v1.TopologySpreadConstraint", "maxSkew", POSITIVE),
     ("core.v1.TopologySpreadConstraint", "minDomains", POSITIVE),
     // ValidateTolerations

@@ -38,9 +38,15 @@ fn format_of(schemas: &Schemas, group: &str, kind: &str) -> Option<Format> {
         ("", "Service") if schemas.minor() >= 34 => Some(Format::Label),
         ("", "Service") => Some(Format::Label1035),
         ("rbac.authorization.k8s.io", _) => Some(Format::PathSegment),
-        // Their names have rules of their own.
-        ("certificates.k8s.io", "ClusterTrustBundle") | ("networking.k8s.io", "IPAddress") => None,
-        ("coordination.k8s.io" | "internal.apiserver.k8s.io", _) => None,
+        // Their names have rules of their own, or none.
+        ("networking.k8s.io", "IPAddress")
+        | (
+            "apiregistration.k8s.io"
+            | "certificates.k8s.io"
+            | "coordination.k8s.io"
+            | "internal.apiserver.k8s.io",
+            _,
+        ) => None,
         _ => is_of_kubernetes(group).then_some(Format::Subdomain),
     }
 }

@@ -1,4 +1,4 @@
-//! The rules of Services, Ingresses and NetworkPolicies.
+//! The rules of Services, Ingresses and network policies.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
