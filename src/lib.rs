@@ -12,6 +12,7 @@
 //! | [`cleanup`], [`init`], [`doctor`] | registry tags that nothing needs any more; first files; what a release needs, tried |
 //! | [`manifest`] | YAML in, variables, images, overlays, order, checks |
 //! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
+//! | [`schema`] | what Kubernetes accepts, known without a cluster |
 //! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
 //! | [`cluster`], [`engine`], [`registry`], [`git`] | Kubernetes, the Docker Engine, the registry, the repository |
 //! | [`http`], [`program`] | asking an HTTP address how it is, pauses between tries; the user's own programs |
@@ -43,6 +44,7 @@ pub mod registry;
 pub mod release;
 pub mod report;
 pub mod rollout;
+pub mod schema;
 pub mod secret;
 pub mod session;
 pub mod test;

@@ -1,0 +1,3 @@
+module windlass.dev/scripts/schemas
+
+go 1.24
