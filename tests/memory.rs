@@ -1,6 +1,8 @@
 //! A namespace of many pods is watched with little memory: only one page of what the server sends is there at a time, and of
 //! each pod only what a verdict asks for. In a process of its own, whose whole memory is measured.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail at any point")]
+
 use std::time::Duration;
 
 use peak_alloc::PeakAlloc;
@@ -145,8 +147,8 @@ async fn fifteen_thousand_pods_are_watched_with_little_memory() {
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let session = Session::new(Reporter::silent());
     let cluster = connect(&server, &session).await;
-    let watched = vec![Watched { object: deployment(), place: None, live: None }];
-    let mut watcher = Watcher::new(&session, &cluster, Stage::Release, watched);
+    let set = vec![Watched { object: deployment(), place: None, live: None }];
+    let mut watcher = Watcher::new(&session, &cluster, Stage::Release, set);
     watcher.applied(&deployment());
     let ids = [ObjectId::of(&deployment())];
     MEMORY.reset_peak_usage();
@@ -157,6 +159,5 @@ async fn fifteen_thousand_pods_are_watched_with_little_memory() {
     let most = MEMORY.peak_usage() - before;
     assert_eq!(error.kind(), Kind::Rollout, "{error}");
     assert!(error.failures()[0].message.contains("exited 1"), "{:?}", error.failures()[0]);
-    println!("{} MiB for {PODS} pods", most >> 20);
     assert!(most < MOST, "{} MiB for {PODS} pods", most >> 20);
 }
