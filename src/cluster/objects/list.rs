@@ -279,8 +279,8 @@ mod tests {
             .mount(&server)
             .await;
         if gone > 0 {
-            let next = Mock::given(query_param("continue", "next"));
-            next.respond_with(expired).up_to_n_times(gone).mount(&server).await;
+            let next = Mock::given(query_param("continue", "next")).respond_with(expired);
+            next.up_to_n_times(gone).mount(&server).await;
         }
         Mock::given(query_param("continue", "next")).respond_with(page(&["c"], "")).mount(&server).await;
         server
