@@ -121,16 +121,16 @@ async fn restore_previous(
     prior: &mut PriorReleases,
     failed: Error,
 ) -> Result<Deployed> {
-    let Some((to, from)) = target_after(context, prior, &failed) else { return Err(failed) };
+    let Some(way) = target_after(context, prior, &failed) else { return Err(failed) };
     let title = format!("{} on {}, by itself", context.project.name, context.tier.name);
     let stage = context.session.stage(Stage::Rollback, title);
-    let kind = ReleaseKind::Rollback { from, to, automatic: true, redeployed: false };
+    let kind = ReleaseKind::Rollback { from: way.from, to: way.to, automatic: true, redeployed: false };
     let restored = async {
-        let desired = from_record::prepare(context, prior, to, kind).await?;
+        let desired = from_record::prepare(context, prior, way.to, kind).await?;
         carry_out(context, prior, desired).await
     };
     let restored = stage.close(restored.await, Deployed::summary);
-    Err(failed_and_restored(failed, restored, (from, to)))
+    Err(failed_and_restored(failed, restored, way))
 }
 
 /// That it was good here is what a later tier asks for.

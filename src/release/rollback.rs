@@ -140,13 +140,22 @@ pub(crate) async fn confirm_jobs(context: TierContext<'_>, prior: &PriorReleases
     context.rules.confirm(context.session, &fact, &format!("go back to release {to} all the same?")).await
 }
 
-/// What a release that failed leads back to by itself, and its revision: where the tier says `rollback: auto`, something was
-/// changed, and nothing stands in the way.
+/// From one revision back to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WayBack {
+    /// The release that is given up.
+    pub(crate) from: u64,
+    /// The one whose set comes back.
+    pub(crate) to: u64,
+}
+
+/// What a release that failed leads back to by itself: where the tier says `rollback: auto`, something was changed, and
+/// nothing stands in the way.
 pub(crate) fn target_after(
     context: TierContext<'_>,
     prior: &PriorReleases,
     failed: &Error,
-) -> Option<(u64, u64)> {
+) -> Option<WayBack> {
     if !leads_back(context, prior, failed) {
         return None;
     }
@@ -166,7 +175,7 @@ pub(crate) fn target_after(
             .warn(format!("not rolled back: {} ran, and it says windlass.dev/rollback: refuse", task.job));
         return None;
     }
-    Some((to, from))
+    Some(WayBack { from, to })
 }
 
 /// Whether a failed release is rolled back by itself.
@@ -180,11 +189,11 @@ fn leads_back(context: TierContext<'_>, prior: &PriorReleases, failed: &Error) -
     context.tier.rollback == Rollback::Auto && failure && changed
 }
 
-/// The error of a release that failed and was rolled back by itself, from `from` to `to`: the evidence stays that of the failure.
+/// The error of a release that failed and was rolled back by itself: the evidence stays that of the failure.
 pub(crate) fn failed_and_restored(
     failed: Error,
     restored: Result<Deployed>,
-    (to, from): (u64, u64),
+    WayBack { from, to }: WayBack,
 ) -> Error {
     let release = RunResult {
         stage: Some(Stage::Release),
@@ -312,5 +321,42 @@ fn already(
             told.unwrap_or_default()
         ),
         from_record: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAY: WayBack = WayBack { from: 8, to: 6 };
+
+    fn failed() -> Error {
+        let known = RunResult { revision: Some(8), next: vec!["a".to_owned()], ..RunResult::default() };
+        Error::new(Kind::Rollout, "the rollout failed").after(known)
+    }
+
+    #[test]
+    fn a_release_that_was_brought_back_is_said_to_be_rolled_back() {
+        let result = RunResult { revision: Some(9), rolled_back_to: Some(6), ..RunResult::default() };
+        let restored = Deployed { result, sentence: String::new(), from_record: true };
+        let error = failed_and_restored(failed(), Ok(restored), WAY);
+        assert_eq!((error.kind(), error.message()), (Kind::RolledBack, "the rollout failed"));
+        let said = error.result();
+        assert_eq!(
+            (said.stage, said.revision, said.rolled_back_to),
+            (Some(Stage::Release), Some(8), Some(6))
+        );
+        assert!(said.next.is_empty(), "nothing is left to be typed");
+    }
+
+    #[test]
+    fn a_rollback_that_fails_too_is_said_behind_the_failure() {
+        let known = RunResult { next: vec!["b".to_owned()], ..RunResult::default() };
+        let error =
+            failed_and_restored(failed(), Err(Error::new(Kind::RollbackFailed, "gone").after(known)), WAY);
+        assert_eq!(error.kind(), Kind::RollbackFailed);
+        assert_eq!(error.message(), "the rollout failed; the rollback failed too: gone");
+        assert_eq!((error.result().revision, error.result().changed), (Some(8), Some(true)));
+        assert_eq!(error.result().next, ["a", "b"]);
     }
 }
