@@ -130,7 +130,7 @@ pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) 
     let mark =
         if bases.is_empty() { String::new() } else { format!("windlass-reports-{}", bench.owner.run()) };
     let order =
-        order(bench, ground, case, outcome::command(&case.test.run, &bases, &mark, case.test.timeout))?;
+        order(bench, ground, case, outcome::command(&case.test.run, &bases, &mark, case.test.timeout));
     let job = pod::job(&order)?;
     // Older ones drop the field that makes a sidecar of an init container, and what is left never ends.
     if !order.services.is_empty()
@@ -169,7 +169,7 @@ fn order<'a>(
     ground: &'a TestCluster,
     case: &Case<'a>,
     command: Vec<String>,
-) -> Result<pod::Order<'a>> {
+) -> pod::Order<'a> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let slug: String = directory_of(case.name)
         .to_lowercase()
@@ -180,7 +180,7 @@ fn order<'a>(
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let ready = case.test.services.values().filter_map(|service| service.ready.as_ref());
     let services = case.test.services.iter();
-    Ok(pod::Order {
+    pod::Order {
         name: format!("windlass-test-{}-{}-{count}", slug.trim_matches('-'), bench.owner.run()),
         namespace: ground.cluster.namespace(),
         labels: json!({labels::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
@@ -194,7 +194,7 @@ fn order<'a>(
         pull_secrets: ground.pull_secrets.clone(),
         longest: case.test.timeout + ready.map(|ready| ready.timeout).max().unwrap_or_default() + SLACK,
         keep: bench.keep,
-    })
+    }
 }
 
 fn refused(test: &str, error: ApplyError) -> Error {

@@ -265,6 +265,8 @@ fn a_list_that_only_they_had_goes_with_its_last_item() {
 pub(crate) fn added_by_two() -> Vec<Added> {
     let mesh = entry("mesh", &json!({"f:spec": {"f:dnsPolicy": {}}}));
     let mut added = added(&live(&[set_env(), mesh], &two_variables(), &json!({})), false);
-    added.iter_mut().for_each(|one| one.shown = one.value.to_string());
+    for one in &mut added {
+        one.shown = one.value.to_string();
+    }
     added
 }
