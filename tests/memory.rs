@@ -102,17 +102,17 @@ fn list(items: &[Value]) -> ResponseTemplate {
 fn page(from: usize) -> ResponseTemplate {
     let to = (from + PAGE).min(PODS);
     let after = if to < PODS { to.to_string() } else { String::new() };
-    let (well, last) = (pod(false), pod(true));
-    let one = |number: usize| {
-        let pod = if number + 1 == PODS { &last } else { &well };
+    let (well, dying) = (pod(false), pod(true));
+    let numbered = |number: usize| {
+        let pod = if number + 1 == PODS { &dying } else { &well };
         pod.replace(NUMBER, &format!("{number:05}"))
     };
-    let items: Vec<String> = (from..to).map(one).collect();
-    let list = format!(
+    let items: Vec<String> = (from..to).map(numbered).collect();
+    let json = format!(
         r#"{{"metadata": {{"resourceVersion": "1", "continue": "{after}"}}, "items": [{}]}}"#,
         items.join(",")
     );
-    ResponseTemplate::new(200).set_body_raw(list, "application/json")
+    ResponseTemplate::new(200).set_body_raw(json, "application/json")
 }
 
 fn answer(request: &Request) -> ResponseTemplate {
