@@ -70,25 +70,22 @@ pub struct Release {
 /// Those of the first stage that fails.
 pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<RunResult> {
     // A mistake in the manifests is known before minutes go into a build.
-    let sources = match &stages.release {
+    let release = match &stages.release {
         Some(release) => {
             let sources = session.unless_cancelled(manifest::read(project, &release.tier)).await?;
             session.unless_cancelled(secret::check(project, &release.tier)).await?;
-            Some(sources)
+            Some((release, sources))
         }
         None => None,
     };
     let images = build(session, project, &[]).await?;
-    let rest = async {
-        if project.config.has_tests() {
-            test(session, project, &images, &[], stages.tests).await?;
-        }
-        match stages.release.as_ref().zip(sources.as_ref()) {
-            Some((release, sources)) => self::release(session, project, sources, &images, release).await,
-            None => Ok(RunResult::default()),
-        }
-    };
-    with_images(&images, rest.await)
+    if project.config.has_tests() {
+        test(session, project, &images, &[], stages.tests).await?;
+    }
+    match release {
+        Some((release, sources)) => self::release(session, project, &sources, &images, release).await,
+        None => Ok(RunResult::of_images(&images)),
+    }
 }
 
 /// What a run comes to that begins with these images.
