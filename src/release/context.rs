@@ -20,17 +20,6 @@ pub(crate) async fn connect(session: &Session, tier: &Tier) -> Result<Cluster> {
     Cluster::connect(&tier.target(), session).await
 }
 
-/// As [`connect`]; that the cluster is not the one that the tier is pinned to may be overridden.
-pub(crate) async fn connect_under(session: &Session, tier: &Tier, rules: &Rules) -> Result<Cluster> {
-    match connect(session, tier).await {
-        Err(error) if error.kind() == Kind::Rule && tier.cluster.is_some() && rules.overrides("cluster") => {
-            session.reporter.warn(format!("{} (overridden)", error.message()));
-            connect(session, &Tier { cluster: None, ..tier.clone() }).await
-        }
-        connected => connected,
-    }
-}
-
 /// What is asked for: of which project, for which tier, under which rules.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -47,7 +36,16 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// Connects to the tier's cluster; that it is not the one that the tier is pinned to may be overridden.
     pub(crate) async fn connect(&self) -> Result<Cluster> {
-        connect_under(self.session, self.tier, self.rules).await
+        let Self { session, tier, rules, .. } = *self;
+        match connect(session, tier).await {
+            Err(error)
+                if error.kind() == Kind::Rule && tier.cluster.is_some() && rules.overrides("cluster") =>
+            {
+                session.reporter.warn(format!("{} (overridden)", error.message()));
+                connect(session, &Tier { cluster: None, ..tier.clone() }).await
+            }
+            connected => connected,
+        }
     }
 
     /// The same on a cluster that is connected.
