@@ -125,7 +125,8 @@ pub(super) fn not_one_of(pointer: &str, text: &str, values: &[&str]) -> Finding 
         None => format!("write {}", one_of(values)),
     };
     let name = pointer.rsplit('/').find(|name| !name.bytes().all(|byte| byte.is_ascii_digit()));
-    Finding::error(pointer, format!("`{}` cannot be `{text}`", name.unwrap_or_default())).with_hint(hint)
+    let shown = if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") };
+    Finding::error(pointer, format!("`{}` cannot be {shown}", name.unwrap_or_default())).with_hint(hint)
 }
 
 /// A value of a type that its field does not have.

@@ -115,6 +115,14 @@ impl Schemas {
         self.field_of(type_name, last)
     }
 
+    /// The fields of what a path of keys leads to, those of a whole object where the path is empty.
+    pub fn fields(&self, api_version: &str, kind: &str, path: &[&str]) -> Vec<&'static Field> {
+        let of_path = || inner_type(&self.field(api_version, kind, path)?.shape);
+        let of_kind = || Some(self.kind(api_version, kind)?.type_name);
+        let type_name = if path.is_empty() { of_kind() } else { of_path() };
+        type_name.map_or(Vec::new(), |type_name| self.fields_of(type_name).collect())
+    }
+
     pub(super) fn type_of(&self, name: &str) -> Option<&'static Type> {
         self.table.types.get(name)
     }
@@ -194,6 +202,17 @@ mod tests {
         let gone = new.lifecycle("extensions/v1beta1", "Ingress").expect("it is known");
         assert_eq!((gone.removed, gone.replacement), (Some("1.22"), Some("networking.k8s.io/v1/Ingress")));
         assert_eq!(new.lifecycle("apps/v1", "Deployment"), None);
+    }
+
+    #[test]
+    fn the_fields_of_a_place() {
+        let schemas = Schemas::of("1.37").expect("known");
+        let names = |path: &[&str]| -> Vec<&str> {
+            schemas.fields("v1", "Service", path).iter().map(|field| field.name).collect()
+        };
+        assert_eq!(names(&[]), ["apiVersion", "kind", "metadata", "spec", "status"]);
+        assert!(names(&["spec", "ports"]).contains(&"nodePort") && names(&["spec", "type"]).is_empty());
+        assert!(names(&["spec", "prots"]).is_empty() && schemas.fields("v1", "Servce", &[]).is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::finding::{Finding, Mark};
+use super::finding::{Finding, Mark, Severity};
 use super::rules;
 use super::version::Schemas;
 use crate::model::object::{api_version, kind};
@@ -21,8 +21,9 @@ impl Schemas {
         if let Some(kind) = self.kind(api_version(object), kind(object)) {
             let mut walk = walk::Walk::new(self, &mut found);
             walk.object(kind.type_name, object, &mut String::new());
+            let dropped = walk.dropped();
             rules::object(self, object, &mut found);
-            rules::soften(self, object, &mut found);
+            rules::soften(self, object, &dropped, &mut found);
         }
         without_consequences(found)
     }
@@ -47,5 +48,6 @@ fn without_consequences(mut found: Vec<Finding>) -> Vec<Finding> {
 fn meant_field(finding: &Finding) -> Option<(String, String)> {
     let meant = finding.hint.as_deref()?.strip_prefix("did you mean `")?.strip_suffix("`?")?;
     let (parent, _) = finding.pointer.rsplit_once('/')?;
-    (finding.mark == Mark::Key && finding.is_of_schema).then(|| (parent.to_owned(), meant.to_owned()))
+    (finding.mark == Mark::Key && finding.is_of_schema && finding.severity == Severity::Error)
+        .then(|| (parent.to_owned(), meant.to_owned()))
 }

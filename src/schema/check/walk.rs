@@ -1,18 +1,17 @@
 //! A value against its type, down to the last field.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::lists;
-use crate::schema::finding::{Finding, not_one_of, step, wrong_type};
-use crate::schema::format::Quantity;
+use crate::schema::finding::{Finding, Mark, Severity, not_one_of, step, wrong_type};
+use crate::schema::format::{Quantity, decode, is_time};
 use crate::schema::rules;
 use crate::schema::table::{Field, Shape};
 use crate::schema::version::Schemas;
 use crate::text::nearest;
+
+/// Types that are a schema or something else: `JSONSchemaPropsOrBool`.
+const NESTED: &str = "apiextensions.v1.JSONSchemaProps";
 
 /// So deep is no object; what is read from a file is never deeper.
 const DEEPEST: usize = 128;
@@ -23,19 +22,29 @@ const ENOUGH: usize = 200;
 pub(super) struct Walk<'a> {
     schemas: &'a Schemas,
     found: &'a mut Vec<Finding>,
+    /// Fields that the server drops.
+    dropped: Vec<String>,
     depth: usize,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(schemas: &'a Schemas, found: &'a mut Vec<Finding>) -> Self {
-        Self { schemas, found, depth: 0 }
+        Self { schemas, found, dropped: Vec::new(), depth: 0 }
+    }
+
+    /// The pointers to the fields that the server drops.
+    pub(super) fn dropped(self) -> Vec<String> {
+        self.dropped
     }
 
     /// Checks an object of a type; `pointer` leads to it and is as it was when this returns.
     pub(super) fn object(&mut self, type_name: &str, value: &Value, pointer: &mut String) {
         let Some(one) = self.schemas.type_of(type_name) else { return };
         if let Some(shape) = &one.written_as {
-            return self.value(shape, value, pointer);
+            return match type_name.strip_prefix(NESTED) {
+                Some(kind) => self.nested(kind, value, pointer),
+                None => self.value(shape, value, pointer),
+            };
         }
         let Value::Object(map) = value else {
             return self.found.push(wrong_type(pointer, "a map", value));
@@ -55,21 +64,54 @@ impl<'a> Walk<'a> {
         self.depth -= 1;
     }
 
+    /// A schema within a schema, or what else may stand there. It is read without a word about unknown fields.
+    fn nested(&mut self, kind: &str, value: &Value, pointer: &mut String) {
+        let wanted = match (kind, value) {
+            (_, Value::Object(_)) => {
+                let before = self.found.len();
+                self.object("apiextensions.v1.JSONSchemaProps", value, pointer);
+                let unknown = self.found.iter_mut().skip(before);
+                unknown.filter(|one| one.mark == Mark::Key).for_each(|one| one.severity = Severity::Warning);
+                return;
+            }
+            ("OrBool", Value::Bool(_)) | ("OrArray" | "OrStringArray", Value::Array(_)) => return,
+            ("OrBool", _) => "a schema or a boolean",
+            _ => "a schema",
+        };
+        self.found.push(wrong_type(pointer, wanted, value));
+    }
+
     fn field(&mut self, type_name: &str, field: &Field, value: &Value, pointer: &mut String) {
-        if value.is_null() {
+        // Before 1.31 a revision held anything.
+        let is_anything =
+            type_name == "apps.v1.ControllerRevision" && field.name == "data" && self.schemas.minor() < 31;
+        if value.is_null() || is_anything {
             return;
         }
         let length = pointer.len();
         pointer.push('/');
         pointer.push_str(field.name);
+        if rules::drops((type_name, self.schemas.minor()), field.name, value, pointer) {
+            self.dropped.push(pointer.clone());
+            let message = format!(
+                "Kubernetes {} drops `{}`, unless its gate is set",
+                self.schemas.version(),
+                field.name
+            );
+            self.found.push(Finding::warning(pointer.as_str(), message).at_key());
+        }
         let before = self.found.len();
         self.value(&field.shape, value, pointer);
         // Where the value itself is of the wrong type, its content says nothing.
-        let is_right = |one: &Finding| one.pointer != *pointer;
+        let is_right = |one: &Finding| one.severity != Severity::Error || one.pointer != *pointer;
         if self.found.get(before..).is_none_or(|found| found.iter().all(is_right)) {
+            let known = self.found.len();
             self.one_of(field, value, pointer);
-            rules::field(type_name, field, value, pointer, self.found);
-            lists::check(field, value, pointer, self.found);
+            // What is none of its words needs no more to be said of.
+            if self.found.len() == known {
+                rules::field(self.schemas, type_name, field, value, pointer, self.found);
+            }
+            lists::check(self.schemas, field, value, pointer, self.found);
         }
         pointer.truncate(length);
     }
@@ -96,7 +138,11 @@ impl<'a> Walk<'a> {
         let length = pointer.len();
         for (index, item) in items.iter().enumerate() {
             pointer.push_str(&format!("/{index}"));
-            self.value(shape, item, pointer);
+            match shape {
+                // Nothing is in it.
+                Shape::Type(name) if item.is_null() => self.object(name, &Value::Object(Map::new()), pointer),
+                _ => self.value(shape, item, pointer),
+            }
             pointer.truncate(length);
         }
     }
@@ -179,8 +225,10 @@ fn scalar(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
         Shape::Int32 | Shape::Int64 if !is_whole(value) => "an integer",
         Shape::Number if !value.is_number() => "a number",
         Shape::Quantity if !value.is_string() && !value.is_number() => "a quantity such as `500m` or `1Gi`",
-        Shape::Time | Shape::MicroTime if !value.is_string() => "a time such as `2026-01-31T12:00:00Z`",
+        Shape::Time if !value.is_string() => "a time such as `2026-01-31T12:00:00Z`",
+        Shape::MicroTime if !value.is_string() => "a time such as `2026-01-31T12:00:00.000000Z`",
         Shape::IntOrText if !value.is_string() && !is_whole(value) => "an integer or a string",
+        Shape::IntOrText if value.is_number() && !fits(value) => "an integer of 32 bits or a string",
         Shape::Bytes if !value.is_string() => "a string in base64",
         Shape::Object if !value.is_object() => "a map",
         _ => return content(shape, value, pointer),
@@ -196,18 +244,24 @@ fn content(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
             let finding = Finding::error(pointer, format!("`{text}` is not a quantity")).of_schema();
             Some(finding.with_hint("write `500m` or `0.5` for CPUs, `512Mi`, `1Gi` or `1G` for bytes"))
         }
-        (Shape::Time | Shape::MicroTime, Value::String(text)) if text.parse::<Timestamp>().is_err() => {
+        (Shape::Quantity, Value::String(text)) if !text.bytes().any(|byte| byte.is_ascii_digit()) => {
+            Some(Finding::warning(pointer, format!("`{text}` has no digits: it is read as 0")))
+        }
+        (Shape::Time, Value::String(text)) if !is_time(text, false) => {
             let finding = Finding::error(pointer, format!("`{text}` is not a time")).of_schema();
             Some(finding.with_hint("write it as `2026-01-31T12:00:00Z`"))
         }
-        // The value may be a secret.
-        (Shape::Bytes, Value::String(text)) if STANDARD.decode(text.replace(['\r', '\n'], "")).is_err() => {
-            Some(
-                Finding::error(pointer, "the value is not base64")
-                    .of_schema()
-                    .with_hint("encode it with `base64 -w0`"),
-            )
+        (Shape::MicroTime, Value::String(text)) if !is_time(text, true) => {
+            let finding =
+                Finding::error(pointer, format!("`{text}` is not a time with microseconds")).of_schema();
+            Some(finding.with_hint("write it as `2026-01-31T12:00:00.000000Z`"))
         }
+        // The value may be a secret.
+        (Shape::Bytes, Value::String(text)) if decode(text).is_none() => Some(
+            Finding::error(pointer, "the value is not base64")
+                .of_schema()
+                .with_hint("encode it with `base64 -w0`"),
+        ),
         // The server cuts the number off, silently.
         (Shape::Int32, Value::Number(number))
             if number.as_i64().is_none_or(|one| i32::try_from(one).is_err()) && !number.is_f64() =>
@@ -216,6 +270,11 @@ fn content(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// Whether a number has at most 32 bits.
+fn fits(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number))
 }
 
 /// Also `3.0`: the server converts it.

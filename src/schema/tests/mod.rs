@@ -1,6 +1,8 @@
 //! The schemas on whole objects: the mistakes of every day, what the server accepts, and every rule.
 
 mod accepted;
+mod case;
+mod corpus;
 mod everyday;
 mod rules;
 
