@@ -40,7 +40,7 @@ use crate::model::{Outcome, Stage, Stream};
 pub use crate::report::files::{FILES, is_ours, make};
 use crate::report::masker::events::Secrets;
 use crate::report::view::View;
-use event::Event;
+use event::{Event, Warning};
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 
 /// The source of the lines that say what is about to be changed.
@@ -237,12 +237,22 @@ impl Reporter {
 
     /// Something a person should know that does not end the command.
     pub fn warn(&self, message: impl Into<String>) {
-        self.emit(&Event::Warning { message: message.into(), hint: None });
+        self.emit(&Event::Warning(Warning { message: message.into(), ..Warning::default() }));
     }
 
     /// As [`Reporter::warn`], with what would help.
     pub fn warn_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
-        self.emit(&Event::Warning { message: message.into(), hint: Some(hint.into()) });
+        let warning = Warning { message: message.into(), snippet: None, hint: Some(hint.into()) };
+        self.emit(&Event::Warning(warning));
+    }
+
+    /// What would end the command if it were worse, as a warning: with its place, its lines and its hint.
+    pub fn warn_of(&self, error: &Error) {
+        self.emit(&Event::Warning(Warning {
+            message: error.to_string(),
+            snippet: error.snippet().map(str::to_owned),
+            hint: error.hint().map(str::to_owned),
+        }));
     }
 
     /// Something that only who asks for everything wants to know.

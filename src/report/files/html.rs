@@ -9,7 +9,7 @@ use anstream::adapter::strip_str;
 use jiff::Timestamp;
 
 use crate::model::{Failure, Outcome, Stage};
-use crate::report::event::Finished;
+use crate::report::event::{Finished, Warning};
 use crate::report::files::run_log::{End, LogEntry, ObjectEntry, RunLog, StageEntry, StepEntry};
 use crate::report::live::format::Symbol;
 use crate::report::live::{ending, format};
@@ -20,7 +20,7 @@ pub(crate) fn page(run: &RunLog) -> String {
     let sections = [
         header(run),
         list("Causes", run.end.iter().flat_map(|end| &end.causes).map(cause)),
-        list("Warnings", run.warnings.iter().map(|(message, hint)| warning(message, hint.as_deref()))),
+        list("Warnings", run.warnings.iter().map(warning)),
         list("Answer", run.answer.iter().map(|answer| pre(answer))),
         list("Stages", run.stages.iter().map(|stage| self::stage(stage, run.end.is_some()))),
         list("Objects", objects(run)),
@@ -122,9 +122,11 @@ fn cause(failure: &Failure) -> String {
     format!("<div class=\"card\">\n{inner}</div>\n")
 }
 
-fn warning(message: &str, help: Option<&str>) -> String {
-    let help = help.map(hint).unwrap_or_default();
-    format!("<div class=\"card\">\n{}{help}</div>\n", paragraph("", &display::shorten(message)))
+fn warning(warning: &Warning) -> String {
+    let snippet = warning.snippet.as_deref().map(pre).unwrap_or_default();
+    let help = warning.hint.as_deref().map(hint).unwrap_or_default();
+    let message = paragraph("", &display::shorten(&warning.message));
+    format!("<div class=\"card\">\n{message}{snippet}{help}</div>\n")
 }
 
 fn stage(entry: &StageEntry, run_ended: bool) -> String {

@@ -134,7 +134,7 @@ impl Plain {
                     _ => self.state.bad_end = Some(line),
                 }
             }
-            Event::Warning { message, hint } => self.say_all(at, &format::warning(message, hint.as_deref())),
+            Event::Warning(warning) => self.say_all(at, &format::warning(warning)),
             Event::Finished(finished) => self.end(at, finished),
         }
     }
@@ -189,7 +189,7 @@ impl Plain {
 
     /// Whether a quiet log would leave it out.
     fn is_unimportant(&self, event: &Event) -> bool {
-        self.verbosity == Verbosity::Quiet && !matches!(event, Event::Warning { .. } | Event::Finished(_))
+        self.verbosity == Verbosity::Quiet && !matches!(event, Event::Warning(_) | Event::Finished(_))
     }
 }
 

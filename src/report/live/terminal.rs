@@ -93,7 +93,7 @@ impl<S: Screen> Terminal<S> {
                 Vec::new()
             }
             Event::Object(_) => self.objects_that_ended(at),
-            Event::Warning { message, hint } => format::warning(message, hint.as_deref()),
+            Event::Warning(warning) => format::warning(warning),
             Event::Finished(finished) if self.answering && ending::is_an_answer(finished) => Vec::new(),
             Event::Finished(finished) => {
                 let lines = ending::ending(&self.board.with_tails(finished));

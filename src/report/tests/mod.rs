@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::event::{Event, Finished};
+use super::event::Finished;
 use super::json::Json;
 use super::sink::Sink;
 use crate::model::{Outcome, Stage};
@@ -261,8 +261,7 @@ fn a_hidden_secret_reaches_no_renderer() {
     let feed = Plain::new(page.sink(false), page.sink(false), Verbosity::Normal);
     let reporter = super::Reporter::new(vec![Box::new(feed)]);
     reporter.hide("hunter22");
-    reporter
-        .emit(&Event::Warning { message: "the password is hunter22".into(), hint: Some("hunter22".into()) });
+    reporter.warn_with_hint("the password is hunter22", "hunter22");
     reporter.answer(None, "password: hunter22");
     assert!(!page.read().contains("hunter22"), "{}", page.read());
     assert_eq!(page.read().matches("[MASKED]").count(), 3);
