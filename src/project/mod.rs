@@ -21,7 +21,7 @@ pub(crate) use crate::project::config::environment::{Lookup, variable};
 pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};
 pub use crate::project::config::schema::schema;
 pub use crate::project::config::secrets::{
-    External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource,
+    External, ExternalObject, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource,
 };
 pub(crate) use crate::project::config::secrets::{SHORT_LIVED, short_lived};
 pub use crate::project::config::yaml::strings;
@@ -217,6 +217,12 @@ impl Project {
     pub fn sample_tiers(&self) -> impl Iterator<Item = Result<Tier>> {
         let names = self.config.tiers.keys().map(|pattern| pattern.replace('*', "example"));
         names.map(|name| Tier::open(self, &name, &TierOverrides::default(), &variable))
+    }
+
+    /// The tier of a pattern whose name is as long as slugs get; `None` for one that is no pattern.
+    pub fn longest_tier(&self, pattern: &str) -> Option<Result<Tier>> {
+        let name = pattern.contains('*').then(|| pattern.replace('*', &"x".repeat(64)))?;
+        Some(Tier::open(self, &name, &TierOverrides::default(), &variable))
     }
 
     /// The Git revision.

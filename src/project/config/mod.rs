@@ -44,6 +44,8 @@ pub struct Config {
     /// The BuildKit daemon that builds and pushes; by default the Docker Engine does.
     #[schemars(default, schema_with = "schema::builder")]
     pub builder: Option<BuilderConfig>,
+    /// The version of Kubernetes that `validate` checks the manifests against, as `"1.37"`; by default the newest that is known.
+    pub kubernetes: Option<String>,
     /// Variables for the manifests of all tiers, as written: what `${NAME}` in them means is decided per tier.
     #[schemars(default, schema_with = "schema::texts")]
     pub vars: BTreeMap<String, String>,

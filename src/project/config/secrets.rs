@@ -9,6 +9,7 @@ use crate::model::kinds;
 use crate::project::config::table::{Keys, Table, entries, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{names, table};
+use crate::project::tier::Tier;
 
 /// One Secret that is made in each tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,40 @@ pub struct External {
     pub text: String,
     /// Where it stands.
     pub place: Place,
+}
+
+/// An object that others make, as a tier names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalObject {
+    /// `Secret`.
+    pub kind: String,
+    /// `cert-manager.io`; empty where the configuration names no group.
+    pub group: String,
+    /// `shop-tls`.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl External {
+    /// What is meant on a tier.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`](crate::error::Kind::Invalid) for a name that has no value there.
+    pub fn on(&self, tier: &Tier) -> Result<ExternalObject> {
+        let text = tier.expand(&self.text, "external", &self.place)?;
+        let (kind, name) = text.split_once('/').unwrap_or((&text, ""));
+        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+        let (kind, group, name) = (kind.to_owned(), group.to_owned(), name.to_owned());
+        Ok(ExternalObject { kind, group, name, place: self.place.clone() })
+    }
+}
+
+impl ExternalObject {
+    /// `Secret/shop-tls`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
 }
 
 const PULL: Keys = Keys { known: &["user", "password", "host"], unbuilt: &[] };

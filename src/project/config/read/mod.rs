@@ -22,8 +22,20 @@ use crate::text::nearest;
 
 const WHOLE: Keys = Keys {
     known: &[
-        "version", "project", "registry", "insecure", "ca", "builder", "vars", "images", "tests", "secrets",
-        "external", "health", "tiers",
+        "version",
+        "project",
+        "registry",
+        "insecure",
+        "ca",
+        "builder",
+        "kubernetes",
+        "vars",
+        "images",
+        "tests",
+        "secrets",
+        "external",
+        "health",
+        "tiers",
     ],
     unbuilt: &[],
 };
@@ -112,6 +124,10 @@ impl Reader<'_> {
         self.config.insecure = flag(&mut table, "insecure")?;
         self.config.ca = table.text("ca")?.map(PathBuf::from);
         self.config.builder = table.take("builder").map(|node| self.builder(node)).transpose()?.flatten();
+        if let Some(node) = table.take("kubernetes") {
+            self.config.kubernetes = Some(text("kubernetes", &node)?);
+            self.config.places.note(&["kubernetes"], node.place);
+        }
         self.config.vars = self.vars(&mut table, &["vars"])?;
         if let Some(node) = table.take("images") {
             self.config.images = self.images(node)?;
