@@ -1,10 +1,6 @@
 //! Custom resources whose controller may create pods or Services that the set does not have.
 
-use serde_json::Value;
-
 use crate::model::kinds::is_of_kubernetes;
-use crate::model::object;
-use crate::rollout::snapshot::ClusterSnapshot;
 
 /// Kinds of others that create neither pods (but for those of their own template) nor Services; no kind named means all
 /// of the group.
@@ -35,21 +31,8 @@ const HARMLESS: &[(&str, &[&str])] = &[
     ("traefik.io", &[]),
 ];
 
-/// The custom resources that may make pods or Services in this object's namespace.
-pub(crate) fn all<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> impl Iterator<Item = &'a Value> {
-    let namespace = object::namespace(object);
-    world.objects().filter(move |one| {
-        object::same_if_known(object::namespace(one), namespace)
-            && may_create(object::group(object::api_version(one)), object::kind(one))
-    })
-}
-
-/// The first of them: `Cluster/db`.
-pub(crate) fn beside(object: &Value, world: &ClusterSnapshot) -> Option<String> {
-    all(object, world).next().map(object::title)
-}
-
-fn may_create(group: &str, kind: &str) -> bool {
+/// Whether the controller of a custom kind may make pods, Services or configuration that the set does not have.
+pub fn may_create(group: &str, kind: &str) -> bool {
     let harmless =
         HARMLESS.iter().any(|(known, kinds)| *known == group && (kinds.is_empty() || kinds.contains(&kind)));
     !is_of_kubernetes(group) && !harmless
