@@ -52,21 +52,27 @@ impl Cluster {
         }
     }
 
+    /// The version of the API server: `v1.34.4`; `None` where it does not tell. Asked once.
+    pub async fn version(&self) -> Option<String> {
+        self.inner.version.get_or_init(|| self.ask_version()).await.clone()
+    }
+
     /// The minor version of the API server, of Kubernetes 1; `None` where it is not told.
     pub async fn minor_version(&self) -> Option<u32> {
         let version = self.version().await?;
-        let minor: String = version["minor"].as_str()?.chars().take_while(char::is_ascii_digit).collect();
-        minor.parse().ok().filter(|_| version["major"] == "1")
+        let rest = version.strip_prefix("v1.")?;
+        rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
     }
 
-    async fn version(&self) -> Option<Value> {
+    async fn ask_version(&self) -> Option<String> {
         let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
-        self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()
+        let answer = self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()?;
+        answer["gitVersion"].as_str().map(str::to_owned)
     }
 
     /// Any web server answers 404: what is a Kubernetes API server tells its version.
     async fn check_kind_of_server(&self) -> Result<()> {
-        if self.version().await.is_some_and(|version| version["gitVersion"].is_string()) {
+        if self.version().await.is_some() {
             return Ok(());
         }
         let context = self.context();

@@ -22,6 +22,7 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::cluster::objects::FieldError;
 pub use crate::cluster::objects::contents::Contents;
 pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
@@ -50,6 +51,7 @@ struct Inner {
     context: String,
     namespace: String,
     user: tokio::sync::OnceCell<String>,
+    version: tokio::sync::OnceCell<Option<String>>,
     discovery: discovery::Cache,
 }
 

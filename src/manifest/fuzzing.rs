@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::load::{Request, complete, laid};
 use crate::error::Error;
-use crate::manifest::config_hash;
 use crate::manifest::sources::read;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
 use crate::manifest::yaml::{compose, write as yaml};
+use crate::manifest::{Against, config_hash};
 use crate::model::PinnedImage;
 use crate::project::{Project, Tier};
 
@@ -33,8 +33,13 @@ pub(crate) fn manifests(
         return Err(mistakes);
     }
     let request = Request::new(project, tier, images);
-    let objects = laid(&request, base, own)?;
-    let manifests = config_hash::with_config_hashes(complete(&request, objects, Vec::new())?, b"key");
+    let objects = laid(&request, base, own, &mut mistakes);
+    let manifests = complete(&request, objects, Vec::new(), &mut mistakes);
+    mistakes.extend(manifests.check(Against::AnyVersion).err());
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let manifests = config_hash::with_config_hashes(manifests, b"key");
     let written: Vec<Value> = manifests.objects.into_iter().map(|object| object.json).collect();
     let hidden: Vec<Value> = written.iter().cloned().map(yaml::hide_secrets).collect();
     read_back(&hidden);

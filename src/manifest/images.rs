@@ -39,7 +39,7 @@ enum Asked<'a> {
 
 impl Images<'_> {
     /// Pins the project's images in all containers of an object.
-    pub(super) fn pin(&self, object: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<String>) {
+    pub(super) fn pin(&self, object: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<Error>) {
         for path in POD_SPECS {
             let Some(pod) = object.at_mut(path) else { continue };
             for list in ["initContainers", "containers"] {
@@ -51,7 +51,7 @@ impl Images<'_> {
         }
     }
 
-    fn pin_image(&self, image: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<String>) {
+    fn pin_image(&self, image: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<Error>) {
         let Some(text) = image.text().map(str::to_owned) else { return };
         match self.ask(&text) {
             Asked::Own(name) => match self.references.get(name) {
@@ -66,10 +66,12 @@ impl Images<'_> {
                     "did you mean `{name}`? An image of Docker Hub is written `docker.io/library/{text}`"
                 )),
             ),
-            Asked::Tagged(name) => warnings.push(format!(
-                "{}: `{text}` is an image of Docker Hub; the project's image is written `{name}`, without a tag",
-                image.spot.place()
-            )),
+            Asked::Tagged(name) => warnings.push(
+                image
+                    .spot
+                    .mistake(format!("`{text}` is an image of Docker Hub"))
+                    .with_hint(format!("the project's image is written `{name}`, without a tag")),
+            ),
             Asked::Other => {}
         }
     }
@@ -131,7 +133,7 @@ mod tests {
     /// The image of the project that the manifests get.
     const PINNED: &str = "registry.test:5000/shop/web:1f@sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-    fn pinned(text: &str) -> (Value, Vec<Error>, Vec<String>) {
+    fn pinned(text: &str) -> (Value, Vec<Error>, Vec<Error>) {
         let source = Arc::new(Source { path: "a.yaml".into(), text: text.to_owned(), rendered: false });
         let mut object = compose::documents(&source).expect("it is YAML").remove(0);
         let declared = ["web".to_owned(), "worker".to_owned()];
@@ -146,7 +148,7 @@ mod tests {
         (object.to_json(), mistakes, warnings)
     }
 
-    fn image(name: &str) -> (String, Vec<Error>, Vec<String>) {
+    fn image(name: &str) -> (String, Vec<Error>, Vec<Error>) {
         let (json, mistakes, warnings) = pinned(&format!("spec: {{containers: [{{image: \"{name}\"}}]}}\n"));
         (json["spec"]["containers"][0]["image"].as_str().expect("a string").to_owned(), mistakes, warnings)
     }

@@ -6,8 +6,8 @@ pub(crate) mod fuzzing;
 mod images;
 mod inputs;
 mod load;
+mod origin;
 mod phase;
-mod rules;
 mod secrets;
 mod sources;
 mod stamp;
@@ -18,14 +18,15 @@ pub(crate) mod yaml;
 use serde_json::Value;
 
 pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
-pub use check::{described, kinds, read, validate};
+pub use check::{Against, Findings, described, kinds, read, read_valid, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
 pub use load::{Request, Sources};
+pub use origin::Origin;
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;
 
-use crate::error::Place;
+use crate::error::Error;
 use crate::model::{group, kinds};
 use crate::project::{Project, Tier};
 
@@ -62,7 +63,7 @@ pub struct Manifests {
     /// In the order in which they are applied.
     pub objects: Vec<Object>,
     /// What is not wrong, but probably not meant.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Error>,
 }
 
 /// An object of the manifests.
@@ -70,8 +71,8 @@ pub struct Manifests {
 pub struct Object {
     /// The object, without the stamps of a release.
     pub json: Value,
-    /// Where it stands.
-    pub place: Place,
+    /// Where it was written.
+    pub origin: Origin,
     /// When it is applied.
     pub phase: Phase,
 }

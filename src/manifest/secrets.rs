@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::stamp::{self, Owner};
-use super::{Object, phase};
+use super::{Object, Origin, phase};
 use crate::error::{Error, Kind};
 use crate::model::{Reference, labels, object};
 use crate::secret::Secret;
@@ -62,7 +62,7 @@ fn object(secret: &Secret, namespace: &str, owner: &Owner) -> Object {
         "data": data,
     });
     stamp::stamp(&mut json, owner);
-    Object { phase: phase::phase_of(&json), json, place: secret.place.clone() }
+    Object { phase: phase::phase_of(&json), json, origin: Origin::at(secret.place.clone()) }
 }
 
 fn is_same(one: &Value, other: &Value) -> bool {
@@ -75,7 +75,7 @@ fn twice(secret: &Secret, other: &Object) -> Error {
         Kind::Invalid,
         format!("Secret/{} stands here and in `secrets` at {}", secret.name, secret.place),
     )
-    .at(other.place.clone())
+    .at(other.origin.place().clone())
     .with_hint("give one of them another name, or delete it")
 }
 
@@ -156,7 +156,7 @@ mod tests {
         };
         let metadata = json!({"name": image.len().to_string(), "namespace": namespace});
         let json = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec});
-        Object { json, place: Place::file("a.yaml"), phase: crate::manifest::Phase::Workloads }
+        Object { json, origin: Origin::at(Place::file("a.yaml")), phase: crate::manifest::Phase::Workloads }
     }
 
     fn added(mut objects: Vec<Object>, secret: &Secret) -> (Vec<Value>, Vec<String>) {
@@ -209,8 +209,11 @@ mod tests {
     #[test]
     fn a_secret_stands_in_one_place() {
         let json = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "shop-staging"}});
-        let object =
-            Object { json, place: Place::file(".kube/db.yaml"), phase: crate::manifest::Phase::Settings };
+        let object = Object {
+            json,
+            origin: Origin::at(Place::file(".kube/db.yaml")),
+            phase: crate::manifest::Phase::Settings,
+        };
         let (_, mistakes) = added(vec![object], &secret("db", None));
         assert_eq!(mistakes, [".kube/db.yaml: Secret/db stands here and in `secrets` at windlass.yaml:3:1"]);
     }

@@ -12,6 +12,7 @@ use super::*;
 use crate::error::Kind;
 use crate::model::PinnedImage;
 use crate::project::{Options, Project, TierOverrides};
+use crate::schema::Schemas;
 
 fn open(directory: &Path) -> Project {
     let options = Options { directory: directory.to_path_buf(), ..Options::default() };
@@ -68,7 +69,11 @@ tiers:
 #[test]
 fn the_shop_is_valid() {
     assert_eq!(
-        block_on(validate(&shop())).mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        block_on(validate(&shop(), Schemas::newest()))
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         Vec::<String>::new()
     );
 }
@@ -90,7 +95,7 @@ fn the_tiers_of_the_shop_differ_as_their_files_say() {
             "Ingress/web",
         ]
     );
-    assert_eq!(staging.warnings, Vec::<String>::new());
+    assert!(staging.warnings.is_empty(), "{:?}", staging.warnings);
     assert_eq!(staging.objects[4].phase, Phase::Before);
     let production = loaded(&shop(), "production").expect("it is valid");
     assert_eq!(production.objects.len(), 8);
@@ -100,7 +105,7 @@ fn the_tiers_of_the_shop_differ_as_their_files_say() {
         .find(|object| object.json["metadata"]["name"] == "db")
         .expect("it is there");
     assert_eq!(database.json["spec"], json!({"type": "ExternalName", "externalName": "db.example.com"}));
-    assert_eq!(database.place.to_string(), ".kube/tiers/production/database.yaml:2:1");
+    assert_eq!(database.origin.place().to_string(), ".kube/tiers/production/database.yaml:2:1");
 }
 
 #[test]
@@ -164,15 +169,15 @@ fn variables_of_windlass_itself() {
 #[test]
 fn a_name_that_one_tier_lacks_is_found_offline() {
     let service =
-        "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {externalName: \"${DATABASE}\"}\n";
+        "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {type: ExternalName, externalName: \"${DATABASE}\"}\n";
     let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", service)]);
-    let mistakes = block_on(validate(&project)).mistakes;
+    let mistakes = block_on(validate(&project, Schemas::newest())).errors;
     let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
         [
-            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `review/example`",
-            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `staging`",
+            ".kube/a.yaml:4:43: `DATABASE` has no value for tier `review/example`",
+            ".kube/a.yaml:4:43: `DATABASE` has no value for tier `staging`",
         ]
     );
     let tier = project.tier("staging", &TierOverrides::default()).expect("it exists");
@@ -217,7 +222,7 @@ fn a_directory_of_no_tier_is_found() {
         (".kube/tiers/prodcution/b.yaml", object),
         (".kube/tiers/review/c.yaml", object),
     ]);
-    let mistakes = block_on(validate(&project)).mistakes;
+    let mistakes = block_on(validate(&project, Schemas::newest())).errors;
     assert_eq!(mistakes.len(), 1);
     assert_eq!(
         mistakes[0].to_string(),
@@ -233,5 +238,5 @@ fn without_manifests_nothing_can_be_released() {
     let error = loaded(&project, "staging").expect_err("there is nothing");
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.message().starts_with("there is no `.kube` directory in "), "{error}");
-    assert_eq!(block_on(validate(&project)).mistakes.len(), 1);
+    assert_eq!(block_on(validate(&project, Schemas::newest())).errors.len(), 1);
 }

@@ -82,7 +82,7 @@ pub(crate) fn wanted(manifests: Manifests, key: &[u8]) -> Vec<Wanted> {
         .into_iter()
         .map(|one| {
             let (object, values) = redaction::redact(one.json, key);
-            Wanted { phase: one.phase, place: Some(one.place), object, values }
+            Wanted { phase: one.phase, origin: Some(one.origin), object, values }
         })
         .collect()
 }

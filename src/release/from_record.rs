@@ -147,7 +147,7 @@ pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
         });
     let wanted = wanted.into_iter().map(|one| Wanted {
         phase: manifest::phase_of(&one.object),
-        place: None,
+        origin: None,
         object: one.object.clone(),
         values: None,
     });

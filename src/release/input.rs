@@ -13,7 +13,7 @@ use crate::release::context::{LOCKING, Request, TierContext, made_for};
 use crate::release::plan::external;
 use crate::release::rules::ancestry::{self, Course};
 use crate::release::run::Deployed;
-use crate::release::{TestStage, from_manifests, rollback};
+use crate::release::{TestStage, from_manifests, manifest_check, rollback};
 use crate::secret::{self, Secret};
 use crate::session::Session;
 
@@ -157,6 +157,7 @@ async fn read_manifests(
     let read = async {
         let secrets = secrets(session, project, tier).await?;
         let manifests = manifests(session, sources, &images, secrets)?;
+        manifest_check::check(cluster, &manifests).await?;
         external::check(context, &from_manifests::wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&made_for(project, tier), LOCKING).await?;
         Ok(manifests)
@@ -267,7 +268,7 @@ pub fn manifests(
     let manifests = sources.manifests(pinned, secrets)?;
     secret::hide_objects(manifests.objects.iter().map(|object| &object.json), &session.reporter);
     for warning in &manifests.warnings {
-        session.reporter.warn(warning);
+        session.reporter.warn_of(warning);
     }
     Ok(manifests)
 }

@@ -20,6 +20,7 @@ pub(crate) mod from_manifests;
 pub(crate) mod from_record;
 pub(crate) mod input;
 pub(crate) mod lock_holder;
+mod manifest_check;
 pub mod plan;
 pub(crate) mod preview;
 pub(crate) mod refused;

@@ -13,7 +13,7 @@ use crate::release::plan::planner::build_plan;
 use crate::release::plan::{Plan, drift, external, namespaces, prune};
 use crate::release::rules::ancestry::{self, Course};
 use crate::release::run::jobs;
-use crate::release::{Rules, TestStage, context, from_manifests};
+use crate::release::{Rules, TestStage, context, from_manifests, manifest_check};
 use crate::session::Session;
 
 /// What a release of these images would change; nothing is changed.
@@ -35,6 +35,7 @@ pub async fn plan(
     let prior = PriorReleases::read(&store).await?;
     let images = &as_they_run(images, newest_written(&prior.summaries));
     let manifests = manifests(session, sources, images, secrets)?;
+    manifest_check::check(&cluster, &manifests).await?;
     let key = store.key(false).await?;
     let wanted = namespaces::placed(&cluster, from_manifests::wanted(manifests, &key)).await?;
     external::check(context, &wanted).await?;

@@ -5,6 +5,7 @@ pub(crate) mod deletion;
 pub(crate) mod list;
 pub(crate) mod projection;
 pub(crate) mod refusal;
+mod server_message;
 
 use bytes::Bytes;
 use http::Method;
@@ -20,6 +21,7 @@ use crate::cluster::transport::{Call, Repeat};
 use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+pub use server_message::FieldError;
 
 /// Only the `metadata` of an object, in the words of content negotiation.
 pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";

@@ -25,7 +25,7 @@ const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
 pub(crate) async fn read(
     request: &Request,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> (Vec<Node>, Vec<Node>) {
     let kube = request.root.join(".kube");
     if !kube.is_dir() {
@@ -72,7 +72,7 @@ async fn from_chart(
     request: &Request,
     chart: &Path,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Vec<Node> {
     let mut values: Vec<PathBuf> = conventional_values(&request.overlay).into_iter().collect();
     for (file, place) in &request.values {

@@ -61,7 +61,7 @@ pub(crate) struct Release<'a> {
 pub(crate) async fn template(
     release: &Release<'_>,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Vec<Node> {
     let shown = relative(release.root, release.chart);
     let once = || run(helm_template(release), "helm", "helm template", &shown);

@@ -3,7 +3,6 @@
 pub(crate) mod compose;
 pub(crate) mod identity;
 pub(crate) mod node;
-#[cfg_attr(not(test), expect(dead_code, reason = "`validate` and `release` show these places next"))]
 pub(crate) mod place;
 pub(crate) mod scalar;
 pub(crate) mod source;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, FieldError, Refusal};
 use crate::model::FieldChange;
 use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
@@ -176,6 +176,10 @@ impl DryRun<'_> {
             }
             // What is ours already is not adopted.
             Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
+            Refusal::Immutable { .. } => {
+                let error = of_fixed_fields(error, live, &wanted);
+                Err((wanted, error))
+            }
             Refusal::Invalid { .. } => match live.and_then(drift::first) {
                 Some(added) => Err((wanted, drift::in_the_way(error, &added))),
                 None => Err((wanted, error)),
@@ -214,6 +218,38 @@ fn in_its_place(step: Step, there: Option<Value>) -> Step {
 fn role(binding: &Value) -> (String, String) {
     let text = |key: &str| binding["roleRef"][key].as_str().unwrap_or_default().to_owned();
     (text("kind"), text("name"))
+}
+
+/// What of a StatefulSet stays as it was made.
+const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "podManagementPolicy"];
+
+/// Of a StatefulSet the server does not say which field was changed.
+fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
+    let Some(live) = live.filter(|live| live["kind"] == "StatefulSet") else { return error };
+    let mut changes = difference::fields(live, &wanted.object, &Mask::new(b""));
+    changes.retain(|change| {
+        let field = change.field.strip_prefix("spec.").unwrap_or_default();
+        let is_fixed = |name: &&str| {
+            field.strip_prefix(*name).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
+        // What only one side has, the server has filled in.
+        change.before.is_some() && change.after.is_some() && FIXED.iter().any(|name| is_fixed(&name))
+    });
+    if changes.is_empty() {
+        return error;
+    }
+    let fields = changes.iter().map(|change| {
+        let FieldChange { field, before, after } = change;
+        let message =
+            format!("{} → {}", before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
+        FieldError { field: field.clone(), message }
+    });
+    let fields: Vec<FieldError> = fields.collect();
+    let words: Vec<String> = fields.iter().map(|one| format!("{} ({})", one.field, one.message)).collect();
+    let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
+    let keeps = if of_claims { ": the claims that are there keep what they have" } else { "" };
+    let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
+    ApplyError { message, fields, ..error }
 }
 
 /// A conflict about fields of an object of ours, with what takes them back.
@@ -320,7 +356,7 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
             "two tiers cannot have the same object: give it another name, or the tier another namespace"
                 .to_owned(),
         ),
-        pointer: None,
+        fields: Vec::new(),
     })
 }
 
@@ -365,7 +401,7 @@ fn may_recreate(object: &Value) -> bool {
 
 /// A recorded object that its release could not know to be recreated later: the one that took its place says so.
 fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
-    wanted.place.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
+    wanted.origin.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
 }
 
 /// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.

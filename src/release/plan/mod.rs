@@ -21,8 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::cluster::Conflict;
-use crate::error::Place;
-use crate::manifest::Phase;
+use crate::manifest::{Origin, Phase};
 pub use crate::model::{Action, Taken};
 use crate::model::{FieldChange, ObjectId, group, job};
 use crate::record::content::STAMPS;
@@ -38,8 +37,8 @@ pub struct Wanted {
     pub object: Value,
     /// When it is applied.
     pub phase: Phase,
-    /// Where it stands in the user's files; `None` for a recorded object.
-    pub place: Option<Place>,
+    /// Where it was written; `None` for a recorded object.
+    pub origin: Option<Origin>,
     /// The values of a Secret of the configuration; in the object stand their hashes.
     pub values: Option<SecretValues>,
 }
@@ -292,7 +291,7 @@ mod tests {
     use super::*;
 
     fn wanted(object: Value) -> Wanted {
-        Wanted { object, phase: Phase::Workloads, place: None, values: None }
+        Wanted { object, phase: Phase::Workloads, origin: None, values: None }
     }
 
     fn deployment(image: &str, replicas: i64) -> Value {

@@ -278,18 +278,34 @@ pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
         1 => format!("the cluster refused {}: {}", first.id(), error.message),
         count => format!("the cluster refused {count} objects"),
     };
-    let mut whole = Error::new(kind, message);
-    if let (1, Some(place)) = (refused.len(), &first.place) {
-        whole = whole.at(place.clone());
-    }
+    let mut whole = match (refused.len(), &first.origin) {
+        (1, Some(origin)) => origin.error_at(error.field(), message).into_kind(kind),
+        _ => Error::new(kind, message),
+    };
     if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
         whole = whole.with_hint(hint);
     }
-    whole.with_failures(refused.iter().map(|(wanted, error)| failure(wanted, error)))
+    whole.with_failures(refused.iter().flat_map(|(wanted, error)| failures(wanted, error)))
 }
 
-fn failure(wanted: &Wanted, error: &ApplyError) -> Failure {
-    let place = wanted.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+/// One for each field that the server names, at its place in the manifest.
+fn failures(wanted: &Wanted, error: &ApplyError) -> Vec<Failure> {
+    let place = |field: &str| {
+        let place = wanted.origin.as_ref().and_then(|origin| origin.error_at(field, "").place().cloned());
+        place.map(|place| format!("{place}: ")).unwrap_or_default()
+    };
     let failure = error.failure();
-    Failure { message: format!("{place}{}", failure.message), ..failure }
+    match error.fields.as_slice() {
+        [] | [_] => {
+            let message = format!("{}{}", place(error.field()), failure.message);
+            vec![Failure { message, ..failure }]
+        }
+        fields => fields
+            .iter()
+            .map(|one| {
+                let message = format!("{}{}: {}", place(&one.field), one.field, one.message);
+                Failure { message, ..failure.clone() }
+            })
+            .collect(),
+    }
 }

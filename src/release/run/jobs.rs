@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn found(live: &[Value]) -> Vec<String> {
-        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, place: None, values: None };
+        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, origin: None, values: None };
         let live = live.iter().map(|object| (ObjectId::of(object), object.clone())).collect();
         running(&[wanted], &live).iter().map(|job| ObjectId::of(job).name).collect()
     }
