@@ -7,15 +7,15 @@ use crate::rollout::snapshot::ClusterSnapshot;
 use crate::schema::may_create;
 
 /// The custom resources that may make pods or Services in this object's namespace.
-pub(crate) fn all<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn all<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> impl Iterator<Item = &'a Value> {
     let namespace = object::namespace(object);
-    world.objects().filter(move |one| {
+    snapshot.objects().filter(move |one| {
         object::same_if_known(object::namespace(one), namespace)
             && may_create(object::group(object::api_version(one)), object::kind(one))
     })
 }
 
 /// The first of them: `Cluster/db`.
-pub(crate) fn beside(object: &Value, world: &ClusterSnapshot) -> Option<String> {
-    all(object, world).next().map(object::title)
+pub(crate) fn beside(object: &Value, snapshot: &ClusterSnapshot) -> Option<String> {
+    all(object, snapshot).next().map(object::title)
 }

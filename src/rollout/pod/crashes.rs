@@ -30,14 +30,14 @@ pub(crate) struct CrashHistory<'a> {
 }
 
 /// The deaths of a container of a pod; `None` where none counts (any more).
-pub(crate) fn toll<'a>(
-    scene: &mut EvalContext,
+pub(crate) fn crash_finding<'a>(
+    context: &mut EvalContext,
     pod: &Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<CrashHistory<'a>> {
-    let strikes = count(scene, pod, container, events);
-    if strikes <= 0 || has_recovered(scene, container) {
+    let strikes = count(context, pod, container, events);
+    if strikes <= 0 || has_recovered(context, container) {
         return None;
     }
     let known: Vec<Termination> = container.known_deaths().collect();
@@ -47,12 +47,12 @@ pub(crate) fn toll<'a>(
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
-fn count(scene: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> i64 {
+fn count(context: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> i64 {
     let known: Vec<Termination> = container.known_deaths().collect();
     let ended = container.ended();
-    let older = scene.is_older_than_release(pod.created);
-    let watched = scene.release().is_some();
-    let deaths = scene.deaths(container.key());
+    let older = context.is_older_than_release(pod.created);
+    let watched = context.release().is_some();
+    let deaths = context.deaths(container.key());
     let before = *deaths.before.get_or_insert(if older { ended } else { 0 });
     for (index, death) in known.iter().enumerate() {
         // Without an id, an instance is known by its number.
@@ -84,17 +84,17 @@ fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> 
 }
 
 /// Whether the instance that runs now shows that the deaths before it are over.
-fn has_recovered(scene: &mut EvalContext, container: &Container) -> bool {
+fn has_recovered(context: &mut EvalContext, container: &Container) -> bool {
     if !container.runs() {
         return false;
     }
     let Some(since) = container.running_since() else { return container.is_ready() };
     let lived = container.died_before().map_or(0, |death| death.lived());
-    if scene.is_past(since, FORGETS) {
+    if context.is_past(since, FORGETS) {
         return true;
     }
     let proof = lived.saturating_mul(2).clamp(RECOVERS, FORGETS);
-    (container.is_ready() && lived >= FORGETS) || scene.is_past(since, proof)
+    (container.is_ready() && lived >= FORGETS) || context.is_past(since, proof)
 }
 
 /// The cause nearest to the user's mistake (contract, section 6).

@@ -28,17 +28,17 @@ const BACK_OFF: i64 = 15;
 const CREATE_RETRY: i64 = 20;
 
 /// The worst that is wrong with a pod; `None` where nothing is.
-pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
-    let events = scene.events_of(pod);
+pub(crate) fn examine<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
+    let events = context.events_of(pod);
     let containers = Container::all(pod);
     let mut findings: Vec<Finding> = Vec::new();
     for container in &containers {
-        findings.extend(of_container(scene, pod, container, &events));
+        findings.extend(of_container(context, pod, container, &events));
     }
     if findings.is_empty() {
-        findings.extend(placement::unplaced(scene, pod, &events));
-        findings.extend(volume::unmounted(scene, pod, &containers, &events));
-        findings.extend(placement::lost(scene, pod, &events));
+        findings.extend(placement::unplaced(context, pod, &events));
+        findings.extend(volume::unmounted(context, pod, &containers, &events));
+        findings.extend(placement::lost(context, pod, &events));
     }
     if findings.is_empty() {
         findings.extend(placement::underway(pod, &containers, &events));
@@ -47,104 +47,104 @@ pub(crate) fn examine<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Option<F
 }
 
 fn of_container<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
     match container.waits() {
-        "InvalidImageName" => Some(invalid_name(scene, pod, container)),
-        reason if image::is_pull_reason(reason) => Some(pull(scene, pod, container, events)),
-        "CreateContainerConfigError" => Some(configuration(scene, pod, container)),
+        "InvalidImageName" => Some(invalid_name(context, pod, container)),
+        reason if image::is_pull_reason(reason) => Some(pull(context, pod, container, events)),
+        "CreateContainerConfigError" => Some(configuration(context, pod, container)),
         _ => None,
     }
-    .or_else(|| cannot_run(scene, pod, container, events))
-    .or_else(|| dies(scene, pod, container, events))
-    .or_else(|| probes(scene, pod, container, events))
+    .or_else(|| cannot_run(context, pod, container, events))
+    .or_else(|| dies(context, pod, container, events))
+    .or_else(|| probes(context, pod, container, events))
 }
 
 /// Where the field of a container stands in the manifest.
-fn pointer(scene: &EvalContext, container: &Container, field: &str) -> Option<String> {
-    let (spec, prefix) = scene.written_pod();
+fn pointer(context: &EvalContext, container: &Container, field: &str) -> Option<String> {
+    let (spec, prefix) = context.written_pod();
     Some(format!("{prefix}{}", container.pointer(spec, field)?))
 }
 
-fn invalid_name<'a>(scene: &EvalContext, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
+fn invalid_name<'a>(context: &EvalContext, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
     let message = format!("image {} of {} is not a valid image name", container.image(), container.title());
     Finding::new(pod, Severity::Failed, Some(Cause::InvalidImageName), message)
-        .about(pointer(scene, container, "/image"))
+        .about(pointer(context, container, "/image"))
 }
 
 fn pull<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
 ) -> Finding<'a> {
     let explanation = image::explanation(container, events);
-    let refusal = known_refusal(scene, container, explanation);
-    let lasts = refusal != Refusal::Other && was_tried_again(scene, pod, container, events);
+    let refusal = known_refusal(context, container, explanation);
+    let lasts = refusal != Refusal::Other && was_tried_again(context, pod, container, events);
     let grade = if lasts { Severity::Failed } else { Severity::Waiting };
     let message = image::sentence(refusal, container, explanation);
-    Finding::new(pod, grade, Some(refusal.cause()), message).about(pointer(scene, container, "/image"))
+    Finding::new(pod, grade, Some(refusal.cause()), message).about(pointer(context, container, "/image"))
 }
 
 /// What the registry's answer means; where the kubelet no longer says it, what was seen before.
-fn known_refusal(scene: &mut EvalContext, container: &Container, explanation: Option<&str>) -> Refusal {
+fn known_refusal(context: &mut EvalContext, container: &Container, explanation: Option<&str>) -> Refusal {
     let key = container.key();
     let state = |refusal: Refusal| key.state(ContainerState::Image(refusal.cause()));
     if let Some(explanation) = explanation {
         let refusal = image::refusal(explanation, container.image());
-        scene.remember(state(refusal));
+        context.remember(state(refusal));
         return refusal;
     }
-    let known = Refusal::ALL.into_iter().find(|refusal| scene.recalls(&state(*refusal)));
+    let known = Refusal::ALL.into_iter().find(|refusal| context.recalls(&state(*refusal)));
     known.unwrap_or(Refusal::Other)
 }
 
-fn was_tried_again(scene: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> bool {
+fn was_tried_again(context: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> bool {
     let state = container.key().state(ContainerState::PullRetried);
     if image::was_tried_again(container, events) {
-        scene.remember(state);
+        context.remember(state);
         return true;
     }
     // In a dump the pod's own age tells whether the kubelet has had the time to wait.
     let failed =
         |event: &&Event| event.is_about(container.name) && event.message.contains("Failed to pull image");
     let told = events.iter().find(failed).and_then(|event| event.first);
-    let since = if scene.release().is_none() { told.or_else(|| pod.began()) } else { None };
+    let since = if context.release().is_none() { told.or_else(|| pod.began()) } else { None };
     let first = container.key().state(ContainerState::Pull);
-    scene.recalls(&state) || scene.has_lasted(first, since, BACK_OFF)
+    context.recalls(&state) || context.has_lasted(first, since, BACK_OFF)
 }
 
-fn configuration<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
+fn configuration<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, container: &Container<'a>) -> Finding<'a> {
     let said = container.waiting_message();
     if configuration::is_cache_trouble(said) {
         return Finding::new(pod, Severity::Waiting, None, format!("{}: {said}", container.title()));
     }
     // In a dump the pod's own age bounds it.
-    let since = if scene.release().is_none() { pod.began() } else { None };
+    let since = if context.release().is_none() { pod.began() } else { None };
     let state = container.key().state(ContainerState::Configuration);
-    let lasts = scene.has_lasted(state, since, configuration::CONFIG_PATIENCE);
+    let lasts = context.has_lasted(state, since, configuration::CONFIG_PATIENCE);
     let Some(missing) = configuration::missing(said, pod) else {
         let grade = if lasts { Severity::Failed } else { Severity::Waiting };
         let message = format!("{} cannot be configured: {said}", container.title());
         return Finding::new(pod, grade, Some(Cause::ConfigMissing), message)
-            .about(pointer(scene, container, ""));
+            .about(pointer(context, container, ""));
     };
-    let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
+    let may_come = context.is_made_elsewhere(missing.kind, &missing.name) || context.has_come(&missing);
     let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let message = format!("{} ({})", missing.sentence(), container.title());
-    let (spec, prefix) = scene.written_pod();
+    let (spec, prefix) = context.written_pod();
     let place = missing.pointer_in(container, spec).map(|place| format!("{prefix}{place}"));
     Finding::new(pod, grade, Some(Cause::ConfigMissing), message)
-        .about(place.or_else(|| pointer(scene, container, "")))
+        .about(place.or_else(|| pointer(context, container, "")))
         .lacking(missing)
 }
 
 /// The runtime could not start it: a failure at the second time, where it will say the same again.
 fn cannot_run<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -162,9 +162,9 @@ fn cannot_run<'a>(
             };
             let failed = events.iter().filter(own).rev().find(same);
             let state = container.key().state(ContainerState::Creation);
-            let began = if scene.release().is_none() { pod.began() } else { None };
+            let began = if context.release().is_none() { pod.began() } else { None };
             failed.is_some_and(|event| event.count > 1)
-                || scene.has_lasted(state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
+                || context.has_lasted(state, failed.and_then(|event| event.first).or(began), CREATE_RETRY)
         }
         _ => container.restarts() > 0,
     };
@@ -172,13 +172,13 @@ fn cannot_run<'a>(
     let grade = if lasts { Severity::Failed } else { Severity::Waiting };
     Some(
         Finding::new(pod, grade, Some(Cause::CannotRun), start::sentence(container, complaint))
-            .about(pointer(scene, container, "")),
+            .about(pointer(context, container, "")),
     )
 }
 
 /// It died: too often, or not yet too often.
 fn dies<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -189,19 +189,19 @@ fn dies<'a>(
     let previous = container.status.terminated.is_none();
     let restarts = container.is_kept_alive || (container.role == Role::Init && !is_mortal(pod));
     if !restarts {
-        return died_for_good(scene, pod, container, events)
+        return died_for_good(context, pod, container, events)
             .map(|finding| finding.of_container(container.name, previous));
     }
-    let allowed = annotations::failures_allowed(scene.object);
-    let Some(toll) = crashes::toll(scene, pod, container, events) else {
-        return loops(scene, pod, container, allowed)
+    let allowed = annotations::failures_allowed(context.object);
+    let Some(crash_finding) = crashes::crash_finding(context, pod, container, events) else {
+        return loops(context, pod, container, allowed)
             .map(|finding| finding.of_container(container.name, previous));
     };
-    let grade = if toll.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
-    let mut finding = Finding::new(pod, grade, Some(toll.cause), toll.sentence(container))
+    let grade = if crash_finding.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
+    let mut finding = Finding::new(pod, grade, Some(crash_finding.cause), crash_finding.sentence(container))
         .of_container(container.name, previous)
-        .about(pointer(scene, container, toll.field()));
-    finding.strikes = toll.strikes;
+        .about(pointer(context, container, crash_finding.field()));
+    finding.strikes = crash_finding.strikes;
     Some(finding)
 }
 
@@ -212,7 +212,7 @@ fn is_mortal(pod: &Pod) -> bool {
 
 /// A container that is not started again, or only as long as its Job allows it.
 fn died_for_good<'a>(
-    scene: &EvalContext,
+    context: &EvalContext,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -224,12 +224,12 @@ fn died_for_good<'a>(
         _ => format!(" {}", crashes::times(container.ended())),
     };
     let message = format!("{how}{often}");
-    Some(Finding::new(pod, Severity::Waiting, Some(cause), message).about(pointer(scene, container, "")))
+    Some(Finding::new(pod, Severity::Waiting, Some(cause), message).about(pointer(context, container, "")))
 }
 
 /// It ends with exit code 0 and is started again and again; or nobody says how it ended.
 fn loops<'a>(
-    scene: &EvalContext,
+    context: &EvalContext,
     pod: &'a Pod,
     container: &Container<'a>,
     allowed: i64,
@@ -251,31 +251,32 @@ fn loops<'a>(
         }
         None => (Severity::Waiting, format!("{title} dies and is started again")),
     };
-    Some(Finding::new(pod, grade, Some(Cause::CrashLoop), message).about(pointer(scene, container, "")))
+    Some(Finding::new(pod, grade, Some(Cause::CrashLoop), message).about(pointer(context, container, "")))
 }
 
 /// A container that counts as ready for want of a readiness probe, while its liveness probe is about to end it.
-pub(crate) fn ailing<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
+pub(crate) fn ailing<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
     /// The kubelet asks a little late, and its events come later still.
     const LATE: i64 = 3;
-    let events = scene.events_of(pod);
+    let events = context.events_of(pod);
     Container::all(pod).into_iter().find_map(|container| {
         let probe = Probe::Liveness;
         let watched = probe.is_set(&container) && !Probe::Readiness.is_set(&container);
         let failure = probe.failure(&container, &events).filter(|_| watched && container.runs())?;
-        let is_over = failure.last.is_none_or(|last| scene.is_past(last, probe.interval(&container) + LATE));
+        let is_over =
+            failure.last.is_none_or(|last| context.is_past(last, probe.interval(&container) + LATE));
         if is_over && !probe.is_killing(&container, &events) {
             return None;
         }
         let message = probe.sentence(&container, Some(&failure));
         let finding = Finding::new(pod, Severity::Waiting, Some(probe.cause()), message);
-        Some(finding.of_container(container.name, false).about(pointer(scene, &container, probe.field())))
+        Some(finding.of_container(container.name, false).about(pointer(context, &container, probe.field())))
     })
 }
 
 /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
 fn probes<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     container: &Container<'a>,
     events: &[Event<'a>],
@@ -290,7 +291,7 @@ fn probes<'a>(
         let is_overdue = *probe != Probe::Liveness && probe.is_set(container) && {
             let state = container.key().state(ContainerState::Probe(probe.cause()));
             let patience = probe.patience(container);
-            scene.has_lasted(state, container.running_since(), patience)
+            context.has_lasted(state, container.running_since(), patience)
         };
         if failure.is_none() && !is_overdue {
             continue;
@@ -299,7 +300,7 @@ fn probes<'a>(
         return Some(
             Finding::new(pod, Severity::Waiting, Some(probe.cause()), message)
                 .of_container(container.name, false)
-                .about(pointer(scene, container, probe.field())),
+                .about(pointer(context, container, probe.field())),
         );
     }
     None
