@@ -11,8 +11,8 @@ use crate::release::context::TierContext;
 
 /// The holder of the lock with what the records say of it: `release 12`, and its commit. Without them where it has not
 /// begun yet, or nobody may read them.
-pub(crate) async fn on_record(site: TierContext<'_>, holder: Holder) -> (Holder, Option<String>) {
-    let history = site.store().history().await.unwrap_or_default();
+pub(crate) async fn on_record(context: TierContext<'_>, holder: Holder) -> (Holder, Option<String>) {
+    let history = context.store().history().await.unwrap_or_default();
     let Some(summary) = held_by(history.first(), &holder) else { return (holder, None) };
     let title = match summary.kind {
         ReleaseKind::Rollback { to, .. } => format!("rollback {} to release {to}", summary.revision),
@@ -32,12 +32,12 @@ pub(crate) fn held_by<'a>(newest: Option<&'a Summary>, holder: &Holder) -> Optio
 }
 
 /// The error of a tier that is locked, with the revision of the release that holds the lock.
-pub(crate) async fn named(site: TierContext<'_>, error: Error) -> Error {
-    let name = base_name(&site.project.name, &site.tier.slug);
-    let Ok(Some(holder)) = Lease::holder(site.cluster, &name).await else { return error };
-    match on_record(site, holder).await {
+pub(crate) async fn named(context: TierContext<'_>, error: Error) -> Error {
+    let name = base_name(&context.project.name, &context.tier.slug);
+    let Ok(Some(holder)) = Lease::holder(context.cluster, &name).await else { return error };
+    match on_record(context, holder).await {
         (holder, Some(release)) => {
-            holder.refusal(Some(&release), site.cluster.now(), &context::command("unlock", site.tier))
+            holder.refusal(Some(&release), context.cluster.now(), &context::command("unlock", context.tier))
         }
         (_, None) => error,
     }

@@ -56,15 +56,15 @@ pub(crate) async fn lock(
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
 pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
     let cluster = context::connect(session, tier).await?;
-    let site = TierContext { session, project, tier, rules, cluster: &cluster };
+    let context = TierContext { session, project, tier, rules, cluster: &cluster };
     let name = base_name(&project.name, &tier.slug);
     let holder = Lease::holder(&cluster, &name).await?;
     if let Some(holder) = &holder {
         if holder.hold.is_none() {
-            let (holder, release) = lock_holder::on_record(site, holder.clone()).await;
+            let (holder, release) = lock_holder::on_record(context, holder.clone()).await;
             let who = holder.described(release.as_deref());
             let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
-            site.rules.confirm(session, &fact, "take the lock from it?").await?;
+            context.rules.confirm(session, &fact, "take the lock from it?").await?;
         }
         if !Lease::unlock(&cluster, &name, holder).await? {
             return Err(Error::new(

@@ -15,20 +15,20 @@ use crate::release::plan::Wanted;
 use crate::rollout::watch;
 
 /// Kind and name of what others make: a pod that lacks it is not failed at once.
-pub(crate) fn names(site: TierContext<'_>) -> Vec<(String, String)> {
-    let read = |external: &External| external.on(site.tier).ok();
-    site.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
+pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
+    let read = |external: &External| external.on(context.tier).ok();
+    context.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
 }
 
 /// Whether everything is there that others make.
 ///
 /// # Errors
 /// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
-pub(crate) async fn check(site: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
-    let named = site.project.config.external.iter().map(|one| one.on(site.tier));
+pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
+    let named = context.project.config.external.iter().map(|one| one.on(context.tier));
     let named = named.collect::<Result<Vec<_>>>()?;
     let made = watch::made_by(wanted.iter().map(|one| &one.object));
-    let asked = named.iter().map(|one| missing(site, one, wanted));
+    let asked = named.iter().map(|one| missing(context, one, wanted));
     let failures: Vec<(Place, Failure)> = try_join_all(asked)
         .await?
         .into_iter()
@@ -51,20 +51,20 @@ pub(crate) async fn check(site: TierContext<'_>, wanted: &[Wanted]) -> Result<()
 }
 
 async fn missing(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     named: &ExternalObject,
     wanted: &[Wanted],
 ) -> Result<Option<Failure>> {
-    let reference = ObjectRef::new(api_version(site.cluster, named).await?, &named.kind, &named.name);
-    let live = match site.cluster.get(&reference).await {
+    let reference = ObjectRef::new(api_version(context.cluster, named).await?, &named.kind, &named.name);
+    let live = match context.cluster.get(&reference).await {
         Ok(live) => live,
         Err(error) if error.kind() == Kind::Denied => {
-            site.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
+            context.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    Ok(lacks(named, live.as_ref(), wanted, site.cluster.namespace()).map(|message| Failure {
+    Ok(lacks(named, live.as_ref(), wanted, context.cluster.namespace()).map(|message| Failure {
         subject: Subject::Object(named.title()),
         cause: Cause::ConfigMissing.to_string(),
         message,

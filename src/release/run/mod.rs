@@ -293,7 +293,7 @@ impl<'a> Attempt<'a> {
         let interrupted = record.summary.outcome == Outcome::Interrupted;
         let write = async {
             store.write(&record, &mut prior.summaries).await?;
-            if interrupted { Ok(()) } else { store.sweep(&mut prior.summaries).await }
+            if interrupted { Ok(()) } else { store.forget_unused(&mut prior.summaries).await }
         };
         let limit = if interrupted { RECORD_TIMEOUT } else { Duration::MAX };
         let written = tokio::time::timeout(limit, write).await;
