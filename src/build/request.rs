@@ -56,7 +56,7 @@ pub(crate) struct BuildRequest<'a> {
     /// Images whose layers may be taken over.
     pub(crate) cache: Vec<String>,
     /// What it may see and the image does not keep.
-    pub(crate) lent: BTreeMap<String, Vec<u8>>,
+    pub(crate) inputs: BTreeMap<String, Vec<u8>>,
 }
 
 /// How a try ended that ended without an image.

@@ -168,8 +168,7 @@ fn variables_of_windlass_itself() {
 
 #[test]
 fn a_name_that_one_tier_lacks_is_found_offline() {
-    let service =
-        "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {type: ExternalName, externalName: \"${DATABASE}\"}\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {type: ExternalName, externalName: \"${DATABASE}\"}\n";
     let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", service)]);
     let mistakes = block_on(validate(&project, Schemas::newest())).errors;
     let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();

@@ -71,22 +71,22 @@ impl<'a> Case<'a> {
     /// [`Kind::TestsFailed`], [`Kind::TestNotRun`]; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
     pub(super) async fn run(
         &self,
-        bench: &Runner<'_>,
+        runner: &Runner<'_>,
         step: &StepReport,
     ) -> Result<(String, Option<String>)> {
         let result = tokio::select! {
             biased;
-            () = bench.session.cancel.cancelled() => Err(interrupted()),
-            result = self.course(bench, step) => result,
+            () = runner.session.cancel.cancelled() => Err(interrupted()),
+            result = self.course(runner, step) => result,
         };
-        let keeping = async { if bench.keep { Some(keep::keep(bench, self).await) } else { None } };
+        let keeping = async { if runner.keep { Some(keep::keep(runner, self).await) } else { None } };
         let kept = tokio::select! {
             biased;
-            () = bench.session.cancel.cancelled() => None,
+            () = runner.session.cancel.cancelled() => None,
             kept = keeping => kept,
         };
         if kept.is_none() {
-            self.tidy(bench).await;
+            self.tidy(runner).await;
         }
         let next = kept.flatten();
         match result {
@@ -97,38 +97,38 @@ impl<'a> Case<'a> {
         }
     }
 
-    async fn course(&self, bench: &Runner<'_>, step: &StepReport) -> Result<String> {
+    async fn course(&self, runner: &Runner<'_>, step: &StepReport) -> Result<String> {
         if self.test.on == On::Cluster {
-            let ending = cluster::run(bench, self, step).await?;
-            return self.verdict(bench, ending);
+            let outcome = cluster::run(runner, self, step).await?;
+            return self.verdict(runner, outcome);
         }
-        self.provide(bench, step).await?;
-        let network = self.network(bench).await?;
-        let services = service::start_all(bench, self.name, &self.test.services, &network, step).await?;
+        self.provide(runner, step).await?;
+        let network = self.network(runner).await?;
+        let services = service::start_all(runner, self.name, &self.test.services, &network, step).await?;
         step.progress("running");
-        let ending = self.command(bench, &network, &services).await?;
-        self.verdict(bench, ending)
+        let outcome = self.command(runner, &network, &services).await?;
+        self.verdict(runner, outcome)
     }
 
     /// Another job may have built the image: this Engine has to fetch it.
-    async fn provide(&self, bench: &Runner<'_>, step: &StepReport) -> Result<()> {
+    async fn provide(&self, runner: &Runner<'_>, step: &StepReport) -> Result<()> {
         let progress = |line: String| step.progress(format!("pulling {}: {line}", self.image.name));
-        let provided = bench.provide(&self.image.pinned.reference(), &progress).await;
+        let provided = runner.provide(&self.image.pinned.reference(), &progress).await;
         provided.map(drop).map_err(|error| explained(self.name, error, Vec::new()))
     }
 
-    async fn network(&self, bench: &Runner<'_>) -> Result<String> {
+    async fn network(&self, runner: &Runner<'_>) -> Result<String> {
         let role = format!("network {}", self.name);
-        let name = name(&bench.owner, &role);
+        let name = name(&runner.owner, &role);
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
-            labels: Some(bench.labels(&role).await?),
+            labels: Some(runner.labels(&role).await?),
             ..Default::default()
         };
-        let engine = bench.engine()?;
+        let engine = runner.engine()?;
         let creating = engine.clone();
-        let making = bench
+        let making = runner
             .making
             .spawn(async move { creating.at_once(creating.docker().create_network(request)).await });
         let made = making.await.map_err(|error| unmade(&error))?;
@@ -149,7 +149,7 @@ impl<'a> Case<'a> {
         change(&mut self.standing.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    async fn command(&self, bench: &Runner<'_>, network: &str, services: &[Service]) -> Result<TestOutcome> {
+    async fn command(&self, runner: &Runner<'_>, network: &str, services: &[Service]) -> Result<TestOutcome> {
         let role = self.role();
         let spec = Spec {
             role: &role,
@@ -161,9 +161,9 @@ impl<'a> Case<'a> {
             memory: self.test.memory,
             cpus: self.test.cpus,
         };
-        let (reporter, source) = (bench.session.reporter.clone(), self.name.to_owned());
+        let (reporter, source) = (runner.session.reporter.clone(), self.name.to_owned());
         let hear = move |stream, line: &str| reporter.log(Stage::Test, &source, stream, line);
-        let started = Container::start(bench, &spec, hear).await;
+        let started = Container::start(runner, &spec, hear).await;
         let mut container = started.map_err(|error| explained(self.name, error, Vec::new()))?;
         self.note(|standing| standing.container = Some(container.id.clone()));
         let (mut late, mut died) = (false, None);
@@ -184,8 +184,8 @@ impl<'a> Case<'a> {
             None => self.end(&mut container, died.is_some()).await?,
         };
         let reports =
-            reports::bring(bench.engine()?, &container.id, self.test, self.reports.as_deref()).await?;
-        reports::mask(&bench.session.reporter, self.reports.as_deref())?;
+            reports::bring(runner.engine()?, &container.id, self.test, self.reports.as_deref()).await?;
+        reports::mask(&runner.session.reporter, self.reports.as_deref())?;
         let own = own_lines(container.tail());
         let evidence = own.into_iter().chain(services.iter().filter_map(Service::evidence)).collect();
         Ok(TestOutcome { exit, late, died, reports, evidence })
@@ -199,27 +199,27 @@ impl<'a> Case<'a> {
         container.stop(GRACE).await
     }
 
-    fn verdict(&self, bench: &Runner<'_>, ending: TestOutcome) -> Result<String> {
-        if let Some(why) = not_started(&ending) {
+    fn verdict(&self, runner: &Runner<'_>, outcome: TestOutcome) -> Result<String> {
+        if let Some(why) = not_started(&outcome) {
             let program = self.test.run.first().map_or("", String::as_str);
             let error =
                 Error::new(Kind::TestNotRun, format!("`{program}` cannot be run in the image: {why}"))
                     .with_hint("no shell reads `run`: its first word is a program of the image");
-            return Err(explained_as(CANNOT_RUN, self.name, error, ending.evidence));
+            return Err(explained_as(CANNOT_RUN, self.name, error, outcome.evidence));
         }
-        if let Some((service, exit)) = ending.died.as_ref().filter(|_| !ending.exit.passed()) {
+        if let Some((service, exit)) = outcome.died.as_ref().filter(|_| !outcome.exit.passed()) {
             let message = format!("service `{service}` ended with {exit} while the test ran");
-            return Err(explained(self.name, Error::new(Kind::TestNotRun, message), ending.evidence));
+            return Err(explained(self.name, Error::new(Kind::TestNotRun, message), outcome.evidence));
         }
-        let summary = self.summary(&ending);
-        if ending.late || !ending.exit.passed() {
-            return Err(self.failed(&summary, ending));
+        let summary = self.summary(&outcome);
+        if outcome.late || !outcome.exit.passed() {
+            return Err(self.failed(&summary, outcome));
         }
-        for complaint in &ending.reports.complaints {
-            bench.session.reporter.warn(format!("reports of test `{}`: {complaint}", self.name));
+        for complaint in &outcome.reports.complaints {
+            runner.session.reporter.warn(format!("reports of test `{}`: {complaint}", self.name));
         }
-        if ending.reports.tally.as_ref().is_some_and(|tally| tally.failed > 0) {
-            bench.session.reporter.warn(format!(
+        if outcome.reports.tally.as_ref().is_some_and(|tally| tally.failed > 0) {
+            runner.session.reporter.warn(format!(
                 "test `{}` ended with exit code 0, but its report has failures: {summary}",
                 self.name
             ));
@@ -228,27 +228,27 @@ impl<'a> Case<'a> {
     }
 
     /// `6 passed`, `5 passed, 1 failed: test_x: first line`, `exit code 2`.
-    fn summary(&self, ending: &TestOutcome) -> String {
-        if ending.late {
+    fn summary(&self, outcome: &TestOutcome) -> String {
+        if outcome.late {
             return format!("it did not end within {}", display::duration(self.test.timeout));
         }
-        match &ending.reports.tally {
-            Some(tally) if tally.failed > 0 || ending.exit.passed() => match &tally.first {
+        match &outcome.reports.tally {
+            Some(tally) if tally.failed > 0 || outcome.exit.passed() => match &tally.first {
                 Some(case) => format!("{tally}: {}: {}", case.name, case.message),
                 None => tally.to_string(),
             },
-            _ if ending.exit.passed() => "passed".to_owned(),
-            _ => format!("it ended with {}", ending.exit),
+            _ if outcome.exit.passed() => "passed".to_owned(),
+            _ => format!("it ended with {}", outcome.exit),
         }
     }
 
-    fn failed(&self, summary: &str, ending: TestOutcome) -> Error {
-        let first = ending.reports.tally.and_then(|tally| tally.first).map(|case| {
+    fn failed(&self, summary: &str, outcome: TestOutcome) -> Error {
+        let first = outcome.reports.tally.and_then(|tally| tally.first).map(|case| {
             let lines = if case.lines.is_empty() { vec![case.message] } else { case.lines };
             let skip = lines.len().saturating_sub(CASE_LINES);
             Evidence { title: case.name, lines: lines.into_iter().skip(skip).collect() }
         });
-        let (cause, hint) = match (ending.late, ending.exit.out_of_memory, self.test.memory) {
+        let (cause, hint) = match (outcome.late, outcome.exit.out_of_memory, self.test.memory) {
             (true, ..) => ("timed-out", Some("`timeout:` of the test says how long it may take")),
             (_, true, Some(_)) => ("out-of-memory", Some("`memory:` of the test says how much it may take")),
             (_, true, None) => ("out-of-memory", Some("the Engine's machine has no more memory")),
@@ -259,23 +259,23 @@ impl<'a> Case<'a> {
             cause: cause.to_owned(),
             message: summary.to_owned(),
             hint: hint.map(str::to_owned),
-            evidence: first.into_iter().chain(ending.evidence).collect(),
+            evidence: first.into_iter().chain(outcome.evidence).collect(),
         };
         Error::new(Kind::TestsFailed, format!("test `{}` failed: {summary}", self.name))
             .with_failures([failure])
     }
 
     /// Removes everything that was started for this test.
-    async fn tidy(&self, bench: &Runner<'_>) {
-        let cancelled = bench.session.cancel.is_cancelled();
+    async fn tidy(&self, runner: &Runner<'_>) {
+        let cancelled = runner.session.cancel.is_cancelled();
         let own = [self.role(), format!("network {}", self.name)];
         let services = format!("service {}/", self.name);
         let mine = |role: &str| own.iter().any(|one| one == role) || role.starts_with(&services);
         let tidying = async {
             let clear = async || {
-                while match &bench.engine {
-                    _ if self.test.on == On::Cluster => cluster::clear(bench, self).await,
-                    Some(engine) => engine.clear(&bench.owner, &mine).await,
+                while match &runner.engine {
+                    _ if self.test.on == On::Cluster => cluster::clear(runner, self).await,
+                    Some(engine) => engine.clear(&runner.owner, &mine).await,
                     None => 0,
                 } > 0
                 {}
@@ -284,13 +284,13 @@ impl<'a> Case<'a> {
             if cancelled {
                 // What was under way by then is made all the same: only now is it known to be there.
                 // One that the Engine does not answer must not keep the others.
-                let _ = tokio::time::timeout(MADE_CANCELLED, bench.making.wait()).await;
+                let _ = tokio::time::timeout(MADE_CANCELLED, runner.making.wait()).await;
                 clear().await;
             }
         };
         let limit = if cancelled { TIDY_CANCELLED } else { TIDY };
         if tokio::time::timeout(limit, tidying).await.is_err() {
-            bench.session.reporter.warn(format!(
+            runner.session.reporter.warn(format!(
                 "what test `{}` started could not be removed in time; the next run removes it",
                 self.name
             ));
@@ -305,8 +305,8 @@ pub(super) fn own_lines(lines: Vec<String>) -> Option<Evidence> {
 }
 
 /// The container's init could not run the command: that is no failure of the tests.
-fn not_started(ending: &TestOutcome) -> Option<String> {
-    let last = ending.evidence.first()?.lines.last()?;
-    let init = matches!(ending.exit.code, 126 | 127) && last.starts_with("[FATAL tini");
+fn not_started(outcome: &TestOutcome) -> Option<String> {
+    let last = outcome.evidence.first()?.lines.last()?;
+    let init = matches!(outcome.exit.code, 126 | 127) && last.starts_with("[FATAL tini");
     init.then(|| last.rsplit_once("failed: ").map_or(last.as_str(), |(_, words)| words).to_owned())
 }

@@ -203,7 +203,7 @@ pub(crate) fn short_lived(name: &str, source: &SecretSource) -> Error {
 }
 
 /// Reads what a build is lent under an id.
-pub(crate) fn lent(path: &str, key: &Key, node: Node) -> Result<SecretSource> {
+pub(crate) fn build_secret(path: &str, key: &Key, node: Node) -> Result<SecretSource> {
     source(&format!("{path}.{}", key.text), node)
 }
 

@@ -9,7 +9,7 @@ use crate::model::Outcome;
 use crate::report::event::{Event, Finished};
 use crate::report::live::gitlab::Sections;
 use crate::report::live::progress::{Progress, Tracked};
-use crate::report::live::{ending, format};
+use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
 use crate::report::{Moment, Renderer, Verbosity};
 
@@ -163,13 +163,13 @@ impl Plain {
     fn end(&mut self, at: Moment, finished: &Finished) {
         self.close_all(at);
         self.state.ended = true;
-        if self.answering && ending::is_an_answer(finished)
+        if self.answering && summary::is_an_answer(finished)
             || self.verbosity == Verbosity::Quiet && finished.exit_code == 0
         {
             return;
         }
         self.paragraph(at);
-        let lines = ending::ending(&self.board.with_tails(finished));
+        let lines = summary::summary(&self.board.with_tails(finished));
         self.say_all(at, &lines);
     }
 

@@ -11,9 +11,9 @@ use super::event::Finished;
 use super::json::Json;
 use super::sink::Sink;
 use crate::model::{Outcome, Stage};
-use crate::report::live::ending;
 use crate::report::live::plain::Plain;
 use crate::report::live::screen::Screen;
+use crate::report::live::summary;
 use crate::report::live::terminal::Terminal;
 use crate::report::masker::events::Secrets;
 use crate::report::{Moment, Renderer, Verbosity};
@@ -185,7 +185,7 @@ fn what_was_done_about_it_is_what_happened() {
             rolled_back_to,
             ..recorded::end("release", Outcome::Failed, 1, 1.0)
         };
-        ending::deed(&finished).unwrap_or_default()
+        summary::deed(&finished).unwrap_or_default()
     };
     let left = "nothing was rolled back: the tier is left as it is";
     assert_eq!(said(Some(Stage::Release), 31, None), left);
