@@ -10,6 +10,7 @@ use serde_json::Value;
 fn sources(target: &str) -> &'static [&'static str] {
     match target {
         "manifests" => &[
+            "manifest/yaml/stream.rs",
             "manifest/yaml/compose.rs",
             "manifest/yaml/scalar.rs",
             "manifest/sources/read.rs",
