@@ -10,6 +10,7 @@ use serde_json::Value;
 fn sources(target: &str) -> &'static [&'static str] {
     match target {
         "manifests" => &[
+            "manifest/sources/decode.rs",
             "manifest/yaml/stream.rs",
             "manifest/yaml/compose.rs",
             "manifest/yaml/scalar.rs",

@@ -1,6 +1,7 @@
 //! Where the objects of a tier are read: plain files, a kustomization, a chart, and the tier's own directory over them.
 
 pub(crate) mod chart;
+pub(crate) mod decode;
 pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod read;
