@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Place};
 use crate::manifest::load::is_enough;
 use crate::manifest::sources::{decode, rendered};
 use crate::manifest::yaml::compose;
-use crate::manifest::yaml::node::{Content, Node};
+use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::source::Source;
 
 /// The objects of a directory and its sub-directories, without the directories to skip. What cannot be read goes
@@ -100,7 +100,8 @@ pub(crate) fn flatten(mut node: Node, objects: &mut Vec<Node>, mistakes: &mut Ve
     if is_list(&node) {
         let items = node.remove("items").map(|entry| entry.value.content);
         if let Some(Content::List(items)) = items {
-            for item in items {
+            for mut item in items {
+                name_kind(&mut item, &node);
                 flatten(item, objects, mistakes);
             }
         }
@@ -109,6 +110,26 @@ pub(crate) fn flatten(mut node: Node, objects: &mut Vec<Node>, mistakes: &mut Ve
     match not_an_object(&node) {
         Some(mistake) => mistakes.push(mistake),
         None => objects.push(node),
+    }
+}
+
+/// An item of a `ConfigMapList` that says neither version nor kind is a `ConfigMap` of the list's version, as for kubectl.
+/// What is wrong with them is wrong where the list says them.
+fn name_kind(item: &mut Node, list: &Node) {
+    let lacks = |item: &Node, key: &str| {
+        item.get(key).is_none_or(|value| value.is_null() || value.text() == Some(""))
+    };
+    let (Some(version), Some(kind)) = (list.get("apiVersion"), list.get("kind")) else { return };
+    let name = kind.text().and_then(|text| text.strip_suffix("List")).filter(|name| !name.is_empty());
+    let Some(name) = name.filter(|_| lacks(item, "apiVersion") && lacks(item, "kind")) else { return };
+    let Content::Map(entries) = &mut item.content else { return };
+    entries.retain(|entry| entry.key != "apiVersion" && entry.key != "kind");
+    let kind = Node {
+        spot: kind.spot.clone(),
+        content: Content::Scalar(Scalar { value: name.into(), plain: true }),
+    };
+    for (key, value) in [("kind", kind), ("apiVersion", version.clone())] {
+        entries.insert(0, Entry { key: key.to_owned(), spot: value.spot.clone(), value });
     }
 }
 
@@ -180,6 +201,7 @@ const EVERY_FILE: &str =
 mod tests {
     use std::fs;
 
+    use serde_json::json;
     use tempfile::TempDir;
 
     use super::*;
@@ -230,6 +252,39 @@ mod tests {
         let mut mistakes = Vec::new();
         assert_eq!(names(&root, &mut mistakes), ["a"]);
         assert_eq!(mistakes[0].to_string(), ".kube/list.yaml:7:3: the object has no `metadata.name`");
+    }
+
+    #[test]
+    fn items_of_a_typed_list_have_its_kind() {
+        let text = "kind: ConfigMapList\napiVersion: v1\nmetadata: {resourceVersion: \"5\"}\nitems:\n\
+                    - metadata: {name: a}\n- {apiVersion: \"\", kind: null, metadata: {name: b}}\n\
+                    - {apiVersion: apps/v1, kind: Deployment, metadata: {name: c}}\n\
+                    - {kind: ConfigMap, metadata: {name: d}}\n- 5\n";
+        let root = kube(&[(".kube/list.yaml", text)]);
+        let (base, mut mistakes) = (root.path().join(".kube"), Vec::new());
+        let objects = directory(root.path(), &base, &[], &mut mistakes);
+        let json: Vec<_> = objects.iter().map(Node::to_json).collect();
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "c"}});
+        assert_eq!(json, [map("a"), map("b"), deployment]);
+        assert_eq!(objects[0].place_of("/kind").place(), Place::at(".kube/list.yaml", 1, 7));
+        let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            [
+                ".kube/list.yaml:8:3: the object has no `apiVersion`",
+                ".kube/list.yaml:9:3: this is no Kubernetes object"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_items_of_a_list_of_no_kind_need_their_own() {
+        let root =
+            kube(&[(".kube/a.yaml", "{apiVersion: v1, kind: List, items: [{metadata: {name: a}}]}\n")]);
+        let mut mistakes = Vec::new();
+        assert!(names(&root, &mut mistakes).is_empty());
+        assert_eq!(mistakes[0].to_string(), ".kube/a.yaml:1:38: the object has no `apiVersion`");
     }
 
     #[test]
