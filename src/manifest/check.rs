@@ -24,7 +24,7 @@ pub async fn validate(project: &Project) -> Findings {
     if project.config.tiers.is_empty() {
         // A project without manifests is built and tested, but not released.
         if project.config_file.is_none() || project.root.join(".kube").exists() {
-            sources::read_base(project, mistakes).await;
+            sources::read_base(project, mistakes, &mut found.warnings).await;
         }
         return found;
     }

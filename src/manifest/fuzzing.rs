@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::load::{Request, complete, laid};
 use crate::error::{Error, Place};
 use crate::manifest::config_hash;
-use crate::manifest::sources::{decode, read};
+use crate::manifest::sources::{self, decode, read};
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
 use crate::manifest::yaml::{compose, write as yaml};
@@ -28,13 +28,15 @@ pub(crate) fn manifests(
     texts: [&[u8]; 2],
 ) -> Result<Vec<Value>, Vec<Error>> {
     let mut mistakes = Vec::new();
-    let [base, own] = texts.map(|text| objects(text, &mut mistakes));
+    let [mut base, mut own] = texts.map(|text| objects(text, &mut mistakes));
+    let mut warnings = Vec::new();
+    sources::prepare(&mut base, &mut own, &mut mistakes, &mut warnings);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
     let request = Request::new(project, tier, images);
     let objects = laid(&request, base, own)?;
-    let manifests = config_hash::with_config_hashes(complete(&request, objects, Vec::new())?, b"key");
+    let manifests = config_hash::with_config_hashes(complete(&request, objects, warnings)?, b"key");
     let written: Vec<Value> = manifests.objects.into_iter().map(|object| object.json).collect();
     let hidden: Vec<Value> = written.iter().cloned().map(yaml::hide_secrets).collect();
     read_back(&hidden);

@@ -235,3 +235,37 @@ fn without_manifests_nothing_can_be_released() {
     assert!(error.message().starts_with("there is no `.kube` directory in "), "{error}");
     assert_eq!(block_on(validate(&project)).mistakes.len(), 1);
 }
+
+/// A configuration without tiers.
+const NO_TIERS: &str = "version: 1\nproject: shop\nimages: {}\n";
+
+#[test]
+fn a_manifest_that_was_exported_is_read_with_a_warning() {
+    let exported = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  resourceVersion: \"5\"\n\
+                    status: {loadBalancer: {ingress: [{hostname: \"${NOBODY}\"}]}}\n";
+    let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", exported)]);
+    let manifests = loaded(&project, "staging").expect("it is valid");
+    let json = &manifests.objects[0].json;
+    assert!(json["metadata"].get("resourceVersion").is_none() && json.get("status").is_none(), "{json}");
+    let warning = ".kube/a.yaml:5:3: `metadata.resourceVersion` and `status` (line 6) of Service/a were left out: \
+                   only the API server writes them";
+    assert_eq!(manifests.warnings, [warning]);
+    assert_eq!(block_on(validate(&project)).warnings, [warning], "once for all tiers");
+    let (_root, project) = self::project(&[("windlass.yaml", NO_TIERS), (".kube/a.yaml", exported)]);
+    assert_eq!(block_on(validate(&project)).warnings, [warning]);
+}
+
+#[test]
+fn owners_with_a_uid_are_found_without_tiers_too() {
+    let owned =
+        "{apiVersion: v1, kind: Pod, metadata: {name: a, ownerReferences: [{kind: Job, name: j, uid: x}]}}\n";
+    for config in [CONFIG, NO_TIERS] {
+        let (_root, project) = project(&[("windlass.yaml", config), (".kube/a.yaml", owned)]);
+        let mistakes = block_on(validate(&project)).mistakes;
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(
+            (mistakes[0].kind(), mistakes[0].place()),
+            (Kind::Invalid, Some(&Place::at(".kube/a.yaml", 1, 93)))
+        );
+    }
+}

@@ -16,6 +16,7 @@ fn sources(target: &str) -> &'static [&'static str] {
             "manifest/yaml/scalar.rs",
             "manifest/sources/read.rs",
             "manifest/yaml/source.rs",
+            "manifest/sources/server_fields.rs",
             "manifest/sources/substitute.rs",
             "manifest/sources/merge.rs",
             "manifest/sources/overlay.rs",

@@ -6,6 +6,7 @@ pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod read;
 pub(crate) mod rendered;
+pub(crate) mod server_fields;
 pub(crate) mod substitute;
 
 use std::path::{Path, PathBuf};
@@ -41,13 +42,25 @@ pub(crate) async fn read(
     let own = rendered::kustomization(&request.overlay);
     // A tier's kustomization names its base itself; over plain files, which it cannot name, it is laid.
     let is_whole = own.is_some() && (chart.is_some() || has_kustomization(&kube));
-    let base = match (is_whole, &chart, rendered::kustomization(&kube)) {
+    let mut base = match (is_whole, &chart, rendered::kustomization(&kube)) {
         (true, ..) => Vec::new(),
         (_, Some(chart), _) => from_chart(request, chart, mistakes, warnings).await,
         (_, None, Some(file)) => rendered::kustomize(&request.root, &file, mistakes).await,
         (_, None, None) => read::directory(&request.root, &kube, &[kube.join("tiers")], mistakes),
     };
-    (base, of_tier(request, own.as_deref(), chart.is_some(), mistakes).await)
+    let mut tier = of_tier(request, own.as_deref(), chart.is_some(), mistakes).await;
+    prepare(&mut base, &mut tier, mistakes, warnings);
+    (base, tier)
+}
+
+/// What is done to the objects as they were read, before anything is replaced in them.
+pub(crate) fn prepare(
+    base: &mut [Node],
+    tier: &mut [Node],
+    mistakes: &mut Vec<Error>,
+    warnings: &mut Vec<String>,
+) {
+    server_fields::leave_out(base, tier, mistakes, warnings);
 }
 
 async fn of_tier(
@@ -112,15 +125,19 @@ fn has_kustomization(kube: &Path) -> bool {
 }
 
 /// The objects that are for every tier, where the configuration has none: what can be rendered only for a tier is not.
-pub(crate) async fn read_base(project: &Project, mistakes: &mut Vec<Error>) {
+pub(crate) async fn read_base(project: &Project, mistakes: &mut Vec<Error>, warnings: &mut Vec<String>) {
     let kube = project.root.join(".kube");
-    if !kube.is_dir() {
+    let mut base = if !kube.is_dir() {
         mistakes.push(no_directory(&project.root));
+        Vec::new()
     } else if let Some(file) = rendered::kustomization(&kube) {
-        rendered::kustomize(&project.root, &file, mistakes).await;
+        rendered::kustomize(&project.root, &file, mistakes).await
     } else if rendered::chart(&kube).is_none() {
-        read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes);
-    }
+        read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes)
+    } else {
+        Vec::new()
+    };
+    prepare(&mut base, &mut [], mistakes, warnings);
 }
 
 fn no_directory(root: &Path) -> Error {
