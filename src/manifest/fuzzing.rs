@@ -30,7 +30,7 @@ pub(crate) fn manifests(
     let mut mistakes = Vec::new();
     let [mut base, mut own] = texts.map(|text| objects(text, &mut mistakes));
     let mut warnings = Vec::new();
-    sources::prepare(&mut base, &mut own, &mut mistakes, &mut warnings);
+    sources::prepare(&mut base, &mut own, &tier.namespace, &mut mistakes, &mut warnings);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }

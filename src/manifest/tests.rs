@@ -269,3 +269,23 @@ fn owners_with_a_uid_are_found_without_tiers_too() {
         );
     }
 }
+
+#[test]
+fn an_object_that_is_left_alone_is_so_with_what_a_tier_lays_over_it() {
+    let object = |metadata: &str, data: &str| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Dashboard\nmetadata: {{name: a{metadata}}}\nspec: {data}\n"
+        )
+    };
+    let off = ", annotations: {windlass.dev/substitute: \"off\"}";
+    let (_root, project) = project(&[
+        ("windlass.yaml", CONFIG),
+        (".kube/a.yaml", &object(off, "{x: \"${HOST}\"}")),
+        (".kube/tiers/staging/a.yaml", &object("", "{z: \"${NOBODY}\"}")),
+        (".kube/tiers/production/a.yaml", &object(", annotations: {windlass.dev/substitute: null}", "{}")),
+    ]);
+    let json = |tier: &str| loaded(&project, tier).expect("it is valid").objects[0].json.clone();
+    assert_eq!(json("staging")["spec"], json!({"x": "${HOST}", "z": "${NOBODY}"}));
+    assert_eq!(json("staging")["metadata"]["annotations"], json!({"windlass.dev/tier": "staging"}));
+    assert_eq!(json("production")["spec"], json!({"x": "shop.test"}));
+}

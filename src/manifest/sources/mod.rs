@@ -49,7 +49,7 @@ pub(crate) async fn read(
         (_, None, None) => read::directory(&request.root, &kube, &[kube.join("tiers")], mistakes),
     };
     let mut tier = of_tier(request, own.as_deref(), chart.is_some(), mistakes).await;
-    prepare(&mut base, &mut tier, mistakes, warnings);
+    prepare(&mut base, &mut tier, &request.namespace, mistakes, warnings);
     (base, tier)
 }
 
@@ -57,10 +57,12 @@ pub(crate) async fn read(
 pub(crate) fn prepare(
     base: &mut [Node],
     tier: &mut [Node],
+    namespace: &str,
     mistakes: &mut Vec<Error>,
     warnings: &mut Vec<String>,
 ) {
     server_fields::leave_out(base, tier, mistakes, warnings);
+    overlay::agree_on_substitution(base, tier, namespace);
 }
 
 async fn of_tier(
@@ -137,7 +139,7 @@ pub(crate) async fn read_base(project: &Project, mistakes: &mut Vec<Error>, warn
     } else {
         Vec::new()
     };
-    prepare(&mut base, &mut [], mistakes, warnings);
+    prepare(&mut base, &mut [], "", mistakes, warnings);
 }
 
 fn no_directory(root: &Path) -> Error {
