@@ -223,7 +223,7 @@ pub(super) fn complete(
 }
 
 /// More mistakes than this nobody reads at once, and some are made once for every alias.
-const MOST_MISTAKES: usize = 200;
+pub(super) const MOST_MISTAKES: usize = 200;
 
 /// Whether there are mistakes enough, so that no more are looked for.
 pub(super) fn is_enough(mistakes: &[Error]) -> bool {

@@ -66,6 +66,17 @@ pub struct Manifests {
     pub warnings: Vec<Error>,
 }
 
+impl Manifests {
+    /// Objects as they were read, without what a tier makes of them.
+    fn as_read(objects: Vec<yaml::node::Node>) -> Self {
+        let object = |node: yaml::node::Node| {
+            let json = node.to_json();
+            Object { phase: phase_of(&json), json, origin: Origin::of(node) }
+        };
+        Self { objects: objects.into_iter().map(object).collect(), warnings: Vec::new() }
+    }
+}
+
 /// An object of the manifests.
 #[derive(Debug, Clone)]
 pub struct Object {

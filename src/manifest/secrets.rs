@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::stamp::{self, Owner};
 use super::{Object, Origin, phase};
 use crate::error::{Error, Kind};
-use crate::model::{Reference, labels, object};
+use crate::model::{Reference, group, kinds, labels, object};
 use crate::secret::Secret;
 
 const CONFIGURATION: &str = "secrets";
@@ -92,20 +92,51 @@ const TEMPLATES: [&str; 3] =
 impl Asked<'_> {
     /// Adds the pull secret to the object's pods; whether any needed it.
     fn add(&self, object: &mut Value, name: &str) -> bool {
+        if !kinds::is_of_kubernetes(group(object::api_version(object))) {
+            return self.add_to_templates(object, name);
+        }
         let pods = if object["kind"] == "Pod" { &["/spec"][..] } else { &TEMPLATES[..] };
         let mut added = false;
         for pointer in pods {
-            let Some(pod) = object.pointer_mut(pointer).filter(|pod| self.needs(pod)) else { continue };
-            added = true;
-            if !pod["imagePullSecrets"].is_array() {
-                pod["imagePullSecrets"] = json!([]);
-            }
-            let list = pod["imagePullSecrets"].as_array_mut().expect("it was just made one");
-            if !list.iter().any(|one| one["name"] == name) {
-                list.push(json!({"name": name}));
-            }
+            added |= object.pointer_mut(pointer).is_some_and(|pod| self.add_to_pod(pod, name));
         }
         added
+    }
+
+    /// A custom resource has pods wherever a `template` has a `spec` with containers.
+    fn add_to_templates(&self, value: &mut Value, name: &str) -> bool {
+        let mut added = false;
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    if let Some(pod) = field.get_mut("spec").filter(|_| key == "template") {
+                        added |= self.add_to_pod(pod, name);
+                    }
+                    added |= self.add_to_templates(field, name);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    added |= self.add_to_templates(item, name);
+                }
+            }
+            _ => {}
+        }
+        added
+    }
+
+    fn add_to_pod(&self, pod: &mut Value, name: &str) -> bool {
+        if !self.needs(pod) {
+            return false;
+        }
+        if !pod["imagePullSecrets"].is_array() {
+            pod["imagePullSecrets"] = json!([]);
+        }
+        let list = pod["imagePullSecrets"].as_array_mut().expect("it was just made one");
+        if !list.iter().any(|one| one["name"] == name) {
+            list.push(json!({"name": name}));
+        }
+        true
     }
 
     fn needs(&self, pod: &Value) -> bool {
@@ -193,6 +224,21 @@ mod tests {
         assert_eq!(objects[2]["spec"]["template"]["spec"]["imagePullSecrets"], Value::Null);
         let namespaces: Vec<_> = objects[4..].iter().map(|object| &object["metadata"]["namespace"]).collect();
         assert_eq!(namespaces, ["elsewhere", "shop-staging"]);
+    }
+
+    #[test]
+    fn pods_anywhere_in_a_custom_resource_get_it() {
+        let pod = |image: &str| json!({"template": {"spec": {"containers": [{"image": image}]}}});
+        let own = "registry.test/shop/web:1";
+        let mut job = workload("ScaledJob", "shop-staging", own);
+        job.json["apiVersion"] = "keda.sh/v1alpha1".into();
+        job.json["spec"] = json!({"jobTargetRef": pod(own), "groups": [pod("nginx"), pod(own)], "containers": [{"image": own}]});
+        let (objects, _) = added(vec![job], &secret("registry", Some("registry.test")));
+        let spec = &objects[0]["spec"];
+        let names = json!([{"name": "registry"}]);
+        assert_eq!(spec["jobTargetRef"]["template"]["spec"]["imagePullSecrets"], names);
+        assert_eq!(spec["groups"][1]["template"]["spec"]["imagePullSecrets"], names);
+        assert_eq!(spec.to_string().matches("imagePullSecrets").count(), 2);
     }
 
     #[test]

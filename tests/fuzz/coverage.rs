@@ -10,10 +10,13 @@ use serde_json::Value;
 fn sources(target: &str) -> &'static [&'static str] {
     match target {
         "manifests" => &[
+            "manifest/sources/decode.rs",
+            "manifest/yaml/stream.rs",
             "manifest/yaml/compose.rs",
             "manifest/yaml/scalar.rs",
             "manifest/sources/read.rs",
             "manifest/yaml/source.rs",
+            "manifest/sources/server_fields.rs",
             "manifest/sources/substitute.rs",
             "manifest/sources/merge.rs",
             "manifest/sources/overlay.rs",

@@ -36,7 +36,7 @@ pub async fn validate(project: &Project, schemas: Schemas) -> Findings {
     if project.config.tiers.is_empty() {
         // A project without manifests is built and tested, but not released.
         if project.config_file.is_none() || project.root.join(".kube").exists() {
-            sources::read_base(project, &mut found.errors).await;
+            without_tiers(project, schemas, &mut found).await;
         }
         return found;
     }
@@ -55,6 +55,19 @@ pub async fn validate(project: &Project, schemas: Schemas) -> Findings {
     found.errors.retain(|error| seen.insert(error.to_string()));
     found.warnings.retain(|warning| seen.insert(warning.to_string()));
     found
+}
+
+/// What is wrong with the objects of a project that names no tier: what its variables stand for is not known.
+async fn without_tiers(project: &Project, schemas: Schemas, found: &mut Findings) {
+    let base = sources::read_base(project, &mut found.errors, &mut found.warnings).await;
+    base.iter().for_each(|object| rules::check(object, &mut found.errors));
+    let manifests = Manifests::as_read(base);
+    let checked = manifests.checked(Against::Version(schemas));
+    let places: BTreeSet<Place> = found.errors.iter().filter_map(Error::place).cloned().collect();
+    let is_new = |error: &Error| error.place().is_none_or(|place| !places.contains(place));
+    found.errors.extend(checked.errors.into_iter().map(|(_, error)| error).filter(is_new));
+    found.warnings.extend(checked.warnings);
+    found.unchecked.extend(checked.unchecked);
 }
 
 async fn of_tier(
@@ -77,7 +90,7 @@ async fn of_tier(
     // Of what is said already, the schema need not say more.
     let places: BTreeSet<Place> = mistakes.iter().filter_map(Error::place).cloned().collect();
     let is_new = |error: &Error| error.place().is_none_or(|place| !places.contains(place));
-    let errors: Vec<Error> = checked.errors.into_iter().filter(is_new).collect();
+    let errors: Vec<Error> = checked.errors.into_iter().map(|(_, error)| error).filter(is_new).collect();
     if mistakes.is_empty() && errors.is_empty() {
         found.errors.extend(with_longest_slug(project, tier, &sources, schemas));
     }
@@ -90,7 +103,9 @@ fn with_longest_slug(project: &Project, tier: &Tier, sources: &Sources, schemas:
     let Some(Ok(longest)) = project.longest_tier(&tier.pattern) else { return Vec::new() };
     let mut mistakes = Vec::new();
     let manifests = sources.on(offline(project, &longest)).assemble_as_read(&mut mistakes);
-    let errors = mistakes.into_iter().chain(manifests.checked(Against::Version(schemas)).errors);
+    let errors = mistakes
+        .into_iter()
+        .chain(manifests.checked(Against::Version(schemas)).errors.into_iter().map(|(_, error)| error));
     let hint = format!("a slug has up to 40 letters, as that of `{}`: leave room for them", longest.name);
     errors.map(|error| error.with_hint(&*hint)).collect()
 }

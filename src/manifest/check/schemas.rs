@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use super::template;
 use crate::error::{Error, Kind, Result};
-use crate::manifest::load::{first, is_enough};
+use crate::manifest::load::MOST_MISTAKES;
 use crate::manifest::{Manifests, Object};
-use crate::model::group;
-use crate::model::kinds;
 use crate::model::object::{api_version, kind};
+use crate::model::{Cause, Failure, ObjectRef, Subject, group, kinds};
 use crate::schema::{Definitions, Finding, Schemas, Severity};
 
 /// Which Kubernetes the manifests are for.
@@ -51,8 +50,8 @@ fn is_error(finding: &Finding) -> bool {
 /// What was found in the manifests of a tier.
 #[derive(Default)]
 pub(super) struct Checked {
-    /// What the API server refuses.
-    pub(super) errors: Vec<Error>,
+    /// What the API server refuses, and of which object: `Deployment/web`.
+    pub(super) errors: Vec<(String, Error)>,
     /// What it takes, and what is probably not meant so.
     pub(super) warnings: Vec<Error>,
     /// What nothing is known of offline, in words: `Certificate of cert-manager.io/v1`.
@@ -63,10 +62,20 @@ impl Manifests {
     /// Whether the API server of this version takes them, as far as that is known without asking it.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for the first object that it would refuse, with its place.
+    /// [`Kind::Invalid`] with all that it would refuse, and where that stands.
     pub fn check(&self, against: Against) -> Result<()> {
         let errors = self.checked(against).errors;
-        if errors.is_empty() { Ok(()) } else { Err(first(errors)) }
+        let whole = match errors.as_slice() {
+            [] => return Ok(()),
+            [(_, only)] => only.clone(),
+            [(_, first), ..] => {
+                let message =
+                    format!("the manifests have {} mistakes that the cluster would refuse", errors.len());
+                let error = Error::new(Kind::Invalid, message);
+                first.place().map_or(error.clone(), |place| error.at(place.clone()))
+            }
+        };
+        Err(whole.with_failures(errors.iter().map(|(name, error)| failure(name, error))))
     }
 
     pub(super) fn checked(&self, against: Against) -> Checked {
@@ -75,7 +84,7 @@ impl Manifests {
         let definitions = Definitions::of(written.iter().map(|(_, json)| json));
         let mut checked = Checked::default();
         for (object, json) in &written {
-            if is_enough(&checked.errors) {
+            if checked.errors.len() >= MOST_MISTAKES {
                 break;
             }
             let mut found = against.check(json);
@@ -91,16 +100,32 @@ impl Manifests {
                 }
                 None => {}
             }
-            for finding in found {
+            // A variable that is not replaced yet may have any value.
+            let is_known = |one: &Finding| {
+                let value = json.pointer(&one.pointer).and_then(Value::as_str);
+                value.is_none_or(|text| !text.contains("${"))
+            };
+            for finding in found.into_iter().filter(is_known) {
                 let mistake = mistake(object, json, &finding);
                 match finding.severity {
-                    Severity::Error => checked.errors.push(mistake),
+                    Severity::Error => checked.errors.push((ObjectRef::of(json).id(), mistake)),
                     Severity::Warning => checked.warnings.push(mistake),
                 }
             }
             checked.warnings.extend(template::warnings(object, json, &checked.errors));
         }
         checked
+    }
+}
+
+fn failure(name: &str, error: &Error) -> Failure {
+    let place = error.place().map(|place| format!("{place}: ")).unwrap_or_default();
+    Failure {
+        subject: Subject::Object(name.to_owned()),
+        cause: Cause::InvalidManifest.to_string(),
+        message: format!("{place}{}", error.message()),
+        hint: error.hint().map(str::to_owned),
+        evidence: Vec::new(),
     }
 }
 

@@ -61,7 +61,7 @@ pub(in crate::manifest) fn explain(mistakes: &mut [Error]) {
 
 /// A warning for each text of an object that is a template, unless something worse is said of it already. In custom resources
 /// templates may be meant.
-pub(super) fn warnings(object: &Object, json: &Value, errors: &[Error]) -> Vec<Error> {
+pub(super) fn warnings(object: &Object, json: &Value, errors: &[(String, Error)]) -> Vec<Error> {
     let mut found = Vec::new();
     if kinds::is_built_in(group(api_version(json))) {
         walk(json, &mut String::new(), &mut |pointer, text| {
@@ -71,7 +71,7 @@ pub(super) fn warnings(object: &Object, json: &Value, errors: &[Error]) -> Vec<E
             }
         });
     }
-    let places: Vec<&Place> = errors.iter().filter_map(Error::place).collect();
+    let places: Vec<&Place> = errors.iter().filter_map(|(_, error)| error.place()).collect();
     found.retain(|one| one.place().is_none_or(|place| !places.contains(&place)));
     found
 }

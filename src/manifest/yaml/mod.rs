@@ -6,4 +6,5 @@ pub(crate) mod node;
 pub(crate) mod place;
 pub(crate) mod scalar;
 pub(crate) mod source;
+pub(crate) mod stream;
 pub(crate) mod write;
