@@ -57,6 +57,7 @@ mod tags;
 #[path = "../speed/tap.rs"]
 mod tap;
 mod testing;
+mod validation;
 mod vanished;
 mod verify;
 mod versions;

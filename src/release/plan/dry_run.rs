@@ -226,30 +226,53 @@ const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "po
 /// Of a StatefulSet the server does not say which field was changed.
 fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
     let Some(live) = live.filter(|live| live["kind"] == "StatefulSet") else { return error };
-    let mut changes = difference::fields(live, &wanted.object, &Mask::new(b""));
-    changes.retain(|change| {
-        let field = change.field.strip_prefix("spec.").unwrap_or_default();
-        let is_fixed = |name: &&str| {
-            field.strip_prefix(*name).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
-        };
-        // What only one side has, the server has filled in.
-        change.before.is_some() && change.after.is_some() && FIXED.iter().any(|name| is_fixed(&name))
-    });
-    if changes.is_empty() {
+    let mut fields = Vec::new();
+    for name in FIXED {
+        changed(&live["spec"][name], &wanted.object["spec"][name], &format!("spec.{name}"), &mut fields);
+    }
+    if fields.is_empty() {
         return error;
     }
-    let fields = changes.iter().map(|change| {
-        let FieldChange { field, before, after } = change;
-        let message =
-            format!("{} → {}", before.as_deref().unwrap_or_default(), after.as_deref().unwrap_or_default());
-        FieldError { field: field.clone(), message }
-    });
-    let fields: Vec<FieldError> = fields.collect();
-    let words: Vec<String> = fields.iter().map(|one| format!("{} ({})", one.field, one.message)).collect();
+    let words: Vec<String> = fields.iter().map(|one| format!("`{}` ({})", one.field, one.message)).collect();
     let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
     let keeps = if of_claims { ": the claims that are there keep what they have" } else { "" };
     let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
     ApplyError { message, fields, ..error }
+}
+
+/// The values that are asked for and differ from those that are there.
+fn changed(live: &Value, wanted: &Value, path: &str, found: &mut Vec<FieldError>) {
+    match (live, wanted) {
+        (_, Value::Null) => {}
+        (Value::Object(there), Value::Object(map)) => {
+            for (key, value) in map {
+                changed(there.get(key).unwrap_or(&Value::Null), value, &format!("{path}.{key}"), found);
+            }
+        }
+        (Value::Array(there), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = item.pointer("/metadata/name").and_then(Value::as_str);
+                let is_same = |one: &&Value| one.pointer("/metadata/name").and_then(Value::as_str) == name;
+                let other = if name.is_some() { there.iter().find(is_same) } else { there.get(index) };
+                let step = name.map_or_else(|| index.to_string(), str::to_owned);
+                changed(other.unwrap_or(&Value::Null), item, &format!("{path}[{step}]"), found);
+            }
+        }
+        (live, wanted) if live != wanted => {
+            let message = format!("{} → {}", in_words(live), in_words(wanted));
+            found.push(FieldError { field: path.to_owned(), message });
+        }
+        _ => {}
+    }
+}
+
+fn in_words(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::String(text) => text.into(),
+        Value::Object(_) | Value::Array(_) => "something else".into(),
+        other => other.to_string().into(),
+    }
 }
 
 /// A conflict about fields of an object of ours, with what takes them back.
