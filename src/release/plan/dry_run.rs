@@ -223,6 +223,9 @@ fn role(binding: &Value) -> (String, String) {
 /// What of a StatefulSet stays as it was made.
 const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "podManagementPolicy"];
 
+const OF_CLAIMS: &str = "leave it in the manifest as it was; a claim that is there grows with `kubectl patch pvc`, where its \
+                         StorageClass allows that";
+
 /// Of a StatefulSet the server does not say which field was changed.
 fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
     let Some(live) = live.filter(|live| live["kind"] == "StatefulSet") else { return error };
@@ -235,9 +238,12 @@ fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> 
     }
     let words: Vec<String> = fields.iter().map(|one| format!("`{}` ({})", one.field, one.message)).collect();
     let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
-    let keeps = if of_claims { ": the claims that are there keep what they have" } else { "" };
+    let (keeps, hint) = match of_claims {
+        true => (": the claims that are there keep what they have", Some(OF_CLAIMS.to_owned())),
+        false => ("", error.hint.clone()),
+    };
     let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
-    ApplyError { message, fields, ..error }
+    ApplyError { message, hint, fields, ..error }
 }
 
 /// The values that are asked for and differ from those that are there.
