@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::project::config::environment::{ExpandError, Lookup, expand, variable};
 use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
-use crate::text::slug;
+use crate::text::{shell_word, slug};
 
 /// Which cluster and namespace a tier means.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +111,16 @@ pub struct TierRules {
 }
 
 impl Tier {
+    /// A complete command on this tier, with the overrides that this run was given: `windlass rollback staging`.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        let mut command = format!("windlass {verb} {}", self.name);
+        for (flag, value) in &self.given {
+            let dashes = if flag.len() == 1 { "-" } else { "--" };
+            command += &format!(" {dashes}{flag} {}", shell_word(value));
+        }
+        command
+    }
+
     /// Which cluster and namespace it means.
     pub fn target(&self) -> Target {
         Target {
