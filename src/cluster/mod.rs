@@ -30,9 +30,9 @@ pub use discovery::Resource;
 pub use kubeconfig::current_context;
 pub use lease::{Holder, Lease, LeaseRequest, LeaseTask, LockWait, ManualLock};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
+pub use objects::ApplyOptions;
 pub use objects::list::Item;
 pub use objects::projection::{Projection, WITHOUT_MANAGED_FIELDS};
-pub use objects::{ApplyOptions, Listing};
 pub use watch::{WatchItem, WatchSubject, Watches};
 
 use jiff::Timestamp;

@@ -19,7 +19,6 @@ use std::{fs, io};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::task::JoinHandle;
 use walkdir::WalkDir;
 
 pub mod event;
@@ -220,19 +219,6 @@ impl Reporter {
         for renderer in &mut desk.renderers {
             renderer.tick(at);
         }
-    }
-
-    /// Calls [`Reporter::tick`] once a second until the handle is aborted. Needs a tokio runtime.
-    pub fn ticking(&self) -> JoinHandle<()> {
-        let reporter = self.clone();
-        tokio::spawn(async move {
-            let mut second = tokio::time::interval(Duration::from_secs(1));
-            second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                second.tick().await;
-                reporter.tick();
-            }
-        })
     }
 
     /// Something a person should know that does not end the command.

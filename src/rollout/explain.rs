@@ -62,20 +62,7 @@ pub struct Known {
     pub wanted: Option<BTreeSet<ObjectId>>,
 }
 
-/// Explains objects as if they had been dumped now.
-///
-/// # Errors
-/// None so far; a tier that cannot be explained would be one.
-pub fn explain_objects(
-    objects: Vec<Value>,
-    now: Timestamp,
-    health: &Arc<HealthRules>,
-) -> Result<Vec<Explained>> {
-    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
-    Ok(explain_dumped(dumped.collect(), now, health, &Known::default()))
-}
-
-/// As [`explain_objects`], of objects as they are kept, with what is known besides.
+/// Explains objects as they are kept, with what is known besides.
 pub(crate) fn explain_known(
     objects: Vec<Cached>,
     now: Timestamp,
@@ -104,7 +91,7 @@ pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTree
     endpoints::of_set(set, &snapshot)
 }
 
-fn explain_dumped(
+pub(super) fn explain_dumped(
     dumped: Vec<Dumped>,
     now: Timestamp,
     health: &Arc<HealthRules>,

@@ -128,8 +128,6 @@ pub enum Refusal {
     Unreachable,
     /// The run was cancelled.
     Interrupted,
-    /// Anything else.
-    Other,
 }
 
 impl Refusal {
@@ -148,7 +146,7 @@ impl Refusal {
             Self::QuotaExceeded => Cause::QuotaExceeded,
             Self::AdmissionDenied { .. } | Self::WebhookFailed { .. } => Cause::AdmissionDenied,
             Self::NamespaceTerminating(_) => Cause::BeingDeleted,
-            Self::Unreachable | Self::Interrupted | Self::Other => Cause::Unknown,
+            Self::Unreachable | Self::Interrupted => Cause::Unknown,
         }
     }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Kind, Place};
-use crate::manifest::sources::is_enough;
 use crate::manifest::sources::decode;
+use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::compose;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::source::Source;

@@ -269,7 +269,7 @@ pub(crate) async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Su
     let selector = format!("{}={project}", labels::RECORD_OF_PROJECT);
     let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
     let mut all = Vec::new();
-    for map in &maps.items {
+    for map in &maps {
         all.extend(history_store::read(map)?);
     }
     Ok(all)

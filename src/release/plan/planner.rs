@@ -168,7 +168,7 @@ async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<Ob
                 let listed =
                     cluster.list(&place.api_version, &place.kind, namespace, Some(&subjects.selector)).await;
                 match listed {
-                    Ok(listing) => Ok(listing.items),
+                    Ok(items) => Ok(items),
                     // A kind that this very set defines is not served before its definition is applied, and one whose
                     // definition is gone has no objects any more.
                     Err(error)

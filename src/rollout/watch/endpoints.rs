@@ -221,7 +221,7 @@ impl<'a> Asked<'a> {
         if let Some(selector) = endpoints::selector(leading) {
             let selector = endpoints::written(selector);
             let listed = self.cluster.list_metadata("v1", "Pod", Some(namespace), Some(&selector)).await;
-            for pod in allowed(listed.map(|listing| listing.items), "Pod", beside)?.unwrap_or_default() {
+            for pod in allowed(listed, "Pod", beside)?.unwrap_or_default() {
                 if !object::is_being_deleted(&pod) && !self.goes(&pod).await {
                     beside.objects.push(pod);
                     break;
@@ -284,7 +284,7 @@ impl<'a> Asked<'a> {
             sets
         } else {
             let listed = self.cluster.list_metadata(api_version, kind, Some(namespace), None).await;
-            listed.map(|listing| listing.items).unwrap_or_default()
+            listed.unwrap_or_default()
         };
         let owner = sets.iter().find(|set| object::uid(set) == text("/uid")).cloned();
         self.sets.insert(namespace.to_owned(), sets);

@@ -88,7 +88,7 @@ impl TestCluster {
         selector: &str,
         goes: &(dyn Fn(&HashMap<String, String>) -> bool + Sync),
     ) -> usize {
-        let jobs = cluster.list("batch/v1", "Job", None, Some(selector)).await.unwrap_or_default().items;
+        let jobs = cluster.list("batch/v1", "Job", None, Some(selector)).await.unwrap_or_default();
         let mut removed = 0;
         for job in jobs {
             let annotations =
@@ -96,8 +96,7 @@ impl TestCluster {
             if goes(&annotations) {
                 // What is left of its pod has nothing more to say.
                 let pods = format!("job-name={}", job["metadata"]["name"].as_str().unwrap_or_default());
-                let pods =
-                    cluster.list_metadata("v1", "Pod", None, Some(&pods)).await.unwrap_or_default().items;
+                let pods = cluster.list_metadata("v1", "Pod", None, Some(&pods)).await.unwrap_or_default();
                 let at_once = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
                 let gone = delete(cluster, &job, DeleteOptions::default()).await;
                 removed += usize::from(gone);

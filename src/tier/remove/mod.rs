@@ -289,11 +289,11 @@ async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Val
     let mut data = claims::of_sets(cluster, sets).await?;
     let claims =
         cluster.list_metadata("v1", "PersistentVolumeClaim", Some(cluster.namespace()), None).await?;
-    data.extend(claims.items.into_iter().filter(|claim| of.is_its(claim)));
+    data.extend(claims.into_iter().filter(|claim| of.is_its(claim)));
     match cluster.list("v1", "PersistentVolume", None, Some(&of.selector())).await {
         // Who has rights in namespaces alone has never made a volume.
         Err(error) if error.kind() == Kind::Denied => {}
-        volumes => data.extend(volumes?.items.into_iter().filter(|volume| of.is_its(volume))),
+        volumes => data.extend(volumes?.into_iter().filter(|volume| of.is_its(volume))),
     }
     data.retain(|object| !object["metadata"]["deletionTimestamp"].is_string());
     let mut seen = BTreeSet::new();
