@@ -8,8 +8,8 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::{Container, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
+use crate::rollout::pod::view::ContainerView;
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::snapshot::pod::Pod;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.
 const FORGETS: i64 = 600;
@@ -30,13 +30,9 @@ pub(crate) struct CrashHistory<'a> {
 }
 
 /// The deaths of a container of a pod; `None` where none counts (any more).
-pub(crate) fn crash_finding<'a>(
-    context: &mut EvalContext,
-    pod: &Pod,
-    container: &Container<'a>,
-    events: &[Event<'a>],
-) -> Option<CrashHistory<'a>> {
-    let strikes = count(context, pod, container, events);
+pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<CrashHistory<'a>> {
+    let strikes = count(view);
+    let ContainerView { context, container, events, .. } = view;
     if strikes <= 0 || has_recovered(context, container) {
         return None;
     }
@@ -47,7 +43,8 @@ pub(crate) fn crash_finding<'a>(
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
-fn count(context: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> i64 {
+fn count(view: &mut ContainerView<'_, '_>) -> i64 {
+    let ContainerView { context, pod, container, events } = view;
     let known: Vec<Termination> = container.known_deaths().collect();
     let ended = container.ended();
     let older = context.is_older_than_release(pod.created);
