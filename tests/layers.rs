@@ -59,8 +59,6 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("build: request → failure", 1),
     ("build: request → session", 2),
     ("build: session → request", 1),
-    ("cluster: discovery → kinds", 1),
-    ("cluster: kinds → discovery", 1),
     ("manifest: check → load", 7),
     ("manifest: check → sources", 3),
     ("manifest: load → check", 2),
