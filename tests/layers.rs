@@ -55,10 +55,6 @@ const DIRECTORIES_LEFT: &[(&str, usize)] = &[];
 
 /// Arrows between modules of one parent that lie on a circle still.
 const CIRCLES_LEFT: &[(&str, usize)] = &[
-    ("build: failure → request", 1),
-    ("build: request → failure", 1),
-    ("build: request → session", 2),
-    ("build: session → request", 1),
     ("manifest: check → load", 7),
     ("manifest: check → sources", 3),
     ("manifest: load → check", 2),
