@@ -78,10 +78,6 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("release: run → plan", 21),
     ("release::plan: dry_run → planner", 1),
     ("release::plan: planner → dry_run", 2),
-    ("test: case → cluster", 1),
-    ("test: case → keep", 1),
-    ("test: cluster → case", 4),
-    ("test: keep → case", 2),
 ];
 
 /// One path in the code: `crate::report::Event` in line 7 of a file.
