@@ -54,31 +54,7 @@ const LIBRARIES_LEFT: &[(&str, &str, usize)] =
 const DIRECTORIES_LEFT: &[(&str, usize)] = &[];
 
 /// Arrows between modules of one parent that lie on a circle still.
-const CIRCLES_LEFT: &[(&str, usize)] = &[
-    ("manifest: check → load", 7),
-    ("manifest: check → sources", 3),
-    ("manifest: load → check", 2),
-    ("manifest: load → sources", 5),
-    ("manifest: sources → load", 5),
-    ("manifest::sources: read → rendered", 1),
-    ("manifest::sources: rendered → read", 1),
-    ("release: context → lock_holder", 1),
-    ("release: context → refused", 1),
-    ("release: context → rules", 1),
-    ("release: from_manifests → input", 1),
-    ("release: from_record → rollback", 1),
-    ("release: input → from_manifests", 1),
-    ("release: input → rollback", 1),
-    ("release: lock_holder → context", 2),
-    ("release: plan → run", 2),
-    ("release: refused → context", 2),
-    ("release: rollback → from_record", 2),
-    ("release: rollback → input", 1),
-    ("release: rules → context", 2),
-    ("release: run → plan", 21),
-    ("release::plan: dry_run → planner", 1),
-    ("release::plan: planner → dry_run", 2),
-];
+const CIRCLES_LEFT: &[(&str, usize)] = &[];
 
 /// One path in the code: `crate::report::Event` in line 7 of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

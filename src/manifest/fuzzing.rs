@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::load::{Request, complete, laid};
+use super::load::{complete, laid};
 use crate::error::{Error, Place};
+use crate::manifest::sources::request::Request;
 use crate::manifest::sources::{self, decode, read};
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;

@@ -8,105 +8,14 @@ use serde_json::Value;
 use super::images::Images;
 use super::stamp::Owner;
 use crate::error::{Error, Kind, Place, Result};
-use crate::manifest::check::{rules, template};
-use crate::manifest::sources::substitute::Names;
-use crate::manifest::sources::{overlay, read, substitute};
+use crate::manifest::sources::request::Request;
+use crate::manifest::sources::{is_enough, overlay, read, rules, substitute, template};
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::{Manifests, Object, Origin, phase, secrets, sources, stamp};
 use crate::model::PinnedImage;
-use crate::project::{Project, Tier};
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use crate::text::nearest;
-
-/// Which manifests are wanted: of which project, for which tier, with which images.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub(super) root: PathBuf,
-    pub(super) project: String,
-    tier: String,
-    slug: String,
-    pub(super) namespace: String,
-    /// The tier's own values; those of images are added from their references.
-    names: Names,
-    images: Vec<String>,
-    references: BTreeMap<String, PinnedImage>,
-    registry: Option<String>,
-    /// The tier's directory.
-    pub(super) overlay: PathBuf,
-    /// The values that the tier gives to a chart: files relative to the root, with where that stands.
-    pub(super) values: Vec<(Result<String>, Place)>,
-    /// The directories of all tiers of the configuration, with this one's.
-    directories: Vec<PathBuf>,
-    secrets: Vec<Secret>,
-}
-
-impl Request {
-    /// The manifests of this tier with these images, by their names in the
-    /// configuration.
-    #[must_use]
-    pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, PinnedImage>) -> Self {
-        let own = tier.vars.iter().chain(&tier.own).map(|(name, value)| (name.clone(), value.clone()));
-        let kube = project.root.join(".kube");
-        let overlay = overlay::directory(&kube, &tier.pattern);
-        Self {
-            root: project.root.clone(),
-            project: project.name.clone(),
-            tier: tier.name.clone(),
-            slug: tier.slug.clone(),
-            namespace: tier.namespace.clone(),
-            names: Names {
-                tier: tier.name.clone(),
-                values: own.collect(),
-                texts: tier.texts.clone(),
-                without_value: tier.without_value.clone(),
-            },
-            images: project.config.images.keys().cloned().collect(),
-            references: references.clone(),
-            registry: project.registry.clone(),
-            directories: directories(project),
-            overlay,
-            values: values(tier),
-            secrets: secret::unfetched(project),
-        }
-    }
-
-    /// The same with the values of the configuration's Secrets.
-    #[must_use]
-    pub fn with_secrets(self, secrets: Vec<Secret>) -> Self {
-        Self { secrets, ..self }
-    }
-
-    /// The same with these images.
-    fn with_references(self, references: BTreeMap<String, PinnedImage>) -> Self {
-        Self { references, ..self }
-    }
-
-    /// What names in the manifests stand for.
-    fn names(&self) -> Names {
-        let images =
-            self.references.iter().map(|(image, reference)| (image_variable(image), reference.to_string()));
-        let mut names = self.names.clone();
-        names.values.extend(images);
-        names
-    }
-
-    /// The directories of other tiers, which may lie in this one's.
-    pub(super) fn others(&self) -> Vec<PathBuf> {
-        self.directories.iter().filter(|other| **other != self.overlay).cloned().collect()
-    }
-}
-
-fn values(tier: &Tier) -> Vec<(Result<String>, Place)> {
-    let path = format!("tiers.{}.values", tier.pattern);
-    let expand = |(file, place): &(String, Place)| (tier.expand(file, &path, place), place.clone());
-    tier.values.iter().map(expand).collect()
-}
-
-/// `WINDLASS_IMAGE_WEB_SERVER` for `web-server`.
-fn image_variable(image: &str) -> String {
-    format!("WINDLASS_IMAGE_{}", image.to_uppercase().replace(['-', '.'], "_"))
-}
 
 /// The objects of a tier as they stand in its files, a kustomization or a chart: read once, and assembled with whatever images
 /// there are.
@@ -222,14 +131,6 @@ pub(super) fn complete(
     Manifests { objects: finished, warnings }
 }
 
-/// More mistakes than this nobody reads at once, and some are made once for every alias.
-pub(super) const MOST_MISTAKES: usize = 200;
-
-/// Whether there are mistakes enough, so that no more are looked for.
-pub(super) fn is_enough(mistakes: &[Error]) -> bool {
-    mistakes.len() >= MOST_MISTAKES
-}
-
 /// The objects of the base with those of the tier laid over them, every name replaced.
 pub(super) fn laid(
     request: &Request,
@@ -280,12 +181,6 @@ fn finish(node: Node, owner: &Owner) -> Result<Object> {
     })?;
     stamp::stamp(&mut json, owner);
     Ok(Object { phase: phase::phase_of(&json), json, origin: Origin::of(node) })
-}
-
-/// The directories of all tiers of the configuration.
-pub(super) fn directories(project: &Project) -> Vec<PathBuf> {
-    let kube = project.root.join(".kube");
-    project.config.tiers.keys().map(|pattern| overlay::directory(&kube, pattern)).collect()
 }
 
 /// Manifests below `.kube/tiers` that belong to no tier of the configuration: somebody misspelt a directory.

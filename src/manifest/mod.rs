@@ -21,10 +21,11 @@ pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
 pub use check::{Against, Findings, described, kinds, read, read_valid, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
-pub use load::{Request, Sources};
+pub use load::Sources;
 pub use origin::Origin;
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;
+pub use sources::request::Request;
 
 use crate::error::Error;
 use crate::model::{group, kinds};

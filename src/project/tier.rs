@@ -18,7 +18,7 @@ use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
 use crate::project::config::secrets::{External, ExternalObject};
 use crate::project::config::verify::VerifyConfig;
-use crate::text::slug;
+use crate::text::{shell_word, slug};
 
 /// Which cluster and namespace a tier means.
 #[derive(Debug, Clone, Default)]
@@ -121,6 +121,16 @@ pub struct Addresses {
 }
 
 impl Tier {
+    /// A complete command on this tier, with the overrides that this run was given: `windlass rollback staging`.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        let mut command = format!("windlass {verb} {}", self.name);
+        for (flag, value) in &self.given {
+            let dashes = if flag.len() == 1 { "-" } else { "--" };
+            command += &format!(" {dashes}{flag} {}", shell_word(value));
+        }
+        command
+    }
+
     /// Which cluster and namespace it means.
     pub fn target(&self) -> Target {
         Target {

@@ -133,7 +133,7 @@ async fn attempt(
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch.clone()),
         dirty: revision.is_some_and(|revision| revision.dirty),
-        by: context::actor(cluster).await?,
+        by: Actor::of(cluster).await?,
         exit_code: kind.exit_code(),
         message,
     })

@@ -14,9 +14,10 @@ use crate::record::prior::PriorReleases;
 use crate::record::{Applied, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
+use crate::release::plan::redaction;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
-use crate::release::{context, from_manifests, plan};
+use crate::release::{context, plan};
 use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};
 use crate::session::Session;
 
@@ -211,7 +212,7 @@ async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Resul
     let key = context.store().key(false).await?;
     let described =
         context.session.unless_cancelled(manifest::described(context.project, context.tier)).await?;
-    let wanted = namespaces::placed(context.cluster, from_manifests::wanted(described, &key)).await?;
+    let wanted = namespaces::placed(context.cluster, redaction::wanted(described, &key)).await?;
     let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
     stream::iter(objects).map(|object| find(context, prior, object)).buffered(CONCURRENCY).try_collect().await
 }

@@ -9,10 +9,10 @@ use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
 use crate::release::from_record;
-use crate::release::plan::planner::May;
+use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::build_plan;
+use crate::release::plan::redaction;
 use crate::release::plan::{Action, Step, claims};
-use crate::release::run::redaction;
 use crate::report::view::drift::{AddedField, ChangedObject, Drift, ExtendedObject};
 
 /// Compares what is there with what the newest release applied.

@@ -6,8 +6,8 @@ use crate::record::target::Target;
 use crate::record::{Summary, Task, target};
 use crate::release::context::TierContext;
 use crate::release::from_record;
-use crate::release::plan::images;
-use crate::release::plan::images::Presence;
+use crate::release::plan::checks::images;
+use crate::release::plan::checks::images::Presence;
 use crate::report::view::rollback::{PastJob, RollbackOutlook, RollbackTarget};
 
 /// Looks along the way.

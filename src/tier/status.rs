@@ -11,7 +11,7 @@ use crate::record::store::base_name;
 use crate::record::{Outcome, Record, Summary, prior};
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
-use crate::release::{context, explain, lock_holder};
+use crate::release::{context, explain, tier_lock};
 use crate::report::view::drift::Drift;
 use crate::report::view::explain::ObjectHealth;
 use crate::report::view::history::Release;
@@ -34,7 +34,7 @@ async fn read(context: TierContext<'_>) -> Result<Status> {
         }
         seen => seen.map(|(health, missing, drift, rollback)| (Ok(health), missing, drift, rollback))?,
     };
-    let lock = lock.map(|lock| lock::shown(&lock, lock_holder::held_by(summaries.first(), &lock)));
+    let lock = lock.map(|lock| lock::shown(&lock, tier_lock::held_by(summaries.first(), &lock)));
     let newest = summaries.into_iter().next();
     let interrupted = newest.as_ref().filter(|newest| newest.outcome == Outcome::Interrupted);
     Ok(Status {

@@ -21,7 +21,7 @@ fn sources(target: &str) -> &'static [&'static str] {
             "manifest/sources/merge.rs",
             "manifest/sources/overlay.rs",
             "manifest/check/mod.rs",
-            "manifest/check/rules.rs",
+            "manifest/sources/rules.rs",
             "manifest/check/schemas.rs",
             "manifest/images.rs",
             "manifest/stamp.rs",

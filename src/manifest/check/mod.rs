@@ -1,8 +1,6 @@
 //! The manifests looked at without images and without a cluster: for `validate`, and before minutes go into a build.
 
-pub(super) mod rules;
 mod schemas;
-pub(super) mod template;
 mod unused;
 
 pub use schemas::Against;
@@ -12,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::{Error, Place, Result};
-use crate::manifest::load::{Request, Sources, directories, orphans, unless_wrong};
+use crate::manifest::load::{Sources, orphans, unless_wrong};
+use crate::manifest::sources::request::{Request, directories};
+use crate::manifest::sources::rules;
 use crate::manifest::{Manifests, sources};
 use crate::model::{Digest, PinnedImage};
 use crate::project::{ExternalObject, Project, SecretContent, Tier};

@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::template;
 use crate::error::{Error, Kind, Result};
-use crate::manifest::load::MOST_MISTAKES;
+use crate::manifest::sources::{MOST_MISTAKES, template};
 use crate::manifest::{Manifests, Object};
 use crate::model::object::{api_version, kind};
 use crate::model::{Cause, Failure, ObjectRef, Subject, group, kinds};

@@ -6,19 +6,30 @@ pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod read;
 pub(crate) mod rendered;
+pub(crate) mod request;
+pub(crate) mod rules;
 pub(crate) mod server_fields;
 pub(crate) mod substitute;
+pub(crate) mod template;
 
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::manifest::load::Request;
+use crate::manifest::sources::request::Request;
 use crate::manifest::yaml::node::Node;
 
 use crate::error::{Error, Kind, Place};
 use crate::manifest::sources::rendered::Release;
 use crate::project::Project;
+
+/// More mistakes than this nobody reads at once, and some are made once for every alias.
+pub(in crate::manifest) const MOST_MISTAKES: usize = 200;
+
+/// Whether there are mistakes enough, so that no more are looked for.
+pub(in crate::manifest) fn is_enough(mistakes: &[Error]) -> bool {
+    mistakes.len() >= MOST_MISTAKES
+}
 
 /// The values that a tier gives to a chart, by convention.
 const VALUES: [&str; 2] = ["values.yaml", "values.yml"];

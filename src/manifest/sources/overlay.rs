@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::manifest::load::is_enough;
+use crate::manifest::sources::is_enough;
 use crate::manifest::sources::merge;
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::{Content, Entry, Node};

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Kind, Place};
-use crate::manifest::load::is_enough;
-use crate::manifest::sources::{decode, rendered};
+use crate::manifest::sources::decode;
+use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::compose;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::source::Source;
+
+/// The names of a kustomization.
+pub(crate) const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// The name of a chart's description.
+pub(crate) const CHART: &str = "Chart.yaml";
 
 /// The objects of a directory and its sub-directories, without the directories to skip. What cannot be read goes
 /// to the mistakes.
@@ -43,7 +48,7 @@ fn files(root: &Path, directory: &Path, skip: &[PathBuf], mistakes: &mut Vec<Err
     let mut files = Vec::new();
     for entry in walk.filter_entry(|entry| !skip.iter().any(|skipped| entry.path() == skipped)) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && rendered::is_description(entry.path()) => {
+            Ok(entry) if entry.file_type().is_file() && is_description(entry.path()) => {
                 mistakes.push(misplaced(root, entry.path()));
             }
             Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
@@ -60,6 +65,12 @@ fn files(root: &Path, directory: &Path, skip: &[PathBuf], mistakes: &mut Vec<Err
         }
     }
     files
+}
+
+/// Whether a file describes manifests that must be rendered, and so is none itself.
+pub(crate) fn is_description(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == CHART || KUSTOMIZATIONS.contains(&name)
 }
 
 /// In a sub-directory nobody says for which tier it is to be rendered.

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crate::error::Error;
-use crate::manifest::load::is_enough;
+use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::node::{Content, Entry, Node};
 use crate::manifest::yaml::source::Spot;
 use crate::schema::Schemas;

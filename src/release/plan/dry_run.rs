@@ -12,8 +12,16 @@ use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
+
+/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    /// Change every object of the set: whatever the server refuses to try is an error.
+    Change,
+    /// Read: what the server may not try for this user is compared with the last release.
+    Read,
+}
 
 /// What a set is tried with.
 pub(crate) struct DryRun<'a> {

@@ -1,18 +1,18 @@
 //! What a release would change: decided object by object from what is wanted, what is live, and what the last
 //! record says was applied. Deciding is pure; asking the cluster is in [`crate::release::plan::planner`].
 
+pub(crate) mod checks;
 pub(crate) mod claims;
 pub(crate) mod difference;
 pub(crate) mod drift;
 pub(crate) mod dry_run;
-pub(crate) mod external;
-pub(crate) mod images;
+pub(crate) mod jobs;
 pub(crate) mod namespaces;
 pub(crate) mod ownership;
 pub(crate) mod planner;
 pub(crate) mod prune;
+pub(crate) mod redaction;
 pub(crate) mod restart;
-pub(crate) mod safeguard;
 mod view;
 
 use std::borrow::Cow;
@@ -28,7 +28,7 @@ use crate::record::content::STAMPS;
 use crate::record::{Applied, JobRun, Record};
 use crate::release::plan::drift::Added;
 use crate::release::plan::prune::KeptObject;
-use crate::release::run::redaction::SecretValues;
+use crate::release::plan::redaction::SecretValues;
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]

@@ -15,10 +15,10 @@ use crate::record::{Applied, Owned, Record};
 use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::dry_run::{Decided, DryRun};
+use crate::release::plan::dry_run::{Decided, DryRun, May};
+use crate::release::plan::jobs;
 use crate::release::plan::prune::PruneSet;
 use crate::release::plan::{Before, Known, Plan, Step, Wanted, drift, prune};
-use crate::release::run::jobs;
 
 /// What a survey compares.
 pub(crate) struct PlanInput<'a> {
@@ -40,15 +40,6 @@ pub(crate) struct PlanInput<'a> {
     pub removes_drift: bool,
     /// What the user needs to be allowed to do.
     pub may: May,
-}
-
-/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum May {
-    /// Change every object of the set: whatever the server refuses to try is an error.
-    Change,
-    /// Read: what the server may not try for this user is compared with the last release.
-    Read,
 }
 
 /// A kind in a namespace; the namespace is empty for cluster-scoped kinds.

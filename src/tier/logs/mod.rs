@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::record::prior::PriorReleases;
 use crate::record::store::Store;
 use crate::release::context;
-use crate::release::run::redaction;
+use crate::release::plan::redaction;
 use crate::session::Session;
 use crate::tier::logs::members::{Member, Members};
 use crate::tier::logs::pod::{Instance, LogPod};

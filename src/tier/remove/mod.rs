@@ -23,7 +23,7 @@ use crate::record::store::base_name;
 use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
-use crate::release::plan::planner::May;
+use crate::release::plan::dry_run::May;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{claims, planner, prune};
 use crate::release::rules::Rules;

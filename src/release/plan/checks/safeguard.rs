@@ -65,7 +65,7 @@ pub(crate) fn spare_data(context: TierContext<'_>, plan: &mut Plan) -> Vec<Appli
     for id in left.iter().map(ObjectId::of).chain(spared.iter().map(|one| ObjectId::of(&one.object))) {
         context.session.reporter.warn_with_hint(
             format!("{id} was not rolled back: that would delete it, and {LEFT_BY_AUTOMATIC}"),
-            format!("`{}` asks before it does", crate::release::context::rollback_command(context.tier)),
+            format!("`{}` asks before it does", context.tier.command("rollback")),
         );
     }
     plan.left.extend(left.into_iter().map(|object| KeptObject { object, why: LEFT_BY_AUTOMATIC }));

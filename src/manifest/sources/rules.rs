@@ -9,7 +9,7 @@ use regex::Regex;
 
 use crate::error::Error;
 use crate::manifest::images::POD_SPECS;
-use crate::manifest::load::is_enough;
+use crate::manifest::sources::is_enough;
 use crate::manifest::sources::read;
 use crate::manifest::sources::substitute::is_settings;
 use crate::manifest::yaml::node::{Entry, Node};

@@ -8,7 +8,6 @@ use crate::model::revision;
 use crate::model::{Relation, Revision};
 use crate::project::ci;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
-use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 
@@ -67,7 +66,7 @@ pub(crate) async fn course(context: TierContext<'_>, newest_first: &[Summary]) -
         branches_come_and_go,
         tier: &context.tier.name,
         pipeline: ci::pipeline(),
-        rollback: context::rollback_command(context.tier),
+        rollback: context.tier.command("rollback"),
     };
     decide(newest_first, &candidate, context.rules)
 }

@@ -27,7 +27,7 @@ const FREE: [&str; 8] =
 const NOT_RENDERED: &str = "this is a template, and nothing renders it";
 
 /// Which program renders a text, and what to do; `None` for what is no template.
-pub(super) fn renderer(text: &str) -> Option<&'static str> {
+pub(in crate::manifest) fn renderer(text: &str) -> Option<&'static str> {
     let helm = [".Values", ".Release", ".Chart", "include ", "template "];
     if text.contains("{{") && helm.iter().any(|word| text.contains(word)) {
         Some(
@@ -61,7 +61,7 @@ pub(in crate::manifest) fn explain(mistakes: &mut [Error]) {
 
 /// A warning for each text of an object that is a template, unless something worse is said of it already. In custom resources
 /// templates may be meant.
-pub(super) fn warnings(object: &Object, json: &Value, errors: &[(String, Error)]) -> Vec<Error> {
+pub(in crate::manifest) fn warnings(object: &Object, json: &Value, errors: &[(String, Error)]) -> Vec<Error> {
     let mut found = Vec::new();
     if kinds::is_built_in(group(api_version(json))) {
         walk(json, &mut String::new(), &mut |pointer, text| {
