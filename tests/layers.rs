@@ -54,31 +54,7 @@ const LIBRARIES_LEFT: &[(&str, &str, usize)] =
 const DIRECTORIES_LEFT: &[(&str, usize)] = &[];
 
 /// Arrows between modules of one parent that lie on a circle still.
-const CIRCLES_LEFT: &[(&str, usize)] = &[
-    ("build: failure → request", 1),
-    ("build: request → failure", 1),
-    ("build: request → session", 2),
-    ("build: session → request", 1),
-    ("cluster: discovery → kinds", 1),
-    ("cluster: kinds → discovery", 1),
-    ("project: config → health", 2),
-    ("project: config → ignored", 2),
-    ("project: config → tier", 1),
-    ("project: config → verify", 3),
-    ("project: health → config", 8),
-    ("project: ignored → config", 4),
-    ("project: tier → config", 11),
-    ("project: tier → health", 1),
-    ("project: tier → ignored", 1),
-    ("project: tier → variables", 2),
-    ("project: tier → verify", 1),
-    ("project: variables → config", 4),
-    ("project: verify → config", 7),
-    ("test: case → cluster", 1),
-    ("test: case → keep", 1),
-    ("test: cluster → case", 4),
-    ("test: keep → case", 2),
-];
+const CIRCLES_LEFT: &[(&str, usize)] = &[];
 
 /// One path in the code: `crate::report::Event` in line 7 of a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -20,7 +20,7 @@ use tonic::{Code, Request, Status};
 
 use super::dockerfile::Dockerfile;
 use super::progress::Progress;
-use super::session::{BuildInputs, SessionHandle, SessionServer};
+use super::session::{SessionHandle, SessionServer};
 use crate::build::request::{BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence};
 use crate::build::session::file_sync::Files;
 use crate::build::session::upload::{Sent, Upload};
@@ -138,7 +138,7 @@ impl Daemon {
         let sent = Sent::default();
         let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
-        let inputs = BuildInputs::of(order).map_err(Ended::Error)?;
+        let inputs = order.build_inputs().map_err(Ended::Error)?;
         let served = SessionServer { inputs, credentials, files };
         // Held until the build is over.
         let _lending = self.take_session(session, &id, served, SESSION).await.map_err(Ended::Error)?;
@@ -354,6 +354,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::build::session::BuildInputs;
     use crate::report::Reporter;
 
     /// A daemon that has a worker, and takes no session.

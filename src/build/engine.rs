@@ -14,7 +14,7 @@ use futures::StreamExt;
 use super::dockerfile::Dockerfile;
 use super::failure;
 use super::progress::Progress;
-use super::session::{BuildInputs, SessionHandle, SessionServer};
+use super::session::{SessionHandle, SessionServer};
 use crate::build::request::{
     BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence, unreadable,
 };
@@ -43,7 +43,7 @@ pub(super) async fn build(
     if engine.builder == Builder::BuildKit
         && let Some(novelty) = file.unknown_to(engine.major())
     {
-        return Err(failure::too_new(order, engine.version(), novelty));
+        return Err(failure::too_new(order.source(), engine.version(), novelty));
     }
     let mut tries = 0;
     loop {
@@ -140,7 +140,7 @@ async fn supply(
     order: &BuildRequest<'_>,
     credentials: &HashMap<String, DockerCredentials>,
 ) -> Result<(Docker, Supply)> {
-    let inputs = BuildInputs::of(order)?;
+    let inputs = order.build_inputs()?;
     if engine.builder == Builder::Classic {
         if inputs.is_nothing() {
             return Ok((engine.patient(), Supply::Tar));

@@ -26,7 +26,7 @@ pub use crate::cluster::objects::FieldError;
 pub use crate::cluster::objects::contents::Contents;
 pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
-pub use discovery::Resource;
+pub use kinds::Resource;
 pub use kubeconfig::current_context;
 pub use lease::{Holder, Lease, LeaseRequest, LeaseTask, LockWait, ManualLock};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};

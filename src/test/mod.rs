@@ -25,6 +25,7 @@ use crate::text::{nearest, shell_word};
 mod case;
 mod cluster;
 mod container;
+mod execution;
 pub(crate) mod fuzzing;
 mod junit;
 mod keep;
@@ -345,7 +346,7 @@ impl Runner<'_> {
     async fn tries(&self, case: &Case<'_>, step: &StepReport) -> Result<(String, Option<String>)> {
         let mut again = 0..case.test.retry;
         loop {
-            match case.run(self, step).await {
+            match execution::run(self, case, step).await {
                 Err(error) if is_infrastructure(&error) && again.next().is_some() => {
                     let why = error.failures().first().map_or(error.message(), |failure| &failure.message);
                     self.session.reporter.warn(format!("test `{}` is tried again: {why}", case.name));

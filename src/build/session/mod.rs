@@ -33,7 +33,6 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::build::request::BuildRequest;
 use crate::build::session::file_sync::Files;
 use crate::error::{Error, Kind, Result};
 
@@ -50,13 +49,12 @@ pub(crate) struct BuildInputs {
 }
 
 impl BuildInputs {
-    /// What the order says may be seen.
+    /// These secrets, and with `ssh` the agent that this process knows.
     ///
     /// # Errors
     /// [`Kind::Invalid`] where an SSH agent is wanted and there is none.
-    pub(crate) fn of(order: &BuildRequest<'_>) -> Result<Self> {
-        let agent = order.image.ssh.then(Self::agent).transpose()?;
-        Ok(Self { secrets: order.inputs.clone(), agent })
+    pub(crate) fn new(secrets: BTreeMap<String, Vec<u8>>, ssh: bool) -> Result<Self> {
+        Ok(Self { secrets, agent: ssh.then(Self::agent).transpose()? })
     }
 
     /// The socket of the agent that this process knows.

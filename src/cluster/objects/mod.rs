@@ -12,7 +12,7 @@ use http::Method;
 use serde_json::Value;
 
 use crate::cluster::address::{collection, escape, query};
-use crate::cluster::discovery::Resource;
+use crate::cluster::kinds::Resource;
 use crate::cluster::objects::list::Item;
 use crate::cluster::objects::projection::Projection;
 use crate::cluster::objects::refusal::{ApplyError, Refusal};

@@ -113,7 +113,8 @@ fn with_longest_slug(project: &Project, tier: &Tier, sources: &Sources, schemas:
 /// What the objects of a tier refer to and the tier does not have.
 fn references(project: &Project, tier: &Tier, manifests: &Manifests) -> Vec<Error> {
     let config = &project.config;
-    let external: Vec<ExternalObject> = config.external.iter().filter_map(|one| one.on(tier).ok()).collect();
+    let external: Vec<ExternalObject> =
+        config.external.iter().filter_map(|one| tier.external(one).ok()).collect();
     let is_of_unknown_keys = |name: &str| {
         config.secrets.get(name).is_some_and(|one| matches!(one.content, SecretContent::Whole(_)))
     };

@@ -9,7 +9,6 @@ use crate::model::kinds;
 use crate::project::config::table::{Keys, Table, entries, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{names, table};
-use crate::project::tier::Tier;
 
 /// One Secret that is made in each tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,20 +87,6 @@ pub struct ExternalObject {
     pub name: String,
     /// Where it stands.
     pub place: Place,
-}
-
-impl External {
-    /// What is meant on a tier.
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`](crate::error::Kind::Invalid) for a name that has no value there.
-    pub fn on(&self, tier: &Tier) -> Result<ExternalObject> {
-        let text = tier.expand(&self.text, "external", &self.place)?;
-        let (kind, name) = text.split_once('/').unwrap_or((&text, ""));
-        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
-        let (kind, group, name) = (kind.to_owned(), group.to_owned(), name.to_owned());
-        Ok(ExternalObject { kind, group, name, place: self.place.clone() })
-    }
 }
 
 impl ExternalObject {

@@ -12,12 +12,12 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::environment::{ExpandError, Lookup, expand};
 use crate::project::config::table::{Keys, ROOT, Table, list, text};
+use crate::project::config::verify::VerifyConfig;
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{
-    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, names, secrets, table, yaml,
+    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, health, ignored, names,
+    secrets, table, verify, yaml,
 };
-use crate::project::verify::VerifyConfig;
-use crate::project::{health, ignored, verify};
 use crate::text::nearest;
 
 const WHOLE: Keys = Keys {
