@@ -168,7 +168,7 @@ async fn read_manifests(
     Ok((manifests, images))
 }
 
-impl<'a> Source<'a> {
+impl Source<'_> {
     /// The command that the lock is taken for.
     pub(crate) fn verb(&self) -> &'static str {
         match self {

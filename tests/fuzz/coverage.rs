@@ -20,7 +20,7 @@ fn sources(target: &str) -> &'static [&'static str] {
             "manifest/sources/substitute.rs",
             "manifest/sources/merge.rs",
             "manifest/sources/overlay.rs",
-            "manifest/check/mod.rs",
+            "manifest/check",
             "manifest/sources/rules.rs",
             "manifest/check/schemas.rs",
             "manifest/images.rs",

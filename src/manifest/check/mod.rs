@@ -60,7 +60,9 @@ pub async fn validate(project: &Project, schemas: Schemas) -> Findings {
 /// What is wrong with the objects of a project that names no tier: what its variables stand for is not known.
 async fn without_tiers(project: &Project, schemas: Schemas, found: &mut Findings) {
     let base = sources::read_base(project, &mut found.errors, &mut found.warnings).await;
-    base.iter().for_each(|object| rules::check(object, &mut found.errors));
+    for object in &base {
+        rules::check(object, &mut found.errors);
+    }
     let manifests = Manifests::as_read(base);
     let checked = manifests.checked(Against::Version(schemas));
     let places: BTreeSet<Place> = found.errors.iter().filter_map(Error::place).cloned().collect();

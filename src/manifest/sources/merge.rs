@@ -149,7 +149,7 @@ impl Walk<'_> {
         self.schemas?.field(self.api_version, self.kind, &keys)
     }
 
-    /// Whether the map here is replaced as a whole, as the selector of a PodDisruptionBudget is.
+    /// Whether the map here is replaced as a whole, as the selector of a disruption budget is.
     fn is_replaced(&self) -> bool {
         self.field().is_some_and(|field| field.patch_strategy == "replace")
     }

@@ -246,9 +246,10 @@ fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> 
     }
     let words: Vec<String> = fields.iter().map(|one| format!("`{}` ({})", one.field, one.message)).collect();
     let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
-    let (keeps, hint) = match of_claims {
-        true => (": the claims that are there keep what they have", Some(OF_CLAIMS.to_owned())),
-        false => ("", error.hint.clone()),
+    let (keeps, hint) = if of_claims {
+        (": the claims that are there keep what they have", Some(OF_CLAIMS.to_owned()))
+    } else {
+        ("", error.hint.clone())
     };
     let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
     ApplyError { message, hint, fields, ..error }
