@@ -22,7 +22,6 @@ fn sources(target: &str) -> &'static [&'static str] {
             "manifest/sources/overlay.rs",
             "manifest/check",
             "manifest/sources/rules.rs",
-            "manifest/check/schemas.rs",
             "manifest/images.rs",
             "manifest/stamp.rs",
             "manifest/yaml/identity.rs",
