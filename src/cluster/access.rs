@@ -179,20 +179,30 @@ impl Cluster {
             Ok(None) => {}
             // Users of one namespace often may not read the namespace itself.
             Err(error) if error.kind() == Kind::Denied => {
-                let (verb, resource) = needed;
-                if self.allowed(verb, resource, Some(namespace)).await.unwrap_or(true) {
-                    return Ok(false);
-                }
-                let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
-                let message = format!(
-                    "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
-                );
-                return Err(Error::new(Kind::Denied, message).with_hint(format!(
-                    "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
-                )));
+                return self.check_right_in_namespace(needed).await.map(|()| false);
             }
             Err(error) => return Err(error),
         }
+        self.create_namespace(made_for).await
+    }
+
+    /// Whether the user has a right in a namespace that may not be read.
+    async fn check_right_in_namespace(&self, (verb, resource): (&str, &str)) -> Result<()> {
+        let namespace = self.namespace();
+        if self.allowed(verb, resource, Some(namespace)).await.unwrap_or(true) {
+            return Ok(());
+        }
+        let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
+        let message = format!(
+            "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
+        );
+        Err(Error::new(Kind::Denied, message).with_hint(format!(
+            "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
+        )))
+    }
+
+    async fn create_namespace(&self, made_for: &str) -> Result<bool> {
+        let namespace = self.namespace();
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": namespace,
             "annotations": {labels::MADE_FOR: made_for},

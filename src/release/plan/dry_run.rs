@@ -150,49 +150,50 @@ impl DryRun<'_> {
         live: Option<&Value>,
         error: ApplyError,
     ) -> Decided {
-        let untried = |action| Ok(Step::new(wanted.clone(), action, live));
-        let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
-        match &error.refusal {
-            Refusal::Immutable { field } | Refusal::Invalid { field }
-                if (may_recreate(&wanted.object) || may_go_back(&wanted, live))
-                    && cannot_be_changed(&error.refusal) =>
-            {
-                let because = Some(format!("{field} cannot be changed"));
-                let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
-                self.tried_under_another_name(step).await
+        if let Refusal::Immutable { field } | Refusal::Invalid { field } = &error.refusal
+            && (may_recreate(&wanted.object) || may_go_back(&wanted, live))
+            && cannot_be_changed(&error.refusal)
+        {
+            let because = Some(format!("{field} cannot be changed"));
+            let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
+            return self.tried_under_another_name(step).await;
+        }
+        match self.not_to_be_tried(&wanted, known, live, &error.refusal) {
+            Some(action) => Ok(Step::new(wanted, action, live)),
+            None => {
+                let error = explained(error, live, &wanted);
+                Err((wanted, error))
             }
+        }
+    }
+
+    /// What is done with an object that the server can only take later in this very release; `None` where it is refused for
+    /// another reason.
+    fn not_to_be_tried(
+        &self,
+        wanted: &Wanted,
+        known: Known,
+        live: Option<&Value>,
+        refusal: &Refusal,
+    ) -> Option<Action> {
+        let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
+        let applied = if live.is_some() { Action::Change } else { Action::Create };
+        match refusal {
             // It comes with this very release.
             Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
-                untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
+                Some(if known == Known::JobToRun { Action::Run } else { Action::Create })
             }
             // To who may not bind what he does not have, the server says so of a role that comes with this very release.
-            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => {
-                untried(if live.is_some() { Action::Change } else { Action::Create })
-            }
-            Refusal::RoleMissing => {
-                let (kind, name) = role(&wanted.object);
-                let message = format!("the {kind} `{name}` that it binds does not exist");
-                Err((wanted, ApplyError { message, ..error }))
-            }
+            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => Some(applied),
             // The definition that it is refused by, or for the lack of, is about to change.
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
-                untried(if live.is_some() { Action::Change } else { Action::Create })
+                Some(applied)
             }
             // Nobody can try what comes of it once that is removed.
             Refusal::Invalid { .. } if self.removes_drift && live.and_then(drift::first).is_some() => {
-                untried(Action::Change)
+                Some(Action::Change)
             }
-            // What is ours already is not adopted.
-            Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
-            Refusal::Immutable { .. } => {
-                let error = of_fixed_fields(error, live, &wanted);
-                Err((wanted, error))
-            }
-            Refusal::Invalid { .. } => match live.and_then(drift::first) {
-                Some(added) => Err((wanted, drift::in_the_way(error, &added))),
-                None => Err((wanted, error)),
-            },
-            _ => Err((wanted, error)),
+            _ => None,
         }
     }
 
@@ -213,6 +214,24 @@ impl DryRun<'_> {
                 Err((step.wanted, ApplyError { object, ..error }))
             }
         }
+    }
+}
+
+/// A refusal with what the server does not say of it.
+fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
+    match &error.refusal {
+        Refusal::RoleMissing => {
+            let (kind, name) = role(&wanted.object);
+            ApplyError { message: format!("the {kind} `{name}` that it binds does not exist"), ..error }
+        }
+        // What is ours already is not adopted.
+        Refusal::Conflict(_) if live.is_some_and(is_ours) => taken_back(error),
+        Refusal::Immutable { .. } => of_fixed_fields(error, live, wanted),
+        Refusal::Invalid { .. } => match live.and_then(drift::first) {
+            Some(added) => drift::in_the_way(error, &added),
+            None => error,
+        },
+        _ => error,
     }
 }
 

@@ -101,24 +101,24 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     let Some(condition) = find(object, kind) else {
         return Some(Health::progressing("its controller has not seen this generation yet"));
     };
-    // Beside it another may tell of the error that keeps it.
-    let mut errors = condition::all(object).filter(|one| {
-        one.kind != *kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
+    Some(by_condition(context, kind, &condition))
+}
+
+/// By the condition that says whether it is done. Beside it another may tell of the error that keeps it.
+fn by_condition(context: &mut EvalContext, kind: &str, condition: &Condition) -> Health {
+    let object = context.object;
+    let error = condition::all(object).find(|one| {
+        one.kind != kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
     });
-    if condition.is_true() {
-        let judgement = Health::ready();
-        return Some(match errors.next() {
-            Some(error) => judgement.warning(sentence(&error)),
-            None => judgement,
-        });
-    }
-    if *kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) {
-        return Some(not_done(context, &condition));
-    }
-    Some(match errors.next() {
+    match error {
+        Some(error) if condition.is_true() => Health::ready().warning(sentence(&error)),
+        None if condition.is_true() => Health::ready(),
+        _ if kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) => {
+            not_done(context, condition)
+        }
         Some(error) => Health::progressing(sentence(&error)).with_cause(Cause::ControllerFailed),
-        None => Health::progressing(sentence(&condition)),
-    })
+        None => Health::progressing(sentence(condition)),
+    }
 }
 
 /// An error that lasts is a failure; anything else may still come right.

@@ -194,23 +194,7 @@ async fn survey(context: TierContext<'_>, request: RemoveRequest) -> Result<(Pri
     };
     let data: Vec<Value> = data.into_iter().filter(|object| !is_known(object)).collect();
     left.extend(data.into_iter().map(|object| KeptObject { why: why_data_stays(&object), object }));
-    let (data, rest): (Vec<KeptObject>, Vec<KeptObject>) = left.into_iter().partition(is_kept_data);
-    let mut kept: Vec<Kept> =
-        rest.into_iter().map(|left| Kept { object: left.object, why: left.why.to_owned() }).collect();
-    for left in data {
-        if request.with_data {
-            goes.push(left.object);
-        } else {
-            kept.push(Kept { why: why_kept(context.cluster, &left.object), object: left.object });
-        }
-    }
-    if request.records_only {
-        let stay = std::mem::take(&mut goes).into_iter().map(|object| Kept { object, why: String::new() });
-        kept.extend(stay);
-        for kept in &mut kept {
-            "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
-        }
-    }
+    let mut kept = kept_objects(context, request, left, &mut goes);
     volumes::keep(context.cluster, &mut goes, &mut kept).await?;
     keep_namespaces(&mut goes, &mut kept);
     goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
@@ -229,6 +213,33 @@ async fn survey(context: TierContext<'_>, request: RemoveRequest) -> Result<(Pri
         done: false,
     };
     Ok((prior, removal.without_what_goes_with_the_namespace()))
+}
+
+/// What stays of what was left; data goes with the rest where that is asked for, and where only records go, nothing does.
+fn kept_objects(
+    context: TierContext<'_>,
+    request: RemoveRequest,
+    left: Vec<KeptObject>,
+    goes: &mut Vec<Value>,
+) -> Vec<Kept> {
+    let (data, rest): (Vec<KeptObject>, Vec<KeptObject>) = left.into_iter().partition(is_kept_data);
+    let mut kept: Vec<Kept> =
+        rest.into_iter().map(|left| Kept { object: left.object, why: left.why.to_owned() }).collect();
+    for left in data {
+        if request.with_data {
+            goes.push(left.object);
+        } else {
+            kept.push(Kept { why: why_kept(context.cluster, &left.object), object: left.object });
+        }
+    }
+    if request.records_only {
+        let stay = std::mem::take(goes).into_iter().map(|object| Kept { object, why: String::new() });
+        kept.extend(stay);
+        for kept in &mut kept {
+            "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
+        }
+    }
+    kept
 }
 
 /// What data says of itself counts here, too.

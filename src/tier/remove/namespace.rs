@@ -65,17 +65,19 @@ pub(crate) async fn decide(
         check_data(draft.request, &others)?;
         return Ok((Namespace::Goes { live, with: others, unknown }, ours));
     }
-    let mut reasons = Vec::new();
-    if !others.is_empty() {
-        let verb = if others.len() == 1 { "is" } else { "are" };
-        reasons.push(format!("{} {verb} in it", names(&others)));
-    }
-    reasons.extend(unknown);
-    if reasons.is_empty() {
-        return Ok((Namespace::Goes { live, with: Vec::new(), unknown: Vec::new() }, ours));
-    }
+    Ok(match why_it_stays(&others, unknown) {
+        None => (Namespace::Goes { live, with: Vec::new(), unknown: Vec::new() }, ours),
+        Some(why) => (Namespace::Stays { name, why, live: Some(live), holds: others }, ours),
+    })
+}
+
+/// Why a namespace that is not asked to go stays; `None` where nothing of others is in it, and all of it is known.
+fn why_it_stays(others: &[Value], unknown: Vec<String>) -> Option<String> {
+    let verb = if others.len() == 1 { "is" } else { "are" };
+    let held = (!others.is_empty()).then(|| format!("{} {verb} in it", names(others)));
+    let reasons: Vec<String> = held.into_iter().chain(unknown).collect();
     let why = format!("{}; --with-namespace deletes it with all that is in it", reasons.join("; "));
-    Ok((Namespace::Stays { name, why, live: Some(live), holds: others }, ours))
+    (!reasons.is_empty()).then_some(why)
 }
 
 /// Why the namespace stays whatever is in it.
