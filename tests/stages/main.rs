@@ -37,6 +37,7 @@ mod locks;
 mod logs;
 mod mute;
 mod on_cluster;
+mod overlays;
 mod pipeline;
 mod plan;
 mod programs;
