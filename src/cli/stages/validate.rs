@@ -82,7 +82,7 @@ fn configured(project: &Project) -> Result<Schemas> {
 fn doubts(project: &Project) -> Vec<Error> {
     let mut bases = BTreeSet::new();
     let unpinned = build::unpinned(project).into_iter().filter(|(_, base)| bases.insert(base.clone()));
-    let mut doubts: Vec<Error> = unpinned.map(|(place, base)| doubt(format!("the base image `{base}` has no digest: when its tag moves to another image, nothing is built anew"), format!("write `{base}@sha256:…` to build anew with each base")).at(place)).collect();
+    let mut doubts: Vec<Error> = unpinned.map(|(place, base)| of_base(&base).at(place)).collect();
     doubts.extend(secret::homeless(project));
     let config = &project.config;
     let waiting = config.tiers.iter().find(|(_, tier)| tier.after.is_some());
@@ -99,6 +99,15 @@ fn doubts(project: &Project) -> Vec<Error> {
         ));
     }
     doubts
+}
+
+fn of_base(base: &str) -> Error {
+    doubt(
+        format!(
+            "the base image `{base}` has no digest: when its tag moves to another image, nothing is built anew"
+        ),
+        format!("write `{base}@sha256:…` to build anew with each base"),
+    )
 }
 
 fn doubt(message: impl Into<String>, hint: impl Into<String>) -> Error {

@@ -144,13 +144,15 @@ pub async fn read(project: &Project, tier: &Tier) -> Result<Sources> {
     read_and_made(project, tier).await.map(|(sources, _)| sources)
 }
 
-/// As [`read`], for a release: no version of Kubernetes refuses them.
+/// As [`read`], for a release: the version of Kubernetes that the configuration names does not refuse them, or where it names none,
+/// not every version does.
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
 pub async fn read_valid(project: &Project, tier: &Tier) -> Result<Sources> {
     let (sources, manifests) = read_and_made(project, tier).await?;
-    manifests.check(Against::AnyVersion)?;
+    let of_version = project.config.kubernetes.as_deref().and_then(|version| Schemas::of(version).ok());
+    manifests.check(of_version.map_or(Against::AnyVersion, Against::Version))?;
     Ok(sources)
 }
 

@@ -17,7 +17,8 @@ use crate::schema::{Definitions, Finding, Schemas, Severity};
 pub enum Against {
     /// One version.
     Version(Schemas),
-    /// Any: what the cluster runs is not known yet, so that only what every known version refuses is wrong.
+    /// Any: what the cluster runs is not known yet, so that only what every version refuses is wrong. A field that no version has
+    /// may be of a newer one, unless its name is nearly that of a known one.
     AnyVersion,
 }
 
@@ -28,8 +29,12 @@ impl Against {
             Self::AnyVersion => {
                 let found = Schemas::newest().check(object);
                 let is_taken = |schemas: Schemas| !schemas.check(object).iter().any(is_error);
+                let is_misspelt =
+                    |one: &Finding| one.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean"));
+                let is_newer =
+                    || !Schemas::newer().check(object).iter().any(|one| is_error(one) || is_misspelt(one));
                 let has_errors = found.iter().any(is_error);
-                if has_errors && Schemas::all().any(is_taken) { Vec::new() } else { found }
+                if has_errors && (is_newer() || Schemas::all().any(is_taken)) { Vec::new() } else { found }
             }
         }
     }

@@ -189,6 +189,22 @@ fn an_image_that_nothing_uses_is_said() {
 }
 
 #[test]
+fn what_a_newer_kubernetes_may_have_is_not_refused_before_a_cluster_is_asked() {
+    let of = |text: String| {
+        let node = crate::manifest::yaml::compose::documents(&std::sync::Arc::new(
+            crate::manifest::yaml::source::Source { path: "a.yaml".into(), text, rendered: false },
+        ));
+        Manifests::as_read(node.expect("it is YAML")).check(Against::AnyVersion).is_ok()
+    };
+    assert!(of(WEB.to_owned()) && of(WEB.replace("replicas: 2", "somethingEntirelyNew: 2")));
+    assert!(!of(WEB.replace("replicas: 2", "replcias: 2")), "that is a slip");
+    assert!(!of(WEB.replace("replicas: 2", "replicas: two")), "no version takes that");
+    let old = "apiVersion: flowcontrol.apiserver.k8s.io/v1beta2\nkind: PriorityLevelConfiguration\nmetadata: {name: a}\n\
+               spec: {type: Exempt}\n";
+    assert!(of(old.to_owned()), "an old cluster has it");
+}
+
+#[test]
 fn a_template_is_called_one() {
     let said = |text: &str| {
         let found = found(&[(".kube/web.yaml", text)]);
