@@ -158,12 +158,11 @@ impl DryRun<'_> {
             let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
             return self.tried_under_another_name(step).await;
         }
-        match self.not_to_be_tried(&wanted, known, live, &error.refusal) {
-            Some(action) => Ok(Step::new(wanted, action, live)),
-            None => {
-                let error = explained(error, live, &wanted);
-                Err((wanted, error))
-            }
+        if let Some(action) = self.not_to_be_tried(&wanted, known, live, &error.refusal) {
+            Ok(Step::new(wanted, action, live))
+        } else {
+            let error = explained(error, live, &wanted);
+            Err((wanted, error))
         }
     }
 

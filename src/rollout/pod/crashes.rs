@@ -5,10 +5,9 @@
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role, Termination};
+use crate::rollout::pod::container::{Container, ContainerView, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::view::ContainerView;
 use crate::rollout::snapshot::event::Event;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.

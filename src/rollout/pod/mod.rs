@@ -13,10 +13,10 @@ pub(crate) mod view;
 pub(crate) mod volume;
 
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::Container;
+use crate::rollout::pod::container::{Container, ContainerView};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::view::{ContainerView, pointer};
+use crate::rollout::pod::view::pointer;
 use crate::rollout::snapshot::pod::Pod;
 
 /// The worst that is wrong with a pod; `None` where nothing is.

@@ -4,7 +4,7 @@ use crate::model::Cause;
 use crate::rollout::annotations;
 use crate::rollout::context::EvalContext;
 use crate::rollout::memory::ContainerState;
-use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::pod::container::{Container, ContainerView, Role};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
@@ -16,18 +16,6 @@ use crate::rollout::snapshot::pod::Pod;
 const BACK_OFF: i64 = 15;
 /// After so many seconds the kubelet has tried again to create a container.
 const CREATE_RETRY: i64 = 20;
-
-/// A container as the rules look at it.
-pub(crate) struct ContainerView<'v, 'a> {
-    /// The object that is evaluated, and what is known around it.
-    pub(crate) context: &'v mut EvalContext<'a>,
-    /// The pod.
-    pub(crate) pod: &'a Pod,
-    /// The container of it.
-    pub(crate) container: &'v Container<'a>,
-    /// What was said of the pod.
-    pub(crate) events: &'v [Event<'a>],
-}
 
 impl<'a> ContainerView<'_, 'a> {
     /// The worst that is wrong with it.

@@ -6,6 +6,7 @@ use crate::model::group;
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object::{api_version, kind};
 use crate::schema::finding::{Finding, Severity};
+use crate::schema::format::Format;
 use crate::schema::version::{Lifecycle, Schemas};
 use crate::text::nearest;
 
@@ -16,6 +17,10 @@ impl Schemas {
             if text.is_empty() {
                 return vec![Finding::error("", format!("`{name}` is missing")).at_key()];
             }
+        }
+        if !is_api_version(api_version) {
+            let finding = Finding::error("/apiVersion", format!("`{api_version}` is not an `apiVersion`"));
+            return vec![finding.with_hint("write `v1`, or a group and a version: `apps/v1`")];
         }
         let lifecycle = self.lifecycle(api_version, kind);
         let found = match (self.kind(api_version, kind), lifecycle) {
@@ -53,7 +58,7 @@ impl Schemas {
     /// A kind that never was, in a group of Kubernetes; those of other groups are custom resources.
     fn unknown(&self, api_version: &str, kind: &str) -> Option<Finding> {
         if !is_of_kubernetes(group(api_version)) {
-            return None;
+            return self.misspelled(api_version, kind);
         }
         let message = format!("Kubernetes {} has no `{kind}` of `{api_version}`", self.version());
         let finding = |pointer: &str, hint: Option<String>| {
@@ -71,6 +76,24 @@ impl Schemas {
         finding("/kind", near)
     }
 
+    /// A group that is nearly one of Kubernetes, with a kind that Kubernetes has in that one. The group of a definition has a dot,
+    /// and those of `k8s.io` are not for everyone.
+    fn misspelled(&self, api_version: &str, kind: &str) -> Option<Finding> {
+        let (wrong, version) = api_version.split_once('/')?;
+        let versions = self.kinds().filter(|(_, known)| *known == kind).map(|(known, _)| known);
+        let mut groups: Vec<&str> = versions.map(group).filter(|group| !group.is_empty()).collect();
+        groups.sort_unstable();
+        let message = format!("there is no `{kind}` in the API group `{wrong}`");
+        let finding = Finding::error("/apiVersion", message);
+        if !wrong.contains('.') {
+            let hint = nearest(wrong, groups.into_iter()).map(|right| format!("did you mean `{right}/{version}`?"));
+            let other = self.other_version(api_version, kind)?;
+            return Some(finding.with_hint(hint.unwrap_or(other)));
+        }
+        let right = nearest(wrong, groups.into_iter()).filter(|_| wrong.ends_with(".k8s.io"))?;
+        Some(finding.with_hint(format!("did you mean `{right}/{version}`?")))
+    }
+
     /// In which other `apiVersion` this version of Kubernetes has a kind: of the same group first, a stable one first.
     fn other_version(&self, api_version: &str, kind: &str) -> Option<String> {
         let versions = self.kinds().filter(|(version, name)| *name == kind && *version != api_version);
@@ -85,6 +108,12 @@ impl Schemas {
     pub(super) fn severity_of_unknown(&self) -> Severity {
         if self.is_exact() { Severity::Error } else { Severity::Warning }
     }
+}
+
+/// `v1`, or a group and a version, as definitions may have them. Source: `ValidateCustomResourceDefinition`, `ValidateAPIService`.
+fn is_api_version(text: &str) -> bool {
+    let (group, version) = text.split_once('/').map_or((None, text), |(group, version)| (Some(group), version));
+    Format::Label1035.check(version).is_ok() && group.is_none_or(|group| Format::Subdomain.check(group).is_ok())
 }
 
 fn replacement(kind: &str, lifecycle: &Lifecycle) -> Option<String> {

@@ -1,18 +1,20 @@
 //! A value against its type, down to the last field.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::lists;
-use crate::schema::finding::{Finding, not_one_of, step, wrong_type};
-use crate::schema::format::Quantity;
+use crate::schema::finding::{Finding, Mark, Severity, not_one_of, step, wrong_type};
+use crate::schema::format::{Quantity, decode, is_time};
 use crate::schema::rules;
 use crate::schema::table::{Field, Shape};
 use crate::schema::version::Schemas;
 use crate::text::nearest;
+
+/// Types that are a schema or something else: `JSONSchemaPropsOrBool`.
+const NESTED: &str = "apiextensions.v1.JSONSchemaProps";
+
+/// Fields that the server drops before it looks at them, before this minor version: their gate is not set.
+const UNCHECKED: [(&str, u32); 2] = [("stopSignal", u32::MAX), ("procMount", 33)];
 
 /// So deep is no object; what is read from a file is never deeper.
 const DEEPEST: usize = 128;
@@ -35,7 +37,10 @@ impl<'a> Walk<'a> {
     pub(super) fn object(&mut self, type_name: &str, value: &Value, pointer: &mut String) {
         let Some(one) = self.schemas.type_of(type_name) else { return };
         if let Some(shape) = &one.written_as {
-            return self.value(shape, value, pointer);
+            return match type_name.strip_prefix(NESTED) {
+                Some(kind) => self.nested(kind, value, pointer),
+                None => self.value(shape, value, pointer),
+            };
         }
         let Value::Object(map) = value else {
             return self.found.push(wrong_type(pointer, "a map", value));
@@ -55,8 +60,27 @@ impl<'a> Walk<'a> {
         self.depth -= 1;
     }
 
+    /// A schema within a schema, or what else may stand there. It is read without a word about unknown fields.
+    fn nested(&mut self, kind: &str, value: &Value, pointer: &mut String) {
+        let wanted = match (kind, value) {
+            (_, Value::Object(_)) => {
+                let before = self.found.len();
+                self.object("apiextensions.v1.JSONSchemaProps", value, pointer);
+                let unknown = self.found.iter_mut().skip(before);
+                unknown.filter(|one| one.mark == Mark::Key).for_each(|one| one.severity = Severity::Warning);
+                return;
+            }
+            ("OrBool", Value::Bool(_)) | ("OrArray" | "OrStringArray", Value::Array(_)) => return,
+            ("OrBool", _) => "a schema or a boolean",
+            _ => "a schema",
+        };
+        self.found.push(wrong_type(pointer, wanted, value));
+    }
+
     fn field(&mut self, type_name: &str, field: &Field, value: &Value, pointer: &mut String) {
-        if value.is_null() {
+        // Before 1.31 a revision held anything.
+        let is_anything = type_name == "apps.v1.ControllerRevision" && field.name == "data" && self.schemas.minor() < 31;
+        if value.is_null() || is_anything {
             return;
         }
         let length = pointer.len();
@@ -65,11 +89,15 @@ impl<'a> Walk<'a> {
         let before = self.found.len();
         self.value(&field.shape, value, pointer);
         // Where the value itself is of the wrong type, its content says nothing.
-        let is_right = |one: &Finding| one.pointer != *pointer;
+        let is_right = |one: &Finding| one.severity != Severity::Error || one.pointer != *pointer;
         if self.found.get(before..).is_none_or(|found| found.iter().all(is_right)) {
+            let known = self.found.len();
             self.one_of(field, value, pointer);
-            rules::field(type_name, field, value, pointer, self.found);
-            lists::check(field, value, pointer, self.found);
+            // What is none of its words needs no more to be said of.
+            if self.found.len() == known {
+                rules::field(self.schemas, type_name, field, value, pointer, self.found);
+            }
+            lists::check(self.schemas, field, value, pointer, self.found);
         }
         pointer.truncate(length);
     }
@@ -96,7 +124,11 @@ impl<'a> Walk<'a> {
         let length = pointer.len();
         for (index, item) in items.iter().enumerate() {
             pointer.push_str(&format!("/{index}"));
-            self.value(shape, item, pointer);
+            match shape {
+                // Nothing is in it.
+                Shape::Type(name) if item.is_null() => self.object(name, &Value::Object(Map::new()), pointer),
+                _ => self.value(shape, item, pointer),
+            }
             pointer.truncate(length);
         }
     }
@@ -135,7 +167,8 @@ impl<'a> Walk<'a> {
     }
 
     fn one_of(&mut self, field: &Field, value: &Value, pointer: &str) {
-        if field.values.is_empty() {
+        let is_dropped = |(name, since): &(&str, u32)| *name == field.name && self.schemas.minor() < *since;
+        if field.values.is_empty() || UNCHECKED.iter().any(is_dropped) {
             return;
         }
         // An empty string is as good as none: the server puts the default there.
@@ -179,8 +212,10 @@ fn scalar(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
         Shape::Int32 | Shape::Int64 if !is_whole(value) => "an integer",
         Shape::Number if !value.is_number() => "a number",
         Shape::Quantity if !value.is_string() && !value.is_number() => "a quantity such as `500m` or `1Gi`",
-        Shape::Time | Shape::MicroTime if !value.is_string() => "a time such as `2026-01-31T12:00:00Z`",
+        Shape::Time if !value.is_string() => "a time such as `2026-01-31T12:00:00Z`",
+        Shape::MicroTime if !value.is_string() => "a time such as `2026-01-31T12:00:00.000000Z`",
         Shape::IntOrText if !value.is_string() && !is_whole(value) => "an integer or a string",
+        Shape::IntOrText if value.is_number() && !fits(value) => "an integer of 32 bits or a string",
         Shape::Bytes if !value.is_string() => "a string in base64",
         Shape::Object if !value.is_object() => "a map",
         _ => return content(shape, value, pointer),
@@ -196,12 +231,19 @@ fn content(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
             let finding = Finding::error(pointer, format!("`{text}` is not a quantity")).of_schema();
             Some(finding.with_hint("write `500m` or `0.5` for CPUs, `512Mi`, `1Gi` or `1G` for bytes"))
         }
-        (Shape::Time | Shape::MicroTime, Value::String(text)) if text.parse::<Timestamp>().is_err() => {
+        (Shape::Quantity, Value::String(text)) if !text.bytes().any(|byte| byte.is_ascii_digit()) => {
+            Some(Finding::warning(pointer, format!("`{text}` has no digits: it is read as 0")))
+        }
+        (Shape::Time, Value::String(text)) if !is_time(text, false) => {
             let finding = Finding::error(pointer, format!("`{text}` is not a time")).of_schema();
             Some(finding.with_hint("write it as `2026-01-31T12:00:00Z`"))
         }
+        (Shape::MicroTime, Value::String(text)) if !is_time(text, true) => {
+            let finding = Finding::error(pointer, format!("`{text}` is not a time with microseconds")).of_schema();
+            Some(finding.with_hint("write it as `2026-01-31T12:00:00.000000Z`"))
+        }
         // The value may be a secret.
-        (Shape::Bytes, Value::String(text)) if STANDARD.decode(text.replace(['\r', '\n'], "")).is_err() => {
+        (Shape::Bytes, Value::String(text)) if decode(text).is_none() => {
             Some(
                 Finding::error(pointer, "the value is not base64")
                     .of_schema()
@@ -216,6 +258,11 @@ fn content(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
         }
         _ => None,
     }
+}
+
+/// Whether a number has at most 32 bits.
+fn fits(value: &Value) -> bool {
+    value.as_f64().is_some_and(|number| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number))
 }
 
 /// Also `3.0`: the server converts it.

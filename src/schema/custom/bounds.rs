@@ -24,7 +24,7 @@ pub(super) fn check(schema: &Value, value: &Value, pointer: &str, found: &mut Ve
         }
         Value::Array(items) => length(schema, "Items", items.len(), "items", &mut say),
         Value::Object(map) => length(schema, "Properties", map.len(), "fields", &mut say),
-        Value::Number(number) => range(schema, number.as_f64().unwrap_or_default(), &mut say),
+        Value::Number(number) if has_bounds(schema) => range(schema, number.as_f64().unwrap_or_default(), &mut say),
         _ => {}
     }
 }
@@ -38,6 +38,12 @@ fn length(schema: &Value, what: &str, count: usize, unit: &str, say: &mut impl F
     if let Some(most) = bound("max").filter(|most| count > *most) {
         say(format!("the value may have at most {most} {unit}, it has {count}"));
     }
+}
+
+/// Bounds of integers that are none themselves say nothing, or something else in each version.
+fn has_bounds(schema: &Value) -> bool {
+    let is_whole = |bound: &Value| bound.is_null() || bound.is_i64();
+    schema["type"] != "integer" || (is_whole(&schema["minimum"]) && is_whole(&schema["maximum"]))
 }
 
 fn range(schema: &Value, number: f64, say: &mut impl FnMut(String)) {

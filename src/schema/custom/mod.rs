@@ -10,6 +10,11 @@ use serde_json::Value;
 use super::finding::{Finding, one_of};
 use crate::model::object::{api_version, kind, list, text};
 
+/// Checks a value against a part of a schema: the default of a field against the field.
+pub(super) fn value(schema: &Value, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+    walk::part(schema, value, pointer, found);
+}
+
 /// The CustomResourceDefinitions of a set of objects.
 #[derive(Debug, Default)]
 pub struct Definitions<'a> {

@@ -24,6 +24,11 @@ pub(super) fn root(schema: &Value, object: &Value, has_status: bool, found: &mut
     Walk { found, depth: 0 }.fields(schema, map, "", skipped);
 }
 
+/// Checks a value against a part of a schema.
+pub(super) fn part(schema: &Value, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+    Walk { found, depth: 0 }.value(schema, value, pointer);
+}
+
 struct Walk<'a> {
     found: &'a mut Vec<Finding>,
     depth: usize,

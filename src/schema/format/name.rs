@@ -11,6 +11,8 @@ pub(super) const LABEL_VALUE: &str =
     "use letters, digits, `-`, `_` and `.`, at most 63, with a letter or digit at both ends";
 pub(super) const PORT_NAME: &str = "use lower-case letters, digits and single `-`, at most 15, with at least one letter and none of the `-` at an end";
 pub(super) const CONFIG_KEY: &str = "use letters, digits, `-`, `_` and `.`, at most 253";
+pub(super) const WEBHOOK: &str = "write a domain of three parts or more: `pods.guard.example.com`";
+pub(super) const SIGNER: &str = "write `example.com/name`: a domain, a `/`, and names with `.` between them";
 
 /// `[a-z0-9]([-a-z0-9]*[a-z0-9])?`, at most 63.
 pub(super) fn is_label(text: &str) -> bool {
@@ -32,8 +34,17 @@ pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label_of_any_length)
 }
 
+/// A name, or what one begins with: a `-` may be the last. Source: `maskTrailingDash`.
+pub(super) fn is_prefix(text: &str) -> bool {
+    let masked = text.strip_suffix('-').filter(|rest| !rest.is_empty());
+    match masked.and_then(|rest| rest.char_indices().last().and_then(|(end, _)| rest.get(..end))) {
+        Some(rest) => is_subdomain(&format!("{rest}a")),
+        None => is_subdomain(text),
+    }
+}
+
 pub(super) fn is_path_segment(text: &str) -> bool {
-    !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '%'])
+    text != "." && text != ".." && !text.contains(['/', '%'])
 }
 
 /// `name` or `prefix/name`: the key of a label. That of an annotation may have upper-case letters in its prefix.
@@ -75,6 +86,97 @@ pub(super) fn is_variable(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'=')
 }
 
+/// `IsEnvVarName`: what versions before 1.34 ask for.
+pub(super) fn is_strict_variable(text: &str) -> bool {
+    let is_first = |byte: u8| byte.is_ascii_alphabetic() || b"-._".contains(&byte);
+    text.as_bytes().first().is_some_and(|first| is_first(*first))
+        && text.bytes().all(|byte| is_first(byte) || byte.is_ascii_digit())
+        && text != "."
+        && !text.starts_with("..")
+}
+
+/// `IsFullyQualifiedName`: a domain of three parts.
+pub(super) fn is_webhook_name(text: &str) -> bool {
+    is_subdomain(text) && text.split('.').count() >= 3
+}
+
+/// `IsFullyQualifiedDomainName`: a domain of two parts, perhaps with a dot at its end.
+pub(super) fn is_domain_name(text: &str) -> bool {
+    let text = text.strip_suffix('.').unwrap_or(text);
+    is_subdomain(text) && text.split('.').count() >= 2 && text.split('.').all(is_label)
+}
+
+/// `IsDomainPrefixedPath`: `example.com/path`.
+pub(super) fn is_domain_path(text: &str) -> bool {
+    let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte);
+    text.split_once('/').is_some_and(|(domain, path)| {
+        is_subdomain(domain) && !path.is_empty() && path.bytes().all(is_of_path)
+    })
+}
+
+/// `ValidateCSIDriverName`.
+pub(super) fn is_driver(text: &str) -> bool {
+    text.len() <= 63 && is_subdomain(&text.to_lowercase())
+}
+
+/// `ValidateSignerName`.
+pub(super) fn is_signer(text: &str) -> bool {
+    let [domain, path] = text.split('/').collect::<Vec<_>>()[..] else { return false };
+    let is_domain = domain.len() <= 253 && domain.split('.').count() >= 2 && domain.split('.').all(is_label);
+    is_domain && text.len() <= 571 && path.split('.').all(is_subdomain)
+}
+
+/// `ParseGroupVersion`: `v1`, `apps/v1`.
+pub(super) fn is_api_version(text: &str) -> bool {
+    text.is_empty() || text == "/" || text.matches('/').count() <= 1
+}
+
+/// A kind that may be defined: in lower case it is a label that begins with a letter.
+pub(super) fn is_kind(text: &str) -> bool {
+    is_label_1035(&text.to_lowercase())
+}
+
+/// `IsCIdentifier`, at most so long.
+pub(super) fn is_identifier(text: &str) -> bool {
+    let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
+    text.as_bytes().first().is_some_and(|first| is_first(*first))
+        && text.bytes().all(|byte| is_first(byte) || byte.is_ascii_digit())
+}
+
+/// `IsDNS1123SubdomainWithUnderscore`, and the dot that may stand alone or at the end. Source: `validatePodDNSConfig`.
+pub(super) fn is_search_domain(text: &str) -> bool {
+    let rest = text.strip_suffix('.').unwrap_or(text);
+    text == "." || is_subdomain(&rest.replace('_', "a"))
+}
+
+/// `IsValidSysctlName`.
+pub(super) fn is_sysctl(text: &str) -> bool {
+    let is_end = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let is_part = |part: &str| has_shape(part, is_end, |byte| is_end(byte) || b"-_".contains(&byte));
+    text.len() <= 253 && text.split(['.', '/']).all(is_part)
+}
+
+/// An initiator of iSCSI. Source: `validateISCSIVolumeSource`.
+pub(super) fn is_iqn(text: &str) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if let Some(rest) = text.strip_prefix("eui") {
+        return rest.strip_prefix('.').is_some_and(|rest| rest.len() == 16 && is_hex(rest));
+    }
+    if let Some(rest) = text.strip_prefix("naa") {
+        return rest.strip_prefix('.').is_some_and(|rest| rest.len() == 32 && is_hex(rest));
+    }
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(rest) = text.strip_prefix("iqn.") else { return false };
+    let (date, name) = rest.split_once('.').unwrap_or((rest, ""));
+    let Some((domain, device)) = name.split_once(':') else { return false };
+    let is_domain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    let is_device = !device.is_empty() && !device.contains([',', ';', '*', '&', '$', '|']) && !device.contains(char::is_whitespace);
+    let is_date = date.split_once('-').is_some_and(|(year, month)| {
+        year.len() == 4 && month.len() == 2 && is_digits(year) && is_digits(month)
+    });
+    is_date && !domain.is_empty() && is_domain && is_device
+}
+
 pub(super) fn is_header(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
@@ -108,6 +210,23 @@ mod tests {
         assert!(is_subdomain("a.b-c.1") && is_subdomain(&long));
         assert!(!is_subdomain("a..b") && !is_subdomain("Worker_1") && !is_subdomain(&"a".repeat(254)));
         assert!(is_path_segment("system:a") && !is_path_segment("a/b") && !is_path_segment(".."));
+    }
+
+    #[test]
+    fn names_of_others() {
+        assert!(is_webhook_name("a.b.c") && !is_webhook_name("a.b") && !is_webhook_name("a.b.C"));
+        assert!(is_domain_name("a.b.") && !is_domain_name("a") && !is_domain_name("a.b_"));
+        assert!(is_domain_path("a.b/c/d") && !is_domain_path("a.b") && !is_domain_path("a/") && !is_domain_path("a/b c"));
+        assert!(is_driver("Csi.example.com") && !is_driver("a-") && !is_driver(&"a".repeat(64)));
+        assert!(is_signer("a.b/c.d") && !is_signer("a/b") && !is_signer("a.b") && !is_signer("a.b/c/d"));
+        assert!(is_api_version("apps/v1") && is_api_version("v1") && !is_api_version("a/b/c"));
+        assert!(is_kind("CronTab") && !is_kind("Cron Tab") && !is_kind("1a"));
+        assert!(is_identifier("a_1") && !is_identifier("1a") && !is_identifier("a-b"));
+        assert!(is_search_domain(".") && is_search_domain("_a.b.") && !is_search_domain("A"));
+        assert!(is_sysctl("net.ipv4.ip_forward") && is_sysctl("net/a") && !is_sysctl("net..a") && !is_sysctl("Net"));
+        assert!(is_iqn("iqn.2001-04.com.example:a") && is_iqn("eui.0123456789abcdef") && !is_iqn("iqn.2001.a"));
+        assert!(!is_iqn("naa.1") && !is_iqn("x") && !is_iqn("eui.0123"));
+        assert!(is_strict_variable("a.b-C_1") && !is_strict_variable("1a") && !is_strict_variable("..a"));
     }
 
     #[test]

@@ -33,14 +33,15 @@ impl Quantity {
         let end =
             unsigned.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
-        if number.matches('.').count() > 1 || !number.bytes().any(|byte| byte.is_ascii_digit()) {
+        if number.matches('.').count() > 1 || text.is_empty() {
             return None;
         }
         let factor = match SUFFIXES.iter().find(|(known, _)| *known == suffix) {
             Some((_, factor)) => *factor,
             None => exponent(suffix)?,
         };
-        let value = number.trim_end_matches('.').parse::<f64>().ok()? * factor;
+        // Without a digit it is 0.
+        let value = format!("0{}", number.trim_end_matches('.')).parse::<f64>().ok()? * factor;
         Some(Self(if text.starts_with('-') { -value } else { value }))
     }
 
@@ -50,6 +51,30 @@ impl Quantity {
 
     pub(in crate::schema) fn is_zero(self) -> bool {
         self.0 == 0.0
+    }
+
+    /// Whether it is a whole number.
+    pub(in crate::schema) fn is_whole(self) -> bool {
+        (self.0 - self.0.round()).abs() < 1e-9 * self.0.abs().max(1.0)
+    }
+
+    /// Whether another goes into it without a rest.
+    pub(in crate::schema) fn is_multiple_of(self, other: Self) -> bool {
+        Self(self.0 / other.0).is_whole()
+    }
+
+    /// Whether they are the same, as far as a double is exact.
+    pub(in crate::schema) fn is_equal(self, other: Self) -> bool {
+        !self.is_greater(other) && !other.is_greater(self)
+    }
+
+    pub(in crate::schema) fn plus(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    /// How often another goes into it.
+    pub(in crate::schema) fn ratio(self, other: Self) -> f64 {
+        self.0 / other.0
     }
 
     /// Whether it is greater than another by more than a double is inexact.
@@ -75,18 +100,22 @@ mod tests {
     fn quantities() {
         for right in [
             "0", "1", "500m", "1.5Gi", "1e3", "1E3", "1E", ".5", "1.", "+1", "-1", "12E-2", "100n", "1u",
-            "2Ki",
+            "2Ki", "Gi", ".", "e3", "-",
         ] {
             assert!(Quantity::read(right).is_some(), "{right}");
         }
         for wrong in [
-            "", "1gb", "1 Gi", "1GB", "Gi", ".", "1.2.3", "1KI", "1ki", "1K", "e3", "1e", "1e+", "ten",
+            "", "1gb", "1 Gi", "1GB", "1.2.3", "1KI", "1ki", "1K", "1e", "1e+", "ten",
             "0x1", "1mi", "1g",
         ] {
             assert!(Quantity::read(wrong).is_none(), "{wrong}");
         }
         let read = |text: &str| Quantity::read(text).expect("a quantity");
         assert!(read("1Gi").is_greater(read("1G")) && !read("1000m").is_greater(read("1")));
-        assert!(read("-1").is_negative() && read("0Mi").is_zero());
+        assert!(read("-1").is_negative() && read("0Mi").is_zero() && read("Gi").is_zero());
+        assert!(read("1Gi").is_whole() && !read("500m").is_whole() && read("1000m").is_whole());
+        assert!(read("4Mi").is_multiple_of(read("2Mi")) && !read("3Mi").is_multiple_of(read("2Mi")));
+        assert!(read("1").is_equal(read("1000m")) && !read("1").is_equal(read("1001m")));
+        assert!(read("1").plus(read("500m")).is_equal(read("1.5")));
     }
 }

@@ -3,7 +3,11 @@
 //! source: a function of `k8s.io/kubernetes/pkg/apis/*/validation` or of `k8s.io/apimachinery`, in 1.27 and 1.37.
 
 mod access;
+mod choice;
+mod cluster;
+mod definition;
 mod forms;
+mod jobs;
 mod meta;
 mod network;
 mod pod;
@@ -15,7 +19,8 @@ mod workload;
 use serde_json::{Map, Value};
 
 use super::finding::{Finding, Severity};
-use super::table::Field;
+use super::format::Quantity;
+use super::table::{Field, Shape};
 use super::version::Schemas;
 use crate::model::object::{api_version, kind};
 
@@ -36,6 +41,22 @@ impl<'a> Checked<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// A number, as the server reads it.
+    fn int(&self, name: &str) -> Option<i64> {
+        let shape = self.schemas.field_of(self.type_name, name).map_or(&Shape::Int64, |field| &field.shape);
+        int(shape, self.get(name)?)
+    }
+
+    /// Whether a flag is there and true.
+    fn is(&self, name: &str) -> bool {
+        self.get(name) == Some(&Value::Bool(true))
+    }
+
+    /// The fields of an object that is there.
+    fn object(&self, name: &str) -> Option<&'a Map<String, Value>> {
+        self.get(name).and_then(Value::as_object)
+    }
+
     fn text(&self, name: &str) -> &'a str {
         self.get(name).and_then(Value::as_str).unwrap_or_default()
     }
@@ -47,6 +68,12 @@ impl<'a> Checked<'a> {
     /// Those of these fields that are there.
     fn present<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
         names.iter().copied().filter(|name| self.get(name).is_some()).collect()
+    }
+
+    /// Those of these fields that are there and hold something: of strings and lists some are none.
+    fn filled<'n>(&self, names: &[&'n str]) -> Vec<&'n str> {
+        let is_filled = |name: &&&str| self.get(name).is_some_and(|value| !is_empty(value));
+        names.iter().filter(is_filled).copied().collect()
     }
 
     fn has_unknown_field(&self) -> bool {
@@ -64,9 +91,55 @@ impl<'a> Checked<'a> {
     }
 }
 
+/// An empty string or list, which the server mostly does not tell from one that is left out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => value.is_null(),
+    }
+}
+
+/// A number as the server has it: it cuts off what does not fit into 32 bits. Beyond 64 bits it has the least number there is,
+/// which is what Go makes of it on amd64.
+pub(super) fn int(shape: &Shape, value: &Value) -> Option<i64> {
+    let Value::Number(number) = value else { return None };
+    let wide = match (number.as_i64(), number.as_f64()) {
+        (Some(whole), _) => whole,
+        (None, Some(float)) if float.fract() == 0.0 && float.abs() < 9e18 => {
+            format!("{float:.0}").parse().ok()?
+        }
+        (None, Some(float)) if float.fract() != 0.0 => return None,
+        _ => i64::MIN,
+    };
+    if *shape != Shape::Int32 {
+        return Some(wide);
+    }
+    // The lower half of its bits.
+    let [a, b, c, d, ..] = wide.to_le_bytes();
+    Some(i64::from(i32::from_le_bytes([a, b, c, d])))
+}
+
+/// The quantity of a value; null is zero.
+fn quantity(value: &Value) -> Option<Quantity> {
+    match value {
+        Value::Null => Quantity::read("0"),
+        Value::String(text) => Quantity::read(text.trim()),
+        Value::Number(number) => Quantity::read(&number.to_string()),
+        _ => None,
+    }
+}
+
 /// The rules of a field whose value has the right type.
-pub(super) fn field(type_name: &str, field: &Field, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
-    forms::check((type_name, field.name), value, pointer, found);
+pub(super) fn field(
+    schemas: &Schemas,
+    type_name: &str,
+    field: &Field,
+    value: &Value,
+    pointer: &str,
+    found: &mut Vec<Finding>,
+) {
+    forms::check((type_name, schemas.minor()), field, value, pointer, found);
 }
 
 /// The rules of an object of a type, wherever it stands.
@@ -79,34 +152,65 @@ pub(super) fn object_of_type(
 ) {
     let checked = Checked { schemas, type_name, map, pointer };
     required::check(&checked, found);
-    pod::check(&checked, found);
-    network::check(&checked, found);
-    storage::check(&checked, found);
-    scaling::check(&checked, found);
-    access::check(&checked, found);
-    meta::selector(&checked, found);
+    choice::check(&checked, found);
+    let (group, _) = type_name.split_once('.').unwrap_or_default();
+    match group {
+        "core" => {
+            pod::check(&checked, found);
+            network::check(&checked, found);
+            storage::check(&checked, found);
+            cluster::check(&checked, found);
+        }
+        "batch" => jobs::check(&checked, found),
+        "networking" | "discovery" => network::check(&checked, found),
+        "storage" => storage::check(&checked, found),
+        "autoscaling" | "policy" => scaling::check(&checked, found),
+        "rbac" => access::check(&checked, found),
+        "apiextensions" => definition::check(&checked, found),
+        "meta" => found.extend(meta::selector(&checked)),
+        _ => cluster::check(&checked, found),
+    }
 }
 
 /// The rules of a whole object.
 pub(super) fn object(schemas: &Schemas, object: &Value, found: &mut Vec<Finding>) {
     meta::name(schemas, object, found);
-    workload::check(object, found);
+    meta::owners_and_finalizers(object, found);
+    cluster::object(object, found);
+    definition::object(object, found);
+    workload::check(object, schemas.minor(), found);
 }
 
-/// Before 1.34 the server took a StatefulSet whose pods and claims it would then refuse one by one: there these rules are
-/// warnings. What the schema itself says holds there, too.
-///
-/// Source: `ValidatePodTemplateSpecForStatefulSet` and `ValidateStatefulSetSpec` of `pkg/apis/apps/validation`.
+/// What a rule says and the server does not, at some places: there it is a warning. What the schema itself says holds.
 pub(super) fn soften(schemas: &Schemas, object: &Value, found: &mut [Finding]) {
-    if schemas.minor() >= 34 || (api_version(object), kind(object)) != ("apps/v1", "StatefulSet") {
-        return;
-    }
-    let unchecked = ["/spec/template/spec/", "/spec/volumeClaimTemplates/"];
+    let places: &[&str] = match (api_version(object), kind(object)) {
+        // Before 1.34 the server took a StatefulSet whose pods and claims it would then refuse one by one.
+        // Source: `ValidatePodTemplateSpecForStatefulSet` and `ValidateStatefulSetSpec` of `pkg/apis/apps/validation`.
+        ("apps/v1", "StatefulSet") if schemas.minor() < 34 => {
+            &["/spec/template/spec", "/spec/volumeClaimTemplates/"]
+        }
+        // Only the specification of the claims is validated.
+        ("apps/v1", "StatefulSet") => &["/spec/volumeClaimTemplates/*/metadata"],
+        // `ValidateJobTemplateSpec` looks at the specification.
+        ("batch/v1", "CronJob") => &["/spec/jobTemplate/metadata"],
+        ("v1", "PersistentVolumeClaim") if storage::drops_source(object) => &["/spec/dataSource"],
+        // A gate before 1.28.
+        ("admissionregistration.k8s.io/v1", _) if schemas.minor() < 28 => &["/webhooks/*/matchConditions"],
+        // `validateMetricIdentifier` looks at the name.
+        ("autoscaling/v2", "HorizontalPodAutoscaler") => &["/spec/metrics/*/*/metric/selector"],
+        _ => return,
+    };
     for finding in found.iter_mut().filter(|one| !one.is_of_schema) {
-        if unchecked.iter().any(|prefix| finding.pointer.starts_with(prefix))
-            || finding.pointer == "/spec/template/spec"
-        {
+        let is_whole_template = finding.pointer == "/spec/template" && finding.message.starts_with("`spec`");
+        let is_soft = is_whole_template && places.contains(&"/spec/template/spec");
+        if is_soft || places.iter().any(|place| is_at(&finding.pointer, place)) {
             finding.severity = Severity::Warning;
         }
     }
+}
+
+/// Whether a pointer leads to a place or below it; `*` is any step.
+fn is_at(pointer: &str, place: &str) -> bool {
+    let mut steps = pointer.split('/');
+    place.trim_end_matches('/').split('/').all(|wanted| steps.next().is_some_and(|step| wanted == "*" || step == wanted))
 }

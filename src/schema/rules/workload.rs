@@ -6,42 +6,140 @@ use serde_json::{Map, Value};
 
 use crate::model::group;
 use crate::model::object::{api_version, kind, list, text};
-use crate::schema::finding::{Finding, one_of, step};
+use crate::schema::finding::{Finding, Severity, one_of, step};
+use crate::schema::format::Format;
+use crate::schema::table::Shape;
+
+/// Where most workloads have the specification of their pods.
+const TEMPLATE: &str = "/spec/template/spec";
 
 /// Checks a workload; nothing where the object is none.
-pub(super) fn check(object: &Value, found: &mut Vec<Finding>) {
+pub(super) fn check(object: &Value, minor: u32, found: &mut Vec<Finding>) {
     let (group, kind) = (group(api_version(object)), kind(object));
     let template = match (group, kind) {
         ("apps", "Deployment" | "DaemonSet" | "ReplicaSet" | "StatefulSet") => {
             selector(object, kind, found);
-            restart_policy(object, "/spec/template/spec", kind, &["Always"], found);
-            "/spec/template/spec"
+            restart_policy(object, TEMPLATE, kind, &["Always"], found);
+            never_ends(object, kind, found);
+            TEMPLATE
         }
         ("batch", "Job") => {
-            restart_policy(object, "/spec/template/spec", kind, &["OnFailure", "Never"], found);
-            "/spec/template/spec"
+            restart_policy(object, TEMPLATE, kind, &["OnFailure", "Never"], found);
+            selector_of_job(object, found);
+            found.extend(pods_of_job(object));
+            TEMPLATE
         }
         ("batch", "CronJob") => {
             let template = "/spec/jobTemplate/spec/template/spec";
             restart_policy(object, template, kind, &["OnFailure", "Never"], found);
             template
         }
-        ("", "ReplicationController") => "/spec/template/spec",
-        ("", "Pod") => "/spec",
+        ("", "ReplicationController") => {
+            labels_of_controller(object, found);
+            restart_policy(object, TEMPLATE, kind, &["Always"], found);
+            never_ends(object, kind, found);
+            TEMPLATE
+        }
+        ("", "Pod") => {
+            pod(object, found);
+            "/spec"
+        }
+        ("", "PodTemplate") => "/template/spec",
         _ => return,
     };
     mounts(object, template, found);
-    if (group, kind) == ("apps", "Deployment") {
-        strategy(object, found);
+    match (group, kind) {
+        ("apps", "Deployment") => strategy(object, found),
+        ("apps", "DaemonSet") => daemon_strategy(object, found),
+        ("apps", "StatefulSet") => {
+            stateful_strategy(object, minor, found);
+            names_of_claims(object, found);
+        }
+        _ => {}
+    }
+    if kind != "Pod" && !list(object, &step(template, "ephemeralContainers")).is_empty() {
+        let message = "a pod template has no `ephemeralContainers`";
+        found.push(Finding::error(step(template, "ephemeralContainers"), message).at_key());
+    }
+}
+
+/// Source: `validatePodMetadataAndSpec`, `validateContainerOnlyForPod`.
+fn pod(object: &Value, found: &mut Vec<Finding>) {
+    for containers in ["/spec/initContainers", "/spec/containers"] {
+        for (index, container) in list(object, containers).iter().enumerate() {
+            let image = text(container, "/image");
+            if image.trim() != image {
+                let pointer = step(&step(containers, index), "image");
+                found.push(Finding::error(pointer, "`image` has blanks around it"));
+            }
+        }
+    }
+}
+
+/// Such pods are started again, always. Source: `ValidatePodTemplateSpecForReplicaSet` and its like.
+fn never_ends(object: &Value, kind: &str, found: &mut Vec<Finding>) {
+    let pointer = step(TEMPLATE, "activeDeadlineSeconds");
+    if object.pointer(&pointer).is_some_and(|seconds| !seconds.is_null()) {
+        let message = format!("the pods of a {kind} have no `activeDeadlineSeconds`");
+        found.push(Finding::error(pointer, message).at_key());
+    }
+}
+
+/// The pods of an indexed Job have its name and their index as their host name. Source: `ValidateJob`.
+fn pods_of_job(object: &Value) -> Option<Finding> {
+    let completions = super::int(&Shape::Int32, object.pointer("/spec/completions")?)?;
+    if text(object, "/spec/completionMode") != "Indexed" || completions < 1 {
+        return None;
+    }
+    let host = format!("{}-{}", crate::model::object::name(object), completions - 1);
+    Format::Label.check(&host).err().map(|_| {
+        let message = format!("its last pod would be called `{host}`, which is no host name");
+        Finding::error("/metadata/name", message).with_hint("shorten it; leave dots out")
+    })
+}
+
+/// A Job makes its selector itself, or has one that matches. Source: `validateGeneratedSelector`, `ValidateJobSpec`.
+fn selector_of_job(object: &Value, found: &mut Vec<Finding>) {
+    let is_manual = object.pointer("/spec/manualSelector").is_some_and(|manual| manual == true);
+    let Some(selector) = object.pointer("/spec/selector").filter(|selector| selector.is_object()) else {
+        if is_manual {
+            let message = "`manualSelector` needs `selector`";
+            found.push(Finding::error("/spec", message).at_key());
+        }
+        return;
+    };
+    if is_manual {
+        return matched(object, found);
+    }
+    let has = |part: &str| selector.get(part).is_some_and(|part| !super::is_empty(part) && *part != Value::Object(Map::new()));
+    if has("matchLabels") || has("matchExpressions") {
+        let finding = Finding::error("/spec/selector", "a Job makes its selector itself").at_key();
+        let finding = finding.with_hint("remove it, or set `manualSelector: true`");
+        // One that was exported may be applied to itself.
+        let labels = selector.get("matchLabels").and_then(Value::as_object);
+        let is_exported = labels.is_some_and(|labels| labels.keys().any(|key| key.ends_with("controller-uid")));
+        let severity = if is_exported { Severity::Warning } else { Severity::Error };
+        found.push(Finding { severity, ..finding });
+    }
+}
+
+/// Source: `ValidatePodTemplateSpecForRC`: without a selector, it is the labels.
+fn labels_of_controller(object: &Value, found: &mut Vec<Finding>) {
+    let none = Map::new();
+    let map = |pointer: &str| object.pointer(pointer).and_then(Value::as_object).unwrap_or(&none);
+    let (selector, labels) = (map("/spec/selector"), map("/spec/template/metadata/labels"));
+    if selector.is_empty() && labels.is_empty() {
+        found.push(Finding::error("/spec", "`selector` is missing").at_key());
+    }
+    for (key, value) in selector.iter().filter(|(key, value)| labels.get(*key) != Some(*value)) {
+        found.push(differs(key, value, labels.get(key), "/spec/selector"));
     }
 }
 
 /// Source: `ValidateDeploymentSpec`, `ValidatePodTemplateSpecForReplicaSet` and their like.
 fn selector(object: &Value, kind: &str, found: &mut Vec<Finding>) {
     let Some(selector) = object.pointer("/spec/selector").and_then(Value::as_object) else { return };
-    let labels = object.pointer("/spec/template/metadata/labels").and_then(Value::as_object);
     let none = Map::new();
-    let labels = labels.unwrap_or(&none);
     let has = |name: &str| {
         selector.get(name).is_some_and(|part| !part.is_null() && *part != Value::from(Vec::<Value>::new()))
     };
@@ -50,9 +148,17 @@ fn selector(object: &Value, kind: &str, found: &mut Vec<Finding>) {
         let message = format!("the selector of a {kind} cannot be empty");
         return found.push(Finding::error("/spec/selector", message).at_key());
     }
+    matched(object, found);
+}
+
+/// Whether the labels of the template are those that the selector asks for.
+fn matched(object: &Value, found: &mut Vec<Finding>) {
+    let none = Map::new();
+    let map = |pointer: &str| object.pointer(pointer).and_then(Value::as_object).unwrap_or(&none);
+    let (wanted, labels) = (map("/spec/selector/matchLabels"), map("/spec/template/metadata/labels"));
     for (key, value) in wanted {
         if labels.get(key) != Some(value) {
-            found.push(differs(key, value, labels.get(key)));
+            found.push(differs(key, value, labels.get(key), "/spec/selector/matchLabels"));
         }
     }
     for (index, expression) in list(object, "/spec/selector/matchExpressions").iter().enumerate() {
@@ -63,7 +169,7 @@ fn selector(object: &Value, kind: &str, found: &mut Vec<Finding>) {
     }
 }
 
-fn differs(key: &str, value: &Value, label: Option<&Value>) -> Finding {
+fn differs(key: &str, value: &Value, label: Option<&Value>, selector: &str) -> Finding {
     let wanted = value.as_str().unwrap_or_default();
     let (pointer, message) = match label.and_then(Value::as_str) {
         Some(label) => (
@@ -73,7 +179,7 @@ fn differs(key: &str, value: &Value, label: Option<&Value>) -> Finding {
             ),
         ),
         None => (
-            step("/spec/selector/matchLabels", key),
+            step(selector, key),
             format!(
                 "the selector asks for the label `{key}: {wanted}`, which the pod template does not have"
             ),
@@ -104,7 +210,11 @@ fn restart_policy(object: &Value, pod: &str, kind: &str, allowed: &[&str], found
     let written = object.pointer(&step(pod, "restartPolicy")).filter(|policy| !policy.is_null());
     let policy = written.map_or(Some("Always"), Value::as_str).unwrap_or_default();
     // Other words are reported as such already.
-    if allowed.contains(&policy) || !["Always", "OnFailure", "Never"].contains(&policy) {
+    if allowed.contains(&policy) || !["Always", "OnFailure", "Never", ""].contains(&policy) {
+        return;
+    }
+    // Left empty, it is Always; where that is not allowed, nothing is put there.
+    if policy.is_empty() && allowed.contains(&"Always") {
         return;
     }
     let message = format!("the pods of a {kind} cannot have the restartPolicy `{policy}`");
@@ -128,6 +238,8 @@ fn mounts(object: &Value, pod: &str, found: &mut Vec<Finding>) {
                 let pointer = step(&step(&step(pod, containers), index), section);
                 unknown_volumes(container, section, &pointer, &volumes, found);
             }
+            let pointer = step(&step(&step(pod, containers), index), "volumeDevices");
+            no_devices(container, list(object, &step(pod, "volumes")), &pointer, found);
         }
     }
 }
@@ -153,6 +265,20 @@ fn unknown_volumes(
     }
 }
 
+/// Only claims are block devices. Source: `ValidateVolumeDevices`.
+fn no_devices(container: &Value, volumes: &[Value], pointer: &str, found: &mut Vec<Finding>) {
+    for (index, device) in list(container, "/volumeDevices").iter().enumerate() {
+        let name = text(device, "/name");
+        let volume = volumes.iter().find(|volume| text(volume, "/name") == name);
+        let is_claim =
+            |volume: &Value| volume["persistentVolumeClaim"].is_object() || volume["ephemeral"].is_object();
+        if !name.is_empty() && volume.is_some_and(|volume| !is_claim(volume)) {
+            let message = format!("the volume `{name}` is no claim: it cannot be a device");
+            found.push(Finding::error(step(&step(pointer, index), "name"), message));
+        }
+    }
+}
+
 /// Source: `ValidateDeploymentStrategy`, `ValidateRollingUpdateDeployment`, `ValidateDeploymentSpec`.
 fn strategy(object: &Value, found: &mut Vec<Finding>) {
     let rolling = object.pointer("/spec/strategy/rollingUpdate").filter(|rolling| !rolling.is_null());
@@ -160,16 +286,79 @@ fn strategy(object: &Value, found: &mut Vec<Finding>) {
         let message = "the strategy `Recreate` cannot have `rollingUpdate`";
         found.push(Finding::error("/spec/strategy/rollingUpdate", message).at_key());
     }
-    let is_zero = |name: &str| rolling.is_some_and(|rolling| rolling[name] == 0 || rolling[name] == "0%");
-    if is_zero("maxUnavailable") && is_zero("maxSurge") {
+    let is_none = |name: &str| rolling.is_some_and(|rolling| is_zero(&rolling[name]));
+    if is_none("maxUnavailable") && is_none("maxSurge") {
         let message = "`maxUnavailable` cannot be 0 when `maxSurge` is 0";
         found.push(Finding::error("/spec/strategy/rollingUpdate/maxUnavailable", message));
     }
-    let seconds = |name: &str| object.pointer(&format!("/spec/{name}")).and_then(Value::as_i64);
+    let number = |name: &str| super::int(&Shape::Int32, object.pointer(&format!("/spec/{name}"))?);
+    let seconds = |name: &str| number(name);
     let (deadline, ready) = (seconds("progressDeadlineSeconds").unwrap_or(600), seconds("minReadySeconds"));
     if let Some(ready) = ready.filter(|ready| *ready >= deadline) {
         let message =
             format!("`minReadySeconds` ({ready}) must be less than `progressDeadlineSeconds` ({deadline})");
         found.push(Finding::error("/spec/minReadySeconds", message));
+    }
+}
+
+/// Whether a number or a share is nothing.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => super::int(&Shape::Int32, value) == Some(0),
+        Value::String(text) => text.strip_suffix('%').is_some_and(|share| share.parse() == Ok(0_u64)),
+        _ => false,
+    }
+}
+
+/// Either pods are missing, or there are more, for a moment. Source: `ValidateRollingUpdateDaemonSet`, `SetDefaults_DaemonSet`.
+fn daemon_strategy(object: &Value, found: &mut Vec<Finding>) {
+    let pointer = "/spec/updateStrategy/rollingUpdate";
+    let Some(rolling) = object.pointer(pointer).filter(|rolling| rolling.is_object()) else { return };
+    if text(object, "/spec/updateStrategy/type") == "OnDelete" {
+        return;
+    }
+    let is_right = |name: &str| ["Number", "String"].contains(&type_of(&rolling[name]));
+    // 1 and 0 where they are left out.
+    let unavailable = !is_right("maxUnavailable") || !is_zero(&rolling["maxUnavailable"]);
+    let surge = is_right("maxSurge") && !is_zero(&rolling["maxSurge"]);
+    if unavailable && surge {
+        let finding = Finding::error(step(pointer, "maxSurge"), "`maxSurge` needs `maxUnavailable: 0`");
+        found.push(finding.with_hint("left out, `maxUnavailable` is 1"));
+    } else if !unavailable && !surge {
+        let message = "`maxUnavailable` cannot be 0 when `maxSurge` is 0";
+        found.push(Finding::error(step(pointer, "maxUnavailable"), message));
+    }
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Number(_) => "Number",
+        Value::String(_) => "String",
+        _ => "",
+    }
+}
+
+/// Source: `ValidateStatefulSetSpec`, `validateRollingUpdateStatefulSet`. `maxUnavailable` is behind a gate until 1.35.
+fn stateful_strategy(object: &Value, minor: u32, found: &mut Vec<Finding>) {
+    let pointer = "/spec/updateStrategy/rollingUpdate";
+    let Some(rolling) = object.pointer(pointer).filter(|rolling| rolling.is_object()) else { return };
+    let strategy = text(object, "/spec/updateStrategy/type");
+    if !["", "RollingUpdate"].contains(&strategy) {
+        let message = format!("the updateStrategy `{strategy}` cannot have `rollingUpdate`");
+        found.push(Finding::error(pointer, message).at_key());
+    }
+    if minor >= 35 && is_zero(&rolling["maxUnavailable"]) {
+        found.push(Finding::error(step(pointer, "maxUnavailable"), "`maxUnavailable` cannot be 0"));
+    }
+}
+
+/// A claim of a StatefulSet becomes a volume of its pods. Source: `ValidatePodTemplateSpecForStatefulSet`.
+fn names_of_claims(object: &Value, found: &mut Vec<Finding>) {
+    let pointer = "/spec/volumeClaimTemplates";
+    for (index, claim) in list(object, pointer).iter().enumerate() {
+        let name = claim.pointer("/metadata/name").unwrap_or(&Value::Null);
+        if super::is_empty(name) {
+            found.push(Finding::error(step(pointer, index), "`metadata.name` is missing").at_key());
+        }
     }
 }

@@ -163,7 +163,7 @@ fn rules_of_metadata() {
 #[test]
 fn rules_of_pods() {
     broken(POD, "hostname: a", "hostname: a.b", "`a.b` is not a valid name");
-    broken(POD, "name: files, configMap", "name: files, emptyDir: {}, configMap", "one source, not");
+    broken(POD, "name: files, configMap", "name: files, emptyDir: {}, configMap", "; one is allowed");
     broken(POD, "defaultMode: 420", "defaultMode: 644", "between 0 and 0777 (octal), not 644");
     broken(POD, "path: a/b", "path: ../b", "is not a valid path");
     broken(POD, "subPath: a", "subPath: /a", "is not a valid path");
