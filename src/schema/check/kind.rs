@@ -86,7 +86,8 @@ impl Schemas {
         let message = format!("there is no `{kind}` in the API group `{wrong}`");
         let finding = Finding::error("/apiVersion", message);
         if !wrong.contains('.') {
-            let hint = nearest(wrong, groups.into_iter()).map(|right| format!("did you mean `{right}/{version}`?"));
+            let hint =
+                nearest(wrong, groups.into_iter()).map(|right| format!("did you mean `{right}/{version}`?"));
             let other = self.other_version(api_version, kind)?;
             return Some(finding.with_hint(hint.unwrap_or(other)));
         }
@@ -112,8 +113,10 @@ impl Schemas {
 
 /// `v1`, or a group and a version, as definitions may have them. Source: `ValidateCustomResourceDefinition`, `ValidateAPIService`.
 fn is_api_version(text: &str) -> bool {
-    let (group, version) = text.split_once('/').map_or((None, text), |(group, version)| (Some(group), version));
-    Format::Label1035.check(version).is_ok() && group.is_none_or(|group| Format::Subdomain.check(group).is_ok())
+    let (group, version) =
+        text.split_once('/').map_or((None, text), |(group, version)| (Some(group), version));
+    Format::Label1035.check(version).is_ok()
+        && group.is_none_or(|group| Format::Subdomain.check(group).is_ok())
 }
 
 fn replacement(kind: &str, lifecycle: &Lifecycle) -> Option<String> {

@@ -9,7 +9,13 @@ use crate::schema::table::{Field, ListKeys, Shape};
 use crate::schema::version::Schemas;
 
 /// Finds the second of two items with the same keys.
-pub(super) fn check(schemas: &Schemas, field: &Field, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
+pub(super) fn check(
+    schemas: &Schemas,
+    field: &Field,
+    value: &Value,
+    pointer: &str,
+    found: &mut Vec<Finding>,
+) {
     let Value::Array(items) = value else { return };
     let mut seen: HashMap<Vec<String>, usize> = HashMap::new();
     for (index, item) in items.iter().enumerate() {

@@ -47,5 +47,6 @@ fn without_consequences(mut found: Vec<Finding>) -> Vec<Finding> {
 fn meant_field(finding: &Finding) -> Option<(String, String)> {
     let meant = finding.hint.as_deref()?.strip_prefix("did you mean `")?.strip_suffix("`?")?;
     let (parent, _) = finding.pointer.rsplit_once('/')?;
-    (finding.mark == Mark::Key && finding.is_of_schema && finding.severity == Severity::Error).then(|| (parent.to_owned(), meant.to_owned()))
+    (finding.mark == Mark::Key && finding.is_of_schema && finding.severity == Severity::Error)
+        .then(|| (parent.to_owned(), meant.to_owned()))
 }

@@ -79,7 +79,8 @@ impl<'a> Walk<'a> {
 
     fn field(&mut self, type_name: &str, field: &Field, value: &Value, pointer: &mut String) {
         // Before 1.31 a revision held anything.
-        let is_anything = type_name == "apps.v1.ControllerRevision" && field.name == "data" && self.schemas.minor() < 31;
+        let is_anything =
+            type_name == "apps.v1.ControllerRevision" && field.name == "data" && self.schemas.minor() < 31;
         if value.is_null() || is_anything {
             return;
         }
@@ -239,17 +240,16 @@ fn content(shape: &Shape, value: &Value, pointer: &str) -> Option<Finding> {
             Some(finding.with_hint("write it as `2026-01-31T12:00:00Z`"))
         }
         (Shape::MicroTime, Value::String(text)) if !is_time(text, true) => {
-            let finding = Finding::error(pointer, format!("`{text}` is not a time with microseconds")).of_schema();
+            let finding =
+                Finding::error(pointer, format!("`{text}` is not a time with microseconds")).of_schema();
             Some(finding.with_hint("write it as `2026-01-31T12:00:00.000000Z`"))
         }
         // The value may be a secret.
-        (Shape::Bytes, Value::String(text)) if decode(text).is_none() => {
-            Some(
-                Finding::error(pointer, "the value is not base64")
-                    .of_schema()
-                    .with_hint("encode it with `base64 -w0`"),
-            )
-        }
+        (Shape::Bytes, Value::String(text)) if decode(text).is_none() => Some(
+            Finding::error(pointer, "the value is not base64")
+                .of_schema()
+                .with_hint("encode it with `base64 -w0`"),
+        ),
         // The server cuts the number off, silently.
         (Shape::Int32, Value::Number(number))
             if number.as_i64().is_none_or(|one| i32::try_from(one).is_err()) && !number.is_f64() =>

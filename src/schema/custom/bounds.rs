@@ -24,7 +24,9 @@ pub(super) fn check(schema: &Value, value: &Value, pointer: &str, found: &mut Ve
         }
         Value::Array(items) => length(schema, "Items", items.len(), "items", &mut say),
         Value::Object(map) => length(schema, "Properties", map.len(), "fields", &mut say),
-        Value::Number(number) if has_bounds(schema) => range(schema, number.as_f64().unwrap_or_default(), &mut say),
+        Value::Number(number) if has_bounds(schema) => {
+            range(schema, number.as_f64().unwrap_or_default(), &mut say);
+        }
         _ => {}
     }
 }

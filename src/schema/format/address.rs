@@ -30,14 +30,16 @@ fn is_mapped(ip: IpAddr) -> bool {
 
 /// Source: `parseCIDR` of `k8s.io/apimachinery/pkg/util/validation`.
 pub(super) fn is_strict_cidr(text: &str) -> bool {
-    let Some((ip, length)) = text.split_once('/').filter(|(ip, _)| is_strict_ip(ip)).and(network(text)) else {
+    let Some((ip, length)) = text.split_once('/').filter(|(ip, _)| is_strict_ip(ip)).and(network(text))
+    else {
         return false;
     };
     let (bits, width) = match ip {
         IpAddr::V4(ip) => (u128::from(u32::from(ip)), 32),
         IpAddr::V6(ip) => (u128::from(ip), 128),
     };
-    let has_zeros = text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0'));
+    let has_zeros =
+        text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0'));
     !has_zeros && bits.trailing_zeros().min(width) >= width - u32::from(length)
 }
 
@@ -129,7 +131,9 @@ mod tests {
         for right in ["10.0.0.0/8", "0.0.0.0/0", "10.1.2.3/32", "2001:db8::/32", "::/0"] {
             assert!(is_strict_cidr(right), "{right}");
         }
-        for wrong in ["10.0.0.1/8", "010.0.0.0/8", "10.0.0.0/08", "::ffff:10.0.0.0/104", "2001:db8::3/2", "10.0.0.0"] {
+        for wrong in
+            ["10.0.0.1/8", "010.0.0.0/8", "10.0.0.0/08", "::ffff:10.0.0.0/104", "2001:db8::3/2", "10.0.0.0"]
+        {
             assert!(!is_strict_cidr(wrong), "{wrong}");
         }
     }
@@ -139,19 +143,31 @@ mod tests {
         for right in ["10.1.2.3", "2001:db8::1", "239.1.2.3"] {
             assert!(is_endpoint(right), "{right}");
         }
-        for wrong in ["127.0.0.1", "::1", "0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "a"] {
+        for wrong in
+            ["127.0.0.1", "::1", "0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "a"]
+        {
             assert!(!is_endpoint(wrong), "{wrong}");
         }
     }
 
     #[test]
     fn urls_of_webhooks() {
-        for right in ["https://a.b", "https://a.b:8443/c", "HTTPS://a", "https://[::1]:443/", "https://a/b c"] {
+        for right in ["https://a.b", "https://a.b:8443/c", "HTTPS://a", "https://[::1]:443/", "https://a/b c"]
+        {
             assert!(is_https_url(right), "{right}");
         }
         for wrong in [
-            "http://a", "a.b", "https://", "https:///a", "https://u@a", "https://a/?b", "https://a/#b", "https://a b",
-            "https://a:x", "../https://a", "",
+            "http://a",
+            "a.b",
+            "https://",
+            "https:///a",
+            "https://u@a",
+            "https://a/?b",
+            "https://a/#b",
+            "https://a b",
+            "https://a:x",
+            "../https://a",
+            "",
         ] {
             assert!(!is_https_url(wrong), "{wrong}");
         }

@@ -177,14 +177,15 @@ impl Format {
             Self::Kind => name::is_kind(text),
             Self::Identifier => name::is_identifier(text),
             Self::SearchDomain => name::is_search_domain(text),
-            Self::StrictSearchDomain => name::is_subdomain(text.strip_suffix('.').unwrap_or(text)),
             Self::Sysctl => name::is_sysctl(text),
             Self::Iqn => name::is_iqn(text),
             Self::HostPorts => address::is_host_ports(text),
             Self::Endpoint => address::is_endpoint(text),
             Self::StrictEndpoint => address::is_endpoint(text) && address::is_strict_ip(text),
             Self::Prefix => name::is_prefix(text),
-            Self::ExternalName => name::is_subdomain(text.strip_suffix('.').unwrap_or(text)),
+            Self::ExternalName | Self::StrictSearchDomain => {
+                name::is_subdomain(text.strip_suffix('.').unwrap_or(text))
+            }
             Self::NoSlash => !text.contains('/'),
             Self::JsonPath => text.starts_with('.'),
         }
@@ -208,8 +209,13 @@ impl Format {
                 "use letters, digits, `-`, `_` and `.`, not beginning with a digit",
             ),
             Self::Ip | Self::StrictIp => ("IP address", "write `10.0.0.1` or `2001:db8::1`"),
-            Self::Endpoint | Self::StrictEndpoint => ("IP address of an endpoint", "an endpoint is not on the node itself: `10.0.0.1`"),
-            Self::Cidr | Self::StrictCidr => ("CIDR", "write `10.0.0.0/24` or `2001:db8::/64`: no leading zeros, no bits beyond the length"),
+            Self::Endpoint | Self::StrictEndpoint => {
+                ("IP address of an endpoint", "an endpoint is not on the node itself: `10.0.0.1`")
+            }
+            Self::Cidr | Self::StrictCidr => (
+                "CIDR",
+                "write `10.0.0.0/24` or `2001:db8::/64`: no leading zeros, no bits beyond the length",
+            ),
             Self::Share => ("share", "write a number, or a percentage such as `25%` in quotes"),
             Self::Host => ("host name", "write `shop.example.com` or `*.example.com`"),
             Self::AbsolutePath => ("absolute path", "a path begins with `/`"),
@@ -221,7 +227,9 @@ impl Format {
             Self::DomainPath => ("name", "write `example.com/name`"),
             Self::WebhookName => ("name of a webhook", name::WEBHOOK),
             Self::DomainName => ("domain", "write `db.example.com`"),
-            Self::HttpsUrl => ("URL of a webhook", "write `https://host/path`, without user, query and fragment"),
+            Self::HttpsUrl => {
+                ("URL of a webhook", "write `https://host/path`, without user, query and fragment")
+            }
             Self::WebhookPath => ("path of a webhook", "write `/path`, in lower case"),
             Self::Driver => ("name of a driver", "write a domain of at most 63 letters"),
             Self::Signer => ("signer", name::SIGNER),

@@ -170,7 +170,9 @@ pub(super) fn is_iqn(text: &str) -> bool {
     let (date, name) = rest.split_once('.').unwrap_or((rest, ""));
     let Some((domain, device)) = name.split_once(':') else { return false };
     let is_domain = domain.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
-    let is_device = !device.is_empty() && !device.contains([',', ';', '*', '&', '$', '|']) && !device.contains(char::is_whitespace);
+    let is_device = !device.is_empty()
+        && !device.contains([',', ';', '*', '&', '$', '|'])
+        && !device.contains(char::is_whitespace);
     let is_date = date.split_once('-').is_some_and(|(year, month)| {
         year.len() == 4 && month.len() == 2 && is_digits(year) && is_digits(month)
     });
@@ -216,15 +218,27 @@ mod tests {
     fn names_of_others() {
         assert!(is_webhook_name("a.b.c") && !is_webhook_name("a.b") && !is_webhook_name("a.b.C"));
         assert!(is_domain_name("a.b.") && !is_domain_name("a") && !is_domain_name("a.b_"));
-        assert!(is_domain_path("a.b/c/d") && !is_domain_path("a.b") && !is_domain_path("a/") && !is_domain_path("a/b c"));
+        assert!(
+            is_domain_path("a.b/c/d")
+                && !is_domain_path("a.b")
+                && !is_domain_path("a/")
+                && !is_domain_path("a/b c")
+        );
         assert!(is_driver("Csi.example.com") && !is_driver("a-") && !is_driver(&"a".repeat(64)));
         assert!(is_signer("a.b/c.d") && !is_signer("a/b") && !is_signer("a.b") && !is_signer("a.b/c/d"));
         assert!(is_api_version("apps/v1") && is_api_version("v1") && !is_api_version("a/b/c"));
         assert!(is_kind("CronTab") && !is_kind("Cron Tab") && !is_kind("1a"));
         assert!(is_identifier("a_1") && !is_identifier("1a") && !is_identifier("a-b"));
         assert!(is_search_domain(".") && is_search_domain("_a.b.") && !is_search_domain("A"));
-        assert!(is_sysctl("net.ipv4.ip_forward") && is_sysctl("net/a") && !is_sysctl("net..a") && !is_sysctl("Net"));
-        assert!(is_iqn("iqn.2001-04.com.example:a") && is_iqn("eui.0123456789abcdef") && !is_iqn("iqn.2001.a"));
+        assert!(
+            is_sysctl("net.ipv4.ip_forward")
+                && is_sysctl("net/a")
+                && !is_sysctl("net..a")
+                && !is_sysctl("Net")
+        );
+        assert!(
+            is_iqn("iqn.2001-04.com.example:a") && is_iqn("eui.0123456789abcdef") && !is_iqn("iqn.2001.a")
+        );
         assert!(!is_iqn("naa.1") && !is_iqn("x") && !is_iqn("eui.0123"));
         assert!(is_strict_variable("a.b-C_1") && !is_strict_variable("1a") && !is_strict_variable("..a"));
     }

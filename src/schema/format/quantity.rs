@@ -104,10 +104,9 @@ mod tests {
         ] {
             assert!(Quantity::read(right).is_some(), "{right}");
         }
-        for wrong in [
-            "", "1gb", "1 Gi", "1GB", "1.2.3", "1KI", "1ki", "1K", "1e", "1e+", "ten",
-            "0x1", "1mi", "1g",
-        ] {
+        for wrong in
+            ["", "1gb", "1 Gi", "1GB", "1.2.3", "1KI", "1ki", "1K", "1e", "1e+", "ten", "0x1", "1mi", "1g"]
+        {
             assert!(Quantity::read(wrong).is_none(), "{wrong}");
         }
         let read = |text: &str| Quantity::read(text).expect("a quantity");

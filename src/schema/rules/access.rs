@@ -68,16 +68,18 @@ fn role(one: &Checked<'_>, known: &[&str]) -> Option<Finding> {
 fn subject(one: &Checked<'_>) -> Option<Finding> {
     let (kind, group, name) = (one.text("kind"), one.text("apiGroup"), one.text("name"));
     match kind {
-        "" => None,
         "ServiceAccount" if !group.is_empty() => Some(
-            Finding::error(one.at("apiGroup"), "the apiGroup of a ServiceAccount is empty").with_hint("remove it"),
+            Finding::error(one.at("apiGroup"), "the apiGroup of a ServiceAccount is empty")
+                .with_hint("remove it"),
         ),
         "ServiceAccount" if !name.is_empty() => {
             let malformed = Format::Subdomain.check(name).err()?;
             Some(Finding::error(one.at("name"), malformed.message))
         }
-        "ServiceAccount" => None,
-        "User" | "Group" => (!["", GROUP].contains(&group)).then(|| not_one_of(&one.at("apiGroup"), group, &[GROUP])),
+        "" | "ServiceAccount" => None,
+        "User" | "Group" => {
+            (!["", GROUP].contains(&group)).then(|| not_one_of(&one.at("apiGroup"), group, &[GROUP]))
+        }
         _ => Some(not_one_of(&one.at("kind"), kind, &["ServiceAccount", "User", "Group"])),
     }
 }

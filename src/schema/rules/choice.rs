@@ -37,7 +37,14 @@ const CHOICES: &[Choice] = &[
     // validateProjectionSources
     Choice(
         "core.v1.VolumeProjection",
-        &["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"],
+        &[
+            "secret",
+            "configMap",
+            "downwardAPI",
+            "serviceAccountToken",
+            "clusterTrustBundle",
+            "podCertificate",
+        ],
         AtMostOne,
         "an item of `sources`",
     ),
@@ -136,7 +143,10 @@ mod tests {
     fn every_choice_is_among_fields_of_the_table() {
         for Choice(type_name, names, ..) in CHOICES {
             for name in *names {
-                let has = TABLE.types.get(type_name).is_some_and(|one| one.fields.iter().any(|field| field.name == *name));
+                let has = TABLE
+                    .types
+                    .get(type_name)
+                    .is_some_and(|one| one.fields.iter().any(|field| field.name == *name));
                 assert!(has, "{type_name}.{name}");
             }
         }

@@ -125,21 +125,25 @@ fn exit_codes(one: &Checked<'_>, found: &mut Vec<Finding>) {
 
 /// Source: `validateSuccessPolicyRule`.
 fn success_policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
-    let (Some(policy), Some(completions)) = (one.get("successPolicy"), one.int("completions")) else { return };
+    let (Some(policy), Some(completions)) = (one.get("successPolicy"), one.int("completions")) else {
+        return;
+    };
     for (index, rule) in list(policy, "/rules").iter().enumerate() {
         let pointer = step(&step(&one.at("successPolicy"), "rules"), index);
         let count = int(&Shape::Int32, &rule["succeededCount"]);
         let indexes = rule["succeededIndexes"].as_str().map(|text| read_indexes(text, completions));
         let most = match indexes {
             Some(Err(why)) => {
-                found.push(Finding::error(step(&pointer, "succeededIndexes"), why).with_hint("write `0,2-4`"));
+                found
+                    .push(Finding::error(step(&pointer, "succeededIndexes"), why).with_hint("write `0,2-4`"));
                 continue;
             }
             Some(Ok(total)) => total.min(completions),
             None => completions,
         };
         if let Some(count) = count.filter(|count| *count > most) {
-            let message = format!("`succeededCount` ({count}) is more than the {most} indexes that there are");
+            let message =
+                format!("`succeededCount` ({count}) is more than the {most} indexes that there are");
             found.push(Finding::error(step(&pointer, "succeededCount"), message));
         }
     }

@@ -36,20 +36,22 @@ pub(super) fn name(schemas: &Schemas, object: &Value, found: &mut Vec<Finding>) 
 /// The form of a kind's names; `None` where it is not known.
 fn format_of(schemas: &Schemas, group: &str, kind: &str) -> Option<Format> {
     match (group, kind) {
-        ("", "Namespace") => Some(Format::Label),
         // RelaxedServiceNameValidation: a gate since 1.34.
         ("", "Service") if schemas.minor() >= 34 => Some(Format::Label),
         ("", "Service") => Some(Format::Label1035),
-        ("rbac.authorization.k8s.io", _) => Some(Format::PathSegment),
         // The pods of a StatefulSet have its name, as far as a label goes.
-        ("apps", "StatefulSet") => Some(Format::Label),
+        ("", "Namespace") | ("apps", "StatefulSet") => Some(Format::Label),
         // Their names have rules of their own, or none but that of `BeforeCreate`.
-        ("policy", _)
+        (
+            "rbac.authorization.k8s.io"
+            | "policy"
+            | "apiregistration.k8s.io"
+            | "certificates.k8s.io"
+            | "internal.apiserver.k8s.io",
+            _,
+        )
         | ("", "Event")
-        | ("networking.k8s.io", "IPAddress")
-        | ("apiregistration.k8s.io" | "certificates.k8s.io" | "internal.apiserver.k8s.io", _) => {
-            Some(Format::PathSegment)
-        }
+        | ("networking.k8s.io", "IPAddress") => Some(Format::PathSegment),
         _ => is_of_kubernetes(group).then_some(Format::Subdomain),
     }
 }

@@ -212,5 +212,8 @@ pub(super) fn soften(schemas: &Schemas, object: &Value, found: &mut [Finding]) {
 /// Whether a pointer leads to a place or below it; `*` is any step.
 fn is_at(pointer: &str, place: &str) -> bool {
     let mut steps = pointer.split('/');
-    place.trim_end_matches('/').split('/').all(|wanted| steps.next().is_some_and(|step| wanted == "*" || step == wanted))
+    place
+        .trim_end_matches('/')
+        .split('/')
+        .all(|wanted| steps.next().is_some_and(|step| wanted == "*" || step == wanted))
 }

@@ -94,7 +94,8 @@ fn ports(one: &Checked<'_>, found: &mut Vec<Finding>) {
             let message = format!("the nodePort {node} is used twice");
             found.push(Finding::error(step(&pointer, "nodePort"), message));
         } else if node != 0 && (1..=65535).contains(&node) && !NODE_PORTS.contains(&node) {
-            let message = format!("the nodePort {node} is not between 30000 and 32767, as most clusters have them");
+            let message =
+                format!("the nodePort {node} is not between 30000 and 32767, as most clusters have them");
             found.push(Finding::warning(step(&pointer, "nodePort"), message));
         }
     }
@@ -144,7 +145,9 @@ fn addresses(one: &Checked<'_>, found: &mut Vec<Finding>) {
 fn traffic(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let kind = Some(one.text("type")).filter(|kind| !kind.is_empty()).unwrap_or("ClusterIP");
     let is_balanced = kind == "LoadBalancer";
-    for name in one.filled(&["loadBalancerSourceRanges", "loadBalancerClass", "allocateLoadBalancerNodePorts"]) {
+    for name in
+        one.filled(&["loadBalancerSourceRanges", "loadBalancerClass", "allocateLoadBalancerNodePorts"])
+    {
         if !is_balanced {
             let message = format!("`{name}` needs the type `LoadBalancer`");
             found.push(Finding::error(one.at(name), message).at_key());
@@ -157,7 +160,8 @@ fn traffic(one: &Checked<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::error(one.at("externalTrafficPolicy"), message).at_key());
     }
     if one.int("healthCheckNodePort").unwrap_or_default() != 0 && !(is_balanced && policy == "Local") {
-        let message = "`healthCheckNodePort` needs the type `LoadBalancer` and `externalTrafficPolicy: Local`";
+        let message =
+            "`healthCheckNodePort` needs the type `LoadBalancer` and `externalTrafficPolicy: Local`";
         found.push(Finding::error(one.at("healthCheckNodePort"), message).at_key());
     }
     let minor = one.schemas.minor();
@@ -187,7 +191,9 @@ fn path(one: &Checked<'_>) -> Option<Finding> {
         }
         "Exact" | "Prefix" if !is_plain_url_path(path) => {
             let message = format!("`{path}` is not a valid absolute path");
-            Some(Finding::error(one.at("path"), message).with_hint("write `/a/b`, without `//`, `.` and `..`"))
+            Some(
+                Finding::error(one.at("path"), message).with_hint("write `/a/b`, without `//`, `.` and `..`"),
+            )
         }
         "ImplementationSpecific" if !path.is_empty() => {
             let malformed = Format::AbsolutePath.check(path).err()?;
@@ -211,7 +217,8 @@ fn backend(one: &Checked<'_>, found: &mut Vec<Finding>) {
         }
     }
     let Some(resource) = one.object("resource") else { return };
-    let forms = [("apiGroup", Format::Subdomain), ("kind", Format::PathSegment), ("name", Format::PathSegment)];
+    let forms =
+        [("apiGroup", Format::Subdomain), ("kind", Format::PathSegment), ("name", Format::PathSegment)];
     for (name, format) in forms {
         let Some(written) = resource.get(name).and_then(Value::as_str) else { continue };
         if let Err(malformed) = format.check(written)
@@ -222,7 +229,7 @@ fn backend(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Source: `validateIngressClassParametersReference`; SetDefaults_IngressClass: Cluster.
+/// Source: `validateIngressClassParametersReference`; `SetDefaults_IngressClass`: Cluster.
 fn scope(one: &Checked<'_>) -> Option<Finding> {
     let is_of_namespace = one.text("scope") == "Namespace";
     match one.get("namespace") {
@@ -313,7 +320,11 @@ fn slice(one: &Checked<'_>, found: &mut Vec<Finding>) {
         let pointer = step(&one.at("endpoints"), index);
         for (at, address) in list(endpoint, "/addresses").iter().enumerate() {
             let address = if address.is_null() { Some("") } else { address.as_str() };
-            found.extend(address.and_then(|address| of_type(address, (kind, minor), &format!("{pointer}/addresses/{at}"))));
+            found.extend(
+                address.and_then(|address| {
+                    of_type(address, (kind, minor), &format!("{pointer}/addresses/{at}"))
+                }),
+            );
         }
         let zones = list(endpoint, "/hints/forZones").iter().enumerate();
         let mut seen = HashSet::new();

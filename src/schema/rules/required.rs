@@ -234,7 +234,10 @@ mod tests {
     fn every_field_is_one_of_the_table() {
         for (type_name, name) in REQUIRED.iter().chain(&OPTIONAL) {
             let one = TABLE.types.get(type_name);
-            assert!(one.is_some_and(|one| one.fields.iter().any(|field| field.name == *name)), "{type_name}.{name}");
+            assert!(
+                one.is_some_and(|one| one.fields.iter().any(|field| field.name == *name)),
+                "{type_name}.{name}"
+            );
         }
     }
 }

@@ -63,11 +63,12 @@ fn to_zero(one: &Checked<'_>) -> Option<Finding> {
     if one.list("metrics").iter().any(measures_others) {
         return None;
     }
-    let finding = Finding::error(one.at("minReplicas"), "0 pods need a metric of the type `Object` or `External`");
+    let finding =
+        Finding::error(one.at("minReplicas"), "0 pods need a metric of the type `Object` or `External`");
     Some(finding.with_hint("write 1 or more"))
 }
 
-/// What is scaled is of a group, all but ReplicationControllers. Source: `ValidateAPIVersion`, since 1.33.
+/// What is scaled is of a group, all but `ReplicationControllers`. Source: `ValidateAPIVersion`, since 1.33.
 fn group_of_target(one: &Checked<'_>) -> Option<Finding> {
     let target = one.get("scaleTargetRef").filter(|target| target.is_object())?;
     let version = text(target, "/apiVersion");
@@ -94,7 +95,10 @@ fn metric(one: &Checked<'_>) -> Option<Finding> {
     }
     let fields: Vec<&str> = METRICS.iter().map(|(_, field)| *field).collect();
     let other = one.present(&fields).into_iter().find(|other| other != field)?;
-    Some(Finding::error(one.at(other), format!("a metric of the type `{name}` cannot have `{other}`")).at_key())
+    Some(
+        Finding::error(one.at(other), format!("a metric of the type `{name}` cannot have `{other}`"))
+            .at_key(),
+    )
 }
 
 /// Source: `validateResourceSource`, `validatePodsSource`, `validateObjectSource`, `validateExternalSource`.

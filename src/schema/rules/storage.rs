@@ -103,7 +103,8 @@ fn volume(one: &Checked<'_>, found: &mut Vec<Finding>) {
     access_modes(one, found);
     if let Some(capacity) = one.object("capacity").filter(|capacity| !capacity.is_empty()) {
         found.extend(capacity.keys().filter(|name| *name != "storage").map(|name| {
-            let finding = Finding::error(step(&one.at("capacity"), name), format!("a volume has no `{name}`"));
+            let finding =
+                Finding::error(step(&one.at("capacity"), name), format!("a volume has no `{name}`"));
             finding.at_key().with_hint("write `storage`")
         }));
         let storage = capacity.get("storage").and_then(quantity);
@@ -165,15 +166,22 @@ fn secret(one: &Checked<'_>, found: &mut Vec<Finding>) {
         found.push(one.missing(format!("a Secret of the type `{kind}` needs the key `{key}`")));
     }
     if kind == "kubernetes.io/basic-auth" && !has("username") && !has("password") {
-        found.push(one.missing(format!("a Secret of the type `{kind}` needs the key `username` or `password`")));
+        found.push(
+            one.missing(format!("a Secret of the type `{kind}` needs the key `username` or `password`")),
+        );
     }
-    if kind == "kubernetes.io/ssh-auth" && has("ssh-privatekey") && value(one, "ssh-privatekey").is_some_and(|key| key.is_empty()) {
+    if kind == "kubernetes.io/ssh-auth"
+        && has("ssh-privatekey")
+        && value(one, "ssh-privatekey").is_some_and(|key| key.is_empty())
+    {
         found.push(Finding::error(one.pointer, "`ssh-privatekey` cannot be empty"));
     }
     let account = one.object("metadata").and_then(|metadata| metadata.get("annotations"));
     let account = account.and_then(|all| all.get("kubernetes.io/service-account.name")?.as_str());
     if kind == "kubernetes.io/service-account-token" && account.unwrap_or_default().is_empty() {
-        let message = format!("a Secret of the type `{kind}` needs the annotation `kubernetes.io/service-account.name`");
+        let message = format!(
+            "a Secret of the type `{kind}` needs the annotation `kubernetes.io/service-account.name`"
+        );
         found.push(one.missing(message));
     }
 }
@@ -200,7 +208,11 @@ fn docker_config(one: &Checked<'_>) -> Option<Finding> {
     let content = value(one, key)?;
     let is_json = serde_json::from_slice::<Option<Map<String, Value>>>(&content).is_ok();
     (!is_json).then(|| {
-        let section = if one.get("stringData").is_some_and(|map| map.get(key).is_some()) { "stringData" } else { "data" };
+        let section = if one.get("stringData").is_some_and(|map| map.get(key).is_some()) {
+            "stringData"
+        } else {
+            "data"
+        };
         Finding::error(step(&one.at(section), key), format!("`{key}` is not a map in JSON"))
     })
 }
@@ -222,12 +234,16 @@ fn topologies(one: &Checked<'_>, found: &mut Vec<Finding>) {
         let pointer = step(&one.at("matchLabelExpressions"), index);
         let key = text(expression, "/key");
         if !key.is_empty() && !keys.insert(key) {
-            found.push(Finding::error(step(&pointer, "key"), format!("another expression has the key `{key}`")));
+            found.push(Finding::error(
+                step(&pointer, "key"),
+                format!("another expression has the key `{key}`"),
+            ));
         }
         let mut values = HashSet::new();
         for (at, value) in list(expression, "/values").iter().enumerate() {
             if value.as_str().is_some_and(|value| !values.insert(value)) {
-                found.push(Finding::error(step(&step(&pointer, "values"), at), "this value is there already"));
+                found
+                    .push(Finding::error(step(&step(&pointer, "values"), at), "this value is there already"));
             }
         }
     }

@@ -111,13 +111,16 @@ fn selector_of_job(object: &Value, found: &mut Vec<Finding>) {
     if is_manual {
         return matched(object, found);
     }
-    let has = |part: &str| selector.get(part).is_some_and(|part| !super::is_empty(part) && *part != Value::Object(Map::new()));
+    let has = |part: &str| {
+        selector.get(part).is_some_and(|part| !super::is_empty(part) && *part != Value::Object(Map::new()))
+    };
     if has("matchLabels") || has("matchExpressions") {
         let finding = Finding::error("/spec/selector", "a Job makes its selector itself").at_key();
         let finding = finding.with_hint("remove it, or set `manualSelector: true`");
         // One that was exported may be applied to itself.
         let labels = selector.get("matchLabels").and_then(Value::as_object);
-        let is_exported = labels.is_some_and(|labels| labels.keys().any(|key| key.ends_with("controller-uid")));
+        let is_exported =
+            labels.is_some_and(|labels| labels.keys().any(|key| key.ends_with("controller-uid")));
         let severity = if is_exported { Severity::Warning } else { Severity::Error };
         found.push(Finding { severity, ..finding });
     }

@@ -15,7 +15,8 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         "admissionregistration.v1.ValidatingWebhook" | "admissionregistration.v1.MutatingWebhook" => {
             versions(one, "admissionReviewVersions", found);
         }
-        "admissionregistration.v1.RuleWithOperations" | "admissionregistration.v1.NamedRuleWithOperations" => {
+        "admissionregistration.v1.RuleWithOperations"
+        | "admissionregistration.v1.NamedRuleWithOperations" => {
             rule(one, found);
         }
         "admissionregistration.v1.ValidatingAdmissionPolicySpec"
@@ -23,7 +24,9 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         "admissionregistration.v1.ValidatingAdmissionPolicy" => audit(one, found),
         "admissionregistration.v1.Mutation" => found.extend(mutation(one)),
         "admissionregistration.v1.ParamKind" => found.extend(param_kind(one)),
-        "admissionregistration.v1.Validation" | "admissionregistration.v1.MatchCondition" => texts(one, found),
+        "admissionregistration.v1.Validation" | "admissionregistration.v1.MatchCondition" => {
+            texts(one, found);
+        }
         "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec" => {
             let actions = one.list("validationActions");
             if ["Deny", "Warn"].iter().all(|wanted| actions.iter().any(|action| action == wanted)) {
@@ -37,7 +40,8 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
 
 /// One of the versions is known. Source: `validateAdmissionReviewVersions`, `validateConversionReviewVersions`.
 pub(in crate::schema::rules) fn versions(one: &Checked<'_>, name: &str, found: &mut Vec<Finding>) {
-    let versions: Vec<&str> = one.list(name).iter().map(|version| version.as_str().unwrap_or_default()).collect();
+    let versions: Vec<&str> =
+        one.list(name).iter().map(|version| version.as_str().unwrap_or_default()).collect();
     for (index, version) in versions.iter().enumerate() {
         if versions.iter().take(index).any(|other| other == version) {
             found.push(Finding::error(step(&one.at(name), index), format!("`{version}` is there already")));
@@ -53,7 +57,8 @@ fn rule(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for name in ["apiGroups", "apiVersions", "operations"] {
         let items = one.list(name);
         if items.len() > 1 && items.iter().any(|item| item == "*") {
-            found.push(Finding::error(one.at(name), format!("beside `*` there can be no others in `{name}`")));
+            found
+                .push(Finding::error(one.at(name), format!("beside `*` there can be no others in `{name}`")));
         }
     }
     for name in ["apiVersions", "resources"] {
@@ -80,7 +85,10 @@ fn resources(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
     let has_plain = resources.iter().rfind(|name| !name.contains('/')).is_some_and(|name| *name != "*");
     if resources.contains(&"*") && has_plain {
-        found.push(Finding::error(pointer.as_str(), "beside `*` there can be no others without a subresource"));
+        found.push(Finding::error(
+            pointer.as_str(),
+            "beside `*` there can be no others without a subresource",
+        ));
     }
     let (mut all_of, mut of_all) = (HashSet::new(), HashSet::new());
     for (index, (resource, part)) in
@@ -122,7 +130,9 @@ fn audit(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let name = one.get("metadata").map_or("", |metadata| text(metadata, "/name"));
     let annotations = one.get("spec").map_or(&[][..], |spec| list(spec, "/auditAnnotations"));
     let mut seen = HashSet::new();
-    for (index, key) in annotations.iter().enumerate().map(|(index, annotation)| (index, text(annotation, "/key"))) {
+    for (index, key) in
+        annotations.iter().enumerate().map(|(index, annotation)| (index, text(annotation, "/key")))
+    {
         let pointer = format!("{}/spec/auditAnnotations/{index}/key", one.pointer);
         if !key.is_empty() && !seen.insert(key) {
             found.push(Finding::error(pointer, format!("there is an annotation `{key}` already")));

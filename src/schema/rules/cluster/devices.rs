@@ -58,14 +58,18 @@ fn duplicates(one: &Checked<'_>, field: &str, found: &mut Vec<Finding>) {
 /// Source: `validateFullyQualifiedName`.
 fn attribute(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for name in ["matchAttribute", "distinctAttribute"] {
-        let Some(written) = one.get(name).and_then(Value::as_str).filter(|written| !written.is_empty()) else { continue };
+        let Some(written) = one.get(name).and_then(Value::as_str).filter(|written| !written.is_empty())
+        else {
+            continue;
+        };
         // With more than one `/` it is not looked at.
-        let is_right = written.matches('/').count() > 1 || written.split_once('/').is_some_and(|(domain, id)| {
-            domain.len() <= 63
-                && Format::Subdomain.check(domain).is_ok()
-                && id.len() <= 32
-                && Format::Identifier.check(id).is_ok()
-        });
+        let is_right = written.matches('/').count() > 1
+            || written.split_once('/').is_some_and(|(domain, id)| {
+                domain.len() <= 63
+                    && Format::Subdomain.check(domain).is_ok()
+                    && id.len() <= 32
+                    && Format::Identifier.check(id).is_ok()
+            });
         if !is_right {
             let finding = Finding::error(
                 one.at(name),

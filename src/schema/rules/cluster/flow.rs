@@ -57,7 +57,8 @@ fn precedence(one: &Checked<'_>) -> Option<Finding> {
 fn subject(one: &Checked<'_>) -> Option<Finding> {
     let kind = one.text("kind");
     let Some((_, field)) = SUBJECTS.iter().find(|(known, _)| *known == kind) else {
-        return (!kind.is_empty()).then(|| not_one_of(&one.at("kind"), kind, &SUBJECTS.map(|(known, _)| known)));
+        return (!kind.is_empty())
+            .then(|| not_one_of(&one.at("kind"), kind, &SUBJECTS.map(|(known, _)| known)));
     };
     if one.get(field).is_none() {
         return Some(one.missing(format!("a subject of the kind `{kind}` needs `{field}`")));
@@ -162,7 +163,9 @@ fn queuing(one: &Checked<'_>) -> Option<Finding> {
         return Some(Finding::error(one.at(at), message));
     }
     // So many bits tell one hand from another; there are 60.
-    let bits: f64 = (0..hand.min(100)).map(|dealt| f64::from(i32::try_from(queues - dealt).unwrap_or(i32::MAX)).log2()).sum();
+    let bits: f64 = (0..hand.min(100))
+        .map(|dealt| f64::from(i32::try_from(queues - dealt).unwrap_or(i32::MAX)).log2())
+        .sum();
     (bits.ceil() > 60.0).then(|| {
         let message = format!("hands of {hand} out of {queues} queues are too many");
         Finding::error(one.at(at), message).with_hint("write a smaller `handSize`")

@@ -112,11 +112,14 @@ fn amount_of_quota(name: &str, amount: &Value, pointer: &str) -> Option<Finding>
 /// Source: `validateResourceQuotaScopes`, `validateScopedResourceSelectorRequirement`.
 fn scopes(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let listed = one.list("scopes").iter().enumerate();
-    let listed = listed.map(|(index, scope)| (step(&one.at("scopes"), index), scope.as_str().unwrap_or_default()));
-    let selected = one.object("scopeSelector").and_then(|selector| selector.get("matchExpressions")?.as_array());
+    let listed =
+        listed.map(|(index, scope)| (step(&one.at("scopes"), index), scope.as_str().unwrap_or_default()));
+    let selected =
+        one.object("scopeSelector").and_then(|selector| selector.get("matchExpressions")?.as_array());
     let at = step(&one.at("scopeSelector"), "matchExpressions");
     let selected = selected.into_iter().flatten().enumerate();
-    let selected = selected.map(|(index, scope)| (step(&step(&at, index), "scopeName"), text(scope, "/scopeName")));
+    let selected =
+        selected.map(|(index, scope)| (step(&step(&at, index), "scopeName"), text(scope, "/scopeName")));
     for group in [listed.collect::<Vec<_>>(), selected.collect()] {
         let all: Vec<&str> = group.iter().map(|(_, scope)| *scope).collect();
         for (pointer, scope) in group {
@@ -131,7 +134,10 @@ fn scopes(one: &Checked<'_>, found: &mut Vec<Finding>) {
             }
             let is_counted = |name: &&String| OF_QUOTAS.contains(&name.as_str()) && !counts(scope, name);
             if let Some(name) = one.object("hard").into_iter().flat_map(|hard| hard.keys()).find(is_counted) {
-                found.push(Finding::error(pointer, format!("a quota with the scope `{scope}` cannot count `{name}`")));
+                found.push(Finding::error(
+                    pointer,
+                    format!("a quota with the scope `{scope}` cannot count `{name}`"),
+                ));
             }
         }
     }
@@ -150,9 +156,11 @@ fn opposite(scope: &str) -> Option<&'static str> {
 /// Whether a quota with a scope can count a resource.
 fn counts(scope: &str, name: &str) -> bool {
     match scope {
-        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
-            OF_PODS.contains(&name)
-        }
+        "Terminating"
+        | "NotTerminating"
+        | "NotBestEffort"
+        | "PriorityClass"
+        | "CrossNamespacePodAffinity" => OF_PODS.contains(&name),
         "BestEffort" => name == "pods",
         "VolumeAttributesClass" => ["persistentvolumeclaims", "requests.storage"].contains(&name),
         _ => true,
@@ -162,7 +170,8 @@ fn counts(scope: &str, name: &str) -> bool {
 /// Source: `validateScopedResourceSelectorRequirement`.
 fn scope_selector(one: &Checked<'_>) -> Option<Finding> {
     let (operator, scope, count) = (one.text("operator"), one.text("scopeName"), one.list("values").len());
-    let is_plain = ["BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity"];
+    let is_plain =
+        ["BestEffort", "NotBestEffort", "Terminating", "NotTerminating", "CrossNamespacePodAffinity"];
     if is_plain.contains(&scope) && !["", "Exists"].contains(&operator) {
         return Some(not_one_of(&one.at("operator"), operator, &["Exists"]));
     }
@@ -196,7 +205,9 @@ fn names(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
     for section in ["default", "defaultRequest"] {
         if kind == "Pod" && one.object(section).is_some_and(|map| !map.is_empty()) {
-            found.push(Finding::error(one.at(section), format!("limits for pods have no `{section}`")).at_key());
+            found.push(
+                Finding::error(one.at(section), format!("limits for pods have no `{section}`")).at_key(),
+            );
         }
     }
     if kind == "PersistentVolumeClaim" {
@@ -229,11 +240,13 @@ const ORDER: [(&str, &str); 6] = [
 
 /// Source: `ValidateLimitRange`, after the defaults of `SetDefaults_LimitRangeItem`.
 fn amounts(one: &Checked<'_>, found: &mut Vec<Finding>) {
-    let names: HashSet<&String> = SECTIONS.iter().filter_map(|section| one.object(section)).flat_map(Map::keys).collect();
+    let names: HashSet<&String> =
+        SECTIONS.iter().filter_map(|section| one.object(section)).flat_map(Map::keys).collect();
     for name in names {
         let amount = |section: &str| one.object(section).and_then(|map| map.get(name)).and_then(quantity);
         for (less, more) in ORDER {
-            if let (Some(small), Some(great)) = (amount_or_default(one, less, name), amount_or_default(one, more, name))
+            if let (Some(small), Some(great)) =
+                (amount_or_default(one, less, name), amount_or_default(one, more, name))
                 && small.is_greater(great)
             {
                 let section = if amount(less).is_some() { less } else { more };
@@ -249,7 +262,10 @@ fn amounts(one: &Checked<'_>, found: &mut Vec<Finding>) {
         } else if let (Some(min), Some(max)) = (amount("min"), amount("max"))
             && ratio.ratio(Quantity::read("1").unwrap_or(ratio)) > max.ratio(min) * (1.0 + 1e-9)
         {
-            found.push(Finding::error(pointer, format!("the ratio of `{name}` is greater than `max` to `min`")));
+            found.push(Finding::error(
+                pointer,
+                format!("the ratio of `{name}` is greater than `max` to `min`"),
+            ));
         }
     }
 }
@@ -262,10 +278,9 @@ fn amount_or_default(one: &Checked<'_>, section: &str, name: &str) -> Option<Qua
     }
     match section {
         "default" => read("default").or_else(|| read("max")),
-        "defaultRequest" => read("defaultRequest")
-            .or_else(|| read("default"))
-            .or_else(|| read("max"))
-            .or_else(|| read("min")),
+        "defaultRequest" => {
+            read("defaultRequest").or_else(|| read("default")).or_else(|| read("max")).or_else(|| read("min"))
+        }
         other => read(other),
     }
 }

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::Checked;
 
-pub(super) use admission::versions;
 use crate::model::group;
 use crate::model::object::{api_version, kind, list, namespace, text};
 use crate::schema::finding::{Finding, not_one_of, step};
 use crate::schema::format::decode;
+pub(super) use admission::versions;
 
 /// Checks an object by its type.
 pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
@@ -53,7 +53,10 @@ fn tolerations(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let all = one.list("tolerations");
     for (index, toleration) in all.iter().enumerate() {
         if all.iter().take(index).any(|other| other == toleration) {
-            found.push(Finding::error(step(&one.at("tolerations"), index), "this toleration is there already"));
+            found.push(Finding::error(
+                step(&one.at("tolerations"), index),
+                "this toleration is there already",
+            ));
         }
     }
 }
@@ -78,7 +81,8 @@ fn namespace_finalizers(object: &Value, found: &mut Vec<Finding>) {
         let Some(name) = written(name) else { continue };
         let is_known = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
         if !is_known && (!name.contains('/') || Format::Qualified.check(name).is_err()) {
-            let finding = Finding::error(step("/spec/finalizers", index), format!("`{name}` is no finalizer"));
+            let finding =
+                Finding::error(step("/spec/finalizers", index), format!("`{name}` is no finalizer"));
             found.push(finding.with_hint("write `kubernetes` or `example.com/name`"));
         }
     }
@@ -89,9 +93,11 @@ fn namespace_finalizers(object: &Value, found: &mut Vec<Finding>) {
 fn event_namespace(object: &Value, about: &str) -> Option<Finding> {
     let (own, other) = (namespace(object), text(object, &step(about, "namespace")));
     let is_right = own.is_empty() || own == other || (other.is_empty() && own == "default");
-    let is_text = object.pointer(&step(about, "namespace")).is_none_or(|other| other.is_string() || other.is_null());
+    let is_text =
+        object.pointer(&step(about, "namespace")).is_none_or(|other| other.is_string() || other.is_null());
     (!is_right && is_text).then(|| {
-        let finding = Finding::error(step(about, "namespace"), format!("the event is in the namespace `{own}`"));
+        let finding =
+            Finding::error(step(about, "namespace"), format!("the event is in the namespace `{own}`"));
         finding.with_hint(format!("write `namespace: {own}`"))
     })
 }
@@ -100,14 +106,19 @@ fn event_namespace(object: &Value, about: &str) -> Option<Finding> {
 fn pod_security(object: &Value, found: &mut Vec<Finding>) {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     for (key, value) in labels.into_iter().flatten() {
-        let (Some(mode), Some(level)) = (key.strip_prefix("pod-security.kubernetes.io/"), written(value)) else { continue };
+        let (Some(mode), Some(level)) = (key.strip_prefix("pod-security.kubernetes.io/"), written(value))
+        else {
+            continue;
+        };
         let pointer = step("/metadata/labels", key);
         if ["enforce", "audit", "warn"].contains(&mode) {
             let known = ["baseline", "privileged", "restricted"];
             if !known.contains(&level) {
                 found.push(not_one_of(&pointer, level, &known));
             }
-        } else if ["enforce-version", "audit-version", "warn-version"].contains(&mode) && !is_policy_version(level) {
+        } else if ["enforce-version", "audit-version", "warn-version"].contains(&mode)
+            && !is_policy_version(level)
+        {
             let finding = Finding::error(pointer, format!("`{level}` is no version of a policy"));
             found.push(finding.with_hint("write `latest`, or a version such as `v1.30`"));
         }
@@ -149,7 +160,9 @@ fn api_service(object: &Value, found: &mut Vec<Finding>) {
     if version.is_empty() && object.pointer("/spec/version").is_none_or(Value::is_string) {
         found.push(Finding::error("/spec", "`version` is missing").at_key());
     }
-    let has = |pointer: &str| object.pointer(pointer).is_some_and(|value| !super::is_empty(value) && *value != false);
+    let has = |pointer: &str| {
+        object.pointer(pointer).is_some_and(|value| !super::is_empty(value) && *value != false)
+    };
     for name in ["caBundle", "insecureSkipTLSVerify"] {
         if has(&format!("/spec/{name}")) && !has("/spec/service") {
             let message = format!("`{name}` needs `service`");

@@ -31,10 +31,10 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         }
         "apiextensions.v1.CustomResourceConversion" => found.extend(conversion(one)),
         "apiextensions.v1.WebhookConversion" => versions(one, "conversionReviewVersions", found),
-        "apiextensions.v1.CustomResourceDefinitionNames" => {
-            if one.text("kind") == one.text("listKind") && !one.text("kind").is_empty() {
-                found.push(Finding::error(one.at("listKind"), "`kind` and `listKind` cannot be the same"));
-            }
+        "apiextensions.v1.CustomResourceDefinitionNames"
+            if one.text("kind") == one.text("listKind") && !one.text("kind").is_empty() =>
+        {
+            found.push(Finding::error(one.at("listKind"), "`kind` and `listKind` cannot be the same"));
         }
         "apiextensions.v1.CustomResourceSubresourceScale" => scale(one, found),
         _ => {}
@@ -145,9 +145,13 @@ fn scale(one: &Checked<'_>, found: &mut Vec<Finding>) {
     ];
     for (name, roots) in paths {
         let path = one.text(name);
-        let is_right = Format::JsonPath.check(path).is_ok() && roots.iter().any(|root| path.starts_with(root));
+        let is_right =
+            Format::JsonPath.check(path).is_ok() && roots.iter().any(|root| path.starts_with(root));
         if !path.is_empty() && !is_right {
-            found.push(Finding::error(one.at(name), format!("`{path}` does not lead below {}", one_of(roots))));
+            found.push(Finding::error(
+                one.at(name),
+                format!("`{path}` does not lead below {}", one_of(roots)),
+            ));
         }
     }
 }

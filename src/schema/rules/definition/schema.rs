@@ -24,7 +24,8 @@ const OF_STRUCTURE: [&str; 12] = [
     "x-kubernetes-map-type",
 ];
 /// What Kubernetes does not take of JSON Schema.
-const UNSUPPORTED: [&str; 6] = ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"];
+const UNSUPPORTED: [&str; 6] =
+    ["id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref"];
 /// So deep is no schema.
 const DEEPEST: usize = 64;
 
@@ -127,7 +128,10 @@ impl Walk<'_> {
         if !kind.is_empty() && !TYPES.contains(&kind) {
             return self.found.push(not_one_of(&step(pointer, "type"), kind, &TYPES));
         }
-        if kind.is_empty() && schema.get("type").is_none_or(|kind| kind.is_null() || kind.is_string()) && !is_open {
+        if kind.is_empty()
+            && schema.get("type").is_none_or(|kind| kind.is_null() || kind.is_string())
+            && !is_open
+        {
             return self.missing(pointer, "`type` is missing");
         }
         if level == Level::Root && !kind.is_empty() && kind != "object" {
@@ -142,7 +146,10 @@ impl Walk<'_> {
             self.missing(pointer, message);
         }
         if level == Level::Root && schema.get("additionalProperties").is_some_and(|inner| !inner.is_null()) {
-            self.say(&step(pointer, "additionalProperties"), "a whole object cannot have `additionalProperties`");
+            self.say(
+                &step(pointer, "additionalProperties"),
+                "a whole object cannot have `additionalProperties`",
+            );
         }
     }
 
@@ -153,7 +160,8 @@ impl Walk<'_> {
                 other => !super::super::is_empty(other),
             });
             if is_set {
-                self.found.push(Finding::error(step(pointer, name), format!("`{name}` is not supported")).at_key());
+                self.found
+                    .push(Finding::error(step(pointer, name), format!("`{name}` is not supported")).at_key());
             }
         }
         if map.get("items").is_some_and(|items| items.as_array().is_some_and(|all| !all.is_empty())) {
@@ -162,8 +170,11 @@ impl Walk<'_> {
         if map.get("uniqueItems") == Some(&Value::Bool(true)) {
             self.say(&step(pointer, "uniqueItems"), "`uniqueItems` cannot be true");
         }
-        let has_properties = map.get("properties").and_then(Value::as_object).is_some_and(|all| !all.is_empty());
-        if has_properties && map.get("additionalProperties").is_some_and(|inner| inner.is_object() || *inner == false) {
+        let has_properties =
+            map.get("properties").and_then(Value::as_object).is_some_and(|all| !all.is_empty());
+        if has_properties
+            && map.get("additionalProperties").is_some_and(|inner| inner.is_object() || *inner == false)
+        {
             let message = "`properties` and `additionalProperties` exclude each other";
             self.say(&step(pointer, "additionalProperties"), message);
         }
@@ -211,7 +222,10 @@ impl Walk<'_> {
         }
         let items = &schema["items"];
         if !items.is_null() && text(items, "/type") != "object" {
-            return self.say(&step(pointer, "items"), "the items of a list of the type `map` have the type `object`");
+            return self.say(
+                &step(pointer, "items"),
+                "the items of a list of the type `map` have the type `object`",
+            );
         }
         for (index, key) in keys.iter().enumerate() {
             let name = key.as_str().unwrap_or_default();
@@ -219,7 +233,9 @@ impl Walk<'_> {
             let property = items.get("properties").and_then(|all| all.get(name));
             let is_required = list(items, "/required").contains(key);
             let why = match property {
-                _ if keys.iter().take(index).any(|other| other == key) => format!("`{name}` is there already"),
+                _ if keys.iter().take(index).any(|other| other == key) => {
+                    format!("`{name}` is there already")
+                }
                 None => format!("the items have no property `{name}`"),
                 Some(property) if ["array", "object"].contains(&text(property, "/type")) => {
                     format!("`{name}` is not a scalar")
@@ -245,7 +261,10 @@ impl Walk<'_> {
             _ => is_true(items, "/nullable"),
         };
         if is_wrong {
-            self.say(&step(pointer, "items"), "the items of a list of the type `set` are atomic and never null");
+            self.say(
+                &step(pointer, "items"),
+                "the items of a list of the type `set` are atomic and never null",
+            );
         }
     }
 
@@ -297,8 +316,9 @@ impl Walk<'_> {
                         && ["integer", "string"].contains(&text(inner, "/type"))
                 };
                 let all = list(schema, &step("", name));
-                let is_right = name == "anyOf" && all.len() == 2 && all.iter().all(is_pattern) && all[0] != all[1];
-                if !(is_right && is_either || is_right && text(&all[0], "/type") == "integer") {
+                let is_right =
+                    name == "anyOf" && all.len() == 2 && all.iter().all(is_pattern) && all[0] != all[1];
+                if !is_right || !is_either && text(&all[0], "/type") != "integer" {
                     self.nested(inner, is_either, &at);
                 }
             }
@@ -345,10 +365,15 @@ impl Walk<'_> {
             let Some(property) = root.get("properties").and_then(|all| all.get(name)) else { continue };
             let kind = text(property, "/type");
             if TYPES.contains(&kind) && kind != wanted {
-                self.say(&step(&step(&properties, name), "type"), format!("the type of `{name}` is `{wanted}`"));
+                self.say(
+                    &step(&step(&properties, name), "type"),
+                    format!("the type of `{name}` is `{wanted}`"),
+                );
             }
         }
-        let Some(metadata) = root.get("properties").and_then(|all| all.get("metadata")?.as_object()) else { return };
+        let Some(metadata) = root.get("properties").and_then(|all| all.get("metadata")?.as_object()) else {
+            return;
+        };
         let at = step(&properties, "metadata");
         let is_name = |name: &String| ["name", "generateName"].contains(&name.as_str());
         let inner = metadata.get("properties").and_then(Value::as_object);
@@ -364,7 +389,9 @@ impl Walk<'_> {
 fn is_no_pattern(pattern: &str) -> bool {
     let unbalanced = |error: &regex::Error| {
         let text = error.to_string();
-        ["unclosed", "unopened", "repetition operator missing", "incomplete escape"].iter().any(|why| text.contains(why))
+        ["unclosed", "unopened", "repetition operator missing", "incomplete escape"]
+            .iter()
+            .any(|why| text.contains(why))
     };
     Regex::new(pattern).as_ref().err().is_some_and(unbalanced)
 }

@@ -7,8 +7,7 @@ use crate::schema::format::Format::{
 };
 
 /// The names that the server took before and takes since 1.30, where it may be told to.
-const VARIABLE: super::Rule =
-    Both(&Since(30, &Form(Variable)), &Before(30, &Form(StrictVariable)));
+const VARIABLE: super::Rule = Both(&Since(30, &Form(Variable)), &Before(30, &Form(StrictVariable)));
 
 /// By type and field; the function of Kubernetes that asks for it stands above.
 pub(super) const RULES: Table = &[

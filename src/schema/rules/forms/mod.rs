@@ -180,8 +180,12 @@ impl Rule {
             (Self::TargetPort, Value::String(text)) if text.is_empty() => None,
             (Self::TargetPort, Value::Number(_)) if int(&Shape::Int64, one.value) == Some(0) => None,
             (Self::Port | Self::TargetPort, _) => port(one.value, pointer),
-            (Self::Share | Self::ShareOfAll, _) => share(one.value, matches!(self, Self::ShareOfAll), pointer),
-            (Self::Words(words), Value::String(text)) if !text.is_empty() && !words.contains(&text.as_str()) => {
+            (Self::Share | Self::ShareOfAll, _) => {
+                share(one.value, matches!(self, Self::ShareOfAll), pointer)
+            }
+            (Self::Words(words), Value::String(text))
+                if !text.is_empty() && !words.contains(&text.as_str()) =>
+            {
                 Some(not_one_of(pointer, text, words))
             }
             (Self::ExactWords(words), Value::String(text)) if !words.contains(&text.as_str()) => {

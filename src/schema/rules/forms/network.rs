@@ -1,8 +1,6 @@
 //! Services, Ingresses, network policies, endpoints.
 
-use super::Rule::{
-    EachOf, Exact, ExactWords, Form, Forms, Labels, NotEmpty, Port, Range, Since, TargetPort,
-};
+use super::Rule::{EachOf, Exact, ExactWords, Form, Forms, Labels, NotEmpty, Port, Range, Since, TargetPort};
 use super::{PORT, Table};
 use crate::schema::format::Format::{
     Cidr, DomainPath, Endpoint, ExternalName, Host, Label, Label1035, LabelValue, PathSegment, PortName,
@@ -10,10 +8,8 @@ use crate::schema::format::Format::{
 };
 
 /// A name that a Service may have.
-const SERVICE: super::Rule = super::Rule::Both(
-    &Since(34, &Form(Label)),
-    &super::Rule::Before(34, &Form(Label1035)),
-);
+const SERVICE: super::Rule =
+    super::Rule::Both(&Since(34, &Form(Label)), &super::Rule::Before(34, &Form(Label1035)));
 
 /// By type and field; the function of Kubernetes that asks for it stands above.
 pub(super) const RULES: Table = &[

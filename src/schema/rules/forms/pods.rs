@@ -1,7 +1,8 @@
 //! Metadata, pods, and where they may run.
 
 use super::Rule::{
-    Annotations, Before, Both, Exact, ExactWords, Form, Forms, Labels, Longest, Most, NotEmpty, Range, Ranges, Since, Words,
+    Annotations, Before, Both, Exact, ExactWords, Form, Forms, Labels, Longest, Most, NotEmpty, Range,
+    Ranges, Since, Words,
 };
 use super::{POSITIVE, Table};
 use crate::schema::format::Format::{

@@ -1,7 +1,8 @@
 //! Workloads, Jobs, autoscalers, disruption budgets.
 
 use super::Rule::{
-    Both, Exact, ExactWords, Form, Longest, Most, NotEmpty, NotNegative, Positive, Range, Share, ShareOfAll, Since, Words,
+    Both, Exact, ExactWords, Form, Longest, Most, NotEmpty, NotNegative, Positive, Range, Share, ShareOfAll,
+    Since, Words,
 };
 use super::{NOT_NEGATIVE, POSITIVE, Table};
 use crate::schema::format::Format::{ApiVersion, Cron, DomainPath, Label, PathSegment, Qualified};

@@ -21,13 +21,17 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
 fn probes(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for probe in ["livenessProbe", "startupProbe"] {
         let pointer = step(&one.at(probe), "successThreshold");
-        let threshold = one.object(probe).and_then(|probe| int(&Shape::Int32, probe.get("successThreshold")?));
+        let threshold =
+            one.object(probe).and_then(|probe| int(&Shape::Int32, probe.get("successThreshold")?));
         if threshold.is_some_and(|threshold| threshold > 1) {
             found.push(Finding::error(pointer, format!("`successThreshold` of a `{probe}` must be 1")));
         }
     }
     let grace = "terminationGracePeriodSeconds";
-    if one.object("readinessProbe").is_some_and(|probe| probe.get(grace).is_some_and(|grace| !grace.is_null())) {
+    if one
+        .object("readinessProbe")
+        .is_some_and(|probe| probe.get(grace).is_some_and(|grace| !grace.is_null()))
+    {
         let message = "a `readinessProbe` kills nothing: it cannot have `terminationGracePeriodSeconds`";
         found.push(Finding::error(step(&one.at("readinessProbe"), grace), message).at_key());
     }
@@ -46,7 +50,8 @@ fn port_names(one: &Checked<'_>, found: &mut Vec<Finding>) {
 /// Source: `ValidateVolumeDevices`.
 fn devices(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let devices = one.list("volumeDevices").iter().enumerate();
-    let names = devices.map(|(index, device)| (step(&step(&one.at("volumeDevices"), index), "name"), text(device, "/name")));
+    let names = devices
+        .map(|(index, device)| (step(&step(&one.at("volumeDevices"), index), "name"), text(device, "/name")));
     let names: Vec<(String, &str)> = names.filter(|(_, name)| !name.is_empty()).collect();
     for (index, mount) in one.list("volumeMounts").iter().enumerate() {
         let name = text(mount, "/name");
@@ -66,7 +71,8 @@ fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
     if !rules.is_empty() && written.is_none() {
         found.push(one.missing("`restartPolicyRules` need `restartPolicy`"));
     }
-    let known: &[&str] = if one.schemas.minor() < 34 { &["Always"] } else { &["Always", "Never", "OnFailure"] };
+    let known: &[&str] =
+        if one.schemas.minor() < 34 { &["Always"] } else { &["Always", "Never", "OnFailure"] };
     if written.is_some() && !known.contains(&policy) {
         found.push(not_one_of(&one.at("restartPolicy"), policy, known));
     }
@@ -83,7 +89,8 @@ fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
 /// Source: `validateResizePolicy`.
 fn resize(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let policies = one.list("resizePolicy").iter().enumerate();
-    let names = policies.map(|(index, policy)| (step(&one.at("resizePolicy"), index), text(policy, "/resourceName")));
+    let names =
+        policies.map(|(index, policy)| (step(&one.at("resizePolicy"), index), text(policy, "/resourceName")));
     duplicates(names, |name| format!("a second policy for `{name}`"), found);
 }
 
@@ -94,7 +101,8 @@ pub(super) fn protocol(one: &Checked<'_>) -> Option<Finding> {
     }
     let other = if one.text("scheme") == "HTTPS" { "scheme" } else { "host" };
     let is_wrong = other == "scheme" || !one.text("host").is_empty();
-    is_wrong.then(|| Finding::error(one.at(other), format!("`{other}` cannot be set with the protocol `HTTP2`")))
+    is_wrong
+        .then(|| Finding::error(one.at(other), format!("`{other}` cannot be set with the protocol `HTTP2`")))
 }
 
 /// The names of all containers of a pod differ. Source: `validateContainers`, `validateInitContainers`.
@@ -145,7 +153,8 @@ pub(super) fn host_ports(one: &Checked<'_>, found: &mut Vec<Finding>) {
                 found.push(Finding::error(at.as_str(), message));
             }
             let host = if is_host && host == 0 { own } else { host };
-            let protocol = Some(text(port, "/protocol")).filter(|protocol| !protocol.is_empty()).unwrap_or("TCP");
+            let protocol =
+                Some(text(port, "/protocol")).filter(|protocol| !protocol.is_empty()).unwrap_or("TCP");
             if host != 0 && !used.insert((protocol, text(port, "/hostIP"), host)) {
                 found.push(Finding::error(at, format!("the port {host} of the host is used twice")));
             }
@@ -159,9 +168,12 @@ pub(super) fn grace(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for (pointer, container) in containers(one, &["containers", "initContainers"]) {
         for hook in ["postStart", "preStop"] {
             let at = format!("/lifecycle/{hook}/sleep/seconds");
-            let Some(seconds) = container.pointer(&at).and_then(|seconds| int(&Shape::Int64, seconds)) else { continue };
+            let Some(seconds) = container.pointer(&at).and_then(|seconds| int(&Shape::Int64, seconds)) else {
+                continue;
+            };
             if seconds < 0 || seconds > grace {
-                let message = format!("`seconds` must be between 0 and terminationGracePeriodSeconds ({grace})");
+                let message =
+                    format!("`seconds` must be between 0 and terminationGracePeriodSeconds ({grace})");
                 found.push(Finding::error(format!("{pointer}{at}"), message));
             }
         }

@@ -73,7 +73,9 @@ fn field(one: &Checked<'_>, known: &[&str]) -> Option<Finding> {
             return Some(not_one_of(&pointer, path, known));
         }
         let malformed = Format::LabelKey.check(&key).err()?;
-        return Some(Finding::error(pointer, malformed.message).with_hint_if(malformed.hint.map(ToOwned::to_owned)));
+        return Some(
+            Finding::error(pointer, malformed.message).with_hint_if(malformed.hint.map(ToOwned::to_owned)),
+        );
     }
     // The old name of a field.
     let is_known = known.contains(&path) || (path == "spec.host" && known.contains(&"spec.nodeName"));
@@ -98,7 +100,8 @@ fn resource(one: &Checked<'_>, is_file: bool) -> Option<Finding> {
 /// Source: `validateContainerResourceDivisor`. Zero is none.
 pub(super) fn divisor(one: &Checked<'_>) -> Option<Finding> {
     let amount = quantity(one.get("divisor")?)?;
-    let is = |text: &str| crate::schema::format::Quantity::read(text).is_some_and(|other| other.is_equal(amount));
+    let is =
+        |text: &str| crate::schema::format::Quantity::read(text).is_some_and(|other| other.is_equal(amount));
     let name = one.text("resource");
     let known: &[&str] = match name.rsplit_once('.') {
         Some((_, "cpu")) => &["1m", "1"],
@@ -133,6 +136,10 @@ pub(super) fn files_of_volumes(one: &Checked<'_>, found: &mut Vec<Finding>) {
 
 /// What a volume without a source is, too. Source: `SetDefaults_Volume`.
 fn is_empty_dir(volume: &Value) -> bool {
-    let mut sources = volume.as_object().into_iter().flatten().filter(|(name, source)| *name != "name" && !source.is_null());
+    let mut sources = volume
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, source)| *name != "name" && !source.is_null());
     sources.all(|(name, _)| name == "emptyDir")
 }

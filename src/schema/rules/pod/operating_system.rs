@@ -43,11 +43,17 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         found.push(Finding::error(pointer, format!("a pod for {system} cannot have `{name}`")).at_key());
     };
     let context = one.object("securityContext");
-    for name in of_pods.iter().filter(|name| context.and_then(|own| own.get(**name)).is_some_and(|value| !is_empty(value))) {
+    for name in of_pods
+        .iter()
+        .filter(|name| context.and_then(|own| own.get(**name)).is_some_and(|value| !is_empty(value)))
+    {
         refuse(step(&one.at("securityContext"), name), name);
     }
     if system == "windows" {
-        for name in ["hostUsers", "shareProcessNamespace", "resources"].into_iter().filter(|name| one.get(name).is_some()) {
+        for name in ["hostUsers", "shareProcessNamespace", "resources"]
+            .into_iter()
+            .filter(|name| one.get(name).is_some())
+        {
             refuse(one.at(name), name);
         }
         for name in ["hostPID", "hostIPC"].into_iter().filter(|name| one.is(name)) {

@@ -81,7 +81,9 @@ fn is_extended(name: &str) -> bool {
 fn compare(name: &str, request: Quantity, limit: Option<Quantity>, pointer: &str) -> Option<Finding> {
     let is_fixed = is_extended(name) || name.starts_with("hugepages-");
     match limit {
-        None if is_fixed => Some(Finding::error(pointer, format!("`{name}` needs a limit of the same amount"))),
+        None if is_fixed => {
+            Some(Finding::error(pointer, format!("`{name}` needs a limit of the same amount")))
+        }
         Some(limit) if is_fixed && !limit.is_equal(request) => {
             Some(Finding::error(pointer, format!("the request of `{name}` must be its limit")))
         }
@@ -103,7 +105,9 @@ fn odd_memory(name: &str, amount: &Value, pointer: &str) -> Option<Finding> {
         return Some(Finding::warning(pointer, message).with_hint(hint));
     }
     let least = Quantity::read("1Mi").filter(|least| least.is_greater(read))?;
-    let hint = read.is_whole().then(|| format!("did you mean `{}Mi`?", text.trim_end_matches(|one: char| !one.is_ascii_digit())));
+    let hint = read
+        .is_whole()
+        .then(|| format!("did you mean `{}Mi`?", text.trim_end_matches(|one: char| !one.is_ascii_digit())));
     let finding = Finding::warning(pointer, format!("`{text}` of `{name}` is less than 1 MiB"));
     Some(finding.with_hint_if(hint.filter(|_| least.is_whole())))
 }
@@ -111,7 +115,8 @@ fn odd_memory(name: &str, amount: &Value, pointer: &str) -> Option<Finding> {
 /// What a pod as a whole may use, and what its containers ask for. Source: `validatePodResourceConsistency`.
 pub(super) fn of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let Some(own) = one.object("resources") else { return };
-    let amount = |section: &str, name: &str| own.get(section).and_then(|map| map.get(name)).and_then(quantity);
+    let amount =
+        |section: &str, name: &str| own.get(section).and_then(|map| map.get(name)).and_then(quantity);
     for (pointer, container) in containers(one, &["containers"]) {
         let limits = container.pointer("/resources/limits").and_then(Value::as_object);
         for (name, limit) in limits.into_iter().flatten() {
@@ -119,7 +124,10 @@ pub(super) fn of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
                 && limit.is_greater(most)
             {
                 let pointer = step(&format!("{pointer}/resources/limits"), name);
-                found.push(Finding::error(pointer, format!("the limit of `{name}` is greater than the pod's")));
+                found.push(Finding::error(
+                    pointer,
+                    format!("the limit of `{name}` is greater than the pod's"),
+                ));
             }
         }
     }
@@ -127,12 +135,17 @@ pub(super) fn of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for (name, request) in requests.into_iter().flatten() {
         let parts = containers(one, &["containers"]);
         let parts = parts.iter().filter_map(|(_, container)| container["resources"]["requests"].get(name));
-        let sum = parts.filter_map(quantity).fold(None, |sum: Option<Quantity>, part| Some(sum.map_or(part, |sum| sum.plus(part))));
+        let sum = parts
+            .filter_map(quantity)
+            .fold(None, |sum: Option<Quantity>, part| Some(sum.map_or(part, |sum| sum.plus(part))));
         if let (Some(sum), Some(request)) = (sum, quantity(request))
             && sum.is_greater(request)
         {
             let pointer = step(&step(&one.at("resources"), "requests"), name);
-            found.push(Finding::error(pointer, format!("the containers request more of `{name}` than the pod")));
+            found.push(Finding::error(
+                pointer,
+                format!("the containers request more of `{name}` than the pod"),
+            ));
         }
     }
 }

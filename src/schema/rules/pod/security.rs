@@ -63,14 +63,21 @@ pub(super) fn of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
     let has_own_users = one.get("hostUsers") == Some(&serde_json::Value::Bool(false));
     if has_own_users {
-        let names: &[&str] = if one.schemas.minor() < 35 { &["hostNetwork", "hostPID", "hostIPC"] } else { &["hostPID", "hostIPC"] };
+        let names: &[&str] = if one.schemas.minor() < 35 {
+            &["hostNetwork", "hostPID", "hostIPC"]
+        } else {
+            &["hostPID", "hostIPC"]
+        };
         for name in names.iter().filter(|name| one.is(name)) {
             let message = format!("`{name}` cannot be true where `hostUsers` is false");
             found.push(Finding::error(one.at(name), message));
         }
     }
     for (pointer, container) in containers(one, &CONTAINERS) {
-        if text(container, "/securityContext/procMount") == "Unmasked" && !has_own_users && one.schemas.minor() >= 33 {
+        if text(container, "/securityContext/procMount") == "Unmasked"
+            && !has_own_users
+            && one.schemas.minor() >= 33
+        {
             let message = "the procMount `Unmasked` needs `hostUsers: false`";
             found.push(Finding::error(format!("{pointer}/securityContext/procMount"), message));
         }
@@ -90,7 +97,8 @@ fn bidirectional(container: &serde_json::Value, pointer: &str, found: &mut Vec<F
     for (index, mount) in list(container, "/volumeMounts").iter().enumerate() {
         if text(mount, "/mountPropagation") == "Bidirectional" {
             let pointer = format!("{pointer}/volumeMounts/{index}/mountPropagation");
-            let finding = Finding::error(pointer, "only a privileged container has mounts that are `Bidirectional`");
+            let finding =
+                Finding::error(pointer, "only a privileged container has mounts that are `Bidirectional`");
             found.push(finding.with_hint("set `securityContext.privileged: true`"));
         }
     }
@@ -122,7 +130,8 @@ pub(super) fn windows_user(one: &Checked<'_>) -> Option<Finding> {
         "the name of a user has 1 to 104 letters"
     } else if user.chars().all(|letter| letter == '.' || letter == ' ') {
         "the name of a user is more than dots and blanks"
-    } else if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']']) {
+    } else if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']'])
+    {
         "it holds a character that is not allowed"
     } else {
         return None;

@@ -21,7 +21,12 @@ const SECRETS: [(&str, &[&str], bool); 7] = [
     ("core.v1.ISCSIPersistentVolumeSource", &["secretRef"], false),
     (
         "core.v1.CSIPersistentVolumeSource",
-        &["controllerPublishSecretRef", "controllerExpandSecretRef", "nodePublishSecretRef", "nodeExpandSecretRef"],
+        &[
+            "controllerPublishSecretRef",
+            "controllerExpandSecretRef",
+            "nodePublishSecretRef",
+            "nodeExpandSecretRef",
+        ],
         true,
     ),
 ];
@@ -43,7 +48,8 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         }
         // validateISCSIVolumeSource
         "core.v1.ISCSIVolumeSource" | "core.v1.ISCSIPersistentVolumeSource"
-            if (one.is("chapAuthDiscovery") || one.is("chapAuthSession")) && one.get("secretRef").is_none() =>
+            if (one.is("chapAuthDiscovery") || one.is("chapAuthSession"))
+                && one.get("secretRef").is_none() =>
         {
             found.push(one.missing("authentication by CHAP needs `secretRef`"));
         }
@@ -55,11 +61,15 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
 }
 
 fn secrets(one: &Checked<'_>, found: &mut Vec<Finding>) {
-    let Some((_, fields, needs_namespace)) = SECRETS.iter().find(|(name, ..)| *name == one.type_name) else { return };
+    let Some((_, fields, needs_namespace)) = SECRETS.iter().find(|(name, ..)| *name == one.type_name) else {
+        return;
+    };
     for field in *fields {
         let Some(reference) = one.object(field) else { continue };
         let wanted: &[&str] = if *needs_namespace { &["name", "namespace"] } else { &["name"] };
-        for name in wanted.iter().filter(|name| reference.get(**name).is_none_or(crate::schema::rules::is_empty)) {
+        for name in
+            wanted.iter().filter(|name| reference.get(**name).is_none_or(crate::schema::rules::is_empty))
+        {
             found.push(Finding::error(one.at(field), format!("`{name}` is missing")).at_key());
         }
         if one.type_name.starts_with("core.v1.CSI") {
@@ -114,7 +124,10 @@ fn projected(one: &Checked<'_>, found: &mut Vec<Finding>) {
 fn bundle(one: &Checked<'_>) -> Option<Finding> {
     let name = one.text("name");
     // With a colon it begins with a signer.
-    if !name.is_empty() && !name.contains(':') && let Err(malformed) = Format::Subdomain.check(name) {
+    if !name.is_empty()
+        && !name.contains(':')
+        && let Err(malformed) = Format::Subdomain.check(name)
+    {
         return Some(Finding::error(one.at("name"), malformed.message));
     }
     let has_both = one.get("name").is_some() && one.get("labelSelector").is_some();
@@ -137,7 +150,8 @@ fn azure_disk(one: &Checked<'_>) -> Option<Finding> {
 /// Source: `validateFlexVolumeSource`.
 fn flex(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for key in one.object("options").into_iter().flat_map(|options| options.keys()) {
-        let domain = format!(".{}", key.split_once('/').map_or(key.as_str(), |(domain, _)| domain).to_lowercase());
+        let domain =
+            format!(".{}", key.split_once('/').map_or(key.as_str(), |(domain, _)| domain).to_lowercase());
         if domain.ends_with(".kubernetes.io") || domain.ends_with(".k8s.io") {
             let pointer = step(&one.at("options"), key);
             found.push(Finding::error(pointer, format!("`{key}` belongs to Kubernetes")).at_key());
