@@ -84,18 +84,14 @@ async fn compare(arguments: &Arguments) -> Vec<String> {
     let server = Server::connect(&arguments.context).await;
     let schemas = Schemas::of(&server.version).expect("the server tells its version");
     let (accepted, mut failures) = unchanged(&server, &schemas).await;
-    print(&format!(
-        "Kubernetes {}: {} objects, seed {}",
-        server.version,
-        accepted.len(),
-        arguments.seed
-    ));
+    print(&format!("Kubernetes {}: {} objects, seed {}", server.version, accepted.len(), arguments.seed));
     let mut random = Random::new(arguments.seed);
     let mutations = mutation::draw(&accepted, arguments.mutations, &mut random);
     let asked = stream::iter(mutations).map(|mutation| async {
         let original = &accepted[mutation.object];
         let mut verdict = both(&server, &schemas, original, &mutation.changed).await;
-        let is_of_allocator = verdict.found.as_ref().is_some_and(|finding| finding.pointer.ends_with("odePort"));
+        let is_of_allocator =
+            verdict.found.as_ref().is_some_and(|finding| finding.pointer.ends_with("odePort"));
         if is_of_allocator && matches!(verdict.answer, Answer::Accepted) {
             verdict.answer = server.apply(&schemas, original, &mutation.changed).await;
         }

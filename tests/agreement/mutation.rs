@@ -85,7 +85,9 @@ fn collect(value: &Value, pointer: &str, found: &mut Vec<String>) {
         Value::Object(map) => {
             map.iter().for_each(|(key, inner)| one(key.replace('~', "~0").replace('/', "~1"), inner));
         }
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, inner)| one(index.to_string(), inner)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, inner)| one(index.to_string(), inner));
+        }
         _ => {}
     }
 }
@@ -101,7 +103,9 @@ fn texts(objects: &[Value]) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    objects.iter().for_each(|object| walk(object, &mut found));
+    for object in objects {
+        walk(object, &mut found);
+    }
     found
 }
 
@@ -132,8 +136,11 @@ fn change(object: &mut Value, pointer: &str, kind: Kind, texts: &[String], rando
         Kind::Duplicate => duplicate(object, pointer, texts, random),
         Kind::Type | Kind::Value => {
             let value = object.pointer_mut(pointer).unwrap();
-            *value =
-                if kind == Kind::Type { other_type(value, random) } else { other_value(value, texts, random) };
+            *value = if kind == Kind::Type {
+                other_type(value, random)
+            } else {
+                other_value(value, texts, random)
+            };
             value.to_string()
         }
     }
@@ -159,7 +166,9 @@ fn rename(object: &mut Value, pointer: &str, random: &mut Random) -> String {
     let renamed = misspell(&step, random);
     let map = object.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     let entries = std::mem::take(map).into_iter();
-    *map = entries.map(|(key, value)| if key == step { (renamed.clone(), value) } else { (key, value) }).collect();
+    *map = entries
+        .map(|(key, value)| if key == step { (renamed.clone(), value) } else { (key, value) })
+        .collect();
     renamed
 }
 
@@ -211,10 +220,26 @@ fn other_type(value: &Value, random: &mut Random) -> Value {
         Value::Number(number) => {
             let fraction = number.as_f64().unwrap() + 0.5;
             let as_float = json!(number.as_f64().unwrap());
-            vec![json!(number.to_string()), json!("many"), json!(fraction), as_float, json!(true), json!([number]), in_map(), Value::Null]
+            vec![
+                json!(number.to_string()),
+                json!("many"),
+                json!(fraction),
+                as_float,
+                json!(true),
+                json!([number]),
+                in_map(),
+                Value::Null,
+            ]
         }
         Value::Bool(flag) => {
-            vec![json!(flag.to_string()), json!("yes"), json!(i32::from(*flag)), json!([flag]), in_map(), Value::Null]
+            vec![
+                json!(flag.to_string()),
+                json!("yes"),
+                json!(i32::from(*flag)),
+                json!([flag]),
+                in_map(),
+                Value::Null,
+            ]
         }
         Value::Array(items) => {
             let first = items.first().cloned().unwrap_or(json!("a"));

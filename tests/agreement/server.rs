@@ -56,8 +56,11 @@ impl Server {
         let path = format!("/api/v1/namespaces/{NAMESPACE}");
         let account = format!("{path}/serviceaccounts/default");
         for _ in 0..300 {
-            self.request(Method::PATCH, &format!("{path}?fieldManager=agreement"), namespace.to_string()).await;
-            if self.request(Method::GET, &account, String::new()).await.0 == 200 {
+            let apply = format!("{path}?fieldManager=agreement");
+            let (_, made) = self.request(Method::PATCH, &apply, namespace.to_string()).await;
+            // That of a run before may be on its way out still.
+            let stays = made["metadata"]["deletionTimestamp"].is_null();
+            if stays && self.request(Method::GET, &account, String::new()).await.0 == 200 {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -94,7 +97,8 @@ impl Server {
         let Some(path) = path(schemas, object, name).or_else(|| path(schemas, original, name)) else {
             return Answer::Refused("it has no such kind".to_owned());
         };
-        let (code, status) = self.request(Method::PATCH, &format!("{path}?{APPLY}{how}"), object.to_string()).await;
+        let (code, status) =
+            self.request(Method::PATCH, &format!("{path}?{APPLY}{how}"), object.to_string()).await;
         let message = status["message"].as_str().unwrap_or_default().to_owned();
         match code {
             200 | 201 => Answer::Accepted,
@@ -108,7 +112,8 @@ impl Server {
     }
 
     async fn request(&self, method: Method, path: &str, body: String) -> (u16, Value) {
-        let content = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
+        let content =
+            if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
         let send = async || {
             let request = Request::builder().method(&method).uri(path).header("Content-Type", content);
             self.client.send(request.body(Body::from(body.clone().into_bytes())).unwrap()).await
@@ -123,7 +128,11 @@ impl Server {
         };
         let code = response.status().as_u16();
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        (code, serde_json::from_slice(&body).unwrap_or_else(|_| json!({"message": String::from_utf8_lossy(&body)})))
+        (
+            code,
+            serde_json::from_slice(&body)
+                .unwrap_or_else(|_| json!({"message": String::from_utf8_lossy(&body)})),
+        )
     }
 }
 

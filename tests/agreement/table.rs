@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::Verdict;
 use crate::corpus::name;
 use crate::mutation::{Kind, Mutation};
 use crate::server::Answer;
-use crate::Verdict;
 
 /// Of what the server refuses, so much must be found, in percent.
 const LEAST: usize = 95;
@@ -60,7 +60,8 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn of(objects: &[Value], verdicts: &[(Mutation, Verdict)]) -> Self {
-        let mut table = Self { rows: Kind::ALL.map(|kind| (kind, Row::default())).to_vec(), ..Self::default() };
+        let mut table =
+            Self { rows: Kind::ALL.map(|kind| (kind, Row::default())).to_vec(), ..Self::default() };
         for (mutation, verdict) in verdicts {
             table.total.add(verdict);
             for (_, row) in table.rows.iter_mut().filter(|(kind, _)| *kind == mutation.kind) {
@@ -80,7 +81,9 @@ impl Table {
             failures.push(format!("{wrongly_refused} objects that the server accepts are refused"));
         }
         if found * 100 < refused * LEAST {
-            failures.push(format!("less than {LEAST} % of what the server refuses is found: {found} of {refused}"));
+            failures.push(format!(
+                "less than {LEAST} % of what the server refuses is found: {found} of {refused}"
+            ));
         }
         failures
     }
