@@ -54,6 +54,9 @@ pub async fn validate(project: &Project, schemas: Schemas) -> Findings {
     let mut seen = BTreeSet::new();
     found.errors.retain(|error| seen.insert(error.to_string()));
     found.warnings.retain(|warning| seen.insert(warning.to_string()));
+    // As whoever mends them goes through the files.
+    found.errors.sort_by(|one, other| one.place().cmp(&other.place()));
+    found.warnings.sort_by(|one, other| one.place().cmp(&other.place()));
     found
 }
 
