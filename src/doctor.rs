@@ -10,8 +10,9 @@ use crate::manifest;
 use crate::model::ObjectRef;
 use crate::project::{Project, Tier};
 use crate::registry::Registry;
-use crate::report::view::doctor as view;
-use crate::report::view::doctor::{Doctor, Fault};
+use crate::report::view::setup::doctor as view;
+use crate::report::view::setup::doctor::{Doctor, Fault};
+use crate::schema::Schemas;
 use crate::session::Session;
 
 /// How long the registry may take to answer.
@@ -106,8 +107,9 @@ fn git(project: &Project) -> Result<String> {
 }
 
 async fn manifests(session: &Session, project: &Project) -> Result<String> {
-    let found = session.unless_cancelled(async { Ok(manifest::validate(project).await) }).await?;
-    let mut errors = found.mistakes;
+    let found =
+        session.unless_cancelled(async { Ok(manifest::validate(project, Schemas::newest()).await) }).await?;
+    let mut errors = found.errors;
     if errors.is_empty() { Ok("windlass.yaml and .kube are valid".to_owned()) } else { Err(errors.remove(0)) }
 }
 

@@ -90,8 +90,9 @@ fn text(input: &[u8]) -> std::borrow::Cow<'_, str> {
 }
 
 fn manifests(input: &[u8]) -> Signs {
-    let input = text(input);
-    let (base, own) = input.split_once(CUT).unwrap_or((&input, ""));
+    let cut = input.windows(CUT.len()).position(|window| window == CUT.as_bytes());
+    let (base, own) = input.split_at(cut.unwrap_or(input.len()));
+    let own = own.strip_prefix(CUT.as_bytes()).unwrap_or_default();
     match manifest::fuzzing::manifests(&SHOP.project, &SHOP.tier, &SHOP.images, [base, own]) {
         Ok(objects) => {
             let kinds = objects.iter().map(|one| one["kind"].as_str().unwrap_or_default().to_owned());

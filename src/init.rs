@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cluster;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
-use crate::report::view::init::FirstFiles;
+use crate::report::view::setup::init::FirstFiles;
 
 /// Where a web service listens of which the Dockerfile does not say it.
 const PORT: u16 = 8080;

@@ -72,7 +72,7 @@ pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> R
     // A mistake in the manifests is known before minutes go into a build.
     let release = match &stages.release {
         Some(release) => {
-            let sources = session.unless_cancelled(manifest::read(project, &release.tier)).await?;
+            let sources = session.unless_cancelled(manifest::read_valid(project, &release.tier)).await?;
             session.unless_cancelled(secret::check(project, &release.tier)).await?;
             Some((release, sources))
         }

@@ -20,7 +20,7 @@ use tonic::{Code, Request, Status};
 
 use super::dockerfile::Dockerfile;
 use super::progress::Progress;
-use super::session::{BuildInputs, SessionHandle, SessionServer};
+use super::session::{SessionHandle, SessionServer};
 use crate::build::request::{BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence};
 use crate::build::session::file_sync::Files;
 use crate::build::session::upload::{Sent, Upload};
@@ -138,8 +138,8 @@ impl Daemon {
         let sent = Sent::default();
         let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
-        let lent = BuildInputs::of(order).map_err(Ended::Error)?;
-        let served = SessionServer { lent, credentials, files };
+        let inputs = order.build_inputs().map_err(Ended::Error)?;
+        let served = SessionServer { inputs, credentials, files };
         // Held until the build is over.
         let _lending = self.take_session(session, &id, served, SESSION).await.map_err(Ended::Error)?;
         let mut control = self.control.clone();
@@ -160,7 +160,7 @@ impl Daemon {
                 }
                 solved = &mut solving => break solved,
                 () = silence.lasting() => {
-                    if let Some(told) = upload.look().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
+                    if let Some(told) = upload.poll().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
                         step.progress(told);
                         silence.broken();
                         continue;
@@ -354,6 +354,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::build::session::BuildInputs;
     use crate::report::Reporter;
 
     /// A daemon that has a worker, and takes no session.
@@ -484,7 +485,7 @@ mod tests {
         let daemon = soon(Daemon::connect(&session, &project, &config)).await.unwrap();
         assert_eq!(daemon.platform, "linux/amd64");
         let served = || SessionServer {
-            lent: BuildInputs::default(),
+            inputs: BuildInputs::default(),
             credentials: HashMap::new(),
             files: Files::new(Arc::new(context(&project)), 0, Sent::default()).unwrap(),
         };

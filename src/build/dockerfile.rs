@@ -107,7 +107,7 @@ impl Dockerfile {
 
     /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
     pub(super) fn unknown_to(&self, engine: u32) -> Option<UnsupportedSyntax> {
-        let novelties = self.instructions.iter().filter_map(novelty);
+        let novelties = self.instructions.iter().filter_map(unsupported_syntax);
         novelties.filter(|_| self.syntax.is_none()).find(|one| one.engine > engine)
     }
 
@@ -289,7 +289,7 @@ fn skip_heredocs<'a>(instruction: &str, lines: &mut impl Iterator<Item = (u32, &
     last
 }
 
-fn novelty(one: &Instruction) -> Option<UnsupportedSyntax> {
+fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
     let copies = matches!(one.keyword.as_str(), "COPY" | "ADD");
     let runs = copies || one.keyword == "RUN";
     let flag = |name: &str| {

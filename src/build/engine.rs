@@ -14,7 +14,7 @@ use futures::StreamExt;
 use super::dockerfile::Dockerfile;
 use super::failure;
 use super::progress::Progress;
-use super::session::{BuildInputs, SessionHandle, SessionServer};
+use super::session::{SessionHandle, SessionServer};
 use crate::build::request::{
     BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence, unreadable,
 };
@@ -43,7 +43,7 @@ pub(super) async fn build(
     if engine.builder == Builder::BuildKit
         && let Some(novelty) = file.unknown_to(engine.major())
     {
-        return Err(failure::too_new(order, engine.version(), novelty));
+        return Err(failure::too_new(order.source(), engine.version(), novelty));
     }
     let mut tries = 0;
     loop {
@@ -89,7 +89,7 @@ async fn once(
             () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
             info = stream.next() => info,
             () = silence.lasting() => {
-                if let Some(progress) = upload.look().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
+                if let Some(progress) = upload.poll().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
                     step.progress(progress);
                     silence.broken();
                     continue;
@@ -140,9 +140,9 @@ async fn supply(
     order: &BuildRequest<'_>,
     credentials: &HashMap<String, DockerCredentials>,
 ) -> Result<(Docker, Supply)> {
-    let lent = BuildInputs::of(order)?;
+    let inputs = order.build_inputs()?;
     if engine.builder == Builder::Classic {
-        if lent.is_nothing() {
+        if inputs.is_nothing() {
             return Ok((engine.patient(), Supply::Tar));
         }
         return Err(Error::new(
@@ -154,7 +154,7 @@ async fn supply(
     let (id, sent) = (session_id(), Sent::default());
     let files = Files::new(order.context.clone(), order.time, sent.clone())?;
     let trouble = files.trouble();
-    let served = SessionServer { lent, credentials: credentials.clone(), files };
+    let served = SessionServer { inputs, credentials: credentials.clone(), files };
     let headers = served.headers(&id);
     let lending = served.over(engine.hijack("/session", &headers).await?);
     Ok((engine.in_session(&id), Supply::Session(lending, trouble, sent)))

@@ -7,7 +7,6 @@ use regex::Regex;
 
 use super::dockerfile::{Dockerfile, UnsupportedSyntax};
 use super::progress::Failed;
-use crate::build::request::BuildRequest;
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
 use crate::model::{Evidence, Failure, Subject};
@@ -28,19 +27,25 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
     .expect("the pattern is a constant")
 });
 
-/// The error of a build that failed in this step.
-pub(super) fn error(
-    order: &BuildRequest<'_>,
-    reporter: &Reporter,
-    file: &Dockerfile,
-    failed: &Failed,
-) -> Error {
-    // What is cut could no longer be recognised as a secret.
-    let failed = &Failed { step: reporter.masked(&failed.step), ..failed.clone() };
-    explained(order.name, &order.dockerfile, &order.context.text, file, failed)
+/// The Dockerfile that an error points into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The name of the image that is built from it.
+    pub(super) image: &'a str,
+    /// The Dockerfile as the user knows it.
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
 }
 
-fn explained(image: &str, path: &Path, text: &str, file: &Dockerfile, failed: &Failed) -> Error {
+/// The error of a build that failed in this step.
+pub(super) fn error(source: Source<'_>, reporter: &Reporter, file: &Dockerfile, failed: &Failed) -> Error {
+    // What is cut could no longer be recognised as a secret.
+    let failed = &Failed { step: reporter.masked(&failed.step), ..failed.clone() };
+    explained(source, file, failed)
+}
+
+fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
+    let Source { image, path, text } = source;
     let lines = match text.lines().position(|line| is_frontend(failed) && line.contains("syntax=")) {
         Some(index) => u32::try_from(index + 1).ok().map(|line| (line, line)),
         None => file.lines_of(&failed.step, &failed.message),
@@ -70,25 +75,22 @@ fn explained(image: &str, path: &Path, text: &str, file: &Dockerfile, failed: &F
 }
 
 /// The error of a Dockerfile that the Engine's own builder cannot read.
-pub(super) fn too_new(order: &BuildRequest<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
+pub(super) fn too_new(source: Source<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
     let line = novelty.line;
-    let place = Place { file: order.dockerfile.clone(), line: Some(line), column: None };
+    let place = Place { file: source.path.to_path_buf(), line: Some(line), column: None };
     let message = format!("the builder of Engine {engine} does not know {}", novelty.what);
     let hint = format!(
         "Engine {}.0 does; or name another builder with `builder:` in windlass.yaml, or write `# syntax=docker/dockerfile:1` on the first line",
         novelty.engine
     );
     let failure = Failure {
-        subject: Subject::Image(order.name.to_owned()),
+        subject: Subject::Image(source.image.to_owned()),
         cause: "build-failed".to_owned(),
         message,
         hint: Some(hint),
-        evidence: vec![Evidence {
-            title: place.to_string(),
-            lines: excerpt(&order.context.text, line, line),
-        }],
+        evidence: vec![Evidence { title: place.to_string(), lines: excerpt(source.text, line, line) }],
     };
-    let message = format!("the image `{}` could not be built", order.name);
+    let message = format!("the image `{}` could not be built", source.image);
     Error::new(Kind::Build, message).with_failures([failure]).at(place)
 }
 
@@ -215,9 +217,13 @@ mod tests {
         Failed { step: step.to_owned(), message: message.to_owned(), lines: vec!["last".to_owned()] }
     }
 
+    fn source(text: &str) -> Source<'_> {
+        Source { image: "web", path: Path::new("Dockerfile"), text }
+    }
+
     fn told(step: &str, message: &str) -> Error {
         let text = "FROM base.test/a:1 AS build\nCOPY gone /\nRUN make \\\n  all\n";
-        explained("web", Path::new("Dockerfile"), text, &Dockerfile::parse(text), &failed(step, message))
+        explained(source(text), &Dockerfile::parse(text), &failed(step, message))
     }
 
     #[test]
@@ -225,7 +231,7 @@ mod tests {
         let text = "FROM base.test/a:1 AS build\nRUN make\nFROM base.test/a:1\nCOPY --from=biuld /a /b\n";
         let message = "failed to do request: Head \"https://registry-1.docker.io/v2/library/biuld/manifests/latest\": no such host";
         let failed = failed("[internal] load metadata for docker.io/library/biuld:latest", message);
-        let error = explained("web", Path::new("Dockerfile"), text, &Dockerfile::parse(text), &failed);
+        let error = explained(source(text), &Dockerfile::parse(text), &failed);
         assert_eq!(error.to_string(), "Dockerfile:4: the image `web` could not be built");
         assert_eq!(
             error.failures()[0].hint.as_deref(),

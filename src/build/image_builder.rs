@@ -218,7 +218,8 @@ impl<'a> ImageBuilder<'a> {
         step.progress(format!("sending {files}, {}", bytes(context.size())));
         let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
         let (project, reporter) = (self.project, &self.session.reporter);
-        let lent = self.session.unless_cancelled(secret::lent(project, &image.secrets, reporter)).await?;
+        let inputs =
+            self.session.unless_cancelled(secret::of_build(project, &image.secrets, reporter)).await?;
         let order = |tag: Reference, platforms: Vec<String>| BuildRequest {
             name,
             image: &image,
@@ -229,7 +230,7 @@ impl<'a> ImageBuilder<'a> {
             labels: self.labels(),
             time: u64::try_from(self.revision.time).unwrap_or(0),
             cache: cache.clone(),
-            lent: lent.clone(),
+            inputs: inputs.clone(),
         };
         match &self.builder {
             Builder::Daemon(daemon) => {

@@ -17,6 +17,7 @@ use crate::build::context::Context;
 use crate::build::dockerfile::Dockerfile;
 use crate::build::failure;
 use crate::build::progress::{Failed, News, Progress, Said};
+use crate::build::session::BuildInputs;
 use crate::build::session::upload::Sent;
 use crate::build::session::watchdog::Liveness;
 use crate::engine::{Owner, for_engine};
@@ -56,7 +57,7 @@ pub(crate) struct BuildRequest<'a> {
     /// Images whose layers may be taken over.
     pub(crate) cache: Vec<String>,
     /// What it may see and the image does not keep.
-    pub(crate) lent: BTreeMap<String, Vec<u8>>,
+    pub(crate) inputs: BTreeMap<String, Vec<u8>>,
 }
 
 /// How a try ended that ended without an image.
@@ -66,6 +67,19 @@ pub(crate) enum Ended {
 }
 
 impl BuildRequest<'_> {
+    /// What its errors point into.
+    pub(super) fn source(&self) -> failure::Source<'_> {
+        failure::Source { image: self.name, path: &self.dockerfile, text: &self.context.text }
+    }
+
+    /// What the builder may ask for during the build.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where an SSH agent is wanted and there is none.
+    pub(crate) fn build_inputs(&self) -> Result<BuildInputs> {
+        BuildInputs::new(self.inputs.clone(), self.image.ssh)
+    }
+
     /// Who we are to the registries that the Dockerfile names, and to the one that the image goes to.
     pub(crate) async fn credentials(
         &self,
@@ -121,7 +135,7 @@ impl BuildRequest<'_> {
             Ended::Failed(failed) => failed,
         };
         if tries == TRIES || !failure::passes(&failed) {
-            return Err(failure::error(self, &session.reporter, file, &failed));
+            return Err(failure::error(self.source(), &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
         crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await

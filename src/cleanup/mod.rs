@@ -18,7 +18,7 @@ use crate::http::CONCURRENCY;
 use crate::model::{Digest, Outcome, Reference, Stage};
 use crate::project::Project;
 use crate::registry::{self, Registry};
-use crate::report::view::cleanup::{Cleanup, FoundImage};
+use crate::report::view::setup::cleanup::{Cleanup, FoundImage};
 use crate::session::{Session, interrupted};
 
 /// How tags are chosen.
@@ -318,7 +318,7 @@ impl TaggedImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::view::cleanup::tests::found;
+    use crate::report::view::setup::cleanup::tests::found;
 
     #[test]
     fn people_are_not_told_of_records() {

@@ -52,21 +52,27 @@ impl Cluster {
         }
     }
 
+    /// The version of the API server: `v1.34.4`; `None` where it does not tell. Asked once.
+    pub async fn version(&self) -> Option<String> {
+        self.inner.version.get_or_init(|| self.ask_version()).await.clone()
+    }
+
     /// The minor version of the API server, of Kubernetes 1; `None` where it is not told.
     pub async fn minor_version(&self) -> Option<u32> {
         let version = self.version().await?;
-        let minor: String = version["minor"].as_str()?.chars().take_while(char::is_ascii_digit).collect();
-        minor.parse().ok().filter(|_| version["major"] == "1")
+        let rest = version.strip_prefix("v1.")?;
+        rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
     }
 
-    async fn version(&self) -> Option<Value> {
+    async fn ask_version(&self) -> Option<String> {
         let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
-        self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()
+        let answer = self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()?;
+        answer["gitVersion"].as_str().map(str::to_owned)
     }
 
     /// Any web server answers 404: what is a Kubernetes API server tells its version.
     async fn check_kind_of_server(&self) -> Result<()> {
-        if self.version().await.is_some_and(|version| version["gitVersion"].is_string()) {
+        if self.version().await.is_some() {
             return Ok(());
         }
         let context = self.context();
@@ -173,20 +179,30 @@ impl Cluster {
             Ok(None) => {}
             // Users of one namespace often may not read the namespace itself.
             Err(error) if error.kind() == Kind::Denied => {
-                let (verb, resource) = needed;
-                if self.allowed(verb, resource, Some(namespace)).await.unwrap_or(true) {
-                    return Ok(false);
-                }
-                let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
-                let message = format!(
-                    "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
-                );
-                return Err(Error::new(Kind::Denied, message).with_hint(format!(
-                    "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
-                )));
+                return self.check_right_in_namespace(needed).await.map(|()| false);
             }
             Err(error) => return Err(error),
         }
+        self.create_namespace(made_for).await
+    }
+
+    /// Whether the user has a right in a namespace that may not be read.
+    async fn check_right_in_namespace(&self, (verb, resource): (&str, &str)) -> Result<()> {
+        let namespace = self.namespace();
+        if self.allowed(verb, resource, Some(namespace)).await.unwrap_or(true) {
+            return Ok(());
+        }
+        let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
+        let message = format!(
+            "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
+        );
+        Err(Error::new(Kind::Denied, message).with_hint(format!(
+            "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
+        )))
+    }
+
+    async fn create_namespace(&self, made_for: &str) -> Result<bool> {
+        let namespace = self.namespace();
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": namespace,
             "annotations": {labels::MADE_FOR: made_for},

@@ -98,6 +98,7 @@ impl Cluster {
                 context,
                 namespace: target.namespace.clone(),
                 user: tokio::sync::OnceCell::new(),
+                version: tokio::sync::OnceCell::new(),
                 discovery: discovery::Cache::default(),
             }),
             transport: Transport::new(client, authorization, host, session.clone()),

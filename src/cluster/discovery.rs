@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+use super::kinds::Resource;
 use super::transport::Call;
 use super::{Cluster, kinds};
 use crate::cluster::transport::fault::{Fault, Wanted};
@@ -14,36 +15,6 @@ use crate::error::{Error, Kind, Result};
 const AGGREGATED: &str = "application/json;v=v2;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList,\
                           application/json;v=v2beta1;g=apidiscovery.k8s.io;as=APIGroupDiscoveryList,\
                           application/json";
-
-/// How a kind is served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
-    /// `apps/v1`.
-    pub api_version: String,
-    /// `Deployment`.
-    pub kind: String,
-    /// `deployments`.
-    pub plural: String,
-    /// Whether its objects live in namespaces.
-    pub namespaced: bool,
-    /// What may be done with it: `get`, `list`, `watch` …
-    pub verbs: Vec<String>,
-}
-
-impl Resource {
-    /// The API group; empty for the core group.
-    pub fn group(&self) -> &str {
-        crate::model::group(&self.api_version)
-    }
-
-    /// How RBAC and people write it: `deployments.apps`, `pods`.
-    pub fn full_name(&self) -> String {
-        match self.group() {
-            "" => self.plural.clone(),
-            group => format!("{}.{group}", self.plural),
-        }
-    }
-}
 
 /// What a server says that it serves.
 #[derive(Debug, Default)]

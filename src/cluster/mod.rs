@@ -22,16 +22,17 @@ mod watch;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::cluster::objects::FieldError;
 pub use crate::cluster::objects::contents::Contents;
 pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
-pub use discovery::Resource;
+pub use kinds::Resource;
 pub use kubeconfig::current_context;
 pub use lease::{Holder, Lease, LeaseRequest, LeaseTask, LockWait, ManualLock};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
+pub use objects::ApplyOptions;
 pub use objects::list::Item;
 pub use objects::projection::{Projection, WITHOUT_MANAGED_FIELDS};
-pub use objects::{ApplyOptions, Listing};
 pub use watch::{WatchItem, WatchSubject, Watches};
 
 use jiff::Timestamp;
@@ -50,6 +51,7 @@ struct Inner {
     context: String,
     namespace: String,
     user: tokio::sync::OnceCell<String>,
+    version: tokio::sync::OnceCell<Option<String>>,
     discovery: discovery::Cache,
 }
 

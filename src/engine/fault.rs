@@ -29,56 +29,57 @@ static CODE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(word).expect("the pattern is a constant")
 });
 
+const DENIED: [&str; 8] = [
+    "unauthorized",
+    "access denied",
+    "denied:",
+    "no basic auth",
+    "authentication required",
+    "forbidden",
+    "http 401",
+    "http 403",
+];
+
+const NOT_FOUND: [&str; 4] = ["manifest unknown", "not found", "name unknown", "repository does not exist"];
+
+const PASSING: [&str; 21] = [
+    "toomanyrequests",
+    "too many requests",
+    "connection refused",
+    "connection reset",
+    "closed network connection",
+    "broken pipe",
+    "stream error",
+    "timeout",
+    "timed out",
+    "deadline exceeded",
+    "tls handshake",
+    "blob unknown",
+    "blob upload unknown",
+    "no such host",
+    "server misbehaving",
+    "temporary failure",
+    "network is unreachable",
+    "no route to host",
+    "please retry",
+    "retry later",
+    "retry after",
+];
+
 /// Sorts the text of an error of a pull or push.
 pub fn classify(text: &str) -> Class {
     let text = text.to_lowercase();
     let has = |patterns: &[&str]| patterns.iter().any(|pattern| text.contains(pattern));
     // What the Engine makes of a refusal without words of its own.
-    if text.trim() == "denied"
-        || has(&[
-            "unauthorized",
-            "access denied",
-            "denied:",
-            "no basic auth",
-            "authentication required",
-            "forbidden",
-            "http 401",
-            "http 403",
-        ])
-    {
-        return Class::Denied;
+    if text.trim() == "denied" || has(&DENIED) {
+        Class::Denied
+    } else if has(&NOT_FOUND) {
+        Class::NotFound
+    } else if CODE.is_match(&text) || has(&PASSING) {
+        Class::Passing
+    } else {
+        Class::Other
     }
-    if has(&["manifest unknown", "not found", "name unknown", "repository does not exist"]) {
-        return Class::NotFound;
-    }
-    if CODE.is_match(&text)
-        || has(&[
-            "toomanyrequests",
-            "too many requests",
-            "connection refused",
-            "connection reset",
-            "closed network connection",
-            "broken pipe",
-            "stream error",
-            "timeout",
-            "timed out",
-            "deadline exceeded",
-            "tls handshake",
-            "blob unknown",
-            "blob upload unknown",
-            "no such host",
-            "server misbehaving",
-            "temporary failure",
-            "network is unreachable",
-            "no route to host",
-            "please retry",
-            "retry later",
-            "retry after",
-        ])
-    {
-        return Class::Passing;
-    }
-    Class::Other
 }
 
 /// The text a person should see: bollard's own sentence only where there is no better one.

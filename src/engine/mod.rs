@@ -192,8 +192,8 @@ impl Engine {
     pub async fn reap(&self, session: &Session) -> Result<()> {
         let sweeping = async {
             let now = self.now().await;
-            self.sweep(labels::RUN, &|labels| owner::is_over(labels, now)).await;
-            self.sweep_images(now).await;
+            self.remove_unused(labels::RUN, &|labels| owner::is_over(labels, now)).await;
+            self.remove_unused_images(now).await;
         };
         tokio::select! {
             biased;
@@ -208,11 +208,15 @@ impl Engine {
             labels.get(labels::ROLE).is_some_and(|own| role(own))
                 && labels.get(labels::RUN).is_some_and(|run| run == owner.run())
         };
-        self.sweep(&format!("{}={}", labels::RUN, owner.run()), &mine).await
+        self.remove_unused(&format!("{}={}", labels::RUN, owner.run()), &mine).await
     }
 
     /// Removes the containers, then the networks, that have a label and are wanted gone.
-    async fn sweep(&self, label: &str, gone: &(dyn Fn(&HashMap<String, String>) -> bool + Sync)) -> usize {
+    async fn remove_unused(
+        &self,
+        label: &str,
+        gone: &(dyn Fn(&HashMap<String, String>) -> bool + Sync),
+    ) -> usize {
         let filters = Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]));
         let listing = ListContainersOptions { all: true, filters: filters.clone(), ..Default::default() };
         let containers = self.at_once(self.docker.list_containers(Some(listing))).await.unwrap_or_default();
@@ -230,7 +234,7 @@ impl Engine {
     }
 
     /// Removes the images of containers that were kept on purpose, when their time is over.
-    async fn sweep_images(&self, now: Option<Timestamp>) {
+    async fn remove_unused_images(&self, now: Option<Timestamp>) {
         let filters = Some(HashMap::from([("label".to_owned(), vec![labels::RUN.to_owned()])]));
         let listing = ListImagesOptions { all: false, filters, ..Default::default() };
         let images = self.at_once(self.docker.list_images(Some(listing))).await.unwrap_or_default();

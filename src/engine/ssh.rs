@@ -131,7 +131,7 @@ async fn carry(mut stream: UnixStream, arguments: Vec<String>, heard: Arc<Mutex<
     let Conversation { input, output, errors, running: _running } = ssh;
     let mut far = tokio::io::join(output, input);
     let mut said = BufReader::new(errors).lines();
-    let hearing = async {
+    let listening = async {
         while let Ok(Some(line)) = said.next_line().await {
             note(line);
         }
@@ -139,7 +139,7 @@ async fn carry(mut stream: UnixStream, arguments: Vec<String>, heard: Arc<Mutex<
     };
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut stream, &mut far) => {}
-        () = hearing => {}
+        () = listening => {}
     }
 }
 

@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn asker(headers: &[(String, String)]) -> HttpProbe {
+    fn probe(headers: &[(String, String)]) -> HttpProbe {
         let _ = rustls::crypto::ring::default_provider().install_default();
         HttpProbe::new(headers).unwrap()
     }
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn of_a_long_answer_the_beginning_is_read() {
         let (host, pouring) = crate::http::fountain("200 OK\r\nContent-Type: text/plain");
-        let answer = asker(&[]).ask(&format!("http://{host}/")).await;
+        let answer = probe(&[]).ask(&format!("http://{host}/")).await;
         assert!(answer.is_good && answer.text.len() <= READ, "{answer:?}");
         let poured = tokio::task::spawn_blocking(move || pouring.join().unwrap()).await.unwrap();
         assert!(poured < 16 << 20, "{poured}");
@@ -122,8 +122,8 @@ mod tests {
         let away = ResponseTemplate::new(302).insert_header("location", format!("{}/login", login.uri()));
         Mock::given(wiremock::matchers::header("x-key", "s3cret")).respond_with(away).mount(&server).await;
         Mock::given(any()).respond_with(ResponseTemplate::new(200)).mount(&login).await;
-        let asker = asker(&[("X-Key".to_owned(), "s3cret".to_owned())]);
-        let answer = asker.ask(&server.uri()).await;
+        let probe = probe(&[("X-Key".to_owned(), "s3cret".to_owned())]);
+        let answer = probe.ask(&server.uri()).await;
         assert!(!answer.is_good && answer.sentence.contains("and leads to"), "{answer:?}");
         assert_eq!(login.received_requests().await.unwrap().len(), 0);
     }

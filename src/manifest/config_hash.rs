@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::error::Place;
-    use crate::manifest::{Object, Phase};
+    use crate::manifest::{Object, Origin, Phase};
 
     fn settings(kind: &str, name: &str, data: &Value) -> Value {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "n"}, "data": data})
@@ -177,7 +177,7 @@ mod tests {
     fn annotation(objects: Vec<Value>, key: &[u8]) -> Option<String> {
         let objects = objects
             .into_iter()
-            .map(|json| Object { json, place: Place::file("a.yaml"), phase: Phase::Settings })
+            .map(|json| Object { json, origin: Origin::at(Place::file("a.yaml")), phase: Phase::Settings })
             .collect();
         let manifests = with_config_hashes(Manifests { objects, warnings: Vec::new() }, key);
         let last = &manifests.objects.last().expect("there is one").json;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::load::{Request, complete, laid};
-use crate::error::Error;
-use crate::manifest::config_hash;
-use crate::manifest::sources::read;
+use super::load::{complete, laid};
+use crate::error::{Error, Place};
+use crate::manifest::sources::request::Request;
+use crate::manifest::sources::{self, decode, read};
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
 use crate::manifest::yaml::{compose, write as yaml};
+use crate::manifest::{Against, config_hash};
 use crate::model::PinnedImage;
 use crate::project::{Project, Tier};
 
@@ -25,25 +26,33 @@ pub(crate) fn manifests(
     project: &Project,
     tier: &Tier,
     images: &BTreeMap<String, PinnedImage>,
-    texts: [&str; 2],
+    texts: [&[u8]; 2],
 ) -> Result<Vec<Value>, Vec<Error>> {
     let mut mistakes = Vec::new();
-    let [base, own] = texts.map(|text| objects(text, &mut mistakes));
+    let [mut base, mut own] = texts.map(|text| objects(text, &mut mistakes));
+    let mut warnings = Vec::new();
+    sources::prepare(&mut base, &mut own, &tier.namespace, &mut mistakes, &mut warnings);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
     let request = Request::new(project, tier, images);
-    let objects = laid(&request, base, own)?;
-    let manifests = config_hash::with_config_hashes(complete(&request, objects, Vec::new())?, b"key");
+    let objects = laid(&request, base, own, &mut mistakes);
+    let manifests = complete(&request, objects, warnings, &mut mistakes);
+    mistakes.extend(manifests.check(Against::AnyVersion).err());
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    let manifests = config_hash::with_config_hashes(manifests, b"key");
     let written: Vec<Value> = manifests.objects.into_iter().map(|object| object.json).collect();
     let hidden: Vec<Value> = written.iter().cloned().map(yaml::hide_secrets).collect();
     read_back(&hidden);
     Ok(written)
 }
 
-fn objects(text: &str, mistakes: &mut Vec<Error>) -> Vec<Node> {
+fn objects(bytes: &[u8], mistakes: &mut Vec<Error>) -> Vec<Node> {
     let mut objects = Vec::new();
-    match compose::documents(&source(text)) {
+    let text = decode::text(bytes.to_vec(), Place::file("a.yaml"));
+    match text.and_then(|text| compose::documents(&source(&text))) {
         Ok(documents) => documents.into_iter().for_each(|node| read::flatten(node, &mut objects, mistakes)),
         Err(error) => mistakes.push(error),
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::manifest::sources::{read, rendered};
+use crate::manifest::sources::read;
 
 /// The files below `.kube` that are read.
 pub struct Inputs {
@@ -24,8 +24,7 @@ impl Inputs {
         let found = WalkDir::new(&kube).follow_links(true).into_iter().filter_map(Result::ok);
         let found: Vec<PathBuf> =
             found.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).collect();
-        let descriptions: Vec<&PathBuf> =
-            found.iter().filter(|file| rendered::is_description(file)).collect();
+        let descriptions: Vec<&PathBuf> = found.iter().filter(|file| read::is_description(file)).collect();
         let takes_all = !descriptions.is_empty();
         let leads_out =
             |file: &&PathBuf| std::fs::read_to_string(file).is_ok_and(|text| text.contains("../"));

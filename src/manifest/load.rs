@@ -8,104 +8,14 @@ use serde_json::Value;
 use super::images::Images;
 use super::stamp::Owner;
 use crate::error::{Error, Kind, Place, Result};
-use crate::manifest::sources::substitute::Names;
-use crate::manifest::sources::{overlay, read, substitute};
+use crate::manifest::sources::request::Request;
+use crate::manifest::sources::{is_enough, overlay, read, rules, substitute, template};
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::Node;
-use crate::manifest::{Manifests, Object, phase, rules, secrets, sources, stamp};
+use crate::manifest::{Manifests, Object, Origin, phase, secrets, sources, stamp};
 use crate::model::PinnedImage;
-use crate::project::{Project, Tier};
-use crate::secret::{self, Secret};
+use crate::secret::Secret;
 use crate::text::nearest;
-
-/// Which manifests are wanted: of which project, for which tier, with which images.
-#[derive(Debug, Clone)]
-pub struct Request {
-    pub(super) root: PathBuf,
-    pub(super) project: String,
-    tier: String,
-    slug: String,
-    pub(super) namespace: String,
-    /// The tier's own values; those of images are added from their references.
-    names: Names,
-    images: Vec<String>,
-    references: BTreeMap<String, PinnedImage>,
-    registry: Option<String>,
-    /// The tier's directory.
-    pub(super) overlay: PathBuf,
-    /// The values that the tier gives to a chart: files relative to the root, with where that stands.
-    pub(super) values: Vec<(Result<String>, Place)>,
-    /// The directories of all tiers of the configuration, with this one's.
-    directories: Vec<PathBuf>,
-    secrets: Vec<Secret>,
-}
-
-impl Request {
-    /// The manifests of this tier with these images, by their names in the
-    /// configuration.
-    #[must_use]
-    pub fn new(project: &Project, tier: &Tier, references: &BTreeMap<String, PinnedImage>) -> Self {
-        let own = tier.vars.iter().chain(&tier.own).map(|(name, value)| (name.clone(), value.clone()));
-        let kube = project.root.join(".kube");
-        let overlay = overlay::directory(&kube, &tier.pattern);
-        Self {
-            root: project.root.clone(),
-            project: project.name.clone(),
-            tier: tier.name.clone(),
-            slug: tier.slug.clone(),
-            namespace: tier.namespace.clone(),
-            names: Names {
-                tier: tier.name.clone(),
-                values: own.collect(),
-                texts: tier.texts.clone(),
-                without_value: tier.without_value.clone(),
-            },
-            images: project.config.images.keys().cloned().collect(),
-            references: references.clone(),
-            registry: project.registry.clone(),
-            directories: directories(project),
-            overlay,
-            values: values(tier),
-            secrets: secret::unfetched(project),
-        }
-    }
-
-    /// The same with the values of the configuration's Secrets.
-    #[must_use]
-    pub fn with_secrets(self, secrets: Vec<Secret>) -> Self {
-        Self { secrets, ..self }
-    }
-
-    /// The same with these images.
-    fn with_references(self, references: BTreeMap<String, PinnedImage>) -> Self {
-        Self { references, ..self }
-    }
-
-    /// What names in the manifests stand for.
-    fn names(&self) -> Names {
-        let images =
-            self.references.iter().map(|(image, reference)| (image_variable(image), reference.to_string()));
-        let mut names = self.names.clone();
-        names.values.extend(images);
-        names
-    }
-
-    /// The directories of other tiers, which may lie in this one's.
-    pub(super) fn others(&self) -> Vec<PathBuf> {
-        self.directories.iter().filter(|other| **other != self.overlay).cloned().collect()
-    }
-}
-
-fn values(tier: &Tier) -> Vec<(Result<String>, Place)> {
-    let path = format!("tiers.{}.values", tier.pattern);
-    let expand = |(file, place): &(String, Place)| (tier.expand(file, &path, place), place.clone());
-    tier.values.iter().map(expand).collect()
-}
-
-/// `WINDLASS_IMAGE_WEB_SERVER` for `web-server`.
-fn image_variable(image: &str) -> String {
-    format!("WINDLASS_IMAGE_{}", image.to_uppercase().replace(['-', '.'], "_"))
-}
 
 /// The objects of a tier as they stand in its files, a kustomization or a chart: read once, and assembled with whatever images
 /// there are.
@@ -114,17 +24,21 @@ pub struct Sources {
     request: Request,
     base: Vec<Node>,
     tier: Vec<Node>,
-    warnings: Vec<String>,
+    warnings: Vec<Error>,
 }
 
 impl Sources {
-    /// Reads them, or says every mistake that can be found at once.
-    pub(super) async fn read(request: &Request) -> Result<Self, Vec<Error>> {
-        let mut warnings: Vec<String> =
-            orphans(&request.root, &request.directories).iter().map(ToString::to_string).collect();
-        let mut mistakes = Vec::new();
-        let (base, tier) = sources::read(request, &mut mistakes, &mut warnings).await;
-        in_the_end(Self { request: request.clone(), base, tier, warnings }, mistakes)
+    /// Reads them, as far as they can be read; what cannot goes to the mistakes.
+    pub(super) async fn read(request: &Request, mistakes: &mut Vec<Error>) -> Self {
+        let mut warnings = orphans(&request.root, &request.directories);
+        let (base, tier) = sources::read(request, mistakes, &mut warnings).await;
+        template::explain(mistakes);
+        Self { request: request.clone(), base, tier, warnings }
+    }
+
+    /// The same files for another tier of the same pattern. What a chart or a kustomization rendered stays as it is.
+    pub(super) fn on(&self, request: Request) -> Self {
+        Self { request, ..self.clone() }
     }
 
     /// The tier's manifests as they would be applied with these images, by their names in the configuration, and with the
@@ -138,14 +52,26 @@ impl Sources {
         secrets: Vec<Secret>,
     ) -> Result<Manifests> {
         let request = self.request.clone().with_references(references).with_secrets(secrets);
-        self.assemble(&request).map_err(first)
+        let mut mistakes = Vec::new();
+        let manifests = self.assemble(&request, &mut mistakes);
+        unless_wrong(manifests, mistakes)
     }
 
-    /// As [`Sources::manifests`], with every mistake.
-    pub(super) fn assemble(&self, request: &Request) -> Result<Manifests, Vec<Error>> {
-        let objects = laid(request, self.base.clone(), self.tier.clone())?;
-        complete(request, objects, self.warnings.clone())
+    /// The manifests as far as they can be made, with every mistake on the way.
+    pub(super) fn assemble(&self, request: &Request, mistakes: &mut Vec<Error>) -> Manifests {
+        let objects = laid(request, self.base.clone(), self.tier.clone(), mistakes);
+        complete(request, objects, self.warnings.clone(), mistakes)
     }
+
+    /// As [`Self::assemble`], with what they were read with.
+    pub(super) fn assemble_as_read(&self, mistakes: &mut Vec<Error>) -> Manifests {
+        self.assemble(&self.request, mistakes)
+    }
+}
+
+/// What was made, if there was no mistake on the way.
+pub(super) fn unless_wrong<T>(made: T, mistakes: Vec<Error>) -> Result<T> {
+    if mistakes.is_empty() { Ok(made) } else { Err(first(mistakes)) }
 }
 
 /// The first mistake, which says how many more there are.
@@ -164,18 +90,13 @@ pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
     error.with_hint(hint)
 }
 
-/// The manifests of a tier, or every mistake that can be found at once.
-pub(super) async fn assemble(request: &Request) -> Result<Manifests, Vec<Error>> {
-    Sources::read(request).await?.assemble(request)
-}
-
 /// The manifests that these objects make with the request's images and secrets.
 pub(super) fn complete(
     request: &Request,
     objects: Vec<Node>,
-    mut warnings: Vec<String>,
-) -> Result<Manifests, Vec<Error>> {
-    let mut mistakes = Vec::new();
+    mut warnings: Vec<Error>,
+    mistakes: &mut Vec<Error>,
+) -> Manifests {
     let images = Images {
         declared: &request.images,
         references: &request.references,
@@ -189,14 +110,14 @@ pub(super) fn complete(
     };
     let mut finished = Vec::with_capacity(objects.len());
     for mut node in objects {
-        rules::check_base64(&node, &mut mistakes);
-        images.pin(&mut node, &mut mistakes, &mut warnings);
-        match finish(&node, &owner) {
+        if is_enough(mistakes) {
+            break;
+        }
+        rules::check_base64(&node, mistakes);
+        images.pin(&mut node, mistakes, &mut warnings);
+        match finish(node, &owner) {
             Ok(object) => finished.push(object),
             Err(error) => mistakes.push(error),
-        }
-        if is_enough(&mistakes) {
-            break;
         }
     }
     if finished.is_empty() && mistakes.is_empty() {
@@ -205,21 +126,9 @@ pub(super) fn complete(
                 .with_hint("put YAML into .kube; `windlass remove` is for what shall go"),
         );
     }
-    secrets::add(&mut finished, &request.secrets, request.registry.as_deref(), &owner, &mut mistakes);
+    secrets::add(&mut finished, &request.secrets, request.registry.as_deref(), &owner, mistakes);
     finished.sort_by_key(|object| (object.phase, phase::rank(&object.json)));
-    in_the_end(Manifests { objects: finished, warnings }, mistakes)
-}
-
-fn in_the_end<T>(value: T, mistakes: Vec<Error>) -> Result<T, Vec<Error>> {
-    if mistakes.is_empty() { Ok(value) } else { Err(mistakes) }
-}
-
-/// More mistakes than this nobody reads at once, and some are made once for every alias.
-const MOST_MISTAKES: usize = 200;
-
-/// Whether there are mistakes enough, so that no more are looked for.
-pub(super) fn is_enough(mistakes: &[Error]) -> bool {
-    mistakes.len() >= MOST_MISTAKES
+    Manifests { objects: finished, warnings }
 }
 
 /// The objects of the base with those of the tier laid over them, every name replaced.
@@ -227,24 +136,24 @@ pub(super) fn laid(
     request: &Request,
     mut base: Vec<Node>,
     mut tier: Vec<Node>,
-) -> Result<Vec<Node>, Vec<Error>> {
-    let (names, mut mistakes) = (request.names(), Vec::new());
+    mistakes: &mut Vec<Error>,
+) -> Vec<Node> {
+    let names = request.names();
     let mut room = substitute::MOST_GROWTH;
     for object in base.iter_mut().chain(&mut tier) {
-        substitute::substitute(object, &names, &mut room, &mut mistakes);
-        rules::check(object, &mut mistakes);
-        if is_enough(&mistakes) {
+        if is_enough(mistakes) {
             break;
         }
+        substitute::substitute(object, &names, &mut room, mistakes);
+        rules::check(object, mistakes);
     }
-    twice(&base, &request.namespace, &mut mistakes);
-    twice(&tier, &request.namespace, &mut mistakes);
-    in_the_end((), std::mem::take(&mut mistakes))?;
-    overlay::lay(&mut base, tier, &request.namespace, &mut mistakes);
+    twice(&base, &request.namespace, mistakes);
+    twice(&tier, &request.namespace, mistakes);
+    overlay::lay(&mut base, tier, &request.namespace, mistakes);
     for object in &mut base {
-        substitute::substitute_scripts(object, &names, &mut room, &mut mistakes);
+        substitute::substitute_scripts(object, &names, &mut room, mistakes);
     }
-    in_the_end(base, mistakes)
+    base
 }
 
 /// Two objects of one identity: which of them would be applied last is chance.
@@ -264,18 +173,14 @@ fn twice(objects: &[Node], namespace: &str, mistakes: &mut Vec<Error>) {
     }
 }
 
-fn finish(node: &Node, owner: &Owner) -> Result<Object> {
+fn finish(node: Node, owner: &Owner) -> Result<Object> {
     let mut json: Value = node.to_json();
-    let place = node.spot.place();
-    stamp::encode(&mut json).map_err(|error| error.at(place.clone()))?;
+    stamp::encode(&mut json).map_err(|(key, error)| {
+        let value = node.at(&["stringData", &key]).unwrap_or(&node);
+        error.at(value.spot.place())
+    })?;
     stamp::stamp(&mut json, owner);
-    Ok(Object { phase: phase::phase_of(&json), json, place })
-}
-
-/// The directories of all tiers of the configuration.
-pub(super) fn directories(project: &Project) -> Vec<PathBuf> {
-    let kube = project.root.join(".kube");
-    project.config.tiers.keys().map(|pattern| overlay::directory(&kube, pattern)).collect()
+    Ok(Object { phase: phase::phase_of(&json), json, origin: Origin::of(node) })
 }
 
 /// Manifests below `.kube/tiers` that belong to no tier of the configuration: somebody misspelt a directory.

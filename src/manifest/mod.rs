@@ -6,8 +6,8 @@ pub(crate) mod fuzzing;
 mod images;
 mod inputs;
 mod load;
+mod origin;
 mod phase;
-mod rules;
 mod secrets;
 mod sources;
 mod stamp;
@@ -18,14 +18,16 @@ pub(crate) mod yaml;
 use serde_json::Value;
 
 pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
-pub use check::{described, kinds, read, validate};
+pub use check::{Against, Findings, described, kinds, read, read_valid, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
-pub use load::{Request, Sources};
+pub use load::Sources;
+pub use origin::Origin;
 pub use phase::{Phase, phase_of};
 pub use secrets::is_from_configuration;
+pub use sources::request::Request;
 
-use crate::error::Place;
+use crate::error::Error;
 use crate::model::{group, kinds};
 use crate::project::{Project, Tier};
 
@@ -62,7 +64,18 @@ pub struct Manifests {
     /// In the order in which they are applied.
     pub objects: Vec<Object>,
     /// What is not wrong, but probably not meant.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Error>,
+}
+
+impl Manifests {
+    /// Objects as they were read, without what a tier makes of them.
+    fn as_read(objects: Vec<yaml::node::Node>) -> Self {
+        let object = |node: yaml::node::Node| {
+            let json = node.to_json();
+            Object { phase: phase_of(&json), json, origin: Origin::of(node) }
+        };
+        Self { objects: objects.into_iter().map(object).collect(), warnings: Vec::new() }
+    }
 }
 
 /// An object of the manifests.
@@ -70,8 +83,8 @@ pub struct Manifests {
 pub struct Object {
     /// The object, without the stamps of a release.
     pub json: Value,
-    /// Where it stands.
-    pub place: Place,
+    /// Where it was written.
+    pub origin: Origin,
     /// When it is applied.
     pub phase: Phase,
 }

@@ -7,9 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::stamp::{self, Owner};
-use super::{Object, phase};
+use super::{Object, Origin, phase};
 use crate::error::{Error, Kind};
-use crate::model::{Reference, labels, object};
+use crate::model::{Reference, group, kinds, labels, object};
 use crate::secret::Secret;
 
 const CONFIGURATION: &str = "secrets";
@@ -62,7 +62,7 @@ fn object(secret: &Secret, namespace: &str, owner: &Owner) -> Object {
         "data": data,
     });
     stamp::stamp(&mut json, owner);
-    Object { phase: phase::phase_of(&json), json, place: secret.place.clone() }
+    Object { phase: phase::phase_of(&json), json, origin: Origin::at(secret.place.clone()) }
 }
 
 fn is_same(one: &Value, other: &Value) -> bool {
@@ -75,7 +75,7 @@ fn twice(secret: &Secret, other: &Object) -> Error {
         Kind::Invalid,
         format!("Secret/{} stands here and in `secrets` at {}", secret.name, secret.place),
     )
-    .at(other.place.clone())
+    .at(other.origin.place().clone())
     .with_hint("give one of them another name, or delete it")
 }
 
@@ -92,20 +92,51 @@ const TEMPLATES: [&str; 3] =
 impl Asked<'_> {
     /// Adds the pull secret to the object's pods; whether any needed it.
     fn add(&self, object: &mut Value, name: &str) -> bool {
+        if !kinds::is_of_kubernetes(group(object::api_version(object))) {
+            return self.add_to_templates(object, name);
+        }
         let pods = if object["kind"] == "Pod" { &["/spec"][..] } else { &TEMPLATES[..] };
         let mut added = false;
         for pointer in pods {
-            let Some(pod) = object.pointer_mut(pointer).filter(|pod| self.needs(pod)) else { continue };
-            added = true;
-            if !pod["imagePullSecrets"].is_array() {
-                pod["imagePullSecrets"] = json!([]);
-            }
-            let list = pod["imagePullSecrets"].as_array_mut().expect("it was just made one");
-            if !list.iter().any(|one| one["name"] == name) {
-                list.push(json!({"name": name}));
-            }
+            added |= object.pointer_mut(pointer).is_some_and(|pod| self.add_to_pod(pod, name));
         }
         added
+    }
+
+    /// A custom resource has pods wherever a `template` has a `spec` with containers.
+    fn add_to_templates(&self, value: &mut Value, name: &str) -> bool {
+        let mut added = false;
+        match value {
+            Value::Object(fields) => {
+                for (key, field) in fields {
+                    if let Some(pod) = field.get_mut("spec").filter(|_| key == "template") {
+                        added |= self.add_to_pod(pod, name);
+                    }
+                    added |= self.add_to_templates(field, name);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    added |= self.add_to_templates(item, name);
+                }
+            }
+            _ => {}
+        }
+        added
+    }
+
+    fn add_to_pod(&self, pod: &mut Value, name: &str) -> bool {
+        if !self.needs(pod) {
+            return false;
+        }
+        if !pod["imagePullSecrets"].is_array() {
+            pod["imagePullSecrets"] = json!([]);
+        }
+        let list = pod["imagePullSecrets"].as_array_mut().expect("it was just made one");
+        if !list.iter().any(|one| one["name"] == name) {
+            list.push(json!({"name": name}));
+        }
+        true
     }
 
     fn needs(&self, pod: &Value) -> bool {
@@ -156,7 +187,7 @@ mod tests {
         };
         let metadata = json!({"name": image.len().to_string(), "namespace": namespace});
         let json = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec});
-        Object { json, place: Place::file("a.yaml"), phase: crate::manifest::Phase::Workloads }
+        Object { json, origin: Origin::at(Place::file("a.yaml")), phase: crate::manifest::Phase::Workloads }
     }
 
     fn added(mut objects: Vec<Object>, secret: &Secret) -> (Vec<Value>, Vec<String>) {
@@ -196,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn pods_anywhere_in_a_custom_resource_get_it() {
+        let pod = |image: &str| json!({"template": {"spec": {"containers": [{"image": image}]}}});
+        let own = "registry.test/shop/web:1";
+        let mut job = workload("ScaledJob", "shop-staging", own);
+        job.json["apiVersion"] = "keda.sh/v1alpha1".into();
+        job.json["spec"] = json!({"jobTargetRef": pod(own), "groups": [pod("nginx"), pod(own)], "containers": [{"image": own}]});
+        let (objects, _) = added(vec![job], &secret("registry", Some("registry.test")));
+        let spec = &objects[0]["spec"];
+        let names = json!([{"name": "registry"}]);
+        assert_eq!(spec["jobTargetRef"]["template"]["spec"]["imagePullSecrets"], names);
+        assert_eq!(spec["groups"][1]["template"]["spec"]["imagePullSecrets"], names);
+        assert_eq!(spec.to_string().matches("imagePullSecrets").count(), 2);
+    }
+
+    #[test]
     fn a_pull_secret_of_another_host_is_for_that_hosts_images() {
         let objects = vec![
             workload("Deployment", "shop-staging", "registry.test/shop/web:1"),
@@ -209,8 +255,11 @@ mod tests {
     #[test]
     fn a_secret_stands_in_one_place() {
         let json = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": "shop-staging"}});
-        let object =
-            Object { json, place: Place::file(".kube/db.yaml"), phase: crate::manifest::Phase::Settings };
+        let object = Object {
+            json,
+            origin: Origin::at(Place::file(".kube/db.yaml")),
+            phase: crate::manifest::Phase::Settings,
+        };
         let (_, mistakes) = added(vec![object], &secret("db", None));
         assert_eq!(mistakes, [".kube/db.yaml: Secret/db stands here and in `secrets` at windlass.yaml:3:1"]);
     }

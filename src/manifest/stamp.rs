@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::model::{group, kinds, labels};
 
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -52,8 +52,8 @@ fn section<'a>(object: &'a mut Value, name: &str) -> &'a mut Map<String, Value> 
     section.as_object_mut().expect("it was just made one")
 }
 
-/// Turns a Secret's `stringData` into `data`, as the server would.
-pub(super) fn encode(object: &mut Value) -> Result<()> {
+/// Turns a Secret's `stringData` into `data`, as the server would; or says which key has no string.
+pub(super) fn encode(object: &mut Value) -> Result<(), (String, Error)> {
     if object["apiVersion"] != "v1" || object["kind"] != "Secret" {
         return Ok(());
     }
@@ -66,7 +66,10 @@ pub(super) fn encode(object: &mut Value) -> Result<()> {
         let text = match &value {
             Value::String(text) => text.as_str(),
             Value::Null => "",
-            _ => return Err(not_a_string(&key)),
+            _ => {
+                let error = not_a_string(&key);
+                return Err((key, error));
+            }
         };
         object["data"][&key] = STANDARD.encode(text).into();
     }

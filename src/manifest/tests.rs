@@ -12,6 +12,7 @@ use super::*;
 use crate::error::Kind;
 use crate::model::PinnedImage;
 use crate::project::{Options, Project, TierOverrides};
+use crate::schema::Schemas;
 
 fn open(directory: &Path) -> Project {
     let options = Options { directory: directory.to_path_buf(), ..Options::default() };
@@ -68,7 +69,11 @@ tiers:
 #[test]
 fn the_shop_is_valid() {
     assert_eq!(
-        block_on(validate(&shop())).mistakes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        block_on(validate(&shop(), Schemas::newest()))
+            .errors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         Vec::<String>::new()
     );
 }
@@ -90,7 +95,7 @@ fn the_tiers_of_the_shop_differ_as_their_files_say() {
             "Ingress/web",
         ]
     );
-    assert_eq!(staging.warnings, Vec::<String>::new());
+    assert!(staging.warnings.is_empty(), "{:?}", staging.warnings);
     assert_eq!(staging.objects[4].phase, Phase::Before);
     let production = loaded(&shop(), "production").expect("it is valid");
     assert_eq!(production.objects.len(), 8);
@@ -100,7 +105,7 @@ fn the_tiers_of_the_shop_differ_as_their_files_say() {
         .find(|object| object.json["metadata"]["name"] == "db")
         .expect("it is there");
     assert_eq!(database.json["spec"], json!({"type": "ExternalName", "externalName": "db.example.com"}));
-    assert_eq!(database.place.to_string(), ".kube/tiers/production/database.yaml:2:1");
+    assert_eq!(database.origin.place().to_string(), ".kube/tiers/production/database.yaml:2:1");
 }
 
 #[test]
@@ -163,16 +168,15 @@ fn variables_of_windlass_itself() {
 
 #[test]
 fn a_name_that_one_tier_lacks_is_found_offline() {
-    let service =
-        "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {externalName: \"${DATABASE}\"}\n";
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: db}\nspec: {type: ExternalName, externalName: \"${DATABASE}\"}\n";
     let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", service)]);
-    let mistakes = block_on(validate(&project)).mistakes;
+    let mistakes = block_on(validate(&project, Schemas::newest())).errors;
     let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(
         words,
         [
-            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `review/example`",
-            ".kube/a.yaml:4:23: `DATABASE` has no value for tier `staging`",
+            ".kube/a.yaml:4:43: `DATABASE` has no value for tier `review/example`",
+            ".kube/a.yaml:4:43: `DATABASE` has no value for tier `staging`",
         ]
     );
     let tier = project.tier("staging", &TierOverrides::default()).expect("it exists");
@@ -217,7 +221,7 @@ fn a_directory_of_no_tier_is_found() {
         (".kube/tiers/prodcution/b.yaml", object),
         (".kube/tiers/review/c.yaml", object),
     ]);
-    let mistakes = block_on(validate(&project)).mistakes;
+    let mistakes = block_on(validate(&project, Schemas::newest())).errors;
     assert_eq!(mistakes.len(), 1);
     assert_eq!(
         mistakes[0].to_string(),
@@ -233,5 +237,64 @@ fn without_manifests_nothing_can_be_released() {
     let error = loaded(&project, "staging").expect_err("there is nothing");
     assert_eq!(error.kind(), Kind::Invalid);
     assert!(error.message().starts_with("there is no `.kube` directory in "), "{error}");
-    assert_eq!(block_on(validate(&project)).mistakes.len(), 1);
+    assert_eq!(block_on(validate(&project, Schemas::newest())).errors.len(), 1);
+}
+
+/// A configuration without tiers.
+const NO_TIERS: &str = "version: 1\nproject: shop\nimages: {}\n";
+
+#[test]
+fn a_manifest_that_was_exported_is_read_with_a_warning() {
+    let exported = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  resourceVersion: \"5\"\n\
+                    spec: {type: ExternalName, externalName: a.test}\nstatus: {loadBalancer: {ingress: [{hostname: \"${NOBODY}\"}]}}\n";
+    let (_root, project) = project(&[("windlass.yaml", CONFIG), (".kube/a.yaml", exported)]);
+    let manifests = loaded(&project, "staging").expect("it is valid");
+    let json = &manifests.objects[0].json;
+    assert!(json["metadata"].get("resourceVersion").is_none() && json.get("status").is_none(), "{json}");
+    let warning = ".kube/a.yaml:5:3: `metadata.resourceVersion` and `status` (line 7) of Service/a were left out: \
+                   only the API server writes them";
+    let said = |warnings: &[crate::error::Error]| -> Vec<String> {
+        let words = warnings.iter().map(ToString::to_string);
+        words.filter(|words| !words.contains("no manifest uses the image")).collect()
+    };
+    assert_eq!(said(&manifests.warnings), [warning]);
+    let of_all = block_on(validate(&project, Schemas::newest())).warnings;
+    assert_eq!(said(&of_all), [warning], "once for all tiers");
+    let (_root, project) = self::project(&[("windlass.yaml", NO_TIERS), (".kube/a.yaml", exported)]);
+    assert_eq!(said(&block_on(validate(&project, Schemas::newest())).warnings), [warning]);
+}
+
+#[test]
+fn owners_with_a_uid_are_found_without_tiers_too() {
+    let owned = "{apiVersion: v1, kind: Pod, metadata: {name: a, ownerReferences: [{apiVersion: batch/v1, kind: Job, name: j, uid: x}]}, \
+         spec: {containers: [{name: a, image: b}]}}\n";
+    for config in [CONFIG, NO_TIERS] {
+        let (_root, project) = project(&[("windlass.yaml", config), (".kube/a.yaml", owned)]);
+        let mistakes = block_on(validate(&project, Schemas::newest())).errors;
+        assert_eq!(mistakes.len(), 1);
+        assert_eq!(
+            (mistakes[0].kind(), mistakes[0].place()),
+            (Kind::Invalid, Some(&crate::error::Place::at(".kube/a.yaml", 1, 115)))
+        );
+    }
+}
+
+#[test]
+fn an_object_that_is_left_alone_is_so_with_what_a_tier_lays_over_it() {
+    let object = |metadata: &str, data: &str| {
+        format!(
+            "apiVersion: example.com/v1\nkind: Dashboard\nmetadata: {{name: a{metadata}}}\nspec: {data}\n"
+        )
+    };
+    let off = ", annotations: {windlass.dev/substitute: \"off\"}";
+    let (_root, project) = project(&[
+        ("windlass.yaml", CONFIG),
+        (".kube/a.yaml", &object(off, "{x: \"${HOST}\"}")),
+        (".kube/tiers/staging/a.yaml", &object("", "{z: \"${NOBODY}\"}")),
+        (".kube/tiers/production/a.yaml", &object(", annotations: {windlass.dev/substitute: null}", "{}")),
+    ]);
+    let json = |tier: &str| loaded(&project, tier).expect("it is valid").objects[0].json.clone();
+    assert_eq!(json("staging")["spec"], json!({"x": "${HOST}", "z": "${NOBODY}"}));
+    assert_eq!(json("staging")["metadata"]["annotations"], json!({"windlass.dev/tier": "staging"}));
+    assert_eq!(json("production")["spec"], json!({"x": "shop.test"}));
 }

@@ -33,7 +33,7 @@ pub(crate) const KEPT_OF_TIER: &str = "windlass.dev/kept-of-tier";
 pub(crate) const PHASE: &str = "windlass.dev/phase";
 /// `replace`: a tier's object takes the place of the base's.
 pub(crate) const OVERLAY: &str = "windlass.dev/overlay";
-/// `on`: scripts are expanded, too.
+/// `on`: variables are replaced in scripts, too; `off`: nowhere in the object.
 pub(crate) const SUBSTITUTE: &str = "windlass.dev/substitute";
 /// `none`: pods do not restart for a changed ConfigMap or Secret.
 pub(crate) const RESTART_ON: &str = "windlass.dev/restart-on";

@@ -5,12 +5,9 @@
 mod checkout;
 mod config;
 pub(crate) mod fuzzing;
-mod health;
-mod ignored;
 mod known;
 mod tier;
 mod variables;
-mod verify;
 
 pub mod ci;
 
@@ -18,23 +15,23 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::project::config::environment::{Lookup, variable};
+pub use crate::project::config::health::{Expectation, HealthRule, HealthRules, word_at};
+pub use crate::project::config::ignored::Ignored;
 pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};
 pub use crate::project::config::schema::schema;
 pub use crate::project::config::secrets::{
-    External, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource,
+    External, ExternalObject, PullConfig, SecretConfig, SecretContent, SecretFrom, SecretSource,
 };
 pub(crate) use crate::project::config::secrets::{SHORT_LIVED, short_lived};
+pub use crate::project::config::verify::VerifyConfig;
 pub use crate::project::config::yaml::strings;
 pub(crate) use crate::project::config::yaml::{MOST_REPEATED, not_yaml};
 pub use config::{
     BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
     TierConfig,
 };
-pub use health::{Expectation, HealthRule, HealthRules, word_at};
-pub use ignored::Ignored;
 pub use known::{PartialConfig, known};
-pub use tier::{Target, Tier, TierOverrides, TierRules};
-pub use verify::{Addresses, VerifyConfig};
+pub use tier::{Addresses, Target, Tier, TierOverrides, TierRules};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::{Reference, Revision};
@@ -217,6 +214,12 @@ impl Project {
     pub fn sample_tiers(&self) -> impl Iterator<Item = Result<Tier>> {
         let names = self.config.tiers.keys().map(|pattern| pattern.replace('*', "example"));
         names.map(|name| Tier::open(self, &name, &TierOverrides::default(), &variable))
+    }
+
+    /// The tier of a pattern whose name is as long as slugs get; `None` for one that is no pattern.
+    pub fn longest_tier(&self, pattern: &str) -> Option<Result<Tier>> {
+        let name = pattern.contains('*').then(|| pattern.replace('*', &"x".repeat(64)))?;
+        Some(Tier::open(self, &name, &TierOverrides::default(), &variable))
     }
 
     /// The Git revision.

@@ -8,16 +8,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::config::{OnCancel, Rollback, Tested, TierConfig};
-use super::health::HealthRules;
-use super::ignored::Ignored;
 use super::variables::{Sources, Written};
-use super::verify::VerifyConfig;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::Project;
 use crate::project::config::environment::{ExpandError, Lookup, expand, variable};
+use crate::project::config::health::HealthRules;
+use crate::project::config::ignored::Ignored;
 use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
-use crate::text::slug;
+use crate::project::config::secrets::{External, ExternalObject};
+use crate::project::config::verify::VerifyConfig;
+use crate::text::{shell_word, slug};
 
 /// Which cluster and namespace a tier means.
 #[derive(Debug, Clone, Default)]
@@ -110,7 +111,26 @@ pub struct TierRules {
     pub protected: bool,
 }
 
+/// What is asked over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// With the tier's variables.
+    pub addresses: Vec<String>,
+    /// With the tier's variables.
+    pub headers: Vec<(String, String)>,
+}
+
 impl Tier {
+    /// A complete command on this tier, with the overrides that this run was given: `windlass rollback staging`.
+    pub(crate) fn command(&self, verb: &str) -> String {
+        let mut command = format!("windlass {verb} {}", self.name);
+        for (flag, value) in &self.given {
+            let dashes = if flag.len() == 1 { "-" } else { "--" };
+            command += &format!(" {dashes}{flag} {}", shell_word(value));
+        }
+        command
+    }
+
     /// Which cluster and namespace it means.
     pub fn target(&self) -> Target {
         Target {
@@ -171,6 +191,46 @@ impl Tier {
             }
         };
         expand(text, &mut lookup).map_err(|fault| fault.error(path, Some(place)))
+    }
+
+    /// What an entry of `external` means on this tier.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a name that has no value here.
+    pub fn external(&self, external: &External) -> Result<ExternalObject> {
+        let text = self.expand(&external.text, "external", &external.place)?;
+        let (kind, name) = text.split_once('/').unwrap_or((&text, ""));
+        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
+        let (kind, group, name) = (kind.to_owned(), group.to_owned(), name.to_owned());
+        Ok(ExternalObject { kind, group, name, place: external.place.clone() })
+    }
+
+    /// The addresses of `verify`, and the headers of their requests, with their variables replaced.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] for a variable without a value, and for what is no address.
+    pub fn addresses(&self) -> Result<Addresses> {
+        let Some(verify) = &self.verify else {
+            return Ok(Addresses { addresses: Vec::new(), headers: Vec::new() });
+        };
+        let place = verify.place.clone().unwrap_or_else(|| Place::file(super::FILE));
+        let path = format!("tiers.{}.verify", self.pattern);
+        let address = |text: &String| {
+            let address = self.expand(text, &format!("{path}.http"), &place)?;
+            if address.starts_with("http://") || address.starts_with("https://") {
+                return Ok(address);
+            }
+            Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is no address"))
+                .at(place.clone())
+                .with_hint("it begins with `http://` or `https://`"))
+        };
+        let header = |(name, value): (&String, &String)| {
+            Ok((name.clone(), self.expand(value, &format!("{path}.headers.{name}"), &place)?))
+        };
+        Ok(Addresses {
+            addresses: verify.http.iter().map(address).collect::<Result<_>>()?,
+            headers: verify.headers.iter().map(header).collect::<Result<_>>()?,
+        })
     }
 
     /// The tier of this name, with `${…}` looked up in this environment.

@@ -83,7 +83,7 @@ impl Sources<'_> {
         let from = match search.steps.last() {
             Some((last, layer)) if last == name => layer + 1,
             _ if search.steps.iter().any(|(step, _)| step == name) => {
-                return Err(self.circle(name, &search.steps));
+                return Err(self.cycle(name, &search.steps));
             }
             _ => 0,
         };
@@ -116,7 +116,7 @@ impl Sources<'_> {
         result.map_err(|fault| elsewhere(fault.error(&path, (written.place)(name))))
     }
 
-    fn circle(&self, name: &str, steps: &[Step]) -> ExpandError {
+    fn cycle(&self, name: &str, steps: &[Step]) -> ExpandError {
         let names: Vec<_> = steps.iter().map(|(step, _)| format!("`{step}`")).collect();
         let error = Error::new(
             Kind::Invalid,

@@ -1,6 +1,7 @@
 //! What a release leaves in the cluster: enough to roll back without Git, CI or the work tree, and to say
 //! later what ran, who released it and whether it was tested.
 
+mod actor;
 pub(crate) mod content;
 pub(crate) mod fuzzing;
 mod image;

@@ -170,6 +170,14 @@ pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Optio
     None
 }
 
+/// `89147efa, release 1`: the commit, and the release that first brought it.
+pub(crate) fn back_to(newest_first: &[Summary], to: u64) -> String {
+    let original = original(newest_first, to);
+    let commit = newest_first.iter().find(|one| one.revision == to).and_then(Summary::short_commit);
+    let commit = commit.map(|commit| format!("{commit}, ")).unwrap_or_default();
+    format!("{commit}release {original}")
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use jiff::Timestamp;

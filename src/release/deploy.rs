@@ -7,11 +7,13 @@ use crate::manifest::Sources;
 use crate::model::{Images, Outcome, RunResult, Stage};
 use crate::record::Kind as ReleaseKind;
 use crate::record::prior::PriorReleases;
-use crate::release::context::{Request, TierContext, TierLock};
+use crate::release::ancestry::{self, Course};
+use crate::release::context::{Request, TierContext};
 use crate::release::input::{Decision, Input, Source};
-use crate::release::rollback::{failed_and_restored, target_after};
+use crate::release::rollback::{self, failed_and_restored, target_after};
 use crate::release::rules::promotion;
 use crate::release::run::{Attempt, Deployed, Desired, until_drained};
+use crate::release::tier_lock::TierLock;
 use crate::release::{TestStage, from_manifests, from_record};
 
 /// Applies the tier's manifests with these images and watches the rollout to its end.
@@ -84,12 +86,35 @@ async fn deploy<'a>(
     source: &'a Source<'a>,
 ) -> Result<Deployed> {
     *prior = PriorReleases::read(&context.store()).await?;
-    let desired = match source.decide(context, prior).await? {
+    let desired = match decide(context, prior, source).await? {
         Decision::Unchanged(deployed) => return Ok(deployed),
         Decision::Manifests(manifests) => from_manifests::prepare(context, prior, manifests).await?,
         Decision::Record { to, kind } => from_record::prepare(context, prior, to, kind).await?,
     };
     carry_out(context, prior, desired).await
+}
+
+/// Decides what is to run.
+///
+/// # Errors
+/// [`Kind::Rule`](crate::error::Kind::Rule) for what may not be, and what the cluster refuses.
+async fn decide<'a>(
+    context: TierContext<'_>,
+    prior: &PriorReleases,
+    source: &'a Source<'a>,
+) -> Result<Decision<'a>> {
+    let read = match source {
+        Source::Record(revision) => return rollback::decide(context, prior, *revision).await,
+        Source::Manifests(read) => read,
+    };
+    if let Course::BringBack { to, from } = ancestry::course(context, &prior.summaries).await? {
+        return rollback::redeploy(context, prior, from, to).await;
+    }
+    // The commit of the last good release, after one that failed, is a way back as well.
+    if let Some(good) = ancestry::returns_to(context.project.revision.as_ref(), &prior.summaries) {
+        rollback::confirm_jobs(context, prior, good).await?;
+    }
+    Ok(Decision::Manifests(read))
 }
 
 /// Record, apply and watch, verify, prune, record.

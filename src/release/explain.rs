@@ -11,33 +11,35 @@ use crate::model::{Unserved, labels};
 use crate::record::{Outcome, Record};
 use crate::release::context::TierContext;
 use crate::release::plan::planner::KindPlace;
-use crate::release::run::{endpoints, redaction};
+use crate::release::plan::redaction;
+use crate::release::run::endpoints;
 use crate::rollout::explain::{self, Explained, Known};
 use crate::rollout::snapshot::decode::{Cached, Decoder};
 use crate::rollout::watch::Before;
 
 /// Verdict and cause of every object of the tier, judged as a dump of now.
-pub(crate) async fn explain(site: TierContext<'_>, last: Option<&Record>) -> Result<Vec<Explained>> {
+pub(crate) async fn explain(context: TierContext<'_>, last: Option<&Record>) -> Result<Vec<Explained>> {
     let Some(last) = last else { return Ok(Vec::new()) };
-    redaction::hide(site.session, site.cluster, site.tier, &last.objects).await;
+    redaction::hide(context.session, context.cluster, context.tier, &last.objects).await;
     let Gathered { objects, known } =
-        gather(site.cluster, last, &labels::tier_selector(&site.project.name, &site.tier.slug)).await?;
+        gather(context.cluster, last, &labels::tier_selector(&context.project.name, &context.tier.slug))
+            .await?;
     // What else is in the namespace is there as evidence, not to be explained itself.
     let wanted = Some(last.owned.iter().map(|one| one.id.clone()).collect());
-    let known = Known { had: had(site, last, &objects, &known).await?, wanted, ..known };
-    Ok(explain::explain_known(objects, site.cluster.now(), &site.tier.health, &known))
+    let known = Known { had: had(context, last, &objects, &known).await?, wanted, ..known };
+    Ok(explain::explain_known(objects, context.cluster.now(), &context.tier.health, &known))
 }
 
 /// Where Services and Ingresses of the last good release lead nowhere.
 async fn had(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     last: &Record,
     objects: &[Cached],
     known: &Known,
 ) -> Result<BTreeSet<Unserved>> {
     let is_good = last.summary.outcome == Outcome::Good;
-    let history = if is_good { vec![last.summary.clone()] } else { site.store().history().await? };
-    Ok(match endpoints::good_before(&site.store(), &history, Some(last)).await? {
+    let history = if is_good { vec![last.summary.clone()] } else { context.store().history().await? };
+    Ok(match endpoints::good_before(&context.store(), &history, Some(last)).await? {
         Before::Nothing | Before::Anything => BTreeSet::new(),
         Before::Recorded(unserved) => unserved,
         Before::Set(set) => explain::unserved(&set, objects, known),

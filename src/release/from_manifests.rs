@@ -1,18 +1,19 @@
 //! A release from its manifests: what it wants, what that would change, and whether it may be.
 
 use crate::error::Result;
-use crate::manifest::{self, Manifests};
 use crate::model::{Image, Images, Stage};
 use crate::record;
 use crate::record::prior::PriorReleases;
 use crate::record::{Kind as ReleaseKind, RecordedImage, Summary, content};
-use crate::release::context::{self, TierContext};
+use crate::release::context::TierContext;
 use crate::release::input::ReleaseManifests;
-use crate::release::plan::planner::May;
+use crate::release::plan::dry_run::May;
+use crate::release::plan::jobs;
 use crate::release::plan::planner::build_plan;
+use crate::release::plan::redaction;
 use crate::release::plan::{Plan, Wanted, drift, namespaces, prune};
+use crate::release::run::Desired;
 use crate::release::run::verify::Checks;
-use crate::release::run::{Desired, jobs, redaction};
 
 /// Plans the release, and sees whether what is planned may be done.
 ///
@@ -26,7 +27,7 @@ pub(crate) async fn prepare<'a>(
     let ReleaseManifests { manifests, running_images: images, tests, tested, .. } = release;
     let checks = Checks::of(context, (images, *tests), release.url())?;
     let key = context.store().key(true).await?;
-    let wanted = namespaces::placed(context.cluster, wanted(manifests.clone(), &key)).await?;
+    let wanted = namespaces::placed(context.cluster, redaction::wanted(manifests.clone(), &key)).await?;
     let set = content::set(wanted.iter().map(|one| &one.object), &key, &prior.summaries);
     context.rules.check_rolled_back(&prior.summaries, &set)?;
     let plan = plan(context, prior, wanted, &key).await?;
@@ -69,22 +70,10 @@ pub(crate) fn warn_of_foreign(context: TierContext<'_>, plan: &Plan) {
     if let Some(sentence) = plan.foreign_sentence() {
         let hint = format!(
             "`{}` takes over what is there, as it is, and makes it a release to go back to",
-            context::command("adopt", context.tier)
+            context.tier.command("adopt")
         );
         context.session.reporter.warn_with_hint(sentence, hint);
     }
-}
-
-/// The wanted set of the manifests: with the hash of their configuration in each pod template.
-pub(crate) fn wanted(manifests: Manifests, key: &[u8]) -> Vec<Wanted> {
-    manifest::with_config_hashes(manifests, key)
-        .objects
-        .into_iter()
-        .map(|one| {
-            let (object, values) = redaction::redact(one.json, key);
-            Wanted { phase: one.phase, place: Some(one.place), object, values }
-        })
-        .collect()
 }
 
 /// What is known of the release before it begins; set and tests are filled in by the caller.

@@ -8,13 +8,15 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, RunResult, Stage, job};
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, Kind as ReleaseKind, Record, Summary};
+use crate::record::{Applied, Kind as ReleaseKind, Record, Summary, target};
 use crate::release::context::TierContext;
+use crate::release::plan::checks::{images, safeguard};
+use crate::release::plan::dry_run::May;
+use crate::release::plan::planner::Survey;
 use crate::release::plan::planner::build_plan;
-use crate::release::plan::planner::{May, Survey};
-use crate::release::plan::{Plan, Wanted, drift, images, safeguard};
-use crate::release::rollback::back_to;
-use crate::release::run::{Desired, as_rollback, redaction};
+use crate::release::plan::redaction;
+use crate::release::plan::{Plan, Wanted, drift};
+use crate::release::run::{Desired, as_rollback};
 
 /// Plans the way back to a revision, says what it changes, and sees whether that may be done.
 ///
@@ -30,7 +32,7 @@ pub(crate) async fn prepare<'a>(
     let prepared = plan(context, prior, to, automatic).await;
     prior.settle(context.session, prepared.as_ref().ok().map(|prepared| &prepared.live));
     let prepared = prepared?;
-    let back_to = back_to(&prior.summaries, to);
+    let back_to = target::back_to(&prior.summaries, to);
     announce(context, to, &back_to, &prepared);
     let PreparedRollback { record, plan, untouched, .. } = prepared;
     if plan.has_changes() {
@@ -147,7 +149,7 @@ pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
         });
     let wanted = wanted.into_iter().map(|one| Wanted {
         phase: manifest::phase_of(&one.object),
-        place: None,
+        origin: None,
         object: one.object.clone(),
         values: None,
     });

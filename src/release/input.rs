@@ -7,13 +7,14 @@ use crate::error::{Kind, Result};
 use crate::manifest::{Manifests, Sources};
 use crate::model::{Image, Images, RunResult, Stage};
 use crate::project::{Project, Tier};
-use crate::record::prior::PriorReleases;
 use crate::record::{self, Kind as ReleaseKind, Summary, target};
-use crate::release::context::{LOCKING, Request, TierContext, made_for};
-use crate::release::plan::external;
-use crate::release::rules::ancestry::{self, Course};
+use crate::release::ancestry::{self, Course};
+use crate::release::context::{Request, TierContext, made_for};
+use crate::release::plan::checks::external;
+use crate::release::plan::redaction;
 use crate::release::run::Deployed;
-use crate::release::{TestStage, from_manifests, rollback};
+use crate::release::tier_lock::LOCKING;
+use crate::release::{TestStage, manifest_check};
 use crate::secret::{self, Secret};
 use crate::session::Session;
 
@@ -157,7 +158,8 @@ async fn read_manifests(
     let read = async {
         let secrets = secrets(session, project, tier).await?;
         let manifests = manifests(session, sources, &images, secrets)?;
-        external::check(context, &from_manifests::wanted(manifests.clone(), b"")).await?;
+        manifest_check::check(cluster, &manifests).await?;
+        external::check(context, &redaction::wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&made_for(project, tier), LOCKING).await?;
         Ok(manifests)
     };
@@ -166,7 +168,7 @@ async fn read_manifests(
     Ok((manifests, images))
 }
 
-impl<'a> Source<'a> {
+impl Source<'_> {
     /// The command that the lock is taken for.
     pub(crate) fn verb(&self) -> &'static str {
         match self {
@@ -183,29 +185,6 @@ impl<'a> Source<'a> {
             }
             Self::Record(_) => RunResult::default(),
         }
-    }
-
-    /// Decides under the lock what is to run.
-    ///
-    /// # Errors
-    /// [`Kind::Rule`] for what may not be, and what the cluster refuses.
-    pub(crate) async fn decide(
-        &'a self,
-        context: TierContext<'_>,
-        prior: &PriorReleases,
-    ) -> Result<Decision<'a>> {
-        let read = match self {
-            Self::Record(revision) => return rollback::decide(context, prior, *revision).await,
-            Self::Manifests(read) => read,
-        };
-        if let Course::BringBack { to, from } = ancestry::course(context, &prior.summaries).await? {
-            return rollback::redeploy(context, prior, from, to).await;
-        }
-        // The commit of the last good release, after one that failed, is a way back as well.
-        if let Some(good) = ancestry::returns_to(context.project.revision.as_ref(), &prior.summaries) {
-            rollback::confirm_jobs(context, prior, good).await?;
-        }
-        Ok(Decision::Manifests(read))
     }
 }
 
@@ -267,7 +246,7 @@ pub fn manifests(
     let manifests = sources.manifests(pinned, secrets)?;
     secret::hide_objects(manifests.objects.iter().map(|object| &object.json), &session.reporter);
     for warning in &manifests.warnings {
-        session.reporter.warn(warning);
+        session.reporter.warn_of(warning);
     }
     Ok(manifests)
 }

@@ -11,22 +11,23 @@
 //! | `rollback` | where a rollback leads |
 //! | `preview`, `explain` | what a release would change; how the last one is |
 //! | `refused` | attempts that end before their first change, and are no release |
-//! | `lock_holder` | who holds the lock, with what the records say of it |
+//! | `tier_lock` | the tier's lock: taking it, and who holds it |
 
+pub(crate) mod ancestry;
 pub(crate) mod context;
 pub(crate) mod deploy;
 pub(crate) mod explain;
 pub(crate) mod from_manifests;
 pub(crate) mod from_record;
 pub(crate) mod input;
-pub(crate) mod lock_holder;
+mod manifest_check;
 pub mod plan;
 pub(crate) mod preview;
 pub(crate) mod refused;
 pub(crate) mod rollback;
 pub mod rules;
 pub(crate) mod run;
-mod test_stage;
+pub(crate) mod tier_lock;
 
 pub use context::Request;
 pub use deploy::{release, rollback};
@@ -35,5 +36,5 @@ pub use plan::Plan;
 pub use preview::plan;
 pub use refused::noting_refusal;
 pub(crate) use rollback::rollback_preview;
+pub use rules::TestStage;
 pub use rules::{Rules, RunningJobs};
-pub use test_stage::TestStage;

@@ -6,14 +6,15 @@ use crate::model::Images;
 use crate::project::{Project, Tier};
 use crate::record::content;
 use crate::record::prior::PriorReleases;
+use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext, say_requests};
 use crate::release::input::{as_they_run, manifests, newest_written, secrets};
-use crate::release::plan::planner::May;
+use crate::release::plan::checks::external;
+use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::build_plan;
-use crate::release::plan::{Plan, drift, external, namespaces, prune};
-use crate::release::rules::ancestry::{self, Course};
-use crate::release::run::jobs;
-use crate::release::{Rules, TestStage, context, from_manifests};
+use crate::release::plan::{Plan, drift, namespaces, prune};
+use crate::release::plan::{jobs, redaction};
+use crate::release::{Rules, TestStage, context, from_manifests, manifest_check};
 use crate::session::Session;
 
 /// What a release of these images would change; nothing is changed.
@@ -35,8 +36,9 @@ pub async fn plan(
     let prior = PriorReleases::read(&store).await?;
     let images = &as_they_run(images, newest_written(&prior.summaries));
     let manifests = manifests(session, sources, images, secrets)?;
+    manifest_check::check(&cluster, &manifests).await?;
     let key = store.key(false).await?;
-    let wanted = namespaces::placed(&cluster, from_manifests::wanted(manifests, &key)).await?;
+    let wanted = namespaces::placed(&cluster, redaction::wanted(manifests, &key)).await?;
     external::check(context, &wanted).await?;
     let set = content::set(wanted.iter().map(|one| &one.object), &key, &prior.summaries);
     let plan = build_plan(context, &prior, wanted, &[], &key, May::Read).await?.plan;

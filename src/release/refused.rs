@@ -78,10 +78,10 @@ async fn note(session: &Session, project: &Project, tier: &Tier, error: &Error) 
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn note_dead_run(site: TierContext<'_>, dead: &Holder) -> Result<()> {
-    let store = site.store();
+pub(crate) async fn note_dead_run(context: TierContext<'_>, dead: &Holder) -> Result<()> {
+    let store = context.store();
     let history = store.history().await?;
-    match killed_before_its_record(site.cluster, dead, &history) {
+    match killed_before_its_record(context.cluster, dead, &history) {
         Some(attempt) => store.note_attempt(attempt).await,
         None => Ok(()),
     }
@@ -92,12 +92,12 @@ pub(crate) async fn note_dead_run(site: TierContext<'_>, dead: &Holder) -> Resul
 /// # Errors
 /// What the cluster refuses.
 pub(crate) async fn of_dead_run(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     history: &[Summary],
 ) -> Result<Option<RefusedAttempt>> {
-    let name = base_name(&site.project.name, &site.tier.slug);
-    let dead = Lease::dead_holder(site.cluster, &name).await?;
-    Ok(dead.and_then(|dead| killed_before_its_record(site.cluster, &dead, history)))
+    let name = base_name(&context.project.name, &context.tier.slug);
+    let dead = Lease::dead_holder(context.cluster, &name).await?;
+    Ok(dead.and_then(|dead| killed_before_its_record(context.cluster, &dead, history)))
 }
 
 fn killed_before_its_record(cluster: &Cluster, dead: &Holder, history: &[Summary]) -> Option<RefusedAttempt> {
@@ -133,7 +133,7 @@ async fn attempt(
         commit: revision.map(|revision| revision.commit.clone()),
         branch: revision.and_then(|revision| revision.branch.clone()),
         dirty: revision.is_some_and(|revision| revision.dirty),
-        by: context::actor(cluster).await?,
+        by: Actor::of(cluster).await?,
         exit_code: kind.exit_code(),
         message,
     })

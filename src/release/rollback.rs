@@ -6,10 +6,11 @@ use crate::project::Rollback;
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary, target};
-use crate::release::context::{self, Request, TierContext};
+use crate::release::context::{Request, TierContext};
 use crate::release::from_record::{self, PreparedRollback};
 use crate::release::input::Decision;
-use crate::release::plan::{Action, Plan, safeguard};
+use crate::release::plan::checks::safeguard;
+use crate::release::plan::{Action, Plan};
 use crate::release::run::Deployed;
 use crate::release::{explain, refused};
 use crate::report::view::rollback::RollbackPreview;
@@ -45,7 +46,7 @@ pub(crate) async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -
     }
     let PreparedRollback { plan, held_back, .. } = prepared;
     safeguard::warn_of_held(context, to, &held_back);
-    let back_to = back_to(&prior.summaries, to);
+    let back_to = target::back_to(&prior.summaries, to);
     let sentence = format!("a rollback leads back to {back_to}");
     Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan: plan.view() })
 }
@@ -96,7 +97,7 @@ pub(crate) async fn decide(
         }
         Target::Unchanged { runs, further } => {
             if let Some(why) = deviation(context, prior, runs).await? {
-                let command = context::rollback_command(context.tier);
+                let command = context.tier.command("rollback");
                 context.session.reporter.warn_with_hint(
                     format!("release {runs} is on record as good, but {why}"),
                     format!("`{command} --to {runs}` applies it again"),
@@ -271,14 +272,6 @@ async fn deviation(context: TierContext<'_>, prior: &PriorReleases, to: u64) -> 
     Ok(unwell.map(|one| format!("{} is {}", one.title(), one.verdict())))
 }
 
-/// `89147efa, release 1`: the commit, and the release that first brought it.
-pub(crate) fn back_to(newest_first: &[Summary], to: u64) -> String {
-    let original = target::original(newest_first, to);
-    let commit = newest_first.iter().find(|one| one.revision == to).and_then(Summary::short_commit);
-    let commit = commit.map(|commit| format!("{commit}, ")).unwrap_or_default();
-    format!("{commit}release {original}")
-}
-
 /// The last attempt changed nothing: what was good before it runs.
 fn unchanged(runs: u64, further: Option<u64>) -> Deployed {
     let further = further.map(|to| format!("; to go back further: --to {to}")).unwrap_or_default();
@@ -312,7 +305,7 @@ fn already(
         result: RunResult {
             revision: Some(revision),
             rolled_back_to: Some(to),
-            back_to: Some(back_to(&prior.summaries, to)),
+            back_to: Some(target::back_to(&prior.summaries, to)),
             changed: Some(false),
             ..RunResult::default()
         },

@@ -37,6 +37,19 @@ pub struct ObjectState {
     pub ready: Option<String>,
 }
 
+/// Something a person should know that does not end the command.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// One sentence, with its place in front where it is about a file: `.kube/web.yaml:7:3: …`.
+    pub message: String,
+    /// The lines of the user's file that the message is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
+    /// What would help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
 /// The end of a command: always the last event, whatever happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finished {
@@ -161,13 +174,7 @@ pub enum Event {
     /// An object's state changed.
     Object(ObjectState),
     /// Something a person should know that does not end the command.
-    Warning {
-        /// One sentence.
-        message: String,
-        /// What would help.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        hint: Option<String>,
-    },
+    Warning(Warning),
     /// The end.
     Finished(Finished),
 }

@@ -98,8 +98,8 @@ impl Renderer for Json {
     fn event(&mut self, at: Moment, event: &Event) {
         if self.answering {
             match event {
-                Event::Warning { message, hint } => {
-                    self.people.lines(format::warning(message, hint.as_deref()));
+                Event::Warning(warning) => {
+                    self.people.lines(format::warning(warning));
                     return;
                 }
                 Event::Finished(finished) if !self.answered || finished.outcome == Outcome::Interrupted => {}

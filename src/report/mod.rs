@@ -19,7 +19,6 @@ use std::{fs, io};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::task::JoinHandle;
 use walkdir::WalkDir;
 
 pub mod event;
@@ -40,7 +39,7 @@ use crate::model::{Outcome, Stage, Stream};
 pub use crate::report::files::{FILES, is_ours, make};
 use crate::report::masker::events::Secrets;
 use crate::report::view::View;
-use event::Event;
+use event::{Event, Warning};
 pub use output::{Color, Format, OutputOptions, Verbosity, files, start, streams};
 
 /// The source of the lines that say what is about to be changed.
@@ -222,27 +221,24 @@ impl Reporter {
         }
     }
 
-    /// Calls [`Reporter::tick`] once a second until the handle is aborted. Needs a tokio runtime.
-    pub fn ticking(&self) -> JoinHandle<()> {
-        let reporter = self.clone();
-        tokio::spawn(async move {
-            let mut second = tokio::time::interval(Duration::from_secs(1));
-            second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                second.tick().await;
-                reporter.tick();
-            }
-        })
-    }
-
     /// Something a person should know that does not end the command.
     pub fn warn(&self, message: impl Into<String>) {
-        self.emit(&Event::Warning { message: message.into(), hint: None });
+        self.emit(&Event::Warning(Warning { message: message.into(), ..Warning::default() }));
     }
 
     /// As [`Reporter::warn`], with what would help.
     pub fn warn_with_hint(&self, message: impl Into<String>, hint: impl Into<String>) {
-        self.emit(&Event::Warning { message: message.into(), hint: Some(hint.into()) });
+        let warning = Warning { message: message.into(), snippet: None, hint: Some(hint.into()) };
+        self.emit(&Event::Warning(warning));
+    }
+
+    /// What would end the command if it were worse, as a warning: with its place, its lines and its hint.
+    pub fn warn_of(&self, error: &Error) {
+        self.emit(&Event::Warning(Warning {
+            message: error.to_string(),
+            snippet: error.snippet().map(str::to_owned),
+            hint: error.hint().map(str::to_owned),
+        }));
     }
 
     /// Something that only who asks for everything wants to know.

@@ -1,4 +1,4 @@
-//! One look at one object: the object, the world around it, the clock, the memory, and how long things last.
+//! One look at one object: the object, the snapshot of what is around it, the clock, the memory, and how long things last.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
     /// The object, where it is a pod.
     pub(crate) pod: Option<&'a Pod>,
-    pub(crate) world: &'a ClusterSnapshot,
+    pub(crate) snapshot: &'a ClusterSnapshot,
     context: &'a Context,
     memory: &'a mut Memory,
     again_at: Option<Timestamp>,
@@ -66,12 +66,12 @@ impl<'a> EvalContext<'a> {
     pub(crate) fn new(
         object: &'a Value,
         pod: Option<&'a Pod>,
-        world: &'a ClusterSnapshot,
+        snapshot: &'a ClusterSnapshot,
         context: &'a Context,
         memory: &'a mut Memory,
         rule: Rule,
     ) -> Self {
-        Self { object, pod, world, context, memory, again_at: None, rule }
+        Self { object, pod, snapshot, context, memory, again_at: None, rule }
     }
 
     /// The release, where it is not a dump that is looked at.
@@ -156,7 +156,7 @@ impl<'a> EvalContext<'a> {
 
     /// What happened to an object since the release began, oldest first.
     pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'a>> {
-        let mut events = self.world.events_of(about);
+        let mut events = self.snapshot.events_of(about);
         events.retain(|event| self.is_of_this_release(event.last));
         events
     }
@@ -174,8 +174,10 @@ impl<'a> EvalContext<'a> {
 
     /// Whether a dump holds what a pod lacked when the kubelet looked: it looks again. A release asks the cluster.
     pub(crate) fn has_come(&self, missing: &Missing) -> bool {
-        let mut named =
-            self.world.beside(self.object, "", missing.kind).filter(|one| object::name(one) == missing.name);
+        let mut named = self
+            .snapshot
+            .beside(self.object, "", missing.kind)
+            .filter(|one| object::name(one) == missing.name);
         let has_key = |one: &Value, key: &str| {
             ["data", "binaryData", "stringData"].iter().any(|field| one[field].get(key).is_some())
         };
@@ -201,9 +203,9 @@ impl<'a> EvalContext<'a> {
             ..release.clone()
         });
         let context = Context { now: self.context.now, release, health: self.context.health.clone() };
-        let mut scene = EvalContext::new(owned, None, self.world, &context, self.memory, self.rule);
-        let judgement = (self.rule)(&mut scene);
-        let judgement = scene.close(judgement);
+        let mut context = EvalContext::new(owned, None, self.snapshot, &context, self.memory, self.rule);
+        let judgement = (self.rule)(&mut context);
+        let judgement = context.close(judgement);
         self.again_at = self.again_at.into_iter().chain(judgement.again_at).min();
         judgement
     }

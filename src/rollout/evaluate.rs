@@ -15,16 +15,16 @@ use crate::rollout::{annotations, kinds, preconditions};
 /// Judges an object: whether it is ready or has failed, and why.
 pub(crate) fn judge(
     object: &Value,
-    world: &ClusterSnapshot,
+    snapshot: &ClusterSnapshot,
     context: &Context,
     memory: &mut Memory,
 ) -> Health {
     memory.begin();
     let pod =
         is_pod(object::group(object::api_version(object)), object::kind(object)).then(|| Pod::of(object));
-    let mut scene = EvalContext::new(object, pod.as_ref(), world, context, memory, by_kind);
-    let judgement = by_kind(&mut scene);
-    let mut judgement = scene.close(judgement);
+    let mut context = EvalContext::new(object, pod.as_ref(), snapshot, context, memory, by_kind);
+    let judgement = by_kind(&mut context);
+    let mut judgement = context.close(judgement);
     judgement.warnings.extend(annotations::unreadable(object));
     // Whatever is not well says so in a sentence, also where the cluster has none.
     if judgement.message.is_none() && judgement.verdict != Verdict::Ready {
@@ -37,8 +37,8 @@ pub(crate) fn judge(
 }
 
 /// What holds for every kind, then the rule of the object's own.
-fn by_kind(scene: &mut EvalContext) -> Health {
-    preconditions::any_kind(scene).unwrap_or_else(|| kinds::judge(scene))
+fn by_kind(context: &mut EvalContext) -> Health {
+    preconditions::any_kind(context).unwrap_or_else(|| kinds::judge(context))
 }
 
 /// Judges an object of the release that is gone, by how it was last seen: a finished Job with

@@ -19,27 +19,28 @@ const EVENTS: usize = 8;
 
 /// Adds what was seen of a workload: the worst pod's containers, and the warnings among the events.
 pub(super) fn of_workload<'a>(
-    scene: &EvalContext<'a>,
+    context: &EvalContext<'a>,
     finding: Option<&Finding<'a>>,
     judgement: Health,
 ) -> Health {
-    let mut about = vec![Subject::Object(scene.object)];
+    let mut about = vec![Subject::Object(context.object)];
     let subject = finding.map(|finding| finding.subject);
-    about.extend(subject.filter(|subject| !subject.is(scene.object)));
+    about.extend(subject.filter(|subject| !subject.is(context.object)));
     // A pod that no node takes may wait for its claims: what keeps them is why.
-    about.extend(subject.and_then(Subject::pod).into_iter().flat_map(|pod| unbound_claims(scene, pod)));
+    about.extend(subject.and_then(Subject::pod).into_iter().flat_map(|pod| unbound_claims(context, pod)));
     let judgement = match subject.and_then(Subject::pod) {
         Some(pod) => of_pod(pod, judgement),
         None => judgement,
     };
-    with_events(scene, &about, judgement)
+    with_events(context, &about, judgement)
 }
 
 /// The claims of a pod that are not bound.
-fn unbound_claims<'a>(scene: &EvalContext<'a>, pod: &'a Pod) -> impl Iterator<Item = Subject<'a>> {
-    let world = scene.world;
+fn unbound_claims<'a>(context: &EvalContext<'a>, pod: &'a Pod) -> impl Iterator<Item = Subject<'a>> {
+    let snapshot = context.snapshot;
     let claims = pod.claims.iter();
-    let claims = claims.filter_map(move |name| world.get("", "PersistentVolumeClaim", &pod.namespace, name));
+    let claims =
+        claims.filter_map(move |name| snapshot.get("", "PersistentVolumeClaim", &pod.namespace, name));
     claims.filter(|claim| object::text(claim, "/status/phase") == "Pending").map(Subject::Object)
 }
 
@@ -50,10 +51,10 @@ pub(super) fn of_pod(pod: &Pod, judgement: Health) -> Health {
 }
 
 /// Adds the events out of the ordinary about these objects, those that say the same as one.
-pub(super) fn with_events<'a>(scene: &EvalContext<'a>, about: &[Subject<'a>], judgement: Health) -> Health {
+pub(super) fn with_events<'a>(context: &EvalContext<'a>, about: &[Subject<'a>], judgement: Health) -> Health {
     let mut seen: Vec<Happened> = Vec::new();
     for object in about {
-        for event in scene.events_of(object).into_iter().filter(|event| !is_noise(event)) {
+        for event in context.events_of(object).into_iter().filter(|event| !is_noise(event)) {
             let line = format!("{} {}", event.reason, object.title());
             let message = words(&event);
             match seen.iter_mut().find(|one| one.line == line && one.message == message) {

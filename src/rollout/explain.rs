@@ -62,20 +62,7 @@ pub struct Known {
     pub wanted: Option<BTreeSet<ObjectId>>,
 }
 
-/// Explains objects as if they had been dumped now.
-///
-/// # Errors
-/// None so far; a tier that cannot be explained would be one.
-pub fn explain_objects(
-    objects: Vec<Value>,
-    now: Timestamp,
-    health: &Arc<HealthRules>,
-) -> Result<Vec<Explained>> {
-    let dumped = objects.into_iter().map(|object| Dumped { object, repeated: Vec::new() });
-    Ok(explain_dumped(dumped.collect(), now, health, &Known::default()))
-}
-
-/// As [`explain_objects`], of objects as they are kept, with what is known besides.
+/// Explains objects as they are kept, with what is known besides.
 pub(crate) fn explain_known(
     objects: Vec<Cached>,
     now: Timestamp,
@@ -89,22 +76,22 @@ pub(crate) fn explain_known(
 /// Where Services and Ingresses of another set would lead nowhere, with these objects beside it. Pod templates and
 /// custom resources are those of the set.
 pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTreeSet<Unserved> {
-    let mut world = known.world();
+    let mut snapshot = known.snapshot();
     let is_kept = |one: &&Cached| match one {
         Cached::Pod(_) => true,
         Cached::Object(object) => object::kind(object) == "Service",
         Cached::Event(_) | Cached::Nothing => false,
     };
     for one in beside.iter().filter(is_kept) {
-        world.insert(one.clone(), Mark::default());
+        snapshot.insert(one.clone(), Mark::default());
     }
     for one in set {
-        world.upsert(one.clone());
+        snapshot.upsert(one.clone());
     }
-    endpoints::of_set(set, &world)
+    endpoints::of_set(set, &snapshot)
 }
 
-fn explain_dumped(
+pub(super) fn explain_dumped(
     dumped: Vec<Dumped>,
     now: Timestamp,
     health: &Arc<HealthRules>,
@@ -122,7 +109,7 @@ fn explain_cached(
     health: &Arc<HealthRules>,
     known: &Known,
 ) -> Vec<Explained> {
-    let mut world = known.world();
+    let mut snapshot = known.snapshot();
     let mut order = Vec::new();
     let mut warnings: Vec<(usize, String)> = Vec::new();
     for (object, repeated) in objects {
@@ -130,7 +117,7 @@ fn explain_cached(
             .into_iter()
             .map(|path| format!("the key {path} stands there twice: the last one counts"));
         warnings.extend(said.map(|warning| (order.len(), warning)));
-        order.extend(world.insert(object, Mark::default()));
+        order.extend(snapshot.insert(object, Mark::default()));
     }
     let context = Context { now, release: None, health: health.clone() };
     let mut seen = BTreeSet::new();
@@ -139,13 +126,13 @@ fn explain_cached(
         let is_wanted = |object: &&Value| {
             known.wanted.as_ref().is_none_or(|wanted| wanted.contains(&ObjectId::of(object)))
         };
-        let object = world.at(key).filter(is_wanted);
-        let Some(object) = object.filter(|object| seen.insert(key) && is_root(&world, object)) else {
+        let object = snapshot.at(key).filter(is_wanted);
+        let Some(object) = object.filter(|object| seen.insert(key) && is_root(&snapshot, object)) else {
             continue;
         };
-        let judgement = judge(object, &world, &context, &mut Memory::default());
+        let judgement = judge(object, &snapshot, &context, &mut Memory::default());
         let had = |lack: &Unserved| known.had.contains(lack);
-        let (mut judgement, _) = endpoints::weighed(object, &world, &had, judgement);
+        let (mut judgement, _) = endpoints::weighed(object, &snapshot, &had, judgement);
         let mine = warnings.extract_if(.., |(of, _)| *of == index).map(|(_, warning)| warning);
         judgement.warnings.extend(mine);
         explained.push(Explained::new(object, judgement));
@@ -159,24 +146,24 @@ fn explain_cached(
 }
 
 impl Known {
-    fn world(&self) -> ClusterSnapshot {
-        let mut world = ClusterSnapshot::default();
-        self.complete.iter().for_each(|kind| world.mark_complete(kind));
-        self.denied.iter().for_each(|kind| world.mark_denied(kind));
-        world
+    fn snapshot(&self) -> ClusterSnapshot {
+        let mut snapshot = ClusterSnapshot::default();
+        self.complete.iter().for_each(|kind| snapshot.mark_complete(kind));
+        self.denied.iter().for_each(|kind| snapshot.mark_denied(kind));
+        snapshot
     }
 }
 
 /// Whether nothing here owns it, or only itself, be it by detours.
-fn is_root(world: &ClusterSnapshot, object: &Value) -> bool {
+fn is_root(snapshot: &ClusterSnapshot, object: &Value) -> bool {
     let mut seen: Vec<&Value> = vec![object];
-    let mut next = world.owners(object).into_iter().next();
+    let mut next = snapshot.owners(object).into_iter().next();
     while let Some(owner) = next {
         if seen.iter().any(|one| std::ptr::eq(*one, owner)) {
             return std::ptr::eq(owner, object);
         }
         seen.push(owner);
-        next = world.owners(owner).into_iter().next();
+        next = snapshot.owners(owner).into_iter().next();
     }
     seen.len() == 1
 }

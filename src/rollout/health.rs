@@ -46,7 +46,7 @@ pub(crate) struct Health {
     /// When to judge again even if nothing changes until then.
     pub again_at: Option<Timestamp>,
     /// Whose log lines are evidence.
-    pub suspect: Option<LogSource>,
+    pub log_source: Option<LogSource>,
     /// What the cause is about, as a JSON pointer into the object's manifest.
     pub pointer: Option<String>,
     /// The ConfigMap, Secret or key for the lack of which its pods do not start.
@@ -66,7 +66,7 @@ impl Health {
             evidence: Vec::new(),
             warnings: Vec::new(),
             again_at: None,
-            suspect: None,
+            log_source: None,
             pointer: None,
             lacks: None,
             out_of_strikes: false,

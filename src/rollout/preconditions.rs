@@ -21,8 +21,8 @@ const OBSERVERS: &[(&str, &str)] = &[
 ];
 
 /// The judgement of an object that no kind's rule is asked about; `None` when one is.
-pub(crate) fn any_kind(scene: &EvalContext) -> Option<Health> {
-    deletion(scene).or_else(|| not_ours_yet(scene)).or_else(|| unobserved(scene.object))
+pub(crate) fn any_kind(context: &EvalContext) -> Option<Health> {
+    deletion(context).or_else(|| not_ours_yet(context)).or_else(|| unobserved(context.object))
 }
 
 /// An object of the release that is gone.
@@ -41,15 +41,15 @@ pub(crate) fn gone(last_seen: &Value) -> Health {
 }
 
 /// A finished Job or pod is judged by how it finished, even when it is already being deleted.
-fn deletion(scene: &EvalContext) -> Option<Health> {
-    if !object::is_being_deleted(scene.object) {
+fn deletion(context: &EvalContext) -> Option<Health> {
+    if !object::is_being_deleted(context.object) {
         return None;
     }
-    if has_finished(scene.object) && !was_ended_by_deletion(scene) {
+    if has_finished(context.object) && !was_ended_by_deletion(context) {
         return None;
     }
-    let message = deletion_sentence(scene.object);
-    Some(match scene.release() {
+    let message = deletion_sentence(context.object);
+    Some(match context.release() {
         Some(_) => Health::failed(Cause::BeingDeleted, message),
         None => Health::new(Verdict::Terminating).saying(message),
     })
@@ -79,8 +79,8 @@ fn has_finished(object: &Value) -> bool {
 }
 
 /// A pod that the deletion itself has ended did not finish.
-fn was_ended_by_deletion(scene: &EvalContext) -> bool {
-    let (Some(pod), object) = (scene.pod, scene.object) else { return false };
+fn was_ended_by_deletion(context: &EvalContext) -> bool {
+    let (Some(pod), object) = (context.pod, context.object) else { return false };
     let Some(deadline) = object::time(object, "/metadata/deletionTimestamp") else { return false };
     let grace = object::count(object, "/metadata/deletionGracePeriodSeconds");
     let asked = deadline.as_second().saturating_sub(grace);
@@ -88,7 +88,7 @@ fn was_ended_by_deletion(scene: &EvalContext) -> bool {
     let is_later = grace > 0 && ended.any(|ended| ended.as_second() > asked);
     let is_stopped =
         |event: &Event| event.reason == "Killing" && event.message.starts_with("Stopping container");
-    is_later || scene.events_of(pod).iter().any(is_stopped)
+    is_later || context.events_of(pod).iter().any(is_stopped)
 }
 
 fn has_completed(job: &Value) -> bool {
@@ -96,10 +96,11 @@ fn has_completed(job: &Value) -> bool {
 }
 
 /// The object must be the one that our apply returned, or a later state of it.
-fn not_ours_yet(scene: &EvalContext) -> Option<Health> {
-    let release = scene.release()?;
-    let ours = release.uid.as_deref().is_none_or(|uid| object::same_if_known(uid, object::uid(scene.object)));
-    let generation = object::number(scene.object, "/metadata/generation");
+fn not_ours_yet(context: &EvalContext) -> Option<Health> {
+    let release = context.release()?;
+    let ours =
+        release.uid.as_deref().is_none_or(|uid| object::same_if_known(uid, object::uid(context.object)));
+    let generation = object::number(context.object, "/metadata/generation");
     let older = matches!((release.generation, generation), (Some(ours), Some(seen)) if seen < ours);
     (!ours || older).then(|| Health::progressing("what was applied has not been seen yet"))
 }

@@ -131,8 +131,14 @@ pub(super) fn not_one_of(pointer: &str, text: &str, values: &[&str]) -> Finding 
 
 /// A value of a type that its field does not have.
 pub(super) fn wrong_type(pointer: &str, wanted: &str, value: &Value) -> Finding {
-    let name = pointer.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
-    let what = if name.is_empty() { "the object".to_owned() } else { format!("`{name}`") };
+    let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+    let named = pointer.rsplit('/').find(|step| !is_index(step)).unwrap_or_default();
+    let name = named.replace("~1", "/").replace("~0", "~");
+    let what = match pointer.rsplit('/').next().filter(is_index) {
+        _ if name.is_empty() => "the object".to_owned(),
+        Some(_) => format!("an item of `{name}`"),
+        None => format!("`{name}`"),
+    };
     let message = format!("{what} must be {wanted}, not {}", type_of(value));
     let finding = Finding::error(pointer, message).of_schema();
     match (wanted, value) {

@@ -10,9 +10,11 @@
 //! | `rules` | what the server's validation asks beyond the schema, each rule with its source |
 //! | `format` | quantities, names, labels, cron schedules, durations, addresses |
 //! | `custom` | an object against a CustomResourceDefinition |
+//! | `creators` | which custom resources may make what others refer to |
 //! | `references` | what the objects of a set say of each other |
 
 mod check;
+mod creators;
 mod custom;
 mod finding;
 mod format;
@@ -24,6 +26,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
+pub use creators::may_create;
 pub use custom::Definitions;
 pub use finding::{Finding, Mark, Severity};
 pub use references::{Set, references};

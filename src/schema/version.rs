@@ -40,6 +40,16 @@ impl Schemas {
         Self { table: &TABLE, index: TABLE.versions.len().saturating_sub(1), is_exact: true }
     }
 
+    /// Those of a version that is newer than every one that is known: what they do not know may exist.
+    pub fn newer() -> Self {
+        Self { is_exact: false, ..Self::newest() }
+    }
+
+    /// Those of every version that is known, the newest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..TABLE.versions.len()).rev().map(|index| Self { table: &TABLE, index, is_exact: true })
+    }
+
     /// Those of a version: `1.31`, `v1.31.4`, `v1.31.4-gke.1372000`. Where it is not known, those of the nearest one, and
     /// [`Self::is_exact`] is false.
     ///

@@ -65,7 +65,7 @@ pub async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Resul
 ///
 /// # Errors
 /// As [`fetch`].
-pub async fn lent(
+pub async fn of_build(
     project: &Project,
     sources: &BTreeMap<String, SecretSource>,
     reporter: &Reporter,

@@ -58,7 +58,7 @@ pub(super) struct Container {
     engine: Engine,
     pub(super) id: String,
     tail: Arc<Mutex<Tail>>,
-    hearing: Option<AbortOnDropHandle<()>>,
+    log: Option<AbortOnDropHandle<()>>,
 }
 
 /// How a container ended.
@@ -109,17 +109,17 @@ impl Container {
     /// # Errors
     /// [`Kind::TestNotRun`] with the reason of the Engine; [`Kind::Unreachable`] where the Engine is gone.
     pub(super) async fn start(
-        bench: &Runner<'_>,
+        runner: &Runner<'_>,
         spec: &Spec<'_>,
         hear: impl FnMut(Stream, &str) + Send + 'static,
     ) -> Result<Self> {
-        let engine = bench.engine()?;
+        let engine = runner.engine()?;
         let failed = |error: &Bollard| cannot_start(engine, spec, error);
         let docker = engine.docker();
         let options =
-            CreateContainerOptions { name: Some(name(&bench.owner, spec.role)), ..Default::default() };
-        let (creating, body) = (engine.clone(), body(bench.labels(spec.role).await?, spec));
-        let created = bench.making.spawn(async move {
+            CreateContainerOptions { name: Some(name(&runner.owner, spec.role)), ..Default::default() };
+        let (creating, body) = (engine.clone(), body(runner.labels(spec.role).await?, spec));
+        let created = runner.making.spawn(async move {
             creating.at_once(creating.docker().create_container(Some(options), body)).await
         });
         let id = created.await.map_err(|error| unmade(&error))?.map_err(|error| failed(&error))?.id;
@@ -133,10 +133,10 @@ impl Container {
         let attached = engine.at_once(docker.attach_container(&id, Some(options))).await;
         let attached = attached.map_err(|error| failed(&error))?;
         let tail = Arc::new(Mutex::new(Tail::of(TAIL)));
-        let hearing = tokio::spawn(listen(attached.output, tail.clone(), hear));
-        let hearing = Some(AbortOnDropHandle::new(hearing));
+        let log = tokio::spawn(listen(attached.output, tail.clone(), hear));
+        let log = Some(AbortOnDropHandle::new(log));
         engine.at_once(docker.start_container(&id, None)).await.map_err(|error| failed(&error))?;
-        Ok(Self { engine: engine.clone(), id, tail, hearing })
+        Ok(Self { engine: engine.clone(), id, tail, log })
     }
 
     /// The last lines it wrote.
@@ -147,8 +147,8 @@ impl Container {
     /// Waits until it has ended and everything it wrote was heard.
     pub(super) async fn wait(&mut self) -> Result<Exit> {
         let exit = self.end().await?;
-        if let Some(hearing) = self.hearing.take() {
-            let _ = tokio::time::timeout(DRAIN, hearing).await;
+        if let Some(log) = self.log.take() {
+            let _ = tokio::time::timeout(DRAIN, log).await;
         }
         Ok(exit)
     }
@@ -188,12 +188,12 @@ impl Container {
         let seconds = i32::try_from(grace.as_secs()).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(seconds), ..Default::default() };
         let (engine, id) = (self.engine.clone(), self.id.clone());
-        let ending = async {
+        let outcome = async {
             // One that has ended by itself is as good.
             let _ = engine.docker().stop_container(&id, Some(options)).await;
             self.wait().await
         };
-        let ended = tokio::time::timeout(grace + engine.deadlines().stop, ending).await;
+        let ended = tokio::time::timeout(grace + engine.deadlines().stop, outcome).await;
         ended.unwrap_or_else(|_| {
             let error = Bollard::RequestTimeoutError;
             Err(engine.error(Kind::TestNotRun, "ending a container", &error))
@@ -337,7 +337,7 @@ mod tests {
         for answers in [stops, |_: &str| None] {
             let (engine, _heard) = silent::engine(silent::short(), answers).await;
             let tail = Arc::new(Mutex::new(Tail::of(1)));
-            let mut container = Container { engine, id: "c".to_owned(), tail, hearing: None };
+            let mut container = Container { engine, id: "c".to_owned(), tail, log: None };
             let error = silent::soon(container.stop(Duration::ZERO)).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Unreachable);
             assert!(error.message().contains("does not answer while ending a container"), "{error}");

@@ -25,6 +25,7 @@ use crate::text::{nearest, shell_word};
 mod case;
 mod cluster;
 mod container;
+mod execution;
 pub(crate) mod fuzzing;
 mod junit;
 mod keep;
@@ -84,7 +85,7 @@ struct Runner<'a> {
     registry: Registry,
     /// For the tests that run there.
     engine: Option<Engine>,
-    ground: Option<TestCluster>,
+    test_cluster: Option<TestCluster>,
     owner: Owner,
     keep: bool,
     /// Whether what a test came to is recorded.
@@ -133,25 +134,25 @@ pub async fn run(
     if open.is_empty() {
         return Ok(runs);
     }
-    let (engine, ground) = places(session, project, &open, options.tier.as_ref()).await?;
+    let (engine, test_cluster) = places(session, project, &open, options.tier.as_ref()).await?;
     let longest = longest(&open) + if options.keep { KEPT } else { SLACK };
     let owner = Owner::new(&project.name, longest, options.keep);
     let making = TaskTracker::new();
     making.close();
     let tested = passes::repositories(project)?;
-    let bench = Runner {
+    let runner = Runner {
         session,
         images,
         registry,
         engine,
-        ground,
+        test_cluster,
         owner,
         keep: options.keep,
         records,
         tested,
         making,
     };
-    runs.extend(bench.all(&open, &options).await?);
+    runs.extend(runner.all(&open, &options).await?);
     runs.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(runs)
 }
@@ -164,7 +165,7 @@ async fn places(
     tier: Option<&Tier>,
 ) -> Result<(Option<Engine>, Option<TestCluster>)> {
     let on = |place: On| open.iter().find(|job| job.config.on == place);
-    let ground = match (on(On::Cluster), tier) {
+    let test_cluster = match (on(On::Cluster), tier) {
         (None, _) => None,
         (Some(job), None) => {
             let message = format!("test `{}` runs on a cluster, and no tier says on which", job.test);
@@ -176,10 +177,10 @@ async fn places(
     if let Some(engine) = &engine {
         engine.reap(session).await?;
     }
-    if let Some(ground) = &ground {
-        ground.reap().await;
+    if let Some(test_cluster) = &test_cluster {
+        test_cluster.reap().await;
     }
-    Ok((engine, ground))
+    Ok((engine, test_cluster))
 }
 
 /// What will run, in a few words: `3 tests`, `3 of 9 tests (part 2 of 3)`.
@@ -303,8 +304,8 @@ impl Runner<'_> {
         Ok(self.engine()?.now().await.unwrap_or_else(Timestamp::now))
     }
 
-    fn ground(&self) -> Result<&TestCluster> {
-        self.ground.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no cluster"))
+    fn test_cluster(&self) -> Result<&TestCluster> {
+        self.test_cluster.as_ref().ok_or_else(|| Error::new(Kind::Defect, "a test has no cluster"))
     }
 
     /// Runs the jobs side by side, each when what it needs has passed.
@@ -345,7 +346,7 @@ impl Runner<'_> {
     async fn tries(&self, case: &Case<'_>, step: &StepReport) -> Result<(String, Option<String>)> {
         let mut again = 0..case.test.retry;
         loop {
-            match case.run(self, step).await {
+            match execution::run(self, case, step).await {
                 Err(error) if is_infrastructure(&error) && again.next().is_some() => {
                     let why = error.failures().first().map_or(error.message(), |failure| &failure.message);
                     self.session.reporter.warn(format!("test `{}` is tried again: {why}", case.name));
@@ -419,7 +420,7 @@ impl Runner<'_> {
 }
 
 /// One error for all: an interruption before everything, then what failed, then what could not be run.
-fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Error {
+fn sum_up(runner: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Error {
     let first = |kind: Kind| errors.iter().position(|error| error.kind() == kind);
     let worst = first(Kind::Interrupted)
         .or_else(|| first(Kind::TestsFailed))
@@ -437,7 +438,11 @@ fn sum_up(bench: &Runner<'_>, errors: Vec<Error>, ran: usize, left: usize) -> Er
             _ => None,
         })
         .collect();
-    let tier = bench.ground.as_ref().map(|ground| format!("--tier {} ", ground.tier)).unwrap_or_default();
+    let tier = runner
+        .test_cluster
+        .as_ref()
+        .map(|test_cluster| format!("--tier {} ", test_cluster.tier))
+        .unwrap_or_default();
     let kept = errors.iter().flat_map(|error| error.result().next.iter().cloned());
     let next = kept.chain([format!("windlass test {tier}{}", quoted(&names))]).collect();
     let failed = failures.iter().filter(|failure| !NOT_RUN.contains(&failure.cause.as_str())).count();

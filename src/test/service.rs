@@ -38,7 +38,7 @@ impl Service {
     /// # Errors
     /// [`Kind::TestNotRun`] with its last lines where it dies or is not ready in time.
     pub(super) async fn start(
-        bench: &Runner<'_>,
+        runner: &Runner<'_>,
         test: &str,
         name: &str,
         config: &ServiceConfig,
@@ -46,7 +46,7 @@ impl Service {
         step: &StepReport,
     ) -> Result<Self> {
         step.progress(format!("starting service {name}"));
-        let image = provide(bench, test, name, config, step).await?;
+        let image = provide(runner, test, name, config, step).await?;
         let pattern = config.ready.as_ref().and_then(|ready| ready.log.as_deref());
         let wanted = pattern.map(|pattern| regex(test, name, pattern)).transpose()?;
         let logged = Arc::new(AtomicBool::new(false));
@@ -67,11 +67,11 @@ impl Service {
             memory: None,
             cpus: None,
         };
-        let container = Container::start(bench, &spec, hear).await;
+        let container = Container::start(runner, &spec, hear).await;
         let container = container.map_err(|error| explained(test, error, Vec::new()))?;
         let service = Self { name: name.to_owned(), container, logged };
         step.progress(format!("waiting for service {name}"));
-        service.become_ready(bench, test, config).await?;
+        service.become_ready(runner, test, config).await?;
         Ok(service)
     }
 
@@ -82,14 +82,14 @@ impl Service {
         (!lines.is_empty()).then_some(Evidence { title, lines })
     }
 
-    async fn become_ready(&self, bench: &Runner<'_>, test: &str, config: &ServiceConfig) -> Result<()> {
+    async fn become_ready(&self, runner: &Runner<'_>, test: &str, config: &ServiceConfig) -> Result<()> {
         let limit = config.ready.as_ref().map_or(PATIENCE, |ready| ready.timeout);
         let end = Instant::now() + limit;
         let mut pause = FIRST_PAUSE;
         let mut lacks = "it did not answer".to_owned();
         loop {
             let logged = self.logged.load(Ordering::Relaxed);
-            let asked = ready::ask(bench.engine()?, &self.container, config.ready.as_ref(), logged);
+            let asked = ready::ask(runner.engine()?, &self.container, config.ready.as_ref(), logged);
             let left = end.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
             let answer = timeout(left, asked).await;
             // One that has died is never ready, and whatever it answered is not the reason.
@@ -129,18 +129,18 @@ impl Service {
 
 /// Makes sure that the Engine has the service's image, and gives the name by which the Engine knows it.
 async fn provide(
-    bench: &Runner<'_>,
+    runner: &Runner<'_>,
     test: &str,
     name: &str,
     config: &ServiceConfig,
     step: &StepReport,
 ) -> Result<String> {
-    let image = record::service_image(&config.image, bench.images);
+    let image = record::service_image(&config.image, runner.images);
     let reference: Reference = image
         .parse()
         .map_err(|error| Error::from(error).context(format!("service `{name}` of test `{test}`")))?;
     let progress = |line: String| step.progress(format!("pulling {image}: {line}"));
-    let provided = bench.provide(&reference, &progress).await;
+    let provided = runner.provide(&reference, &progress).await;
     provided.map_err(|error| explained(test, error.context(format!("service `{name}`")), Vec::new()))?;
     match reference.pinned() {
         Some(pinned) => Ok(pinned.by_digest()),
@@ -196,13 +196,13 @@ pub(super) async fn death(services: &[Service]) -> (String, Exit) {
 /// # Errors
 /// That of the first one that fails.
 pub(super) async fn start_all(
-    bench: &Runner<'_>,
+    runner: &Runner<'_>,
     test: &str,
     services: &BTreeMap<String, ServiceConfig>,
     network: &str,
     step: &StepReport,
 ) -> Result<Vec<Service>> {
     let starting =
-        services.iter().map(|(name, config)| Service::start(bench, test, name, config, network, step));
+        services.iter().map(|(name, config)| Service::start(runner, test, name, config, network, step));
     futures::future::try_join_all(starting).await
 }

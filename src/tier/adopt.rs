@@ -14,9 +14,10 @@ use crate::record::prior::PriorReleases;
 use crate::record::{Applied, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
+use crate::release::plan::redaction;
 use crate::release::plan::{difference, namespaces, ownership};
 use crate::release::rules::Rules;
-use crate::release::{context, from_manifests, plan};
+use crate::release::{context, plan};
 use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};
 use crate::session::Session;
 
@@ -60,28 +61,28 @@ pub(crate) async fn adopt(
     dry_run: bool,
 ) -> Result<Adoption> {
     let cluster = context::connect(session, tier).await?;
-    let site = TierContext { session, project, tier, rules, cluster: &cluster };
-    let past = PriorReleases::read(&site.store()).await?;
-    let objects = look(site, &past).await?;
-    if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&past)) {
-        return Ok(adoption(site, &objects, None));
+    let context = TierContext { session, project, tier, rules, cluster: &cluster };
+    let prior = PriorReleases::read(&context.store()).await?;
+    let objects = found_objects(context, &prior).await?;
+    if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&prior)) {
+        return Ok(adoption(context, &objects, None));
     }
-    site.locked("adopt", take_over(site)).await
+    context.locked("adopt", take_over(context)).await
 }
 
 /// Takes over under the lock what is there by then.
-async fn take_over(site: TierContext<'_>) -> Result<Adoption> {
-    let mut past = PriorReleases::read(&site.store()).await?;
-    past.settle(site.session, None);
-    let objects = look(site, &past).await?;
-    let revision = revision(&past);
+async fn take_over(context: TierContext<'_>) -> Result<Adoption> {
+    let mut prior = PriorReleases::read(&context.store()).await?;
+    prior.settle(context.session, None);
+    let objects = found_objects(context, &prior).await?;
+    let revision = revision(&prior);
     let foreign: Vec<&Found> = objects.iter().filter(|found| found.is_foreign()).collect();
-    let key = site.store().key(true).await?;
-    let record = record(site, &past, revision, &foreign, &key).await?;
-    site.store().write(&record, &mut past.summaries).await?;
+    let key = context.store().key(true).await?;
+    let record = record(context, &prior, revision, &foreign, &key).await?;
+    context.store().write(&record, &mut prior.summaries).await?;
     let title = format!("taking over {} objects", foreign.len());
-    let step = site.session.reporter.step(Stage::Release, "adopt", title);
-    let work: Vec<_> = foreign.iter().map(|found| take(site.cluster, found, revision)).collect();
+    let step = context.session.reporter.step(Stage::Release, "adopt", title);
+    let work: Vec<_> = foreign.iter().map(|found| take(context.cluster, found, revision)).collect();
     let taken: Vec<Applied> = stream::iter(work)
         .buffered(CONCURRENCY)
         .try_filter_map(|taken| async move { Ok(taken) })
@@ -94,58 +95,58 @@ async fn take_over(site: TierContext<'_>) -> Result<Adoption> {
     let all: Vec<Applied> = before.cloned().chain(taken.iter().cloned()).collect();
     let summary = Summary {
         outcome: Outcome::Good,
-        finished: Some(site.cluster.now()),
+        finished: Some(context.cluster.now()),
         set: content::set(all.iter().map(|one| &one.object), &key, &[]),
         ..record.summary.clone()
     };
     let record = Record { objects: all, summary, ..record };
-    site.store().write(&record, &mut past.summaries).await?;
-    Ok(adoption(site, &objects, Some(revision)))
+    context.store().write(&record, &mut prior.summaries).await?;
+    Ok(adoption(context, &objects, Some(revision)))
 }
 
 /// Whether an adoption did not come to its end.
-fn was_killed(past: &PriorReleases) -> bool {
-    let newest = past.summaries.first();
+fn was_killed(prior: &PriorReleases) -> bool {
+    let newest = prior.summaries.first();
     newest.is_some_and(|newest| newest.kind == ReleaseKind::Adoption && newest.outcome != Outcome::Good)
 }
 
 /// An adoption that was killed is done again under its own number.
-fn revision(past: &PriorReleases) -> u64 {
-    match past.summaries.first() {
+fn revision(prior: &PriorReleases) -> u64 {
+    match prior.summaries.first() {
         None => 0,
-        Some(newest) if was_killed(past) => newest.revision,
-        Some(_) => past.next_revision(),
+        Some(newest) if was_killed(prior) => newest.revision,
+        Some(_) => prior.next_revision(),
     }
 }
 
 /// The record before the first change: what is on record already, and what is taken over.
 async fn record(
-    site: TierContext<'_>,
-    past: &PriorReleases,
+    context: TierContext<'_>,
+    prior: &PriorReleases,
     revision: u64,
     foreign: &[&Found],
     key: &[u8],
 ) -> Result<Record> {
     let asked = foreign.iter().filter_map(|found| found.asked()).filter(|asked| is_kept(asked));
     let asked: Vec<Applied> = asked.map(|asked| Applied { object: asked.clone(), fields: None }).collect();
-    let known = past.last.iter().flat_map(|last| &last.objects);
+    let known = prior.last.iter().flat_map(|last| &last.objects);
     let known =
         known.filter(|one| asked.iter().all(|new| ObjectId::of(&new.object) != ObjectId::of(&one.object)));
     let objects: Vec<Applied> = known.cloned().chain(asked.iter().cloned()).collect();
-    let owned = past.last.iter().flat_map(|last| last.owned.iter().cloned());
+    let owned = prior.last.iter().flat_map(|last| last.owned.iter().cloned());
     let owned = owned.chain(foreign.iter().map(|found| found.owned())).collect();
-    let newest = past.summaries.first();
+    let newest = prior.summaries.first();
     let summary = Summary {
         commit: newest.and_then(|newest| newest.commit.clone()),
         branch: newest.and_then(|newest| newest.branch.clone()),
         images: newest.map(|newest| newest.images.clone()).unwrap_or_default(),
         tested: newest.and_then(|newest| newest.tested),
         dirty: newest.is_some_and(|newest| newest.dirty),
-        set: content::set(objects.iter().map(|one| &one.object), key, &past.summaries),
+        set: content::set(objects.iter().map(|one| &one.object), key, &prior.summaries),
         objects: objects.len(),
-        ..site.begin(past, revision, ReleaseKind::Adoption).await?
+        ..context.begin(prior, revision, ReleaseKind::Adoption).await?
     };
-    let jobs = past.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default();
+    let jobs = prior.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default();
     Ok(Record { objects, owned, jobs, ..Record::new(summary) })
 }
 
@@ -207,19 +208,20 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
 }
 
 /// The objects of the manifests, and how it stands with each.
-async fn look(site: TierContext<'_>, past: &PriorReleases) -> Result<Vec<Found>> {
-    let key = site.store().key(false).await?;
-    let described = site.session.unless_cancelled(manifest::described(site.project, site.tier)).await?;
-    let wanted = namespaces::placed(site.cluster, from_manifests::wanted(described, &key)).await?;
+async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Found>> {
+    let key = context.store().key(false).await?;
+    let described =
+        context.session.unless_cancelled(manifest::described(context.project, context.tier)).await?;
+    let wanted = namespaces::placed(context.cluster, redaction::wanted(described, &key)).await?;
     let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
-    stream::iter(objects).map(|object| find(site, past, object)).buffered(CONCURRENCY).try_collect().await
+    stream::iter(objects).map(|object| find(context, prior, object)).buffered(CONCURRENCY).try_collect().await
 }
 
-async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Result<Found> {
+async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Value) -> Result<Found> {
     let id = ObjectId::of(&object);
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     let state = |state| Ok(Found { id: id.clone(), api_version: api_version.clone(), state });
-    let live = match site.cluster.get(&ObjectRef::of(&object)).await {
+    let live = match context.cluster.get(&ObjectRef::of(&object)).await {
         Ok(Some(live)) => live,
         Ok(None) => return state(State::Missing),
         // Its definition comes with the set.
@@ -228,9 +230,10 @@ async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Res
     };
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
     let of_project = label(labels::PROJECT);
-    let is_marked = of_project == Some(&site.project.name) && label(labels::TIER) == Some(&site.tier.slug);
-    let is_known = past.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
-    if is_marked && is_known && !(was_killed(past) && ownership::has_other_authors(&live)) {
+    let is_marked =
+        of_project == Some(&context.project.name) && label(labels::TIER) == Some(&context.tier.slug);
+    let is_known = prior.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
+    if is_marked && is_known && !(was_killed(prior) && ownership::has_other_authors(&live)) {
         return state(State::Ours);
     }
     let owner = ownership::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
@@ -239,12 +242,12 @@ async fn find(site: TierContext<'_>, past: &PriorReleases, object: Value) -> Res
             .with_hint("two projects cannot have the same object: give one of them another name"));
     }
     let mut asked = ownership::asked_for(&live);
-    manifest::mark(&mut asked, site.project, site.tier);
+    manifest::mark(&mut asked, context.project, context.tier);
     if manifest::is_from_configuration(&object) {
         asked["metadata"]["annotations"][labels::SOURCE] =
             object["metadata"]["annotations"][labels::SOURCE].clone();
     }
-    let tried = site
+    let tried = context
         .cluster
         .apply(&asked, ApplyOptions { dry_run: true, force: true, ..ApplyOptions::default() })
         .await?;
@@ -284,11 +287,11 @@ impl Found {
     }
 }
 
-fn adoption(site: TierContext<'_>, objects: &[Found], revision: Option<u64>) -> Adoption {
+fn adoption(context: TierContext<'_>, objects: &[Found], revision: Option<u64>) -> Adoption {
     Adoption {
-        tier: site.tier.name.clone(),
-        context: site.cluster.context().to_owned(),
-        namespace: site.cluster.namespace().to_owned(),
+        tier: context.tier.name.clone(),
+        context: context.cluster.context().to_owned(),
+        namespace: context.cluster.namespace().to_owned(),
         objects: objects.iter().map(Found::view).collect(),
         revision,
     }

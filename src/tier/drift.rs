@@ -9,25 +9,25 @@ use crate::record::Outcome;
 use crate::record::prior::PriorReleases;
 use crate::release::context::TierContext;
 use crate::release::from_record;
-use crate::release::plan::planner::May;
+use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::build_plan;
+use crate::release::plan::redaction;
 use crate::release::plan::{Action, Step, claims};
-use crate::release::run::redaction;
 use crate::report::view::drift::{AddedField, ChangedObject, Drift, ExtendedObject};
 
 /// Compares what is there with what the newest release applied.
 ///
 /// # Errors
 /// What the cluster refuses, but for missing rights.
-pub(crate) async fn drift(site: TierContext<'_>, past: &PriorReleases) -> Result<Drift> {
-    match &past.last {
+pub(crate) async fn drift(context: TierContext<'_>, prior: &PriorReleases) -> Result<Drift> {
+    match &prior.last {
         None => return Ok(Drift::Known { changed: Vec::new(), others: Vec::new() }),
         Some(last) if last.summary.outcome != Outcome::Good => {
             return Ok(Drift::Unknown("the newest release did not come to a good end".to_owned()));
         }
         Some(_) => {}
     }
-    match compared(site, past).await {
+    match compared(context, prior).await {
         Err(error) if matches!(error.kind(), Kind::Denied | Kind::Refused) => {
             Ok(Drift::Unknown(error.message().to_owned()))
         }
@@ -36,13 +36,13 @@ pub(crate) async fn drift(site: TierContext<'_>, past: &PriorReleases) -> Result
 }
 
 async fn compared(
-    site: TierContext<'_>,
-    past: &PriorReleases,
+    context: TierContext<'_>,
+    prior: &PriorReleases,
 ) -> Result<(Vec<ChangedObject>, Vec<ExtendedObject>)> {
-    let Some(last) = &past.last else { return Ok((Vec::new(), Vec::new())) };
+    let Some(last) = &prior.last else { return Ok((Vec::new(), Vec::new())) };
     let (wanted, untouched) = from_record::recorded(last);
-    let key = site.store().key(false).await?;
-    let looked = build_plan(site, past, wanted, &untouched, &key, May::Change).await?;
+    let key = context.store().key(false).await?;
+    let looked = build_plan(context, prior, wanted, &untouched, &key, May::Change).await?;
     let mut all: Vec<ChangedObject> = looked.plan.steps.iter().filter_map(changed).collect();
     let claims = untouched.iter().filter(|one| claims::is_claim(&one.object)).cloned();
     for one in claims.chain(redaction::redacted_in(&last.objects)) {
@@ -104,7 +104,7 @@ mod tests {
 
     fn step(action: Action) -> Step {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}});
-        Step::new(Wanted { object, phase: Phase::Workloads, place: None, values: None }, action, None)
+        Step::new(Wanted { object, phase: Phase::Workloads, origin: None, values: None }, action, None)
     }
 
     #[test]

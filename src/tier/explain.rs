@@ -15,7 +15,7 @@ use crate::session::Session;
 pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
     let cluster = context::connect(session, tier).await?;
     let rules = Rules::default();
-    let site = context::TierContext { session, project, tier, rules: &rules, cluster: &cluster };
-    let past = PriorReleases::read(&site.store()).await?;
-    explain::explain(site, past.last.as_ref()).await
+    let context = context::TierContext { session, project, tier, rules: &rules, cluster: &cluster };
+    let prior = PriorReleases::read(&context.store()).await?;
+    explain::explain(context, prior.last.as_ref()).await
 }

@@ -159,14 +159,14 @@ mod tests {
 
     #[test]
     fn what_ran_at_a_time_is_the_newest_good_release_and_what_was_on_its_way() {
-        let past = vec![
+        let prior = vec![
             release(4, 40, Outcome::Running),
             release(3, 30, Outcome::Good),
             release(2, 20, Outcome::Failed),
             release(1, 10, Outcome::Good),
         ];
         let at = |time: &str| {
-            let ran = ran_at(past.clone(), format!("2026-10-03T14:{time}Z").parse().unwrap());
+            let ran = ran_at(prior.clone(), format!("2026-10-03T14:{time}Z").parse().unwrap());
             ran.into_iter().map(|(summary, then)| (summary.revision, then.unwrap())).collect::<Vec<_>>()
         };
         assert_eq!(at("09:00"), []);

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use crate::cluster::{Holder, Lease, LeaseRequest, LeaseTask, ManualLock};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier};
+use crate::record::Actor;
 use crate::record::Summary;
 use crate::record::store::base_name;
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
-use crate::release::{context, lock_holder, refused};
+use crate::release::{context, refused, tier_lock};
 use crate::report::view::lock::{Held, Lock, LockHolder};
 use crate::session::Session;
 
@@ -30,9 +31,10 @@ pub(crate) async fn lock(
     // Without words nobody is troubled: not even the cluster is asked.
     let hold = ManualLock::new(&session.reporter.masked(message), None)?;
     let cluster = context::connect(session, tier).await?;
-    cluster.ensure_namespace(&context::made_for(project, tier), context::LOCKING).await?;
+    cluster.ensure_namespace(&context::made_for(project, tier), tier_lock::LOCKING).await?;
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
-    let request = LeaseRequest { holder: context::person(), ..context::lease_request(project, tier, rules) };
+    let request =
+        LeaseRequest { holder: Actor::this_person(), ..tier_lock::lease_request(project, tier, rules) };
     // The lock that a killed release left is the only trace of it.
     if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
         refused::note_dead_run(TierContext { session, project, tier, rules, cluster: &cluster }, &dead)
@@ -56,22 +58,22 @@ pub(crate) async fn lock(
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
 pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
     let cluster = context::connect(session, tier).await?;
-    let site = TierContext { session, project, tier, rules, cluster: &cluster };
+    let context = TierContext { session, project, tier, rules, cluster: &cluster };
     let name = base_name(&project.name, &tier.slug);
     let holder = Lease::holder(&cluster, &name).await?;
     if let Some(holder) = &holder {
         if holder.hold.is_none() {
-            let (holder, release) = lock_holder::on_record(site, holder.clone()).await;
+            let (holder, release) = tier_lock::on_record(context, holder.clone()).await;
             let who = holder.described(release.as_deref());
             let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
-            site.rules.confirm(session, &fact, "take the lock from it?").await?;
+            context.rules.confirm(session, &fact, "take the lock from it?").await?;
         }
         if !Lease::unlock(&cluster, &name, holder).await? {
             return Err(Error::new(
                 Kind::Locked,
                 format!("somebody else has locked {} meanwhile", tier.name),
             )
-            .with_hint(context::command("status", tier)));
+            .with_hint(tier.command("status")));
         }
     }
     let holder = holder.map(|holder| shown(&holder, None));

@@ -6,16 +6,16 @@ use crate::record::target::Target;
 use crate::record::{Summary, Task, target};
 use crate::release::context::TierContext;
 use crate::release::from_record;
-use crate::release::plan::images;
-use crate::release::plan::images::Presence;
+use crate::release::plan::checks::images;
+use crate::release::plan::checks::images::Presence;
 use crate::report::view::rollback::{PastJob, RollbackOutlook, RollbackTarget};
 
 /// Looks along the way.
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) -> Result<RollbackOutlook> {
-    let attempts = site.store().attempts().await?;
+pub(crate) async fn way_back(context: TierContext<'_>, newest_first: &[Summary]) -> Result<RollbackOutlook> {
+    let attempts = context.store().attempts().await?;
     let to = match target::choose(newest_first, &attempts, None) {
         Ok(Target::Release { to, .. }) => to,
         Ok(Target::Already { revision, from, to, further }) => {
@@ -24,11 +24,11 @@ pub(crate) async fn way_back(site: TierContext<'_>, newest_first: &[Summary]) ->
         Ok(Target::Unchanged { runs, further }) => return Ok(RollbackOutlook::Unchanged { runs, further }),
         Err(none) => return Ok(RollbackOutlook::None(none.message().to_owned())),
     };
-    let record = site.store().recorded(newest_first, to).await?;
+    let record = context.store().recorded(newest_first, to).await?;
     let set = record.as_ref().map(|record| from_record::recorded(record).0).unwrap_or_default();
     let images =
         set.iter().flat_map(|one| images::images_of(&one.object)).collect::<std::collections::BTreeSet<_>>();
-    let found = images::look_up(site, images, images::IN_PASSING).await;
+    let found = images::look_up(context, images, images::IN_PASSING).await;
     let count = |wanted: fn(&Presence) -> bool| found.iter().filter(|(_, presence)| wanted(presence)).count();
     let later = newest_first.iter().filter(|summary| summary.revision > to);
     Ok(RollbackOutlook::Ready(RollbackTarget {

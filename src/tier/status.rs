@@ -11,7 +11,7 @@ use crate::record::store::base_name;
 use crate::record::{Outcome, Record, Summary, prior};
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
-use crate::release::{context, explain, lock_holder};
+use crate::release::{context, explain, tier_lock};
 use crate::report::view::drift::Drift;
 use crate::report::view::explain::ObjectHealth;
 use crate::report::view::history::Release;
@@ -22,11 +22,11 @@ use crate::session::Session;
 use crate::tier::lock;
 
 /// Asks the cluster.
-async fn read(site: TierContext<'_>) -> Result<Status> {
-    let TierContext { project, tier, cluster, .. } = site;
-    let mut summaries = site.store().history().await?;
+async fn read(context: TierContext<'_>) -> Result<Status> {
+    let TierContext { project, tier, cluster, .. } = context;
+    let mut summaries = context.store().history().await?;
     let lock = prior::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
-    let (health, missing, drift, rollback) = match Box::pin(seen(site, &summaries)).await {
+    let (health, missing, drift, rollback) = match Box::pin(seen(context, &summaries)).await {
         // Whoever may not read Secrets still sees what is in the history.
         Err(error) if error.kind() == Kind::Denied => {
             let why = error.message().to_owned();
@@ -34,7 +34,7 @@ async fn read(site: TierContext<'_>) -> Result<Status> {
         }
         seen => seen.map(|(health, missing, drift, rollback)| (Ok(health), missing, drift, rollback))?,
     };
-    let lock = lock.map(|lock| lock::shown(&lock, lock_holder::held_by(summaries.first(), &lock)));
+    let lock = lock.map(|lock| lock::shown(&lock, tier_lock::held_by(summaries.first(), &lock)));
     let newest = summaries.into_iter().next();
     let interrupted = newest.as_ref().filter(|newest| newest.outcome == Outcome::Interrupted);
     Ok(Status {
@@ -53,17 +53,17 @@ async fn read(site: TierContext<'_>) -> Result<Status> {
 
 /// What needs the full records.
 async fn seen(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     summaries: &[Summary],
 ) -> Result<(Vec<ObjectHealth>, Vec<ObjectRef>, Drift, RollbackOutlook)> {
-    let past = PriorReleases::of(&site.store(), summaries.to_vec()).await?;
+    let prior = PriorReleases::of(&context.store(), summaries.to_vec()).await?;
     let (health, drift, way_back) = futures::join!(
-        explain::explain(site, past.last.as_ref()),
-        crate::tier::drift::drift(site, &past),
-        crate::tier::rollback_outlook::way_back(site, summaries),
+        explain::explain(context, prior.last.as_ref()),
+        crate::tier::drift::drift(context, &prior),
+        crate::tier::rollback_outlook::way_back(context, summaries),
     );
     let (health, drift) = (health?, drift?);
-    let missing = crate::tier::drift::gone(&drift).unwrap_or_else(|| missing(past.last.as_ref(), &health));
+    let missing = crate::tier::drift::gone(&drift).unwrap_or_else(|| missing(prior.last.as_ref(), &health));
     Ok((health.iter().map(Explained::view).collect(), missing, drift, way_back?))
 }
 

@@ -37,6 +37,7 @@ mod locks;
 mod logs;
 mod mute;
 mod on_cluster;
+mod overlays;
 mod pipeline;
 mod plan;
 mod programs;
@@ -57,6 +58,7 @@ mod tags;
 #[path = "../speed/tap.rs"]
 mod tap;
 mod testing;
+mod validation;
 mod vanished;
 mod verify;
 mod versions;

@@ -75,9 +75,13 @@ fn a_release_ends_when_its_time_is_over() {
 
 #[test]
 fn a_rollback_ends_when_its_time_is_over() {
-    let project = Project::bare("vanished-back", "", &web("1", ""));
+    // However fast the pods are ready, the rollout still goes on when they are looked at.
+    let slow = |version: &str| {
+        web(version, "").replace("spec:\n  selector", "spec:\n  minReadySeconds: 5\n  selector")
+    };
+    let project = Project::bare("vanished-back", "", &slow("1"));
     project.windlass(&["release", "staging"]).exits(0);
-    project.write(".kube/app.yaml", &web("2", ""));
+    project.write(".kube/app.yaml", &slow("2"));
     project.commit("two");
     project.windlass(&["release", "staging"]).exits(0);
     let ended = cut(&project, &["rollback", "staging", "--timeout", "25s"], watches_pods).exits(5);

@@ -33,7 +33,6 @@ use tokio::task::JoinHandle;
 use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::build::request::BuildRequest;
 use crate::build::session::file_sync::Files;
 use crate::error::{Error, Kind, Result};
 
@@ -50,13 +49,12 @@ pub(crate) struct BuildInputs {
 }
 
 impl BuildInputs {
-    /// What the order says may be seen.
+    /// These secrets, and with `ssh` the agent that this process knows.
     ///
     /// # Errors
     /// [`Kind::Invalid`] where an SSH agent is wanted and there is none.
-    pub(crate) fn of(order: &BuildRequest<'_>) -> Result<Self> {
-        let agent = order.image.ssh.then(Self::agent).transpose()?;
-        Ok(Self { secrets: order.lent.clone(), agent })
+    pub(crate) fn new(secrets: BTreeMap<String, Vec<u8>>, ssh: bool) -> Result<Self> {
+        Ok(Self { secrets, agent: ssh.then(Self::agent).transpose()? })
     }
 
     /// The socket of the agent that this process knows.
@@ -78,7 +76,7 @@ impl BuildInputs {
 
 /// What a builder finds at the other end of a session.
 pub(crate) struct SessionServer {
-    pub(crate) lent: BuildInputs,
+    pub(crate) inputs: BuildInputs,
     pub(crate) credentials: HashMap<String, DockerCredentials>,
     pub(crate) files: Files,
 }
@@ -101,7 +99,7 @@ impl SessionServer {
             "/grpc.health.v1.Health/Check",
             "/moby.filesync.v1.FileSync/DiffCopy",
         ];
-        if self.lent.agent.is_some() {
+        if self.inputs.agent.is_some() {
             methods.extend(["/moby.sshforward.v1.SSH/CheckAgent", "/moby.sshforward.v1.SSH/ForwardAgent"]);
         }
         let methods =
@@ -121,9 +119,9 @@ impl SessionServer {
         let mut router = server
             .add_service(HealthServer::new(HealthService))
             .add_service(AuthServer::new(AuthProvider(self.credentials)))
-            .add_service(SecretsServer::new(Values(self.lent.secrets)))
+            .add_service(SecretsServer::new(Values(self.inputs.secrets)))
             .add_service(FileSyncServer::new(self.files));
-        if let Some(socket) = self.lent.agent {
+        if let Some(socket) = self.inputs.agent {
             router = router.add_service(SshServer::new(Agent(socket)));
         }
         // One connection, and then nothing more for ever: the end of the list would end the server.

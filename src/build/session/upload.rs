@@ -65,11 +65,11 @@ impl Upload {
 
     /// How far it is, where it has got on since the last look; `None` where all was sent, or nothing was taken for a
     /// while.
-    pub(crate) fn look(&mut self) -> Result<Option<String>, Stalled> {
-        self.look_at(Instant::now())
+    pub(crate) fn poll(&mut self) -> Result<Option<String>, Stalled> {
+        self.poll_at(Instant::now())
     }
 
-    fn look_at(&mut self, now: Instant) -> Result<Option<String>, Stalled> {
+    fn poll_at(&mut self, now: Instant) -> Result<Option<String>, Stalled> {
         let bytes = self.sent.bytes.load(Ordering::Relaxed);
         if !self.sent.under_way.load(Ordering::Relaxed) {
             return Ok(None);
@@ -100,16 +100,16 @@ mod tests {
         for _ in 0..10 {
             sent.add(1_500_000);
             let now = at(&upload, 90);
-            assert!(upload.look_at(now).expect("it moves").is_some());
+            assert!(upload.poll_at(now).expect("it moves").is_some());
         }
         let (soon, late) = (at(&upload, 90), at(&upload, 180));
-        assert!(upload.look_at(soon).expect("for a while").is_none());
-        let error = upload.look_at(late).expect_err("it stands").error("the builder");
+        assert!(upload.poll_at(soon).expect("for a while").is_none());
+        let error = upload.poll_at(late).expect_err("it stands").error("the builder");
         assert_eq!(
             error.message(),
             "the builder took 15.0 MB of the context, and then nothing more for 120 s"
         );
         sent.end();
-        assert!(upload.look_at(late).expect("all was sent").is_none());
+        assert!(upload.poll_at(late).expect("all was sent").is_none());
     }
 }

@@ -23,7 +23,7 @@ impl Plan {
     pub(crate) async fn run(self, run: &Run) -> Result<RunResult> {
         let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
-        let sources = run.session.unless_cancelled(manifest::read(&project, &tier)).await?;
+        let sources = run.session.unless_cancelled(manifest::read_valid(&project, &tier)).await?;
         let images = pipeline::find(&run.session, &project).await?;
         let planned = pipeline::plan(&run.session, &project, &tier, &sources, &images).await;
         let shown = planned.and_then(|plan| self.show(run, &plan));

@@ -29,7 +29,7 @@ impl Release {
         let release = pipeline::Release { tier, rules };
         let work = async {
             release.rules.confirm_tier(&run.session, &release.tier, "release to").await?;
-            let sources = run.session.unless_cancelled(manifest::read(&project, &release.tier)).await?;
+            let sources = run.session.unless_cancelled(manifest::read_valid(&project, &release.tier)).await?;
             let images = pipeline::find(&run.session, &project).await?;
             pipeline::release(&run.session, &project, &sources, &images, &release).await
         };

@@ -3,93 +3,113 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::cli::{Run, SourceArguments};
 use crate::error::{Error, Kind, Result};
+use crate::manifest::Findings;
 use crate::project::Project;
+use crate::report::view::validation::Validation;
+use crate::schema::Schemas;
 use crate::{build, manifest, secret};
 
 /// Check the configuration and every tier's manifests, offline
+///
+/// Errors are what the API server refuses. Warnings are what may be made elsewhere, or is probably not meant.
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
+    /// The version of Kubernetes to check against, instead of the configuration's; the newest that is known by default
+    #[arg(long, value_name = "VERSION", value_parser = version)]
+    kubernetes: Option<Schemas>,
+    /// Refuse warnings, too
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     source: SourceArguments,
+}
+
+fn version(text: &str) -> std::result::Result<Schemas, String> {
+    Schemas::of(text).map_err(|error| error.message)
 }
 
 impl Validate {
     pub(crate) async fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, None)?;
-        let found = run.session.unless_cancelled(async { Ok(manifest::validate(&project).await) }).await?;
-        let mut errors = build::lacking(&project);
-        errors.extend(found.mistakes);
-        for warning in found.warnings {
-            run.session.reporter.warn(warning);
+        let schemas = match self.kubernetes {
+            Some(schemas) => schemas,
+            None => configured(&project)?,
+        };
+        let validate = async { Ok(manifest::validate(&project, schemas).await) };
+        let Findings { errors, warnings, unchecked } = run.session.unless_cancelled(validate).await?;
+        let mut errors: Vec<Error> = build::lacking(&project).into_iter().chain(errors).collect();
+        let mut warnings: Vec<Error> = warnings;
+        if errors.is_empty() {
+            warnings.extend(doubts(&project));
         }
+        if self.strict {
+            errors.append(&mut warnings);
+        }
+        for warning in &warnings {
+            run.session.reporter.warn_of(warning);
+        }
+        let answer = Validation {
+            kubernetes: schemas.version(),
+            errors: &errors,
+            warnings: &warnings,
+            unchecked: &unchecked,
+        };
+        run.session.reporter.show(&answer);
         match errors.len() {
-            0 => {
-                doubts(run, &project);
-                run.session.reporter.answer(None, "windlass.yaml and the manifests are valid\n");
-                Ok(())
-            }
+            0 => Ok(()),
             1 => Err(errors.remove(0)),
-            count => {
-                let (all, text): (Vec<_>, Vec<_>) =
-                    errors.iter().map(|error| (for_machines(error), for_people(error))).unzip();
-                run.session.reporter.answer(Some(&Value::Array(all)), &(text.join("\n") + "\n"));
-                Err(Error::new(Kind::Invalid, format!("{count} mistakes, all listed above")))
-            }
+            count => Err(Error::new(Kind::Invalid, format!("{count} mistakes, all listed above"))),
         }
     }
 }
 
-/// What is valid and may not be what was meant.
-fn doubts(run: &Run, project: &Project) {
-    let reporter = &run.session.reporter;
-    let mut bases = BTreeSet::new();
-    for (place, base) in build::unpinned(project).into_iter().filter(|(_, base)| bases.insert(base.clone())) {
-        reporter.warn_with_hint(
-            format!("{place}: the base image `{base}` has no digest: when its tag moves to another image, nothing is built anew"),
-            format!("write `{base}@sha256:…` to build anew with each base"),
-        );
-    }
-    for error in secret::homeless(project) {
-        reporter.warn_with_hint(error.to_string(), error.hint().unwrap_or_default());
-    }
-    let config = &project.config;
-    let waiting = config.tiers.iter().find(|(_, tier)| tier.after.is_some());
-    if let (true, Some((tier, _))) = (config.images.is_empty(), waiting) {
-        reporter.warn_with_hint(
-            format!("`tiers.{tier}.after` cannot hold: that something was good is noted beside its images, and there are none"),
-            "leave `after` out, or release with --override after --reason \"…\"",
-        );
-    }
-    if !config.tiers.is_empty() && !project.is_named() {
-        reporter.warn_with_hint(
-            "nothing says what this project is called, so that nothing can be released",
-            "`project:` in windlass.yaml, --project NAME, or a Git remote `origin`",
-        );
-    }
-}
-
-fn for_machines(error: &Error) -> Value {
-    let place = error.place();
-    json!({
-        "file": place.map(|place| place.file.display().to_string()),
-        "line": place.and_then(|place| place.line),
-        "column": place.and_then(|place| place.column),
-        "message": error.message(),
-        "hint": error.hint(),
+/// The version that the configuration names, or the newest.
+fn configured(project: &Project) -> Result<Schemas> {
+    let Some(version) = &project.config.kubernetes else { return Ok(Schemas::newest()) };
+    Schemas::of(version).map_err(|malformed| {
+        let error = Error::from(malformed);
+        match project.config.places.of(&["kubernetes"]) {
+            Some(place) => error.at(place.clone()),
+            None => error,
+        }
     })
 }
 
-fn for_people(error: &Error) -> String {
-    let mut text = error.to_string();
-    for line in error.snippet().into_iter().flat_map(str::lines) {
-        text += &format!("\n  {line}");
+/// What is valid and may not be what was meant.
+fn doubts(project: &Project) -> Vec<Error> {
+    let mut bases = BTreeSet::new();
+    let unpinned = build::unpinned(project).into_iter().filter(|(_, base)| bases.insert(base.clone()));
+    let mut doubts: Vec<Error> = unpinned.map(|(place, base)| of_base(&base).at(place)).collect();
+    doubts.extend(secret::homeless(project));
+    let config = &project.config;
+    let waiting = config.tiers.iter().find(|(_, tier)| tier.after.is_some());
+    if let (true, Some((tier, _))) = (config.images.is_empty(), waiting) {
+        doubts.push(doubt(
+            format!("`tiers.{tier}.after` cannot hold: that something was good is noted beside its images, and there are none"),
+            "leave `after` out, or release with --override after --reason \"…\"",
+        ));
     }
-    if let Some(hint) = error.hint() {
-        text += &format!("\n  hint: {hint}");
+    if !config.tiers.is_empty() && !project.is_named() {
+        doubts.push(doubt(
+            "nothing says what this project is called, so that nothing can be released",
+            "`project:` in windlass.yaml, --project NAME, or a Git remote `origin`",
+        ));
     }
-    text
+    doubts
+}
+
+fn of_base(base: &str) -> Error {
+    doubt(
+        format!(
+            "the base image `{base}` has no digest: when its tag moves to another image, nothing is built anew"
+        ),
+        format!("write `{base}@sha256:…` to build anew with each base"),
+    )
+}
+
+fn doubt(message: impl Into<String>, hint: impl Into<String>) -> Error {
+    Error::new(Kind::Invalid, message).with_hint(hint)
 }

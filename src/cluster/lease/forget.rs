@@ -12,8 +12,8 @@ impl Lease {
     /// What the cluster refuses.
     pub async fn forget(cluster: &Cluster, name: &str) -> Result<()> {
         let Some(found) = cluster.get(&reference(name)).await? else { return Ok(()) };
-        let claim = LeaseState::read(&found);
-        if !claim.is_free() && !claim.has_run_out(cluster.now()) {
+        let state = LeaseState::read(&found);
+        if !state.is_free() && !state.has_run_out(cluster.now()) {
             return Ok(());
         }
         let unchanged = DeleteOptions { unchanged: true, ..DeleteOptions::default() };

@@ -27,11 +27,11 @@ impl Lease {
         hold: &ManualLock,
     ) -> Result<Holder> {
         let identity = run_identity();
-        let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
+        let mut waiter = LeaseWaiter::new(request.patience, Instant::now());
         loop {
             let found = match cluster.get(&reference(&request.name)).await? {
                 Some(found) if is_own(&found, &request.holder) => Some(found),
-                _ => free(session, cluster, request, &mut vigil).await?,
+                _ => free(session, cluster, request, &mut waiter).await?,
             };
             let wanted = held(found, cluster.namespace(), request, &identity, cluster.now(), hold);
             if let Some(lease) = write(&cluster.for_lease(), &wanted, &identity).await? {
@@ -48,11 +48,11 @@ impl Lease {
     pub async fn unlock(cluster: &Cluster, name: &str, expected: &Holder) -> Result<bool> {
         loop {
             let Some(mut lease) = cluster.get(&reference(name)).await? else { return Ok(true) };
-            let claim = LeaseState::read(&lease);
-            if claim.is_free() {
+            let state = LeaseState::read(&lease);
+            if state.is_free() {
                 return Ok(true);
             }
-            if Holder::of(claim) != *expected {
+            if Holder::of(state) != *expected {
                 return Ok(false);
             }
             without_holder(&mut lease);
@@ -68,8 +68,8 @@ impl Lease {
 
 /// Whether this person has locked it already.
 fn is_own(lease: &Value, person: &str) -> bool {
-    let claim = LeaseState::read(lease);
-    claim.hold.is_some() && claim.holder == person
+    let state = LeaseState::read(lease);
+    state.hold.is_some() && state.holder == person
 }
 
 /// The lease with a person as its holder.

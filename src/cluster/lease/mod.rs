@@ -64,8 +64,8 @@ pub struct Holder {
 }
 
 impl Holder {
-    fn of(claim: LeaseState) -> Self {
-        let LeaseState { holder: name, since, hold, task, .. } = claim;
+    fn of(state: LeaseState) -> Self {
+        let LeaseState { holder: name, since, hold, task, .. } = state;
         Self { name, since: since.unwrap_or_default(), hold, task }
     }
 
@@ -115,9 +115,9 @@ impl Lease {
     /// [`Kind::Locked`] naming the holder; [`Kind::Interrupted`]; what the cluster refuses.
     pub async fn acquire(session: &Session, cluster: &Cluster, request: &LeaseRequest) -> Result<Self> {
         let identity = run_identity();
-        let mut vigil = LeaseWaiter::new(request.patience, Instant::now());
+        let mut waiter = LeaseWaiter::new(request.patience, Instant::now());
         loop {
-            let found = free(session, cluster, request, &mut vigil).await?;
+            let found = free(session, cluster, request, &mut waiter).await?;
             if let Some(lease) = Self::take(session, cluster, request, found, &identity).await? {
                 return Ok(lease);
             }
@@ -153,10 +153,10 @@ impl Lease {
     /// Who holds the lease of this name in the tier's namespace now; a run that stopped renewing it, or is known to be
     /// dead, does not count, nor a person whose time is over.
     pub async fn holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
-        let claim = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
+        let state = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
         let holds =
-            |claim: &LeaseState| !claim.is_free() && !claim.has_run_out(cluster.now()) && !claim.has_died();
-        let held = claim.filter(holds);
+            |state: &LeaseState| !state.is_free() && !state.has_run_out(cluster.now()) && !state.has_died();
+        let held = state.filter(holds);
         Ok(held.map(Holder::of))
     }
 
@@ -170,10 +170,10 @@ impl Lease {
     /// # Errors
     /// What the cluster refuses.
     pub async fn dead_holder(cluster: &Cluster, name: &str) -> Result<Option<Holder>> {
-        let claim = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
+        let state = cluster.get(&reference(name)).await?.as_ref().map(LeaseState::read);
         let is_dead =
-            |claim: &LeaseState| is_of_a_run(claim) && (claim.has_died() || claim.has_run_out(cluster.now()));
-        Ok(claim.filter(is_dead).map(Holder::of))
+            |state: &LeaseState| is_of_a_run(state) && (state.has_died() || state.has_run_out(cluster.now()));
+        Ok(state.filter(is_dead).map(Holder::of))
     }
 
     /// Cancelled when the lease is no longer ours: whatever it protects must end. While the API server
@@ -211,28 +211,28 @@ async fn free(
     session: &Session,
     cluster: &Cluster,
     request: &LeaseRequest,
-    vigil: &mut LeaseWaiter,
+    waiter: &mut LeaseWaiter,
 ) -> Result<Option<Value>> {
     let mut mentioned = String::new();
     loop {
         let asked = Instant::now();
         let Some(found) = cluster.get(&reference(&request.name)).await? else { return Ok(None) };
-        let claim = LeaseState::read(&found);
-        let (answered, server, died) = (Instant::now(), cluster.now(), claim.has_died());
-        match vigil.look(&Observation { claim: &claim, asked, answered, server, died }) {
+        let state = LeaseState::read(&found);
+        let (answered, server, died) = (Instant::now(), cluster.now(), state.has_died());
+        match waiter.observe(&Observation { state: &state, asked, answered, server, died }) {
             LeaseStep::Take => {
-                if died && claim.hold.is_none() && !claim.is_free() {
-                    let holder = Holder::of(claim).described(None);
+                if died && state.hold.is_none() && !state.is_free() {
+                    let holder = Holder::of(state).described(None);
                     session
                         .reporter
                         .warn(format!("{holder} died while it held the lock of this tier: taking it over"));
                 }
                 return Ok(Some(found));
             }
-            LeaseStep::GiveUp => return Err(Holder::of(claim).refusal(None, server, &request.unlock)),
-            LeaseStep::Wait if mentioned != claim.identity => {
-                session.reporter.warn(waiting(&claim, server, request.patience));
-                mentioned.clone_from(&claim.identity);
+            LeaseStep::GiveUp => return Err(Holder::of(state).refusal(None, server, &request.unlock)),
+            LeaseStep::Wait if mentioned != state.identity => {
+                session.reporter.warn(waiting(&state, server, request.patience));
+                mentioned.clone_from(&state.identity);
             }
             LeaseStep::Wait => {}
         }
@@ -244,8 +244,8 @@ async fn free(
 }
 
 /// Whether a run, and no person, holds it.
-fn is_of_a_run(claim: &LeaseState) -> bool {
-    !claim.is_free() && claim.hold.is_none()
+fn is_of_a_run(state: &LeaseState) -> bool {
+    !state.is_free() && state.hold.is_none()
 }
 
 fn reference(name: &str) -> ObjectRef {
@@ -316,19 +316,19 @@ fn run_identity() -> String {
     format!("{:016x}{:016x}", random::number(), random::number())
 }
 
-fn waiting(claim: &LeaseState, now: Timestamp, patience: LockWait) -> String {
-    let holder = Holder::of(claim.clone()).described(None);
+fn waiting(state: &LeaseState, now: Timestamp, patience: LockWait) -> String {
+    let holder = Holder::of(state.clone()).described(None);
     let seconds = DURATION.as_secs();
-    if let Some(hold) = &claim.hold {
+    if let Some(hold) = &state.hold {
         return format!("waiting for {holder}, who has locked this tier: {}", hold.message);
     }
-    if claim.seems_dead(now) {
-        let age = display::whole(Duration::try_from(claim.age(now)).unwrap_or_default());
+    if state.seems_dead(now) {
+        let age = display::whole(Duration::try_from(state.age(now)).unwrap_or_default());
         return format!(
             "{holder} holds the lock of this tier but has not renewed it for {age}; taking it over in {seconds} s if that stays so"
         );
     }
-    let since = claim.since.map_or_else(String::new, |began| since(began, now));
+    let since = state.since.map_or_else(String::new, |began| since(began, now));
     if patience.limit.is_zero() {
         return format!(
             "{holder} holds the lock of this tier{since}; looking for up to {seconds} s whether it is still alive"

@@ -132,8 +132,8 @@ impl HeldLease {
     }
 
     fn is_ours(&self, lease: &Value) -> bool {
-        let claim = LeaseState::read(lease);
-        claim.identity == self.identity && !claim.is_free()
+        let state = LeaseState::read(lease);
+        state.identity == self.identity && !state.is_free()
     }
 
     fn known(&self) -> Value {

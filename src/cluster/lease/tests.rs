@@ -160,13 +160,13 @@ async fn a_process_of_this_machine_that_died_is_not_waited_for() {
     let began = Instant::now();
     let lease = Lease::acquire(&session, &cluster, &request("bob")).await.expect("nobody alive holds it");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    let claim = LeaseState::read(&server.get(LEASES, "windlass-shop").expect("it is there"));
-    assert_eq!(claim.process, Process::own());
+    let state = LeaseState::read(&server.get(LEASES, "windlass-shop").expect("it is there"));
+    assert_eq!(state.process, Process::own());
     // A version that knows nothing of it takes the lease over: whatever is left says nothing of its run.
     let mut other = server.get(LEASES, "windlass-shop").expect("it is there");
     other["metadata"]["annotations"][labels::LOCK] = json!("b2");
-    let claim = LeaseState::read(&other);
-    assert_eq!((claim.process, claim.task), (None, LeaseTask::default()));
+    let state = LeaseState::read(&other);
+    assert_eq!((state.process, state.task), (None, LeaseTask::default()));
     lease.release().await;
 }
 

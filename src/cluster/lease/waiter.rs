@@ -166,7 +166,7 @@ pub(crate) enum LeaseStep {
 
 /// One look at a lease.
 pub(crate) struct Observation<'a> {
-    pub(crate) claim: &'a LeaseState,
+    pub(crate) state: &'a LeaseState,
     /// When the request was sent, and when its answer was there.
     pub(crate) asked: Instant,
     pub(crate) answered: Instant,
@@ -200,17 +200,17 @@ impl LeaseWaiter {
         Self { patience, began: now, last: None, alive: false }
     }
 
-    pub(crate) fn look(&mut self, look: &Observation<'_>) -> LeaseStep {
-        if look.claim.is_free() {
+    pub(crate) fn observe(&mut self, observe: &Observation<'_>) -> LeaseStep {
+        if observe.state.is_free() {
             return LeaseStep::Take;
         }
-        if let Some(hold) = &look.claim.hold {
-            return self.look_at_person(look, hold);
+        if let Some(hold) = &observe.state.hold {
+            return self.observe_person(observe, hold);
         }
-        if look.died || self.still_for(look) >= look.claim.duration {
+        if observe.died || self.still_for(observe) >= observe.state.duration {
             return LeaseStep::Take;
         }
-        if self.rest(look) > Duration::ZERO || self.is_worth_looking_on(look) {
+        if self.rest(observe) > Duration::ZERO || self.is_worth_waiting(observe) {
             LeaseStep::Wait
         } else {
             LeaseStep::GiveUp
@@ -218,12 +218,13 @@ impl LeaseWaiter {
     }
 
     /// A person's lock ends when they said, or when they give it back.
-    fn look_at_person(&self, look: &Observation<'_>, hold: &ManualLock) -> LeaseStep {
-        if look.claim.has_run_out(look.server) {
+    fn observe_person(&self, observe: &Observation<'_>, hold: &ManualLock) -> LeaseStep {
+        if observe.state.has_run_out(observe.server) {
             return LeaseStep::Take;
         }
-        let rest = self.rest(look);
-        let ends_in_time = hold.until.is_some_and(|until| until.duration_since(look.server) <= signed(rest));
+        let rest = self.rest(observe);
+        let ends_in_time =
+            hold.until.is_some_and(|until| until.duration_since(observe.server) <= signed(rest));
         if rest > Duration::ZERO && (self.patience.asked || ends_in_time) {
             LeaseStep::Wait
         } else {
@@ -232,25 +233,25 @@ impl LeaseWaiter {
     }
 
     /// What is left of the patience.
-    fn rest(&self, look: &Observation<'_>) -> Duration {
-        self.patience.limit.saturating_sub(look.answered.duration_since(self.began))
+    fn rest(&self, observe: &Observation<'_>) -> Duration {
+        self.patience.limit.saturating_sub(observe.answered.duration_since(self.began))
     }
 
     /// Whether the holder lives shows in one lease's time at the most, and that much is waited whatever the
     /// patience: what a killed run left must not turn the next one away.
-    fn is_worth_looking_on(&self, look: &Observation<'_>) -> bool {
-        !self.alive && look.claim.duration <= DURATION
+    fn is_worth_waiting(&self, observe: &Observation<'_>) -> bool {
+        !self.alive && observe.state.duration <= DURATION
     }
 
     /// How long the lease certainly has not been renewed.
-    fn still_for(&mut self, look: &Observation<'_>) -> Duration {
-        let pulse = look.claim.pulse();
-        let slow = look.answered.duration_since(look.asked) > SLOW;
+    fn still_for(&mut self, observe: &Observation<'_>) -> Duration {
+        let pulse = observe.state.pulse();
+        let slow = observe.answered.duration_since(observe.asked) > SLOW;
         match &self.last {
-            Some((last, since)) if *last == pulse && !slow => look.asked.saturating_duration_since(*since),
+            Some((last, since)) if *last == pulse && !slow => observe.asked.saturating_duration_since(*since),
             last => {
                 self.alive |= last.as_ref().is_some_and(|(last, _)| *last != pulse);
-                self.last = Some((pulse, look.answered));
+                self.last = Some((pulse, observe.answered));
                 Duration::ZERO
             }
         }
@@ -263,7 +264,7 @@ mod tests {
 
     const RENEWED: &str = "2026-11-23T09:05:00.000000Z";
 
-    fn claim(holder: &str, renewed: &str) -> LeaseState {
+    fn state(holder: &str, renewed: &str) -> LeaseState {
         LeaseState::read(&json!({
             "metadata": {"annotations": {labels::LOCK: "a1"}},
             "spec": {"holderIdentity": holder, "leaseDurationSeconds": 15, "renewTime": renewed},
@@ -271,13 +272,13 @@ mod tests {
     }
 
     /// Looks at second `at` of the waiter's clock, while the server's says `server` seconds after 09:05:00.
-    fn look(vigil: &mut LeaseWaiter, claim: &LeaseState, at: u64, server: i64) -> LeaseStep {
-        let answered = vigil.began + Duration::from_secs(at);
+    fn observe(waiter: &mut LeaseWaiter, state: &LeaseState, at: u64, server: i64) -> LeaseStep {
+        let answered = waiter.began + Duration::from_secs(at);
         let server = RENEWED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(server);
-        vigil.look(&Observation { claim, asked: answered, answered, server, died: false })
+        waiter.observe(&Observation { state, asked: answered, answered, server, died: false })
     }
 
-    fn vigil(patience: u64) -> LeaseWaiter {
+    fn waiter(patience: u64) -> LeaseWaiter {
         LeaseWaiter::new(LockWait { limit: Duration::from_secs(patience), asked: false }, Instant::now())
     }
 
@@ -293,97 +294,109 @@ mod tests {
 
     #[test]
     fn a_persons_lock_does_not_die_and_a_default_does_not_wait_for_it() {
-        assert_eq!(look(&mut vigil(0), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
-        assert_eq!(look(&mut vigil(600), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut waiter(0), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut waiter(600), &locked_by("ann", None), 0, 3600), LeaseStep::GiveUp);
         let mut asked =
             LeaseWaiter::new(LockWait { limit: Duration::from_secs(60), asked: true }, Instant::now());
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 0, 0), LeaseStep::Wait);
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 59, 59), LeaseStep::Wait, "longer than a lease");
-        assert_eq!(look(&mut asked, &locked_by("ann", None), 60, 60), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut asked, &locked_by("ann", None), 0, 0), LeaseStep::Wait);
+        assert_eq!(
+            observe(&mut asked, &locked_by("ann", None), 59, 59),
+            LeaseStep::Wait,
+            "longer than a lease"
+        );
+        assert_eq!(observe(&mut asked, &locked_by("ann", None), 60, 60), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_persons_lock_ends_when_it_was_said_to() {
         let lock = locked_by("ann", Some("2026-11-23T09:15:00Z"));
-        assert_eq!(look(&mut vigil(0), &lock, 0, 599), LeaseStep::GiveUp);
-        assert_eq!(look(&mut vigil(0), &lock, 0, 600), LeaseStep::Take);
-        assert_eq!(look(&mut vigil(60), &lock, 0, 560), LeaseStep::Wait, "it ends within the patience");
-        assert_eq!(look(&mut vigil(60), &lock, 0, 500), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut waiter(0), &lock, 0, 599), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut waiter(0), &lock, 0, 600), LeaseStep::Take);
+        assert_eq!(observe(&mut waiter(60), &lock, 0, 560), LeaseStep::Wait, "it ends within the patience");
+        assert_eq!(observe(&mut waiter(60), &lock, 0, 500), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_lease_given_back_is_taken_at_once() {
-        assert_eq!(look(&mut vigil(0), &claim("", RENEWED), 0, 1), LeaseStep::Take);
-        assert_eq!(look(&mut vigil(0), &LeaseState::read(&json!({"metadata": {}})), 0, 1), LeaseStep::Take);
+        assert_eq!(observe(&mut waiter(0), &state("", RENEWED), 0, 1), LeaseStep::Take);
+        assert_eq!(
+            observe(&mut waiter(0), &LeaseState::read(&json!({"metadata": {}})), 0, 1),
+            LeaseStep::Take
+        );
     }
 
     #[test]
     fn a_living_holder_is_not_waited_for_without_patience() {
-        let mut vigil = vigil(0);
+        let mut waiter = waiter(0);
         assert_eq!(
-            look(&mut vigil, &claim("ann", RENEWED), 0, 4),
+            observe(&mut waiter, &state("ann", RENEWED), 0, 4),
             LeaseStep::Wait,
             "it may have died just now"
         );
-        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:05Z"), 1, 5), LeaseStep::GiveUp);
+        assert_eq!(observe(&mut waiter, &state("ann", "2026-11-23T09:05:05Z"), 1, 5), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_dead_holder_is_recognised_without_patience_after_one_lease_of_looking_on() {
-        let mut vigil = vigil(0);
-        let dead = claim("ann", RENEWED);
-        assert_eq!(look(&mut vigil, &dead, 0, 3600), LeaseStep::Wait, "an old renewal alone proves nothing");
-        assert_eq!(look(&mut vigil, &dead, 14, 3614), LeaseStep::Wait);
-        assert_eq!(look(&mut vigil, &dead, 15, 3615), LeaseStep::Take);
+        let mut waiter = waiter(0);
+        let dead = state("ann", RENEWED);
+        assert_eq!(
+            observe(&mut waiter, &dead, 0, 3600),
+            LeaseStep::Wait,
+            "an old renewal alone proves nothing"
+        );
+        assert_eq!(observe(&mut waiter, &dead, 14, 3614), LeaseStep::Wait);
+        assert_eq!(observe(&mut waiter, &dead, 15, 3615), LeaseStep::Take);
     }
 
     #[test]
     fn a_holder_that_is_known_to_be_dead_is_not_waited_for_but_a_person_has_no_process() {
-        let dead = |claim: &LeaseState| {
+        let dead = |state: &LeaseState| {
             let now = Instant::now();
             let server = RENEWED.parse::<Timestamp>().expect("a time");
-            vigil(0).look(&Observation { claim, asked: now, answered: now, server, died: true })
+            waiter(0).observe(&Observation { state, asked: now, answered: now, server, died: true })
         };
-        assert_eq!(dead(&claim("ann", RENEWED)), LeaseStep::Take);
+        assert_eq!(dead(&state("ann", RENEWED)), LeaseStep::Take);
         assert_eq!(dead(&locked_by("ann", None)), LeaseStep::GiveUp);
     }
 
     #[test]
     fn a_holder_with_a_wrong_clock_is_seen_to_be_alive() {
-        let mut vigil = vigil(0);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 3600), LeaseStep::Wait);
-        let renewed = claim("ann", "2026-11-23T09:05:05Z");
-        assert_eq!(look(&mut vigil, &renewed, 5, 3605), LeaseStep::GiveUp);
+        let mut waiter = waiter(0);
+        assert_eq!(observe(&mut waiter, &state("ann", RENEWED), 0, 3600), LeaseStep::Wait);
+        let renewed = state("ann", "2026-11-23T09:05:05Z");
+        assert_eq!(observe(&mut waiter, &renewed, 5, 3605), LeaseStep::GiveUp);
     }
 
     #[test]
     fn patience_waits_through_renewals_and_takes_over_when_they_stop() {
-        let mut vigil = vigil(60);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), LeaseStep::Wait);
-        let renewed = claim("ann", "2026-11-23T09:05:05Z");
-        assert_eq!(look(&mut vigil, &renewed, 5, 5), LeaseStep::Wait);
-        assert_eq!(look(&mut vigil, &renewed, 19, 19), LeaseStep::Wait);
-        assert_eq!(look(&mut vigil, &renewed, 20, 20), LeaseStep::Take);
+        let mut waiter = waiter(60);
+        assert_eq!(observe(&mut waiter, &state("ann", RENEWED), 0, 0), LeaseStep::Wait);
+        let renewed = state("ann", "2026-11-23T09:05:05Z");
+        assert_eq!(observe(&mut waiter, &renewed, 5, 5), LeaseStep::Wait);
+        assert_eq!(observe(&mut waiter, &renewed, 19, 19), LeaseStep::Wait);
+        assert_eq!(observe(&mut waiter, &renewed, 20, 20), LeaseStep::Take);
     }
 
     #[test]
     fn patience_ends() {
-        let mut vigil = vigil(10);
-        assert_eq!(look(&mut vigil, &claim("ann", RENEWED), 0, 0), LeaseStep::Wait);
-        assert_eq!(look(&mut vigil, &claim("ann", "2026-11-23T09:05:10Z"), 10, 10), LeaseStep::GiveUp);
+        let mut waiter = waiter(10);
+        assert_eq!(observe(&mut waiter, &state("ann", RENEWED), 0, 0), LeaseStep::Wait);
+        assert_eq!(observe(&mut waiter, &state("ann", "2026-11-23T09:05:10Z"), 10, 10), LeaseStep::GiveUp);
     }
 
     #[test]
     fn while_the_server_was_away_nobody_could_renew() {
-        let mut vigil = vigil(600);
-        let claim = claim("ann", RENEWED);
-        look(&mut vigil, &claim, 0, 0);
-        let (asked, answered) = (vigil.began + Duration::from_secs(1), vigil.began + Duration::from_secs(31));
+        let mut waiter = waiter(600);
+        let state = state("ann", RENEWED);
+        observe(&mut waiter, &state, 0, 0);
+        let (asked, answered) =
+            (waiter.began + Duration::from_secs(1), waiter.began + Duration::from_secs(31));
         let server = Timestamp::now();
         assert_eq!(
-            vigil.look(&Observation { claim: &claim, asked, answered, server, died: false }),
+            waiter.observe(&Observation { state: &state, asked, answered, server, died: false }),
             LeaseStep::Wait
         );
-        assert_eq!(look(&mut vigil, &claim, 32, 32), LeaseStep::Wait, "the span begins anew");
+        assert_eq!(observe(&mut waiter, &state, 32, 32), LeaseStep::Wait, "the span begins anew");
     }
 }

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use crate::cluster::address::collection;
-use crate::cluster::discovery::Resource;
+use crate::cluster::kinds::Resource;
 use crate::cluster::objects::{Located, name_kind};
 use crate::cluster::transport::fault::Fault;
 use crate::cluster::transport::{Call, LIST};

@@ -55,8 +55,6 @@ pub enum Propagation {
     Background,
     /// They are deleted first.
     Foreground,
-    /// They stay.
-    Orphan,
 }
 
 /// How to delete.

@@ -5,13 +5,14 @@ pub(crate) mod deletion;
 pub(crate) mod list;
 pub(crate) mod projection;
 pub(crate) mod refusal;
+mod server_message;
 
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
 use crate::cluster::address::{collection, escape, query};
-use crate::cluster::discovery::Resource;
+use crate::cluster::kinds::Resource;
 use crate::cluster::objects::list::Item;
 use crate::cluster::objects::projection::Projection;
 use crate::cluster::objects::refusal::{ApplyError, Refusal};
@@ -20,18 +21,10 @@ use crate::cluster::transport::{Call, Repeat};
 use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
+pub use server_message::FieldError;
 
 /// Only the `metadata` of an object, in the words of content negotiation.
 pub(crate) const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-
-/// All objects of a kind at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Listing {
-    /// The objects, each with its `apiVersion` and `kind`.
-    pub items: Vec<Value>,
-    /// The moment: a watch from here misses nothing.
-    pub resource_version: String,
-}
 
 /// How to apply.
 #[derive(Debug, Clone, Copy, Default)]
@@ -104,12 +97,12 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
         selector: Option<&str>,
-    ) -> Result<Listing> {
+    ) -> Result<Vec<Value>> {
         self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], "application/json").await
     }
 
     /// As [`Cluster::list`], in all namespaces.
-    pub async fn list_everywhere(&self, api_version: &str, kind: &str, selector: &str) -> Result<Listing> {
+    pub async fn list_everywhere(&self, api_version: &str, kind: &str, selector: &str) -> Result<Vec<Value>> {
         let located = Located { namespace: None, ..self.locate(api_version, kind, None).await? };
         let selectors = [("labelSelector", Some(selector))];
         let listed = self.list_located(&located, &selectors, "application/json").await;
@@ -124,21 +117,9 @@ impl Cluster {
         kind: &str,
         namespace: Option<&str>,
         selector: Option<&str>,
-    ) -> Result<Listing> {
+    ) -> Result<Vec<Value>> {
         const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
         self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], METADATA_LIST).await
-    }
-
-    /// As [`Cluster::list`], by a field selector: `involvedObject.uid=…` of events.
-    pub async fn list_by_field(
-        &self,
-        api_version: &str,
-        kind: &str,
-        namespace: Option<&str>,
-        selector: &str,
-    ) -> Result<Listing> {
-        self.list_as(api_version, kind, namespace, &[("fieldSelector", Some(selector))], "application/json")
-            .await
     }
 
     async fn list_as(
@@ -148,7 +129,7 @@ impl Cluster {
         namespace: Option<&str>,
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
-    ) -> Result<Listing> {
+    ) -> Result<Vec<Value>> {
         let located = self.locate(api_version, kind, namespace).await?;
         self.list_located(&located, selectors, accept).await.map_err(|fault| {
             unserved(&fault, &located).unwrap_or_else(|| fault.into_error(&located.wanted("list")))
@@ -160,10 +141,10 @@ impl Cluster {
         located: &Located,
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
-    ) -> Result<Listing, Fault> {
+    ) -> Result<Vec<Value>, Fault> {
         let whole = |item: Item<'_>| item.read(Projection::All);
-        let (items, resource_version) = self.pages(located, selectors, accept, whole).await?;
-        Ok(Listing { items, resource_version })
+        let (items, _) = self.pages(located, selectors, accept, whole).await?;
+        Ok(items)
     }
 
     /// Server-side apply with the field manager [`FIELD_MANAGER`] and strict field validation. Returns the

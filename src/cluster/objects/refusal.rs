@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::cluster::objects::server_message::{FieldError, typed_errors, without_go};
 use crate::cluster::transport::fault::{Fault, Wanted, user_of};
 use crate::cluster::transport::status::{Status, StatusCause};
 use crate::error::{Error, Kind};
@@ -20,8 +21,8 @@ pub struct ApplyError {
     pub message: String,
     /// What would help.
     pub hint: Option<String>,
-    /// The field it is about, as a JSON pointer into the object that was sent.
-    pub pointer: Option<String>,
+    /// The fields that it is about, one by one; empty where the server names none.
+    pub fields: Vec<FieldError>,
 }
 
 /// A field that another manager owns.
@@ -127,8 +128,6 @@ pub enum Refusal {
     Unreachable,
     /// The run was cancelled.
     Interrupted,
-    /// Anything else.
-    Other,
 }
 
 impl Refusal {
@@ -147,7 +146,7 @@ impl Refusal {
             Self::QuotaExceeded => Cause::QuotaExceeded,
             Self::AdmissionDenied { .. } | Self::WebhookFailed { .. } => Cause::AdmissionDenied,
             Self::NamespaceTerminating(_) => Cause::BeingDeleted,
-            Self::Unreachable | Self::Interrupted | Self::Other => Cause::Unknown,
+            Self::Unreachable | Self::Interrupted => Cause::Unknown,
         }
     }
 
@@ -191,6 +190,11 @@ impl ApplyError {
         }
     }
 
+    /// The first field that it is about, as the server writes it; empty where it names none.
+    pub fn field(&self) -> &str {
+        self.fields.first().map_or("", |one| &one.field)
+    }
+
     /// The kind is unknown, or asking for it failed.
     pub fn before_sending(object: &ObjectRef, error: &Error) -> Self {
         let refusal = match error.kind() {
@@ -204,7 +208,7 @@ impl ApplyError {
             refusal,
             message: error.message().to_owned(),
             hint: error.hint().map(ToOwned::to_owned),
-            pointer: None,
+            fields: Vec::new(),
         }
     }
 
@@ -217,9 +221,8 @@ impl ApplyError {
                 return Self::before_sending(&object, &error);
             }
         };
-        let read = read(&status, wanted, &object);
-        let pointer = read.field.as_deref().and_then(|field| pointer(sent, field));
-        Self { object, refusal: read.refusal, message: read.message, hint: read.hint, pointer }
+        let Read { refusal, message, hint, fields } = read(&status, wanted, &object);
+        Self { object, refusal, message: without_go(&message), hint, fields }
     }
 }
 
@@ -228,12 +231,12 @@ struct Read {
     refusal: Refusal,
     message: String,
     hint: Option<String>,
-    field: Option<String>,
+    fields: Vec<FieldError>,
 }
 
 impl Read {
     fn new(refusal: Refusal, message: impl Into<String>) -> Self {
-        Self { refusal, message: message.into(), hint: None, field: None }
+        Self { refusal, message: message.into(), hint: None, fields: Vec::new() }
     }
 
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -241,8 +244,9 @@ impl Read {
         self
     }
 
+    /// It is this field, and nothing else.
     fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.fields = vec![FieldError { field: field.into(), message: self.message.clone() }];
         self
     }
 }
@@ -251,7 +255,9 @@ fn read(status: &Status, wanted: &Wanted, object: &ObjectRef) -> Read {
     if let Some(read) = admission(status) {
         return read;
     }
-    if let Some(read) = unknown_field(&status.message, object) {
+    if typed_errors(&status.message).len() < 2
+        && let Some(read) = unknown_field(&status.message, object)
+    {
         return read;
     }
     match status.code {
@@ -422,15 +428,19 @@ fn invalid(status: &Status) -> Read {
             "give the object a new name, or allow it to be recreated with `windlass.dev/recreate: allowed`",
         );
     }
-    let field = causes.first().map(|cause| cause.field.clone()).unwrap_or_default();
-    let words = match causes.as_slice() {
-        [] => plain(status),
-        causes => causes.iter().map(cause_words).collect::<Vec<_>>().join("; "),
+    let fields = match causes.as_slice() {
+        [] => typed_errors(&status.message),
+        causes => causes.iter().map(field_error).collect(),
     };
-    let read = Read::new(Refusal::Invalid { field: field.clone() }, words);
+    let field = fields.first().map(|one| one.field.clone()).unwrap_or_default();
+    let words = match fields.as_slice() {
+        [] => plain(status),
+        fields => fields.iter().map(field_words).collect::<Vec<_>>().join("; "),
+    };
+    let read = Read { fields, ..Read::new(Refusal::Invalid { field: field.clone() }, words) };
     // The server's own defaults belong to nobody, so that no manifest takes them away.
     let strategy = field.strip_suffix(".rollingUpdate").and_then(|path| path.strip_prefix("spec."));
-    let read = if let Some(strategy) = strategy {
+    if let Some(strategy) = strategy {
         let kind = if strategy == "strategy" { "Recreate" } else { "OnDelete" };
         read.with_hint(format!(
             "the object in the cluster still has what the server filled in for RollingUpdate: take it out once with \
@@ -439,8 +449,7 @@ fn invalid(status: &Status) -> Read {
         ))
     } else {
         read
-    };
-    read.field(field)
+    }
 }
 
 fn is_immutable(cause: &StatusCause) -> bool {
@@ -449,12 +458,13 @@ fn is_immutable(cause: &StatusCause) -> bool {
     WORDS.iter().any(|words| cause.message.contains(words))
 }
 
-fn cause_words(cause: &StatusCause) -> String {
-    if cause.field.is_empty() || cause.field == "<nil>" {
-        cause.message.clone()
-    } else {
-        format!("{}: {}", cause.field, cause.message)
-    }
+fn field_error(cause: &StatusCause) -> FieldError {
+    let field = Some(cause.field.clone()).filter(|field| field != "<nil>").unwrap_or_default();
+    FieldError { field, message: without_go(&cause.message) }
+}
+
+fn field_words(one: &FieldError) -> String {
+    if one.field.is_empty() { one.message.clone() } else { format!("{}: {}", one.field, one.message) }
 }
 
 /// The server's message without the object's name in front, which the reader sees anyway.
@@ -464,23 +474,6 @@ fn plain(status: &Status) -> String {
     let message = message.split_once("strict decoding error: ").map_or(message, |(_, rest)| rest);
     let message = message.strip_prefix("failed to create typed patch object ").unwrap_or(message);
     message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
-/// The JSON pointer of a field path of the API (`spec.containers[0].image`, `.spec.ports[name="http"].port`)
-/// in this object; as far as the object has it.
-pub(crate) fn pointer(object: &Value, field: &str) -> Option<String> {
-    let mut pointer = String::new();
-    let mut here = object;
-    for step in steps(field) {
-        let token = match here {
-            Value::Array(items) => item_index(items, &step)?.to_string(),
-            _ => step.trim_matches('"').to_owned(),
-        };
-        let Some(next) = here.get(&token).or_else(|| here.get(token.parse::<usize>().ok()?)) else { break };
-        pointer = format!("{pointer}/{}", token.replace('~', "~0").replace('/', "~1"));
-        here = next;
-    }
-    (!pointer.is_empty()).then_some(pointer)
 }
 
 /// `spec.containers[name="a.b"].image` as `spec`, `containers`, `name="a.b"`, `image`.
@@ -500,21 +493,6 @@ fn steps(field: &str) -> Vec<String> {
     }
     steps.retain(|step| !step.is_empty());
     steps
-}
-
-/// The item that `0`, `name="web"` or `containerPort=80,protocol="TCP"` means.
-fn item_index(items: &[Value], step: &str) -> Option<usize> {
-    if let Ok(index) = step.parse() {
-        return Some(index);
-    }
-    let keys: Vec<(&str, Value)> = step
-        .split(',')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(key, value)| (key, serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
-        .collect();
-    items
-        .iter()
-        .position(|item| !keys.is_empty() && keys.iter().all(|(key, value)| item.get(key) == Some(value)))
 }
 
 #[cfg(test)]
@@ -568,7 +546,7 @@ mod tests {
             error.message,
             "`kubectl-client-side-apply` owns spec.replicas, `helm` owns spec.template.spec.containers[name=\"web\"].image"
         );
-        assert_eq!(error.pointer.as_deref(), Some("/spec/replicas"));
+        assert_eq!(error.fields[0].field, ".spec.replicas");
     }
 
     #[test]
@@ -605,7 +583,7 @@ mod tests {
             &[("FieldValueRequired", "Required value", "spec.template.spec.containers[0].image")],
         );
         assert_eq!(error.message, "spec.template.spec.containers[0].image: Required value");
-        assert_eq!(error.pointer.as_deref(), Some("/spec/template/spec/containers/0"));
+        assert_eq!(error.fields[0].field, "spec.template.spec.containers[0].image");
 
         let error = refused(
             500,
@@ -643,17 +621,5 @@ mod tests {
         assert_eq!(error.refusal, Refusal::WebhookFailed { webhook: "w.x".into() });
         let error = refused(503, "", "etcdserver: leader changed", &[]);
         assert_eq!(Error::from(error).kind(), Kind::Unreachable);
-    }
-
-    #[test]
-    fn field_paths_become_pointers() {
-        let object = deployment();
-        let point = |field| pointer(&object, field);
-        assert_eq!(
-            point(".spec.template.spec.containers[name=\"web\"].image").as_deref(),
-            Some("/spec/template/spec/containers/1/image")
-        );
-        assert_eq!(point("metadata.annotations[a.b/c]").as_deref(), Some("/metadata/annotations/a.b~1c"));
-        assert_eq!(point("nothing"), None);
     }
 }

@@ -130,11 +130,6 @@ impl<T: Send + 'static> Watches<T> {
         true
     }
 
-    /// Whether nothing was opened yet.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// The next item of any watch. Waits for ever while there is none.
     pub async fn next(&mut self) -> (Arc<WatchSubject>, WatchItem<T>) {
         match self.receiver.recv().await {

@@ -25,15 +25,14 @@ enum Moment {
 }
 
 /// An object as it is released; `None` for a hook that no release runs.
-pub(crate) fn released(mut object: Node, warnings: &mut Vec<String>) -> Option<Node> {
+pub(crate) fn released(mut object: Node, warnings: &mut Vec<Error>) -> Option<Node> {
     let Some(events) = take_hook(&mut object) else { return Some(object) };
     match moment(&events) {
         Moment::Test => return None,
         Moment::Other => {
-            warnings.push(format!(
-                "{}: a hook on `{events}` is left out: windlass runs hooks of installing and upgrading",
-                object.spot.place()
-            ));
+            warnings.push(object.spot.mistake(format!(
+                "a hook on `{events}` is left out: windlass runs hooks of installing and upgrading"
+            )));
             return None;
         }
         Moment::Before | Moment::After if !runs(&object) => return Some(object),
@@ -173,7 +172,7 @@ mod tests {
         compose::documents(&Arc::new(source)).expect("it is YAML")
     }
 
-    fn hook(kind: &str, events: &str) -> (Option<Value>, Vec<String>) {
+    fn hook(kind: &str, events: &str) -> (Option<Value>, Vec<Error>) {
         let text = format!(
             "{{kind: {kind}, metadata: {{name: a, labels: {{x: z}}, annotations: {{helm.sh/hook: \"{events}\", \
              helm.sh/hook-weight: \"2\", helm.sh/hook-delete-policy: hook-succeeded}}}}, spec: {{containers: []}}}}\n"
@@ -196,7 +195,8 @@ mod tests {
 
     #[test]
     fn tests_and_hooks_of_other_moments_are_left_out() {
-        assert_eq!(hook("Pod", "test"), (None, Vec::new()));
+        let (object, warnings) = hook("Pod", "test");
+        assert!(object.is_none() && warnings.is_empty());
         let (object, warnings) = hook("Job", "pre-delete");
         assert_eq!(object, None);
         assert_eq!(warnings.len(), 1);

@@ -6,57 +6,49 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::manifest::yaml::node::{Content, Entry, Node};
-use crate::model::{group, kinds};
+use crate::schema::{Field, ListKeys, Schemas};
 
 /// Merges a patch into the object it is for.
 pub(crate) fn object(object: &mut Node, patch: Node) -> Result<()> {
-    let built_in = kinds::is_built_in(group(object.text_at(&["apiVersion"]).unwrap_or_default()));
-    let kind = object.text_at(&["kind"]).unwrap_or_default().to_owned();
-    Walk { kind: &kind, built_in, keys: Vec::new() }.merge(object, patch)
+    let text = |key: &str| object.text_at(&[key]).unwrap_or_default().to_owned();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let schemas = Schemas::all().find(|one| one.kind(&api_version, &kind).is_some());
+    Walk { schemas, api_version: &api_version, kind: &kind, keys: Vec::new() }.merge(object, patch)
 }
 
-/// The lists below `spec`, of pods or of admission policies, whose items have a name.
-const BY_NAME: [&str; 9] = [
-    "containers",
-    "initContainers",
-    "ephemeralContainers",
-    "volumes",
-    "imagePullSecrets",
-    "resourceClaims",
-    "schedulingGates",
-    "variables",
-    "matchConditions",
-];
-
 /// How the items of a list find each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum By {
-    /// Maps, by the value of this key.
-    Key(&'static str),
+    /// Maps, by the value of this key; where several have the same, by these others, too.
+    Key(&'static str, Vec<&'static str>),
     /// Scalars, by themselves.
     Value,
 }
 
 /// Where in an object we are: keys of maps, without the places in lists.
 struct Walk<'a> {
+    /// Of the newest version that has the kind; `None` where none has it.
+    schemas: Option<Schemas>,
+    api_version: &'a str,
     kind: &'a str,
-    built_in: bool,
     keys: Vec<String>,
 }
 
 impl Walk<'_> {
     fn merge(&mut self, target: &mut Node, patch: Node) -> Result<()> {
         match (&mut target.content, patch.content) {
-            (Content::Map(_), Content::Map(entries)) => self.merge_map(target, entries),
+            (Content::Map(_), Content::Map(entries)) if !self.is_replaced() => {
+                self.merge_map(target, entries)
+            }
             (Content::List(items), Content::List(patches)) => match self.merge_key() {
-                Some(By::Key(key)) => self.merge_items(items, patches, key),
+                Some(By::Key(key, others)) => self.merge_items(items, patches, key, &others),
                 Some(By::Value) => {
                     merge_values(items, patches);
                     Ok(())
                 }
                 None => {
                     *items = patches;
-                    if self.built_in { items.iter_mut().try_for_each(clean) } else { Ok(()) }
+                    if self.schemas.is_some() { items.iter_mut().try_for_each(clean) } else { Ok(()) }
                 }
             },
             (_, content) => {
@@ -110,7 +102,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn merge_items(&mut self, items: &mut Vec<Node>, patches: Vec<Node>, key: &str) -> Result<()> {
+    fn merge_items(
+        &mut self,
+        items: &mut Vec<Node>,
+        patches: Vec<Node>,
+        key: &str,
+        others: &[&str],
+    ) -> Result<()> {
         let (whole, patches): (Vec<Node>, Vec<Node>) = patches
             .into_iter()
             .partition(|patch| patch.entries().len() == 1 && patch.get("$patch").is_some());
@@ -129,7 +127,7 @@ impl Walk<'_> {
                     .spot
                     .mistake(format!("the item has no `{key}`, by which it would be merged")));
             };
-            match base.take(&value) {
+            match base.take(&value, |item, is_only| is_meant(item, &patch, others, is_only)) {
                 _ if is_deletion(&patch) => {}
                 Some((place, mut item)) => {
                     self.merge(&mut item, patch)?;
@@ -145,33 +143,43 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What the list here is merged by; `None` for a list that is replaced as a whole. The keys are those that the
-    /// Kubernetes types name as `patchMergeKey`.
-    fn merge_key(&self) -> Option<By> {
-        let last = self.keys.last()?.as_str();
-        let parent = self.keys.iter().rev().nth(1).map_or("", String::as_str);
-        if !self.built_in {
-            return None;
-        }
-        Some(match (parent, last) {
-            ("metadata", "finalizers") => By::Value,
-            ("metadata", "ownerReferences") => By::Key("uid"),
-            ("spec", "ports") if self.kind == "Service" => By::Key("port"),
-            ("spec", _) if BY_NAME.contains(&last) => By::Key("name"),
-            ("" | "webhooks", "webhooks" | "matchConditions") => By::Key("name"),
-            ("", "secrets") if self.kind == "ServiceAccount" => By::Key("name"),
-            ("spec", "hostAliases") => By::Key("ip"),
-            ("spec", "topologySpreadConstraints") => By::Key("topologyKey"),
-            ("containers" | "initContainers" | "ephemeralContainers", field) => match field {
-                "ports" => By::Key("containerPort"),
-                "env" => By::Key("name"),
-                "volumeMounts" => By::Key("mountPath"),
-                "volumeDevices" => By::Key("devicePath"),
-                _ => return None,
-            },
-            _ => return None,
-        })
+    /// What the Kubernetes types say of the field where we are.
+    fn field(&self) -> Option<&'static Field> {
+        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        self.schemas?.field(self.api_version, self.kind, &keys)
     }
+
+    /// Whether the map here is replaced as a whole, as the selector of a disruption budget is.
+    fn is_replaced(&self) -> bool {
+        self.field().is_some_and(|field| field.patch_strategy == "replace")
+    }
+
+    /// What the list here is merged by; `None` for a list that is replaced as a whole.
+    fn merge_key(&self) -> Option<By> {
+        let field = self.field().filter(|field| field.patch_strategy.split(',').any(|one| one == "merge"))?;
+        if field.merge_key.is_empty() {
+            return Some(By::Value);
+        }
+        let others = match &field.keys {
+            ListKeys::Map(keys) => keys.iter().copied().filter(|key| *key != field.merge_key).collect(),
+            ListKeys::Atomic | ListKeys::Set => Vec::new(),
+        };
+        Some(By::Key(field.merge_key, others))
+    }
+}
+
+/// Whether an item of the base, which has the merge key of a patch, is the one that the patch is for. What a patch says of the
+/// other keys decides, as in server-side apply; one that says nothing means the only item there is, or that with the default.
+fn is_meant(item: &Node, patch: &Node, others: &[&str], is_only: bool) -> bool {
+    others.iter().all(|key| {
+        let value = |node: &Node| node.get(key).and_then(Node::scalar).cloned().or_else(|| default(key));
+        is_only && patch.get(key).is_none() || value(item) == value(patch)
+    })
+}
+
+/// What the server fills in for a key of a list.
+fn default(key: &str) -> Option<Value> {
+    (key == "protocol").then(|| "TCP".into())
 }
 
 enum Directive {
@@ -226,10 +234,16 @@ impl Items {
         Self { nodes: items.into_iter().map(Some).collect(), places }
     }
 
-    /// Takes out the first item of this value, with its place.
-    fn take(&mut self, value: &Value) -> Option<(usize, Node)> {
-        let index = self.places.get_mut(value)?.pop()?;
-        Some((index, self.nodes[index].take()?))
+    /// Takes out the first item of this value that is meant, with its place; `is_meant` is told whether it is the only one of
+    /// this value.
+    fn take(&mut self, value: &Value, is_meant: impl Fn(&Node, bool) -> bool) -> Option<(usize, Node)> {
+        let Self { nodes, places } = self;
+        let places = places.get_mut(value)?;
+        let is_only = places.len() == 1;
+        let meant = |index: &usize| nodes[*index].as_ref().is_some_and(|node| is_meant(node, is_only));
+        let found = places.iter().rposition(meant)?;
+        let index = places.remove(found);
+        Some((index, nodes[index].take()?))
     }
 
     /// What was not taken out.
@@ -242,7 +256,7 @@ fn merge_values(items: &mut Vec<Node>, patches: Vec<Node>) {
     let mut base = Items::new(std::mem::take(items), Node::scalar);
     let mut merged_items = Vec::new();
     for patch in patches {
-        let found = patch.scalar().and_then(|value| base.take(value));
+        let found = patch.scalar().and_then(|value| base.take(value, |_, _| true));
         merged_items.push((found.map(|(index, _)| index), patch));
     }
     *items = in_order(base.rest(), merged_items);
@@ -385,6 +399,39 @@ spec:
         let base = "apiVersion: v1\nkind: Service\nspec: {ports: [{port: 80, targetPort: http}]}\n";
         let json = merged(base, "spec: {ports: [{port: 80, nodePort: 30080}]}\n").expect("it can be merged");
         assert_eq!(json["spec"]["ports"], json!([{"port": 80, "targetPort": "http", "nodePort": 30080}]));
+    }
+
+    #[test]
+    fn ports_are_told_apart_by_their_protocol() {
+        let ports = |base: &str, patch: &str| {
+            let base = format!("apiVersion: v1\nkind: Service\nspec: {{ports: [{base}]}}\n");
+            let json = merged(&base, &format!("spec: {{ports: [{patch}]}}\n")).expect("it can be merged");
+            json["spec"]["ports"].clone()
+        };
+        let both = "{port: 443}, {port: 443, protocol: UDP}";
+        let udp = json!({"port": 443, "protocol": "UDP", "nodePort": 30443});
+        assert_eq!(
+            ports(both, "{port: 443, protocol: UDP, nodePort: 30443}"),
+            json!([{"port": 443}, udp.clone()])
+        );
+        assert_eq!(
+            ports(both, "{port: 443, nodePort: 30443}"),
+            json!([{"port": 443, "nodePort": 30443}, {"port": 443, "protocol": "UDP"}])
+        );
+        assert_eq!(ports("{port: 443, protocol: UDP}", "{port: 443, nodePort: 30443}"), json!([udp]));
+    }
+
+    #[test]
+    fn a_selector_is_replaced_where_kubernetes_replaces_it() {
+        let of = |kind: &str, version: &str| {
+            let base = format!(
+                "apiVersion: {version}\nkind: {kind}\nspec: {{selector: {{matchLabels: {{app: a}}}}}}\n"
+            );
+            let json = merged(&base, "spec: {selector: {matchLabels: {b: c}}}\n").expect("it can be merged");
+            json["spec"]["selector"]["matchLabels"].clone()
+        };
+        assert_eq!(of("PodDisruptionBudget", "policy/v1"), json!({"b": "c"}));
+        assert_eq!(of("Deployment", "apps/v1"), json!({"app": "a", "b": "c"}));
     }
 
     #[test]

@@ -1,22 +1,35 @@
 //! Where the objects of a tier are read: plain files, a kustomization, a chart, and the tier's own directory over them.
 
 pub(crate) mod chart;
+pub(crate) mod decode;
 pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod read;
 pub(crate) mod rendered;
+pub(crate) mod request;
+pub(crate) mod rules;
+pub(crate) mod server_fields;
 pub(crate) mod substitute;
+pub(crate) mod template;
 
 use std::path::{Path, PathBuf};
 
 use walkdir::WalkDir;
 
-use crate::manifest::load::Request;
+use crate::manifest::sources::request::Request;
 use crate::manifest::yaml::node::Node;
 
 use crate::error::{Error, Kind, Place};
 use crate::manifest::sources::rendered::Release;
 use crate::project::Project;
+
+/// More mistakes than this nobody reads at once, and some are made once for every alias.
+pub(in crate::manifest) const MOST_MISTAKES: usize = 200;
+
+/// Whether there are mistakes enough, so that no more are looked for.
+pub(in crate::manifest) fn is_enough(mistakes: &[Error]) -> bool {
+    mistakes.len() >= MOST_MISTAKES
+}
 
 /// The values that a tier gives to a chart, by convention.
 const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
@@ -25,7 +38,7 @@ const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
 pub(crate) async fn read(
     request: &Request,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> (Vec<Node>, Vec<Node>) {
     let kube = request.root.join(".kube");
     if !kube.is_dir() {
@@ -40,13 +53,27 @@ pub(crate) async fn read(
     let own = rendered::kustomization(&request.overlay);
     // A tier's kustomization names its base itself; over plain files, which it cannot name, it is laid.
     let is_whole = own.is_some() && (chart.is_some() || has_kustomization(&kube));
-    let base = match (is_whole, &chart, rendered::kustomization(&kube)) {
+    let mut base = match (is_whole, &chart, rendered::kustomization(&kube)) {
         (true, ..) => Vec::new(),
         (_, Some(chart), _) => from_chart(request, chart, mistakes, warnings).await,
         (_, None, Some(file)) => rendered::kustomize(&request.root, &file, mistakes).await,
         (_, None, None) => read::directory(&request.root, &kube, &[kube.join("tiers")], mistakes),
     };
-    (base, of_tier(request, own.as_deref(), chart.is_some(), mistakes).await)
+    let mut tier = of_tier(request, own.as_deref(), chart.is_some(), mistakes).await;
+    prepare(&mut base, &mut tier, &request.namespace, mistakes, warnings);
+    (base, tier)
+}
+
+/// What is done to the objects as they were read, before anything is replaced in them.
+pub(crate) fn prepare(
+    base: &mut [Node],
+    tier: &mut [Node],
+    namespace: &str,
+    mistakes: &mut Vec<Error>,
+    warnings: &mut Vec<Error>,
+) {
+    server_fields::leave_out(base, tier, mistakes, warnings);
+    overlay::agree_on_substitution(base, tier, namespace);
 }
 
 async fn of_tier(
@@ -72,7 +99,7 @@ async fn from_chart(
     request: &Request,
     chart: &Path,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Vec<Node> {
     let mut values: Vec<PathBuf> = conventional_values(&request.overlay).into_iter().collect();
     for (file, place) in &request.values {
@@ -111,15 +138,24 @@ fn has_kustomization(kube: &Path) -> bool {
 }
 
 /// The objects that are for every tier, where the configuration has none: what can be rendered only for a tier is not.
-pub(crate) async fn read_base(project: &Project, mistakes: &mut Vec<Error>) {
+pub(crate) async fn read_base(
+    project: &Project,
+    mistakes: &mut Vec<Error>,
+    warnings: &mut Vec<Error>,
+) -> Vec<Node> {
     let kube = project.root.join(".kube");
-    if !kube.is_dir() {
+    let mut base = if !kube.is_dir() {
         mistakes.push(no_directory(&project.root));
+        Vec::new()
     } else if let Some(file) = rendered::kustomization(&kube) {
-        rendered::kustomize(&project.root, &file, mistakes).await;
+        rendered::kustomize(&project.root, &file, mistakes).await
     } else if rendered::chart(&kube).is_none() {
-        read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes);
-    }
+        read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes)
+    } else {
+        Vec::new()
+    };
+    prepare(&mut base, &mut [], "", mistakes, warnings);
+    base
 }
 
 fn no_directory(root: &Path) -> Error {

@@ -7,16 +7,63 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::manifest::load::is_enough;
+use crate::manifest::sources::is_enough;
 use crate::manifest::sources::merge;
 use crate::manifest::yaml::identity::Identity;
-use crate::manifest::yaml::node::Node;
+use crate::manifest::yaml::node::{Content, Entry, Node};
 use crate::model::labels;
 
 /// The directory of what is for one tier only: `.kube/tiers/staging`, `.kube/tiers/review` for `review/*`.
 pub(crate) fn directory(kube: &Path, pattern: &str) -> PathBuf {
     let fixed = pattern.split('*').next().unwrap_or(pattern);
     kube.join("tiers").join(fixed.trim_matches('/'))
+}
+
+/// The annotation that says in what variables are replaced.
+const SUBSTITUTE: [&str; 3] = ["metadata", "annotations", labels::SUBSTITUTE];
+
+/// Gives an object that is to be left alone and what a tier lays over it the annotation that they will have once they are one:
+/// variables are replaced before that, and in both of them or in neither. They are told by their names as they are written.
+pub(crate) fn agree_on_substitution(base: &mut [Node], overlay: &mut [Node], namespace: &str) {
+    let mut places: BTreeMap<Identity, usize> = BTreeMap::new();
+    for (index, object) in base.iter().enumerate() {
+        places.entry(Identity::of(object, namespace)).or_insert(index);
+    }
+    for object in overlay.iter_mut().filter(|object| !replaces(object)) {
+        let Some(of_base) = places.get(&Identity::of(object, namespace)).and_then(|at| base.get_mut(*at))
+        else {
+            continue;
+        };
+        let words = [object.at(&SUBSTITUTE), of_base.at(&SUBSTITUTE)];
+        if !words.into_iter().flatten().any(|word| word.text() == Some("off")) {
+            continue;
+        }
+        match words.map(Option::<&Node>::cloned) {
+            [Some(own), _] => set(of_base, &SUBSTITUTE, own),
+            [None, Some(inherited)] => set(object, &SUBSTITUTE, inherited),
+            [None, None] => {}
+        }
+    }
+}
+
+/// Sets the value at the end of a path, with the maps that lead to it. Where something else than a map is on the way, it is left.
+fn set(node: &mut Node, path: &[&str], value: Node) {
+    let [key, rest @ ..] = path else {
+        *node = value;
+        return;
+    };
+    let Content::Map(entries) = &mut node.content else { return };
+    let place = entries.iter().position(|entry| entry.key == *key).unwrap_or_else(|| {
+        let (spot, empty) = (value.spot.clone(), Content::Map(Vec::new()));
+        let inner = Node { spot: spot.clone(), content: empty };
+        entries.push(Entry { key: (*key).to_owned(), spot, value: inner });
+        entries.len() - 1
+    });
+    let found = &mut entries[place].value;
+    if found.is_null() && !rest.is_empty() {
+        found.content = Content::Map(Vec::new());
+    }
+    set(found, rest, value);
 }
 
 /// Lays a tier's objects over those of the base.
@@ -76,12 +123,19 @@ fn deletes(object: &Node) -> bool {
     object.text_at(&["$patch"]) == Some("delete")
 }
 
-/// Whether the object replaces that of the base. The annotation is for the reader of the files alone.
-fn take_replace(object: &mut Node) -> bool {
-    let annotations = object.at_mut(&["metadata", "annotations"]);
-    let taken = annotations.and_then(|annotations| annotations.remove(labels::OVERLAY));
-    taken.is_some_and(|entry| entry.value.text() == Some("replace"))
+/// Whether the object replaces that of the base.
+fn replaces(object: &Node) -> bool {
+    object.text_at(&["metadata", "annotations", labels::OVERLAY]) == Some("replace")
         || object.text_at(&["$patch"]) == Some("replace")
+}
+
+/// As [`replaces`], and takes the annotation off, which is for the reader of the files alone.
+fn take_replace(object: &mut Node) -> bool {
+    let replaces = replaces(object);
+    if let Some(annotations) = object.at_mut(&["metadata", "annotations"]) {
+        annotations.remove(labels::OVERLAY);
+    }
+    replaces
 }
 
 #[cfg(test)]
@@ -113,6 +167,35 @@ mod tests {
         assert_eq!(directory(kube, "staging"), Path::new(".kube/tiers/staging"));
         assert_eq!(directory(kube, "review/*"), Path::new(".kube/tiers/review"));
         assert_eq!(directory(kube, "eu/production"), Path::new(".kube/tiers/eu/production"));
+    }
+
+    /// What the base and the overlay say of `windlass.dev/substitute` once they agree, `None` for nothing.
+    fn agreed(base: &str, overlay: &str) -> [Option<String>; 2] {
+        let object = |metadata: &str| {
+            nodes(
+                "a.yaml",
+                &format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a{metadata}}}}}\n"),
+            )
+        };
+        let (mut base, mut overlay) = (object(base), object(overlay));
+        agree_on_substitution(&mut base, &mut overlay, "shop");
+        [base, overlay].map(|nodes| nodes[0].text_at(&SUBSTITUTE).map(str::to_owned))
+    }
+
+    #[test]
+    fn an_object_and_its_overlay_are_left_alone_together() {
+        let says = |word: &str| format!(", annotations: {{windlass.dev/substitute: {word}}}");
+        let off = Some("off".to_owned());
+        let on = Some("on".to_owned());
+        assert_eq!(agreed(&says("\"off\""), ""), [off.clone(), off.clone()]);
+        assert_eq!(agreed(&says("\"off\""), ", annotations: null"), [off.clone(), off.clone()]);
+        assert_eq!(agreed(", annotations: {x: z}", &says("\"off\"")), [off.clone(), off.clone()]);
+        assert_eq!(agreed(&says("\"off\""), &says("\"on\"")), [on.clone(), on.clone()]);
+        assert_eq!(agreed(&says("\"off\""), &says("null")), [None, None]);
+        assert_eq!(agreed("", ""), [None, None]);
+        assert_eq!(agreed(&says("\"on\""), ""), [on, None], "that is asked once they are merged");
+        let replaces = ", annotations: {windlass.dev/overlay: replace}";
+        assert_eq!(agreed(&says("\"off\""), replaces), [off, None]);
     }
 
     #[test]

@@ -7,11 +7,16 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Kind, Place};
-use crate::manifest::load::is_enough;
-use crate::manifest::sources::rendered;
+use crate::manifest::sources::decode;
+use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::compose;
-use crate::manifest::yaml::node::{Content, Node};
-use crate::manifest::yaml::source::{Source, number};
+use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
+use crate::manifest::yaml::source::Source;
+
+/// The names of a kustomization.
+pub(crate) const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+/// The name of a chart's description.
+pub(crate) const CHART: &str = "Chart.yaml";
 
 /// The objects of a directory and its sub-directories, without the directories to skip. What cannot be read goes
 /// to the mistakes.
@@ -43,7 +48,7 @@ fn files(root: &Path, directory: &Path, skip: &[PathBuf], mistakes: &mut Vec<Err
     let mut files = Vec::new();
     for entry in walk.filter_entry(|entry| !skip.iter().any(|skipped| entry.path() == skipped)) {
         match entry {
-            Ok(entry) if entry.file_type().is_file() && rendered::is_description(entry.path()) => {
+            Ok(entry) if entry.file_type().is_file() && is_description(entry.path()) => {
                 mistakes.push(misplaced(root, entry.path()));
             }
             Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
@@ -62,6 +67,12 @@ fn files(root: &Path, directory: &Path, skip: &[PathBuf], mistakes: &mut Vec<Err
     files
 }
 
+/// Whether a file describes manifests that must be rendered, and so is none itself.
+pub(crate) fn is_description(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name == CHART || KUSTOMIZATIONS.contains(&name)
+}
+
 /// In a sub-directory nobody says for which tier it is to be rendered.
 fn misplaced(root: &Path, file: &Path) -> Error {
     let sentence = "a chart stands in `.kube` itself, a kustomization in `.kube` or in a tier's directory";
@@ -74,7 +85,8 @@ pub(crate) fn is_manifest(path: &Path) -> bool {
 }
 
 fn source(root: &Path, path: &Path) -> Result<Source, Error> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(root, path, &error))?;
+    let bytes = std::fs::read(path).map_err(|error| unreadable(root, path, &error))?;
+    let text = decode::text(bytes, Place::file(relative(root, path)))?;
     Ok(Source { path: relative(root, path), text, rendered: false })
 }
 
@@ -84,22 +96,7 @@ fn unreadable(root: &Path, path: &Path, error: &io::Error) -> Error {
         return Error::new(Kind::Invalid, "the manifest is a link to something that does not exist")
             .at(place);
     }
-    if error.kind() == io::ErrorKind::InvalidData {
-        return not_utf8(&std::fs::read(path).unwrap_or_default(), place);
-    }
     Error::new(Kind::Invalid, format!("the manifest cannot be read: {error}")).at(place)
-}
-
-/// The mistake at the line of the first byte that is not UTF-8.
-fn not_utf8(bytes: &[u8], place: Place) -> Error {
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Error::new(Kind::Invalid, "the manifest is UTF-16, not UTF-8").at(place).with_hint(
-            "save it as UTF-8: so writes every editor, and PowerShell with `| Out-File -Encoding utf8`",
-        );
-    }
-    let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-    let line = bytes[..valid].split(|byte| *byte == b'\n').count();
-    Error::new(Kind::Invalid, "the manifest is not UTF-8").at(Place { line: Some(number(line)), ..place })
 }
 
 fn relative(root: &Path, path: &Path) -> PathBuf {
@@ -108,13 +105,14 @@ fn relative(root: &Path, path: &Path) -> PathBuf {
 
 /// Takes lists apart and keeps what is an object.
 pub(crate) fn flatten(mut node: Node, objects: &mut Vec<Node>, mistakes: &mut Vec<Error>) {
+    if is_enough(mistakes) {
+        return;
+    }
     if is_list(&node) {
         let items = node.remove("items").map(|entry| entry.value.content);
         if let Some(Content::List(items)) = items {
-            for item in items {
-                if is_enough(mistakes) {
-                    return;
-                }
+            for mut item in items {
+                name_kind(&mut item, &node);
                 flatten(item, objects, mistakes);
             }
         }
@@ -123,6 +121,26 @@ pub(crate) fn flatten(mut node: Node, objects: &mut Vec<Node>, mistakes: &mut Ve
     match not_an_object(&node) {
         Some(mistake) => mistakes.push(mistake),
         None => objects.push(node),
+    }
+}
+
+/// An item of a `ConfigMapList` that says neither version nor kind is a `ConfigMap` of the list's version, as for kubectl.
+/// What is wrong with them is wrong where the list says them.
+fn name_kind(item: &mut Node, list: &Node) {
+    let lacks = |item: &Node, key: &str| {
+        item.get(key).is_none_or(|value| value.is_null() || value.text() == Some(""))
+    };
+    let (Some(version), Some(kind)) = (list.get("apiVersion"), list.get("kind")) else { return };
+    let name = kind.text().and_then(|text| text.strip_suffix("List")).filter(|name| !name.is_empty());
+    let Some(name) = name.filter(|_| lacks(item, "apiVersion") && lacks(item, "kind")) else { return };
+    let Content::Map(entries) = &mut item.content else { return };
+    entries.retain(|entry| entry.key != "apiVersion" && entry.key != "kind");
+    let kind = Node {
+        spot: kind.spot.clone(),
+        content: Content::Scalar(Scalar { value: name.into(), plain: true }),
+    };
+    for (key, value) in [("kind", kind), ("apiVersion", version.clone())] {
+        entries.insert(0, Entry { key: key.to_owned(), spot: value.spot.clone(), value });
     }
 }
 
@@ -194,6 +212,7 @@ const EVERY_FILE: &str =
 mod tests {
     use std::fs;
 
+    use serde_json::json;
     use tempfile::TempDir;
 
     use super::*;
@@ -247,6 +266,65 @@ mod tests {
     }
 
     #[test]
+    fn items_of_a_typed_list_have_its_kind() {
+        let text = "kind: ConfigMapList\napiVersion: v1\nmetadata: {resourceVersion: \"5\"}\nitems:\n\
+                    - metadata: {name: a}\n- {apiVersion: \"\", kind: null, metadata: {name: b}}\n\
+                    - {apiVersion: apps/v1, kind: Deployment, metadata: {name: c}}\n\
+                    - {kind: ConfigMap, metadata: {name: d}}\n- 5\n";
+        let root = kube(&[(".kube/list.yaml", text)]);
+        let (base, mut mistakes) = (root.path().join(".kube"), Vec::new());
+        let objects = directory(root.path(), &base, &[], &mut mistakes);
+        let json: Vec<_> = objects.iter().map(Node::to_json).collect();
+        let map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "c"}});
+        assert_eq!(json, [map("a"), map("b"), deployment]);
+        assert_eq!(objects[0].place_of("/kind").place(), Place::at(".kube/list.yaml", 1, 7));
+        let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            words,
+            [
+                ".kube/list.yaml:8:3: the object has no `apiVersion`",
+                ".kube/list.yaml:9:3: this is no Kubernetes object"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_items_of_a_list_of_no_kind_need_their_own() {
+        let root =
+            kube(&[(".kube/a.yaml", "{apiVersion: v1, kind: List, items: [{metadata: {name: a}}]}\n")]);
+        let mut mistakes = Vec::new();
+        assert!(names(&root, &mut mistakes).is_empty());
+        assert_eq!(mistakes[0].to_string(), ".kube/a.yaml:1:38: the object has no `apiVersion`");
+    }
+
+    #[test]
+    fn windows_files_are_read_and_places_are_those_of_an_editor() {
+        let root = kube(&[(".kube/a.yaml", &object("a"))]);
+        let path = |name: &str| root.path().join(".kube").join(name);
+        let text = "apiVersion: v1\r\nkind: Pod\r\nmetadata: {ü: 1, name: 12}\r\n";
+        let utf16 = |of_unit: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(of_unit).collect()
+        };
+        fs::write(path("b.yaml"), utf16(u16::to_le_bytes)).expect("a file");
+        fs::write(path("c.yaml"), utf16(u16::to_be_bytes)).expect("a file");
+        fs::write(path("d.yaml"), format!("\u{feff}{text}")).expect("a file");
+        fs::write(path("e.json"), "\u{feff}{\"a\": 1}\n{\"b\": 1,}\n").expect("a file");
+        let mut mistakes = Vec::new();
+        assert_eq!(names(&root, &mut mistakes), ["a"]);
+        let places: Vec<_> = mistakes.iter().filter_map(|mistake| mistake.place().cloned()).collect();
+        let wanted = [("b.yaml", 3, 24), ("c.yaml", 3, 24), ("d.yaml", 3, 24), ("e.json", 2, 9)];
+        assert_eq!(
+            places,
+            wanted.map(|(name, line, column)| Place::at(format!(".kube/{name}"), line, column))
+        );
+        assert_eq!(
+            mistakes[0].snippet(),
+            Some("3 │ metadata: {ü: 1, name: 12}\n  │                        ^")
+        );
+    }
+
+    #[test]
     fn a_list_without_a_list_is_a_mistake() {
         let root =
             kube(&[(".kube/list.yaml", "apiVersion: v1\nkind: List\nmetadata: {name: x}\nitmes: []\n")]);
@@ -264,7 +342,7 @@ mod tests {
         let path = |name: &str| root.path().join(".kube").join(name);
         std::os::unix::fs::symlink("nothing", path("b.yaml")).expect("a link");
         fs::write(path("c.yaml"), b"a: 1\nb: \xff\n").expect("a file");
-        fs::write(path("d.yaml"), b"\xff\xfea\0:\0 \x001\0\n\0").expect("a file");
+        fs::write(path("d.yaml"), b"\xff\xfea\0:\0 \x001\0\n").expect("a file");
         let mut mistakes = Vec::new();
         assert_eq!(names(&root, &mut mistakes), ["a"]);
         let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
@@ -272,8 +350,8 @@ mod tests {
             words,
             [
                 ".kube/b.yaml: the manifest is a link to something that does not exist",
-                ".kube/c.yaml:2: the manifest is not UTF-8",
-                ".kube/d.yaml: the manifest is UTF-16, not UTF-8"
+                ".kube/c.yaml:2:4: the manifest is not UTF-8",
+                ".kube/d.yaml:1:5: the manifest is not UTF-16"
             ]
         );
     }

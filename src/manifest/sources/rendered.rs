@@ -5,16 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Place};
+use crate::manifest::sources::read::{CHART, KUSTOMIZATIONS};
 use crate::manifest::sources::{chart, read};
 use crate::manifest::yaml::compose;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::yaml::source::Source;
 use crate::program::{Program, ProgramError};
-
-/// The names of a kustomization.
-const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
-/// The name of a chart's description.
-const CHART: &str = "Chart.yaml";
 
 /// The kustomization of a directory.
 pub(crate) fn kustomization(directory: &Path) -> Option<PathBuf> {
@@ -24,12 +20,6 @@ pub(crate) fn kustomization(directory: &Path) -> Option<PathBuf> {
 /// The chart of a directory.
 pub(crate) fn chart(directory: &Path) -> Option<PathBuf> {
     Some(directory.join(CHART)).filter(|file| file.is_file())
-}
-
-/// Whether a file describes manifests that must be rendered, and so is none itself.
-pub(crate) fn is_description(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name == CHART || KUSTOMIZATIONS.contains(&name)
 }
 
 /// The objects of a kustomization.
@@ -61,7 +51,7 @@ pub(crate) struct Release<'a> {
 pub(crate) async fn template(
     release: &Release<'_>,
     mistakes: &mut Vec<Error>,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Error>,
 ) -> Vec<Node> {
     let shown = relative(release.root, release.chart);
     let once = || run(helm_template(release), "helm", "helm template", &shown);

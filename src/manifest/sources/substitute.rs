@@ -2,14 +2,14 @@
 //! change the structure of a manifest.
 //!
 //! Scripts have their own dollars: the data of `ConfigMaps` and Secrets, and `command` and `args`, are left alone
-//! unless the object says `windlass.dev/substitute: "on"`.
+//! unless the object says `windlass.dev/substitute: "on"`. One that says `"off"` is left alone as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::manifest::load::is_enough;
+use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::scalar;
 use crate::model::{group, labels};
@@ -36,7 +36,9 @@ pub(crate) struct Names {
 
 /// Replaces the names in an object, except in what is left alone. `room` is how much larger objects may become.
 pub(crate) fn substitute(object: &mut Node, names: &Names, room: &mut usize, mistakes: &mut Vec<Error>) {
-    Walk { names, scripts: false, room, mistakes }.object(object);
+    if word(object) != Some("off") {
+        Walk { names, scripts: false, room, mistakes }.object(object);
+    }
 }
 
 /// Replaces the names in what is left alone, if the object asks for it. It is asked once overlays are merged, so
@@ -47,9 +49,14 @@ pub(crate) fn substitute_scripts(
     room: &mut usize,
     mistakes: &mut Vec<Error>,
 ) {
-    if object.text_at(&["metadata", "annotations", labels::SUBSTITUTE]) == Some("on") {
+    if word(object) == Some("on") {
         Walk { names, scripts: true, room, mistakes }.object(object);
     }
+}
+
+/// What the object says of it.
+fn word(object: &Node) -> Option<&str> {
+    object.text_at(&["metadata", "annotations", labels::SUBSTITUTE])
 }
 
 struct Walk<'a> {
@@ -395,6 +402,17 @@ mod tests {
         let asked = text.replace("{name: x}", "{name: x, annotations: {windlass.dev/substitute: \"on\"}}");
         let (json, _) = substituted(&asked, &[("P", "7")]);
         assert_eq!((&json["stringData"]["p"], &json["args"][0]), (&json!("7"), &json!("$(X) 7")));
+    }
+
+    #[test]
+    fn an_object_that_says_off_is_left_alone() {
+        let text = "apiVersion: grafana.example.com/v1\nkind: Dashboard\nmetadata: {name: g, annotations: \
+                    {windlass.dev/substitute: \"off\"}}\nspec: {json: \"${DS_PROMETHEUS} $$ ${\", title: \"${P}\"}\n";
+        let (json, mistakes) = substituted(text, &[("P", "7")]);
+        assert_eq!(json["spec"], json!({"json": "${DS_PROMETHEUS} $$ ${", "title": "${P}"}));
+        assert!(mistakes.is_empty());
+        let (json, mistakes) = substituted(&text.replace("\"off\"", "null"), &[("P", "7")]);
+        assert_eq!((&json["spec"]["title"], mistakes.len()), (&json!("7"), 1));
     }
 
     #[test]

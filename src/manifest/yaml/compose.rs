@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::manifest::yaml::node::{Content, Entry, Node, Scalar};
 use crate::manifest::yaml::scalar;
 use crate::manifest::yaml::source::{Source, Spot, number};
+use crate::manifest::yaml::stream::{self, Stream};
 
 /// More values than this in one file are no manifests.
 const MOST_NODES: usize = 1_000_000;
@@ -26,29 +27,28 @@ const DEEPEST: usize = 100;
 pub(crate) fn documents(source: &Arc<Source>) -> Result<Vec<Node>> {
     let mut composer = Composer {
         source,
-        parser: Parser::new_from_str(&source.text),
+        parser: Parser::new_from_str(""),
+        begin: (0, 0),
         anchors: HashMap::new(),
         nodes: MOST_NODES,
         bytes: MOST_COPIED,
         depth: 0,
     };
     let mut documents = Vec::new();
-    loop {
-        match composer.next()? {
-            (Event::DocumentStart(..), _) => {
-                composer.anchors.clear();
-                let document = composer.node()?;
-                documents.extend(Some(document).filter(|node| !node.is_null()));
-            }
-            (Event::StreamEnd, _) => return Ok(documents),
-            _ => {}
-        }
+    let Stream { parts, mut no_json } = stream::parts(source)?;
+    for part in parts {
+        composer.parser = Parser::new_from_str(&source.text[part.bytes]);
+        composer.begin = (part.line, part.column);
+        composer.documents(&mut documents).map_err(|error| no_json.take().unwrap_or(error))?;
     }
+    Ok(documents)
 }
 
 struct Composer<'text> {
     source: &'text Arc<Source>,
     parser: Parser<'text, StrInput<'text>>,
+    /// How many lines, and characters of the line, stand before what the parser reads.
+    begin: (usize, usize),
     anchors: HashMap<usize, (Node, Size)>,
     /// How many values may still come.
     nodes: usize,
@@ -86,6 +86,21 @@ impl Size {
 }
 
 impl<'text> Composer<'text> {
+    /// Reads to the end of the parser's text.
+    fn documents(&mut self, documents: &mut Vec<Node>) -> Result<()> {
+        loop {
+            match self.next()? {
+                (Event::DocumentStart(..), _) => {
+                    self.anchors.clear();
+                    let document = self.node()?;
+                    documents.extend(Some(document).filter(|node| !node.is_null()));
+                }
+                (Event::StreamEnd, _) => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
     /// The next event that is data.
     fn next(&mut self) -> Result<(Event<'text>, Span)> {
         loop {
@@ -227,8 +242,10 @@ impl<'text> Composer<'text> {
     }
 
     fn spot(&self, marker: Marker) -> Spot {
-        let (line, column) = (number(marker.line()), number(marker.col() + 1));
-        Spot { source: Arc::clone(self.source), line: line.max(1), column }
+        let (lines, letters) = self.begin;
+        let line = marker.line().max(1);
+        let column = marker.col() + 1 + if line == 1 { letters } else { 0 };
+        Spot { source: Arc::clone(self.source), line: number(lines + line), column: number(column) }
     }
 
     fn unreadable(&self, error: &ScanError) -> Error {
@@ -429,6 +446,52 @@ mod tests {
         let start = std::time::Instant::now();
         assert_eq!(read(&keys).unwrap()[0].entries().len(), 100_000);
         assert!(start.elapsed().as_secs() < 20, "a map is not searched for each key");
+    }
+
+    #[test]
+    fn json_objects_one_after_the_other_are_documents() {
+        let text = "{\"a\": [420]}\n{\"a\": 1} {\"b\":\n  {\"c\": \"\\ud83d\\ude00\"}}\n";
+        let nodes = read(text).expect("it is JSON");
+        let json: Vec<_> = nodes.iter().map(Node::to_json).collect();
+        assert_eq!(json, [json!({"a": [420]}), json!({"a": 1}), json!({"b": {"c": "😀"}})]);
+        let places: Vec<_> = ["/a/0", "/a", "/b", "/b/c"]
+            .iter()
+            .zip([0, 1, 2, 2])
+            .map(|(pointer, index)| nodes[index].place_of(pointer))
+            .map(|spot| (spot.line, spot.column))
+            .collect();
+        assert_eq!(places, [(1, 8), (2, 7), (3, 3), (3, 9)]);
+        assert_eq!(
+            message("{\"a\": 1}\n{\"b\": 1}{\"b\": {\"c\": 1,\n\"c\": 2}}\n"),
+            "a.yaml:3:1: the key `c` stands here twice"
+        );
+        assert_eq!(
+            message("{\"a\": 1}\n{\"b\": 1}{\"b\": 1, \"b\": 2}\n"),
+            "a.yaml:2:18: the key `b` stands here twice"
+        );
+    }
+
+    #[test]
+    fn a_json_file_that_is_no_json_may_be_yaml_and_else_is_told_why() {
+        let read = |text: &str| {
+            documents(&Arc::new(Source { path: "a.json".into(), text: text.to_owned(), rendered: false }))
+        };
+        assert!(read("{a: 1} # YAML\n---\n{\"b\": 0644}\n").is_ok());
+        let error = read("{\"a\": 1,\n \"b\" 2}\n{\"c\": 1}\n").expect_err("it is neither");
+        assert_eq!(error.to_string(), "a.json:2:6: this is not JSON: expected `:`");
+        let error = read("{\"a\": ${N}}\n").expect_err("it is neither");
+        assert_eq!(error.to_string(), "a.json:1:7: this is not JSON: expected value");
+        assert_eq!(error.hint(), Some("`${NAME}` must stand in quotes"));
+    }
+
+    #[test]
+    fn a_stream_of_many_objects_is_read_in_a_moment() {
+        let text = "{\"a\": [1]}\n".repeat(100_000);
+        let start = std::time::Instant::now();
+        let nodes = read(&text).expect("it is JSON");
+        assert_eq!(nodes.last().map(|node| (nodes.len(), node.spot.line)), Some((100_000, 100_000)));
+        assert!(start.elapsed().as_secs() < 20, "lines are not counted from the beginning for each");
+        assert!(message(&"{\"a\":[1,2,3]}".repeat(200_001)).contains("more than 1000000 values"));
     }
 
     #[test]

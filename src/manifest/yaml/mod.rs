@@ -3,8 +3,8 @@
 pub(crate) mod compose;
 pub(crate) mod identity;
 pub(crate) mod node;
-#[cfg_attr(not(test), expect(dead_code, reason = "`validate` and `release` show these places next"))]
 pub(crate) mod place;
 pub(crate) mod scalar;
 pub(crate) mod source;
+pub(crate) mod stream;
 pub(crate) mod write;

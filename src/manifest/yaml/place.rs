@@ -37,7 +37,13 @@ impl Node {
                 Some(Found { node: value, key: spot, value: &value.spot })
             }
             Content::List(items) => {
-                let node = items.get(name.parse::<usize>().ok()?)?;
+                let is_named = |item: &&Self| {
+                    [&["name"][..], &["metadata", "name"]].iter().any(|path| item.text_at(path) == Some(name))
+                };
+                let node = match name.parse::<usize>() {
+                    Ok(index) => items.get(index),
+                    Err(_) => items.iter().find(is_named),
+                }?;
                 Some(Found { node, key: &node.spot, value: &node.spot })
             }
             Content::Scalar(_) => None,
@@ -45,7 +51,8 @@ impl Node {
     }
 
     /// The JSON pointer of a path as the API server writes it: `spec.containers[0].image`,
-    /// `.spec.containers[name="web"].imagePullPolice`, `metadata.labels[app.kubernetes.io/name]`. Of a path that this object has
+    /// `.spec.containers[name="web"].imagePullPolice`, `metadata.labels[app.kubernetes.io/name]`; or as changes are shown:
+    /// `spec.containers[web].image`. Of a path that this object has
     /// only a part of, that part and the first step that it lacks; `None` where not even its first step is there.
     pub(crate) fn pointer_of(&self, path: &str) -> Option<String> {
         let (mut node, mut pointer) = (Some(self), String::new());
@@ -197,6 +204,7 @@ spec:
             ("/spec/template/spec/containers/1", (9, 9), (9, 9)),
             ("/spec/template/spec/containers/1/args/1", (10, 19), (10, 19)),
             ("/spec/template/spec/containers/1/ports/1/protocol", (13, 41), (13, 31)),
+            ("/spec/template/spec/containers/web/args/1", (10, 19), (10, 19)),
         ] {
             assert_eq!(
                 (at(node.place_of(pointer)), at(node.key_place_of(pointer))),
@@ -244,6 +252,7 @@ spec:
                 Some("/metadata/labels/app.kubernetes.io~1name".to_owned()),
             ),
             ("metadata.name", Some("/metadata/name".to_owned())),
+            ("spec.template.spec.containers[web].ports", Some(format!("{containers}/web/ports"))),
             (".spec.template.spec.containers[name=\"gone\"].image", None),
             ("data[a.b]", None),
             ("", None),

@@ -67,7 +67,9 @@ impl Spot {
         let kinds: Vec<&str> =
             KIND.captures_iter(&document).filter_map(|kind| kind.get(1)).map(|kind| kind.as_str()).collect();
         let is_other = |kind: &&str| {
-            *kind != "Secret" && !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            !matches!(*kind, "Secret" | "SecretList")
+                && !kind.is_empty()
+                && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
         };
         kinds.is_empty() || !kinds.iter().all(is_other)
     }
@@ -151,6 +153,7 @@ mod tests {
             ("stringData: {a: x}\nkind: \"Secret\"\n".to_owned(), 1, false),
             ("{\"kind\":\"Secret\",\"data\":{\"a\":\"x\"}}".to_owned(), 1, false),
             ("kind: List\nitems:\n- {stringData: {a: x}, kind: Secret}\n".to_owned(), 3, false),
+            ("kind: SecretList\nitems:\n- {stringData: {a: x}}\n".to_owned(), 3, false),
             ("apiVersion: v1\nstringData:\n  password: hunter22: x\n".to_owned(), 3, false),
             ("kind: &kind Secret\nstringData: {a: x}\n".to_owned(), 2, false),
             ("kind: \"S\\u0065cret\"\nstringData: {a: x}\n".to_owned(), 2, false),

@@ -4,12 +4,15 @@
 //! that an editor knows what the program knows.
 
 pub(crate) mod environment;
+pub(crate) mod health;
+pub(crate) mod ignored;
 pub(crate) mod names;
 pub(crate) mod quantity;
 pub(crate) mod read;
 pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod table;
+pub(crate) mod verify;
 pub(crate) mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,12 +21,11 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use crate::project::health::HealthRules;
-use crate::project::ignored::Ignored;
-
 use crate::error::{Error, Place};
+use crate::project::config::health::HealthRules;
+use crate::project::config::ignored::Ignored;
 use crate::project::config::secrets::{External, SecretConfig, SecretSource};
-use crate::project::verify::VerifyConfig;
+use crate::project::config::verify::VerifyConfig;
 
 /// The configuration of a project: the whole of `windlass.yaml`.
 #[derive(Debug, Clone, Default, JsonSchema)]
@@ -44,6 +46,8 @@ pub struct Config {
     /// The BuildKit daemon that builds and pushes; by default the Docker Engine does.
     #[schemars(default, schema_with = "schema::builder")]
     pub builder: Option<BuilderConfig>,
+    /// The version of Kubernetes that `validate` checks the manifests against, as `"1.37"`; by default the newest that is known.
+    pub kubernetes: Option<String>,
     /// Variables for the manifests of all tiers, as written: what `${NAME}` in them means is decided per tier.
     #[schemars(default, schema_with = "schema::texts")]
     pub vars: BTreeMap<String, String>,

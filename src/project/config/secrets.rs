@@ -76,6 +76,26 @@ pub struct External {
     pub place: Place,
 }
 
+/// An object that others make, as a tier names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalObject {
+    /// `Secret`.
+    pub kind: String,
+    /// `cert-manager.io`; empty where the configuration names no group.
+    pub group: String,
+    /// `shop-tls`.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl ExternalObject {
+    /// `Secret/shop-tls`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.kind, self.name)
+    }
+}
+
 const PULL: Keys = Keys { known: &["user", "password", "host"], unbuilt: &[] };
 const SOURCE: Keys = Keys { known: &["env", "file", "command"], unbuilt: &[] };
 
@@ -168,7 +188,7 @@ pub(crate) fn short_lived(name: &str, source: &SecretSource) -> Error {
 }
 
 /// Reads what a build is lent under an id.
-pub(crate) fn lent(path: &str, key: &Key, node: Node) -> Result<SecretSource> {
+pub(crate) fn build_secret(path: &str, key: &Key, node: Node) -> Result<SecretSource> {
     source(&format!("{path}.{}", key.text), node)
 }
 

@@ -158,7 +158,7 @@ impl Store {
     ///
     /// # Errors
     /// What the cluster refuses.
-    pub(crate) async fn sweep(&self, known: &mut Vec<Summary>) -> Result<()> {
+    pub(crate) async fn forget_unused(&self, known: &mut Vec<Summary>) -> Result<()> {
         let gone = superfluous(known);
         for revision in &gone {
             self.delete(*revision).await?;
@@ -269,7 +269,7 @@ pub(crate) async fn histories(cluster: &Cluster, project: &str) -> Result<Vec<Su
     let selector = format!("{}={project}", labels::RECORD_OF_PROJECT);
     let maps = cluster.list_everywhere("v1", "ConfigMap", &selector).await?;
     let mut all = Vec::new();
-    for map in &maps.items {
+    for map in &maps {
         all.extend(history_store::read(map)?);
     }
     Ok(all)
@@ -538,7 +538,7 @@ mod tests {
         assert_eq!(store.record(1).await.unwrap(), Some(first));
         for revision in 2..=11 {
             store.write(&large(revision, 10), &mut known).await.unwrap();
-            store.sweep(&mut known).await.unwrap();
+            store.forget_unused(&mut known).await.unwrap();
         }
         assert!(!there("1") && !there("1.1") && !there("1.2") && !there("1.3"));
         assert!(there("2"));
@@ -585,7 +585,7 @@ mod tests {
         let record = store.recorded(&read, 3).await.unwrap().expect("it is there");
         assert_eq!((record.summary.revision, record.objects.len()), (3, 1));
         store.write(&large(4, 10), &mut known).await.unwrap();
-        store.sweep(&mut known).await.unwrap();
+        store.forget_unused(&mut known).await.unwrap();
         assert!(store.recorded(&known, 2).await.unwrap().is_some(), "its set is one of the last ten");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn of_sets(cluster: &Cluster, sets: impl Iterator<Item = &Value
     let namespaces: BTreeSet<&String> = prefixes.iter().map(|(namespace, _)| namespace).collect();
     let mut found = Vec::new();
     for namespace in namespaces {
-        let claims = cluster.list_metadata("v1", "PersistentVolumeClaim", Some(namespace), None).await?.items;
+        let claims = cluster.list_metadata("v1", "PersistentVolumeClaim", Some(namespace), None).await?;
         let is_of_set = |claim: &Value| {
             let name = claim.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
             let mut of_namespace = prefixes.iter().filter(|(of, _)| of == namespace);

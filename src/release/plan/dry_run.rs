@@ -6,14 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, Refusal};
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, FieldError, Refusal};
 use crate::model::FieldChange;
 use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::planner::May;
 use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
+
+/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum May {
+    /// Change every object of the set: whatever the server refuses to try is an error.
+    Change,
+    /// Read: what the server may not try for this user is compared with the last release.
+    Read,
+}
 
 /// What a set is tried with.
 pub(crate) struct DryRun<'a> {
@@ -142,45 +150,49 @@ impl DryRun<'_> {
         live: Option<&Value>,
         error: ApplyError,
     ) -> Decided {
-        let untried = |action| Ok(Step::new(wanted.clone(), action, live));
+        if let Refusal::Immutable { field } | Refusal::Invalid { field } = &error.refusal
+            && (may_recreate(&wanted.object) || may_go_back(&wanted, live))
+            && cannot_be_changed(&error.refusal)
+        {
+            let because = Some(format!("{field} cannot be changed"));
+            let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
+            return self.tried_under_another_name(step).await;
+        }
+        if let Some(action) = self.not_to_be_tried(&wanted, known, live, &error.refusal) {
+            Ok(Step::new(wanted, action, live))
+        } else {
+            let error = explained(error, live, &wanted);
+            Err((wanted, error))
+        }
+    }
+
+    /// What is done with an object that the server can only take later in this very release; `None` where it is refused for
+    /// another reason.
+    fn not_to_be_tried(
+        &self,
+        wanted: &Wanted,
+        known: Known,
+        live: Option<&Value>,
+        refusal: &Refusal,
+    ) -> Option<Action> {
         let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
-        match &error.refusal {
-            Refusal::Immutable { field } | Refusal::Invalid { field }
-                if (may_recreate(&wanted.object) || may_go_back(&wanted, live))
-                    && cannot_be_changed(&error.refusal) =>
-            {
-                let because = Some(format!("{field} cannot be changed"));
-                let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
-                self.tried_under_another_name(step).await
-            }
+        let applied = if live.is_some() { Action::Change } else { Action::Create };
+        match refusal {
             // It comes with this very release.
             Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
-                untried(if known == Known::JobToRun { Action::Run } else { Action::Create })
+                Some(if known == Known::JobToRun { Action::Run } else { Action::Create })
             }
             // To who may not bind what he does not have, the server says so of a role that comes with this very release.
-            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => {
-                untried(if live.is_some() { Action::Change } else { Action::Create })
-            }
-            Refusal::RoleMissing => {
-                let (kind, name) = role(&wanted.object);
-                let message = format!("the {kind} `{name}` that it binds does not exist");
-                Err((wanted, ApplyError { message, ..error }))
-            }
+            Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => Some(applied),
             // The definition that it is refused by, or for the lack of, is about to change.
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
-                untried(if live.is_some() { Action::Change } else { Action::Create })
+                Some(applied)
             }
             // Nobody can try what comes of it once that is removed.
             Refusal::Invalid { .. } if self.removes_drift && live.and_then(drift::first).is_some() => {
-                untried(Action::Change)
+                Some(Action::Change)
             }
-            // What is ours already is not adopted.
-            Refusal::Conflict(_) if live.is_some_and(is_ours) => Err((wanted, taken_back(error))),
-            Refusal::Invalid { .. } => match live.and_then(drift::first) {
-                Some(added) => Err((wanted, drift::in_the_way(error, &added))),
-                None => Err((wanted, error)),
-            },
-            _ => Err((wanted, error)),
+            _ => None,
         }
     }
 
@@ -204,6 +216,24 @@ impl DryRun<'_> {
     }
 }
 
+/// A refusal with what the server does not say of it.
+fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
+    match &error.refusal {
+        Refusal::RoleMissing => {
+            let (kind, name) = role(&wanted.object);
+            ApplyError { message: format!("the {kind} `{name}` that it binds does not exist"), ..error }
+        }
+        // What is ours already is not adopted.
+        Refusal::Conflict(_) if live.is_some_and(is_ours) => taken_back(error),
+        Refusal::Immutable { .. } => of_fixed_fields(error, live, wanted),
+        Refusal::Invalid { .. } => match live.and_then(drift::first) {
+            Some(added) => drift::in_the_way(error, &added),
+            None => error,
+        },
+        _ => error,
+    }
+}
+
 /// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
 fn in_its_place(step: Step, there: Option<Value>) -> Step {
     let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
@@ -214,6 +244,68 @@ fn in_its_place(step: Step, there: Option<Value>) -> Step {
 fn role(binding: &Value) -> (String, String) {
     let text = |key: &str| binding["roleRef"][key].as_str().unwrap_or_default().to_owned();
     (text("kind"), text("name"))
+}
+
+/// What of a StatefulSet stays as it was made.
+const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "podManagementPolicy"];
+
+const OF_CLAIMS: &str = "leave it in the manifest as it was; a claim that is there grows with `kubectl patch pvc`, where its \
+                         StorageClass allows that";
+
+/// Of a StatefulSet the server does not say which field was changed.
+fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
+    let Some(live) = live.filter(|live| live["kind"] == "StatefulSet") else { return error };
+    let mut fields = Vec::new();
+    for name in FIXED {
+        changed(&live["spec"][name], &wanted.object["spec"][name], &format!("spec.{name}"), &mut fields);
+    }
+    if fields.is_empty() {
+        return error;
+    }
+    let words: Vec<String> = fields.iter().map(|one| format!("`{}` ({})", one.field, one.message)).collect();
+    let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
+    let (keeps, hint) = if of_claims {
+        (": the claims that are there keep what they have", Some(OF_CLAIMS.to_owned()))
+    } else {
+        ("", error.hint.clone())
+    };
+    let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
+    ApplyError { message, hint, fields, ..error }
+}
+
+/// The values that are asked for and differ from those that are there.
+fn changed(live: &Value, wanted: &Value, path: &str, found: &mut Vec<FieldError>) {
+    match (live, wanted) {
+        (_, Value::Null) => {}
+        (Value::Object(there), Value::Object(map)) => {
+            for (key, value) in map {
+                changed(there.get(key).unwrap_or(&Value::Null), value, &format!("{path}.{key}"), found);
+            }
+        }
+        (Value::Array(there), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = item.pointer("/metadata/name").and_then(Value::as_str);
+                let is_same = |one: &&Value| one.pointer("/metadata/name").and_then(Value::as_str) == name;
+                let other = if name.is_some() { there.iter().find(is_same) } else { there.get(index) };
+                let step = name.map_or_else(|| index.to_string(), str::to_owned);
+                changed(other.unwrap_or(&Value::Null), item, &format!("{path}[{step}]"), found);
+            }
+        }
+        (live, wanted) if live != wanted => {
+            let message = format!("{} → {}", in_words(live), in_words(wanted));
+            found.push(FieldError { field: path.to_owned(), message });
+        }
+        _ => {}
+    }
+}
+
+fn in_words(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::String(text) => text.into(),
+        Value::Object(_) | Value::Array(_) => "something else".into(),
+        other => other.to_string().into(),
+    }
 }
 
 /// A conflict about fields of an object of ours, with what takes them back.
@@ -320,7 +412,7 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
             "two tiers cannot have the same object: give it another name, or the tier another namespace"
                 .to_owned(),
         ),
-        pointer: None,
+        fields: Vec::new(),
     })
 }
 
@@ -365,7 +457,7 @@ fn may_recreate(object: &Value) -> bool {
 
 /// A recorded object that its release could not know to be recreated later: the one that took its place says so.
 fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
-    wanted.place.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
+    wanted.origin.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
 }
 
 /// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.

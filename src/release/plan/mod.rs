@@ -1,18 +1,18 @@
 //! What a release would change: decided object by object from what is wanted, what is live, and what the last
 //! record says was applied. Deciding is pure; asking the cluster is in [`crate::release::plan::planner`].
 
+pub(crate) mod checks;
 pub(crate) mod claims;
 pub(crate) mod difference;
 pub(crate) mod drift;
 pub(crate) mod dry_run;
-pub(crate) mod external;
-pub(crate) mod images;
+pub(crate) mod jobs;
 pub(crate) mod namespaces;
 pub(crate) mod ownership;
 pub(crate) mod planner;
 pub(crate) mod prune;
+pub(crate) mod redaction;
 pub(crate) mod restart;
-pub(crate) mod safeguard;
 mod view;
 
 use std::borrow::Cow;
@@ -21,15 +21,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::cluster::Conflict;
-use crate::error::Place;
-use crate::manifest::Phase;
+use crate::manifest::{Origin, Phase};
 pub use crate::model::{Action, Taken};
 use crate::model::{FieldChange, ObjectId, group, job};
 use crate::record::content::STAMPS;
 use crate::record::{Applied, JobRun, Record};
 use crate::release::plan::drift::Added;
 use crate::release::plan::prune::KeptObject;
-use crate::release::run::redaction::SecretValues;
+use crate::release::plan::redaction::SecretValues;
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
@@ -38,8 +37,8 @@ pub struct Wanted {
     pub object: Value,
     /// When it is applied.
     pub phase: Phase,
-    /// Where it stands in the user's files; `None` for a recorded object.
-    pub place: Option<Place>,
+    /// Where it was written; `None` for a recorded object.
+    pub origin: Option<Origin>,
     /// The values of a Secret of the configuration; in the object stand their hashes.
     pub values: Option<SecretValues>,
 }
@@ -292,7 +291,7 @@ mod tests {
     use super::*;
 
     fn wanted(object: Value) -> Wanted {
-        Wanted { object, phase: Phase::Workloads, place: None, values: None }
+        Wanted { object, phase: Phase::Workloads, origin: None, values: None }
     }
 
     fn deployment(image: &str, replicas: i64) -> Value {

@@ -68,7 +68,7 @@ mod tests {
         let definition = json!({"kind": "CustomResourceDefinition", "spec": {
             "group": "example.com", "names": {"kind": "Database"}, "scope": "Namespaced"}});
         let phase = crate::manifest::Phase::Definitions;
-        let scopes = scopes(&[Wanted { object: definition, place: None, phase, values: None }]);
+        let scopes = scopes(&[Wanted { object: definition, origin: None, phase, values: None }]);
         assert!(scopes[&("example.com".to_owned(), "Database".to_owned())]);
     }
 }

@@ -15,10 +15,10 @@ use crate::record::{Applied, Owned, Record};
 use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::dry_run::{Decided, DryRun};
+use crate::release::plan::dry_run::{Decided, DryRun, May};
+use crate::release::plan::jobs;
 use crate::release::plan::prune::PruneSet;
 use crate::release::plan::{Before, Known, Plan, Step, Wanted, drift, prune};
-use crate::release::run::jobs;
 
 /// What a survey compares.
 pub(crate) struct PlanInput<'a> {
@@ -40,15 +40,6 @@ pub(crate) struct PlanInput<'a> {
     pub removes_drift: bool,
     /// What the user needs to be allowed to do.
     pub may: May,
-}
-
-/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum May {
-    /// Change every object of the set: whatever the server refuses to try is an error.
-    Change,
-    /// Read: what the server may not try for this user is compared with the last release.
-    Read,
 }
 
 /// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
@@ -177,7 +168,7 @@ async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<Ob
                 let listed =
                     cluster.list(&place.api_version, &place.kind, namespace, Some(&subjects.selector)).await;
                 match listed {
-                    Ok(listing) => Ok(listing.items),
+                    Ok(items) => Ok(items),
                     // A kind that this very set defines is not served before its definition is applied, and one whose
                     // definition is gone has no objects any more.
                     Err(error)
@@ -278,18 +269,34 @@ pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
         1 => format!("the cluster refused {}: {}", first.id(), error.message),
         count => format!("the cluster refused {count} objects"),
     };
-    let mut whole = Error::new(kind, message);
-    if let (1, Some(place)) = (refused.len(), &first.place) {
-        whole = whole.at(place.clone());
-    }
+    let mut whole = match (refused.len(), &first.origin) {
+        (1, Some(origin)) => origin.error_at(error.field(), message).into_kind(kind),
+        _ => Error::new(kind, message),
+    };
     if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
         whole = whole.with_hint(hint);
     }
-    whole.with_failures(refused.iter().map(|(wanted, error)| failure(wanted, error)))
+    whole.with_failures(refused.iter().flat_map(|(wanted, error)| failures(wanted, error)))
 }
 
-fn failure(wanted: &Wanted, error: &ApplyError) -> Failure {
-    let place = wanted.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+/// One for each field that the server names, at its place in the manifest.
+fn failures(wanted: &Wanted, error: &ApplyError) -> Vec<Failure> {
+    let place = |field: &str| {
+        let place = wanted.origin.as_ref().and_then(|origin| origin.error_at(field, "").place().cloned());
+        place.map(|place| format!("{place}: ")).unwrap_or_default()
+    };
     let failure = error.failure();
-    Failure { message: format!("{place}{}", failure.message), ..failure }
+    match error.fields.as_slice() {
+        [] | [_] => {
+            let message = format!("{}{}", place(error.field()), failure.message);
+            vec![Failure { message, ..failure }]
+        }
+        fields => fields
+            .iter()
+            .map(|one| {
+                let message = format!("{}{}: {}", place(&one.field), one.field, one.message);
+                Failure { message, ..failure.clone() }
+            })
+            .collect(),
+    }
 }

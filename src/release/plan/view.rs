@@ -89,7 +89,8 @@ mod tests {
     }
 
     fn step(kind: &str, name: &str, action: Action) -> Step {
-        let wanted = Wanted { object: object(kind, name), phase: Phase::Settings, place: None, values: None };
+        let wanted =
+            Wanted { object: object(kind, name), phase: Phase::Settings, origin: None, values: None };
         Step::new(wanted, action, None)
     }
 

@@ -1,8 +1,10 @@
 //! The rules of a tier: what must be true before a release changes anything, and how each is overridden, by
 //! name and with a reason that the record keeps.
 
-pub(crate) mod ancestry;
 pub(crate) mod promotion;
+mod test_stage;
+
+pub use test_stage::TestStage;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +17,6 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Images, ObjectId, Revision};
 use crate::project::{Project, Tier, ci};
 use crate::record::{Override, Summary, target};
-use crate::release::TestStage;
 
 use crate::report::{Reporter, prompt};
 use crate::session::Session;

@@ -377,7 +377,7 @@ pub(crate) fn watched(plan: &Plan) -> Vec<Watched> {
         .iter()
         .map(|step| Watched {
             object: step.wanted.object.clone(),
-            place: step.wanted.place.clone(),
+            place: step.wanted.origin.as_ref().map(|origin| origin.place().clone()),
             live: match step.action {
                 Action::Keep => step.live.clone(),
                 _ => None,

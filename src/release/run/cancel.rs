@@ -14,7 +14,8 @@ use crate::project::OnCancel;
 use crate::record::target::Target;
 use crate::record::{Applied, SentBack, content, target};
 use crate::release::plan;
-use crate::release::plan::{planner, safeguard};
+use crate::release::plan::checks::safeguard;
+use crate::release::plan::planner;
 use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;
 

@@ -6,8 +6,6 @@ pub(crate) mod apply;
 pub(crate) mod cancel;
 pub(crate) mod deletion;
 pub(crate) mod endpoints;
-pub(crate) mod jobs;
-pub(crate) mod redaction;
 pub(crate) mod unstick;
 pub(crate) mod verify;
 
@@ -26,7 +24,8 @@ use crate::record::{
 };
 use crate::release::context;
 use crate::release::context::TierContext;
-use crate::release::plan::{Action, Plan, external};
+use crate::release::plan::checks::external;
+use crate::release::plan::{Action, Plan};
 use crate::release::rules::RunningJobs;
 use crate::release::run::apply::Execution;
 use crate::release::run::unstick::Suspects;
@@ -293,7 +292,7 @@ impl<'a> Attempt<'a> {
         let interrupted = record.summary.outcome == Outcome::Interrupted;
         let write = async {
             store.write(&record, &mut prior.summaries).await?;
-            if interrupted { Ok(()) } else { store.sweep(&mut prior.summaries).await }
+            if interrupted { Ok(()) } else { store.forget_unused(&mut prior.summaries).await }
         };
         let limit = if interrupted { RECORD_TIMEOUT } else { Duration::MAX };
         let written = tokio::time::timeout(limit, write).await;
@@ -307,7 +306,7 @@ impl<'a> Attempt<'a> {
         if error.kind() != Kind::Unreachable {
             return error;
         }
-        let hint = format!("once it answers: {}", context::command("status", self.context.tier));
+        let hint = format!("once it answers: {}", self.context.tier.command("status"));
         error.context(self.execution.watcher.last_seen()).with_hint(hint)
     }
 
@@ -321,10 +320,10 @@ impl<'a> Attempt<'a> {
         let sent_back_to = newest.and_then(|newest| newest.sent_back).map(|sent| sent.to);
         let mut next = Vec::new();
         if interrupted && stage == Stage::Release && sent_back_to.is_none() {
-            next.push(context::command("release", tier));
+            next.push(tier.command("release"));
         }
         if matches!(way_back, Some(Target::Release { .. })) && (interrupted || stage == Stage::Release) {
-            next.push(context::rollback_command(tier));
+            next.push(tier.command("rollback"));
         }
         let known = RunResult { sent_back_to, next, ..self.untouched_workloads() };
         let error = match newest {

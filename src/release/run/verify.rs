@@ -28,7 +28,7 @@ const TOO_MANY: u32 = 3;
 
 /// The checks of a tier, understood before anything is changed.
 pub(crate) struct Checks<'a> {
-    site: TierContext<'a>,
+    context: TierContext<'a>,
     config: VerifyConfig,
     addresses: Vec<String>,
     asker: HttpProbe,
@@ -43,28 +43,28 @@ impl<'a> Checks<'a> {
     /// # Errors
     /// [`Kind::Invalid`] for addresses and headers that cannot be.
     pub(crate) fn of(
-        site: TierContext<'a>,
+        context: TierContext<'a>,
         (images, tests): (&'a Images, &'a dyn TestStage),
         url: Option<String>,
     ) -> Result<Option<Self>> {
-        let Some(config) = site.tier.verify.clone() else { return Ok(None) };
-        let Addresses { addresses, headers } = site.tier.addresses()?;
+        let Some(config) = context.tier.verify.clone() else { return Ok(None) };
+        let Addresses { addresses, headers } = context.tier.addresses()?;
         // Most headers are there to prove who asks.
         for (_, value) in headers.iter().filter(|(name, _)| !is_plain(name)) {
-            secret::hide_header(&site.session.reporter, value);
+            secret::hide_header(&context.session.reporter, value);
         }
         for address in &addresses {
-            secret::hide_password(&site.session.reporter, address);
+            secret::hide_password(&context.session.reporter, address);
         }
         let asker = HttpProbe::new(&headers)?;
-        Ok(Some(Self { site, config, addresses, asker, images, tests, url }))
+        Ok(Some(Self { context, config, addresses, asker, images, tests, url }))
     }
 
     /// What is checked, so that it can be told whether it was.
     /// `known` is that of the newest release: one without the key, as earlier versions wrote it, stays.
     pub(crate) fn hash(&self, key: &[u8], known: Option<&str>) -> String {
         let VerifyConfig { http: _, headers, hold, within, test, soak, .. } = &self.config;
-        let test = test.as_ref().map(|name| (name, self.site.project.config.tests.get(name)));
+        let test = test.as_ref().map(|name| (name, self.context.project.config.tests.get(name)));
         let all = format!("{:?} {headers:?} {hold:?} {within:?} {soak:?} {test:?}", self.addresses);
         let unkeyed = content::hash(&all.as_str().into());
         if known == Some(unkeyed.as_str()) { unkeyed } else { content::keyed(&all, key)[..32].to_owned() }
@@ -93,8 +93,8 @@ impl<'a> Checks<'a> {
     }
 
     async fn step(&self, name: String, check: impl AsyncFnOnce(&StepReport) -> Result<String>) -> Result<()> {
-        let step = self.site.session.reporter.step(Stage::Release, name, "asking");
-        let cancel = &self.site.session.cancel;
+        let step = self.context.session.reporter.step(Stage::Release, name, "asking");
+        let cancel = &self.context.session.cancel;
         let result = tokio::select! {
             biased;
             () = cancel.cancelled() => Err(interrupted()),
@@ -152,7 +152,7 @@ impl<'a> Checks<'a> {
     fn unanswered(&self, address: &str, answer: &ProbeResult, how_long: &str) -> Error {
         let message = format!("{address} {} {how_long}", answer.sentence);
         // What is cut could no longer be recognised as a secret.
-        let text = display::clip(&self.site.session.reporter.masked(&answer.text), SHOWN);
+        let text = display::clip(&self.context.session.reporter.masked(&answer.text), SHOWN);
         let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned);
         let evidence = Evidence { title: "its answer".to_owned(), lines: lines.collect() };
         let failure = Failure {
@@ -168,7 +168,7 @@ impl<'a> Checks<'a> {
 
     /// The test, with what it needs to find the tier.
     async fn passes(&self, name: &str) -> Result<()> {
-        let TierContext { session, project, tier, .. } = self.site;
+        let TierContext { session, project, tier, .. } = self.context;
         let mut environment: BTreeMap<String, String> = tier.vars.clone();
         environment.insert("WINDLASS_TIER".to_owned(), tier.name.clone());
         environment.extend(self.url.clone().map(|url| ("WINDLASS_URL".to_owned(), url)));

@@ -9,10 +9,10 @@ use anstream::adapter::strip_str;
 use jiff::Timestamp;
 
 use crate::model::{Failure, Outcome, Stage};
-use crate::report::event::Finished;
+use crate::report::event::{Finished, Warning};
 use crate::report::files::run_log::{End, LogEntry, ObjectEntry, RunLog, StageEntry, StepEntry};
 use crate::report::live::format::Symbol;
-use crate::report::live::{ending, format};
+use crate::report::live::{format, summary};
 use crate::text::display;
 
 /// The page.
@@ -20,7 +20,7 @@ pub(crate) fn page(run: &RunLog) -> String {
     let sections = [
         header(run),
         list("Causes", run.end.iter().flat_map(|end| &end.causes).map(cause)),
-        list("Warnings", run.warnings.iter().map(|(message, hint)| warning(message, hint.as_deref()))),
+        list("Warnings", run.warnings.iter().map(warning)),
         list("Answer", run.answer.iter().map(|answer| pre(answer))),
         list("Stages", run.stages.iter().map(|stage| self::stage(stage, run.end.is_some()))),
         list("Objects", objects(run)),
@@ -72,8 +72,8 @@ fn header(run: &RunLog) -> String {
         lead(end).map(|text| format!("<p class=\"lead\">{}</p>\n", escaped(&display::shorten(&text)))),
     );
     inner.extend(end.snippet.iter().map(|snippet| pre(snippet)));
-    inner.extend(ending::hint(end).map(hint));
-    inner.extend(ending::deed(end).map(|text| paragraph("", &text)));
+    inner.extend(summary::hint(end).map(hint));
+    inner.extend(summary::deed(end).map(|text| paragraph("", &text)));
     inner.extend(end.next.first().map(|line| format!("<p>next: <code>{}</code></p>\n", escaped(line))));
     let began = run.span.map(|(first, _)| format!(" · began {}", clock(first))).unwrap_or_default();
     let numbers = format!("exit code {} · {}{began}", end.exit_code, display::seconds(end.seconds));
@@ -95,14 +95,14 @@ fn unended(run: &RunLog) -> String {
 }
 
 fn headline(end: &Finished) -> String {
-    format!("{} {}", end.command, ending::word(end.outcome))
+    format!("{} {}", end.command, summary::word(end.outcome))
 }
 
 /// The sentence below the headline.
 fn lead(end: &Finished) -> Option<String> {
     match end.outcome {
-        Outcome::Ok | Outcome::Skipped => ending::result(end),
-        _ => ending::message(end).map(str::to_owned),
+        Outcome::Ok | Outcome::Skipped => summary::result(end),
+        _ => summary::message(end).map(str::to_owned),
     }
 }
 
@@ -110,7 +110,7 @@ fn lead(end: &Finished) -> Option<String> {
 fn cause(failure: &Failure) -> String {
     let mut inner = format!(
         "<h3>{}<span class=\"cause\">{}</span></h3>\n",
-        escaped(&ending::subject(failure)),
+        escaped(&summary::subject(failure)),
         escaped(&failure.cause)
     );
     inner.push_str(&paragraph("", &display::shorten(&failure.message)));
@@ -122,9 +122,11 @@ fn cause(failure: &Failure) -> String {
     format!("<div class=\"card\">\n{inner}</div>\n")
 }
 
-fn warning(message: &str, help: Option<&str>) -> String {
-    let help = help.map(hint).unwrap_or_default();
-    format!("<div class=\"card\">\n{}{help}</div>\n", paragraph("", &display::shorten(message)))
+fn warning(warning: &Warning) -> String {
+    let snippet = warning.snippet.as_deref().map(pre).unwrap_or_default();
+    let help = warning.hint.as_deref().map(hint).unwrap_or_default();
+    let message = paragraph("", &display::shorten(&warning.message));
+    format!("<div class=\"card\">\n{message}{snippet}{help}</div>\n")
 }
 
 fn stage(entry: &StageEntry, run_ended: bool) -> String {

@@ -11,7 +11,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::{Failure, Outcome, Stage, Subject, Verdict};
 use crate::report::files::run_log::{End, ObjectEntry, RunLog, StageEntry, StepEntry};
-use crate::report::live::{ending, format};
+use crate::report::live::{format, summary};
 
 /// The file's content.
 pub(crate) fn junit(run: &RunLog) -> String {
@@ -171,7 +171,7 @@ fn failed(cause: &Failure) -> TestCaseStatus {
 }
 
 fn failure_of(end: &End) -> TestCaseStatus {
-    failure_status(ending::word(end.outcome), &end.summary, &end.summary)
+    failure_status(summary::word(end.outcome), &end.summary, &end.summary)
 }
 
 fn failure_status(cause: &str, message: &str, text: &str) -> TestCaseStatus {

@@ -19,7 +19,7 @@ use anstream::adapter::strip_str;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
-use crate::report::event::Event;
+use crate::report::event::{Event, Warning};
 use crate::report::files::dotenv::dotenv;
 use crate::report::files::html::page;
 use crate::report::files::junit::junit;
@@ -100,7 +100,7 @@ impl Directory {
 
     /// The other renderers have told the end already: nothing but a line on standard error is left.
     fn complain(&mut self, message: &str) {
-        self.people.lines(format::warning(message, None));
+        self.people.lines(format::warning(&Warning { message: message.to_owned(), ..Warning::default() }));
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::model::{Outcome, Stage};
 use crate::report::Moment;
-use crate::report::event::{Event, Finished, ObjectState};
+use crate::report::event::{Event, Finished, ObjectState, Warning};
 use crate::report::live::progress::Progress;
 use crate::report::live::{format, progress};
 use crate::text::display;
@@ -29,8 +29,8 @@ pub(crate) struct RunLog {
     pub(crate) objects: Vec<ObjectEntry>,
     /// The logs, by source, in the order in which they began.
     pub(crate) logs: Vec<LogEntry>,
-    /// The warnings with their hints.
-    pub(crate) warnings: Vec<(String, Option<String>)>,
+    /// The warnings.
+    pub(crate) warnings: Vec<Warning>,
     /// What a command that was asked for data answered.
     pub(crate) answer: Option<String>,
     /// The end, with the last lines of what failed where nobody gave any evidence.
@@ -96,7 +96,7 @@ impl RunLog {
             }
             Event::Log { stage, source, line, .. } => self.log(*stage, source).push(line),
             Event::Object(state) => self.object(at, state),
-            Event::Warning { message, hint } => self.warnings.push((message.clone(), hint.clone())),
+            Event::Warning(warning) => self.warnings.push(warning.clone()),
             Event::Finished(finished) => self.end = Some(self.board.with_tails(finished)),
             Event::StepProgress { .. } => {}
         }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::model::{Outcome, Stage, Verdict};
-use crate::report::event::ObjectState;
+use crate::report::event::{ObjectState, Warning};
 use crate::report::style;
 use crate::text::display;
 
@@ -116,9 +116,10 @@ pub(crate) fn log(source: &str, line: &str) -> String {
 }
 
 /// A warning, with what would help.
-pub(crate) fn warning(message: &str, hint: Option<&str>) -> Vec<String> {
-    let mut lines = vec![format!("{} {}", Symbol::Doubtful.painted(), display::shorten(message))];
-    lines.extend(hint.map(|text| format!("  {}", self::hint(text))));
+pub(crate) fn warning(warning: &Warning) -> Vec<String> {
+    let mut lines = vec![format!("{} {}", Symbol::Doubtful.painted(), display::shorten(&warning.message))];
+    lines.extend(warning.snippet.iter().flat_map(|snippet| snippet.lines()).map(|line| format!("  {line}")));
+    lines.extend(warning.hint.iter().map(|text| format!("  {}", hint(text))));
     lines
 }
 

@@ -9,7 +9,7 @@ use crate::model::Outcome;
 use crate::report::event::{Event, Finished};
 use crate::report::live::gitlab::Sections;
 use crate::report::live::progress::{Progress, Tracked};
-use crate::report::live::{ending, format};
+use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
 use crate::report::{Moment, Renderer, Verbosity};
 
@@ -134,7 +134,7 @@ impl Plain {
                     _ => self.state.bad_end = Some(line),
                 }
             }
-            Event::Warning { message, hint } => self.say_all(at, &format::warning(message, hint.as_deref())),
+            Event::Warning(warning) => self.say_all(at, &format::warning(warning)),
             Event::Finished(finished) => self.end(at, finished),
         }
     }
@@ -163,13 +163,13 @@ impl Plain {
     fn end(&mut self, at: Moment, finished: &Finished) {
         self.close_all(at);
         self.state.ended = true;
-        if self.answering && ending::is_an_answer(finished)
+        if self.answering && summary::is_an_answer(finished)
             || self.verbosity == Verbosity::Quiet && finished.exit_code == 0
         {
             return;
         }
         self.paragraph(at);
-        let lines = ending::ending(&self.board.with_tails(finished));
+        let lines = summary::summary(&self.board.with_tails(finished));
         self.say_all(at, &lines);
     }
 
@@ -189,7 +189,7 @@ impl Plain {
 
     /// Whether a quiet log would leave it out.
     fn is_unimportant(&self, event: &Event) -> bool {
-        self.verbosity == Verbosity::Quiet && !matches!(event, Event::Warning { .. } | Event::Finished(_))
+        self.verbosity == Verbosity::Quiet && !matches!(event, Event::Warning(_) | Event::Finished(_))
     }
 }
 

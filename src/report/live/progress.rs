@@ -89,7 +89,7 @@ impl Progress {
             }
             Event::Log { stage, source, line, .. } => self.logged(*stage, source, line),
             Event::Object(state) => return self.saw(at, state),
-            Event::Warning { .. } | Event::Finished(_) => {}
+            Event::Warning(_) | Event::Finished(_) => {}
         }
         false
     }

@@ -10,7 +10,7 @@ use crate::model::Outcome;
 use crate::report::event::Event;
 use crate::report::live::progress::{Progress, Step, Tracked};
 use crate::report::live::screen::Screen;
-use crate::report::live::{ending, format};
+use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
 use crate::report::{Moment, Renderer, Verbosity, style};
 
@@ -93,10 +93,10 @@ impl<S: Screen> Terminal<S> {
                 Vec::new()
             }
             Event::Object(_) => self.objects_that_ended(at),
-            Event::Warning { message, hint } => format::warning(message, hint.as_deref()),
-            Event::Finished(finished) if self.answering && ending::is_an_answer(finished) => Vec::new(),
+            Event::Warning(warning) => format::warning(warning),
+            Event::Finished(finished) if self.answering && summary::is_an_answer(finished) => Vec::new(),
             Event::Finished(finished) => {
-                let lines = ending::ending(&self.board.with_tails(finished));
+                let lines = summary::summary(&self.board.with_tails(finished));
                 self.paragraph(lines)
             }
             Event::StepStarted { .. } | Event::StepProgress { .. } | Event::Log { .. } => Vec::new(),

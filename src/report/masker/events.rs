@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::Value;
 
 use crate::model::{Evidence, Failure, Subject};
-use crate::report::event::{Event, Finished, ObjectState};
+use crate::report::event::{Event, Finished, ObjectState, Warning};
 use crate::report::masker::Masker;
 use crate::report::style;
 use crate::text::display;
@@ -59,7 +59,7 @@ impl Secrets {
     /// have overwritten (a renderer's layout is its own), and on one line what has one.
     pub(crate) fn clean(&self, event: &Event) -> Event {
         let mut event = event.clone();
-        let of_many_lines = matches!(event, Event::Warning { .. } | Event::Finished(_));
+        let of_many_lines = matches!(event, Event::Warning(_) | Event::Finished(_));
         visit(&mut event, &mut |text, is_name| {
             // A secret may be hidden by what is taken out, and one of many lines by what is joined.
             *text = display::plain(text).into_owned();
@@ -153,9 +153,9 @@ fn visit(event: &mut Event, change: &mut impl FnMut(&mut String, bool)) {
             message.iter_mut().for_each(text);
             change(name, true);
         }
-        Event::Warning { message, hint } => {
+        Event::Warning(Warning { message, snippet, hint }) => {
             text(message);
-            hint.iter_mut().for_each(text);
+            snippet.iter_mut().chain(hint).for_each(text);
         }
         Event::Finished(finished) => visit_finished(finished, change),
     }
@@ -212,12 +212,9 @@ mod tests {
         };
         assert_eq!(title, "one two threeH");
         let message = "10%\r20%\r\nline \u{202e}two\u{1b}[1A".to_owned();
-        let Event::Warning { message, .. } =
-            Secrets::default().clean(&Event::Warning { message, hint: None })
-        else {
-            unreachable!()
-        };
-        assert_eq!(message, "20%\nline two");
+        let warning = Event::Warning(Warning { message, ..Warning::default() });
+        let Event::Warning(warning) = Secrets::default().clean(&warning) else { unreachable!() };
+        assert_eq!(warning.message, "20%\nline two");
     }
 
     #[test]

@@ -189,7 +189,7 @@ fn a_hidden_secret_is_in_no_file() {
             reporter.emit(&event);
         }
     }
-    reporter.emit(&Event::Warning { message: "KeyError".into(), hint: Some("KeyError".into()) });
+    reporter.warn_with_hint("KeyError", "KeyError");
     drop(reporter);
     for name in ["events.jsonl", "junit.xml", "report.html", "windlass.env"] {
         let text = fs::read_to_string(path.join(name)).unwrap();

@@ -7,13 +7,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::event::{Event, Finished};
+use super::event::Finished;
 use super::json::Json;
 use super::sink::Sink;
 use crate::model::{Outcome, Stage};
-use crate::report::live::ending;
 use crate::report::live::plain::Plain;
 use crate::report::live::screen::Screen;
+use crate::report::live::summary;
 use crate::report::live::terminal::Terminal;
 use crate::report::masker::events::Secrets;
 use crate::report::{Moment, Renderer, Verbosity};
@@ -185,7 +185,7 @@ fn what_was_done_about_it_is_what_happened() {
             rolled_back_to,
             ..recorded::end("release", Outcome::Failed, 1, 1.0)
         };
-        ending::deed(&finished).unwrap_or_default()
+        summary::deed(&finished).unwrap_or_default()
     };
     let left = "nothing was rolled back: the tier is left as it is";
     assert_eq!(said(Some(Stage::Release), 31, None), left);
@@ -261,8 +261,7 @@ fn a_hidden_secret_reaches_no_renderer() {
     let feed = Plain::new(page.sink(false), page.sink(false), Verbosity::Normal);
     let reporter = super::Reporter::new(vec![Box::new(feed)]);
     reporter.hide("hunter22");
-    reporter
-        .emit(&Event::Warning { message: "the password is hunter22".into(), hint: Some("hunter22".into()) });
+    reporter.warn_with_hint("the password is hunter22", "hunter22");
     reporter.answer(None, "password: hunter22");
     assert!(!page.read().contains("hunter22"), "{}", page.read());
     assert_eq!(page.read().matches("[MASKED]").count(), 3);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Cause, Evidence, Failure, Outcome, Stage, Stream, Subject, Verdict};
-use crate::report::event::{Event, Finished, ObjectState};
+use crate::report::event::{Event, Finished, ObjectState, Warning};
 
 /// Something that happens so many seconds after the beginning.
 pub(super) enum Act {
@@ -120,10 +120,10 @@ pub(super) fn good() -> Vec<Act> {
         stage(0.3, Test, "1 test"),
         Act::Event(
             0.3,
-            Event::Warning {
+            Event::Warning(Warning {
                 message: "the registry has no referrers API: records are kept as tags".into(),
-                hint: None,
-            },
+                ..Warning::default()
+            }),
         ),
         step(0.4, Test, "test unit", "starting service db"),
         progress(1.0, Test, "test unit", "waiting for service db"),

@@ -1,17 +1,16 @@
 //! What commands answer: for each view a struct of plain values, which whoever knows them fills in, with its text and its JSON.
 
 pub(crate) mod adoption;
-pub(crate) mod cleanup;
-pub(crate) mod doctor;
 pub(crate) mod drift;
 pub(crate) mod explain;
 pub(crate) mod history;
-pub(crate) mod init;
 pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod removal;
 pub(crate) mod rollback;
+pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod validation;
 
 use serde_json::{Value, json};
 

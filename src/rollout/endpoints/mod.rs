@@ -48,49 +48,49 @@ pub(crate) fn concerns(object: &Value) -> bool {
 /// lacked as well.
 pub(crate) fn weighed(
     object: &Value,
-    world: &ClusterSnapshot,
+    snapshot: &ClusterSnapshot,
     had: &dyn Fn(&Unserved) -> bool,
     own: Health,
 ) -> (Health, Vec<Unserved>) {
     if own.verdict != Verdict::Ready {
         return (own, Vec::new());
     }
-    let mut gaps = gaps(object, world);
+    let mut gaps = gaps(object, snapshot);
     let lacks: Vec<Unserved> = gaps.iter().map(|gap| gap.of(object)).collect();
     for (gap, lack) in gaps.iter_mut().zip(&lacks) {
         if gap.excuse.is_none() && had(lack) {
             gap.excuse = Some("the last good release already had this".to_owned());
         }
     }
-    (judgement(gaps, own), lacks)
+    (with_gaps(gaps, own), lacks)
 }
 
 /// What the Services and Ingresses of a set lack in this world.
-pub(crate) fn of_set(set: &[Value], world: &ClusterSnapshot) -> BTreeSet<Unserved> {
+pub(crate) fn of_set(set: &[Value], snapshot: &ClusterSnapshot) -> BTreeSet<Unserved> {
     let leading = set.iter().filter(|object| concerns(object));
-    leading.flat_map(|object| gaps(object, world).into_iter().map(|gap| gap.of(object))).collect()
+    leading.flat_map(|object| gaps(object, snapshot).into_iter().map(|gap| gap.of(object))).collect()
 }
 
-fn judgement(gaps: Vec<Gap>, own: Health) -> Health {
+fn with_gaps(gaps: Vec<Gap>, own: Health) -> Health {
     let (excused, fatal): (Vec<Gap>, Vec<Gap>) = gaps.into_iter().partition(|gap| gap.excuse.is_some());
-    let mut judgement = own;
+    let mut health = own;
     for Gap { message, excuse, .. } in &excused {
-        judgement = judgement.warning(format!("{message} ({})", excuse.as_deref().unwrap_or_default()));
+        health = health.warning(format!("{message} ({})", excuse.as_deref().unwrap_or_default()));
     }
-    let Some(first) = fatal.first().or(excused.first()) else { return judgement };
-    let judgement = judgement.with_cause(Cause::NoEndpoints).about(&first.pointer);
+    let Some(first) = fatal.first().or(excused.first()) else { return health };
+    let health = health.with_cause(Cause::NoEndpoints).about(&first.pointer);
     if fatal.is_empty() {
-        return judgement;
+        return health;
     }
     let messages: Vec<&str> = fatal.iter().map(|gap| gap.message.as_str()).collect();
-    Health { verdict: Verdict::Failed, ..judgement.saying(messages.join("; ")) }
+    Health { verdict: Verdict::Failed, ..health.saying(messages.join("; ")) }
 }
 
-fn gaps(object: &Value, world: &ClusterSnapshot) -> Vec<Gap> {
+fn gaps(object: &Value, snapshot: &ClusterSnapshot) -> Vec<Gap> {
     let mut gaps: Vec<Gap> = if is_service(object) {
-        of_service(object, world).into_iter().collect()
+        of_service(object, snapshot).into_iter().collect()
     } else if is_ingress(object) {
-        of_ingress(object, world)
+        of_ingress(object, snapshot)
     } else {
         Vec::new()
     };
@@ -138,12 +138,12 @@ pub(crate) fn written(labels: &Map<String, Value>) -> String {
     terms.collect::<Vec<_>>().join(",")
 }
 
-fn of_service(service: &Value, world: &ClusterSnapshot) -> Option<Gap> {
+fn of_service(service: &Value, snapshot: &ClusterSnapshot) -> Option<Gap> {
     let selector = selector(service)?;
-    let templates = template::beside(service, world);
+    let templates = template::beside(service, snapshot);
     let is_made = templates.iter().any(|template| template.has(selector));
-    let sight = sight_of_pods(service, world, !templates.is_empty());
-    if is_made || has_pod(service, selector, world) || sight == Sight::None {
+    let sight = sight_of_pods(service, snapshot, !templates.is_empty());
+    if is_made || has_pod(service, selector, snapshot) || sight == Sight::None {
         return None;
     }
     let wants = written(selector);
@@ -151,10 +151,10 @@ fn of_service(service: &Value, world: &ClusterSnapshot) -> Option<Gap> {
     let nearest = template::nearest(&templates, selector).map(|words| format!("; {words}"));
     let message =
         format!("selects {wants}, but no pod and no pod template has {these}{}", nearest.unwrap_or_default());
-    let by_others = creators::beside(service, world).map(|title| format!("{title} may make such pods"));
+    let by_others = creators::beside(service, snapshot).map(|title| format!("{title} may make such pods"));
     let unknown = match sight {
         Sight::Whole | Sight::None => None,
-        Sight::Partial if world.is_denied("Pod") => Some("pods may not be listed".to_owned()),
+        Sight::Partial if snapshot.is_denied("Pod") => Some("pods may not be listed".to_owned()),
         Sight::Partial => Some("the dump has no pods".to_owned()),
     };
     // Whoever publishes pods that are not ready yet looks for them from the outside.
@@ -166,30 +166,30 @@ fn of_service(service: &Value, world: &ClusterSnapshot) -> Option<Gap> {
     )
 }
 
-fn has_pod(service: &Value, selector: &Map<String, Value>, world: &ClusterSnapshot) -> bool {
-    let mut pods = world.pods_beside(service).filter(|pod| !pod.is_being_deleted);
-    pods.any(|pod| pod.labels.have(selector)) || endpoints(service, world) == Some(true)
+fn has_pod(service: &Value, selector: &Map<String, Value>, snapshot: &ClusterSnapshot) -> bool {
+    let mut pods = snapshot.pods_beside(service).filter(|pod| !pod.is_being_deleted);
+    pods.any(|pod| pod.labels.have(selector)) || endpoints(service, snapshot) == Some(true)
 }
 
 /// Whether every pod is known: a watch or a list had all of them, or it is a dump that holds pods, or what became of
 /// them.
-fn sight_of_pods(service: &Value, world: &ClusterSnapshot, has_templates: bool) -> Sight {
-    let has_pods = world.pods_beside(service).next().is_some();
-    if world.is_complete("Pod")
-        || !world.is_denied("Pod") && (has_pods || endpoints(service, world).is_some())
+fn sight_of_pods(service: &Value, snapshot: &ClusterSnapshot, has_templates: bool) -> Sight {
+    let has_pods = snapshot.pods_beside(service).next().is_some();
+    if snapshot.is_complete("Pod")
+        || !snapshot.is_denied("Pod") && (has_pods || endpoints(service, snapshot).is_some())
     {
         return Sight::Whole;
     }
-    if has_templates || world.is_denied("Pod") { Sight::Partial } else { Sight::None }
+    if has_templates || snapshot.is_denied("Pod") { Sight::Partial } else { Sight::None }
 }
 
 /// Whether a dump shows endpoints of the Service; `None` where it does not hold them.
-fn endpoints(service: &Value, world: &ClusterSnapshot) -> Option<bool> {
+fn endpoints(service: &Value, snapshot: &ClusterSnapshot) -> Option<bool> {
     let name = object::name(service);
     let is_its = |slice: &&Value| object::label(slice, "kubernetes.io/service-name") == Some(name);
-    let slices = world.beside(service, "discovery.k8s.io", "EndpointSlice").filter(is_its);
+    let slices = snapshot.beside(service, "discovery.k8s.io", "EndpointSlice").filter(is_its);
     let slices = slices.map(|slice| has(slice, "/endpoints"));
-    let old = world.beside(service, "", "Endpoints").filter(|one| object::name(one) == name);
+    let old = snapshot.beside(service, "", "Endpoints").filter(|one| object::name(one) == name);
     slices.chain(old.map(|one| has(one, "/subsets"))).reduce(|one, other| one || other)
 }
 
@@ -204,20 +204,20 @@ pub(crate) fn backends(ingress: &Value) -> Vec<(String, &Value)> {
     default.into_iter().chain(rules).filter(|(_, one)| !text(one, "/service/name").is_empty()).collect()
 }
 
-fn of_ingress(ingress: &Value, world: &ClusterSnapshot) -> Vec<Gap> {
+fn of_ingress(ingress: &Value, snapshot: &ClusterSnapshot) -> Vec<Gap> {
     let mut known = BTreeSet::new();
     let gaps =
-        backends(ingress).into_iter().filter_map(|(pointer, one)| backend(ingress, world, &pointer, one));
+        backends(ingress).into_iter().filter_map(|(pointer, one)| backend(ingress, snapshot, &pointer, one));
     // Many paths may lead to one backend.
     gaps.filter(|gap| known.insert(gap.wants.clone())).collect()
 }
 
-fn backend(ingress: &Value, world: &ClusterSnapshot, pointer: &str, backend: &Value) -> Option<Gap> {
+fn backend(ingress: &Value, snapshot: &ClusterSnapshot, pointer: &str, backend: &Value) -> Option<Gap> {
     let name = text(backend, "/service/name");
     let (number, named) =
         (object::number(backend, "/service/port/number"), text(backend, "/service/port/name"));
     let port = number.map_or_else(|| named.to_owned(), |number| number.to_string());
-    let gap = match world.beside(ingress, "", "Service").find(|one| object::name(one) == name) {
+    let gap = match snapshot.beside(ingress, "", "Service").find(|one| object::name(one) == name) {
         Some(service) if has_port(service, number, named) => return None,
         Some(service) => {
             let field = if number.is_some() { "number" } else { "name" };
@@ -226,7 +226,7 @@ fn backend(ingress: &Value, world: &ClusterSnapshot, pointer: &str, backend: &Va
         }
         None => {
             let pointer = format!("{pointer}/service/name");
-            missing(ingress, world, name)?.at(&port, pointer)
+            missing(ingress, snapshot, name)?.at(&port, pointer)
         }
     };
     let by_annotation = (named == USE_ANNOTATION).then(|| format!("port name {USE_ANNOTATION}"));
@@ -245,16 +245,16 @@ impl Missing {
 }
 
 /// `None` in a dump that holds no Service at all: it was not asked for them.
-fn missing(ingress: &Value, world: &ClusterSnapshot, name: &str) -> Option<Missing> {
-    let others: Vec<&str> = world.beside(ingress, "", "Service").map(object::name).collect();
-    let is_denied = world.is_denied("Service");
-    if others.is_empty() && !is_denied && !world.is_complete("Service") {
+fn missing(ingress: &Value, snapshot: &ClusterSnapshot, name: &str) -> Option<Missing> {
+    let others: Vec<&str> = snapshot.beside(ingress, "", "Service").map(object::name).collect();
+    let is_denied = snapshot.is_denied("Service");
+    if others.is_empty() && !is_denied && !snapshot.is_complete("Service") {
         return None;
     }
     let near = nearest(name, others.into_iter()).map(|near| format!("; did you mean `{near}`?"));
     let message = format!("backend Service `{name}` does not exist{}", near.unwrap_or_default());
     let unknown = is_denied.then(|| "Services may not be read".to_owned());
-    let by_others = creators::beside(ingress, world).map(|title| format!("{title} may make it"));
+    let by_others = creators::beside(ingress, snapshot).map(|title| format!("{title} may make it"));
     Some(Missing(name.to_owned(), message, by_others.or(unknown)))
 }
 

@@ -26,15 +26,15 @@ pub(crate) struct Template<'a> {
 }
 
 /// All pod templates in this object's namespace, those inside custom resources included.
-pub(crate) fn beside<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> Vec<Template<'a>> {
+pub(crate) fn beside<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> Vec<Template<'a>> {
     let mut templates = Vec::new();
     for (group, kind, pointer) in KINDS {
-        for owner in world.beside(object, group, kind).filter(|one| !is_revision(one, world)) {
+        for owner in snapshot.beside(object, group, kind).filter(|one| !is_revision(one, snapshot)) {
             let labels = owner.pointer(pointer).and_then(|template| template.pointer("/metadata/labels"));
             templates.extend(labels.and_then(Value::as_object).map(|labels| Template { owner, labels }));
         }
     }
-    for owner in creators::all(object, world) {
+    for owner in creators::all(object, snapshot) {
         gather(owner, &owner["spec"], &mut templates);
     }
     templates
@@ -42,12 +42,12 @@ pub(crate) fn beside<'a>(object: &'a Value, world: &'a ClusterSnapshot) -> Vec<T
 
 /// What a controller made of another template, which counts in its place: a `ReplicaSet` of a Deployment, a Job of a
 /// `CronJob`.
-fn is_revision(object: &Value, world: &ClusterSnapshot) -> bool {
+fn is_revision(object: &Value, snapshot: &ClusterSnapshot) -> bool {
     let is_old =
         || object::has(object, "/metadata/ownerReferences") && object::count(object, "/spec/replicas") == 0;
     match object::kind(object) {
-        "ReplicaSet" => !world.owners(object).is_empty() || is_old(),
-        "Job" => !world.owners(object).is_empty(),
+        "ReplicaSet" => !snapshot.owners(object).is_empty() || is_old(),
+        "Job" => !snapshot.owners(object).is_empty(),
         _ => false,
     }
 }

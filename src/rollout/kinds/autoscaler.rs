@@ -15,8 +15,8 @@ use crate::rollout::memory::StateKey;
 const SCALE_PATIENCE: i64 = 45;
 
 /// Judges a `HorizontalPodAutoscaler`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let object = context.object;
     let conditions = conditions(object);
     let all = conditions.as_array().map_or(&[][..], Vec::as_slice);
     if all.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         let fails = match text(condition, "/reason") {
             "InvalidSelector" => true,
             "FailedGetScale" => {
-                if !scene.has_lasted(StateKey::Scale, since, SCALE_PATIENCE) {
+                if !context.has_lasted(StateKey::Scale, since, SCALE_PATIENCE) {
                     return Health::progressing(said).with_cause(Cause::ControllerFailed);
                 }
                 true
@@ -41,7 +41,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         };
         if fails {
             let judgement = Health::failed(Cause::ControllerFailed, said).about("/spec/scaleTargetRef");
-            return evidence::with_events(scene, &[object.into()], judgement);
+            return evidence::with_events(context, &[object.into()], judgement);
         }
     }
     let blind = all.iter().filter(|condition| {

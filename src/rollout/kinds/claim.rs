@@ -11,39 +11,39 @@ use crate::rollout::health::Health;
 const WAITS: &str = "WaitForFirstConsumer";
 
 /// Judges a `PersistentVolumeClaim`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    match text(scene.object, "/status/phase") {
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    match text(context.object, "/status/phase") {
         "Bound" => Health::ready(),
         "Lost" => {
-            let volume = text(scene.object, "/spec/volumeName");
+            let volume = text(context.object, "/spec/volumeName");
             let message = format!("the volume {volume} that the claim was bound to is gone");
             evidence::with_events(
-                scene,
-                &[scene.object.into()],
+                context,
+                &[context.object.into()],
                 Health::failed(Cause::VolumeUnbound, message),
             )
         }
-        _ if waits_for_pod(scene) => {
+        _ if waits_for_pod(context) => {
             Health::ready().saying("the claim is bound as soon as a pod uses it (WaitForFirstConsumer)")
         }
-        _ => pending(scene),
+        _ => pending(context),
     }
 }
 
-fn pending(scene: &EvalContext) -> Health {
-    let class = class(scene.object);
+fn pending(context: &EvalContext) -> Health {
+    let class = class(context.object);
     if let Some(class) =
-        class.filter(|class| is_class_missing(scene, class) && !some_volume_fits(scene, class))
+        class.filter(|class| is_class_missing(context, class) && !some_volume_fits(context, class))
     {
         let message = format!("StorageClass {class} does not exist");
         let judgement = Health::failed(Cause::VolumeUnbound, message).about("/spec/storageClassName");
-        return evidence::with_events(scene, &[scene.object.into()], judgement);
+        return evidence::with_events(context, &[context.object.into()], judgement);
     }
-    let events = scene.events_of(scene.object);
+    let events = context.events_of(context.object);
     let said = events.iter().rev().find(|event| event.reason != WAITS).map(|event| event.message);
     let message = said.map_or_else(|| "the claim is not bound to a volume yet".to_owned(), str::to_owned);
     let judgement = Health::progressing(message).with_cause(Cause::VolumeUnbound);
-    evidence::with_events(scene, &[scene.object.into()], judgement)
+    evidence::with_events(context, &[context.object.into()], judgement)
 }
 
 /// The class that it names; none where it asks for a volume without a class.
@@ -54,38 +54,38 @@ fn class(claim: &Value) -> Option<&str> {
 }
 
 /// Its class, or its latest event, says that it waits for a pod, and no pod has been placed yet.
-fn waits_for_pod(scene: &EvalContext) -> bool {
-    let is_placed = object::annotation(scene.object, "volume.kubernetes.io/selected-node").is_some();
+fn waits_for_pod(context: &EvalContext) -> bool {
+    let is_placed = object::annotation(context.object, "volume.kubernetes.io/selected-node").is_some();
     if is_placed {
         return false;
     }
-    let events = scene.events_of(scene.object);
+    let events = context.events_of(context.object);
     match events.last().map(|last| last.reason) {
         Some(WAITS | "WaitForPodScheduled") => return true,
         Some(reason) if reason.contains("Failed") => return false,
         _ => {}
     }
-    class(scene.object)
-        .and_then(|class| scene.world.get("storage.k8s.io", "StorageClass", "", class))
+    class(context.object)
+        .and_then(|class| context.snapshot.get("storage.k8s.io", "StorageClass", "", class))
         .is_some_and(|class| text(class, "/volumeBindingMode") == WAITS)
 }
 
 /// Seen among the classes, or told by an event.
-fn is_class_missing(scene: &EvalContext, class: &str) -> bool {
+fn is_class_missing(context: &EvalContext, class: &str) -> bool {
     let told = |message: &str| message.contains("storageclass") && message.contains("not found");
-    let by_event = scene.events_of(scene.object).iter().any(|event| told(event.message));
-    let mut classes = scene.world.of_kind("storage.k8s.io", "StorageClass").peekable();
-    let are_known = classes.peek().is_some() || scene.world.is_complete("StorageClass");
+    let by_event = context.events_of(context.object).iter().any(|event| told(event.message));
+    let mut classes = context.snapshot.of_kind("storage.k8s.io", "StorageClass").peekable();
+    let are_known = classes.peek().is_some() || context.snapshot.is_complete("StorageClass");
     let exists = classes.any(|one| object::name(one) == class);
     !exists && (by_event || are_known)
 }
 
 /// Volumes made by hand need no class to exist.
-fn some_volume_fits(scene: &EvalContext, class: &str) -> bool {
-    scene.world.of_kind("", "PersistentVolume").any(|volume| {
+fn some_volume_fits(context: &EvalContext, class: &str) -> bool {
+    context.snapshot.of_kind("", "PersistentVolume").any(|volume| {
         text(volume, "/spec/storageClassName") == class
             && text(volume, "/status/phase") == "Available"
-            && fits(scene.object, volume)
+            && fits(context.object, volume)
     })
 }
 

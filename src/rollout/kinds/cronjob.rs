@@ -7,11 +7,11 @@ use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 
 /// Judges a `CronJob`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    if is_true(scene.object, "/spec/suspend") {
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    if is_true(context.object, "/spec/suspend") {
         return Health::paused("the CronJob is suspended (spec.suspend is true): it starts no Jobs");
     }
-    let jobs = scene.world.children_of_kind(scene.object, "Job");
+    let jobs = context.snapshot.children_of_kind(context.object, "Job");
     let last = jobs.max_by_key(|job| object::created(job));
     let failed = last.filter(|job| condition::is_true(job, "Failed"));
     match failed {

@@ -32,17 +32,17 @@ const SILENCE: i64 = 15;
 const ERROR_PATIENCE: i64 = 30;
 
 /// Judges an object of any other kind.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let judgement = by_failure(scene)
-        .or_else(|| held(scene))
-        .or_else(|| by_conditions(scene))
-        .or_else(|| by_parents(scene))
-        .or_else(|| by_word(scene))
-        .unwrap_or_else(|| silent(scene));
-    let judgement = owned::weighed(scene, judgement);
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let judgement = by_failure(context)
+        .or_else(|| held(context))
+        .or_else(|| by_conditions(context))
+        .or_else(|| by_parents(context))
+        .or_else(|| by_word(context))
+        .unwrap_or_else(|| silent(context));
+    let judgement = owned::weighed(context, judgement);
     match judgement.verdict {
         Verdict::Ready | Verdict::Paused => judgement,
-        _ => evidence::with_events(scene, &[scene.object.into()], judgement),
+        _ => evidence::with_events(context, &[context.object.into()], judgement),
     }
 }
 
@@ -51,12 +51,12 @@ fn find<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
     condition::find(object, kind).filter(|condition| !condition.is_older_than(object))
 }
 
-fn by_failure(scene: &EvalContext) -> Option<Health> {
-    let object = scene.object;
+fn by_failure(context: &EvalContext) -> Option<Health> {
+    let object = context.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
     // One that was aborted before is no failure of what was applied since.
-    let is_new = |one: &Condition| one.is_current_for(object) || scene.is_of_this_release(one.written);
+    let is_new = |one: &Condition| one.is_current_for(object) || context.is_of_this_release(one.written);
     let aborted = || {
         find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason) && is_new(one))
     };
@@ -66,8 +66,8 @@ fn by_failure(scene: &EvalContext) -> Option<Health> {
         .map(|condition| Health::failed(Cause::ControllerFailed, sentence(&condition)))
 }
 
-fn held(scene: &EvalContext) -> Option<Health> {
-    let object = scene.object;
+fn held(context: &EvalContext) -> Option<Health> {
+    let object = context.object;
     let field = ["suspend", "paused"].into_iter().find(|field| is_true(object, &format!("/spec/{field}")));
     if let Some(field) = field {
         return Some(Health::paused(format!("spec.{field} is true: it is not waited for")));
@@ -76,8 +76,8 @@ fn held(scene: &EvalContext) -> Option<Health> {
     Some(Health::paused(format!("{}: it is not waited for", sentence(&condition))))
 }
 
-fn by_conditions(scene: &mut EvalContext) -> Option<Health> {
-    let object = scene.object;
+fn by_conditions(context: &mut EvalContext) -> Option<Health> {
+    let object = context.object;
     let ready = find(object, "Ready");
     let is_ready = ready.is_some_and(|condition| condition.is_true());
     // Where a controller tries again after an error, the error is what there is to say.
@@ -90,43 +90,43 @@ fn by_conditions(scene: &mut EvalContext) -> Option<Health> {
         return Some(Health::progressing(sentence(&underway)));
     }
     if let Some(not_ready) = find(object, "NotReady").filter(Condition::is_true) {
-        return Some(not_done(scene, &not_ready));
+        return Some(not_done(context, &not_ready));
     }
     let is_of_gateways = object::group(object::api_version(object)) == GATEWAYS;
     let taken = TAKEN.iter().filter(|_| is_of_gateways);
     let Some(kind) = DONE.iter().chain(taken).find(|kind| condition::find(object, kind).is_some()) else {
         let known = |condition: Condition| UNDERWAY.contains(&condition.kind);
-        return condition::all(object).any(known).then(|| by_word(scene)).flatten();
+        return condition::all(object).any(known).then(|| by_word(context)).flatten();
     };
     let Some(condition) = find(object, kind) else {
         return Some(Health::progressing("its controller has not seen this generation yet"));
     };
-    // Beside it another may tell of the error that keeps it.
-    let mut errors = condition::all(object).filter(|one| {
-        one.kind != *kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
+    Some(by_condition(context, kind, &condition))
+}
+
+/// By the condition that says whether it is done. Beside it another may tell of the error that keeps it.
+fn by_condition(context: &mut EvalContext, kind: &str, condition: &Condition) -> Health {
+    let object = context.object;
+    let error = condition::all(object).find(|one| {
+        one.kind != kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
     });
-    if condition.is_true() {
-        let judgement = Health::ready();
-        return Some(match errors.next() {
-            Some(error) => judgement.warning(sentence(&error)),
-            None => judgement,
-        });
-    }
-    if *kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) {
-        return Some(not_done(scene, &condition));
-    }
-    Some(match errors.next() {
+    match error {
+        Some(error) if condition.is_true() => Health::ready().warning(sentence(&error)),
+        None if condition.is_true() => Health::ready(),
+        _ if kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) => {
+            not_done(context, condition)
+        }
         Some(error) => Health::progressing(sentence(&error)).with_cause(Cause::ControllerFailed),
-        None => Health::progressing(sentence(&condition)),
-    })
+        None => Health::progressing(sentence(condition)),
+    }
 }
 
 /// An error that lasts is a failure; anything else may still come right.
-fn not_done(scene: &mut EvalContext, condition: &Condition) -> Health {
+fn not_done(context: &mut EvalContext, condition: &Condition) -> Health {
     if !speaks_of_error(condition.reason) {
         return Health::progressing(sentence(condition));
     }
-    let lasts = scene.has_lasted(StateKey::ControllerError, condition.since, ERROR_PATIENCE);
+    let lasts = context.has_lasted(StateKey::ControllerError, condition.since, ERROR_PATIENCE);
     let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
     Health::new(verdict).with_cause(Cause::ControllerFailed).saying(sentence(condition))
 }
@@ -146,10 +146,10 @@ fn speaks_of_end(reason: &str) -> bool {
 }
 
 /// A route of the Gateway API has conditions for each of its parents.
-fn by_parents(scene: &EvalContext) -> Option<Health> {
-    let parents = object::list(scene.object, "/status/parents");
+fn by_parents(context: &EvalContext) -> Option<Health> {
+    let parents = object::list(context.object, "/status/parents");
     let conditions = parents.iter().flat_map(condition::of_list);
-    let mut conditions = conditions.filter(|one| !one.is_older_than(scene.object));
+    let mut conditions = conditions.filter(|one| !one.is_older_than(context.object));
     let wanted = |one: &Condition| matches!(one.kind, "Accepted" | "ResolvedRefs");
     let conditions: Vec<Condition> = conditions.by_ref().filter(wanted).collect();
     if conditions.iter().all(|one| one.kind != "Accepted") {
@@ -171,11 +171,11 @@ fn sentence(condition: &Condition) -> String {
 }
 
 /// Without any condition that is known: a word about itself.
-fn by_word(scene: &EvalContext) -> Option<Health> {
-    if !object::has(scene.object, "/status") {
+fn by_word(context: &EvalContext) -> Option<Health> {
+    if !object::has(context.object, "/status") {
         return None;
     }
-    let words = WORDS.iter().map(|pointer| (pointer, text(scene.object, pointer)));
+    let words = WORDS.iter().map(|pointer| (pointer, text(context.object, pointer)));
     let words: Vec<(&&str, &str)> = words.filter(|(_, word)| !word.is_empty()).collect();
     let told = words.iter().find_map(|(pointer, word)| Some((pointer, word, meaning(word)?)));
     let Some((pointer, word, verdict)) = told else {
@@ -186,7 +186,7 @@ fn by_word(scene: &EvalContext) -> Option<Health> {
         return Some(Health::new(Verdict::Unknown).saying(said));
     };
     let said = format!("{} is {word}", field(pointer));
-    let more = text(scene.object, "/status/message");
+    let more = text(context.object, "/status/message");
     let said = if more.is_empty() { said } else { format!("{said}: {more}") };
     Some(match verdict {
         Verdict::Ready => Health::ready(),
@@ -216,10 +216,10 @@ fn field(pointer: &str) -> String {
 }
 
 /// No status at all: perhaps nobody writes one, perhaps nobody has come to it yet.
-fn silent(scene: &mut EvalContext) -> Health {
-    let applied = scene.release().and_then(|release| release.applied_at);
-    let since = applied.or_else(|| object::created(scene.object));
-    if scene.has_lasted(StateKey::Silence, since, SILENCE) {
+fn silent(context: &mut EvalContext) -> Health {
+    let applied = context.release().and_then(|release| release.applied_at);
+    let since = applied.or_else(|| object::created(context.object));
+    if context.has_lasted(StateKey::Silence, since, SILENCE) {
         return Health::ready().saying("it has no status: no controller says how it is");
     }
     Health::progressing("no controller has written a status yet")

@@ -8,12 +8,12 @@ use crate::rollout::health::Health;
 use crate::rollout::{annotations, evidence};
 
 /// Judges an Ingress.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let object = context.object;
     if annotations::waits_for(object, "address") && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("no Ingress controller has published an address yet");
         return evidence::with_events(
-            scene,
+            context,
             &[object.into()],
             judgement.with_cause(Cause::LoadBalancerPending),
         );

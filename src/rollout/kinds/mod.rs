@@ -20,30 +20,30 @@ use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, replicaset, statefulset};
 
 /// Judges by the rule of the object's kind.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    if let Some(rule) = scene.health() {
-        return health_rule::judge(scene, rule);
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    if let Some(rule) = context.health() {
+        return health_rule::judge(context, rule);
     }
-    let group = object::group(object::api_version(scene.object));
-    match (group, object::kind(scene.object)) {
-        ("apps" | "extensions", "Deployment") => deployment::judge(scene),
-        ("apps" | "extensions", "ReplicaSet") | ("", "ReplicationController") => replicaset::judge(scene),
-        ("apps", "StatefulSet") => statefulset::judge(scene),
-        ("apps" | "extensions", "DaemonSet") => daemonset::judge(scene),
-        ("", "Pod") => bare_pod::judge(scene),
-        ("batch", "Job") => job::judge(scene),
-        ("batch", "CronJob") => cronjob::judge(scene),
-        ("", "Service") => service::judge(scene),
-        ("networking.k8s.io" | "extensions", "Ingress") => ingress::judge(scene),
-        ("", "PersistentVolumeClaim") => claim::judge(scene),
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::judge(scene),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::of_custom_resources(scene),
-        ("apiregistration.k8s.io", "APIService") => definition::of_api(scene),
-        ("", "Namespace") => namespace::judge(scene),
-        ("", "ResourceQuota") => quota::judge(scene),
+    let group = object::group(object::api_version(context.object));
+    match (group, object::kind(context.object)) {
+        ("apps" | "extensions", "Deployment") => deployment::judge(context),
+        ("apps" | "extensions", "ReplicaSet") | ("", "ReplicationController") => replicaset::judge(context),
+        ("apps", "StatefulSet") => statefulset::judge(context),
+        ("apps" | "extensions", "DaemonSet") => daemonset::judge(context),
+        ("", "Pod") => bare_pod::judge(context),
+        ("batch", "Job") => job::judge(context),
+        ("batch", "CronJob") => cronjob::judge(context),
+        ("", "Service") => service::judge(context),
+        ("networking.k8s.io" | "extensions", "Ingress") => ingress::judge(context),
+        ("", "PersistentVolumeClaim") => claim::judge(context),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler::judge(context),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition::of_custom_resources(context),
+        ("apiregistration.k8s.io", "APIService") => definition::of_api(context),
+        ("", "Namespace") => namespace::judge(context),
+        ("", "ResourceQuota") => quota::judge(context),
         // Nodes and volumes speak of themselves as custom resources do.
-        ("", "Node" | "PersistentVolume") => custom::judge(scene),
+        ("", "Node" | "PersistentVolume") => custom::judge(context),
         (group, _) if is_of_kubernetes(group) => Health::ready(),
-        _ => custom::judge(scene),
+        _ => custom::judge(context),
     }
 }

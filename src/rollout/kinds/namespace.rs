@@ -8,11 +8,11 @@ use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
 /// Judges a Namespace.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    match text(scene.object, "/status/phase") {
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    match text(context.object, "/status/phase") {
         "Active" => Health::ready(),
         "Terminating" => {
-            let left = condition::all(scene.object).filter(Condition::is_true);
+            let left = condition::all(context.object).filter(Condition::is_true);
             let left: Vec<String> = left.map(|condition| condition.message.to_owned()).collect();
             let judgement = Health::failed(Cause::BeingDeleted, "the namespace is being deleted");
             judgement.showing("what keeps it", left)

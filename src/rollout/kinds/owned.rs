@@ -21,11 +21,11 @@ const WORKLOADS: &[(&str, &str)] = &[
 ];
 
 /// The judgement of a custom resource in the light of what it owns.
-pub(crate) fn weighed(scene: &mut EvalContext, own: Health) -> Health {
+pub(crate) fn weighed(context: &mut EvalContext, own: Health) -> Health {
     if matches!(own.verdict, Verdict::Failed | Verdict::Paused | Verdict::Terminating) {
         return own;
     }
-    let Some(worst) = worst(scene) else { return own };
+    let Some(worst) = worst(context) else { return own };
     match (own.verdict, worst.verdict) {
         // Its controller may know better: it is not ready, but nothing is over.
         (Verdict::Ready, Verdict::Failed) => Health { verdict: Verdict::Progressing, ..worst },
@@ -37,35 +37,35 @@ pub(crate) fn weighed(scene: &mut EvalContext, own: Health) -> Health {
 }
 
 /// What is worst of what it owns; `None` where nothing of it is wrong.
-fn worst(scene: &mut EvalContext) -> Option<Health> {
+fn worst(context: &mut EvalContext) -> Option<Health> {
     let children: Vec<&Value> =
-        scene.world.children(scene.object).filter(|child| !object::is_being_deleted(child)).collect();
+        context.snapshot.children(context.object).filter(|child| !object::is_being_deleted(child)).collect();
     let is_there = |pod: &&Pod| !pod.is_being_deleted && !matches!(&*pod.phase, "Succeeded" | "Failed");
-    let pods = scene.world.pods_of(scene.object).filter(is_there);
+    let pods = context.snapshot.pods_of(context.object).filter(is_there);
     // What was there before tells why it does not get on, but its operator may be about to replace it.
-    let (old, new): (Vec<&Pod>, Vec<&Pod>) = pods.partition(|pod| scene.is_older_than_release(pod.created));
+    let (old, new): (Vec<&Pod>, Vec<&Pod>) = pods.partition(|pod| context.is_older_than_release(pod.created));
     let mut found = Vec::new();
     for (current, is_new) in [(new, true), (old, false)] {
-        let worst = workload::worst(scene, &Pods { current, ..Pods::default() });
+        let worst = workload::worst(context, &Pods { current, ..Pods::default() });
         found.extend(worst.map(|finding| (finding, is_new)));
     }
     let of_pods = found.into_iter().map(|(finding, is_new)| {
         let fails = match finding.grade {
             Severity::Failed => is_new,
-            Severity::OutOfStrikes => is_new && !scene.others_are_on_their_way(),
+            Severity::OutOfStrikes => is_new && !context.others_are_on_their_way(),
             Severity::Waiting => false,
         };
         let verdict = if fails { Verdict::Failed } else { Verdict::Progressing };
         let judgement = finding.explain(Health::new(verdict));
-        crate::rollout::evidence::of_workload(scene, Some(&finding), judgement)
+        crate::rollout::evidence::of_workload(context, Some(&finding), judgement)
     });
     let is_workload = |child: &&Value| {
         WORKLOADS.contains(&(object::group(object::api_version(child)), object::kind(child)))
     };
     let mut all: Vec<Health> = of_pods.collect();
     for child in children.into_iter().filter(is_workload) {
-        let mut judgement = scene.judge_owned(child);
-        if judgement.verdict == Verdict::Failed && scene.is_older_than_release(object::created(child)) {
+        let mut judgement = context.judge_owned(child);
+        if judgement.verdict == Verdict::Failed && context.is_older_than_release(object::created(child)) {
             judgement.verdict = Verdict::Progressing;
         }
         let said = judgement.message.take().unwrap_or_default();

@@ -6,9 +6,9 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 
 /// Judges a `ResourceQuota`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
     let limits = |pointer: &str| -> Map<String, Value> {
-        scene.object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default()
+        context.object.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default()
     };
     if limits("/spec/hard") == limits("/status/hard") {
         return Health::ready();

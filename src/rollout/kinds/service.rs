@@ -7,8 +7,8 @@ use crate::rollout::evidence;
 use crate::rollout::health::Health;
 
 /// Judges a Service.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let object = context.object;
     let kind = text(object, "/spec/type");
     if kind == "ExternalName" {
         return Health::ready();
@@ -16,7 +16,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if kind == "LoadBalancer" && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("the load balancer has no address yet");
         let judgement = judgement.with_cause(Cause::LoadBalancerPending).about("/spec/type");
-        return evidence::with_events(scene, &[object.into()], judgement);
+        return evidence::with_events(context, &[object.into()], judgement);
     }
     if has(object, "/spec/selector") && !has(object, "/spec/clusterIP") {
         return Health::progressing("the Service has no cluster address yet");

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::model::object;
+use crate::rollout::context::EvalContext;
 use crate::rollout::memory::ContainerKey;
+use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::intern::Symbol;
 use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Terminated};
 pub(crate) use crate::rollout::snapshot::template::ContainerRole as Role;
@@ -169,4 +171,16 @@ impl<'a> Termination<'a> {
     pub(crate) fn wanted_memory(&self) -> bool {
         self.reason == "OOMKilled" || self.message.contains("OOM-killed")
     }
+}
+
+/// A container as the rules look at it.
+pub(crate) struct ContainerView<'v, 'a> {
+    /// The object that is evaluated, and what is known around it.
+    pub(crate) context: &'v mut EvalContext<'a>,
+    /// The pod.
+    pub(crate) pod: &'a Pod,
+    /// The container of it.
+    pub(crate) container: &'v Container<'a>,
+    /// What was said of the pod.
+    pub(crate) events: &'v [Event<'a>],
 }

@@ -5,11 +5,10 @@
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role, Termination};
+use crate::rollout::pod::container::{Container, ContainerView, Role, Termination};
 use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::snapshot::pod::Pod;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.
 const FORGETS: i64 = 600;
@@ -30,14 +29,10 @@ pub(crate) struct CrashHistory<'a> {
 }
 
 /// The deaths of a container of a pod; `None` where none counts (any more).
-pub(crate) fn toll<'a>(
-    scene: &mut EvalContext,
-    pod: &Pod,
-    container: &Container<'a>,
-    events: &[Event<'a>],
-) -> Option<CrashHistory<'a>> {
-    let strikes = count(scene, pod, container, events);
-    if strikes <= 0 || has_recovered(scene, container) {
+pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<CrashHistory<'a>> {
+    let strikes = count(view);
+    let ContainerView { context, container, events, .. } = view;
+    if strikes <= 0 || has_recovered(context, container) {
         return None;
     }
     let known: Vec<Termination> = container.known_deaths().collect();
@@ -47,12 +42,13 @@ pub(crate) fn toll<'a>(
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
-fn count(scene: &mut EvalContext, pod: &Pod, container: &Container, events: &[Event]) -> i64 {
+fn count(view: &mut ContainerView<'_, '_>) -> i64 {
+    let ContainerView { context, pod, container, events } = view;
     let known: Vec<Termination> = container.known_deaths().collect();
     let ended = container.ended();
-    let older = scene.is_older_than_release(pod.created);
-    let watched = scene.release().is_some();
-    let deaths = scene.deaths(container.key());
+    let older = context.is_older_than_release(pod.created);
+    let watched = context.release().is_some();
+    let deaths = context.deaths(container.key());
     let before = *deaths.before.get_or_insert(if older { ended } else { 0 });
     for (index, death) in known.iter().enumerate() {
         // Without an id, an instance is known by its number.
@@ -84,17 +80,17 @@ fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> 
 }
 
 /// Whether the instance that runs now shows that the deaths before it are over.
-fn has_recovered(scene: &mut EvalContext, container: &Container) -> bool {
+fn has_recovered(context: &mut EvalContext, container: &Container) -> bool {
     if !container.runs() {
         return false;
     }
     let Some(since) = container.running_since() else { return container.is_ready() };
     let lived = container.died_before().map_or(0, |death| death.lived());
-    if scene.is_past(since, FORGETS) {
+    if context.is_past(since, FORGETS) {
         return true;
     }
     let proof = lived.saturating_mul(2).clamp(RECOVERS, FORGETS);
-    (container.is_ready() && lived >= FORGETS) || scene.is_past(since, proof)
+    (container.is_ready() && lived >= FORGETS) || context.is_past(since, proof)
 }
 
 /// The cause nearest to the user's mistake (contract, section 6).

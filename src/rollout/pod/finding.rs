@@ -68,7 +68,7 @@ impl<'a> Finding<'a> {
     }
 
     /// Whose log lines are evidence.
-    pub(crate) fn suspect(&self) -> Option<LogSource> {
+    pub(crate) fn log_source(&self) -> Option<LogSource> {
         let (container, previous) = self.container?;
         Some(LogSource {
             namespace: self.subject.namespace().to_owned(),
@@ -82,7 +82,7 @@ impl<'a> Finding<'a> {
     pub(crate) fn explain(&self, judgement: Health) -> Health {
         let mut judgement = judgement.saying(self.message.clone());
         judgement.cause = self.cause;
-        judgement.suspect = self.suspect();
+        judgement.log_source = self.log_source();
         judgement.pointer.clone_from(&self.pointer);
         judgement.lacks.clone_from(&self.missing);
         judgement.out_of_strikes = self.grade == Severity::OutOfStrikes;

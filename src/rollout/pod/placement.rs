@@ -10,7 +10,7 @@ use crate::rollout::snapshot::pod::{Pod, Said};
 
 /// No node takes it: the scheduler's sentence says why.
 pub(crate) fn unplaced<'a>(
-    scene: &EvalContext<'a>,
+    context: &EvalContext<'a>,
     pod: &'a Pod,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -28,7 +28,7 @@ pub(crate) fn unplaced<'a>(
     // What preemption could not do either is the same news twice.
     let said = said.split(" preemption: ").next().unwrap_or(said).trim();
     let said = said.trim_end_matches("no new claims to deallocate,").trim();
-    let (spec, prefix) = scene.written_pod();
+    let (spec, prefix) = context.written_pod();
     let selects = said.contains("node affinity/selector") && object::has(spec, "/nodeSelector");
     Some(
         Finding::new(
@@ -50,7 +50,7 @@ fn gated(pod: &Pod) -> String {
 }
 
 /// Its node is lost, or it was put off its node: its controller replaces it.
-pub(crate) fn lost<'a>(scene: &EvalContext<'a>, pod: &'a Pod, events: &[Event<'a>]) -> Option<Finding<'a>> {
+pub(crate) fn lost<'a>(context: &EvalContext<'a>, pod: &'a Pod, events: &[Event<'a>]) -> Option<Finding<'a>> {
     let (reason, node) = (pod.reason(), &*pod.node);
     if &*pod.phase == "Failed" {
         let cause = if reason == "NodeLost" { Cause::NodeLost } else { Cause::Evicted };
@@ -62,7 +62,7 @@ pub(crate) fn lost<'a>(scene: &EvalContext<'a>, pod: &'a Pod, events: &[Event<'a
             format!("the pod was put off: {said}"),
         ));
     }
-    let known = scene.world.get("", "Node", "", node);
+    let known = context.snapshot.get("", "Node", "", node);
     let is_down =
         known.is_some_and(|node| condition::find(node, "Ready").is_some_and(|ready| !ready.is_true()));
     let is_told = events.iter().any(|event| event.reason == "NodeNotReady");

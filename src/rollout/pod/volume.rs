@@ -15,7 +15,7 @@ use crate::rollout::snapshot::pod::Pod;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
 pub(crate) fn unmounted<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     containers: &[Container<'a>],
     events: &[Event<'a>],
@@ -39,11 +39,11 @@ pub(crate) fn unmounted<'a>(
         return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
     let state = StateKey::Volume(Arc::clone(pod.key()), missing.name.as_str().into());
-    let lasts = scene.has_lasted(state, event.first, configuration::CONFIG_PATIENCE);
-    let may_come = scene.is_made_elsewhere(missing.kind, &missing.name) || scene.has_come(&missing);
+    let lasts = context.has_lasted(state, event.first, configuration::CONFIG_PATIENCE);
+    let may_come = context.is_made_elsewhere(missing.kind, &missing.name) || context.has_come(&missing);
     let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
     let volume = volume(event.message).map(|name| format!(" (volume {name})")).unwrap_or_default();
-    let (spec, prefix) = scene.written_pod();
+    let (spec, prefix) = context.written_pod();
     let place = missing.pointer_in_volumes(spec).map(|place| format!("{prefix}{place}"));
     let message = format!("{}{volume}", missing.sentence());
     Some(Finding::new(pod, grade, Some(Cause::ConfigMissing), message).about(place).lacking(missing))

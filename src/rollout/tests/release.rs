@@ -17,7 +17,7 @@ const APPLIED: &str = "2026-10-03T14:00:00.700Z";
 
 /// A release of one Deployment with one pod, as a watch sees it.
 struct Release {
-    world: ClusterSnapshot,
+    snapshot: ClusterSnapshot,
     memory: Memory,
     context: ReleaseContext,
 }
@@ -31,7 +31,7 @@ impl Release {
             generation: Some(2),
             ..ReleaseContext::default()
         };
-        let mut release = Self { world: ClusterSnapshot::default(), memory: Memory::default(), context };
+        let mut release = Self { snapshot: ClusterSnapshot::default(), memory: Memory::default(), context };
         release.see(&deployment("replicas: 1, updatedReplicas: 1, unavailableReplicas: 1"));
         release.see(SET);
         release
@@ -39,7 +39,7 @@ impl Release {
 
     fn see(&mut self, yaml: &str) {
         for one in dump::read(yaml, "test").expect("an object") {
-            self.world.upsert(one.object);
+            self.snapshot.upsert(one.object);
         }
     }
 
@@ -48,8 +48,8 @@ impl Release {
         let applied: Timestamp = APPLIED.parse().expect("a time");
         let now = applied + SignedDuration::from_secs(second);
         let context = Context { now, release: Some(self.context.clone()), health: Arc::default() };
-        let object = self.world.get("apps", "Deployment", "shop", "web").expect("it was seen").clone();
-        judge(&object, &self.world, &context, &mut self.memory)
+        let object = self.snapshot.get("apps", "Deployment", "shop", "web").expect("it was seen").clone();
+        judge(&object, &self.snapshot, &context, &mut self.memory)
     }
 
     fn says(&mut self, second: i64) -> (Verdict, Option<Cause>) {
@@ -122,7 +122,7 @@ fn while_others_are_on_their_way_strikes_are_only_shown() {
     let judgement = release.at(20);
     assert_eq!((judgement.verdict, judgement.cause), (Verdict::Progressing, Some(Cause::ExitCode)));
     assert!(judgement.out_of_strikes);
-    assert_eq!(judgement.suspect.expect("its log is evidence").container, "web");
+    assert_eq!(judgement.log_source.expect("its log is evidence").container, "web");
     release.context.others_on_their_way = false;
     assert_eq!(release.says(21).0, Verdict::Failed);
 }
@@ -281,8 +281,8 @@ fn custom(status: &str, owned: &str) -> (Verdict, Option<Cause>) {
     }
     let now = APPLIED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(30);
     let context = Context { now, release: Some(release.context.clone()), health: Arc::default() };
-    let object = release.world.get("example.com", "App", "shop", "app").expect("it was seen").clone();
-    let judgement = judge(&object, &release.world, &context, &mut release.memory);
+    let object = release.snapshot.get("example.com", "App", "shop", "app").expect("it was seen").clone();
+    let judgement = judge(&object, &release.snapshot, &context, &mut release.memory);
     (judgement.verdict, judgement.cause)
 }
 

@@ -70,11 +70,11 @@ impl DependencyGrace {
 }
 
 /// How often containers of the object's pods have died.
-pub(crate) fn deaths(world: &ClusterSnapshot, object: &Value) -> CountedCrashes {
+pub(crate) fn deaths(snapshot: &ClusterSnapshot, object: &Value) -> CountedCrashes {
     let own = (object::kind(object) == "Pod").then(|| Pod::of(object));
-    let children: Vec<&Value> = world.children(object).collect();
-    let of_sets = children.iter().flat_map(|child| world.pods_of(child));
-    let pods = own.iter().chain(world.pods_of(object)).chain(of_sets);
+    let children: Vec<&Value> = snapshot.children(object).collect();
+    let of_sets = children.iter().flat_map(|child| snapshot.pods_of(child));
+    let pods = own.iter().chain(snapshot.pods_of(object)).chain(of_sets);
     let statuses = pods.flat_map(|pod| &pod.containers);
     statuses.fold(CountedCrashes::default(), |deaths, status| CountedCrashes {
         count: deaths.count + deaths_of_container(status),

@@ -58,8 +58,9 @@ type Judged = (ObjectId, Health, Vec<Unserved>);
 impl Watcher {
     /// Whether the set itself has all that its Services and Ingresses lead to: then nobody need be asked.
     pub fn is_served(&self) -> bool {
-        let world = self.with(&Beside::default());
-        self.leading().all(|(_, object)| endpoints::of_set(std::slice::from_ref(object), &world).is_empty())
+        let snapshot = self.with(&Beside::default());
+        self.leading()
+            .all(|(_, object)| endpoints::of_set(std::slice::from_ref(object), &snapshot).is_empty())
     }
 
     /// Judges the Services and Ingresses once more, knowing what is beside the set. Returns what is missing and worth
@@ -122,7 +123,7 @@ impl Watcher {
     }
 
     fn weigh(&self, beside: &Beside, before: &Before) -> Vec<Judged> {
-        let world = self.with(beside);
+        let snapshot = self.with(beside);
         let recorded = match before {
             Before::Recorded(lacks) => lacks.clone(),
             // What that set had counts, not what became of it.
@@ -135,7 +136,7 @@ impl Watcher {
         let had = |lack: &Unserved| matches!(before, Before::Anything) || recorded.contains(lack);
         let judged = self.leading().filter_map(|(id, object)| {
             let own = self.set[id].judgement.clone()?;
-            let (judgement, lacks) = endpoints::weighed(object, &world, &had, own);
+            let (judgement, lacks) = endpoints::weighed(object, &snapshot, &had, own);
             (!lacks.is_empty()).then(|| (id.clone(), judgement, lacks))
         });
         judged.collect()
@@ -149,12 +150,12 @@ impl Watcher {
 
     /// Asks for what the set itself does not have.
     async fn beside(&self, question: &LastQuestion<'_>) -> Result<Beside> {
-        let world = self.with(&Beside::default());
+        let snapshot = self.with(&Beside::default());
         let asked = async {
             let mut beside = Beside::default();
             let mut asked = Asked::new(&self.cluster, question);
             for (_, object) in self.leading() {
-                if !endpoints::of_set(std::slice::from_ref(object), &world).is_empty() {
+                if !endpoints::of_set(std::slice::from_ref(object), &snapshot).is_empty() {
                     asked.about(object, &mut beside).await?;
                 }
             }
@@ -189,15 +190,15 @@ fn as_wanted(tracked: &TrackedObject) -> Value {
 
 /// The world in which there are no pods and no Services but these, as far as they may be listed.
 fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str>) -> ClusterSnapshot {
-    let mut world = ClusterSnapshot::new(objects);
+    let mut snapshot = ClusterSnapshot::new(objects);
     for kind in ["Pod", "Service"] {
         if denied.contains(kind) {
-            world.mark_denied(kind);
+            snapshot.mark_denied(kind);
         } else {
-            world.mark_complete(kind);
+            snapshot.mark_complete(kind);
         }
     }
-    world
+    snapshot
 }
 
 /// Asks for the pods and Services of one look.
@@ -220,7 +221,7 @@ impl<'a> Asked<'a> {
         if let Some(selector) = endpoints::selector(leading) {
             let selector = endpoints::written(selector);
             let listed = self.cluster.list_metadata("v1", "Pod", Some(namespace), Some(&selector)).await;
-            for pod in allowed(listed.map(|listing| listing.items), "Pod", beside)?.unwrap_or_default() {
+            for pod in allowed(listed, "Pod", beside)?.unwrap_or_default() {
                 if !object::is_being_deleted(&pod) && !self.goes(&pod).await {
                     beside.objects.push(pod);
                     break;
@@ -283,7 +284,7 @@ impl<'a> Asked<'a> {
             sets
         } else {
             let listed = self.cluster.list_metadata(api_version, kind, Some(namespace), None).await;
-            listed.map(|listing| listing.items).unwrap_or_default()
+            listed.unwrap_or_default()
         };
         let owner = sets.iter().find(|set| object::uid(set) == text("/uid")).cloned();
         self.sets.insert(namespace.to_owned(), sets);

@@ -70,7 +70,7 @@ impl Watcher {
             for id in due {
                 self.dirty.remove(&id);
                 peer_counts.leave(self.peer_state(&id));
-                self.look(&id, peer_counts.others(), now);
+                self.observe(&id, peer_counts.others(), now);
                 peer_counts.join(self.peer_state(&id));
             }
             let waits_for_others = |id: &&ObjectId| {
@@ -85,10 +85,10 @@ impl Watcher {
         self.tell(ids);
     }
 
-    fn look(&mut self, id: &ObjectId, others: Peers, now: Timestamp) {
+    fn observe(&mut self, id: &ObjectId, others: Peers, now: Timestamp) {
         let Some(tracked) = self.set.get_mut(id) else { return };
         let around = Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health };
-        tracked.look(&self.world, &around);
+        tracked.observe(&self.snapshot, &around);
         if !self.feed.has_heard(&tracked.needs) {
             tracked.wait_until_heard();
         }

@@ -91,10 +91,10 @@ impl Watcher {
 /// What is said of these objects, asked for in parallel.
 async fn gather(cluster: &Cluster, objects: Vec<&TrackedObject>) -> Vec<Failure> {
     let failures = objects.into_iter().map(|tracked| async move {
-        let suspect = tracked.judgement.as_ref().and_then(|judgement| judgement.suspect.as_ref());
-        let log = match suspect {
-            Some(suspect) => {
-                tokio::time::timeout(PATIENCE, last_lines(cluster, suspect)).await.unwrap_or_default()
+        let log_source = tracked.judgement.as_ref().and_then(|judgement| judgement.log_source.as_ref());
+        let log = match log_source {
+            Some(log_source) => {
+                tokio::time::timeout(PATIENCE, last_lines(cluster, log_source)).await.unwrap_or_default()
             }
             None => None,
         };
@@ -104,19 +104,21 @@ async fn gather(cluster: &Cluster, objects: Vec<&TrackedObject>) -> Vec<Failure>
 }
 
 /// The last lines of the instance that died, or of the one that runs where nothing is left of that.
-async fn last_lines(cluster: &Cluster, suspect: &LogSource) -> Option<Evidence> {
+async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Option<Evidence> {
     let container = ContainerRef {
-        namespace: suspect.namespace.clone(),
-        pod: suspect.pod.clone(),
-        container: suspect.container.clone(),
+        namespace: log_source.namespace.clone(),
+        pod: log_source.pod.clone(),
+        container: log_source.container.clone(),
     };
     // Started again between two questions, the instance that died is the previous one after all.
-    for previous in [true, false, true].into_iter().skip(usize::from(!suspect.previous)) {
+    for previous in [true, false, true].into_iter().skip(usize::from(!log_source.previous)) {
         match cluster.last_lines(&container, LINES, previous).await {
-            Ok(Some(lines)) => return Some(Evidence { title: title(suspect, previous, lines.len()), lines }),
+            Ok(Some(lines)) => {
+                return Some(Evidence { title: title(log_source, previous, lines.len()), lines });
+            }
             Ok(None) => {}
             Err(error) => {
-                let title = format!("the log of container {} cannot be read", suspect.container);
+                let title = format!("the log of container {} cannot be read", log_source.container);
                 return Some(Evidence { title, lines: vec![error.message().to_owned()] });
             }
         }
@@ -125,9 +127,9 @@ async fn last_lines(cluster: &Cluster, suspect: &LogSource) -> Option<Evidence> 
 }
 
 /// `container app of web-5d9-x2x, previous instance, last 20 lines`
-fn title(suspect: &LogSource, previous: bool, count: usize) -> String {
+fn title(log_source: &LogSource, previous: bool, count: usize) -> String {
     let instance = if previous { ", previous instance" } else { "" };
-    let LogSource { container, pod, .. } = suspect;
+    let LogSource { container, pod, .. } = log_source;
     format!("container {container} of {pod}{instance}, last {}", display::count(count, "line"))
 }
 

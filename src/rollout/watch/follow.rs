@@ -44,9 +44,9 @@ impl Follows {
     }
 
     /// Follows every container of the Job's pods that has begun and is not followed yet.
-    pub(super) fn look(&mut self, world: &ClusterSnapshot, job: &Value) {
+    pub(super) fn observe(&mut self, snapshot: &ClusterSnapshot, job: &Value) {
         while self.tasks.try_join_next().is_some() {}
-        for pod in world.pods_of(job) {
+        for pod in snapshot.pods_of(job) {
             for (container, instance) in begun(pod) {
                 if self.tasks.len() < MOST && self.known.insert(instance) {
                     self.follow(object::title(job), container);

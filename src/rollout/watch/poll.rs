@@ -29,8 +29,8 @@ impl Watcher {
         for id in unwatched {
             let tracked = &self.set[&id];
             match self.cluster.get(&ObjectRef::of(tracked.newest())).await {
-                Ok(Some(found)) => self.world.upsert(without_managed_fields(found)),
-                Ok(None) => self.world.remove(tracked.id()),
+                Ok(Some(found)) => self.snapshot.upsert(without_managed_fields(found)),
+                Ok(None) => self.snapshot.remove(tracked.id()),
                 // The deadline ends it.
                 Err(error) if error.kind() == Kind::Unreachable => continue,
                 Err(error) => return Err(error),

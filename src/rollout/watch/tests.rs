@@ -30,7 +30,7 @@ impl Renderer for Ear {
         let line = match event {
             Event::Object(state) => format!("{}/{} {}", state.kind, state.name, state.verdict),
             Event::Log { source, line, .. } => format!("{source}: {line}"),
-            Event::Warning { message, .. } => format!("warning: {message}"),
+            Event::Warning(warning) => format!("warning: {}", warning.message),
             _ => return,
         };
         self.0.lock().expect("no test panics in here").push(line);

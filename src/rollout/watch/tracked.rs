@@ -144,18 +144,18 @@ impl TrackedObject {
     }
 
     /// Judges it as it is in the world now.
-    pub(super) fn look(&mut self, world: &ClusterSnapshot, around: &Around<'_>) {
+    pub(super) fn observe(&mut self, snapshot: &ClusterSnapshot, around: &Around<'_>) {
         let ObjectId { group, kind, namespace, name } = &self.id;
-        let judgement = match (world.shared(group, kind, namespace, name), &self.last_seen) {
+        let judgement = match (snapshot.shared(group, kind, namespace, name), &self.last_seen) {
             (Some(object), _) => {
                 self.last_seen = Some(Arc::clone(object));
-                self.as_it_was(object, world, around).unwrap_or_else(|| {
+                self.as_it_was(object, snapshot, around).unwrap_or_else(|| {
                     let mut release = self.release(around);
-                    let deaths = || deaths(world, object);
+                    let deaths = || deaths(snapshot, object);
                     release.others_on_their_way = self.patience.lasts(around.others, around.now, deaths);
                     let health = around.health.clone();
                     let context = Context { now: around.now, release: Some(release), health };
-                    judge(object, world, &context, &mut self.memory)
+                    judge(object, snapshot, &context, &mut self.memory)
                 })
             }
             (None, Some(last_seen)) => judge_gone(last_seen),
@@ -165,7 +165,7 @@ impl TrackedObject {
     }
 
     /// What was not applied, and was good for a while, needs no watch to be called good.
-    fn as_it_was(&self, object: &Value, world: &ClusterSnapshot, around: &Around<'_>) -> Option<Health> {
+    fn as_it_was(&self, object: &Value, snapshot: &ClusterSnapshot, around: &Around<'_>) -> Option<Health> {
         if self.is_applied()
             || !self.needs.is_empty()
             || !(is_long_settled(object, around.now) || is_probed(object))
@@ -173,7 +173,7 @@ impl TrackedObject {
             return None;
         }
         let context = Context { now: around.now, release: None, health: around.health.clone() };
-        let judgement = judge(object, world, &context, &mut Memory::default());
+        let judgement = judge(object, snapshot, &context, &mut Memory::default());
         matches!(judgement.verdict, Verdict::Ready | Verdict::Paused).then_some(judgement)
     }
 
@@ -336,12 +336,12 @@ mod tests {
         let mut tracked = TrackedObject::new(watched);
         assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
-        let world = ClusterSnapshot::new([object]);
+        let snapshot = ClusterSnapshot::new([object]);
         let (now, made, health) = (Timestamp::UNIX_EPOCH, Arc::default(), Arc::default());
         let around = Around { now, others: Peers::There, made_elsewhere: &made, health: &health };
-        tracked.look(&world, &around);
+        tracked.observe(&snapshot, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
-        tracked.look(&world, &around);
+        tracked.observe(&snapshot, &around);
         assert!(tracked.tell(Stage::Release).is_none());
     }
 }

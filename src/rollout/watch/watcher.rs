@@ -57,7 +57,7 @@ pub struct Watcher {
     pub(super) stage: Stage,
     pub(super) began: Timestamp,
     pub(super) set: BTreeMap<ObjectId, TrackedObject>,
-    pub(super) world: ClusterSnapshot,
+    pub(super) snapshot: ClusterSnapshot,
     pub(super) feed: WatchCache,
     pub(super) follows: Follows,
     pub(super) rights: Permissions,
@@ -80,10 +80,10 @@ impl Watcher {
         let made_elsewhere = made_by(watched.iter().map(|one| &one.object));
         let set: BTreeMap<ObjectId, TrackedObject> =
             watched.into_iter().map(|one| (ObjectId::of(&one.object), TrackedObject::new(one))).collect();
-        let mut world = ClusterSnapshot::default();
-        set.values().filter_map(TrackedObject::last_seen).for_each(|live| world.upsert(live));
+        let mut snapshot = ClusterSnapshot::default();
+        set.values().filter_map(TrackedObject::last_seen).for_each(|live| snapshot.upsert(live));
         Self {
-            world,
+            snapshot,
             feed: WatchCache::new(cluster, set.keys()),
             made_elsewhere: Arc::new(made_elsewhere),
             set,
@@ -118,7 +118,7 @@ impl Watcher {
         let Some(id) = self.known_as(&ObjectId::of(object)) else { return };
         let Some(tracked) = self.set.get_mut(&id) else { return };
         let seen = tracked.applied(object, self.began);
-        self.world.upsert(seen);
+        self.snapshot.upsert(seen);
         self.dirty.insert(id);
     }
 
@@ -294,7 +294,7 @@ impl Watcher {
     }
 
     fn take(&mut self, item: Item) {
-        match self.feed.take(&mut self.world, item) {
+        match self.feed.take(&mut self.snapshot, item) {
             Touched::Everything => self.dirty.extend(self.set.keys().cloned()),
             Touched::These(ids) => {
                 let known: Vec<ObjectId> = ids.iter().filter_map(|id| self.known_as(id)).collect();
@@ -334,7 +334,7 @@ impl Watcher {
 
     fn follow(&mut self, waiting: &[ObjectId]) {
         for id in waiting.iter().filter(|id| id.group == "batch" && id.kind == "Job") {
-            self.follows.look(&self.world, self.set[id].newest());
+            self.follows.observe(&self.snapshot, self.set[id].newest());
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) fn name(schemas: &Schemas, object: &Value, found: &mut Vec<Finding>) 
     }
     let Some(format) = format_of(schemas, group(api_version(object)), kind) else { return };
     if let Err(malformed) = format.check(name) {
-        let message = format!("{} as the name of a {kind}", malformed.message);
+        let message = format!("`{name}` cannot be the name of a {kind}");
         let finding = Finding::error("/metadata/name", message);
         found.push(finding.with_hint_if(malformed.hint.map(ToOwned::to_owned)));
     } else if let Some(most) = longest(object, kind).filter(|most| name.len() > *most) {

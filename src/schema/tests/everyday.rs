@@ -330,7 +330,7 @@ fn a_name_with_capitals_and_underscores() {
     let text = deployment("metadata: {name: web}", "metadata: {name: Worker_1}");
     assert_eq!(
         said(&text),
-        ["/metadata/name: `Worker_1` is not a valid name as the name of a Deployment \
+        ["/metadata/name: `Worker_1` cannot be the name of a Deployment \
          | use lower-case letters, digits, `-` and `.`, at most 253, with a letter or digit at both ends of each part"]
     );
     assert!(said(&CRON.replace("nightly", &"n".repeat(53)))[0].contains("at most 52 letters, not 53"));
@@ -387,7 +387,9 @@ fn a_number_where_a_string_must_be() {
     let text = deployment("        ports:", "        args: [--port, 8080]\n        ports:");
     assert_eq!(
         said(&text),
-        ["/spec/template/spec/containers/0/args/1: `1` must be a string, not a number | put it in quotes"]
+        [
+            "/spec/template/spec/containers/0/args/1: an item of `args` must be a string, not a number | put it in quotes"
+        ]
     );
     let text = deployment("      containers:", "      nodeSelector: {gpu: true}\n      containers:");
     assert_eq!(

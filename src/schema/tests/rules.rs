@@ -235,8 +235,8 @@ fn rules_of_metadata() {
     broken(POD, "app: a", "\"a b\": a", "`a b` is not a valid label key");
     broken(POD, "Example.com/a", "\"a b\"", "`a b` is not a valid annotation key");
     broken(POD, "name: a,", "", "`metadata.name` is missing");
-    broken(SERVICE, "name: a}", "name: a.b}", "as the name of a Service");
-    broken(ROLE, "system:a", "a/b", "as the name of a Role");
+    broken(SERVICE, "name: a}", "name: a.b}", "cannot be the name of a Service");
+    broken(ROLE, "system:a", "a/b", "cannot be the name of a Role");
     broken(DEPLOYMENT, "operator: In", "operator: in", "did you mean `In`?");
     broken(DEPLOYMENT, "values: [a]", "values: []", "the operator `In` needs `values`");
 }

@@ -88,7 +88,7 @@ impl TestCluster {
         selector: &str,
         goes: &(dyn Fn(&HashMap<String, String>) -> bool + Sync),
     ) -> usize {
-        let jobs = cluster.list("batch/v1", "Job", None, Some(selector)).await.unwrap_or_default().items;
+        let jobs = cluster.list("batch/v1", "Job", None, Some(selector)).await.unwrap_or_default();
         let mut removed = 0;
         for job in jobs {
             let annotations =
@@ -96,8 +96,7 @@ impl TestCluster {
             if goes(&annotations) {
                 // What is left of its pod has nothing more to say.
                 let pods = format!("job-name={}", job["metadata"]["name"].as_str().unwrap_or_default());
-                let pods =
-                    cluster.list_metadata("v1", "Pod", None, Some(&pods)).await.unwrap_or_default().items;
+                let pods = cluster.list_metadata("v1", "Pod", None, Some(&pods)).await.unwrap_or_default();
                 let at_once = DeleteOptions { grace_seconds: Some(0), ..DeleteOptions::default() };
                 let gone = delete(cluster, &job, DeleteOptions::default()).await;
                 removed += usize::from(gone);
@@ -123,18 +122,18 @@ const SIDECARS: u32 = 29;
 ///
 /// # Errors
 /// [`Kind::TestNotRun`], [`Kind::Unreachable`], [`Kind::Denied`].
-pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) -> Result<TestOutcome> {
+pub(super) async fn run(runner: &Runner<'_>, case: &Case<'_>, step: &StepReport) -> Result<TestOutcome> {
     step.progress("asking the cluster for a pod");
-    let ground = bench.ground()?;
+    let test_cluster = runner.test_cluster()?;
     let bases = reports::bases(case.test, case.reports.as_deref());
     let mark =
-        if bases.is_empty() { String::new() } else { format!("windlass-reports-{}", bench.owner.run()) };
+        if bases.is_empty() { String::new() } else { format!("windlass-reports-{}", runner.owner.run()) };
     let order =
-        order(bench, ground, case, outcome::command(&case.test.run, &bases, &mark, case.test.timeout));
+        order(runner, test_cluster, case, outcome::command(&case.test.run, &bases, &mark, case.test.timeout));
     let job = pod::job(&order)?;
     // Older ones drop the field that makes a sidecar of an init container, and what is left never ends.
     if !order.services.is_empty()
-        && ground.cluster.minor_version().await.is_some_and(|minor| minor < SIDECARS)
+        && test_cluster.cluster.minor_version().await.is_some_and(|minor| minor < SIDECARS)
     {
         let message =
             format!("services of a test on a cluster need Kubernetes 1.{SIDECARS}, and this one is older");
@@ -143,15 +142,15 @@ pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) 
         return Err(explained(case.name, error, Vec::new()));
     }
     case.note(|standing| standing.container = Some(order.name.clone()));
-    let creating = ground.cluster.for_cleanup();
-    let made = bench.making.spawn(async move { creating.create(&job).await });
+    let creating = test_cluster.cluster.for_cleanup();
+    let made = runner.making.spawn(async move { creating.create(&job).await });
     let made = made.await.map_err(|error| unmade(&error))?.map_err(|error| refused(case.name, error))?;
     let mut course = WatchedJob {
-        bench,
+        runner,
         case,
         step,
-        cluster: &ground.cluster,
-        hearing: LogStream::new(&ground.cluster, bench.session, case.name, mark),
+        cluster: &test_cluster.cluster,
+        log: LogStream::new(&test_cluster.cluster, runner.session, case.name, mark),
         pod: Value::Null,
         said: None,
     };
@@ -159,14 +158,14 @@ pub(super) async fn run(bench: &Runner<'_>, case: &Case<'_>, step: &StepReport) 
 }
 
 /// Removes what was started for a test.
-pub(super) async fn clear(bench: &Runner<'_>, case: &Case<'_>) -> usize {
-    let Some(ground) = &bench.ground else { return 0 };
-    ground.clear(bench.owner.run(), &case.role()).await
+pub(super) async fn clear(runner: &Runner<'_>, case: &Case<'_>) -> usize {
+    let Some(test_cluster) = &runner.test_cluster else { return 0 };
+    test_cluster.clear(runner.owner.run(), &case.role()).await
 }
 
 fn order<'a>(
-    bench: &Runner<'_>,
-    ground: &'a TestCluster,
+    runner: &Runner<'_>,
+    test_cluster: &'a TestCluster,
     case: &Case<'a>,
     command: Vec<String>,
 ) -> pod::Order<'a> {
@@ -181,19 +180,19 @@ fn order<'a>(
     let ready = case.test.services.values().filter_map(|service| service.ready.as_ref());
     let services = case.test.services.iter();
     pod::Order {
-        name: format!("windlass-test-{}-{}-{count}", slug.trim_matches('-'), bench.owner.run()),
-        namespace: ground.cluster.namespace(),
-        labels: json!({labels::RUN: bench.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
-        owner: bench.owner.labels(&case.role(), ground.cluster.now()),
+        name: format!("windlass-test-{}-{}-{count}", slug.trim_matches('-'), runner.owner.run()),
+        namespace: test_cluster.cluster.namespace(),
+        labels: json!({labels::RUN: runner.owner.run(), "app.kubernetes.io/managed-by": "windlass"}),
+        owner: runner.owner.labels(&case.role(), test_cluster.cluster.now()),
         test: case.test,
         image: case.image.pinned.by_digest(),
         command,
         services: services
-            .map(|(name, one)| (name.clone(), record::service_image(&one.image, bench.images)))
+            .map(|(name, one)| (name.clone(), record::service_image(&one.image, runner.images)))
             .collect(),
-        pull_secrets: ground.pull_secrets.clone(),
+        pull_secrets: test_cluster.pull_secrets.clone(),
         longest: case.test.timeout + ready.map(|ready| ready.timeout).max().unwrap_or_default() + SLACK,
-        keep: bench.keep,
+        keep: runner.keep,
     }
 }
 
@@ -225,11 +224,11 @@ fn pods_of(cluster: &Cluster, job: &Value) -> Watches {
 
 /// A Job under way.
 struct WatchedJob<'a> {
-    bench: &'a Runner<'a>,
+    runner: &'a Runner<'a>,
     case: &'a Case<'a>,
     step: &'a StepReport,
     cluster: &'a Cluster,
-    hearing: LogStream,
+    log: LogStream,
     /// As it was seen last.
     pod: Value,
     /// What the services said before the pod was deleted.
@@ -247,7 +246,7 @@ impl WatchedJob<'_> {
         // The Job's own time is that of a test that runs.
         object["metadata"]["annotations"][labels::TIMEOUT] = format!("{}s", patience.as_secs()).into();
         let set = vec![Watched { object, place: None, live: None }];
-        let mut verdict = Watcher::new(&self.bench.session.quiet(), self.cluster, Stage::Test, set);
+        let mut verdict = Watcher::new(&self.runner.session.quiet(), self.cluster, Stage::Test, set);
         verdict.applied(job);
         let ids = [ObjectId::of(job)];
         let judging = verdict.until(Goal::Ready(&ids), Instant::now() + patience);
@@ -260,7 +259,7 @@ impl WatchedJob<'_> {
                 (_, item) = pods.next() => self.take(item)?,
                 judged = &mut judging, if failed.is_none() && judged_in_time => {
                     // Of one that has begun only its own time counts.
-                    if self.hearing.has_begun() && matches!(&judged, Err(error) if error.kind() == Kind::TimedOut) {
+                    if self.log.has_begun() && matches!(&judged, Err(error) if error.kind() == Kind::TimedOut) {
                         judged_in_time = false;
                         continue;
                     }
@@ -279,7 +278,7 @@ impl WatchedJob<'_> {
             if died.is_none()
                 && let Some((name, exit)) = self.death()
             {
-                if !self.hearing.has_begun() {
+                if !self.log.has_begun() {
                     return Err(self.not_ready(&name, exit).await);
                 }
                 died = Some((name, exit));
@@ -287,7 +286,7 @@ impl WatchedJob<'_> {
             }
             if end.is_some_and(|end| end <= Instant::now()) {
                 if let (Some(Err(error)), None) = (failed.take(), &died)
-                    && !self.hearing.has_begun()
+                    && !self.log.has_begun()
                 {
                     return Err(self.could_not_run(error));
                 }
@@ -297,14 +296,14 @@ impl WatchedJob<'_> {
         };
         let ran = Seen::test(&self.pod).map(|test| test.ran()).unwrap_or_default();
         let late = late || (!exit.passed() && died.is_none() && ran >= self.case.test.timeout);
-        self.ending(exit, late, died).await
+        self.outcome(exit, late, died).await
     }
 
     /// How long the pod may take to begin, with what its services may take.
     fn patience(&self) -> Result<Duration> {
         let ready = self.case.test.services.values().filter_map(|service| service.ready.as_ref());
         let services = ready.map(|ready| ready.timeout).max().unwrap_or_default();
-        Ok(self.bench.ground()?.patience + services)
+        Ok(self.runner.test_cluster()?.patience + services)
     }
 
     fn take(&mut self, item: WatchItem) -> Result<()> {
@@ -320,7 +319,7 @@ impl WatchedJob<'_> {
                     return Err(explained(
                         self.case.name,
                         Error::new(Kind::TestNotRun, message),
-                        self.hearing.own_lines().into_iter().collect(),
+                        self.log.own_lines().into_iter().collect(),
                     ));
                 }
             }
@@ -329,7 +328,7 @@ impl WatchedJob<'_> {
             // One run has one pod.
             WatchItem::Page { .. } | WatchItem::Listed | WatchItem::Back => {}
         }
-        if !self.hearing.has_begun() && !self.pod.is_null() {
+        if !self.log.has_begun() && !self.pod.is_null() {
             self.step.progress(pod::busy_with(&self.pod));
         }
         Ok(())
@@ -352,17 +351,17 @@ impl WatchedJob<'_> {
             .map(|exit| Exit { out_of_memory: exit.out_of_memory || (limited && exit.code == 137), ..exit });
         if exit.is_some() {
             // One that ended at once was never seen running.
-            self.hearing.begin(&self.pod);
+            self.log.begin(&self.pod);
         }
         Ok(exit)
     }
 
     /// When the test must have ended, once its command has begun.
     fn has_begun(&mut self) -> Option<Instant> {
-        let begins = !self.hearing.has_begun() && Seen::test(&self.pod).is_some_and(|test| test.has_begun());
+        let begins = !self.log.has_begun() && Seen::test(&self.pod).is_some_and(|test| test.has_begun());
         if begins {
             self.step.progress("running");
-            self.hearing.begin(&self.pod);
+            self.log.begin(&self.pod);
         }
         begins.then(|| {
             // Where reports are wanted it ends itself, for its log goes with the pod.
@@ -398,7 +397,7 @@ impl WatchedJob<'_> {
             }
             _ => format!("service `{name}` ended with {exit} before it was ready"),
         };
-        let evidence = self.hearing.service_lines(&self.pod, name).await;
+        let evidence = self.log.service_lines(&self.pod, name).await;
         explained(self.case.name, Error::new(Kind::TestNotRun, message), evidence.into_iter().collect())
     }
 
@@ -438,11 +437,11 @@ impl WatchedJob<'_> {
         timeout(LAST_WORDS, ended).await.unwrap_or(Exit { code: 137, out_of_memory: false })
     }
 
-    async fn ending(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<TestOutcome> {
-        let sources = self.hearing.reports(LAST_WORDS).await;
+    async fn outcome(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<TestOutcome> {
+        let sources = self.log.reports(LAST_WORDS).await;
         let reports = Reports::of(self.case.test, self.case.reports.as_deref(), sources)?;
-        reports::mask(&self.bench.session.reporter, self.case.reports.as_deref())?;
-        let mut evidence: Vec<Evidence> = self.hearing.own_lines().into_iter().collect();
+        reports::mask(&self.runner.session.reporter, self.case.reports.as_deref())?;
+        let mut evidence: Vec<Evidence> = self.log.own_lines().into_iter().collect();
         if late || !exit.passed() {
             evidence.extend(match self.said.take() {
                 Some(said) => said,
@@ -455,7 +454,7 @@ impl WatchedJob<'_> {
     async fn all_service_lines(&self) -> Vec<Evidence> {
         let mut all = Vec::new();
         for name in self.case.test.services.keys() {
-            all.extend(self.hearing.service_lines(&self.pod, name).await);
+            all.extend(self.log.service_lines(&self.pod, name).await);
         }
         all
     }

@@ -44,14 +44,14 @@ pub(crate) async fn follow(
     let (sender, mut lines) = mpsc::channel(QUEUE);
     let mut following =
         Following { cluster, wanted, members, sender, pods: HashMap::new(), tasks: JoinSet::new() };
-    let mut look = tokio::time::interval(LOOK);
+    let mut refresh = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             biased;
             () = session.cancel.cancelled() => return Err(interrupted()),
             Some((container, line)) = lines.recv() => show(session, &container, &line?),
             (_, item) = watches.next() => following.take(item).await?,
-            _ = look.tick() => if !session.reporter.is_read() { return Ok(()) },
+            _ = refresh.tick() => if !session.reporter.is_read() { return Ok(()) },
         }
     }
 }
@@ -72,10 +72,10 @@ impl Following<'_> {
         match item {
             WatchItem::Page { items, .. } => {
                 for pod in items {
-                    self.look(&pod).await?;
+                    self.refresh(&pod).await?;
                 }
             }
-            WatchItem::Applied(pod) => self.look(&pod).await?,
+            WatchItem::Applied(pod) => self.refresh(&pod).await?,
             // Its log goes on until its containers have ended.
             WatchItem::Deleted(pod) => drop(self.pods.remove(&*pod.uid)),
             WatchItem::Denied(error) => return Err(error),
@@ -86,7 +86,7 @@ impl Following<'_> {
     }
 
     /// Follows what has begun in a pod, and tells those that are followed of new instances.
-    async fn look(&mut self, pod: &LogPod) -> Result<()> {
+    async fn refresh(&mut self, pod: &LogPod) -> Result<()> {
         if !self.pods.contains_key(&*pod.uid) {
             let member = match self.members.of(pod).await {
                 Err(error) if error.kind() == Kind::Unreachable => return Ok(()),

@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::record::prior::PriorReleases;
 use crate::record::store::Store;
 use crate::release::context;
-use crate::release::run::redaction;
+use crate::release::plan::redaction;
 use crate::session::Session;
 use crate::tier::logs::members::{Member, Members};
 use crate::tier::logs::pod::{Instance, LogPod};
@@ -47,8 +47,8 @@ pub struct LogRequest {
 /// does not have, [`Kind::Interrupted`], what the cluster refuses.
 pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
     let cluster = context::connect(session, tier).await?;
-    let past = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?;
-    let Some(last) = past.last else {
+    let prior = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?;
+    let Some(last) = prior.last else {
         session.reporter.warn(format!("nothing was released to {} yet", tier.name));
         return Ok(());
     };

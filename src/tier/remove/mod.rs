@@ -23,7 +23,7 @@ use crate::record::store::base_name;
 use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::plan::claims::is_claim;
-use crate::release::plan::planner::May;
+use crate::release::plan::dry_run::May;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{claims, planner, prune};
 use crate::release::rules::Rules;
@@ -63,8 +63,8 @@ pub async fn remove(
     agreed: impl AsyncFnOnce(&Removal) -> Result<()>,
 ) -> Result<Removal> {
     let cluster = context::connect(session, tier).await?;
-    let site = TierContext { session, project, tier, rules, cluster: &cluster };
-    let (_, removal) = look(site, request).await?;
+    let context = TierContext { session, project, tier, rules, cluster: &cluster };
+    let (_, removal) = survey(context, request).await?;
     if removal.is_nothing() {
         return Ok(Removal { done: true, ..removal });
     }
@@ -72,7 +72,7 @@ pub async fn remove(
     let removal = match removal.namespace {
         Namespace::Missing | Namespace::Going { .. } => removal,
         Namespace::Goes { .. } | Namespace::Stays { .. } => {
-            site.locked("remove", carry_out(site, request)).await?
+            context.locked("remove", carry_out(context, request)).await?
         }
     };
     match removal.namespace.goes() {
@@ -89,17 +89,17 @@ pub async fn remove(
 
 /// Under the lock: deletes what is there by then, and decides only then about the namespace, when all that is the tier's is
 /// gone. Its deletion is the last thing that is done: nobody can put anything into it from then on, a lock included.
-async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Removal> {
-    let TierContext { session, cluster, .. } = site;
-    let (past, mut removal) = look(site, request).await?;
-    delete_objects(site, &mut removal).await?;
+async fn carry_out(context: TierContext<'_>, request: RemoveRequest) -> Result<Removal> {
+    let TierContext { session, cluster, .. } = context;
+    let (prior, mut removal) = survey(context, request).await?;
+    delete_objects(context, &mut removal).await?;
     if let Namespace::Goes { .. } = removal.namespace {
         let known = std::mem::take(&mut removal.ours);
         let draft = Draft { request, known, kept: &removal.kept, said: Some(true) };
-        (removal.namespace, removal.ours) = namespace::decide(site, &draft).await?;
+        (removal.namespace, removal.ours) = namespace::decide(context, &draft).await?;
         removal = removal.without_what_goes_with_the_namespace();
     }
-    let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
+    let of = KeptOf { project: &context.project.name, slug: &context.tier.slug };
     let of = Some(of).filter(|_| !request.records_only);
     disown::disown(session, cluster, of, removal.kept.iter().map(|kept| &kept.object)).await?;
     if let Namespace::Goes { live, with, unknown } = &removal.namespace {
@@ -110,24 +110,24 @@ async fn carry_out(site: TierContext<'_>, request: RemoveRequest) -> Result<Remo
         }
     }
     if let Namespace::Stays { live: Some(live), .. } = &removal.namespace {
-        if request.records_only && context::is_made_for(live, site.project, site.tier) {
+        if request.records_only && context::is_made_for(live, context.project, context.tier) {
             disown::forget_namespace(session, cluster, live).await?;
         } else {
-            disown::disown(session, cluster, None, own_namespace(site, live).into_iter()).await?;
+            disown::disown(session, cluster, None, own_namespace(context, live).into_iter()).await?;
         }
     }
     let step =
         session.reporter.step(Stage::Release, "delete records", "deleting the records of the releases");
-    site.store().erase(&past.summaries).await?;
-    step.finish(Outcome::Ok, format!("{} deleted", past.summaries.len()));
+    context.store().erase(&prior.summaries).await?;
+    step.finish(Outcome::Ok, format!("{} deleted", prior.summaries.len()));
     Ok(removal)
 }
 
 /// The namespace, where it stands in the tier's own manifests.
-fn own_namespace<'a>(site: TierContext<'_>, live: &'a Value) -> Option<&'a Value> {
+fn own_namespace<'a>(context: TierContext<'_>, live: &'a Value) -> Option<&'a Value> {
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
-    let is_its =
-        label(labels::PROJECT) == Some(&site.project.name) && label(labels::TIER) == Some(&site.tier.slug);
+    let is_its = label(labels::PROJECT) == Some(&context.project.name)
+        && label(labels::TIER) == Some(&context.tier.slug);
     is_its.then_some(live)
 }
 
@@ -147,8 +147,8 @@ fn say_what_goes_along(session: &Session, with: &[Value], unknown: &[String]) {
 }
 
 /// Deletes the objects, those that need others before the others.
-async fn delete_objects(site: TierContext<'_>, removal: &mut Removal) -> Result<()> {
-    let TierContext { session, cluster, .. } = site;
+async fn delete_objects(context: TierContext<'_>, removal: &mut Removal) -> Result<()> {
+    let TierContext { session, cluster, .. } = context;
     if removal.goes.is_empty() {
         return Ok(());
     }
@@ -180,20 +180,48 @@ fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
 }
 
 /// What is there, and what would become of it.
-async fn look(site: TierContext<'_>, request: RemoveRequest) -> Result<(PriorReleases, Removal)> {
-    let store = site.store();
-    let past = PriorReleases::read(&store).await?;
+async fn survey(context: TierContext<'_>, request: RemoveRequest) -> Result<(PriorReleases, Removal)> {
+    let store = context.store();
+    let prior = PriorReleases::read(&store).await?;
     let key = store.key(false).await?;
-    let plan = planner::build_plan(site, &past, Vec::new(), &[], &key, May::Change).await?.plan;
+    let plan = planner::build_plan(context, &prior, Vec::new(), &[], &key, May::Change).await?.plan;
     let (mut goes, mut left) = (plan.prune, plan.left);
-    let said = take_out_namespace(site, &mut goes, &mut left);
-    let data = data(site, &past).await?;
+    let said = take_out_namespace(context, &mut goes, &mut left);
+    let data = data(context, &prior).await?;
     let is_known = |object: &Value| {
         let id = ObjectId::of(object);
         goes.iter().chain(left.iter().map(|left| &left.object)).any(|one| ObjectId::of(one) == id)
     };
     let data: Vec<Value> = data.into_iter().filter(|object| !is_known(object)).collect();
     left.extend(data.into_iter().map(|object| KeptObject { why: why_data_stays(&object), object }));
+    let mut kept = kept_objects(context, request, left, &mut goes);
+    volumes::keep(context.cluster, &mut goes, &mut kept).await?;
+    keep_namespaces(&mut goes, &mut kept);
+    goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
+    kept.sort_by_key(|kept| ObjectId::of(&kept.object));
+    let draft = Draft { request, known: namespace::uids(goes.iter()), kept: &kept, said };
+    let (namespace, ours) = namespace::decide(context, &draft).await?;
+    let removal = Removal {
+        request,
+        tier: context.tier.name.clone(),
+        place: format!("{} in {}", context.cluster.namespace(), context.cluster.context()),
+        goes,
+        kept,
+        releases: prior.summaries.len(),
+        namespace,
+        ours,
+        done: false,
+    };
+    Ok((prior, removal.without_what_goes_with_the_namespace()))
+}
+
+/// What stays of what was left; data goes with the rest where that is asked for, and where only records go, nothing does.
+fn kept_objects(
+    context: TierContext<'_>,
+    request: RemoveRequest,
+    left: Vec<KeptObject>,
+    goes: &mut Vec<Value>,
+) -> Vec<Kept> {
     let (data, rest): (Vec<KeptObject>, Vec<KeptObject>) = left.into_iter().partition(is_kept_data);
     let mut kept: Vec<Kept> =
         rest.into_iter().map(|left| Kept { object: left.object, why: left.why.to_owned() }).collect();
@@ -201,34 +229,17 @@ async fn look(site: TierContext<'_>, request: RemoveRequest) -> Result<(PriorRel
         if request.with_data {
             goes.push(left.object);
         } else {
-            kept.push(Kept { why: why_kept(site.cluster, &left.object), object: left.object });
+            kept.push(Kept { why: why_kept(context.cluster, &left.object), object: left.object });
         }
     }
     if request.records_only {
-        let stay = std::mem::take(&mut goes).into_iter().map(|object| Kept { object, why: String::new() });
+        let stay = std::mem::take(goes).into_iter().map(|object| Kept { object, why: String::new() });
         kept.extend(stay);
         for kept in &mut kept {
             "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
         }
     }
-    volumes::keep(site.cluster, &mut goes, &mut kept).await?;
-    keep_namespaces(&mut goes, &mut kept);
-    goes.sort_by_key(|object| (rank(object), ObjectId::of(object)));
-    kept.sort_by_key(|kept| ObjectId::of(&kept.object));
-    let draft = Draft { request, known: namespace::uids(goes.iter()), kept: &kept, said };
-    let (namespace, ours) = namespace::decide(site, &draft).await?;
-    let removal = Removal {
-        request,
-        tier: site.tier.name.clone(),
-        place: format!("{} in {}", site.cluster.namespace(), site.cluster.context()),
-        goes,
-        kept,
-        releases: past.summaries.len(),
-        namespace,
-        ours,
-        done: false,
-    };
-    Ok((past, removal.without_what_goes_with_the_namespace()))
+    kept
 }
 
 /// What data says of itself counts here, too.
@@ -258,11 +269,11 @@ fn why_kept(cluster: &Cluster, object: &Value) -> String {
 
 /// The tier's own namespace is decided about apart; what its manifest says of it.
 fn take_out_namespace(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     goes: &mut Vec<Value>,
     left: &mut Vec<KeptObject>,
 ) -> Option<bool> {
-    let name = site.cluster.namespace();
+    let name = context.cluster.namespace();
     let is_own = |object: &Value| object["kind"] == "Namespace" && object["metadata"]["name"] == name;
     let allowed = goes.extract_if(.., |object| is_own(object)).count() > 0;
     let never = left.extract_if(.., |left| is_own(&left.object)).any(|left| left.why.ends_with("never"));
@@ -282,18 +293,18 @@ fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
 }
 
 /// The claims of the tier's `StatefulSet`s, and what an earlier removal kept, or an earlier release left: by its labels.
-async fn data(site: TierContext<'_>, past: &PriorReleases) -> Result<Vec<Value>> {
-    let cluster = site.cluster;
-    let of = KeptOf { project: &site.project.name, slug: &site.tier.slug };
-    let sets = past.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
+async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Value>> {
+    let cluster = context.cluster;
+    let of = KeptOf { project: &context.project.name, slug: &context.tier.slug };
+    let sets = prior.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
     let mut data = claims::of_sets(cluster, sets).await?;
     let claims =
         cluster.list_metadata("v1", "PersistentVolumeClaim", Some(cluster.namespace()), None).await?;
-    data.extend(claims.items.into_iter().filter(|claim| of.is_its(claim)));
+    data.extend(claims.into_iter().filter(|claim| of.is_its(claim)));
     match cluster.list("v1", "PersistentVolume", None, Some(&of.selector())).await {
         // Who has rights in namespaces alone has never made a volume.
         Err(error) if error.kind() == Kind::Denied => {}
-        volumes => data.extend(volumes?.items.into_iter().filter(|volume| of.is_its(volume))),
+        volumes => data.extend(volumes?.into_iter().filter(|volume| of.is_its(volume))),
     }
     data.retain(|object| !object["metadata"]["deletionTimestamp"].is_string());
     let mut seen = BTreeSet::new();

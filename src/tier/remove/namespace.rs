@@ -32,10 +32,10 @@ pub(crate) struct Draft<'a> {
 /// # Errors
 /// [`Kind::Usage`] where data would go with the namespace that nobody spoke of, and what the cluster refuses.
 pub(crate) async fn decide(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     draft: &Draft<'_>,
 ) -> Result<(Namespace, BTreeSet<String>)> {
-    let name = site.cluster.namespace().to_owned();
+    let name = context.cluster.namespace().to_owned();
     if draft.request.with_namespace && OF_KUBERNETES.contains(&name.as_str()) {
         return Err(Error::new(Kind::Usage, format!("the namespace `{name}` is Kubernetes' own"))
             .with_hint("leave --with-namespace out"));
@@ -43,7 +43,7 @@ pub(crate) async fn decide(
     let stays = |why: String, live: Option<Value>, holds: Vec<Value>| {
         (Namespace::Stays { name: name.clone(), why, live, holds }, draft.known.clone())
     };
-    let live = match site.cluster.get(&ObjectRef::new("v1", "Namespace", &name)).await {
+    let live = match context.cluster.get(&ObjectRef::new("v1", "Namespace", &name)).await {
         Ok(Some(live)) => live,
         Ok(None) => return Ok((Namespace::Missing, BTreeSet::new())),
         Err(error) if error.kind() == Kind::Denied && !draft.request.with_namespace => {
@@ -54,38 +54,41 @@ pub(crate) async fn decide(
     if live["metadata"]["deletionTimestamp"].is_string() {
         return Ok((Namespace::Going { live }, BTreeSet::new()));
     }
-    if let Some(why) = kept_anyway(site, draft, &live, &name) {
+    if let Some(why) = kept_anyway(context, draft, &live, &name) {
         return Ok(stays(why, Some(live), Vec::new()));
     }
-    let Contents { objects, unknown } = site.cluster.contents(&name).await?;
-    let tenant = Tenant { project: &site.project.name, slug: &site.tier.slug, ignore: &site.tier.ignore };
+    let Contents { objects, unknown } = context.cluster.contents(&name).await?;
+    let tenant =
+        Tenant { project: &context.project.name, slug: &context.tier.slug, ignore: &context.tier.ignore };
     let Parted { ours, others } = part(&objects, &draft.known, tenant);
     if draft.request.with_namespace {
         check_data(draft.request, &others)?;
         return Ok((Namespace::Goes { live, with: others, unknown }, ours));
     }
-    let mut reasons = Vec::new();
-    if !others.is_empty() {
-        let verb = if others.len() == 1 { "is" } else { "are" };
-        reasons.push(format!("{} {verb} in it", names(&others)));
-    }
-    reasons.extend(unknown);
-    if reasons.is_empty() {
-        return Ok((Namespace::Goes { live, with: Vec::new(), unknown: Vec::new() }, ours));
-    }
+    Ok(match why_it_stays(&others, unknown) {
+        None => (Namespace::Goes { live, with: Vec::new(), unknown: Vec::new() }, ours),
+        Some(why) => (Namespace::Stays { name, why, live: Some(live), holds: others }, ours),
+    })
+}
+
+/// Why a namespace that is not asked to go stays; `None` where nothing of others is in it, and all of it is known.
+fn why_it_stays(others: &[Value], unknown: Vec<String>) -> Option<String> {
+    let verb = if others.len() == 1 { "is" } else { "are" };
+    let held = (!others.is_empty()).then(|| format!("{} {verb} in it", names(others)));
+    let reasons: Vec<String> = held.into_iter().chain(unknown).collect();
     let why = format!("{}; --with-namespace deletes it with all that is in it", reasons.join("; "));
-    Ok((Namespace::Stays { name, why, live: Some(live), holds: others }, ours))
+    (!reasons.is_empty()).then_some(why)
 }
 
 /// Why the namespace stays whatever is in it.
-fn kept_anyway(site: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
+fn kept_anyway(context: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
     if draft.request.records_only {
         return Some("--records-only deletes the records alone".to_owned());
     }
     if draft.request.with_namespace {
         return None;
     }
-    let is_made = context::is_made_for(live, site.project, site.tier);
+    let is_made = context::is_made_for(live, context.project, context.tier);
     match draft.said {
         Some(false) => return Some("it says windlass.dev/prune: never".to_owned()),
         None if !is_made => return Some("windlass did not create it for this tier".to_owned()),

@@ -55,7 +55,7 @@ impl Reader<'_> {
         let cache =
             rule(&mut table, "cache", &[("true", Some(true)), ("false", Some(false))])?.unwrap_or(true);
         let path = table.path("secrets");
-        let secrets = table.maps("secrets", |key, node| secrets::lent(&path, key, node))?;
+        let secrets = table.maps("secrets", |key, node| secrets::build_secret(&path, key, node))?;
         let ssh = flag(&mut table, "ssh")?;
         let platforms = platforms(&mut table)?;
         let image = ImageConfig { context, dockerfile, target, args, needs, secrets, ssh, platforms, cache };
@@ -131,11 +131,11 @@ fn check_needs(images: &BTreeMap<String, ImageConfig>, places: &BTreeMap<String,
     }
     let needs: Needs =
         images.iter().map(|(name, image)| (name.clone(), image.needs.values().cloned().collect())).collect();
-    let Some(circle) = graph::cycle(&needs) else { return Ok(()) };
-    let places = &places[&circle[0]];
-    let argument = images[&circle[0]].needs.iter().find(|(_, needed)| **needed == circle[1]);
+    let Some(cycle) = graph::cycle(&needs) else { return Ok(()) };
+    let places = &places[&cycle[0]];
+    let argument = images[&cycle[0]].needs.iter().find(|(_, needed)| **needed == cycle[1]);
     let place = argument.and_then(|(argument, _)| places.get(argument)).cloned();
-    let error = Error::new(Kind::Invalid, format!("the images need each other: {}", circle.join(" → ")));
+    let error = Error::new(Kind::Invalid, format!("the images need each other: {}", cycle.join(" → ")));
     Err(place.map_or(error.clone(), |place| error.at(place)))
 }
 

@@ -12,18 +12,30 @@ use std::time::Duration;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::environment::{ExpandError, Lookup, expand};
 use crate::project::config::table::{Keys, ROOT, Table, list, text};
+use crate::project::config::verify::VerifyConfig;
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{
-    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, names, secrets, table, yaml,
+    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, health, ignored, names,
+    secrets, table, verify, yaml,
 };
-use crate::project::verify::VerifyConfig;
-use crate::project::{health, ignored, verify};
 use crate::text::nearest;
 
 const WHOLE: Keys = Keys {
     known: &[
-        "version", "project", "registry", "insecure", "ca", "builder", "vars", "images", "tests", "secrets",
-        "external", "health", "tiers",
+        "version",
+        "project",
+        "registry",
+        "insecure",
+        "ca",
+        "builder",
+        "kubernetes",
+        "vars",
+        "images",
+        "tests",
+        "secrets",
+        "external",
+        "health",
+        "tiers",
     ],
     unbuilt: &[],
 };
@@ -112,6 +124,10 @@ impl Reader<'_> {
         self.config.insecure = flag(&mut table, "insecure")?;
         self.config.ca = table.text("ca")?.map(PathBuf::from);
         self.config.builder = table.take("builder").map(|node| self.builder(node)).transpose()?.flatten();
+        if let Some(node) = table.take("kubernetes") {
+            self.config.kubernetes = Some(text("kubernetes", &node)?);
+            self.config.places.note(&["kubernetes"], node.place);
+        }
         self.config.vars = self.vars(&mut table, &["vars"])?;
         if let Some(node) = table.take("images") {
             self.config.images = self.images(node)?;

@@ -87,9 +87,9 @@ impl Reader<'_> {
             }
         }
         let needs: Needs = tests.iter().map(|(name, test)| (name.clone(), test.needs.clone())).collect();
-        let Some(circle) = graph::cycle(&needs) else { return Ok(()) };
-        let error = Error::new(Kind::Invalid, format!("the tests need each other: {}", circle.join(" → ")));
-        Err(at(error, &circle[0], &circle[1]))
+        let Some(cycle) = graph::cycle(&needs) else { return Ok(()) };
+        let error = Error::new(Kind::Invalid, format!("the tests need each other: {}", cycle.join(" → ")));
+        Err(at(error, &cycle[0], &cycle[1]))
     }
 
     fn declared_image(&self, path: &str, node: &Node) -> Result<String> {

@@ -23,17 +23,17 @@ const NAMED: usize = 3;
 
 /// Finds what others added to the objects of a plan. With `--override drift` what a person added is a change of the plan: it is
 /// removed.
-pub(crate) async fn find(site: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
+pub(crate) async fn find(context: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
     let scaled = plan::scaled_targets(plan.steps.iter().map(|step| &step.wanted));
     let scaled = |step: &Step| plan::is_scaled(&scaled, &step.wanted.id());
     // Made at once: a closure inside the stream would have to hold for steps of every lifetime.
     let asked: Vec<_> =
-        plan.steps.iter().map(|step| of_step(site.cluster, step, scaled(step), mask)).collect();
+        plan.steps.iter().map(|step| of_step(context.cluster, step, scaled(step), mask)).collect();
     let found: Vec<Vec<Added>> = stream::iter(asked).buffered(CONCURRENCY).collect().await;
     for (step, added) in plan.steps.iter_mut().zip(found) {
         step.added = added;
     }
-    if plan.steps.iter().any(|step| step.drift().next().is_some()) && site.rules.overrides("drift") {
+    if plan.steps.iter().any(|step| step.drift().next().is_some()) && context.rules.overrides("drift") {
         plan.steps.iter_mut().for_each(remove);
     }
 }
@@ -104,7 +104,7 @@ fn remove(step: &mut Step) {
 }
 
 /// Says what a person added by hand, and whether it stays.
-pub(crate) fn warn(site: TierContext<'_>, plan: &Plan) {
+pub(crate) fn warn(context: TierContext<'_>, plan: &Plan) {
     for step in plan.steps.iter().filter(|step| step.drift().next().is_some()) {
         let drift: Vec<&Added> = step.drift().collect();
         let mut named: Vec<String> = drift
@@ -121,10 +121,10 @@ pub(crate) fn warn(site: TierContext<'_>, plan: &Plan) {
             named.join(", ")
         );
         if step.removes_drift {
-            site.session.reporter.warn(format!("{sentence}; removing it (overridden)"));
+            context.session.reporter.warn(format!("{sentence}; removing it (overridden)"));
         } else {
             let hint = "it was not changed; write it into the manifest, or remove it with --override drift --reason \"…\"";
-            site.session.reporter.warn_with_hint(sentence, hint);
+            context.session.reporter.warn_with_hint(sentence, hint);
         }
     }
 }

@@ -12,28 +12,28 @@ use crate::rollout::snapshot::pod::{Pod, Said};
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a pod.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let Some(pod) = scene.pod else { return Health::progressing("the pod is not ready yet") };
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let Some(pod) = context.pod else { return Health::progressing("the pod is not ready yet") };
     let judgement = match &*pod.phase {
         "Succeeded" => return Health::ready(),
-        "Failed" => failed(scene, pod),
-        _ => alive(scene, pod),
+        "Failed" => failed(context, pod),
+        _ => alive(context, pod),
     };
     match judgement.verdict {
         Verdict::Failed | Verdict::Progressing => {
             let judgement = evidence::of_pod(pod, judgement);
-            evidence::with_events(scene, &[scene.object.into()], judgement)
+            evidence::with_events(context, &[context.object.into()], judgement)
         }
         _ => judgement,
     }
 }
 
-fn alive<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
-    workload::note_runs(scene, pod);
-    let finding = pod::examine(scene, pod);
+fn alive<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
+    workload::note_runs(context, pod);
+    let finding = pod::examine(context, pod);
     let fails = match finding.as_ref().map(|finding| finding.grade) {
         Some(Severity::Failed) => true,
-        Some(Severity::OutOfStrikes) => !scene.others_are_on_their_way(),
+        Some(Severity::OutOfStrikes) => !context.others_are_on_their_way(),
         _ => false,
     };
     let stays = matches!(&*pod.template.restart_policy, "Always" | "");
@@ -41,24 +41,24 @@ fn alive<'a>(scene: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
     let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
     match finding {
         Some(finding) if fails => finding.explain(Health::new(Verdict::Failed)),
-        _ if is_ready && !is_spent => stable(scene, pod),
+        _ if is_ready && !is_spent => stable(context, pod),
         Some(finding) => finding.explain(Health::new(Verdict::Progressing)),
         None if stays => Health::progressing("the pod is not ready yet"),
         None => Health::progressing("the pod runs, and is to end by itself"),
     }
 }
 
-fn stable(scene: &mut EvalContext, pod: &Pod) -> Health {
-    let patience = i64::try_from(annotations::stable_for(scene.object).as_secs()).unwrap_or(i64::MAX);
-    if workload::is_stable(scene, pod, patience) {
+fn stable(context: &mut EvalContext, pod: &Pod) -> Health {
+    let patience = i64::try_from(annotations::stable_for(context.object).as_secs()).unwrap_or(i64::MAX);
+    if workload::is_stable(context, pod, patience) {
         return Health::ready();
     }
     Health::progressing(format!("a pod without a readiness probe must run for {patience} s"))
 }
 
-fn failed(scene: &EvalContext, pod: &Pod) -> Health {
-    let events = scene.events_of(pod);
-    let finding = ending(pod, &events);
+fn failed(context: &EvalContext, pod: &Pod) -> Health {
+    let events = context.events_of(pod);
+    let finding = ending_of(pod, &events);
     let is_managed = !pod.owners.is_empty();
     let put_off = matches!(finding.cause, Some(Cause::Evicted | Cause::NodeLost | Cause::Unschedulable));
     if is_managed && put_off {
@@ -69,7 +69,7 @@ fn failed(scene: &EvalContext, pod: &Pod) -> Health {
 }
 
 /// How a pod that will not run again has ended.
-pub(crate) fn ending<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
+pub(crate) fn ending_of<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
     let reason = pod.reason();
     let words = pod.said.as_deref().map_or("", Said::words);
     let by_reason = match reason {

@@ -14,23 +14,23 @@ use crate::rollout::snapshot::event::without_pod_names;
 const PATIENCE: i64 = 30;
 
 /// What the `ReplicaFailure` of a ReplicaSet tells, or of a Deployment whose ReplicaSet cannot be seen.
-pub(crate) fn by_condition<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
     // The ReplicaSet itself may be what is refused.
-    let refused = condition::find(scene.object, "Progressing").filter(Condition::is_false);
+    let refused = condition::find(context.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
-    if let Some(refused) = refused.filter(|condition| scene.is_of_this_release(condition.written)) {
-        let lasts = scene.has_lasted(StateKey::SetCreation, refused.since, PATIENCE);
-        return Some(finding(scene.object, refused.message, lasts));
+    if let Some(refused) = refused.filter(|condition| context.is_of_this_release(condition.written)) {
+        let lasts = context.has_lasted(StateKey::SetCreation, refused.since, PATIENCE);
+        return Some(finding(context.object, refused.message, lasts));
     }
     let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
     let lasts =
-        scene.has_lasted(StateKey::ReplicaCreation(object::uid(owner).into()), failure.since, PATIENCE);
+        context.has_lasted(StateKey::ReplicaCreation(object::uid(owner).into()), failure.since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 
 /// What the `FailedCreate` events of a controller without such a condition tell, where it did not get further.
-pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
-    let events = scene.events_of(owner);
+pub(crate) fn by_events<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+    let events = context.events_of(owner);
     let created =
         events.iter().filter(|event| event.reason == "SuccessfulCreate").filter_map(|event| event.last);
     let created = created.max();
@@ -42,7 +42,7 @@ pub(crate) fn by_events<'a>(scene: &mut EvalContext<'a>, owner: &'a Value) -> Op
     if created.is_some() && failure.last.is_some() && failure.last < created {
         return None;
     }
-    let lasts = scene.has_lasted(StateKey::OwnCreation, since, PATIENCE);
+    let lasts = context.has_lasted(StateKey::OwnCreation, since, PATIENCE);
     Some(finding(owner, failure.message, lasts))
 }
 

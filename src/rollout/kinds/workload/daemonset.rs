@@ -15,29 +15,29 @@ use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::pod::Pod;
 
 /// Judges a `DaemonSet`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let desired = count(scene.object, "/status/desiredNumberScheduled");
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let desired = count(context.object, "/status/desiredNumberScheduled");
     if desired == 0 {
         return Health::ready().counting(0, 0).warning("no node matches: no pod of the DaemonSet runs");
     }
-    let mut pods = revision::of_daemon_set(scene);
-    let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
-    let lost = Lost::of(scene, desired);
+    let mut pods = revision::of_daemon_set(context);
+    let on_delete = text(context.object, "/spec/updateStrategy/type") == "OnDelete";
+    let lost = Lost::of(context, desired);
     for pods in [&mut pods.current, &mut pods.stale] {
         pods.retain(|pod| !lost.gone.contains(node(pod)));
     }
-    let progress = progress(scene, &pods, &lost.silent, on_delete);
+    let progress = progress(context, &pods, &lost.silent, on_delete);
     pods.current.retain(|pod| !lost.silent.contains(node(pod)));
-    let refused = creation::by_events(scene, scene.object).filter(|_| !progress.is_complete);
-    let judgement = workload::conclude(scene, &pods, refused, &progress);
+    let refused = creation::by_events(context, context.object).filter(|_| !progress.is_complete);
+    let judgement = workload::conclude(context, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
         return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }
 
-fn progress(scene: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
-    let status = |field: &str| count(scene.object, &format!("/status/{field}"));
+fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
+    let status = |field: &str| count(context.object, &format!("/status/{field}"));
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
     // Nodes that do not answer are not waited for: what they have of an earlier revision, and what they do not have.
@@ -73,15 +73,15 @@ struct Lost<'a> {
 }
 
 impl<'a> Lost<'a> {
-    fn of(scene: &EvalContext<'a>, desired: i64) -> Self {
-        let nodes: Vec<&Value> = scene.world.of_kind("", "Node").collect();
+    fn of(context: &EvalContext<'a>, desired: i64) -> Self {
+        let nodes: Vec<&Value> = context.snapshot.of_kind("", "Node").collect();
         // A dump need not hold them all: fewer than there are pods to be are not all.
         let all_known = i64::try_from(nodes.len()).is_ok_and(|known| known >= desired);
         let is_well =
             |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
         let mut lost = Self::default();
         // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
-        for name in scene.world.pods_of(scene.object).map(node) {
+        for name in context.snapshot.pods_of(context.object).map(node) {
             match nodes.iter().find(|node| object::name(node) == name) {
                 _ if name.is_empty() => {}
                 Some(node) if is_well(node) => {}

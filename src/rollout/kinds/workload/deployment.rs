@@ -14,23 +14,23 @@ use crate::rollout::snapshot::condition;
 const DEFAULT_DEADLINE: i64 = 600;
 
 /// Judges a Deployment.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    if is_true(scene.object, "/spec/paused") {
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    if is_true(context.object, "/spec/paused") {
         let message = "the Deployment is paused (spec.paused is true): its rollout is not waited for";
         return Health::paused(message);
     }
-    let pods = revision::of_deployment(scene);
-    let progress = progress(scene, &pods);
-    let owner = pods.set.unwrap_or(scene.object);
+    let pods = revision::of_deployment(context);
+    let progress = progress(context, &pods);
+    let owner = pods.set.unwrap_or(context.object);
     // Where sets are known and none has its template, the refusal is of an earlier rollout.
-    let is_of_others =
-        pods.set.is_none() && scene.world.children_of_kind(scene.object, "ReplicaSet").next().is_some();
-    let refused = if is_of_others { None } else { creation::by_condition(scene, owner) };
-    workload::conclude(scene, &pods, refused, &progress)
+    let is_of_others = pods.set.is_none()
+        && context.snapshot.children_of_kind(context.object, "ReplicaSet").next().is_some();
+    let refused = if is_of_others { None } else { creation::by_condition(context, owner) };
+    workload::conclude(context, &pods, refused, &progress)
 }
 
-fn progress(scene: &EvalContext, pods: &Pods) -> Progress {
-    let object = scene.object;
+fn progress(context: &EvalContext, pods: &Pods) -> Progress {
+    let object = context.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let status = |field: &str| count(object, &format!("/status/{field}"));
     let (all, updated) = (status("replicas"), status("updatedReplicas"));
@@ -61,7 +61,7 @@ fn progress(scene: &EvalContext, pods: &Pods) -> Progress {
         ready: of_new("readyReplicas", ready).min(wanted),
         wanted,
         waits_for,
-        overdue: overdue(scene, pods),
+        overdue: overdue(context, pods),
     }
 }
 
@@ -73,18 +73,18 @@ fn still_there(number: i64, which: &str) -> String {
 }
 
 /// The controller's word that the rollout takes too long: of this rollout, not of the one before.
-fn overdue(scene: &EvalContext, pods: &Pods) -> Option<String> {
-    let condition = condition::find(scene.object, "Progressing")?;
+fn overdue(context: &EvalContext, pods: &Pods) -> Option<String> {
+    let condition = condition::find(context.object, "Progressing")?;
     if !condition.is_false() || condition.reason != "ProgressDeadlineExceeded" {
         return None;
     }
-    let seconds = number(scene.object, "/spec/progressDeadlineSeconds").unwrap_or(DEFAULT_DEADLINE);
+    let seconds = number(context.object, "/spec/progressDeadlineSeconds").unwrap_or(DEFAULT_DEADLINE);
     let is_asked_for =
-        scene.release().is_none_or(|release| release.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
+        context.release().is_none_or(|release| release.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
     let named = revision::named_set(condition.message).unwrap_or_default();
     let begun = pods.set.and_then(object::created);
     let is_older = matches!((begun, condition.written), (Some(begun), Some(told)) if told < begun);
     let is_of_set = object::same_if_known(named, &pods.set_name) && !is_older;
-    let counts = is_asked_for && is_of_set && scene.is_of_this_release(condition.written);
+    let counts = is_asked_for && is_of_set && context.is_of_this_release(condition.written);
     counts.then(|| format!("the rollout made no progress within {seconds} s (progressDeadlineSeconds)"))
 }

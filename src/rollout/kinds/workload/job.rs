@@ -13,15 +13,15 @@ use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::{annotations, evidence, pod};
 
 /// Judges a Job.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let object = context.object;
     if condition::is_true(object, "Complete") || condition::is_true(object, "SuccessCriteriaMet") {
         return Health::ready();
     }
-    let pods = revision::of_job(scene);
+    let pods = revision::of_job(context);
     let failed = ["Failed", "FailureTarget"].into_iter().filter_map(|kind| condition::find(object, kind));
     if let Some(failed) = failed.into_iter().find(condition::Condition::is_true) {
-        return has_failed(scene, &pods, failed.reason, failed.message);
+        return has_failed(context, &pods, failed.reason, failed.message);
     }
     if is_true(object, "/spec/suspend") {
         return Health::paused("the Job is suspended (spec.suspend is true): it is not waited for");
@@ -29,7 +29,7 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
     if annotations::waits_for(object, "started") && has_started(object, &pods) {
         return Health::ready();
     }
-    runs(scene, &pods)
+    runs(context, &pods)
 }
 
 fn has_started(job: &Value, pods: &[&Pod]) -> bool {
@@ -39,8 +39,8 @@ fn has_started(job: &Value, pods: &[&Pod]) -> bool {
 }
 
 /// The cause of its pod is evidence: the Job's own is `job-failed`.
-fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str, said: &str) -> Health {
-    let finding = worst(scene, pods);
+fn has_failed<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str, said: &str) -> Health {
+    let finding = worst(context, pods);
     let why = finding.as_ref().map_or(said, |finding| finding.message.as_str());
     let reason = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
     let message = format!("{why}{reason}");
@@ -51,13 +51,13 @@ fn has_failed<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str, s
     let words = finding.as_ref().and_then(|finding| finding.cause).map(|cause| format!("its pod: {cause}"));
     let judgement = judgement.with_cause(Cause::JobFailed).saying(message);
     let judgement = judgement.showing("the Job", words.into_iter().chain(Some(said.to_owned())).collect());
-    evidence::of_workload(scene, finding.as_ref(), judgement)
+    evidence::of_workload(context, finding.as_ref(), judgement)
 }
 
-fn runs<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
+fn runs<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
     let alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_being_deleted).collect();
-    let finding = worst(scene, &alive);
-    let refused = if pods.is_empty() { creation::by_events(scene, scene.object) } else { None };
+    let finding = worst(context, &alive);
+    let refused = if pods.is_empty() { creation::by_events(context, context.object) } else { None };
     let finding = finding
         .into_iter()
         .chain(refused)
@@ -66,11 +66,11 @@ fn runs<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
         Some(finding) if finding.grade == Severity::Failed => finding.explain(Health::new(Verdict::Failed)),
         Some(finding) => {
             let judgement = finding.explain(Health::new(Verdict::Progressing));
-            judgement.saying(format!("{}{}", finding.message, attempts(scene.object)))
+            judgement.saying(format!("{}{}", finding.message, attempts(context.object)))
         }
         None => Health::progressing("the Job runs"),
     };
-    evidence::of_workload(scene, finding.as_ref(), judgement)
+    evidence::of_workload(context, finding.as_ref(), judgement)
 }
 
 /// How many of the attempts that `backoffLimit` allows are spent.
@@ -83,20 +83,22 @@ fn attempts(job: &Value) -> String {
 }
 
 /// The worst that is wrong with a pod of the Job: one that lives, else one that has failed.
-fn worst<'a>(scene: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
+fn worst<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut unable = 0;
     for one in pods {
         match &*one.phase {
             "Succeeded" => {}
             "Failed" => {
-                let ending =
-                    Finding { grade: Severity::Waiting, ..bare_pod::ending(one, &scene.events_of(*one)) };
+                let ending = Finding {
+                    grade: Severity::Waiting,
+                    ..bare_pod::ending_of(one, &context.events_of(*one))
+                };
                 unable += i32::from(ending.cause == Some(Cause::CannotRun));
                 findings.push(ending);
             }
             _ => {
-                let found = pod::examine(scene, one);
+                let found = pod::examine(context, one);
                 // Dying is what `backoffLimit` counts.
                 findings.extend(found.map(|found| Finding { grade: without_crashes(found.grade), ..found }));
             }

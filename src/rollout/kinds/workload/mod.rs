@@ -37,15 +37,15 @@ pub(crate) struct Progress {
 }
 
 /// The worst that is wrong with the pods of the new revision, and with how many more of them.
-pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+pub(crate) fn worst<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     for one in pods.current.iter().filter(|one| !one.is_well()) {
-        findings.extend(pod::examine(scene, one));
+        findings.extend(pod::examine(context, one));
     }
     let count = findings.len();
     let worst = (0..count).rev().max_by_key(|index| findings[*index].weight());
     let Some(mut worst) = worst.map(|index| findings.swap_remove(index)) else {
-        return put_off(scene, pods);
+        return put_off(context, pods);
     };
     let same = findings.iter().filter(|one| one.cause.is_some() && one.cause == worst.cause).count();
     match same {
@@ -57,39 +57,39 @@ pub(crate) fn worst<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<
 }
 
 /// Pods that were put off say something only where no other pod has taken their place.
-fn put_off<'a>(scene: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
+fn put_off<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     if pods.current.iter().any(|one| one.ready.is_true()) {
         return None;
     }
     let last = pods.put_off.iter().max_by_key(|one| one.created)?;
-    placement::lost(scene, last, &[])
+    placement::lost(context, last, &[])
 }
 
 /// The judgement of a workload, from its progress, its pods, and what its controller could not create.
 pub(crate) fn conclude<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     refused: Option<Finding<'a>>,
     progress: &Progress,
 ) -> Health {
     for one in &pods.current {
-        note_runs(scene, one);
+        note_runs(context, one);
     }
-    let of_pods = worst(scene, pods);
+    let of_pods = worst(context, pods);
     let finding = of_pods
         .into_iter()
         .chain(refused)
         .reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst });
-    let judgement = weigh(scene, pods, finding.as_ref(), progress);
+    let judgement = weigh(context, pods, finding.as_ref(), progress);
     let judgement = judgement.counting(progress.ready, progress.wanted);
     match judgement.verdict {
-        Verdict::Failed | Verdict::Progressing => evidence::of_workload(scene, finding.as_ref(), judgement),
+        Verdict::Failed | Verdict::Progressing => evidence::of_workload(context, finding.as_ref(), judgement),
         _ => judgement,
     }
 }
 
 fn weigh<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     finding: Option<&Finding<'a>>,
     progress: &Progress,
@@ -103,7 +103,7 @@ fn weigh<'a>(
     }
     let fails = match finding.map(|finding| finding.grade) {
         Some(Severity::Failed) => true,
-        Some(Severity::OutOfStrikes) => !scene.others_are_on_their_way(),
+        Some(Severity::OutOfStrikes) => !context.others_are_on_their_way(),
         _ => false,
     };
     match (finding, &progress.overdue) {
@@ -114,7 +114,7 @@ fn weigh<'a>(
         (Some(finding), Some(_)) if finding.grade == Severity::OutOfStrikes => {
             finding.explain(Health::new(Verdict::Failed))
         }
-        _ if progress.is_complete => settle(scene, pods, finding, progress),
+        _ if progress.is_complete => settle(context, pods, finding, progress),
         (Some(finding), Some(overdue)) => {
             let judgement = finding.explain(Health::new(Verdict::Failed));
             let cause =
@@ -129,24 +129,24 @@ fn weigh<'a>(
 
 /// Ready by its counts: ready indeed once what no probe watches has run for a while.
 fn settle<'a>(
-    scene: &mut EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     finding: Option<&Finding<'a>>,
     progress: &Progress,
 ) -> Health {
-    let patience = annotations::stable_for(scene.object).as_secs();
+    let patience = annotations::stable_for(context.object).as_secs();
     let patience = i64::try_from(patience).unwrap_or(i64::MAX);
-    if patience == 0 || object::count(scene.object, "/spec/minReadySeconds") > 0 {
+    if patience == 0 || object::count(context.object, "/spec/minReadySeconds") > 0 {
         return Health::ready();
     }
-    let unseen = pods.current.is_empty() && progress.wanted > 0 && scene.release().is_some();
-    if unseen && !scene.has_lasted(StateKey::Stable, None, patience) {
+    let unseen = pods.current.is_empty() && progress.wanted > 0 && context.release().is_some();
+    if unseen && !context.has_lasted(StateKey::Stable, None, patience) {
         return Health::progressing(format!("whether it stays up shows within {patience} s"));
     }
-    if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(scene, one)) {
+    if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(context, one)) {
         return ailing.explain(Health::new(Verdict::Progressing));
     }
-    let unstable = pods.current.iter().filter(|one| !is_stable(scene, one, patience)).count();
+    let unstable = pods.current.iter().filter(|one| !is_stable(context, one, patience)).count();
     if unstable == 0 {
         return Health::ready();
     }
@@ -159,11 +159,11 @@ fn settle<'a>(
 }
 
 /// Whether each container that no readiness probe watches has run for so many seconds without a restart.
-pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Pod, seconds: i64) -> bool {
+pub(crate) fn is_stable(context: &mut EvalContext, pod: &Pod, seconds: i64) -> bool {
     let mut stable = true;
     for one in unwatched(pod) {
         stable &= match one.running_since() {
-            Some(since) => scene.has_run(instance(&one), since, seconds),
+            Some(since) => context.has_run(instance(&one), since, seconds),
             None => one.waits().is_empty() && one.dead_now().is_none(),
         };
     }
@@ -171,10 +171,10 @@ pub(crate) fn is_stable(scene: &mut EvalContext, pod: &Pod, seconds: i64) -> boo
 }
 
 /// Remembers since when the instances that are to prove themselves are seen to run.
-pub(crate) fn note_runs(scene: &mut EvalContext, pod: &Pod) {
-    if scene.release().is_some() {
+pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
+    if context.release().is_some() {
         for one in unwatched(pod).iter().filter(|one| one.runs()) {
-            scene.remember(instance(one));
+            context.remember(instance(one));
         }
     }
 }

@@ -7,9 +7,9 @@ use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 
 /// Judges a `ReplicaSet`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let object = scene.object;
-    let pods = revision::of_replica_set(scene);
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let object = context.object;
+    let pods = revision::of_replica_set(context);
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let (ready, available) =
         (count(object, "/status/readyReplicas"), count(object, "/status/availableReplicas"));
@@ -22,6 +22,6 @@ pub(crate) fn judge(scene: &mut EvalContext) -> Health {
         waits_for: of_wanted(available.min(ready), wanted, "available"),
         overdue: None,
     };
-    let refused = creation::by_condition(scene, object);
-    workload::conclude(scene, &pods, refused, &progress)
+    let refused = creation::by_condition(context, object);
+    workload::conclude(context, &pods, refused, &progress)
 }

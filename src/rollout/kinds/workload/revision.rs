@@ -45,13 +45,13 @@ impl<'a> Pods<'a> {
 }
 
 /// The pods of a Deployment: those of the ReplicaSet that has its template.
-pub(crate) fn of_deployment<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
-    let sets = replica_sets(scene);
+pub(crate) fn of_deployment<'a>(context: &EvalContext<'a>) -> Pods<'a> {
+    let sets = replica_sets(context);
     if sets.is_empty() {
-        return without_sets(scene);
+        return without_sets(context);
     }
-    let Some(set) = new_set(scene.object, &sets) else { return Pods::default() };
-    let all = sets.iter().flat_map(|one| pods_of_set(scene, one).into_iter().map(move |pod| (*one, pod)));
+    let Some(set) = new_set(context.object, &sets) else { return Pods::default() };
+    let all = sets.iter().flat_map(|one| pods_of_set(context, one).into_iter().map(move |pod| (*one, pod)));
     let (mine, others): (Vec<_>, Vec<_>) = all.partition(|(one, _)| std::ptr::eq(*one, set));
     let mut pods = Pods::sorted(mine.into_iter().map(|(_, pod)| pod), |_| true);
     pods.stale = Pods::sorted(others.into_iter().map(|(_, pod)| pod), |_| false).stale;
@@ -61,49 +61,49 @@ pub(crate) fn of_deployment<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
 }
 
 /// The pods of a ReplicaSet.
-pub(crate) fn of_replica_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
-    Pods::sorted(pods_of_set(scene, scene.object), |_| true)
+pub(crate) fn of_replica_set<'a>(context: &EvalContext<'a>) -> Pods<'a> {
+    Pods::sorted(pods_of_set(context, context.object), |_| true)
 }
 
 /// The pods of a `StatefulSet`: those of its update revision.
-pub(crate) fn of_stateful_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
-    let revision = object::text(scene.object, "/status/updateRevision");
-    Pods::sorted(owned_pods(scene, scene.object), |pod| {
+pub(crate) fn of_stateful_set<'a>(context: &EvalContext<'a>) -> Pods<'a> {
+    let revision = object::text(context.object, "/status/updateRevision");
+    Pods::sorted(owned_pods(context, context.object), |pod| {
         object::same_if_known(pod.label(CONTROLLER_REVISION).unwrap_or_default(), revision)
     })
 }
 
 /// The pods of a `DaemonSet`: those of its newest revision.
-pub(crate) fn of_daemon_set<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
-    let pods = owned_pods(scene, scene.object);
-    if let Some(hash) = newest_revision(scene) {
+pub(crate) fn of_daemon_set<'a>(context: &EvalContext<'a>) -> Pods<'a> {
+    let pods = owned_pods(context, context.object);
+    if let Some(hash) = newest_revision(context) {
         return Pods::sorted(pods, |pod| {
             object::same_if_known(pod.label(CONTROLLER_REVISION).unwrap_or_default(), &hash)
         });
     }
     let generation = |pod: &Pod| pod.label(GENERATION).and_then(|text| text.parse::<i64>().ok());
-    let own = object::annotation(scene.object, "deprecated.daemonset.template.generation");
+    let own = object::annotation(context.object, "deprecated.daemonset.template.generation");
     let own = own.and_then(|text| text.parse().ok());
     let newest = own.or_else(|| pods.iter().filter_map(|pod| generation(pod)).max());
     Pods::sorted(pods, |pod| generation(pod).is_none() || newest.is_none() || generation(pod) == newest)
 }
 
 /// The pods of a Job.
-pub(crate) fn of_job<'a>(scene: &EvalContext<'a>) -> Vec<&'a Pod> {
-    owned_pods(scene, scene.object)
+pub(crate) fn of_job<'a>(context: &EvalContext<'a>) -> Vec<&'a Pod> {
+    owned_pods(context, context.object)
 }
 
-fn replica_sets<'a>(scene: &EvalContext<'a>) -> Vec<&'a Value> {
-    let owned: Vec<&Value> = scene.world.children_of_kind(scene.object, "ReplicaSet").collect();
+fn replica_sets<'a>(context: &EvalContext<'a>) -> Vec<&'a Value> {
+    let owned: Vec<&Value> = context.snapshot.children_of_kind(context.object, "ReplicaSet").collect();
     if !owned.is_empty() {
         return owned;
     }
-    let name = object::name(scene.object);
+    let name = object::name(context.object);
     let is_named = |set: &&Value| {
         let hash = object::label(set, HASH).unwrap_or_default();
         is_ownerless(set) && !hash.is_empty() && object::name(set) == format!("{name}-{hash}")
     };
-    scene.world.beside(scene.object, "apps", "ReplicaSet").filter(is_named).collect()
+    context.snapshot.beside(context.object, "apps", "ReplicaSet").filter(is_named).collect()
 }
 
 /// The ReplicaSet of the Deployment's own template; where none has it, the one of its revision.
@@ -184,8 +184,8 @@ fn are_same(
     kept(one) == kept(other) && one.iter().all(is_in_other)
 }
 
-fn pods_of_set<'a>(scene: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
-    let owned: Vec<&Pod> = scene.world.pods_of(set).collect();
+fn pods_of_set<'a>(context: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
+    let owned: Vec<&Pod> = context.snapshot.pods_of(set).collect();
     if !owned.is_empty() {
         return owned;
     }
@@ -195,25 +195,25 @@ fn pods_of_set<'a>(scene: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
         pod.owners.is_empty() && !hash.is_empty() && pod.label(HASH) == Some(hash)
             || pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(set, pod)
     };
-    scene.world.pods_beside(set).filter(is_its).collect()
+    context.snapshot.pods_beside(set).filter(is_its).collect()
 }
 
 /// Without any ReplicaSet in sight: the pods that its ReplicaSets' names and labels tell of.
-fn without_sets<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
-    let name = object::name(scene.object);
+fn without_sets<'a>(context: &EvalContext<'a>) -> Pods<'a> {
+    let name = object::name(context.object);
     let is_its = |pod: &&Pod| match pod.label(HASH) {
         Some(hash) => {
             let set = format!("{name}-{hash}");
             pod.owners.iter().any(|owner| *owner.name == *set)
                 || (pod.owners.is_empty() && pod.name.starts_with(&format!("{set}-")))
         }
-        None => pod.owners.is_empty() && selects(scene.object, pod),
+        None => pod.owners.is_empty() && selects(context.object, pod),
     };
-    let pods: Vec<&Pod> = scene.world.pods_beside(scene.object).filter(is_its).collect();
-    let current = current_hash(scene, &pods);
+    let pods: Vec<&Pod> = context.snapshot.pods_beside(context.object).filter(is_its).collect();
+    let current = current_hash(context, &pods);
     let mut pods = Pods::sorted(pods, |pod| {
         let hash = pod.label(HASH).unwrap_or_default();
-        object::same_if_known(hash, &current) && !scene.is_older_than_release(pod.created)
+        object::same_if_known(hash, &current) && !context.is_older_than_release(pod.created)
     });
     if !current.is_empty() {
         pods.set_name = format!("{name}-{current}");
@@ -223,9 +223,9 @@ fn without_sets<'a>(scene: &EvalContext<'a>) -> Pods<'a> {
 
 /// The hash of the new revision: of the pods that run the template's images those whose ReplicaSet the
 /// Deployment's status names, else the newest.
-fn current_hash(scene: &EvalContext, pods: &[&Pod]) -> String {
+fn current_hash(context: &EvalContext, pods: &[&Pod]) -> String {
     let hash = |pod: &Pod| pod.label(HASH).unwrap_or_default().to_owned();
-    let template = object::list(scene.object, "/spec/template/spec/containers").iter();
+    let template = object::list(context.object, "/spec/template/spec/containers").iter();
     let template: Vec<&str> = template.map(|one| object::text(one, "/image")).collect();
     let of_template = |pod: &&&Pod| pod.template.images().eq(template.iter().copied());
     let mut candidates: Vec<&&Pod> = pods.iter().filter(of_template).collect();
@@ -233,8 +233,8 @@ fn current_hash(scene: &EvalContext, pods: &[&Pod]) -> String {
         candidates = pods.iter().collect();
     }
     let named =
-        condition::find(scene.object, "Progressing").and_then(|condition| named_set(condition.message));
-    let named = named.and_then(|set| set.strip_prefix(object::name(scene.object))?.strip_prefix('-'));
+        condition::find(context.object, "Progressing").and_then(|condition| named_set(condition.message));
+    let named = named.and_then(|set| set.strip_prefix(object::name(context.object))?.strip_prefix('-'));
     if let Some(named) = named.filter(|named| candidates.iter().any(|pod| hash(pod) == **named)) {
         return named.to_owned();
     }
@@ -246,27 +246,27 @@ pub(crate) fn named_set(message: &str) -> Option<&str> {
     message.split_once("ReplicaSet \"")?.1.split_once('"').map(|(name, _)| name)
 }
 
-fn owned_pods<'a>(scene: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Pod> {
-    let pods: Vec<&Pod> = scene.world.pods_of(owner).collect();
+fn owned_pods<'a>(context: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Pod> {
+    let pods: Vec<&Pod> = context.snapshot.pods_of(owner).collect();
     if !pods.is_empty() {
         return pods;
     }
     let prefix = format!("{}-", object::name(owner));
     let is_its = |pod: &&Pod| pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(owner, pod);
-    scene.world.pods_beside(owner).filter(is_its).collect()
+    context.snapshot.pods_beside(owner).filter(is_its).collect()
 }
 
 /// The hash of the newest revision that a `DaemonSet` owns, where that is the one of its template.
-fn newest_revision(scene: &EvalContext) -> Option<String> {
-    let revisions = scene.world.children_of_kind(scene.object, "ControllerRevision");
+fn newest_revision(context: &EvalContext) -> Option<String> {
+    let revisions = context.snapshot.children_of_kind(context.object, "ControllerRevision");
     let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;
     if let (Some(own), Some(other)) =
-        (scene.object.pointer("/spec/template"), newest.pointer("/data/spec/template"))
+        (context.object.pointer("/spec/template"), newest.pointer("/data/spec/template"))
         && !is_same_template(own, other)
     {
         return None;
     }
-    let name = object::name(newest).strip_prefix(object::name(scene.object))?.strip_prefix('-');
+    let name = object::name(newest).strip_prefix(object::name(context.object))?.strip_prefix('-');
     object::label(newest, CONTROLLER_REVISION).or(name).map(str::to_owned)
 }
 

@@ -10,24 +10,24 @@ use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 use crate::rollout::pod::container;
 
 /// Judges a `StatefulSet`.
-pub(crate) fn judge(scene: &mut EvalContext) -> Health {
-    let pods = revision::of_stateful_set(scene);
-    let on_delete = text(scene.object, "/spec/updateStrategy/type") == "OnDelete";
-    let progress = progress(scene, &pods, on_delete);
-    let refused = if count(scene.object, "/status/replicas") < progress.wanted {
-        creation::by_events(scene, scene.object)
+pub(crate) fn judge(context: &mut EvalContext) -> Health {
+    let pods = revision::of_stateful_set(context);
+    let on_delete = text(context.object, "/spec/updateStrategy/type") == "OnDelete";
+    let progress = progress(context, &pods, on_delete);
+    let refused = if count(context.object, "/status/replicas") < progress.wanted {
+        creation::by_events(context, context.object)
     } else {
         None
     };
-    let judgement = workload::conclude(scene, &pods, refused, &progress);
+    let judgement = workload::conclude(context, &pods, refused, &progress);
     if on_delete && !pods.stale.is_empty() && judgement.verdict == Verdict::Ready {
         return judgement.warning(workload::stale_pods(&pods));
     }
     judgement
 }
 
-fn progress(scene: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
-    let object = scene.object;
+fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
+    let object = context.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition").max(0);
     let status = |field: &str| count(object, &format!("/status/{field}"));

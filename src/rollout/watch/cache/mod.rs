@@ -98,16 +98,16 @@ impl WatchCache {
     }
 
     /// Brings an item into the world.
-    pub(crate) fn take(&mut self, world: &mut ClusterSnapshot, (subject, item): Item) -> Touched {
+    pub(crate) fn take(&mut self, snapshot: &mut ClusterSnapshot, (subject, item): Item) -> Touched {
         match item {
             WatchItem::Applied(object) => {
-                let touched = roots(world, &object);
-                world.insert(object, self.mark(&subject));
+                let touched = roots(snapshot, &object);
+                snapshot.insert(object, self.mark(&subject));
                 Touched::These(touched)
             }
             WatchItem::Deleted(object) => {
-                let touched = roots(world, &object);
-                world.remove_seen(&object, self.mark(&subject).watch);
+                let touched = roots(snapshot, &object);
+                snapshot.remove_seen(&object, self.mark(&subject).watch);
                 Touched::These(touched)
             }
             WatchItem::Page { first, items } => {
@@ -116,12 +116,12 @@ impl WatchCache {
                 }
                 let mark = self.mark(&subject);
                 for object in items {
-                    world.insert(object, mark);
+                    snapshot.insert(object, mark);
                 }
                 Touched::These(BTreeSet::new())
             }
             WatchItem::Listed => {
-                self.listed(world, &subject);
+                self.listed(snapshot, &subject);
                 Touched::Everything
             }
             WatchItem::Denied(error) => {
@@ -141,14 +141,14 @@ impl WatchCache {
         }
     }
 
-    fn listed(&mut self, world: &mut ClusterSnapshot, subject: &WatchSubject) {
+    fn listed(&mut self, snapshot: &mut ClusterSnapshot, subject: &WatchSubject) {
         let mark = self.mark(subject);
         // Before its first list a watch has brought nothing.
         if mark.list > 1 {
-            world.remove_unlisted(mark);
+            snapshot.remove_unlisted(mark);
         }
         if subject.namespace.is_none() && subject.selector.is_none() && subject.kind == "StorageClass" {
-            world.mark_complete(&subject.kind);
+            snapshot.mark_complete(&subject.kind);
         }
         self.heard.insert(subject.clone());
     }
@@ -165,22 +165,22 @@ impl WatchCache {
 }
 
 /// The object itself and all that own it, or of an event: of what it is about.
-fn roots(world: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
+fn roots(snapshot: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
     /// An owner of an owner of …: a Deployment is two away from its pods.
     const FARTHEST: usize = 5;
     let mut roots: BTreeSet<ObjectId> = object.id().into_iter().collect();
     let mut front: Vec<&Value> = match object {
-        Cached::Pod(pod) => world.owners_of_pod(pod),
-        Cached::Object(object) => world.owners(object),
+        Cached::Pod(pod) => snapshot.owners_of_pod(pod),
+        Cached::Object(object) => snapshot.owners(object),
         Cached::Event(event) => {
             roots.insert(about(&event.subject));
-            world.owners_of_subject(&event.subject)
+            snapshot.owners_of_subject(&event.subject)
         }
         Cached::Nothing => return roots,
     };
     for _ in 0..FARTHEST {
         roots.extend(front.iter().map(|owner| ObjectId::of(owner)));
-        front = front.into_iter().flat_map(|child| world.owners(child)).collect();
+        front = front.into_iter().flat_map(|child| snapshot.owners(child)).collect();
     }
     let Cached::Object(object) = object else { return roots };
     let concerned = match object::kind(object) {
@@ -188,7 +188,7 @@ fn roots(world: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
         "PersistentVolume" | "StorageClass" => ("", "PersistentVolumeClaim"),
         _ => return roots,
     };
-    roots.extend(world.of_kind(concerned.0, concerned.1).map(ObjectId::of));
+    roots.extend(snapshot.of_kind(concerned.0, concerned.1).map(ObjectId::of));
     roots
 }
 
@@ -224,25 +224,28 @@ mod tests {
     #[test]
     fn a_pod_and_its_events_touch_the_deployment() {
         let pod = thing("v1", "Pod", "web-1-a", Some(("ReplicaSet", "web-1")));
-        let world = ClusterSnapshot::new([
+        let snapshot = ClusterSnapshot::new([
             thing("apps/v1", "Deployment", "web", None),
             thing("apps/v1", "ReplicaSet", "web-1", Some(("Deployment", "web"))),
         ]);
         let names = |touched: BTreeSet<ObjectId>| touched.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(names(roots(&world, &cached(pod))), ["Pod/web-1-a", "Deployment/web", "ReplicaSet/web-1"]);
+        assert_eq!(
+            names(roots(&snapshot, &cached(pod))),
+            ["Pod/web-1-a", "Deployment/web", "ReplicaSet/web-1"]
+        );
         let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "shop"},
             "involvedObject": {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "namespace": "shop"}});
-        assert!(names(roots(&world, &cached(event))).contains(&"Deployment/web".to_owned()));
+        assert!(names(roots(&snapshot, &cached(event))).contains(&"Deployment/web".to_owned()));
     }
 
     #[test]
     fn what_was_created_again_stays_when_the_old_one_goes() {
-        let mut world = ClusterSnapshot::new([thing("batch/v1", "Job", "migrate", None)]);
+        let mut snapshot = ClusterSnapshot::new([thing("batch/v1", "Job", "migrate", None)]);
         let mut old = thing("batch/v1", "Job", "migrate", None);
         old["metadata"]["uid"] = json!("old");
-        world.remove_seen(&cached(old), 1);
-        assert!(world.get("batch", "Job", "shop", "migrate").is_some());
-        world.remove_seen(&cached(thing("batch/v1", "Job", "migrate", None)), 1);
-        assert!(world.get("batch", "Job", "shop", "migrate").is_none());
+        snapshot.remove_seen(&cached(old), 1);
+        assert!(snapshot.get("batch", "Job", "shop", "migrate").is_some());
+        snapshot.remove_seen(&cached(thing("batch/v1", "Job", "migrate", None)), 1);
+        assert!(snapshot.get("batch", "Job", "shop", "migrate").is_none());
     }
 }

@@ -25,13 +25,13 @@ const LEFT_BY_AUTOMATIC: &str = "an automatic rollback deletes nothing that hold
 
 /// Takes the steps out of a rollback's plan that change objects which grant rights or lie outside of the namespace, unless
 /// `--allow` names them, and leaves those that it would delete. They stay as they are; they are of the set all the same.
-pub(crate) async fn hold_back(site: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
+pub(crate) async fn hold_back(context: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let changed =
         plan.steps.iter().filter(|step| step.action != Action::Keep).map(|step| &step.wanted.object);
     let mut guarded = BTreeSet::new();
     for object in changed.chain(&plan.prune) {
         let id = ObjectId::of(object);
-        if !site.rules.allows(&id) && is_guarded(site.cluster, object).await {
+        if !context.rules.allows(&id) && is_guarded(context.cluster, object).await {
             guarded.insert(id);
         }
     }
@@ -44,13 +44,13 @@ pub(crate) async fn hold_back(site: TierContext<'_>, plan: &mut Plan) -> Vec<App
 }
 
 /// One sentence for each object that was held back.
-pub(crate) fn warn_of_held(site: TierContext<'_>, to: u64, held: &[Applied]) {
+pub(crate) fn warn_of_held(context: TierContext<'_>, to: u64, held: &[Applied]) {
     for one in held {
         let id = ObjectId::of(&one.object);
         let name = format!("{}/{}", id.kind, id.name);
         let why =
             if grants_rights(&one.object) { "it grants rights" } else { "it lies outside of the namespace" };
-        site.session.reporter.warn_with_hint(
+        context.session.reporter.warn_with_hint(
             format!("{id} is not what release {to} had and was not changed: {why}"),
             format!("look at it with --dry-run --allow {name}; a rollback with --allow {name} applies it"),
         );
@@ -58,14 +58,14 @@ pub(crate) fn warn_of_held(site: TierContext<'_>, to: u64, held: &[Applied]) {
 }
 
 /// Leaves what holds data: an automatic rollback deletes neither StatefulSets nor claims.
-pub(crate) fn spare_data(site: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
+pub(crate) fn spare_data(context: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let (left, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(holds_data);
     plan.prune = prune;
     let spared = take_out(plan, |step| step.action == Action::Recreate && holds_data(&step.wanted.object));
     for id in left.iter().map(ObjectId::of).chain(spared.iter().map(|one| ObjectId::of(&one.object))) {
-        site.session.reporter.warn_with_hint(
+        context.session.reporter.warn_with_hint(
             format!("{id} was not rolled back: that would delete it, and {LEFT_BY_AUTOMATIC}"),
-            format!("`{}` asks before it does", crate::release::context::rollback_command(site.tier)),
+            format!("`{}` asks before it does", context.tier.command("rollback")),
         );
     }
     plan.left.extend(left.into_iter().map(|object| KeptObject { object, why: LEFT_BY_AUTOMATIC }));
@@ -76,7 +76,7 @@ pub(crate) fn spare_data(site: TierContext<'_>, plan: &mut Plan) -> Vec<Applied>
 ///
 /// # Errors
 /// [`Kind::Rule`](crate::error::Kind::Rule) where nobody can be asked, or somebody said no.
-pub(crate) async fn confirm_deletions(site: TierContext<'_>, plan: &Plan, to: u64) -> Result<()> {
+pub(crate) async fn confirm_deletions(context: TierContext<'_>, plan: &Plan, to: u64) -> Result<()> {
     let recreated = plan.steps.iter().filter(|step| step.action == Action::Recreate);
     let deleted = recreated.map(|step| &step.wanted.object).chain(&plan.prune);
     let sets: Vec<String> = deleted
@@ -88,7 +88,7 @@ pub(crate) async fn confirm_deletions(site: TierContext<'_>, plan: &Plan, to: u6
         (true, Some(sentence)) => format!("going back to release {to}: {sentence}"),
         (true, None) => return Ok(()),
     };
-    site.rules.confirm(site.session, &fact, "go back all the same?").await
+    context.rules.confirm(context.session, &fact, "go back all the same?").await
 }
 
 fn take_out(plan: &mut Plan, is_taken: impl Fn(&Step) -> bool) -> Vec<Applied> {

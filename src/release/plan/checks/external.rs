@@ -9,49 +9,26 @@ use serde_json::Value;
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::{Cause, Failure, ObjectRef, Subject, group};
-use crate::project::{External, Tier};
+use crate::project::{External, ExternalObject};
 use crate::release::context::TierContext;
 use crate::release::plan::Wanted;
 use crate::rollout::watch;
 
-/// An object that others make, as `external` names it.
-struct Named {
-    kind: String,
-    /// `cert-manager.io`; empty where the configuration names no group.
-    group: String,
-    name: String,
-    place: Place,
-}
-
-impl Named {
-    fn read(external: &External, tier: &Tier) -> Result<Self> {
-        let text = tier.expand(&external.text, "external", &external.place)?;
-        let (kind, name) = text.split_once('/').unwrap_or((&text, ""));
-        let (kind, group) = kind.split_once('.').unwrap_or((kind, ""));
-        let (kind, group, name) = (kind.to_owned(), group.to_owned(), name.to_owned());
-        Ok(Self { kind, group, name, place: external.place.clone() })
-    }
-
-    fn title(&self) -> String {
-        format!("{}/{}", self.kind, self.name)
-    }
-}
-
 /// Kind and name of what others make: a pod that lacks it is not failed at once.
-pub(crate) fn names(site: TierContext<'_>) -> Vec<(String, String)> {
-    let read = |external| Named::read(external, site.tier).ok();
-    site.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
+pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
+    let read = |external: &External| context.tier.external(external).ok();
+    context.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
 }
 
 /// Whether everything is there that others make.
 ///
 /// # Errors
 /// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
-pub(crate) async fn check(site: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
-    let named = site.project.config.external.iter().map(|one| Named::read(one, site.tier));
+pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
+    let named = context.project.config.external.iter().map(|one| context.tier.external(one));
     let named = named.collect::<Result<Vec<_>>>()?;
     let made = watch::made_by(wanted.iter().map(|one| &one.object));
-    let asked = named.iter().map(|one| missing(site, one, wanted));
+    let asked = named.iter().map(|one| missing(context, one, wanted));
     let failures: Vec<(Place, Failure)> = try_join_all(asked)
         .await?
         .into_iter()
@@ -73,17 +50,21 @@ pub(crate) async fn check(site: TierContext<'_>, wanted: &[Wanted]) -> Result<()
         .with_failures(failures.into_iter().map(|(_, failure)| failure)))
 }
 
-async fn missing(site: TierContext<'_>, named: &Named, wanted: &[Wanted]) -> Result<Option<Failure>> {
-    let reference = ObjectRef::new(api_version(site.cluster, named).await?, &named.kind, &named.name);
-    let live = match site.cluster.get(&reference).await {
+async fn missing(
+    context: TierContext<'_>,
+    named: &ExternalObject,
+    wanted: &[Wanted],
+) -> Result<Option<Failure>> {
+    let reference = ObjectRef::new(api_version(context.cluster, named).await?, &named.kind, &named.name);
+    let live = match context.cluster.get(&reference).await {
         Ok(live) => live,
         Err(error) if error.kind() == Kind::Denied => {
-            site.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
+            context.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
             return Ok(None);
         }
         Err(error) => return Err(error),
     };
-    Ok(lacks(named, live.as_ref(), wanted, site.cluster.namespace()).map(|message| Failure {
+    Ok(lacks(named, live.as_ref(), wanted, context.cluster.namespace()).map(|message| Failure {
         subject: Subject::Object(named.title()),
         cause: Cause::ConfigMissing.to_string(),
         message,
@@ -93,7 +74,7 @@ async fn missing(site: TierContext<'_>, named: &Named, wanted: &[Wanted]) -> Res
 }
 
 /// What is wrong with it, in one sentence.
-fn lacks(named: &Named, live: Option<&Value>, wanted: &[Wanted], namespace: &str) -> Option<String> {
+fn lacks(named: &ExternalObject, live: Option<&Value>, wanted: &[Wanted], namespace: &str) -> Option<String> {
     let Some(live) = live else {
         return Some(format!(
             "does not exist in the namespace `{namespace}`, and `external` says that others make it"
@@ -111,7 +92,7 @@ fn lacks(named: &Named, live: Option<&Value>, wanted: &[Wanted], namespace: &str
 }
 
 /// The keys of this object that a manifest asks for.
-fn asked_keys(object: &Value, named: &Named) -> BTreeSet<String> {
+fn asked_keys(object: &Value, named: &ExternalObject) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     gather(object, named, &mut keys);
     if object["kind"] == "Ingress" && named.kind == "Secret" {
@@ -124,7 +105,7 @@ fn asked_keys(object: &Value, named: &Named) -> BTreeSet<String> {
 }
 
 /// `secretKeyRef: {name, key}`, and `secret: {secretName, items: [{key}]}` of volumes, wherever pods stand.
-fn gather(value: &Value, named: &Named, keys: &mut BTreeSet<String>) {
+fn gather(value: &Value, named: &ExternalObject, keys: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| gather(item, named, keys)),
         Value::Object(fields) => {
@@ -149,7 +130,7 @@ fn gather(value: &Value, named: &Named, keys: &mut BTreeSet<String>) {
 }
 
 /// The version in which the cluster serves the kind.
-async fn api_version(cluster: &Cluster, named: &Named) -> Result<String> {
+async fn api_version(cluster: &Cluster, named: &ExternalObject) -> Result<String> {
     const CORE: [&str; 6] =
         ["Secret", "ConfigMap", "Service", "ServiceAccount", "PersistentVolumeClaim", "Namespace"];
     if named.group.is_empty() && CORE.contains(&named.kind.as_str()) {
@@ -175,16 +156,16 @@ mod tests {
     use super::*;
     use crate::manifest::Phase;
 
-    fn named(kind: &str, name: &str) -> Named {
+    fn named(kind: &str, name: &str) -> ExternalObject {
         let place = Place::at("windlass.yaml", 1, 1);
-        Named { kind: kind.to_owned(), group: String::new(), name: name.to_owned(), place }
+        ExternalObject { kind: kind.to_owned(), group: String::new(), name: name.to_owned(), place }
     }
 
     fn wanted(spec: &Value) -> Wanted {
         let pod = json!({"template": {"spec": spec}});
         let object =
             json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}, "spec": pod});
-        Wanted { object, phase: Phase::Workloads, place: None, values: None }
+        Wanted { object, phase: Phase::Workloads, origin: None, values: None }
     }
 
     #[test]

@@ -33,41 +33,41 @@ pub(crate) enum Presence {
 ///
 /// # Errors
 /// [`Kind::Rule`] when an image that is to be brought back is gone.
-pub(crate) async fn check(site: TierContext<'_>, plan: &Plan) -> Result<()> {
+pub(crate) async fn check(context: TierContext<'_>, plan: &Plan) -> Result<()> {
     let changed = |action: Action| action != Action::Keep;
     let users = users(plan.steps.iter().map(|step| (&step.wanted.object, changed(step.action))));
-    let report = site.session.reporter.step(
+    let report = context.session.reporter.step(
         crate::model::Stage::Rollback,
         "check images",
         format!("looking for {} images in their registries", users.len()),
     );
-    let found = look_up(site, users.keys().cloned(), LIMIT).await;
+    let found = look_up(context, users.keys().cloned(), LIMIT).await;
     let missing: Vec<_> = found.iter().filter(|(_, presence)| *presence == Presence::Missing).collect();
-    warn_unknown(site, &found);
+    warn_unknown(context, &found);
     let words = format!("{} of {} there", count_present(&found), found.len());
     report.finish(crate::model::Outcome::Ok, words);
     for (image, _) in &missing {
         let User { object, needed } = &users[image.as_str()];
         let sentence = format!("the image {image} of {object} is no longer in its registry");
-        if *needed && !site.rules.overrides("images") {
+        if *needed && !context.rules.overrides("images") {
             return Err(Error::new(Kind::Rule, sentence).with_hint(
                 "take another revision with --to, push the image again, or, where the nodes still have it, \
                  --override images --reason \"…\"",
             ));
         }
-        site.session.reporter.warn(sentence);
+        context.session.reporter.warn(sentence);
     }
     Ok(())
 }
 
 /// What is known of these images.
 pub(crate) async fn look_up(
-    site: TierContext<'_>,
+    context: TierContext<'_>,
     images: impl IntoIterator<Item = String>,
     limit: Duration,
 ) -> Vec<(String, Presence)> {
     let images: Vec<String> = images.into_iter().collect();
-    let registry = match Registry::of(site.project) {
+    let registry = match Registry::of(context.project) {
         Ok(registry) => registry,
         Err(error) => {
             let unknown = |image| (image, Presence::Unknown(error.message().to_owned()));
@@ -131,7 +131,7 @@ fn count_present(found: &[(String, Presence)]) -> usize {
 }
 
 /// One warning for all images of which nothing is known.
-fn warn_unknown(site: TierContext<'_>, found: &[(String, Presence)]) {
+fn warn_unknown(context: TierContext<'_>, found: &[(String, Presence)]) {
     let unknown: Vec<_> = found
         .iter()
         .filter_map(|(image, presence)| match presence {
@@ -144,7 +144,8 @@ fn warn_unknown(site: TierContext<'_>, found: &[(String, Presence)]) {
             0 => String::new(),
             count => format!(" and {count} more"),
         };
-        site.session
+        context
+            .session
             .reporter
             .warn(format!("whether {image}{others} can still be pulled is not known: {why}"));
     }

@@ -52,6 +52,18 @@ pub(crate) fn redact(mut object: Value, key: &[u8]) -> (Value, Option<SecretValu
     (object, Some(SecretValues(values)))
 }
 
+/// The wanted set of the manifests: with the hash of their configuration in each pod template.
+pub(crate) fn wanted(manifests: manifest::Manifests, key: &[u8]) -> Vec<Wanted> {
+    manifest::with_config_hashes(manifests, key)
+        .objects
+        .into_iter()
+        .map(|one| {
+            let (object, values) = redact(one.json, key);
+            Wanted { phase: one.phase, origin: Some(one.origin), object, values }
+        })
+        .collect()
+}
+
 fn redacted(name: &str, value: &Value, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(Value::from_iter([Value::from(name), value.clone()]).to_string().as_bytes());

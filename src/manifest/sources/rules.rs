@@ -7,9 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex::Regex;
 
-use super::images::POD_SPECS;
-use super::load::is_enough;
 use crate::error::Error;
+use crate::manifest::images::POD_SPECS;
+use crate::manifest::sources::is_enough;
 use crate::manifest::sources::read;
 use crate::manifest::sources::substitute::is_settings;
 use crate::manifest::yaml::node::{Entry, Node};
@@ -59,7 +59,7 @@ static SHARE: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^([0-9]|[1-9][0-9]|100)%$").expect("the pattern is a constant"));
 
 /// Finds the mistakes in an object.
-pub(super) fn check(object: &Node, mistakes: &mut Vec<Error>) {
+pub(in crate::manifest) fn check(object: &Node, mistakes: &mut Vec<Error>) {
     let mut check = Check { mistakes };
     check.metadata(object);
     check.own_annotations(object);
@@ -72,7 +72,7 @@ pub(super) fn check(object: &Node, mistakes: &mut Vec<Error>) {
 }
 
 /// Finds values of a Secret that are not base64, once everything is merged and replaced.
-pub(super) fn check_base64(object: &Node, mistakes: &mut Vec<Error>) {
+pub(in crate::manifest) fn check_base64(object: &Node, mistakes: &mut Vec<Error>) {
     if !is_settings(object) || object.text_at(&["kind"]) != Some("Secret") {
         return;
     }
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn every_annotation_is_documented() {
-        let documentation = include_str!("../../docs/manifests.md");
+        let documentation = include_str!("../../../docs/manifests.md");
         let set_by_windlass = ["tier", "revision", "commit", "shared"];
         for (name, _) in ANNOTATIONS.iter().filter(|(name, _)| !set_by_windlass.contains(name)) {
             assert!(documentation.contains(&format!("| `windlass.dev/{name}` |")), "{name}");

@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::View;
 use crate::model::{Digest, Reference};
 use crate::report::style;
+use crate::report::view::View;
 use crate::text::display;
 
 /// What is deleted and what stays.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::View;
 use crate::report::style;
+use crate::report::view::View;
 
 /// What is to be done by hand.
 const NEXT: &str = "

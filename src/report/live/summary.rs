@@ -8,7 +8,7 @@ use crate::report::style;
 use crate::text::display;
 
 /// The lines of the end, for people.
-pub(crate) fn ending(finished: &Finished) -> Vec<String> {
+pub(crate) fn summary(finished: &Finished) -> Vec<String> {
     if finished.outcome == Outcome::Ok || finished.outcome == Outcome::Skipped {
         return vec![success(finished)];
     }

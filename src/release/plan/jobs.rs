@@ -77,17 +77,17 @@ fn at_work(seen: &[Cached]) -> BTreeSet<String> {
 }
 
 /// `Job/migrate of release 7 (https://gitlab.example.com/…/-/jobs/1) still runs`
-pub(crate) fn running_sentence(past: &PriorReleases, plan: &Plan) -> Option<String> {
-    let titles: Vec<String> = plan.running.iter().map(|job| title(past, job)).collect();
+pub(crate) fn running_sentence(prior: &PriorReleases, plan: &Plan) -> Option<String> {
+    let titles: Vec<String> = plan.running.iter().map(|job| title(prior, job)).collect();
     let verb = if titles.len() == 1 { "still runs" } else { "still run" };
     (!titles.is_empty()).then(|| format!("{} {verb}", titles.join(" and ")))
 }
 
-fn title(past: &PriorReleases, job: &Value) -> String {
+fn title(prior: &PriorReleases, job: &Value) -> String {
     let id = ObjectId::of(job);
     let revision = object::annotation(job, labels::REVISION);
     let Some(revision) = revision else { return format!("{id}, which no release made,") };
-    let summary = past.summaries.iter().find(|one| one.revision.to_string() == revision);
+    let summary = prior.summaries.iter().find(|one| one.revision.to_string() == revision);
     let by = summary.map(|one| format!(" ({})", one.by.job.as_deref().unwrap_or(&one.by.person)));
     format!("{id} of release {revision}{}", by.unwrap_or_default())
 }
@@ -97,31 +97,31 @@ fn title(past: &PriorReleases, job: &Value) -> String {
 /// # Errors
 /// [`Kind::Rule`] naming the Job, its release and its pipeline, where nobody said what to do with it;
 /// [`Kind::TimedOut`] when it does not end.
-pub(crate) async fn settle(site: TierContext<'_>, past: &PriorReleases, plan: &Plan) -> Result<bool> {
-    let Some(sentence) = running_sentence(past, plan) else { return Ok(false) };
-    match site.rules.running_jobs() {
+pub(crate) async fn settle(context: TierContext<'_>, prior: &PriorReleases, plan: &Plan) -> Result<bool> {
+    let Some(sentence) = running_sentence(prior, plan) else { return Ok(false) };
+    match context.rules.running_jobs() {
         RunningJobs::Refuse => Err(Error::new(Kind::Rule, sentence).with_hint(HINT)),
         RunningJobs::Kill => Ok(false),
-        RunningJobs::Wait => wait(site, plan, &sentence).await.map(|()| true),
+        RunningJobs::Wait => wait(context, plan, &sentence).await.map(|()| true),
     }
 }
 
-async fn wait(site: TierContext<'_>, plan: &Plan, sentence: &str) -> Result<()> {
+async fn wait(context: TierContext<'_>, plan: &Plan, sentence: &str) -> Result<()> {
     let report =
-        site.session.reporter.step(Stage::Release, "wait jobs", format!("{sentence}: waiting for it"));
+        context.session.reporter.step(Stage::Release, "wait jobs", format!("{sentence}: waiting for it"));
     let ended = async {
         for job in &plan.running {
-            while site.cluster.get(&ObjectRef::of(job)).await?.is_some_and(|job| runs(&job)) {
+            while context.cluster.get(&ObjectRef::of(job)).await?.is_some_and(|job| runs(&job)) {
                 tokio::time::sleep(PAUSE).await;
             }
         }
         Ok(())
     };
     let late = || {
-        let limit = display::whole(site.tier.timeout);
+        let limit = display::whole(context.tier.timeout);
         Error::new(Kind::TimedOut, format!("{sentence} after {limit}")).with_hint("--kill-jobs deletes it")
     };
-    let result = site.session.within(site.tier.timeout, ended, late).await;
+    let result = context.session.within(context.tier.timeout, ended, late).await;
     match &result {
         Ok(()) => report.finish(Outcome::Ok, "ended"),
         Err(error) => report.finish(error.outcome(), error.message()),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn found(live: &[Value]) -> Vec<String> {
-        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, place: None, values: None };
+        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, origin: None, values: None };
         let live = live.iter().map(|object| (ObjectId::of(object), object.clone())).collect();
         running(&[wanted], &live).iter().map(|job| ObjectId::of(job).name).collect()
     }

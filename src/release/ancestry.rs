@@ -8,7 +8,6 @@ use crate::model::revision;
 use crate::model::{Relation, Revision};
 use crate::project::ci;
 use crate::record::{Kind as ReleaseKind, Outcome, Summary};
-use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 
@@ -43,33 +42,33 @@ struct Candidate<'a> {
 ///
 /// # Errors
 /// [`Kind::Rule`] for an older or a diverged commit, [`Kind::Unreachable`] where a shallow clone hides which it is.
-pub(crate) async fn course(site: TierContext<'_>, newest_first: &[Summary]) -> Result<Course> {
-    let (Some(commit), Some(running)) = (&site.project.revision, running(newest_first)) else {
+pub(crate) async fn course(context: TierContext<'_>, newest_first: &[Summary]) -> Result<Course> {
+    let (Some(commit), Some(running)) = (&context.project.revision, running(newest_first)) else {
         return Ok(Course::Release);
     };
     let theirs = running.commit.as_deref().unwrap_or_default();
-    let related = git::relation_in_full(&site.project.root, &commit.commit, theirs);
-    let asked = site.session.unless_cancelled(related).await;
+    let related = git::relation_in_full(&context.project.root, &commit.commit, theirs);
+    let asked = context.session.unless_cancelled(related).await;
     let relation = match asked {
         Err(error)
             if error.kind() != Kind::Interrupted
-                && site.rules.overrides("older")
-                && site.rules.overrides("diverged") =>
+                && context.rules.overrides("older")
+                && context.rules.overrides("diverged") =>
         {
             Relation::Newer
         }
         relation => relation?,
     };
-    let branches_come_and_go = site.tier.pattern.ends_with('*');
+    let branches_come_and_go = context.tier.pattern.ends_with('*');
     let candidate = Candidate {
         commit,
         relation,
         branches_come_and_go,
-        tier: &site.tier.name,
+        tier: &context.tier.name,
         pipeline: ci::pipeline(),
-        rollback: context::rollback_command(site.tier),
+        rollback: context.tier.command("rollback"),
     };
-    decide(newest_first, &candidate, site.rules)
+    decide(newest_first, &candidate, context.rules)
 }
 
 /// The release whose commit runs.
@@ -177,15 +176,15 @@ mod tests {
         Summary { commit: Some(commit.to_owned()), set, outcome, ..summary(revision) }
     }
 
-    fn go(past: &[Summary], commit: &Revision, relation: Relation) -> Result<Course> {
-        with(past, commit, relation, &Rules::default(), false)
+    fn go(prior: &[Summary], commit: &Revision, relation: Relation) -> Result<Course> {
+        with(prior, commit, relation, &Rules::default(), false)
     }
 
     /// A job of this GitLab pipeline.
-    fn in_pipeline(past: &[Summary], commit: &Revision, rules: &Rules, pipeline: &str) -> Result<Course> {
+    fn in_pipeline(prior: &[Summary], commit: &Revision, rules: &Rules, pipeline: &str) -> Result<Course> {
         let candidate =
             Candidate { pipeline: Some(pipeline.to_owned()), ..candidate(commit, Relation::Older) };
-        decide(past, &candidate, rules)
+        decide(prior, &candidate, rules)
     }
 
     fn candidate(commit: &Revision, relation: Relation) -> Candidate<'_> {
@@ -199,35 +198,35 @@ mod tests {
     }
 
     fn with(
-        past: &[Summary],
+        prior: &[Summary],
         commit: &Revision,
         relation: Relation,
         rules: &Rules,
         branches_come_and_go: bool,
     ) -> Result<Course> {
-        decide(past, &Candidate { branches_come_and_go, ..candidate(commit, relation) }, rules)
+        decide(prior, &Candidate { branches_come_and_go, ..candidate(commit, relation) }, rules)
     }
 
     #[test]
     fn a_newer_commit_is_released() {
-        let past = [ran(1, "aaa", Outcome::Good)];
-        assert_eq!(go(&past, &mine("bbb"), Relation::Newer).unwrap(), Course::Release);
-        assert_eq!(go(&past, &mine("aaa"), Relation::Same).unwrap(), Course::Release);
+        let prior = [ran(1, "aaa", Outcome::Good)];
+        assert_eq!(go(&prior, &mine("bbb"), Relation::Newer).unwrap(), Course::Release);
+        assert_eq!(go(&prior, &mine("aaa"), Relation::Same).unwrap(), Course::Release);
         assert_eq!(go(&[], &mine("aaa"), Relation::Older).unwrap(), Course::Release);
     }
 
     #[test]
     fn an_older_commit_is_brought_back_by_the_pipeline_that_released_it_and_by_nobody_else() {
-        let past = [
+        let prior = [
             ran(3, "ccc", Outcome::Good),
             ran(2, "bbb", Outcome::Failed),
             made_by("17", ran(1, "aaa", Outcome::Good)),
         ];
         let rules = Rules::default();
-        let back = in_pipeline(&past, &mine("aaa"), &rules, "17").unwrap();
+        let back = in_pipeline(&prior, &mine("aaa"), &rules, "17").unwrap();
         assert_eq!(back, Course::BringBack { to: 1, from: 3 });
         for refused in
-            [in_pipeline(&past, &mine("aaa"), &rules, "18"), go(&past, &mine("aaa"), Relation::Older)]
+            [in_pipeline(&prior, &mine("aaa"), &rules, "18"), go(&prior, &mine("aaa"), Relation::Older)]
         {
             let error = refused.unwrap_err();
             assert_eq!(
@@ -241,56 +240,56 @@ mod tests {
             );
         }
         let rules = Rules::new(vec!["older".to_owned()], Some("x".to_owned()), None).unwrap();
-        let released = with(&past, &mine("aaa"), Relation::Older, &rules, false).unwrap();
+        let released = with(&prior, &mine("aaa"), Relation::Older, &rules, false).unwrap();
         assert_eq!(released, Course::Release);
-        let error = go(&past, &mine("bbb"), Relation::Older).unwrap_err();
+        let error = go(&prior, &mine("bbb"), Relation::Older).unwrap_err();
         assert_eq!(
             error.message(),
             "staging runs ccc (release 3), and bbb is older and was never good there"
         );
-        let dirty = [past[0].clone(), Summary { dirty: true, ..past[2].clone() }];
+        let dirty = [prior[0].clone(), Summary { dirty: true, ..prior[2].clone() }];
         let rules = Rules::default();
         assert!(in_pipeline(&dirty, &mine("aaa"), &rules, "17").is_err(), "it was another content");
-        let gone = [past[0].clone(), Summary { kept: false, ..past[2].clone() }];
+        let gone = [prior[0].clone(), Summary { kept: false, ..prior[2].clone() }];
         assert!(in_pipeline(&gone, &mine("aaa"), &rules, "17").is_err(), "its set is no longer kept");
     }
 
     #[test]
     fn the_commit_that_was_good_last_comes_back_after_others_failed() {
-        let past = [ran(2, "bbb", Outcome::Failed), ran(1, "aaa", Outcome::Good)];
-        assert_eq!(returns_to(Some(&mine("aaa")), &past), Some(1));
-        assert_eq!(returns_to(Some(&mine("bbb")), &past), None);
-        assert_eq!(returns_to(Some(&mine("aaa")), &past[1..]), None);
-        assert_eq!(returns_to(None, &past), None);
+        let prior = [ran(2, "bbb", Outcome::Failed), ran(1, "aaa", Outcome::Good)];
+        assert_eq!(returns_to(Some(&mine("aaa")), &prior), Some(1));
+        assert_eq!(returns_to(Some(&mine("bbb")), &prior), None);
+        assert_eq!(returns_to(Some(&mine("aaa")), &prior[1..]), None);
+        assert_eq!(returns_to(None, &prior), None);
     }
 
     #[test]
     fn what_was_rolled_back_from_does_not_come_back_by_itself() {
         let rollback = ReleaseKind::Rollback { from: 2, to: 1, automatic: false, redeployed: false };
-        let past = [
+        let prior = [
             ran(4, "ccc", Outcome::Good),
             Summary { kind: rollback, ..ran(3, "aaa", Outcome::Good) },
             made_by("18", ran(2, "bbb", Outcome::Good)),
             ran(1, "aaa", Outcome::Good),
         ];
-        let error = in_pipeline(&past, &mine("bbb"), &Rules::default(), "18").unwrap_err();
+        let error = in_pipeline(&prior, &mine("bbb"), &Rules::default(), "18").unwrap_err();
         assert!(error.message().contains("rolled back from"), "{error}");
         let rules = Rules::new(vec!["rolled-back".to_owned()], Some("x".to_owned()), None).unwrap();
-        let back = in_pipeline(&past, &mine("bbb"), &rules, "18").unwrap();
+        let back = in_pipeline(&prior, &mine("bbb"), &rules, "18").unwrap();
         assert_eq!(back, Course::BringBack { to: 2, from: 4 });
     }
 
     #[test]
     fn a_diverged_commit_is_refused_but_in_a_tier_of_branches() {
-        let past = [Summary { branch: Some("hotfix/pay".to_owned()), ..ran(1, "aaa", Outcome::Good) }];
+        let prior = [Summary { branch: Some("hotfix/pay".to_owned()), ..ran(1, "aaa", Outcome::Good) }];
         let other = Revision { branch: Some("main".to_owned()), ..mine("bbb") };
-        let error = go(&past, &other, Relation::Diverged).unwrap_err();
+        let error = go(&prior, &other, Relation::Diverged).unwrap_err();
         assert_eq!(
             error.message(),
             "staging runs aaa of hotfix/pay (release 1), which main (bbb) lacks: the two have diverged"
         );
-        assert!(with(&past, &other, Relation::Diverged, &Rules::default(), true).is_ok());
+        assert!(with(&prior, &other, Relation::Diverged, &Rules::default(), true).is_ok());
         let rules = Rules::new(vec!["diverged".to_owned()], Some("x".to_owned()), None).unwrap();
-        assert!(with(&past, &other, Relation::Diverged, &rules, false).is_ok());
+        assert!(with(&prior, &other, Relation::Diverged, &rules, false).is_ok());
     }
 }

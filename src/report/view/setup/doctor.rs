@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::View;
 use crate::report::style;
+use crate::report::view::View;
 
 /// Everything that was tried.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
-use super::Tier;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::schema;
 use crate::project::config::table::{Keys, Table, list, text};
@@ -36,14 +35,14 @@ pub struct VerifyConfig {
     pub soak: Option<Duration>,
     /// Where it stands.
     #[schemars(skip)]
-    pub(super) place: Option<Place>,
+    pub(in crate::project) place: Option<Place>,
 }
 
 pub(super) const VERIFY: Keys =
     Keys { known: &["http", "headers", "for", "within", "test", "soak"], unbuilt: &[] };
-/// How long the first good answer may take where nothing is said.
 /// How long it must go on answering where nothing is said.
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
+/// How long the first good answer may take where nothing is said.
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 /// Reads `tiers.<name>.verify`.
@@ -81,43 +80,4 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
         soak,
         place: Some(place),
     })
-}
-
-/// What is asked over HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Addresses {
-    /// With the tier's variables.
-    pub addresses: Vec<String>,
-    /// With the tier's variables.
-    pub headers: Vec<(String, String)>,
-}
-
-impl Tier {
-    /// The addresses of `verify`, and the headers of their requests, with their variables replaced.
-    ///
-    /// # Errors
-    /// [`Kind::Invalid`] for a variable without a value, and for what is no address.
-    pub fn addresses(&self) -> Result<Addresses> {
-        let Some(verify) = &self.verify else {
-            return Ok(Addresses { addresses: Vec::new(), headers: Vec::new() });
-        };
-        let place = verify.place.clone().unwrap_or_else(|| Place::file(super::FILE));
-        let path = format!("tiers.{}.verify", self.pattern);
-        let address = |text: &String| {
-            let address = self.expand(text, &format!("{path}.http"), &place)?;
-            if address.starts_with("http://") || address.starts_with("https://") {
-                return Ok(address);
-            }
-            Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is no address"))
-                .at(place.clone())
-                .with_hint("it begins with `http://` or `https://`"))
-        };
-        let header = |(name, value): (&String, &String)| {
-            Ok((name.clone(), self.expand(value, &format!("{path}.headers.{name}"), &place)?))
-        };
-        Ok(Addresses {
-            addresses: verify.http.iter().map(address).collect::<Result<_>>()?,
-            headers: verify.headers.iter().map(header).collect::<Result<_>>()?,
-        })
-    }
 }

@@ -1,0 +1,111 @@
+//! Images of `windlass.yaml` that no manifest uses: a green pipeline would go on running what ran before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Place};
+use crate::manifest::{Manifests, Object};
+use crate::project::Project;
+
+/// The images of a project that no manifest was seen to use.
+pub(super) struct Images<'a> {
+    project: &'a Project,
+    left: BTreeSet<&'a str>,
+    /// By image: a container that runs another one of its name.
+    alike: BTreeMap<&'a str, Place>,
+}
+
+impl<'a> Images<'a> {
+    /// All that are to run on a tier: not those that only tests or other images are made of.
+    pub(super) fn of(project: &'a Project) -> Self {
+        let config = &project.config;
+        let tested = config.tests.values().map(|test| test.image.as_str());
+        let built_on = config.images.values().flat_map(|image| image.needs.values().map(String::as_str));
+        let other: BTreeSet<&str> = tested.chain(built_on).collect();
+        let left = config.images.keys().map(String::as_str).filter(|name| !other.contains(name)).collect();
+        Self { project, left, alike: BTreeMap::new() }
+    }
+
+    /// Takes out what these manifests, made without images, use.
+    pub(super) fn note(&mut self, manifests: &Manifests) {
+        for object in &manifests.objects {
+            if self.left.is_empty() {
+                return;
+            }
+            self.walk(object, &object.json, &mut String::new());
+        }
+    }
+
+    fn walk(&mut self, object: &Object, value: &Value, pointer: &mut String) {
+        let length = pointer.len();
+        match value {
+            Value::String(text) => self.text(object, text, pointer),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    pointer.push_str(&format!("/{index}"));
+                    self.walk(object, item, pointer);
+                    pointer.truncate(length);
+                }
+            }
+            Value::Object(map) => {
+                for (key, value) in map {
+                    pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+                    self.walk(object, value, pointer);
+                    pointer.truncate(length);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, object: &Object, text: &str, pointer: &str) {
+        self.left.retain(|name| !text.contains(&format!("/{name}:offline@sha256:")));
+        if pointer.ends_with("/image")
+            && let Some(name) = self.left.iter().find(|name| last_part(text) == **name).copied()
+        {
+            self.alike.entry(name).or_insert_with(|| object.origin.place_of(pointer));
+        }
+    }
+
+    /// A warning for each image that is left.
+    pub(super) fn unused(&self) -> Vec<Error> {
+        self.left.iter().map(|name| self.warning(name)).collect()
+    }
+
+    fn warning(&self, name: &str) -> Error {
+        let message = format!("no manifest uses the image `{name}`: a release would not deploy it");
+        let error = Error::new(Kind::Invalid, message);
+        let error = match self.project.config.places.of(&["images", name]) {
+            Some(place) => error.at(place.clone()),
+            None => error.at(Place::file(".kube")),
+        };
+        match self.alike.get(name) {
+            Some(place) => {
+                error.with_hint(format!("{place} has another image of that name: write `image: {name}`"))
+            }
+            None => error.with_hint(format!("write `image: {name}` in the container that runs it")),
+        }
+    }
+}
+
+/// `web` of `registry.example.com/shop/web:1.2`.
+fn last_part(reference: &str) -> &str {
+    let path = reference.split('@').next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    last.split(':').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_has_a_name_of_its_own() {
+        for text in
+            ["web", "shop/web", "registry.test:5000/shop/web:1", "a/web@sha256:00", "a/web:1@sha256:00"]
+        {
+            assert_eq!(last_part(text), "web", "{text}");
+        }
+    }
+}

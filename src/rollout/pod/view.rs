@@ -1,0 +1,249 @@
+//! A container of a pod, and what keeps it from being ready.
+
+use crate::model::Cause;
+use crate::rollout::annotations;
+use crate::rollout::context::EvalContext;
+use crate::rollout::memory::ContainerState;
+use crate::rollout::pod::container::{Container, ContainerView, Role};
+use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::image::Refusal;
+use crate::rollout::pod::probe::Probe;
+use crate::rollout::pod::{configuration, crashes, image, start};
+use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::Pod;
+
+/// A pull that failed is not followed by a wait before this many seconds are over.
+const BACK_OFF: i64 = 15;
+/// After so many seconds the kubelet has tried again to create a container.
+const CREATE_RETRY: i64 = 20;
+
+impl<'a> ContainerView<'_, 'a> {
+    /// The worst that is wrong with it.
+    pub(crate) fn examine(&mut self) -> Option<Finding<'a>> {
+        match self.container.waits() {
+            "InvalidImageName" => Some(self.invalid_name()),
+            reason if image::is_pull_reason(reason) => Some(self.pull()),
+            "CreateContainerConfigError" => Some(self.configuration()),
+            _ => None,
+        }
+        .or_else(|| self.cannot_run())
+        .or_else(|| self.dies())
+        .or_else(|| self.probes())
+    }
+
+    fn invalid_name(&self) -> Finding<'a> {
+        let message = format!(
+            "image {} of {} is not a valid image name",
+            self.container.image(),
+            self.container.title()
+        );
+        Finding::new(self.pod, Severity::Failed, Some(Cause::InvalidImageName), message)
+            .about(self.pointer("/image"))
+    }
+
+    fn pull(&mut self) -> Finding<'a> {
+        let explanation = image::explanation(self.container, self.events);
+        let refusal = self.known_refusal(explanation);
+        let lasts = refusal != Refusal::Other && self.was_tried_again();
+        let grade = if lasts { Severity::Failed } else { Severity::Waiting };
+        let message = image::sentence(refusal, self.container, explanation);
+        Finding::new(self.pod, grade, Some(refusal.cause()), message).about(self.pointer("/image"))
+    }
+
+    /// What the registry's answer means; where the kubelet no longer says it, what was seen before.
+    fn known_refusal(&mut self, explanation: Option<&str>) -> Refusal {
+        let key = self.container.key();
+        let state = |refusal: Refusal| key.state(ContainerState::Image(refusal.cause()));
+        if let Some(explanation) = explanation {
+            let refusal = image::refusal(explanation, self.container.image());
+            self.context.remember(state(refusal));
+            return refusal;
+        }
+        let known = Refusal::ALL.into_iter().find(|refusal| self.context.recalls(&state(*refusal)));
+        known.unwrap_or(Refusal::Other)
+    }
+
+    fn was_tried_again(&mut self) -> bool {
+        let state = self.container.key().state(ContainerState::PullRetried);
+        if image::was_tried_again(self.container, self.events) {
+            self.context.remember(state);
+            return true;
+        }
+        // In a dump the pod's own age tells whether the kubelet has had the time to wait.
+        let failed = |event: &&Event| {
+            event.is_about(self.container.name) && event.message.contains("Failed to pull image")
+        };
+        let told = self.events.iter().find(failed).and_then(|event| event.first);
+        let since = if self.context.release().is_none() { told.or_else(|| self.pod.began()) } else { None };
+        let first = self.container.key().state(ContainerState::Pull);
+        self.context.recalls(&state) || self.context.has_lasted(first, since, BACK_OFF)
+    }
+
+    fn configuration(&mut self) -> Finding<'a> {
+        let said = self.container.waiting_message();
+        if configuration::is_cache_trouble(said) {
+            return Finding::new(
+                self.pod,
+                Severity::Waiting,
+                None,
+                format!("{}: {said}", self.container.title()),
+            );
+        }
+        // In a dump the pod's own age bounds it.
+        let since = if self.context.release().is_none() { self.pod.began() } else { None };
+        let state = self.container.key().state(ContainerState::Configuration);
+        let lasts = self.context.has_lasted(state, since, configuration::CONFIG_PATIENCE);
+        let Some(missing) = configuration::missing(said, self.pod) else {
+            let grade = if lasts { Severity::Failed } else { Severity::Waiting };
+            let message = format!("{} cannot be configured: {said}", self.container.title());
+            return Finding::new(self.pod, grade, Some(Cause::ConfigMissing), message)
+                .about(self.pointer(""));
+        };
+        let may_come =
+            self.context.is_made_elsewhere(missing.kind, &missing.name) || self.context.has_come(&missing);
+        let grade = if lasts && !may_come { Severity::Failed } else { Severity::Waiting };
+        let message = format!("{} ({})", missing.sentence(), self.container.title());
+        let (spec, prefix) = self.context.written_pod();
+        let place = missing.pointer_in(self.container, spec).map(|place| format!("{prefix}{place}"));
+        Finding::new(self.pod, grade, Some(Cause::ConfigMissing), message)
+            .about(place.or_else(|| self.pointer("")))
+            .lacking(missing)
+    }
+
+    /// The runtime could not start it: a failure at the second time, where it will say the same again.
+    fn cannot_run(&mut self) -> Option<Finding<'a>> {
+        let complaint = start::complaint(self.container)?;
+        if complaint.contains("OOM-killed") {
+            return None;
+        }
+        let again = match self.container.waits() {
+            // No container came into being, so that no restart was counted.
+            "CreateContainerError" => {
+                let own = |event: &&Event| event.reason == "Failed" && event.is_about(self.container.name);
+                let same = |event: &&Event| {
+                    event.message.strip_prefix("Error: ").is_some_and(|said| complaint.contains(said))
+                };
+                let failed = self.events.iter().filter(own).rev().find(same);
+                let state = self.container.key().state(ContainerState::Creation);
+                let began = if self.context.release().is_none() { self.pod.began() } else { None };
+                failed.is_some_and(|event| event.count > 1)
+                    || self.context.has_lasted(
+                        state,
+                        failed.and_then(|event| event.first).or(began),
+                        CREATE_RETRY,
+                    )
+            }
+            _ => self.container.restarts() > 0,
+        };
+        let lasts = again && start::is_lasting(complaint);
+        let grade = if lasts { Severity::Failed } else { Severity::Waiting };
+        Some(
+            Finding::new(self.pod, grade, Some(Cause::CannotRun), start::sentence(self.container, complaint))
+                .about(self.pointer("")),
+        )
+    }
+
+    /// It died: too often, or not yet too often.
+    fn dies(&mut self) -> Option<Finding<'a>> {
+        if self.container.is_done() {
+            return None;
+        }
+        let previous = self.container.status.terminated.is_none();
+        let restarts =
+            self.container.is_kept_alive || (self.container.role == Role::Init && !is_mortal(self.pod));
+        if !restarts {
+            return self.died_for_good().map(|finding| finding.of_container(self.container.name, previous));
+        }
+        let allowed = annotations::failures_allowed(self.context.object);
+        let Some(crash_finding) = crashes::crash_finding(self) else {
+            return self.loops(allowed).map(|finding| finding.of_container(self.container.name, previous));
+        };
+        let grade = if crash_finding.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
+        let mut finding =
+            Finding::new(self.pod, grade, Some(crash_finding.cause), crash_finding.sentence(self.container))
+                .of_container(self.container.name, previous)
+                .about(self.pointer(crash_finding.field()));
+        finding.strikes = crash_finding.strikes;
+        Some(finding)
+    }
+
+    /// A container that is not started again, or only as long as its Job allows it.
+    fn died_for_good(&self) -> Option<Finding<'a>> {
+        let death =
+            self.container.known_deaths().find(|death| death.exit_code != 0 || death.wanted_memory())?;
+        let (cause, how) = crashes::ended_by(self.container, &death, self.events);
+        let often = match self.container.restarts() {
+            0 => String::new(),
+            _ => format!(" {}", crashes::times(self.container.ended())),
+        };
+        let message = format!("{how}{often}");
+        Some(Finding::new(self.pod, Severity::Waiting, Some(cause), message).about(self.pointer("")))
+    }
+
+    /// It ends with exit code 0 and is started again and again; or nobody says how it ended.
+    fn loops(&self, allowed: i64) -> Option<Finding<'a>> {
+        // Between its end and the wait the kubelet may take some seconds.
+        let ended_well =
+            self.container.status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
+        let is_between = self.container.restarts() > 0 && ended_well;
+        if self.container.waits() != "CrashLoopBackOff" && !is_between {
+            return None;
+        }
+        let title = self.container.title();
+        let (grade, message) = match self.container.known_deaths().next() {
+            Some(_) => {
+                let times = crashes::times(self.container.ended());
+                (Severity::Waiting, format!("{title} is meant to stay, but exited 0 {times}"))
+            }
+            None if self.container.restarts() > allowed => (
+                Severity::OutOfStrikes,
+                format!("{title} died {}", crashes::times(self.container.restarts())),
+            ),
+            None => (Severity::Waiting, format!("{title} dies and is started again")),
+        };
+        Some(Finding::new(self.pod, grade, Some(Cause::CrashLoop), message).about(self.pointer("")))
+    }
+
+    /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
+    fn probes(&mut self) -> Option<Finding<'a>> {
+        if !self.container.runs() || (self.container.is_ready() && self.container.role != Role::Init) {
+            return None;
+        }
+        let starts = self.container.status.started == Some(false);
+        let probes: &[Probe] = if starts { &[Probe::Startup] } else { &[Probe::Liveness, Probe::Readiness] };
+        for probe in probes {
+            let failure = probe.failure(self.container, self.events);
+            let is_overdue = *probe != Probe::Liveness && probe.is_set(self.container) && {
+                let state = self.container.key().state(ContainerState::Probe(probe.cause()));
+                let patience = probe.patience(self.container);
+                self.context.has_lasted(state, self.container.running_since(), patience)
+            };
+            if failure.is_none() && !is_overdue {
+                continue;
+            }
+            let message = probe.sentence(self.container, failure.as_ref());
+            return Some(
+                Finding::new(self.pod, Severity::Waiting, Some(probe.cause()), message)
+                    .of_container(self.container.name, false)
+                    .about(self.pointer(probe.field())),
+            );
+        }
+        None
+    }
+
+    /// Where a field of the container stands in the manifest.
+    fn pointer(&self, field: &str) -> Option<String> {
+        pointer(self.context, self.container, field)
+    }
+}
+
+/// Where the field of a container stands in the manifest.
+pub(crate) fn pointer(context: &EvalContext, container: &Container, field: &str) -> Option<String> {
+    let (spec, prefix) = context.written_pod();
+    Some(format!("{prefix}{}", container.pointer(spec, field)?))
+}
+
+/// Whether the pod is not there to stay: its containers are not started again whenever they end.
+fn is_mortal(pod: &Pod) -> bool {
+    !matches!(&*pod.template.restart_policy, "Always" | "")
+}
