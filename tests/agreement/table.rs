@@ -11,6 +11,8 @@ use crate::server::Answer;
 
 /// Of what the server refuses, so much must be found, in percent.
 const LEAST: usize = 95;
+/// Of all, so much may go unanswered or be refused for what else there is, in percent.
+const MOST_OF_OTHERS: usize = 5;
 
 /// One row.
 #[derive(Debug, Default, Clone, Copy)]
@@ -76,7 +78,10 @@ impl Table {
     /// What must not be.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
-        let Row { refused, found, wrongly_refused, .. } = self.total;
+        let Row { drawn, refused, found, wrongly_refused, of_others, .. } = self.total;
+        if of_others * 100 > drawn * MOST_OF_OTHERS {
+            failures.push(format!("{of_others} of {drawn} say nothing about the schemas"));
+        }
         if wrongly_refused > 0 {
             failures.push(format!("{wrongly_refused} objects that the server accepts are refused"));
         }
