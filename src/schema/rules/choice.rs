@@ -1,6 +1,6 @@
 //! Fields of which one is wanted, or only one is allowed.
 
-use super::Checked;
+use super::{Checked, drops};
 use crate::schema::finding::{Finding, one_of};
 
 /// How many of some fields there may be.
@@ -127,9 +127,11 @@ fn choose(one: &Checked<'_>, names: &[&str], count: Count, what: &str) -> Option
     let is_free = one.type_name == "batch.v1.SuccessPolicyRule";
     let filled = if is_free { one.present(names) } else { one.filled(names) };
     let filled: Vec<&str> = filled.into_iter().filter(|name| !is_zero(name)).collect();
+    let (dropped, filled): (Vec<&str>, Vec<&str>) =
+        filled.into_iter().partition(|name| is_dropped(one, name));
     match filled[..] {
-        // What was misspelled is reported as such.
-        [] if count == AtMostOne || one.has_unknown_field() => None,
+        // What was misspelled or is dropped is reported as such.
+        [] if count == AtMostOne || one.has_unknown_field() || !dropped.is_empty() => None,
         [] => Some(one.missing(format!("{what} needs one of {}", one_of(&known(one, names))))),
         [first, second, ..] if count != AtLeastOne => Some(
             Finding::error(one.at(second), format!("{what} has `{first}` and `{second}`; one is allowed"))
@@ -137,6 +139,10 @@ fn choose(one: &Checked<'_>, names: &[&str], count: Count, what: &str) -> Option
         ),
         _ => None,
     }
+}
+
+fn is_dropped(one: &Checked<'_>, name: &str) -> bool {
+    one.get(name).is_some_and(|value| drops((one.type_name, one.schemas.minor()), name, value, &one.at(name)))
 }
 
 /// Those that this version of Kubernetes has.

@@ -60,11 +60,9 @@ const GATES: &[(&str, &str, u32)] = &[
     ("apiextensions.v1.CustomResourceDefinitionVersion", "selectableFields", 31),
     // MutableCSINodeAllocatableCount
     ("storage.v1.CSIDriverSpec", "nodeAllocatableUpdatePeriodSeconds", 35),
-    // DRAConsumableCapacity, DRAExtendedResource, DRADeviceTaints
+    // DRAConsumableCapacity, DRAExtendedResource
     ("resource.v1.DeviceConstraint", "distinctAttribute", 36),
     ("resource.v1.DeviceClassSpec", "extendedResourceName", 36),
-    ("resource.v1.ExactDeviceRequest", "tolerations", 36),
-    ("resource.v1.DeviceSubRequest", "tolerations", 36),
     // CoordinatedLeaderElection
     ("coordination.v1.LeaseSpec", "strategy", NOT_YET),
     ("coordination.v1.LeaseSpec", "preferredHolder", NOT_YET),

@@ -190,7 +190,8 @@ pub(super) fn soften(schemas: &Schemas, object: &Value, dropped: &[String], foun
     };
     for finding in found.iter_mut().filter(|one| !one.is_of_schema) {
         // Of the metadata of a template only labels and annotations are validated.
-        let is_of_template = finding.pointer.find("/metadata/ownerReferences").is_some_and(|at| at > 0);
+        let is_of_template = finding.pointer.find("/metadata/ownerReferences").is_some_and(|at| at > 0)
+            && !finding.pointer.contains("/volumeClaimTemplate/");
         if is_of_template || dropped.iter().any(|place| is_below(&finding.pointer, place)) {
             finding.severity = Severity::Warning;
         }

@@ -220,9 +220,9 @@ pub(super) fn check(checked: &Checked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a driver is told may be nothing; before 1.31 a revision, too.
+/// What a driver is told may be nothing; before 1.37 a revision, too.
 fn is_something(checked: &Checked<'_>) -> bool {
-    let is_of_revision = checked.type_name == "apps.v1.ControllerRevision" && checked.schemas.minor() < 31;
+    let is_of_revision = checked.type_name == "apps.v1.ControllerRevision" && checked.schemas.minor() < 37;
     is_of_revision || checked.type_name == "resource.v1.OpaqueDeviceConfiguration"
 }
 

@@ -127,6 +127,11 @@ pub(super) const RULES: Table = &[
     ("resource.v1.DeviceSubRequest", "deviceClassName", Form(Subdomain)),
     // 0 is left out: it is 1 then.
     ("resource.v1.DeviceSubRequest", "count", NOT_NEGATIVE),
+    // The schema of 1.34 does not say so yet.
+    ("resource.v1.DeviceSubRequest", "allocationMode", Words(&["All", "ExactCount"])),
+    ("resource.v1.ExactDeviceRequest", "allocationMode", Words(&["All", "ExactCount"])),
+    ("resource.v1.DeviceToleration", "effect", Words(&["NoExecute", "NoSchedule", "None"])),
+    ("resource.v1.DeviceToleration", "operator", Words(&["Equal", "Exists"])),
     ("resource.v1.ExactDeviceRequest", "deviceClassName", Form(Subdomain)),
     ("resource.v1.ExactDeviceRequest", "count", NOT_NEGATIVE),
     ("resource.v1.OpaqueDeviceConfiguration", "driver", Form(Driver)),

@@ -67,6 +67,11 @@ fn devices(one: &Checked<'_>, found: &mut Vec<Finding>) {
 /// none, another one has none.
 fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let rules = one.list("restartPolicyRules");
+    // ContainerRestartRules: where it is no init container, versions before refuse it, and 1.34 drops both.
+    let is_init = one.pointer.contains("/initContainers/");
+    if one.schemas.minor() == 34 && !is_init {
+        return;
+    }
     // Before 1.28 there is no such field, which was said.
     let is_known = one.schemas.field_of(one.type_name, "restartPolicy").is_some();
     let (written, policy) = (one.get("restartPolicy").filter(|_| is_known), one.text("restartPolicy"));
@@ -75,7 +80,10 @@ fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
     let known: &[&str] =
         if one.schemas.minor() < 34 { &["Always"] } else { &["Always", "Never", "OnFailure"] };
-    if written.is_some() && !known.contains(&policy) {
+    if written.is_some() && !is_init && one.schemas.minor() < 34 {
+        let message = "only an init container has a `restartPolicy` of its own";
+        found.push(Finding::error(one.at("restartPolicy"), message).at_key());
+    } else if written.is_some() && !known.contains(&policy) {
         found.push(not_one_of(&one.at("restartPolicy"), policy, known));
     }
     let known = ["Restart", "RestartAllContainers"];
