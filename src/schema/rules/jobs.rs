@@ -39,8 +39,9 @@ fn is_indexed(one: &Checked<'_>) -> bool {
 /// Source: `validateJobSpec`.
 fn indexed(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let is_indexed = is_indexed(one);
-    // SetDefaults_Job: without `parallelism` it is 1.
-    if is_indexed && one.get("completions").is_none() && one.get("parallelism").is_some() {
+    // SetDefaults_Job: without `parallelism` it is 1, but for the Jobs of a CronJob.
+    let has_default = one.pointer == "/spec" && one.get("parallelism").is_none();
+    if is_indexed && one.get("completions").is_none() && !has_default {
         found.push(one.missing("the completionMode `Indexed` needs `completions`"));
     }
     for name in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::{CONTAINERS, containers, duplicates};
 use crate::model::object::{list, text};
 use crate::schema::finding::{Finding, not_one_of, step};
@@ -67,9 +69,9 @@ fn devices(one: &Checked<'_>, found: &mut Vec<Finding>) {
 /// none, another one has none.
 fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let rules = one.list("restartPolicyRules");
-    // ContainerRestartRules: where it is no init container, versions before refuse it, and 1.34 drops both.
+    // ContainerRestartRules: 1.34 drops all that only later versions take; those before refuse it.
     let is_init = one.pointer.contains("/initContainers/");
-    if one.schemas.minor() == 34 && !is_init {
+    if one.schemas.minor() == 34 {
         return;
     }
     // Before 1.28 there is no such field, which was said.
@@ -79,7 +81,7 @@ fn policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
         found.push(one.missing("`restartPolicyRules` need `restartPolicy`"));
     }
     let known: &[&str] =
-        if one.schemas.minor() < 34 { &["Always"] } else { &["Always", "Never", "OnFailure"] };
+        if one.schemas.minor() < 35 { &["Always"] } else { &["Always", "Never", "OnFailure"] };
     if written.is_some() && !is_init && one.schemas.minor() < 34 {
         let message = "only an init container has a `restartPolicy` of its own";
         found.push(Finding::error(one.at("restartPolicy"), message).at_key());
@@ -161,19 +163,20 @@ pub(super) fn host_ports(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// Source: `validateSleepAction`; 30 s is the default.
+/// Source: `validateSleepAction`; 30 s is the default. Before 1.32, 0 is refused.
 pub(super) fn grace(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let grace = one.int("terminationGracePeriodSeconds").unwrap_or(30);
+    let least = i64::from(one.schemas.minor() < 32);
     for (pointer, container) in containers(one, &["containers", "initContainers"]) {
         for hook in ["postStart", "preStop"] {
-            let at = format!("/lifecycle/{hook}/sleep/seconds");
-            let Some(seconds) = container.pointer(&at).and_then(|seconds| int(&Shape::Int64, seconds)) else {
-                continue;
-            };
-            if seconds < 0 || seconds > grace {
+            let at = format!("/lifecycle/{hook}/sleep");
+            let Some(sleep) = container.pointer(&at).and_then(Value::as_object) else { continue };
+            let written = sleep.get("seconds").unwrap_or(&Value::Null);
+            let seconds = if written.is_null() { Some(0) } else { int(&Shape::Int64, written) };
+            if seconds.is_some_and(|seconds| seconds < least || seconds > grace) {
                 let message =
-                    format!("`seconds` must be between 0 and terminationGracePeriodSeconds ({grace})");
-                found.push(Finding::error(format!("{pointer}{at}"), message));
+                    format!("`seconds` must be between {least} and terminationGracePeriodSeconds ({grace})");
+                found.push(Finding::error(format!("{pointer}{at}/seconds"), message));
             }
         }
     }
