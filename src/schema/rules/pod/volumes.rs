@@ -101,12 +101,13 @@ fn volume(one: &Checked<'_>) -> Option<Finding> {
     at_most_one(one, &names, "a volume")
 }
 
-/// A claim that a pod brings has labels and annotations, nothing else. Source: `validatePersistentVolumeClaimTemplateObjectMeta`.
+/// A claim that a pod brings has labels and annotations, nothing else that is not zero.
+/// Source: `validatePersistentVolumeClaimTemplateObjectMeta`.
 fn claim_metadata(one: &Checked<'_>, found: &mut Vec<Finding>) {
+    let is_zero = |value: &Value| value.is_null() || *value == "" || *value == 0;
     let metadata = one.object("metadata").into_iter().flatten();
-    for (name, _) in metadata
-        .filter(|(name, value)| !["labels", "annotations"].contains(&name.as_str()) && !value.is_null())
-    {
+    let others = metadata.filter(|(name, _)| !["labels", "annotations"].contains(&name.as_str()));
+    for (name, _) in others.filter(|(_, value)| !is_zero(value)) {
         let message = format!("the metadata of such a claim cannot have `{name}`");
         found.push(Finding::error(step(&one.at("metadata"), name), message).at_key());
     }
