@@ -84,6 +84,8 @@ fn sources(one: &Checked<'_>, found: &mut Vec<Finding>) {
         }
     }
     if let (Some(source), Some(reference)) = (one.get("dataSource"), one.get("dataSourceRef"))
+        // With a namespace it is dropped.
+        && text(reference, "/namespace").is_empty()
         && ["apiGroup", "kind", "name"].iter().any(|field| source[*field] != reference[*field])
     {
         let message = "`dataSource` and `dataSourceRef` must be the same";

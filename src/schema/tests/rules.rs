@@ -208,6 +208,11 @@ fn what_the_server_does_not_mind() {
     let selector = "selector: {matchLabels: {batch.kubernetes.io/controller-uid: a}}, template";
     doubted(JOB, "template", selector, "a Job makes its selector itself");
     doubted(CLAIM, "accessModes", "dataSource: {kind: Bucket, name: a}, accessModes", "needs `apiGroup`");
+    let text =
+        CLAIM.replace("accessModes", "dataSource: {kind: PersistentVolumeClaim, name: a}, accessModes");
+    let other = "dataSourceRef: {kind: A, name: a, apiGroup: a.b}, accessModes";
+    broken(&text, "accessModes", other, "must be the same");
+    doubted(&text, "accessModes", &other.replace("a.b", "a.b, namespace: a"), "drops `dataSourceRef`");
     doubted(
         CLAIM,
         "accessModes",

@@ -171,7 +171,9 @@ fn api_service(object: &Value, found: &mut Vec<Finding>) {
     if group.is_empty() && version != "v1" {
         found.push(Finding::error("/spec", "`group` is missing").at_key());
     }
-    if version.is_empty() && object.pointer("/spec/version").is_none_or(Value::is_string) {
+    if version.is_empty()
+        && object.pointer("/spec/version").is_none_or(|version| version.is_string() || version.is_null())
+    {
         found.push(Finding::error("/spec", "`version` is missing").at_key());
     }
     let has = |pointer: &str| {
