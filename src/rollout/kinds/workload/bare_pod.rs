@@ -41,17 +41,20 @@ fn alive<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
     let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
     match finding {
         Some(finding) if fails => finding.explain(Health::new(Verdict::Failed)),
-        _ if is_ready && !is_spent => stable(context, pod),
+        finding if is_ready && !is_spent => stable(context, pod, finding),
         Some(finding) => finding.explain(Health::new(Verdict::Progressing)),
         None if stays => Health::progressing("the pod is not ready yet"),
         None => Health::progressing("the pod runs, and is to end by itself"),
     }
 }
 
-fn stable(context: &mut EvalContext, pod: &Pod) -> Health {
+fn stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, finding: Option<Finding<'a>>) -> Health {
     let patience = i64::try_from(annotations::stable_for(context.object).as_secs()).unwrap_or(i64::MAX);
     if workload::is_stable(context, pod, patience) {
         return Health::ready();
+    }
+    if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
+        return died.explain(Health::new(Verdict::Progressing));
     }
     Health::progressing(format!("a pod without a readiness probe must run for {patience} s"))
 }

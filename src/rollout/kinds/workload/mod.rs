@@ -14,7 +14,8 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::memory::{ContainerState, StateKey};
-use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::pod::container::{Container, ContainerView, Role};
+use crate::rollout::pod::crashes;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::placement;
 use crate::rollout::pod::probe::Probe;
@@ -114,7 +115,7 @@ fn weigh<'a>(
         (Some(finding), Some(_)) if finding.grade == Severity::OutOfStrikes => {
             finding.explain(Health::new(Verdict::Failed))
         }
-        _ if progress.is_complete => settle(context, pods, finding, progress),
+        _ if progress.is_complete => settle(context, pods, progress),
         (Some(finding), Some(overdue)) => {
             let judgement = finding.explain(Health::new(Verdict::Failed));
             let cause =
@@ -127,13 +128,8 @@ fn weigh<'a>(
     }
 }
 
-/// Ready by its counts: ready indeed once what no probe watches has run for a while.
-fn settle<'a>(
-    context: &mut EvalContext<'a>,
-    pods: &Pods<'a>,
-    finding: Option<&Finding<'a>>,
-    progress: &Progress,
-) -> Health {
+/// Ready by its counts: ready indeed once what no probe watches, and what has died before, has run for a while.
+fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progress) -> Health {
     let patience = annotations::stable_for(context.object).as_secs();
     let patience = i64::try_from(patience).unwrap_or(i64::MAX);
     if patience == 0 || object::count(context.object, "/spec/minReadySeconds") > 0 {
@@ -146,44 +142,49 @@ fn settle<'a>(
     if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(context, one)) {
         return ailing.explain(Health::new(Verdict::Progressing));
     }
-    let unstable = pods.current.iter().filter(|one| !is_stable(context, one, patience)).count();
-    if unstable == 0 {
+    let mut unstable: Vec<&'a Pod> = pods.current.iter().copied().collect();
+    unstable.retain(|one| !is_stable(context, one, patience));
+    if unstable.is_empty() {
         return Health::ready();
     }
     // What died a moment ago is why.
-    if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
+    let died =
+        unstable.iter().filter_map(|one| pod::examine(context, one)).find(|finding| finding.strikes > 0);
+    if let Some(died) = died {
         return died.explain(Health::new(Verdict::Progressing));
     }
-    let who = if unstable == 1 { "a pod".to_owned() } else { format!("{unstable} pods") };
+    let who = if unstable.len() == 1 { "a pod".to_owned() } else { format!("{} pods", unstable.len()) };
     Health::progressing(format!("{who} without a readiness probe must run for {patience} s"))
 }
 
-/// Whether each container that no readiness probe watches has run for so many seconds without a restart.
-pub(crate) fn is_stable(context: &mut EvalContext, pod: &Pod, seconds: i64) -> bool {
-    let mut stable = true;
-    for one in unwatched(pod) {
-        stable &= match one.running_since() {
-            Some(since) => context.has_run(instance(&one), since, seconds),
-            None => one.waits().is_empty() && one.dead_now().is_none(),
-        };
-    }
-    stable
+/// Whether the containers of a pod stay up: without a readiness probe each must run for so many seconds, and
+/// recover from what it died of; a probe may have asked just before the program ends, so that one that died
+/// before must run as long, too.
+pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds: i64) -> bool {
+    let events = context.events_of(pod);
+    Container::all(pod).iter().filter(|one| must_prove_itself(one)).all(|container| {
+        let mut view = ContainerView { context: &mut *context, pod, container, events: &events };
+        let has_died = crashes::crash_finding(&mut view).is_some();
+        match (container.running_since(), Probe::Readiness.is_set(container)) {
+            (Some(since), false) => context.has_run(instance(container), since, seconds) && !has_died,
+            (Some(since), true) => !has_died || context.has_run(instance(container), since, seconds),
+            (None, _) => container.waits().is_empty() && container.dead_now().is_none(),
+        }
+    })
 }
 
 /// Remembers since when the instances that are to prove themselves are seen to run.
 pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
     if context.release().is_some() {
-        for one in unwatched(pod).iter().filter(|one| one.runs()) {
+        for one in Container::all(pod).iter().filter(|one| must_prove_itself(one) && one.runs()) {
             context.remember(instance(one));
         }
     }
 }
 
-/// The containers that no readiness probe watches.
-fn unwatched(pod: &Pod) -> Vec<Container<'_>> {
-    let mut containers = Container::all(pod);
-    containers.retain(|one| one.role != Role::Init && !Probe::Readiness.is_set(one));
-    containers
+/// Whether only time shows that a container stays up: no readiness probe watches it, or it has died before.
+fn must_prove_itself(container: &Container) -> bool {
+    container.role != Role::Init && (container.restarts() > 0 || !Probe::Readiness.is_set(container))
 }
 
 fn instance(container: &Container) -> StateKey {
