@@ -12,6 +12,7 @@ use crate::record::content::STAMPS;
 use crate::record::store::Store;
 use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};
 use crate::session::Session;
+use crate::text::pointer;
 
 /// All summaries, newest first, and the newest full record.
 #[derive(Default)]
@@ -111,7 +112,7 @@ pub(crate) fn interruption(summary: &Summary) -> String {
 /// What a killed release wrote, from the stamps in the cluster.
 fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Value>) {
     let revision = killed.revision.to_string();
-    let stamp = STAMPS[0].replace('/', "~1");
+    let stamp = pointer::escape(STAMPS[0]);
     let is_its = |object: &&Value| {
         object.pointer(&format!("/metadata/annotations/{stamp}")).and_then(Value::as_str) == Some(&revision)
     };

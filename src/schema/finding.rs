@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::text::nearest;
+use crate::text::{nearest, pointer};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,18 +83,7 @@ impl Finding {
 
     /// The pointer as Kubernetes writes paths: `spec.template.spec.containers[0].image`.
     pub fn path(&self) -> String {
-        let mut path = String::new();
-        for step in self.pointer.split('/').skip(1) {
-            let step = step.replace("~1", "/").replace("~0", "~");
-            let is_index = !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
-            if is_index || step.contains(['.', '/']) {
-                path.push_str(&format!("[{step}]"));
-            } else {
-                path.push_str(if path.is_empty() { "" } else { "." });
-                path.push_str(&step);
-            }
-        }
-        path
+        pointer::path(&self.pointer)
     }
 }
 
@@ -110,11 +99,7 @@ impl fmt::Display for Finding {
 
 /// A JSON pointer one step longer.
 pub(super) fn step(pointer: &str, name: impl fmt::Display) -> String {
-    let name = name.to_string();
-    if name.contains(['~', '/']) {
-        return format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
-    }
-    format!("{pointer}/{name}")
+    format!("{pointer}/{}", pointer::escape(&name.to_string()))
 }
 
 /// A value that is not one of those that are known.
@@ -131,10 +116,9 @@ pub(super) fn not_one_of(pointer: &str, text: &str, values: &[&str]) -> Finding 
 
 /// A value of a type that its field does not have.
 pub(super) fn wrong_type(pointer: &str, wanted: &str, value: &Value) -> Finding {
-    let is_index = |step: &&str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
-    let named = pointer.rsplit('/').find(|step| !is_index(step)).unwrap_or_default();
-    let name = named.replace("~1", "/").replace("~0", "~");
-    let what = match pointer.rsplit('/').next().filter(is_index) {
+    let named = pointer.rsplit('/').find(|step| !pointer::is_index(step)).unwrap_or_default();
+    let name = pointer::unescape(named);
+    let what = match pointer.rsplit('/').next().filter(|step| pointer::is_index(step)) {
         _ if name.is_empty() => "the object".to_owned(),
         Some(_) => format!("an item of `{name}`"),
         None => format!("`{name}`"),

@@ -1,4 +1,4 @@
-//! Small functions on text: durations, hexadecimal digits, lines, near names, random words, slugs, words for people.
+//! Small functions on text: durations, hexadecimal digits, JSON pointers, lines, near names, random words, slugs, words for people.
 
 pub(crate) mod display;
 pub(crate) mod duration;
@@ -6,6 +6,7 @@ pub(crate) mod hex;
 pub(crate) mod lines;
 mod malformed;
 pub(crate) mod nearest;
+pub(crate) mod pointer;
 mod quote;
 pub(crate) mod random;
 pub(crate) mod slug;

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use crate::error::{Error, Kind, Place};
 use crate::manifest::{Manifests, Object};
 use crate::project::Project;
+use crate::text::pointer;
 
 /// The images of a project that no manifest was seen to use.
 pub(super) struct Images<'a> {
@@ -33,29 +32,7 @@ impl<'a> Images<'a> {
             if self.left.is_empty() {
                 return;
             }
-            self.walk(object, &object.json, &mut String::new());
-        }
-    }
-
-    fn walk(&mut self, object: &Object, value: &Value, pointer: &mut String) {
-        let length = pointer.len();
-        match value {
-            Value::String(text) => self.text(object, text, pointer),
-            Value::Array(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    pointer.push_str(&format!("/{index}"));
-                    self.walk(object, item, pointer);
-                    pointer.truncate(length);
-                }
-            }
-            Value::Object(map) => {
-                for (key, value) in map {
-                    pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
-                    self.walk(object, value, pointer);
-                    pointer.truncate(length);
-                }
-            }
-            _ => {}
+            pointer::each_text(&object.json, |_| false, |pointer, text| self.text(object, text, pointer));
         }
     }
 

@@ -11,6 +11,7 @@ use crate::model::group;
 use crate::model::kinds;
 use crate::model::object::api_version;
 use crate::schema::Mark;
+use crate::text::pointer;
 
 /// `<IMAGE>`, `<your-registry>/web`.
 static PLACEHOLDER: LazyLock<Regex> =
@@ -64,38 +65,20 @@ pub(in crate::manifest) fn explain(mistakes: &mut [Error]) {
 pub(in crate::manifest) fn warnings(object: &Object, json: &Value, errors: &[(String, Error)]) -> Vec<Error> {
     let mut found = Vec::new();
     if kinds::is_built_in(group(api_version(json))) {
-        walk(json, &mut String::new(), &mut |pointer, text| {
-            if let Some(hint) = renderer(text) {
-                let mistake = object.origin.mistake_at(pointer, Mark::Value, NOT_RENDERED);
-                found.push(mistake.with_hint(hint));
-            }
-        });
+        pointer::each_text(
+            json,
+            |key| FREE.contains(&key),
+            |pointer, text| {
+                if let Some(hint) = renderer(text) {
+                    let mistake = object.origin.mistake_at(pointer, Mark::Value, NOT_RENDERED);
+                    found.push(mistake.with_hint(hint));
+                }
+            },
+        );
     }
     let places: Vec<&Place> = errors.iter().filter_map(|(_, error)| error.place()).collect();
     found.retain(|one| one.place().is_none_or(|place| !places.contains(&place)));
     found
-}
-
-fn walk(value: &Value, pointer: &mut String, found: &mut impl FnMut(&str, &str)) {
-    let length = pointer.len();
-    match value {
-        Value::String(text) => found(pointer, text),
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                pointer.push_str(&format!("/{index}"));
-                walk(item, pointer, found);
-                pointer.truncate(length);
-            }
-        }
-        Value::Object(map) => {
-            for (key, value) in map.iter().filter(|(key, _)| !FREE.contains(&key.as_str())) {
-                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
-                walk(value, pointer, found);
-                pointer.truncate(length);
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::manifest::yaml::node::{Content, Entry, Node};
 use crate::manifest::yaml::source::Spot;
+use crate::text::pointer;
 
 impl Node {
     /// Where the value at a JSON pointer was written. Where there is none, the last value on the way
@@ -20,8 +21,7 @@ impl Node {
 
     fn follow(&self, pointer: &str) -> Found<'_> {
         let mut found = Found { node: self, key: &self.spot, value: &self.spot };
-        for step in pointer.split('/').skip(1) {
-            let name = step.replace("~1", "/").replace("~0", "~");
+        for name in pointer::steps(pointer) {
             match found.node.step(&name) {
                 Some(next) => found = next,
                 None => break,
@@ -63,8 +63,7 @@ impl Node {
                 Step::Keys(keys) => here.item_with(keys)?.to_string(),
             };
             node = here.step(&name).map(|found| found.node);
-            pointer.push('/');
-            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            pointer.extend(["/", &pointer::escape(&name)]);
             if node.is_none() && std::ptr::eq(here, self) {
                 return None;
             }

@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::table::{Keys, Table, entries, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
+use crate::text::pointer;
 
 /// The rules by kind: `Database.example.com`.
 pub type HealthRules = BTreeMap<String, HealthRule>;
@@ -51,15 +52,15 @@ pub fn word_at(object: &Json, pointer: &str) -> Option<String> {
 }
 
 fn at<'a>(object: &'a Json, pointer: &str) -> Option<&'a Json> {
-    let steps = pointer.strip_prefix('/')?.split('/').map(|step| step.replace("~1", "/").replace("~0", "~"));
-    steps.into_iter().try_fold(object, |value, step| match value {
+    if !pointer.starts_with('/') {
+        return None;
+    }
+    pointer::steps(pointer).try_fold(object, |value, step| match value {
         Json::Array(items) => match step.parse::<usize>() {
             Ok(index) => items.get(index),
-            Err(_) => {
-                items.iter().find(|item| item["type"] == step.as_str() || item["name"] == step.as_str())
-            }
+            Err(_) => items.iter().find(|item| item["type"] == *step || item["name"] == *step),
         },
-        _ => value.get(&step),
+        _ => value.get(&*step),
     })
 }
 

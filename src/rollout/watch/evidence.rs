@@ -13,7 +13,7 @@ use crate::rollout::health::{Health, LogSource};
 use crate::rollout::hint;
 use crate::rollout::watch::tracked::TrackedObject;
 use crate::rollout::watch::watcher::Watcher;
-use crate::text::display;
+use crate::text::{display, pointer};
 
 /// So many of a container's last lines are shown.
 const LINES: u32 = 20;
@@ -161,16 +161,7 @@ fn field(manifest: &Value, pointer: &str) -> Option<String> {
     /// A longer value is a whole section.
     const LONGEST: usize = 200;
     let value = manifest.pointer(pointer)?;
-    let mut path = String::new();
-    for part in pointer.split('/').skip(1) {
-        let part = part.replace("~1", "/").replace("~0", "~");
-        if part.bytes().all(|byte| byte.is_ascii_digit()) {
-            path.extend(["[", &part, "]"]);
-        } else {
-            path += if path.is_empty() { "" } else { "." };
-            path += &part;
-        }
-    }
+    let path = pointer::path(pointer);
     let text = match value {
         Value::Object(_) | Value::Array(_) => return Some(path),
         Value::String(text) => text.clone(),
@@ -206,7 +197,7 @@ mod tests {
             field(&manifest, "/spec/containers/0/image").as_deref(),
             Some("spec.containers[0].image: shop/web:1")
         );
-        assert_eq!(field(&manifest, "/spec/a~1b").as_deref(), Some("spec.a/b"));
+        assert_eq!(field(&manifest, "/spec/a~1b").as_deref(), Some("spec[a/b]"));
         assert_eq!(field(&manifest, "/spec/missing"), None);
     }
 }
