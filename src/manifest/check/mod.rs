@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result};
 use crate::manifest::load::{Sources, orphans, unless_wrong};
 use crate::manifest::sources::request::{Request, directories};
 use crate::manifest::sources::rules;
@@ -27,6 +27,14 @@ pub struct Findings {
     pub warnings: Vec<Error>,
     /// What could not be checked without a cluster, in words: `Certificate of cert-manager.io/v1`.
     pub unchecked: BTreeSet<String>,
+}
+
+impl Findings {
+    fn add(&mut self, more: Self) {
+        self.errors.extend(more.errors);
+        self.warnings.extend(more.warnings);
+        self.unchecked.extend(more.unchecked);
+    }
 }
 
 /// Everything that is wrong with the manifests of all tiers for a version of Kubernetes; `review/*` is tried as
@@ -66,13 +74,8 @@ async fn without_tiers(project: &Project, schemas: Schemas, found: &mut Findings
     for object in &base {
         rules::check(object, &mut found.errors);
     }
-    let manifests = Manifests::as_read(base);
-    let checked = manifests.checked(Against::Version(schemas));
-    let places: BTreeSet<Place> = found.errors.iter().filter_map(Error::place).cloned().collect();
-    let is_new = |error: &Error| error.place().is_none_or(|place| !places.contains(place));
-    found.errors.extend(checked.errors.into_iter().map(|(_, error)| error).filter(is_new));
-    found.warnings.extend(checked.warnings);
-    found.unchecked.extend(checked.unchecked);
+    let checked = Manifests::as_read(base).checked(Against::Version(schemas)).besides(&found.errors);
+    found.add(checked);
 }
 
 async fn of_tier(
@@ -86,21 +89,17 @@ async fn of_tier(
     let sources = Sources::read(&offline(project, tier), &mut mistakes).await;
     let is_whole = mistakes.is_empty();
     let manifests = sources.assemble_as_read(&mut mistakes);
-    let checked = manifests.checked(Against::Version(schemas));
-    found.unchecked.extend(checked.unchecked);
+    let checked = manifests.checked(Against::Version(schemas)).besides(&mistakes);
     if is_whole {
         images.note(&manifests);
         found.warnings.extend(references(project, tier, &manifests));
     }
-    // Of what is said already, the schema need not say more.
-    let places: BTreeSet<Place> = mistakes.iter().filter_map(Error::place).cloned().collect();
-    let is_new = |error: &Error| error.place().is_none_or(|place| !places.contains(place));
-    let errors: Vec<Error> = checked.errors.into_iter().map(|(_, error)| error).filter(is_new).collect();
-    if mistakes.is_empty() && errors.is_empty() {
+    if mistakes.is_empty() && checked.errors.is_empty() {
         found.errors.extend(with_longest_slug(project, tier, &sources, schemas));
     }
-    found.warnings.extend(manifests.warnings.into_iter().chain(checked.warnings).filter(is_new));
-    found.errors.extend(mistakes.into_iter().chain(errors));
+    found.warnings.extend(manifests.warnings);
+    found.errors.extend(mistakes);
+    found.add(checked);
 }
 
 /// What is too long in a tier of a pattern once the part that `*` stands for is.
@@ -108,11 +107,9 @@ fn with_longest_slug(project: &Project, tier: &Tier, sources: &Sources, schemas:
     let Some(Ok(longest)) = project.longest_tier(&tier.pattern) else { return Vec::new() };
     let mut mistakes = Vec::new();
     let manifests = sources.on(offline(project, &longest)).assemble_as_read(&mut mistakes);
-    let errors = mistakes
-        .into_iter()
-        .chain(manifests.checked(Against::Version(schemas)).errors.into_iter().map(|(_, error)| error));
+    let more = manifests.checked(Against::Version(schemas)).besides(&mistakes).errors;
     let hint = format!("a slug has up to 40 letters, as that of `{}`: leave room for them", longest.name);
-    errors.map(|error| error.with_hint(&*hint)).collect()
+    mistakes.into_iter().chain(more).map(|error| error.with_hint(&*hint)).collect()
 }
 
 /// What the objects of a tier refer to and the tier does not have.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Place, Result};
+use crate::manifest::check::Findings;
 use crate::manifest::sources::{MOST_MISTAKES, template};
 use crate::manifest::{Manifests, Object};
 use crate::model::object::{api_version, kind};
@@ -60,6 +61,19 @@ pub(super) struct Checked {
     pub(super) warnings: Vec<Error>,
     /// What nothing is known of offline, in words: `Certificate of cert-manager.io/v1`.
     pub(super) unchecked: BTreeSet<String>,
+}
+
+impl Checked {
+    /// Of what is said already, the schema need not say more.
+    pub(super) fn besides(self, said: &[Error]) -> Findings {
+        let places: BTreeSet<&Place> = said.iter().filter_map(Error::place).collect();
+        let is_new = |error: &Error| error.place().is_none_or(|place| !places.contains(place));
+        Findings {
+            errors: self.errors.into_iter().map(|(_, error)| error).filter(is_new).collect(),
+            warnings: self.warnings.into_iter().filter(is_new).collect(),
+            unchecked: self.unchecked,
+        }
+    }
 }
 
 impl Manifests {
