@@ -32,7 +32,7 @@ const OWN_NEEDS: [(&str, &[&str]); 6] = [
 ];
 
 /// Everything that was tried.
-pub struct DoctorReport {
+pub(crate) struct DoctorReport {
     checks: Vec<Check>,
 }
 
@@ -51,7 +51,7 @@ impl DoctorReport {
     ///
     /// # Errors
     /// That of the first check that failed.
-    pub fn verdict(self) -> Result<()> {
+    pub(crate) fn verdict(self) -> Result<()> {
         let failed: Vec<Error> = self.checks.into_iter().filter_map(|check| check.result.err()).collect();
         match failed.first() {
             None => Ok(()),
@@ -73,7 +73,7 @@ impl Check {
 
 /// Tries everything; never fails itself.
 /// `builder` says how the builder of the configuration is, where there is one.
-pub async fn examine(
+pub(crate) async fn examine(
     session: &Session,
     project: &Project,
     tier: Option<&Tier>,

@@ -9,10 +9,10 @@ use futures::stream::FuturesUnordered;
 use crate::error::Result;
 
 /// Names, and what each of them needs.
-pub type Needs = BTreeMap<String, Vec<String>>;
+pub(crate) type Needs = BTreeMap<String, Vec<String>>;
 
 /// A circle: the names on it, the first again at the end.
-pub fn cycle(needs: &Needs) -> Option<Vec<String>> {
+pub(crate) fn cycle(needs: &Needs) -> Option<Vec<String>> {
     let mut known = BTreeSet::new();
     needs.keys().find_map(|name| follow(needs, name, &mut known))
 }
@@ -45,7 +45,7 @@ fn follow<'a>(needs: &'a Needs, start: &'a String, known: &mut BTreeSet<&'a Stri
 }
 
 /// The chosen names with everything that they need, directly or not.
-pub fn with_needs(chosen: impl IntoIterator<Item = String>, needs: &Needs) -> BTreeSet<String> {
+pub(crate) fn with_needs(chosen: impl IntoIterator<Item = String>, needs: &Needs) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut open: Vec<String> = chosen.into_iter().collect();
     while let Some(name) = open.pop() {
@@ -58,7 +58,7 @@ pub fn with_needs(chosen: impl IntoIterator<Item = String>, needs: &Needs) -> BT
 
 /// How the work on one name ended.
 #[derive(Debug)]
-pub enum Ended<T> {
+pub(crate) enum Ended<T> {
     /// It was done, well or not.
     Done(Result<T>),
     /// It was never begun: this one, which it needs, was not well.
@@ -68,7 +68,7 @@ pub enum Ended<T> {
 /// Does the work on every name as soon as what it needs is done, on at most `limit` names at the same time. `work` is
 /// handed the results so far, those of what the name needs among them. Names that are needed but not among the keys are
 /// taken for done.
-pub async fn run<T, F>(
+pub(crate) async fn run<T, F>(
     needs: &Needs,
     limit: usize,
     mut work: impl FnMut(&str, &BTreeMap<String, T>) -> F,

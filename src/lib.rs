@@ -22,31 +22,31 @@
 //! | [`model`], [`text`] | the values that all share; small functions on text |
 
 pub mod build;
-pub mod cleanup;
+pub(crate) mod cleanup;
 pub mod cli;
 pub mod cluster;
-pub mod doctor;
+pub(crate) mod doctor;
 pub mod engine;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod git;
-pub mod graph;
-pub mod http;
+pub(crate) mod git;
+pub(crate) mod graph;
+pub(crate) mod http;
 pub mod init;
 pub mod manifest;
 pub mod model;
-pub mod pipeline;
-pub mod program;
+pub(crate) mod pipeline;
+pub(crate) mod program;
 pub mod project;
-pub mod record;
-pub mod registry;
-pub mod release;
+pub(crate) mod record;
+pub(crate) mod registry;
+pub(crate) mod release;
 pub mod report;
 pub mod rollout;
 pub mod schema;
-pub mod secret;
+pub(crate) mod secret;
 pub mod session;
-pub mod test;
-pub mod text;
-pub mod tier;
+pub(crate) mod test;
+pub(crate) mod text;
+pub(crate) mod tier;

@@ -49,7 +49,7 @@ impl TestStage for Tests {
 }
 
 /// Which stages run, and how.
-pub struct Stages {
+pub(crate) struct Stages {
     /// How the tests are run.
     pub tests: TestOptions,
     /// The release that follows; `None` ends after the tests.
@@ -57,7 +57,7 @@ pub struct Stages {
 }
 
 /// A release to a tier.
-pub struct Release {
+pub(crate) struct Release {
     /// Where to.
     pub tier: Tier,
     /// Which of the tier's rules are overridden.
@@ -68,7 +68,7 @@ pub struct Release {
 ///
 /// # Errors
 /// Those of the first stage that fails.
-pub async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<RunResult> {
+pub(crate) async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<RunResult> {
     // A mistake in the manifests is known before minutes go into a build.
     let release = match &stages.release {
         Some(release) => {
@@ -102,7 +102,7 @@ pub(crate) fn with_images(images: &Images, result: Result<RunResult>) -> Result<
 /// # Errors
 /// [`Kind::Build`](crate::error::Kind::Build), [`Kind::Push`](crate::error::Kind::Push), and what Docker and
 /// the registry refuse.
-pub async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Images> {
+pub(crate) async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Images> {
     let title = match &project.revision {
         Some(revision) => format!("commit {}", revision.describe()),
         None => "no Git repository".to_owned(),
@@ -130,7 +130,7 @@ fn nothing_to_build(project: &Project) -> Option<Error> {
 ///
 /// # Errors
 /// [`Kind::Rule`](crate::error::Kind::Rule) when an image of this commit was never built.
-pub async fn find(session: &Session, project: &Project) -> Result<Images> {
+pub(crate) async fn find(session: &Session, project: &Project) -> Result<Images> {
     find_these(session, project, project.config.images.keys().cloned().collect()).await
 }
 
@@ -138,7 +138,7 @@ pub async fn find(session: &Session, project: &Project) -> Result<Images> {
 ///
 /// # Errors
 /// As [`find`], and [`Kind::Invalid`](crate::error::Kind::Invalid) for a test that there is not.
-pub async fn find_for_tests(session: &Session, project: &Project, tests: &[String]) -> Result<Images> {
+pub(crate) async fn find_for_tests(session: &Session, project: &Project, tests: &[String]) -> Result<Images> {
     find_these(session, project, test::images(project, tests)?).await
 }
 
@@ -152,7 +152,7 @@ async fn find_these(session: &Session, project: &Project, names: BTreeSet<String
 /// # Errors
 /// [`Kind::TestsFailed`](crate::error::Kind::TestsFailed) and
 /// [`Kind::TestNotRun`](crate::error::Kind::TestNotRun).
-pub async fn test(
+pub(crate) async fn test(
     session: &Session,
     project: &Project,
     images: &Images,
@@ -173,7 +173,7 @@ pub async fn test(
 ///
 /// # Errors
 /// Those of [`release::release`].
-pub async fn release(
+pub(crate) async fn release(
     session: &Session,
     project: &Project,
     sources: &Sources,
@@ -188,7 +188,7 @@ pub async fn release(
 ///
 /// # Errors
 /// Those of [`release::plan`].
-pub async fn plan(
+pub(crate) async fn plan(
     session: &Session,
     project: &Project,
     tier: &Tier,

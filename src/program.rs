@@ -36,11 +36,11 @@ const LINES: usize = 6;
 /// How long output is waited for once the program itself has ended: whatever it left running may keep the pipe open.
 const LEFT_OPEN: Duration = Duration::from_millis(250);
 /// How long a program may still tidy up (Git removes its lock files) before it is killed.
-pub const GRACE: Duration = Duration::from_millis(500);
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// Why a program printed nothing of use.
 #[derive(Debug)]
-pub enum ProgramError {
+pub(crate) enum ProgramError {
     /// It is not installed.
     Missing,
     /// It cannot be started.
@@ -62,7 +62,7 @@ pub enum ProgramError {
 
 impl ProgramError {
     /// One sentence; `program` is how a person calls it.
-    pub fn sentence(&self, program: &str) -> String {
+    pub(crate) fn sentence(&self, program: &str) -> String {
         match self {
             Self::Missing => format!("`{program}` is not installed"),
             Self::Unstartable(why) => format!("`{program}` cannot be started: {why}"),
@@ -79,7 +79,7 @@ impl ProgramError {
 
 /// How a program ended, and what it wrote.
 #[derive(Debug)]
-pub struct Output {
+pub(crate) struct Output {
     /// How it ended.
     pub status: ExitStatus,
     /// What it wrote to standard output.
@@ -89,7 +89,7 @@ pub struct Output {
 
 impl Output {
     /// The lines that it wrote to standard error, without empty ones, as far as they are kept.
-    pub fn said(&self) -> Vec<String> {
+    pub(crate) fn said(&self) -> Vec<String> {
         self.said.lines()
     }
 
@@ -108,7 +108,7 @@ impl Output {
 }
 
 /// A program that is to be run.
-pub struct Program {
+pub(crate) struct Program {
     command: Command,
     input: Vec<u8>,
     limit: Duration,
@@ -118,7 +118,7 @@ pub struct Program {
 
 impl Program {
     /// A program by its name, which is looked for as the shell does, or by its path. It gets no input.
-    pub fn new(name: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(name);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self { command, input: Vec::new(), limit: LIMIT, most: MOST, at_terminal: false }
@@ -128,28 +128,28 @@ impl Program {
     ///
     /// # Errors
     /// [`ProgramError::Missing`] where there is no word.
-    pub fn of(words: &[String]) -> Result<Self, ProgramError> {
+    pub(crate) fn of(words: &[String]) -> Result<Self, ProgramError> {
         let (name, arguments) = words.split_first().ok_or(ProgramError::Missing)?;
         Ok(Self::new(name).arguments(arguments))
     }
 
     /// Adds arguments.
     #[must_use]
-    pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+    pub(crate) fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self
     }
 
     /// Where it runs; by default where windlass does.
     #[must_use]
-    pub fn directory(mut self, directory: &Path) -> Self {
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
         self.command.current_dir(directory);
         self
     }
 
     /// Adds to the environment, which is that of windlass.
     #[must_use]
-    pub fn environment(
+    pub(crate) fn environment(
         mut self,
         variables: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
     ) -> Self {
@@ -159,7 +159,7 @@ impl Program {
 
     /// What it reads from standard input, by default nothing.
     #[must_use]
-    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.command.stdin(Stdio::piped());
         self.input = input.into();
         self
@@ -167,20 +167,20 @@ impl Program {
 
     /// How long it may take, by default 120 s.
     #[must_use]
-    pub fn limit(self, limit: Duration) -> Self {
+    pub(crate) fn limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
     }
 
     /// How many bytes it may print, by default 64 MiB.
     #[must_use]
-    pub fn most(self, most: usize) -> Self {
+    pub(crate) fn most(self, most: usize) -> Self {
         Self { most, ..self }
     }
 
     /// It talks to a person: it gets the terminal's input and writes its errors there. It is then of the group that the
     /// terminal belongs to, so that Ctrl-C reaches it and what it started; windlass itself ends the program alone.
     #[must_use]
-    pub fn at_terminal(mut self) -> Self {
+    pub(crate) fn at_terminal(mut self) -> Self {
         self.command.stdin(Stdio::inherit()).stderr(Stdio::inherit());
         self.at_terminal = true;
         self
@@ -190,7 +190,7 @@ impl Program {
     ///
     /// # Errors
     /// Whatever keeps it from ending with 0.
-    pub async fn output(self) -> Result<Vec<u8>, ProgramError> {
+    pub(crate) async fn output(self) -> Result<Vec<u8>, ProgramError> {
         self.run().await?.success()
     }
 
@@ -198,7 +198,7 @@ impl Program {
     ///
     /// # Errors
     /// Whatever keeps it from ending by itself.
-    pub async fn run(mut self) -> Result<Output, ProgramError> {
+    pub(crate) async fn run(mut self) -> Result<Output, ProgramError> {
         let mut running = Running::start(&mut self)?;
         let ended = timeout(self.limit, running.finish(&self.input, self.most)).await;
         let result = ended.unwrap_or(Err(ProgramError::Late(self.limit)));
@@ -212,7 +212,7 @@ impl Program {
     ///
     /// # Errors
     /// Where it cannot be started.
-    pub fn converse(mut self) -> Result<Conversation, ProgramError> {
+    pub(crate) fn converse(mut self) -> Result<Conversation, ProgramError> {
         self.command.stdin(Stdio::piped());
         let mut running = Running::start(&mut self)?;
         let lost = || ProgramError::Unstartable("it has no pipes".to_owned());
@@ -228,7 +228,7 @@ impl Program {
 }
 
 /// A program that is talked with.
-pub struct Conversation {
+pub(crate) struct Conversation {
     /// Its standard input.
     pub input: ChildStdin,
     /// Its standard output.
@@ -272,7 +272,7 @@ fn groups() -> MutexGuard<'static, BTreeSet<i32>> {
 }
 
 /// Ends whatever still runs: windlass itself ends. Each may tidy up for as long as the grace lasts.
-pub fn end_all(grace: Duration) {
+pub(crate) fn end_all(grace: Duration) {
     let left: Vec<Pid> = std::mem::take(&mut *groups()).into_iter().filter_map(Pid::from_raw).collect();
     for pid in &left {
         Whom::Group(*pid).signal(Signal::TERM);
@@ -294,7 +294,7 @@ fn runs(pid: Pid) -> bool {
 }
 
 /// A program that runs; when this is dropped, it ends.
-pub struct Running {
+pub(crate) struct Running {
     /// `None` once it has ended.
     child: Option<Child>,
     whom: Whom,

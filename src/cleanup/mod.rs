@@ -23,7 +23,7 @@ use crate::session::{Session, interrupted};
 
 /// How tags are chosen.
 #[derive(Debug, Clone, Copy)]
-pub struct Request {
+pub(crate) struct Request {
     /// Images of commits that are younger than this stay.
     pub keep_for: Duration,
     /// Nothing is deleted.

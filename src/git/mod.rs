@@ -36,7 +36,7 @@ const MOST_BRANCHES: usize = 10_000;
 /// # Errors
 /// Those of the configuration; [`Kind::Denied`] for a repository of somebody else and [`Kind::Invalid`] for one that cannot
 /// be read, unless the command needs the records only.
-pub fn open_project(options: &Options) -> Result<Project> {
+pub(crate) fn open_project(options: &Options) -> Result<Project> {
     open_project_with(options, &variable)
 }
 
@@ -50,7 +50,7 @@ fn open_project_with(options: &Options, lookup: Lookup<'_>) -> Result<Project> {
 }
 
 /// What can be read of a project and one of its tiers where [`open_project`] failed.
-pub fn known(options: &Options, tier: &str) -> PartialConfig {
+pub(crate) fn known(options: &Options, tier: &str) -> PartialConfig {
     let facts = options.start().map(|start| around(&start, &variable)).unwrap_or_default();
     project::known(options, facts, tier)
 }

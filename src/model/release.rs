@@ -8,7 +8,7 @@ use super::ObjectId;
 /// What kind of release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A commit's manifests.
     Release,
     /// What others made was taken over as it was.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 impl Kind {
     /// `release`, or `rollback of 8 to 6`.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Release => "release".to_owned(),
             Self::Adoption => "adoption".to_owned(),
@@ -46,7 +46,7 @@ impl Kind {
 /// How a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It runs, or was killed before it could say how it ended.
     Running,
     /// Every object became ready.
@@ -61,7 +61,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// The word for people.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Good => "good",
@@ -74,7 +74,7 @@ impl Outcome {
 
 /// Who released, and from where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
+pub(crate) struct Actor {
     /// The cluster's own answer to "who am I".
     pub identity: String,
     /// GitLab's user, or the local one with the host: what a colleague would recognise.
@@ -89,7 +89,7 @@ pub struct Actor {
 
 /// How far a release came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// How many objects it wrote; `None` while nobody has counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<usize>,
@@ -99,7 +99,7 @@ pub struct Progress {
 
 /// A Job that a release ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
+pub(crate) struct Task {
     /// Which Job.
     pub job: ObjectId,
     /// Whether it completed.
@@ -111,7 +111,7 @@ pub struct Task {
 
 /// The old set, sent by a release that was cancelled, and not watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentBack {
+pub(crate) struct SentBack {
     /// The revision whose set it is.
     pub to: u64,
     /// How many objects were sent.
@@ -122,7 +122,7 @@ pub struct SentBack {
 
 /// One failed object in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordedCause {
+pub(crate) struct RecordedCause {
     /// `Deployment/web`.
     pub object: String,
     /// One word of the contract's list.
@@ -133,7 +133,7 @@ pub struct RecordedCause {
 
 /// A rule that was overridden.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
+pub(crate) struct Override {
     /// `tested`, `after` …
     pub rule: String,
     /// Why; `None` only where the rule needs no reason.

@@ -9,7 +9,7 @@ use crate::model::PinnedImage;
 /// An image as a record has it: `repository:tag@sha256:…`. Whoever may write ConfigMaps may write records: what is none is
 /// kept as the text that it is, so that it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RecordedImage {
+pub(crate) enum RecordedImage {
     /// An image.
     Pinned(PinnedImage),
     /// A text that is none.
@@ -18,7 +18,7 @@ pub enum RecordedImage {
 
 impl RecordedImage {
     /// The image, if it is one.
-    pub fn pinned(&self) -> Option<&PinnedImage> {
+    pub(crate) fn pinned(&self) -> Option<&PinnedImage> {
         match self {
             Self::Pinned(pinned) => Some(pinned),
             Self::Text(_) => None,

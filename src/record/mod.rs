@@ -18,19 +18,21 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-pub use crate::model::release::{Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task};
+pub(crate) use crate::model::release::{
+    Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task,
+};
 use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
-pub use image::RecordedImage;
+pub(crate) use image::RecordedImage;
 
 /// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
 /// every field whose loss would matter, for an older program drops what it does not know when it rewrites the history.
 /// 2: the pipeline of an [`Actor`], and rollbacks that leave the newer release as it is.
-pub const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 2;
 
 /// One release: one attempt to bring a tier to a commit's manifests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// What `history` shows; it also stands, alone, in the tier's ConfigMap.
     pub summary: Summary,
     /// The whole applied set, in apply order.
@@ -53,7 +55,7 @@ pub struct Record {
 
 impl Record {
     /// A record of which nothing but the summary is known yet.
-    pub fn new(summary: Summary) -> Self {
+    pub(crate) fn new(summary: Summary) -> Self {
         Self {
             summary,
             objects: Vec::new(),
@@ -67,7 +69,7 @@ impl Record {
 
 /// An object that a release applied, and where its kind is served.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Owned {
+pub(crate) struct Owned {
     /// `apps/v1`.
     pub api_version: String,
     /// Which object.
@@ -76,7 +78,7 @@ pub struct Owned {
 
 impl Owned {
     /// How this object is owned.
-    pub fn of(object: &Value) -> Self {
+    pub(crate) fn of(object: &Value) -> Self {
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         Self { api_version: api_version.to_owned(), id: ObjectId::of(object) }
     }
@@ -84,7 +86,7 @@ impl Owned {
 
 /// The one-line summary of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// 1, 2, 3 … per project and tier.
@@ -230,7 +232,7 @@ impl Summary {
     }
 
     /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
-    pub fn short_commit(&self) -> Option<String> {
+    pub(crate) fn short_commit(&self) -> Option<String> {
         Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }
 }
@@ -238,7 +240,7 @@ impl Summary {
 /// An attempt to release that ended before its first change. It takes no revision and is no release: a rollback never
 /// counts it, `history` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefusedAttempt {
+pub(crate) struct RefusedAttempt {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
     /// The newest revision on record when it ended; 0 where nothing was released yet.
@@ -264,7 +266,7 @@ pub struct RefusedAttempt {
 
 /// An object of the applied set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// What was sent.
     #[serde(deserialize_with = "object")]
     pub object: Value,
@@ -276,7 +278,7 @@ pub struct Applied {
 
 /// The last run of a Job's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobRun {
+pub(crate) struct JobRun {
     /// Which Job.
     pub job: ObjectId,
     /// The hash of its content, image digests included.

@@ -29,7 +29,7 @@ const HELPER_MOST: usize = 1 << 20;
 
 /// Where credentials are looked for.
 #[derive(Debug, Clone)]
-pub struct Keychain {
+pub(crate) struct Keychain {
     environment: BTreeMap<&'static str, String>,
     directory: Option<PathBuf>,
 }
@@ -71,13 +71,13 @@ const VARIABLES: [&str; 8] = [
 
 impl Keychain {
     /// Looks where Docker's tools of this process would look.
-    pub fn from_environment() -> Self {
+    pub(crate) fn from_environment() -> Self {
         Self::new(|name| std::env::var(name).ok())
     }
 
     /// As [`Keychain::from_environment`], with the variables taken from a function. A variable that is set but
     /// empty is as good as unset.
-    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let read = |name: &'static str| Some((name, variable(name).filter(|value| !value.is_empty())?));
         let environment: BTreeMap<_, _> = VARIABLES.into_iter().filter_map(read).collect();
         let directory = match environment.get("DOCKER_CONFIG") {
@@ -91,7 +91,7 @@ impl Keychain {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a configuration that cannot be read, [`Kind::Denied`] for a helper that fails.
-    pub async fn find(&self, host: &str) -> Result<Option<Credentials>> {
+    pub(crate) async fn find(&self, host: &str) -> Result<Option<Credentials>> {
         if let Some(text) = self.environment.get("DOCKER_AUTH_CONFIG") {
             let config = parse(text, "DOCKER_AUTH_CONFIG")?;
             if let Some(found) = from_config(&config, host, "DOCKER_AUTH_CONFIG").await? {

@@ -15,7 +15,7 @@ use crate::model::{Credentials, Digest, Reference};
 use crate::project::Project;
 
 mod challenge;
-pub mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod hostile;
@@ -24,11 +24,11 @@ mod record;
 mod series;
 mod transport;
 
-pub use credentials::Keychain;
+pub(crate) use credentials::Keychain;
 pub(crate) use record::{TESTS, is_mark};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
-pub use transport::RegistrySettings;
+pub(crate) use transport::RegistrySettings;
 use transport::{Ask, Response, Transport};
 
 /// Every kind of manifest: a registry converts what the reader does not name.
@@ -49,14 +49,14 @@ const TAGS: usize = 1_000_000;
 const RECORD_TRIES: u32 = 10;
 
 /// The way to every registry of a run. Remembers connections, tokens and manifests, so make one and share it.
-pub struct Registry {
+pub(crate) struct Registry {
     transport: Transport,
     manifests: Mutex<HashMap<Digest, Manifest>>,
 }
 
 /// Where an image that windlass built comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// When its commit was made; `None` where nothing says so.
     pub made: Option<Timestamp>,
     /// The branch that it was built for first.
@@ -74,7 +74,7 @@ impl Registry {
     ///
     /// # Errors
     /// None today; a wrong `ca` is found when the first registry is asked.
-    pub fn new(settings: RegistrySettings) -> Result<Self> {
+    pub(crate) fn new(settings: RegistrySettings) -> Result<Self> {
         Ok(Self::with_keychain(settings, Keychain::from_environment()))
     }
 
@@ -82,7 +82,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::new`].
-    pub fn of(project: &Project) -> Result<Self> {
+    pub(crate) fn of(project: &Project) -> Result<Self> {
         let config = &project.config;
         let ca = config.ca.as_ref().map(|file| project.root.join(file));
         // `insecure` is about the project's own registry: to no other host are credentials sent in the clear.
@@ -92,12 +92,12 @@ impl Registry {
     }
 
     /// As [`Registry::new`], with credentials from elsewhere.
-    pub fn with_keychain(settings: RegistrySettings, keychain: Keychain) -> Self {
+    pub(crate) fn with_keychain(settings: RegistrySettings, keychain: Keychain) -> Self {
         Self { transport: Transport::new(settings, keychain), manifests: Mutex::default() }
     }
 
     /// Who we are to this host: for the Engine, which pushes and pulls in our name.
-    pub async fn credentials(&self, host: &str) -> Result<Option<Credentials>> {
+    pub(crate) async fn credentials(&self, host: &str) -> Result<Option<Credentials>> {
         self.transport.keychain().find(host).await
     }
 
@@ -105,7 +105,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Unreachable`] for a server that is no registry.
-    pub async fn ping(&self, registry: &str) -> Result<()> {
+    pub(crate) async fn ping(&self, registry: &str) -> Result<()> {
         let (host, path) = registry.split_once('/').unwrap_or((registry, ""));
         let ask = Ask {
             host,
@@ -131,7 +131,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Kind::Unreachable`] after retries, [`Kind::Denied`] where the registry refuses us or the request.
-    pub async fn digest(&self, reference: &Reference) -> Result<Option<Digest>> {
+    pub(crate) async fn digest(&self, reference: &Reference) -> Result<Option<Digest>> {
         let answer = self.transport.send(&look_up(reference)).await?;
         self.digest_in(reference, answer).await
     }
@@ -140,7 +140,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn digest_and_kind(&self, reference: &Reference) -> Result<Option<(Digest, bool)>> {
+    pub(crate) async fn digest_and_kind(&self, reference: &Reference) -> Result<Option<(Digest, bool)>> {
         let answer = self.transport.send(&look_up(reference)).await?;
         let may_be_index = answer.header("content-type").is_none_or(|kind| !kind.contains(".manifest.v"));
         Ok(self.digest_in(reference, answer).await?.map(|digest| (digest, may_be_index)))
@@ -151,7 +151,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Denied`] only where the registry, or its token server, does not know us.
-    pub async fn digest_before_push(&self, reference: &Reference) -> Result<Option<Digest>> {
+    pub(crate) async fn digest_before_push(&self, reference: &Reference) -> Result<Option<Digest>> {
         let ask = look_up(reference);
         let answer = self.transport.send_refusable(&ask).await?;
         if !answer.is_refusal() {
@@ -182,7 +182,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Push`] where the registry does not take the tag, [`Kind::Rule`] where the image is not
     /// there.
-    pub async fn tag(&self, image: &Reference, tag: &str) -> Result<()> {
+    pub(crate) async fn tag(&self, image: &Reference, tag: &str) -> Result<()> {
         let manifest = self.manifest(image).await?.ok_or_else(|| gone(image))?;
         self.put(&image.with_tag(tag), &manifest).await.map(drop)
     }
@@ -191,7 +191,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::tag`].
-    pub async fn put_index(&self, tag: &Reference, images: &[(String, Reference)]) -> Result<Digest> {
+    pub(crate) async fn put_index(&self, tag: &Reference, images: &[(String, Reference)]) -> Result<Digest> {
         let mut parts = Vec::new();
         for (platform, image) in images {
             let manifest = self.manifest(image).await?.ok_or_else(|| gone(image))?;
@@ -215,7 +215,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::tag`].
-    pub async fn write_record(&self, image: &Reference, kind: &str, json: &Value) -> Result<bool> {
+    pub(crate) async fn write_record(&self, image: &Reference, kind: &str, json: &Value) -> Result<bool> {
         let digest = digest_of(image)?;
         let subject = self.manifest(image).await?.ok_or_else(|| gone(image))?;
         self.empty_blob(image).await?;
@@ -252,7 +252,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn mark(&self, repository: &Reference, name: &str) -> Result<String> {
+    pub(crate) async fn mark(&self, repository: &Reference, name: &str) -> Result<String> {
         let tag = |number| record::mark_tag(name, number);
         let Some(first) = self.digest(&repository.with_tag(tag(1))).await? else { return Ok(String::new()) };
         let newest = match self.newest(repository, &tag).await? {
@@ -266,7 +266,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::tag`].
-    pub async fn move_mark(&self, repository: &Reference, name: &str) -> Result<()> {
+    pub(crate) async fn move_mark(&self, repository: &Reference, name: &str) -> Result<()> {
         self.empty_blob(repository).await?;
         let bytes = record::mark(name, &Timestamp::now().to_string());
         let manifest = Manifest { bytes: bytes.into(), media_type: record::MANIFEST.to_owned() };
@@ -277,7 +277,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Invalid`] where something else stands under its tag.
-    pub async fn read_record(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
+    pub(crate) async fn read_record(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
         let digest = digest_of(image)?;
         let Some(mut answer) = self.record(image, &record::tag(digest, kind, 1)).await? else {
             return Ok(None);
@@ -296,7 +296,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn record_if_readable(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
+    pub(crate) async fn record_if_readable(&self, image: &Reference, kind: &str) -> Result<Option<Value>> {
         match self.read_record(image, kind).await {
             Err(error) if error.kind() == Kind::Invalid => Ok(None),
             record => record,
@@ -307,7 +307,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::read_record`].
-    pub async fn read_record_under(&self, image: &Reference, tag: &str) -> Result<Option<Value>> {
+    pub(crate) async fn read_record_under(&self, image: &Reference, tag: &str) -> Result<Option<Value>> {
         let Some(answer) = self.record(image, tag).await? else { return Ok(None) };
         record::read(digest_of(image)?, tag, &answer.body).map(Some)
     }
@@ -336,7 +336,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn made(&self, image: &Reference) -> Result<Option<Timestamp>> {
+    pub(crate) async fn made(&self, image: &Reference) -> Result<Option<Timestamp>> {
         Ok(self.origin(image).await?.made)
     }
 
@@ -344,7 +344,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn origin(&self, image: &Reference) -> Result<Origin> {
+    pub(crate) async fn origin(&self, image: &Reference) -> Result<Origin> {
         // Nothing of this is remembered: of thousands of images it would be too much.
         let Some(manifest) = self.fetch(image).await? else { return Ok(Origin::default()) };
         let mut manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
@@ -373,7 +373,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`].
-    pub async fn members(&self, index: &Reference) -> Result<Vec<Digest>> {
+    pub(crate) async fn members(&self, index: &Reference) -> Result<Vec<Digest>> {
         let manifest = self.fetch(index).await?;
         let manifest: Option<Value> = manifest.and_then(|found| serde_json::from_slice(&found.bytes).ok());
         Ok(manifest.map(|manifest| index::members(&manifest)).unwrap_or_default())
@@ -383,7 +383,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`]; a repository that does not exist has no tags.
-    pub async fn tags(&self, repository: &Reference) -> Result<Vec<String>> {
+    pub(crate) async fn tags(&self, repository: &Reference) -> Result<Vec<String>> {
         let (mut tags, mut pages) = (Vec::new(), BTreeSet::new());
         let mut path = Some("tags/list?n=1000".to_owned());
         while let Some(page) = path {
@@ -414,7 +414,7 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::digest`]; [`Kind::Denied`] where the registry has deletion switched off.
-    pub async fn delete(&self, image: &Reference) -> Result<()> {
+    pub(crate) async fn delete(&self, image: &Reference) -> Result<()> {
         let path = format!("manifests/{}", digest_of(image)?);
         let answer = self.ask(image, Method::DELETE, path, MANIFEST).await?;
         match answer.status {
@@ -573,7 +573,7 @@ fn gone(image: &Reference) -> Error {
 }
 
 /// Whether an error of a push says that the registry does not want it, so that no other try helps.
-pub fn is_refusal(error: &Error) -> bool {
+pub(crate) fn is_refusal(error: &Error) -> bool {
     matches!(error.kind(), Kind::Push | Kind::Denied)
 }
 

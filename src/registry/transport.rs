@@ -42,7 +42,7 @@ const REDIRECTS: u32 = 10;
 
 /// How the registry is reached.
 #[derive(Debug, Clone, Default)]
-pub struct RegistrySettings {
+pub(crate) struct RegistrySettings {
     /// The host that is asked by plain HTTP although it is not this machine.
     pub insecure: Option<String>,
     /// A file of further certificate authorities in PEM.

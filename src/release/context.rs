@@ -21,7 +21,7 @@ pub(crate) async fn connect(session: &Session, tier: &Tier) -> Result<Cluster> {
 
 /// What is asked for: of which project, for which tier, under which rules.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     /// Where to report, and when to stop.
     pub session: &'a Session,
     /// The project.

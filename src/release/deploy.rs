@@ -24,7 +24,7 @@ use crate::release::{TestStage, from_manifests, from_record};
 /// [`Kind::RolledBack`](crate::error::Kind::RolledBack) and
 /// [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the tier rolls back by itself,
 /// [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Rule`](crate::error::Kind::Rule), and what the cluster refuses.
-pub async fn release(
+pub(crate) async fn release(
     request: Request<'_>,
     sources: &Sources,
     images: &Images,
@@ -37,7 +37,7 @@ pub async fn release(
 ///
 /// # Errors
 /// As [`release`]; [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the rollout fails or does not finish.
-pub async fn rollback(request: Request<'_>, revision: Option<u64>) -> Result<RunResult> {
+pub(crate) async fn rollback(request: Request<'_>, revision: Option<u64>) -> Result<RunResult> {
     run(request, Input::Record { revision }).await
 }
 

@@ -236,7 +236,7 @@ async fn comes_back(context: TierContext<'_>) -> bool {
 ///
 /// # Errors
 /// [`Kind::Invalid`] with the place in the user's files; [`Kind::Rule`] where they use an image that was not built.
-pub fn manifests(
+pub(crate) fn manifests(
     session: &Session,
     sources: &Sources,
     images: &Images,

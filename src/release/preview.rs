@@ -21,7 +21,7 @@ use crate::session::Session;
 ///
 /// # Errors
 /// [`Kind::Refused`] with every object that the server would refuse, and what the cluster refuses.
-pub async fn plan(
+pub(crate) async fn plan(
     session: &Session,
     project: &Project,
     tier: &Tier,

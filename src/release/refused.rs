@@ -27,7 +27,7 @@ const KILLED: u8 = 137;
 ///
 /// # Errors
 /// Those of `work`.
-pub async fn noting_refusal(
+pub(crate) async fn noting_refusal(
     session: &Session,
     project: &Project,
     tier: &Tier,

@@ -48,7 +48,7 @@ impl fmt::Debug for Secret {
 /// # Errors
 /// [`Kind::Invalid`] for a value that cannot be had, with the place that asks for it, and for a pull secret that is
 /// the job's own token.
-pub async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Result<Vec<Secret>> {
+pub(crate) async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Result<Vec<Secret>> {
     let fetch = Fetch { project, tier };
     let fetched =
         join_all(project.config.secrets.iter().map(|(name, config)| fetch.secret(name, config))).await;
@@ -65,7 +65,7 @@ pub async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Resul
 ///
 /// # Errors
 /// As [`fetch`].
-pub async fn of_build(
+pub(crate) async fn of_build(
     project: &Project,
     sources: &BTreeMap<String, SecretSource>,
     reporter: &Reporter,
@@ -117,7 +117,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// Never shows, from now on, what the environment has under names that say that it is a secret: GitLab's tokens, and what
 /// tools of its jobs ask for.
-pub fn hide_environment(reporter: &Reporter) {
+pub(crate) fn hide_environment(reporter: &Reporter) {
     for (name, value) in std::env::vars_os() {
         let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else { continue };
         if (WELL_KNOWN.contains(&name) || tells(name)) && !Path::new(value).exists() {
@@ -139,7 +139,7 @@ fn tells(name: &str) -> bool {
 
 /// Never shows what the environment and the work tree hold of secrets, from the first line on: those of the
 /// configuration, those that builds are lent, and those of well-known variables. Programs are not asked for it.
-pub fn hide_at_hand(project: &Project, reporter: &Reporter) {
+pub(crate) fn hide_at_hand(project: &Project, reporter: &Reporter) {
     let mut sources: Vec<&SecretSource> =
         project.config.images.values().flat_map(|image| image.secrets.values()).collect();
     let mut documents = Vec::new();
@@ -168,7 +168,7 @@ pub fn hide_at_hand(project: &Project, reporter: &Reporter) {
 }
 
 /// A file that a secret is read from.
-pub struct SecretFile {
+pub(crate) struct SecretFile {
     /// What reads it: `secrets.db.password`.
     pub path: String,
     /// Where that stands.
@@ -179,7 +179,7 @@ pub struct SecretFile {
 
 /// The files of this machine that secrets of the configuration are read from, for whatever tier, and those that builds are
 /// lent.
-pub fn files(project: &Project) -> Vec<SecretFile> {
+pub(crate) fn files(project: &Project) -> Vec<SecretFile> {
     let config = &project.config;
     let tiers: Vec<Tier> = project.sample_tiers().flatten().collect();
     let of_tiers = config.secrets.values().flat_map(|secret| match &secret.content {
@@ -223,7 +223,7 @@ fn at_hand(project: &Project, source: &SecretSource) -> Option<Vec<u8>> {
 }
 
 /// Never shows the values of these objects from now on, as far as they are Secrets; the names of all of them are shown.
-pub fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, reporter: &Reporter) {
+pub(crate) fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, reporter: &Reporter) {
     for object in objects {
         if object["kind"] != "Secret" {
             publish_names(object, reporter);
@@ -247,7 +247,7 @@ pub fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, reporter: 
 ///
 /// # Errors
 /// [`Kind::Invalid`] for the first value that is not there, with the place that asks for it.
-pub async fn check(project: &Project, tier: &Tier) -> Result<()> {
+pub(crate) async fn check(project: &Project, tier: &Tier) -> Result<()> {
     let fetch = Fetch { project, tier };
     let sources = project.config.secrets.values().flat_map(|secret| match &secret.content {
         SecretContent::Keys(keys) => keys.values().collect(),
@@ -261,7 +261,7 @@ pub async fn check(project: &Project, tier: &Tier) -> Result<()> {
 }
 
 /// The pull secrets of which nothing here says for which registry they are: elsewhere the environment may.
-pub fn homeless(project: &Project) -> Vec<Error> {
+pub(crate) fn homeless(project: &Project) -> Vec<Error> {
     let is_homeless = |config: &&SecretConfig| pulls(project, config).is_some_and(|host| host.is_empty());
     project
         .config
@@ -273,7 +273,7 @@ pub fn homeless(project: &Project) -> Vec<Error> {
 }
 
 /// The Secrets as far as they are known without their values: for checks without a cluster.
-pub fn unfetched(project: &Project) -> Vec<Secret> {
+pub(crate) fn unfetched(project: &Project) -> Vec<Secret> {
     let one = |(name, config): (&String, &SecretConfig)| {
         let keys: Vec<&str> = match &config.content {
             SecretContent::Keys(keys) => keys.keys().map(String::as_str).collect(),
@@ -404,7 +404,7 @@ fn invalid(source: &SecretSource, message: String) -> Error {
 }
 
 /// No output shows the value from now on, nor the password of an address or of a document that it is.
-pub fn hide(reporter: &Reporter, value: &[u8]) {
+pub(crate) fn hide(reporter: &Reporter, value: &[u8]) {
     reporter.hide(value);
     let Ok(text) = std::str::from_utf8(value) else { return };
     hide_password(reporter, text);
@@ -414,7 +414,7 @@ pub fn hide(reporter: &Reporter, value: &[u8]) {
 }
 
 /// No output shows the passwords of addresses in this text from now on.
-pub fn hide_password(reporter: &Reporter, text: &str) {
+pub(crate) fn hide_password(reporter: &Reporter, text: &str) {
     PASSWORD.captures_iter(text).for_each(|found| reporter.hide(&found[1]));
 }
 
@@ -423,7 +423,7 @@ static PASSWORD: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"://[^/\s:@]*:([^/\s@]+)@").expect("the pattern is a constant"));
 
 /// No output shows the value of a header such as `Authorization` from now on.
-pub fn hide_header(reporter: &Reporter, value: &str) {
+pub(crate) fn hide_header(reporter: &Reporter, value: &str) {
     hide(reporter, value.as_bytes());
     if let Some((_, token)) = value.split_once(' ') {
         hide_login(reporter, token.trim());
@@ -495,7 +495,7 @@ fn publish(project: &Project, reporter: &Reporter) {
 }
 
 /// As [`publish`], for a tier that may be known from flags alone.
-pub fn publish_tier(tier: &Tier, reporter: &Reporter) {
+pub(crate) fn publish_tier(tier: &Tier, reporter: &Reporter) {
     let words = [&tier.name, &tier.slug, &tier.namespace].into_iter().chain(&tier.contexts);
     words.for_each(|word| publish_name(word, reporter));
 }

@@ -52,7 +52,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// How the tests are run.
 #[derive(Debug, Clone, Default)]
-pub struct TestOptions {
+pub(crate) struct TestOptions {
     /// Also those that are known to have passed.
     pub again: bool,
     /// Leave what a test started standing, and say how to get a shell in.
@@ -67,7 +67,7 @@ pub struct TestOptions {
 
 /// A test that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TestRun {
+pub(crate) struct TestRun {
     /// Its name.
     pub name: String,
     /// It passed in a former run with the same digest and definition.
@@ -102,7 +102,7 @@ struct Runner<'a> {
 /// # Errors
 /// [`Kind::Invalid`] for a name that is not in the configuration; [`Kind::TestsFailed`] and [`Kind::TestNotRun`] with
 /// one failure for each test; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
-pub async fn run(
+pub(crate) async fn run(
     session: &Session,
     project: &Project,
     images: &BTreeMap<String, Image>,
@@ -184,7 +184,7 @@ async fn places(
 }
 
 /// What will run, in a few words: `3 tests`, `3 of 9 tests (part 2 of 3)`.
-pub fn title(project: &Project, names: &[String]) -> String {
+pub(crate) fn title(project: &Project, names: &[String]) -> String {
     let count = |node| selected(project, names, node).map_or(0, |jobs| jobs.len());
     match ci::node().filter(|_| names.is_empty()) {
         Some((index, total)) => format!(
@@ -200,7 +200,7 @@ pub fn title(project: &Project, names: &[String]) -> String {
 ///
 /// # Errors
 /// [`Kind::Unreachable`] and [`Kind::Denied`] for the registry.
-pub async fn missing(
+pub(crate) async fn missing(
     session: &Session,
     project: &Project,
     images: &BTreeMap<String, Image>,
@@ -227,7 +227,7 @@ fn unmade(error: &tokio::task::JoinError) -> Error {
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a name that is not in the configuration.
-pub fn images(project: &Project, names: &[String]) -> Result<BTreeSet<String>> {
+pub(crate) fn images(project: &Project, names: &[String]) -> Result<BTreeSet<String>> {
     let jobs = selected(project, names, ci::node())?;
     let used = jobs.iter().flat_map(|job| {
         let beside = job.config.services.values().map(|service| &service.image);

@@ -11,7 +11,7 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(87_600 * 3600);
 ///
 /// # Errors
 /// For anything else, also a number without a unit, and for more than [`LONGEST`].
-pub fn duration(text: &str) -> Result<Duration, Malformed> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Malformed> {
     let duration = seconds(text).filter(|_| !text.is_empty()).map(Duration::from_secs).ok_or_else(|| {
         Malformed::new(format!("`{text}` is not a duration")).with_hint("write `90s`, `5m` or `1h30m`")
     })?;

@@ -11,8 +11,8 @@ mod quote;
 pub(crate) mod random;
 pub(crate) mod slug;
 
-pub use duration::duration;
-pub use malformed::Malformed;
-pub use nearest::nearest;
-pub use quote::shell_word;
-pub use slug::slug;
+pub(crate) use duration::duration;
+pub(crate) use malformed::Malformed;
+pub(crate) use nearest::nearest;
+pub(crate) use quote::shell_word;
+pub(crate) use slug::slug;

@@ -5,7 +5,7 @@ const LONGEST: usize = 100;
 
 /// The candidate that differs from the word in the fewest letters, if it is near enough to be meant: at most one
 /// letter in three, and one at least.
-pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let letters = word.chars().count();
     let limit = (letters / 3).max(1);
     let lower = word.to_lowercase();

@@ -1,7 +1,7 @@
 //! Words as a shell takes them.
 
 /// The word as a shell reads it: as it is where nothing in it means anything to one, else in single quotes.
-pub fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@=+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

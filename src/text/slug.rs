@@ -9,7 +9,7 @@ const DIGITS: usize = 6;
 
 /// The text in `[a-z0-9-]`, 40 characters at most; where anything was changed or cut, six hexadecimal digits of a
 /// hash of the text end it, so that two texts never share a slug.
-pub fn slug(text: &str) -> String {
+pub(crate) fn slug(text: &str) -> String {
     if is_slug(text) {
         return text.to_owned();
     }

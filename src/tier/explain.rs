@@ -12,7 +12,7 @@ use crate::session::Session;
 ///
 /// # Errors
 /// What the cluster refuses.
-pub async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
+pub(crate) async fn explain(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Explained>> {
     let cluster = context::connect(session, tier).await?;
     let rules = Rules::default();
     let context = context::TierContext { session, project, tier, rules: &rules, cluster: &cluster };

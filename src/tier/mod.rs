@@ -13,10 +13,10 @@ pub(crate) mod rules;
 pub(crate) mod status;
 
 pub(crate) use adopt::adopt;
-pub use explain::explain;
+pub(crate) use explain::explain;
 pub(crate) use history::history;
 pub(crate) use lock::{lock, unlock};
-pub use logs::{LogRequest, logs};
-pub use remove::{Removal, RemoveRequest, remove};
-pub use rules::recorded_rules;
+pub(crate) use logs::{LogRequest, logs};
+pub(crate) use remove::{Removal, RemoveRequest, remove};
+pub(crate) use rules::recorded_rules;
 pub(crate) use status::status;

@@ -11,7 +11,7 @@ use crate::session::Session;
 ///
 /// # Errors
 /// What the cluster refuses.
-pub async fn recorded_rules(session: &Session, project: &str, tier: &Tier) -> Result<TierRules> {
+pub(crate) async fn recorded_rules(session: &Session, project: &str, tier: &Tier) -> Result<TierRules> {
     let cluster = Cluster::connect(&tier.target(), session).await?;
     let history = Store::new(&cluster, project, &tier.slug).history().await?;
     Ok(newest(&history).unwrap_or_default())

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::cluster::Conflict;
 use crate::manifest::{Origin, Phase};
-pub use crate::model::{Action, Taken};
+pub(crate) use crate::model::{Action, Taken};
 use crate::model::{FieldChange, ObjectId, group, job};
 use crate::record::content::STAMPS;
 use crate::record::{Applied, JobRun, Record};
@@ -32,7 +32,7 @@ use crate::release::plan::redaction::SecretValues;
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// What would be sent, without the stamps of a release.
     pub object: Value,
     /// When it is applied.
@@ -45,12 +45,12 @@ pub struct Wanted {
 
 impl Wanted {
     /// Its identity.
-    pub fn id(&self) -> ObjectId {
+    pub(crate) fn id(&self) -> ObjectId {
         ObjectId::of(&self.object)
     }
 
     /// The object as it is sent.
-    pub fn sent(&self) -> Cow<'_, Value> {
+    pub(crate) fn sent(&self) -> Cow<'_, Value> {
         match &self.values {
             Some(values) => Cow::Owned(values.in_place(&self.object)),
             None => Cow::Borrowed(&self.object),
@@ -60,7 +60,7 @@ impl Wanted {
 
 /// One object of a plan.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub(crate) struct Step {
     /// The object.
     pub wanted: Wanted,
     /// What happens to it.
@@ -123,7 +123,7 @@ impl From<&Conflict> for Taken {
 
 /// What a release would change.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The wanted objects, in apply order.
     pub steps: Vec<Step>,
     /// What the manifests no longer have, in the order in which it would be deleted.
@@ -138,7 +138,7 @@ pub struct Plan {
 
 /// What is known of an object before the cluster is asked to try it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// It is what is wanted: nothing to ask.
     Unchanged,
     /// It may differ: the server must try it.
@@ -151,14 +151,14 @@ pub enum Known {
 
 /// What the last release left, as a large set is asked for it: object by object.
 #[derive(Debug, Clone, Default)]
-pub struct Before<'a> {
+pub(crate) struct Before<'a> {
     applied: BTreeMap<ObjectId, &'a Applied>,
     jobs: &'a [JobRun],
 }
 
 impl<'a> Before<'a> {
     /// Of the newest record, if there is one.
-    pub fn of(record: Option<&'a Record>) -> Self {
+    pub(crate) fn of(record: Option<&'a Record>) -> Self {
         let Some(record) = record else { return Self::default() };
         let mut applied = BTreeMap::new();
         for one in &record.objects {
@@ -168,14 +168,14 @@ impl<'a> Before<'a> {
     }
 
     /// What it applied of an object.
-    pub fn applied(&self, id: &ObjectId) -> Option<&'a Applied> {
+    pub(crate) fn applied(&self, id: &ObjectId) -> Option<&'a Applied> {
         self.applied.get(id).copied()
     }
 }
 
 /// Decides without a request whether an object is what is wanted: its content is what the last release
 /// applied, and the fields that are ours are still those our apply left.
-pub fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
+pub(crate) fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
     let id = wanted.id();
     if job::is_job(&wanted.object) {
         return known_job(wanted, live, before);
@@ -198,13 +198,13 @@ fn known_job(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>) -> Know
 }
 
 /// `group/kind` of an object.
-pub fn group_kind(object: &Value) -> String {
+pub(crate) fn group_kind(object: &Value) -> String {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
     format!("{}/{}", group(text("apiVersion")), text("kind"))
 }
 
 /// The content hash of an object; of an autoscaler's target without its replicas, which are the autoscaler's.
-pub fn content(object: &Value, scaled: bool) -> String {
+pub(crate) fn content(object: &Value, scaled: bool) -> String {
     if !scaled {
         return crate::record::content::content(object);
     }
@@ -216,7 +216,7 @@ pub fn content(object: &Value, scaled: bool) -> String {
 }
 
 /// A hash of the fields that the managed fields say are ours; `None` when we own none.
-pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
+pub(crate) fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let ours = entries.iter().find(|entry| {
         entry["manager"] == crate::cluster::FIELD_MANAGER
@@ -238,7 +238,7 @@ pub fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
 }
 
 /// The workloads that an autoscaler of the set scales.
-pub fn scaled_targets<'a>(
+pub(crate) fn scaled_targets<'a>(
     wanted: impl IntoIterator<Item = &'a Wanted>,
 ) -> BTreeSet<(String, String, String)> {
     wanted
@@ -253,18 +253,18 @@ pub fn scaled_targets<'a>(
 }
 
 /// Whether an autoscaler of the set scales this object.
-pub fn is_scaled(targets: &BTreeSet<(String, String, String)>, id: &ObjectId) -> bool {
+pub(crate) fn is_scaled(targets: &BTreeSet<(String, String, String)>, id: &ObjectId) -> bool {
     targets.contains(&(id.kind.clone(), id.namespace.clone(), id.name.clone()))
 }
 
 impl Plan {
     /// Whether a release would change anything.
-    pub fn has_changes(&self) -> bool {
+    pub(crate) fn has_changes(&self) -> bool {
         !self.prune.is_empty() || self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
     /// What of the set others made, in one sentence; `None` where there is nothing.
-    pub fn foreign_sentence(&self) -> Option<String> {
+    pub(crate) fn foreign_sentence(&self) -> Option<String> {
         let foreign: Vec<(&Step, &String)> =
             self.steps.iter().filter_map(|step| Some((step, step.foreign.as_ref()?))).collect();
         let (first, owner) = foreign.first()?;
@@ -275,7 +275,7 @@ impl Plan {
     }
 
     /// How many objects have this action.
-    pub fn count(&self, action: Action) -> usize {
+    pub(crate) fn count(&self, action: Action) -> usize {
         match action {
             Action::Prune => self.prune.len(),
             Action::Leave => self.left.len(),

@@ -17,7 +17,7 @@ const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
 
 /// An object that stays although the manifests no longer have it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct KeptObject {
+pub(crate) struct KeptObject {
     /// As it is.
     pub object: Value,
     /// Why it stays.

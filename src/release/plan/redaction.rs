@@ -21,7 +21,7 @@ use crate::{manifest, secret};
 
 /// The `data` of a Secret of the configuration.
 #[derive(Clone)]
-pub struct SecretValues(Map<String, Value>);
+pub(crate) struct SecretValues(Map<String, Value>);
 
 /// Whoever prints a plan does not mean the values.
 impl fmt::Debug for SecretValues {

@@ -11,7 +11,7 @@ use crate::report::view::plan::PlannedObject;
 
 impl Plan {
     /// One line: `3 to create, 1 to change, 12 unchanged`.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let words = [
             (Action::Create, "to create"),
             (Action::Change, "to change"),

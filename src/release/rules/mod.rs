@@ -4,7 +4,7 @@
 pub(crate) mod promotion;
 mod test_stage;
 
-pub use test_stage::TestStage;
+pub(crate) use test_stage::TestStage;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,7 +44,7 @@ const WAIT_IN_CI: Duration = Duration::from_secs(600);
 
 /// What a person said about the tier's rules.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub(crate) struct Rules {
     overridden: Vec<String>,
     reason: Option<String>,
     wait_lock: Option<Duration>,
@@ -58,7 +58,7 @@ pub struct Rules {
 
 /// What happens to Jobs of other content that still run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RunningJobs {
+pub(crate) enum RunningJobs {
     /// The release is refused.
     #[default]
     Refuse,
@@ -73,7 +73,11 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Usage`] for a rule that does not exist.
-    pub fn new(overridden: Vec<String>, reason: Option<String>, wait_lock: Option<Duration>) -> Result<Self> {
+    pub(crate) fn new(
+        overridden: Vec<String>,
+        reason: Option<String>,
+        wait_lock: Option<Duration>,
+    ) -> Result<Self> {
         for rule in &overridden {
             if !KNOWN.contains(&rule.as_str()) {
                 let hint = nearest(rule, KNOWN.iter().copied()).map_or_else(
@@ -88,7 +92,7 @@ impl Rules {
 
     /// What happens to Jobs of other content that still run.
     #[must_use]
-    pub fn with_running_jobs(self, running_jobs: RunningJobs) -> Self {
+    pub(crate) fn with_running_jobs(self, running_jobs: RunningJobs) -> Self {
         Self { running_jobs, ..self }
     }
 
@@ -98,7 +102,7 @@ impl Rules {
 
     /// A rollback may apply these objects although they grant rights or lie outside of the namespace, as `KIND/NAME`.
     #[must_use]
-    pub fn allowing(self, allowed: Vec<String>) -> Self {
+    pub(crate) fn allowing(self, allowed: Vec<String>) -> Self {
         Self { allowed, ..self }
     }
 
@@ -110,7 +114,7 @@ impl Rules {
 
     /// Whether every question is answered with yes.
     #[must_use]
-    pub fn answered(self, yes: bool) -> Self {
+    pub(crate) fn answered(self, yes: bool) -> Self {
         Self { yes, ..self }
     }
 
@@ -139,7 +143,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`] where it was not confirmed.
-    pub async fn confirm_tier(&self, session: &Session, tier: &Tier, what: &str) -> Result<()> {
+    pub(crate) async fn confirm_tier(&self, session: &Session, tier: &Tier, what: &str) -> Result<()> {
         if !tier.confirm || self.yes || self.overrides("confirm") {
             return Ok(());
         }
@@ -153,13 +157,13 @@ impl Rules {
 
     /// How long to wait for another release's lock: as asked, else not at all in a terminal and ten minutes
     /// in CI.
-    pub fn lock_patience(&self) -> LockWait {
+    pub(crate) fn lock_patience(&self) -> LockWait {
         let default = if ci::detected() { WAIT_IN_CI } else { Duration::ZERO };
         LockWait { limit: self.wait_lock.unwrap_or(default), asked: self.wait_lock.is_some() }
     }
 
     /// Whether this rule, which stands in the way, is overridden: from now on the override is one that counts.
-    pub fn overrides(&self, rule: &str) -> bool {
+    pub(crate) fn overrides(&self, rule: &str) -> bool {
         let overridden = self.overridden.iter().any(|one| one == rule);
         if overridden {
             self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(rule.to_owned());
@@ -173,7 +177,7 @@ impl Rules {
     }
 
     /// What the record keeps of the overrides: those without which the release would have been refused.
-    pub fn recorded(&self, reporter: &Reporter) -> Vec<Override> {
+    pub(crate) fn recorded(&self, reporter: &Reporter) -> Vec<Override> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = self.reason.as_ref().map(|reason| reporter.masked(reason));
         used.iter().map(|rule| Override { rule: rule.clone(), reason: reason.clone() }).collect()
@@ -184,7 +188,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`] naming the tests.
-    pub async fn check_tested(
+    pub(crate) async fn check_tested(
         &self,
         session: &Session,
         project: &Project,
@@ -217,7 +221,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`]
-    pub fn check_source(&self, session: &Session, project: &Project, tier: &Tier) -> Result<()> {
+    pub(crate) fn check_source(&self, session: &Session, project: &Project, tier: &Tier) -> Result<()> {
         let revision = project.revision.as_ref();
         if let Some(sentence) = wrong_branch(revision, tier) {
             let is_merge_request = revision.is_some_and(|revision| revision.merge_request.is_some());
@@ -235,7 +239,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`]
-    pub fn check_job(&self, session: &Session, tier: &Tier) -> Result<()> {
+    pub(crate) fn check_job(&self, session: &Session, tier: &Tier) -> Result<()> {
         if tier.protected && ci::is_protected() == Some(false) {
             let sentence = format!("{} is protected, and this job's branch or tag is not", tier.name);
             self.enforce(session, "protected", sentence, "protect it in GitLab (Settings, Repository)")?;
@@ -247,7 +251,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`Kind::Rule`]
-    pub async fn check_after(
+    pub(crate) async fn check_after(
         &self,
         session: &Session,
         project: &Project,

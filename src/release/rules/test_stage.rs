@@ -10,7 +10,7 @@ use crate::project::{Project, Tier};
 use crate::session::Session;
 
 /// The stage of the tests.
-pub trait TestStage: Sync {
+pub(crate) trait TestStage: Sync {
     /// Which of the project's tests have not passed in these images.
     ///
     /// # Errors

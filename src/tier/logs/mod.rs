@@ -25,7 +25,7 @@ use crate::tier::logs::pod::{Instance, LogPod};
 
 /// Whose logs are wanted, and which lines of them.
 #[derive(Debug, Clone, Default)]
-pub struct LogRequest {
+pub(crate) struct LogRequest {
     /// `Deployment/web`, `web`, a pod.
     pub object: Option<String>,
     /// The container's name.
@@ -45,7 +45,7 @@ pub struct LogRequest {
 /// # Errors
 /// [`Kind::Denied`] without the right to read pods or their logs, [`Kind::Invalid`] for an object that the tier
 /// does not have, [`Kind::Interrupted`], what the cluster refuses.
-pub async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
+pub(crate) async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
     let cluster = context::connect(session, tier).await?;
     let prior = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?;
     let Some(last) = prior.last else {

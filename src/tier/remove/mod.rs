@@ -33,14 +33,14 @@ use crate::tier::remove::disown::KeptOf;
 use crate::tier::remove::namespace::Draft;
 use crate::tier::remove::removal::{Kept, Namespace};
 
-pub use crate::tier::remove::removal::Removal;
+pub(crate) use crate::tier::remove::removal::Removal;
 
 const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
 const REPLACED: &str = "somebody created it again meanwhile";
 
 /// What a removal is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RemoveRequest {
+pub(crate) struct RemoveRequest {
     /// Claims and their volumes are deleted, too.
     pub with_data: bool,
     /// The namespace is deleted, too, with whatever is in it.
@@ -54,7 +54,7 @@ pub struct RemoveRequest {
 /// # Errors
 /// Whatever `agreed` says, [`Kind::Locked`], [`Kind::Usage`] where data would go that nobody spoke of, and what the cluster
 /// refuses.
-pub async fn remove(
+pub(crate) async fn remove(
     session: &Session,
     project: &Project,
     tier: &Tier,

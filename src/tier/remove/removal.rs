@@ -12,7 +12,7 @@ use crate::tier::remove::RemoveRequest;
 const NAMED: usize = 10;
 
 /// What a removal deletes and what it keeps.
-pub struct Removal {
+pub(crate) struct Removal {
     pub(crate) request: RemoveRequest,
     pub(crate) tier: String,
     pub(crate) place: String,

@@ -19,7 +19,7 @@ const RESTARTED_AT: &str = "f:kubectl.kubernetes.io/restartedAt";
 
 /// A field that somebody else added.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Added {
+pub(crate) struct Added {
     /// `spec.template.spec.containers[web].env[A]`
     pub field: String,
     /// Its value.
