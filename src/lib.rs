@@ -5,21 +5,21 @@
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | [`cli`] | one file for each command |
-//! | [`pipeline`] | the stages in order, what each hands to the next |
-//! | [`tier`] | commands on what runs on a tier: status, history, logs, lock, adopt, remove |
-//! | [`build`], [`test`], [`release`] | context, build, push; the tests inside the built image; plan, apply, roll back |
-//! | [`cleanup`], [`init`], [`doctor`] | registry tags that nothing needs any more; first files; what a release needs, tried |
-//! | [`manifest`] | YAML in, variables, images, overlays, order, checks |
-//! | [`rollout`] | verdict and cause of every object, and the watch that feeds them |
-//! | [`schema`] | what Kubernetes accepts, known without a cluster |
-//! | [`record`] | what a release leaves in the cluster, and what can be gone back to |
-//! | [`cluster`], [`engine`], [`registry`], [`git`] | Kubernetes, the Docker Engine, the registry, the repository |
-//! | [`http`], [`program`] | asking an HTTP address how it is, pauses between tries; the user's own programs |
-//! | [`secret`], [`project`] | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
-//! | [`report`], [`session`] | one type of event, one renderer for each reader; where to report and when to stop |
-//! | [`graph`], [`error`] | what needs what, and running side by side what may; what failed and the exit code |
-//! | [`model`], [`text`] | the values that all share; small functions on text |
+//! | `cli` | one file for each command |
+//! | `pipeline` | the stages in order, what each hands to the next |
+//! | `tier` | commands on what runs on a tier: status, history, logs, lock, adopt, remove |
+//! | `build`, `test`, `release` | context, build, push; the tests inside the built image; plan, apply, roll back |
+//! | `cleanup`, `init`, `doctor` | registry tags that nothing needs any more; first files; what a release needs, tried |
+//! | `manifest` | YAML in, variables, images, overlays, order, checks |
+//! | `rollout` | verdict and cause of every object, and the watch that feeds them |
+//! | `schema` | what Kubernetes accepts, known without a cluster |
+//! | `record` | what a release leaves in the cluster, and what can be gone back to |
+//! | `cluster`, `engine`, `registry`, `git` | Kubernetes, the Docker Engine, the registry, the repository |
+//! | `http`, `program` | asking an HTTP address how it is, pauses between tries; the user's own programs |
+//! | `secret`, `project` | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
+//! | `report`, `session` | one type of event, one renderer for each reader; where to report and when to stop |
+//! | `graph`, `error` | what needs what, and running side by side what may; what failed and the exit code |
+//! | `model`, `text` | the values that all share; small functions on text |
 
 pub mod build;
 pub(crate) mod cleanup;
