@@ -24,6 +24,7 @@ use crate::model::credentials::server_name;
 use crate::model::{Credentials, Reference, labels};
 use crate::session::Session;
 
+mod container;
 mod deadline;
 pub mod fault;
 mod hijack;
@@ -34,6 +35,7 @@ mod pull;
 pub(crate) mod silent;
 mod ssh;
 
+pub(crate) use container::{Archive, Container, ContainerHealth, ContainerSpec, Exit, reason};
 pub(crate) use deadline::Deadlines;
 pub use owner::Owner;
 
@@ -134,7 +136,7 @@ impl Engine {
         time.checked_add(read_at.elapsed()).ok()
     }
 
-    /// The library's client: for build and test only.
+    /// The library's client: for build only.
     pub(crate) fn docker(&self) -> &Docker {
         &self.docker
     }

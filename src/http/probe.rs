@@ -46,7 +46,19 @@ impl HttpProbe {
             };
             map.insert(name, value);
         }
-        let client = reqwest::Client::builder()
+        Self::with(reqwest::Client::builder(), map)
+    }
+
+    /// Asks an address of this machine, past any proxy.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] where no client can be made.
+    pub(crate) fn direct() -> Result<Self> {
+        Self::with(reqwest::Client::builder().no_proxy(), HeaderMap::new())
+    }
+
+    fn with(builder: reqwest::ClientBuilder, headers: HeaderMap) -> Result<Self> {
+        let client = builder
             .connect_timeout(LIMIT)
             .timeout(LIMIT)
             .redirect(reqwest::redirect::Policy::none())
@@ -54,7 +66,7 @@ impl HttpProbe {
             .user_agent(concat!("windlass/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Error::new(Kind::Unreachable, format!("TLS cannot be set up: {error}")))?;
-        Ok(Self { client, headers: map })
+        Ok(Self { client, headers })
     }
 
     /// Asks once.

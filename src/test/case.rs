@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::container::Exit;
 use super::plan::Job;
 use super::reports::Reports;
 use super::service::{explained, explained_as};
 use super::{CANNOT_RUN, Runner};
+use crate::engine::Exit;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Evidence, Failure, Image, Subject};
 use crate::project::TestConfig;

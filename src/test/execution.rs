@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use bollard::models::NetworkCreateRequest;
-
 use super::case::{AFTER_DEATH, Case, TestOutcome, own_lines};
-use super::container::{Container, Exit, Spec, name};
+use super::container::{self, Spec, name};
 use super::service::{self, Service, explained};
 use super::{Runner, cluster, keep, reports, unmade};
-use crate::error::{Kind, Result};
+use crate::engine::{Container, Exit};
+use crate::error::Result;
 use crate::model::{RunResult, Stage};
 use crate::project::On;
 use crate::report::StepReport;
@@ -77,21 +76,10 @@ async fn provide(runner: &Runner<'_>, case: &Case<'_>, step: &StepReport) -> Res
 async fn network(runner: &Runner<'_>, case: &Case<'_>) -> Result<String> {
     let role = format!("network {}", case.name);
     let name = name(&runner.owner, &role);
-    let request = NetworkCreateRequest {
-        name: name.clone(),
-        driver: Some("bridge".to_owned()),
-        labels: Some(runner.labels(&role).await?),
-        ..Default::default()
-    };
-    let engine = runner.engine()?;
-    let creating = engine.clone();
-    let making =
-        runner.making.spawn(async move { creating.at_once(creating.docker().create_network(request)).await });
+    let (creating, labels, made) = (runner.engine()?.clone(), runner.labels(&role).await?, name.clone());
+    let making = runner.making.spawn(async move { creating.create_network(made, labels).await });
     let made = making.await.map_err(|error| unmade(&error))?;
-    made.map_err(|error| {
-        let error = engine.error(Kind::TestNotRun, "making the test's network", &error);
-        explained(case.name, error, Vec::new())
-    })?;
+    made.map_err(|error| explained(case.name, error, Vec::new()))?;
     case.note(|standing| standing.network.clone_from(&name));
     Ok(name)
 }
@@ -115,7 +103,7 @@ async fn command(
     };
     let (reporter, source) = (runner.session.reporter.clone(), case.name.to_owned());
     let hear = move |stream, line: &str| reporter.log(Stage::Test, &source, stream, line);
-    let started = Container::start(runner, &spec, hear).await;
+    let started = container::start(runner, &spec, hear).await;
     let mut container = started.map_err(|error| explained(case.name, error, Vec::new()))?;
     case.note(|standing| standing.container = Some(container.id.clone()));
     let (mut late, mut died) = (false, None);

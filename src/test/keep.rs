@@ -2,14 +2,11 @@
 
 use std::sync::PoisonError;
 
-use bollard::models::ContainerConfig;
-use bollard::query_parameters::CommitContainerOptions;
 use jiff::Timestamp;
 
 use super::Runner;
 use super::case::{Case, Handles};
 use super::container::name;
-use crate::engine::fault;
 use crate::error::Result;
 use crate::model::labels;
 use crate::project::On;
@@ -62,19 +59,7 @@ fn kept(runner: &Runner<'_>, case: &Case<'_>, until: Timestamp, what: &str, comm
 async fn image_of(runner: &Runner<'_>, case: &Case<'_>, container: &str) -> Result<String> {
     let role = format!("kept {}", case.name);
     let tag = name(&runner.owner, &role).to_lowercase();
-    let options = CommitContainerOptions {
-        container: Some(container.to_owned()),
-        repo: Some("windlass-kept".to_owned()),
-        tag: Some(tag.clone()),
-        ..Default::default()
-    };
-    let config = ContainerConfig { labels: Some(runner.labels(&role).await?), ..Default::default() };
-    let engine = runner.engine()?;
-    let done = engine.at_once(engine.docker().commit_container(options, config)).await;
-    done.map_err(|error| {
-        let kind = crate::error::Kind::TestNotRun;
-        crate::error::Error::new(kind, fault::text(&error))
-    })?;
+    runner.engine()?.commit(container, "windlass-kept", &tag, runner.labels(&role).await?).await?;
     Ok(format!("windlass-kept:{tag}"))
 }
 

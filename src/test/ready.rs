@@ -4,12 +4,11 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bollard::models::HealthStatusEnum;
 use regex::Regex;
 
-use super::container::Container;
-use crate::engine::Engine;
+use crate::engine::{Container, ContainerHealth};
 use crate::error::{Error, Kind, Result};
+use crate::http::probe::HttpProbe;
 use crate::project::Ready;
 
 /// How long a look may take that is made from here.
@@ -44,12 +43,7 @@ pub(super) enum Readiness {
 ///
 /// # Errors
 /// [`Kind::TestNotRun`] where the service cannot be asked in this way; [`Kind::Unreachable`] where the Engine is gone.
-pub(super) async fn ask(
-    engine: &Engine,
-    service: &Container,
-    ready: Option<&Ready>,
-    logged: bool,
-) -> Result<Readiness> {
+pub(super) async fn ask(service: &Container, ready: Option<&Ready>, logged: bool) -> Result<Readiness> {
     let Some(ready) = ready else { return healthy(service).await };
     if !ready.command.is_empty() {
         let (code, said) = service.exec(&ready.command).await?;
@@ -63,12 +57,12 @@ pub(super) async fn ask(
         }
     }
     if let Some(port) = ready.tcp
-        && !listens(engine, service, port).await?
+        && !listens(service, port).await?
     {
         return Ok(Readiness::Not(format!("nothing listens on port {port}")));
     }
     if let Some(address) = &ready.http
-        && let Err(why) = answers(engine, service, address).await?
+        && let Err(why) = answers(service, address).await?
     {
         return Ok(Readiness::Not(why));
     }
@@ -80,29 +74,25 @@ pub(super) async fn ask(
 
 /// An image that knows how to tell is believed.
 async fn healthy(service: &Container) -> Result<Readiness> {
-    let state = service.inspect().await?.state.unwrap_or_default();
-    let health = state.health.unwrap_or_default();
-    let fault = match health.status {
-        Some(HealthStatusEnum::STARTING) => "its HEALTHCHECK has not passed yet",
-        Some(HealthStatusEnum::UNHEALTHY) => "its HEALTHCHECK fails",
-        _ => return Ok(Readiness::Yes),
+    let (fault, said) = match service.health().await? {
+        ContainerHealth::Healthy => return Ok(Readiness::Yes),
+        ContainerHealth::Starting(said) => ("its HEALTHCHECK has not passed yet", said),
+        ContainerHealth::Unhealthy(said) => ("its HEALTHCHECK fails", said),
     };
-    let last = health.log.as_deref().and_then(<[_]>::last);
-    let said = last.and_then(|last| last.output.as_deref()).unwrap_or_default();
     Ok(Readiness::Not(match said.lines().rfind(|line| !line.trim().is_empty()) {
         Some(line) => format!("{fault}: {}", line.trim()),
         None => fault.to_owned(),
     }))
 }
 
-async fn listens(engine: &Engine, service: &Container, port: u16) -> Result<bool> {
+async fn listens(service: &Container, port: u16) -> Result<bool> {
     let table = ["cat", "/proc/net/tcp", "/proc/net/tcp6"].map(str::to_owned);
     let (code, said) = service.exec(&table).await?;
     // An exit code of 1 is a kernel without IPv6.
     if matches!(code, 0 | 1) {
         return Ok(has_listener(&said, port));
     }
-    let Some(address) = address(engine, service).await? else { return Err(cannot_ask("tcp", "`cat`")) };
+    let Some(address) = service.address().await? else { return Err(cannot_ask("tcp", "`cat`")) };
     let connect = tokio::net::TcpStream::connect((address.as_str(), port));
     Ok(tokio::time::timeout(LOOK, connect).await.is_ok_and(|connected| connected.is_ok()))
 }
@@ -116,7 +106,7 @@ fn has_listener(table: &str, port: u16) -> bool {
 }
 
 /// `Ok(Err(why))` for an answer that is none of 2xx, or no answer.
-async fn answers(engine: &Engine, service: &Container, address_of: &str) -> Result<Result<(), String>> {
+async fn answers(service: &Container, address_of: &str) -> Result<Result<(), String>> {
     let path = port_and_path(address_of);
     let inside = format!("http://127.0.0.1{path}");
     let (code, said) = service.exec(&["sh".to_owned(), "-c".to_owned(), ASK.to_owned(), inside]).await?;
@@ -128,15 +118,13 @@ async fn answers(engine: &Engine, service: &Container, address_of: &str) -> Resu
             return Ok(Err(format!("http {path} does not answer with 2xx: {last}")));
         }
     }
-    let Some(host) = address(engine, service).await? else {
+    let Some(host) = service.address().await? else {
         return Err(cannot_ask("http", "`curl`, `wget`, `python3` or `node`"));
     };
-    let client = reqwest::Client::builder().timeout(LOOK).no_proxy().build();
-    let client =
-        client.map_err(|error| Error::new(Kind::Defect, format!("cannot make a client: {error}")))?;
-    Ok(match client.get(format!("http://{host}{path}")).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(()),
-        Ok(answer) => Err(format!("http {path} answers with {}", answer.status())),
+    let asked = tokio::time::timeout(LOOK, HttpProbe::direct()?.ask(&format!("http://{host}{path}"))).await;
+    Ok(match asked {
+        Ok(answer) if answer.is_good => Ok(()),
+        Ok(answer) => Err(format!("http {path} {}", answer.sentence)),
         Err(_) => Err(format!("http {path} does not answer")),
     })
 }
@@ -145,16 +133,6 @@ async fn answers(engine: &Engine, service: &Container, address_of: &str) -> Resu
 pub(super) fn port_and_path(address: &str) -> &str {
     let rest = address.strip_prefix("http://").unwrap_or(address);
     rest.trim_start_matches(|letter| letter != ':' && letter != '/')
-}
-
-/// The service's own address, where it can be reached from here: the Engine's networks are this machine's.
-async fn address(engine: &Engine, service: &Container) -> Result<Option<String>> {
-    if !engine.address().starts_with("unix://") {
-        return Ok(None);
-    }
-    let networks = service.inspect().await?.network_settings.and_then(|settings| settings.networks);
-    let mut addresses = networks.into_iter().flatten().filter_map(|(_, endpoint)| endpoint.ip_address);
-    Ok(addresses.find(|address| !address.is_empty()))
 }
 
 fn cannot_ask(way: &str, program: &str) -> Error {

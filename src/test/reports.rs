@@ -7,12 +7,10 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
-use bollard::query_parameters::DownloadFromContainerOptions;
-use futures::TryStreamExt;
 use regex::Regex;
 
 use super::junit::Tally;
-use crate::engine::{Engine, fault};
+use crate::engine::{Archive, Engine};
 use crate::error::{Error, Kind, Result};
 use crate::project::TestConfig;
 use crate::report::Reporter;
@@ -232,34 +230,14 @@ fn component(part: &str) -> String {
 
 /// The archive of a path in a container.
 async fn fetch(engine: &Engine, container: &str, base: &str) -> Result<Source> {
-    let options = DownloadFromContainerOptions { path: base.to_owned() };
-    let mut stream = engine.docker().download_from_container(container, Some(options));
-    let mut archive = Vec::new();
-    let all = async {
-        // Between two pieces as between question and answer.
-        while let Some(piece) = engine.at_once(stream.try_next()).await? {
-            archive.extend_from_slice(&piece);
-            if archive.len() > LIMIT {
-                return Err(too_much());
-            }
+    Ok(match engine.archive(container, base, LIMIT).await? {
+        Archive::Nothing => Source::Nothing,
+        Archive::Tar(archive) => Source::Archive(archive),
+        Archive::TooBig => {
+            let size = LIMIT >> 20;
+            Source::Complaint(format!("it is too big to be brought out: more than {size} MiB"))
         }
-        Ok(())
-    };
-    let late = Err(bollard::errors::Error::RequestTimeoutError);
-    match tokio::time::timeout(engine.deadlines().download, all).await.unwrap_or(late) {
-        Ok(()) => Ok(Source::Archive(archive)),
-        Err(error) if fault::status(&error) == Some(404) => Ok(Source::Nothing),
-        Err(error) if matches!(&error, bollard::errors::Error::IOError { err } if err.kind() == io::ErrorKind::FileTooLarge) =>
-        {
-            let complaint = format!("it is too big to be brought out: more than {} MiB", LIMIT >> 20);
-            Ok(Source::Complaint(complaint))
-        }
-        Err(error) => Err(engine.error(Kind::TestNotRun, "bringing out the reports", &error)),
-    }
-}
-
-fn too_much() -> bollard::errors::Error {
-    bollard::errors::Error::IOError { err: io::ErrorKind::FileTooLarge.into() }
+    })
 }
 
 fn unpack(glob: &Glob, archive: &[u8]) -> io::Result<Vec<ReportFile>> {
@@ -318,24 +296,6 @@ mod tests {
     fn names(pattern: &str, files: &[(&str, &str)]) -> Vec<String> {
         let glob = Glob::parse(pattern).unwrap();
         unpack(&glob, &archive(files)).unwrap().iter().map(|file| file.name.display().to_string()).collect()
-    }
-
-    #[tokio::test]
-    async fn files_that_stop_coming_are_not_waited_for() {
-        use crate::engine::silent;
-        let half = |line: &str| {
-            let half =
-                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: 9999\r\n\r\nreports/";
-            line.contains("/archive").then_some(half)
-        };
-        let (engine, _heard) = silent::engine(silent::short(), half).await;
-        let error = silent::soon(fetch(&engine, "c", "/reports")).await.expect_err("half an archive");
-        assert_eq!(error.kind(), Kind::Unreachable);
-        assert!(error.message().contains("does not answer while bringing out the reports"), "{error}");
-        // Nor is one that gives a little now and then for ever.
-        let slow = crate::engine::Deadlines { download: std::time::Duration::ZERO, ..silent::short() };
-        let (engine, _heard) = silent::engine(slow, half).await;
-        assert!(silent::soon(fetch(&engine, "c", "/reports")).await.is_err());
     }
 
     #[test]

@@ -10,9 +10,10 @@ use futures::stream::FuturesUnordered;
 use regex::Regex;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::container::{Container, Exit, Spec};
+use super::container::{self, Spec};
 use super::ready::{self, Readiness};
 use super::{Runner, record};
+use crate::engine::{Container, Exit};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Evidence, Failure, Reference, Subject};
 use crate::project::ServiceConfig;
@@ -67,11 +68,11 @@ impl Service {
             memory: None,
             cpus: None,
         };
-        let container = Container::start(runner, &spec, hear).await;
+        let container = container::start(runner, &spec, hear).await;
         let container = container.map_err(|error| explained(test, error, Vec::new()))?;
         let service = Self { name: name.to_owned(), container, logged };
         step.progress(format!("waiting for service {name}"));
-        service.become_ready(runner, test, config).await?;
+        service.become_ready(test, config).await?;
         Ok(service)
     }
 
@@ -82,14 +83,14 @@ impl Service {
         (!lines.is_empty()).then_some(Evidence { title, lines })
     }
 
-    async fn become_ready(&self, runner: &Runner<'_>, test: &str, config: &ServiceConfig) -> Result<()> {
+    async fn become_ready(&self, test: &str, config: &ServiceConfig) -> Result<()> {
         let limit = config.ready.as_ref().map_or(PATIENCE, |ready| ready.timeout);
         let end = Instant::now() + limit;
         let mut pause = FIRST_PAUSE;
         let mut lacks = "it did not answer".to_owned();
         loop {
             let logged = self.logged.load(Ordering::Relaxed);
-            let asked = ready::ask(runner.engine()?, &self.container, config.ready.as_ref(), logged);
+            let asked = ready::ask(&self.container, config.ready.as_ref(), logged);
             let left = end.saturating_duration_since(Instant::now()).max(FIRST_PAUSE);
             let answer = timeout(left, asked).await;
             // One that has died is never ready, and whatever it answered is not the reason.

@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::case::{AFTER_DEATH, Case, TestOutcome};
-use super::container::Exit;
 use super::reports::{self, Reports};
 use super::service::{explained, explained_as};
 use super::{CANNOT_RUN, Runner, SLACK, directory_of, record, unmade};
 use crate::cluster::{
     ApplyError, Cluster, DeleteOptions, Deleted, SeenObject, WatchItem, WatchSubject, Watches,
 };
-use crate::engine::owner;
+use crate::engine::{Exit, owner};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Evidence, ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, SecretContent, Tier};
@@ -339,7 +338,7 @@ impl WatchedJob<'_> {
         let Some(test) = Seen::test(&self.pod) else { return Ok(None) };
         if let Some(why) = test.cannot_start() {
             let program = self.case.test.run.first().map_or("", String::as_str);
-            let why = super::container::reason(why);
+            let why = crate::engine::reason(why);
             let error = Error::new(Kind::TestNotRun, format!("`{program}` cannot be run in the image: {why}"))
                 .with_hint("no shell reads `run`: its first word is a program of the image; reports of a test on a cluster want `sh`, `tar` and `base64` there");
             return Err(explained_as(CANNOT_RUN, self.case.name, error, Vec::new()));
@@ -384,7 +383,7 @@ impl WatchedJob<'_> {
     /// Why a service's container could not begin at all.
     fn cannot_start(&self, name: &str) -> Option<String> {
         let (_, service) = Seen::services(&self.pod).find(|(own, _)| *own == name)?;
-        service.cannot_start().map(super::container::reason)
+        service.cannot_start().map(crate::engine::reason)
     }
 
     async fn not_ready(&self, name: &str, exit: Exit) -> Error {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::container::Exit;
+use crate::engine::Exit;
 use crate::error::{Error, Kind, Result};
 use crate::model::object::{INIT_STATUSES, STATUSES, container_statuses};
 use crate::project::{Ready, ServiceConfig, TestConfig};
