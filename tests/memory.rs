@@ -163,7 +163,7 @@ async fn fifteen_thousand_pods_are_watched_with_little_memory() {
     Mock::given(any()).respond_with(answer).mount(&server).await;
     let session = Session::new(Reporter::silent());
     let cluster = connect(&server, &session).await;
-    let set = vec![Watched { object: deployment(), place: None, live: None }];
+    let set = vec![Watched { object: deployment().into(), place: None, live: None }];
     let mut watcher = Watcher::new(&session, &cluster, Stage::Release, set);
     watcher.applied(&deployment());
     let ids = [ObjectId::of(&deployment())];

@@ -12,6 +12,7 @@ pub(crate) mod store;
 pub(crate) mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::Error as _;
@@ -163,7 +164,7 @@ fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error>
 }
 
 /// As for [`revision`]: what is changed before it is sent again has the shape of an object.
-fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::Error> {
     let object = Value::deserialize(deserializer)?;
     let is_text =
         |pointer: &str| object.pointer(pointer).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
@@ -172,7 +173,7 @@ fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error>
     let texts = ["/apiVersion", "/kind", "/metadata/name"].into_iter().all(is_text);
     let maps = ["/metadata/labels", "/metadata/annotations"].into_iter().all(is_map);
     (texts && maps)
-        .then_some(object)
+        .then(|| Arc::new(object))
         .ok_or_else(|| D::Error::custom("an `object` is no object of Kubernetes"))
 }
 
@@ -269,7 +270,7 @@ pub(crate) struct RefusedAttempt {
 pub(crate) struct Applied {
     /// What was sent.
     #[serde(deserialize_with = "object")]
-    pub object: Value,
+    pub object: Arc<Value>,
     /// A hash of the fields that the cluster's managed fields said were ours after the apply; `None` when the
     /// object was not reached. While it is still what the cluster says, nobody changed a field of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! What is on record when a command begins, and what a killed release left behind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -55,7 +56,7 @@ impl PriorReleases {
     /// Says that the release before did not come to its end, and how far it came, which is counted in the cluster
     /// where it was killed: its line of the history says so too from the next write on. Called under the
     /// lock, so nobody runs it any more.
-    pub(crate) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Value>>) {
+    pub(crate) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Arc<Value>>>) {
         let Some(newest) = self.summaries.first_mut() else { return };
         if newest.outcome == Outcome::Running {
             newest.outcome = Outcome::Interrupted;
@@ -110,10 +111,10 @@ pub(crate) fn interruption(summary: &Summary) -> String {
 }
 
 /// What a killed release wrote, from the stamps in the cluster.
-fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Value>) {
+fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Arc<Value>>) {
     let revision = killed.revision.to_string();
     let stamp = pointer::escape(STAMPS[0]);
-    let is_its = |object: &&Value| {
+    let is_its = |object: &&Arc<Value>| {
         object.pointer(&format!("/metadata/annotations/{stamp}")).and_then(Value::as_str) == Some(&revision)
     };
     let written = live.values().filter(is_its).count();
@@ -122,6 +123,6 @@ fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Value>) {
     let ran = |task: &Task| live.get(&task.job).filter(is_its);
     killed.jobs.retain(|task| task.completed || ran(task).is_some());
     for task in &mut killed.jobs {
-        task.completed |= ran(task).is_some_and(job::completed);
+        task.completed |= ran(task).is_some_and(|job| job::completed(job));
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn prepare<'a>(
     let checks = Checks::of(context, (images, *tests), release.url())?;
     let key = context.store().key(true).await?;
     let wanted = namespaces::placed(context.cluster, redaction::wanted(manifests.clone(), &key)).await?;
-    let set = content::set(wanted.iter().map(|one| &one.object), &key, &prior.summaries);
+    let set = content::set(wanted.iter().map(|one| &*one.object), &key, &prior.summaries);
     context.rules.check_rolled_back(&prior.summaries, &set)?;
     let plan = plan(context, prior, wanted, &key).await?;
     warn_of_foreign(context, &plan);

@@ -1,6 +1,7 @@
 //! A rollback from its record: what comes back, what is left alone, and whether it may be.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -77,7 +78,7 @@ pub(crate) struct PreparedRollback {
     untouched: Vec<Applied>,
     /// What differs and is left alone, since it grants rights or lies outside of the namespace.
     pub(crate) held_back: Vec<Applied>,
-    live: BTreeMap<ObjectId, Value>,
+    live: BTreeMap<ObjectId, Arc<Value>>,
 }
 
 /// Plans the way to a revision; nothing is changed.

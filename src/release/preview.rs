@@ -40,7 +40,7 @@ pub(crate) async fn plan(
     let key = store.key(false).await?;
     let wanted = namespaces::placed(&cluster, redaction::wanted(manifests, &key)).await?;
     external::check(context, &wanted).await?;
-    let set = content::set(wanted.iter().map(|one| &one.object), &key, &prior.summaries);
+    let set = content::set(wanted.iter().map(|one| &*one.object), &key, &prior.summaries);
     let plan = build_plan(context, &prior, wanted, &[], &key, May::Read).await?.plan;
     warn_of_untried(context, &plan);
     say_requests(session, &cluster);

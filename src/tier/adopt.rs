@@ -1,6 +1,8 @@
 //! Taking over what already runs: which live objects the manifests describe and whose they are, the ownership of their
 //! fields without a change to any of them, and a release that has the state as it is: a rollback may lead back to it.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
@@ -96,7 +98,7 @@ async fn take_over(context: TierContext<'_>) -> Result<Adoption> {
     let summary = Summary {
         outcome: Outcome::Good,
         finished: Some(context.cluster.now()),
-        set: content::set(all.iter().map(|one| &one.object), &key, &[]),
+        set: content::set(all.iter().map(|one| &*one.object), &key, &[]),
         ..record.summary.clone()
     };
     let record = Record { objects: all, summary, ..record };
@@ -128,7 +130,8 @@ async fn record(
     key: &[u8],
 ) -> Result<Record> {
     let asked = foreign.iter().filter_map(|found| found.asked()).filter(|asked| is_kept(asked));
-    let asked: Vec<Applied> = asked.map(|asked| Applied { object: asked.clone(), fields: None }).collect();
+    let asked: Vec<Applied> =
+        asked.map(|asked| Applied { object: Arc::new(asked.clone()), fields: None }).collect();
     let known = prior.last.iter().flat_map(|last| &last.objects);
     let known =
         known.filter(|one| asked.iter().all(|new| ObjectId::of(&new.object) != ObjectId::of(&one.object)));
@@ -142,7 +145,7 @@ async fn record(
         images: newest.map(|newest| newest.images.clone()).unwrap_or_default(),
         tested: newest.and_then(|newest| newest.tested),
         dirty: newest.is_some_and(|newest| newest.dirty),
-        set: content::set(objects.iter().map(|one| &one.object), key, &prior.summaries),
+        set: content::set(objects.iter().map(|one| &*one.object), key, &prior.summaries),
         objects: objects.len(),
         ..context.begin(prior, revision, ReleaseKind::Adoption).await?
     };
@@ -167,7 +170,7 @@ async fn take(cluster: &Cluster, found: &Found, revision: u64) -> Result<Option<
         return Err(Error::new(Kind::Refused, sentence).with_hint("adopt it again"));
     }
     Ok(is_kept(asked)
-        .then(|| Applied { fields: plan::owned_fields(&ours, false), object: (**asked).clone() }))
+        .then(|| Applied { fields: plan::owned_fields(&ours, false), object: Arc::new((**asked).clone()) }))
 }
 
 /// A field of what was asked for that differs. Replicas belong to whoever scales.
@@ -213,11 +216,11 @@ async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Resul
     let described =
         context.session.unless_cancelled(manifest::described(context.project, context.tier)).await?;
     let wanted = namespaces::placed(context.cluster, redaction::wanted(described, &key)).await?;
-    let objects: Vec<Value> = wanted.into_iter().map(|one| one.object).collect();
+    let objects: Vec<Arc<Value>> = wanted.into_iter().map(|one| one.object).collect();
     stream::iter(objects).map(|object| find(context, prior, object)).buffered(CONCURRENCY).try_collect().await
 }
 
-async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Value) -> Result<Found> {
+async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value>) -> Result<Found> {
     let id = ObjectId::of(&object);
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
     let state = |state| Ok(Found { id: id.clone(), api_version: api_version.clone(), state });

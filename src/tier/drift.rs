@@ -104,7 +104,11 @@ mod tests {
 
     fn step(action: Action) -> Step {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}});
-        Step::new(Wanted { object, phase: Phase::Workloads, origin: None, values: None }, action, None)
+        Step::new(
+            Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None },
+            action,
+            None,
+        )
     }
 
     #[test]

@@ -70,7 +70,7 @@ async fn seen(
 /// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run, and what lies
 /// outside of namespaces may be another tier's as well, and bear its labels.
 fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectRef> {
-    let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &one.object);
+    let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &*one.object);
     let is_alone = |object: &Value| object["kind"] != "Job" && !ObjectId::of(object).namespace.is_empty();
     let lacks = |object: &&Value| is_alone(object) && !health.iter().any(|one| one.is_about(object));
     wanted.filter(lacks).map(ObjectRef::of).collect()

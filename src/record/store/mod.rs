@@ -481,7 +481,7 @@ mod tests {
         assert!(refused.message().starts_with(said), "{refused}");
         assert_eq!(values(br#"{"a,[": [1, {}, "\",["], "b\\": 2}"#), 6);
         let object = json!({"data": {"a": "x".repeat(30 << 20)}});
-        let objects = vec![crate::record::Applied { object, fields: None }];
+        let objects = vec![crate::record::Applied { object: object.into(), fields: None }];
         let record = Record { objects, ..Record::new(summary(1, "good")) };
         assert!(pack(&record).unwrap_err().message().contains("too large to be recorded: 30 MiB"));
     }
@@ -518,7 +518,7 @@ mod tests {
         let data = json!({"a": STANDARD.encode(random.take(bytes).collect::<Vec<u8>>())});
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
-        let objects = vec![crate::record::Applied { object, fields: None }];
+        let objects = vec![crate::record::Applied { object: object.into(), fields: None }];
         Record { objects, ..Record::new(of_set(revision, &revision.to_string(), "good")) }
     }
 

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ pub(crate) enum May {
 /// What a set is tried with.
 pub(crate) struct DryRun<'a> {
     pub(crate) cluster: &'a Cluster,
-    pub(crate) live: &'a BTreeMap<ObjectId, Value>,
+    pub(crate) live: &'a BTreeMap<ObjectId, Arc<Value>>,
     /// `group/kind` of what definitions of the set define that are not what they were.
     pub(crate) defined: &'a BTreeSet<String>,
     /// The namespaces that will exist once the set is applied.
@@ -59,7 +60,7 @@ impl DryRun<'_> {
             Known::MayDiffer | Known::JobToRun => {}
         }
         // Of what is not there yet nothing is compared.
-        let takes_back = TakeOver::of(live.is_some_and(is_ours), self.takes_back);
+        let takes_back = TakeOver::of(live.is_some_and(|live| is_ours(live)), self.takes_back);
         let sending = ApplyMode { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
             Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
@@ -67,7 +68,7 @@ impl DryRun<'_> {
             Err(error) => {
                 let there = match live {
                     Some(_) => None,
-                    None => self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten(),
+                    None => self.get(&wanted).await,
                 };
                 if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
                     return Err((wanted, refused));
@@ -80,8 +81,13 @@ impl DryRun<'_> {
         }
     }
 
+    /// What there is of its name, if that is known.
+    async fn get(&self, wanted: &Wanted) -> Option<Arc<Value>> {
+        self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten().map(Arc::new)
+    }
+
     /// What this user may not change, and so not try: compared with what the last release applied.
-    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Value>) -> Step {
+    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Arc<Value>>) -> Step {
         let applied = self.before.applied(&wanted.id());
         let changes =
             live.and(applied).map(|applied| difference::fields(&applied.object, &wanted.object, self.mask));
@@ -90,27 +96,30 @@ impl DryRun<'_> {
             (_, None) => Action::Create,
             (_, Some(_)) => Action::Change,
         };
-        let foreign = live.filter(|live| !is_ours(live)).and_then(ownership::owner);
+        let foreign = live.filter(|live| !is_ours(live)).and_then(|live| ownership::owner(live));
         let changes = changes.unwrap_or_default();
         Step { untried: true, changes, foreign, ..Step::new(wanted, action, live) }
     }
 
     /// What is there already without the labels of the release.
     async fn decide_foreign(&self, mut wanted: Wanted, known: Known) -> Decided {
-        let there = self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
+        let there = self.get(&wanted).await;
         if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
             return Err((wanted, refused));
         }
         if there.as_ref().is_some_and(|there| is_of_another_tier(&wanted, there)) {
-            prune::share(&mut wanted.object);
+            prune::share(Arc::make_mut(&mut wanted.object));
         }
         match apply(self.cluster, &mut wanted, ApplyMode { dry_run: true, ..ApplyMode::default() }).await {
-            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => {
-                Ok(Step { tried: Some(sent.object), ..Step::new(wanted, Action::Keep, there.as_ref()) })
-            }
+            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => Ok(Step {
+                tried: Some(Arc::new(sent.object)),
+                ..Step::new(wanted, Action::Keep, there.as_ref())
+            }),
             Ok(sent) => {
-                let foreign =
-                    there.as_ref().and_then(ownership::owner).filter(|owner| owner != FIELD_MANAGER);
+                let foreign = there
+                    .as_ref()
+                    .and_then(|there| ownership::owner(there))
+                    .filter(|owner| owner != FIELD_MANAGER);
                 let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
                 Ok(self.compared(step, known, sent))
             }
@@ -119,8 +128,9 @@ impl DryRun<'_> {
     }
 
     /// A Job of which one is there already. Of new content it is tried under another name: the old one goes first.
-    async fn decide_again(&self, wanted: Wanted, live: Option<&Value>) -> Decided {
-        let same = live.and_then(job::content) == Some(content::content(&wanted.object).as_str());
+    async fn decide_again(&self, wanted: Wanted, live: Option<&Arc<Value>>) -> Decided {
+        let same =
+            live.and_then(|live| job::content(live)) == Some(content::content(&wanted.object).as_str());
         let step = Step::new(wanted, Action::Run, live);
         if same { Ok(step) } else { self.tried_under_another_name(step).await }
     }
@@ -136,7 +146,7 @@ impl DryRun<'_> {
                 if step.changes.is_empty() && ours {
                     step.action = Action::Keep;
                 }
-                step.tried = Some(sent.object);
+                step.tried = Some(Arc::new(sent.object));
             }
         }
         step.taken = sent.taken;
@@ -147,21 +157,21 @@ impl DryRun<'_> {
         &self,
         wanted: Wanted,
         known: Known,
-        live: Option<&Value>,
+        live: Option<&Arc<Value>>,
         error: ApplyError,
     ) -> Decided {
         if let Refusal::Immutable { field } | Refusal::Invalid { field } = &error.refusal
-            && (may_recreate(&wanted.object) || may_go_back(&wanted, live))
+            && (may_recreate(&wanted.object) || may_go_back(&wanted, live.map(Arc::as_ref)))
             && cannot_be_changed(&error.refusal)
         {
             let because = Some(format!("{field} cannot be changed"));
             let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
             return self.tried_under_another_name(step).await;
         }
-        if let Some(action) = self.not_to_be_tried(&wanted, known, live, &error.refusal) {
+        if let Some(action) = self.not_to_be_tried(&wanted, known, live.map(Arc::as_ref), &error.refusal) {
             Ok(Step::new(wanted, action, live))
         } else {
-            let error = explained(error, live, &wanted);
+            let error = explained(error, live.map(Arc::as_ref), &wanted);
             Err((wanted, error))
         }
     }
@@ -235,7 +245,7 @@ fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyE
 }
 
 /// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
-fn in_its_place(step: Step, there: Option<Value>) -> Step {
+fn in_its_place(step: Step, there: Option<Arc<Value>>) -> Step {
     let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
     Step { live, ..step }
 }
@@ -372,7 +382,7 @@ pub(crate) async fn apply(
     if conflicts.iter().any(crate::cluster::Conflict::is_scaling) {
         let live = cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten();
         if let Some(replicas) = live.as_ref().and_then(|live| live.pointer("/spec/replicas")) {
-            wanted.object["spec"]["replicas"] = replicas.clone();
+            Arc::make_mut(&mut wanted.object)["spec"]["replicas"] = replicas.clone();
             conflicts.retain(|conflict| !conflict.is_scaling());
         }
     }

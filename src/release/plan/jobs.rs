@@ -25,13 +25,13 @@ pub(crate) const HINT: &str = "--wait-jobs waits for it, --kill-jobs deletes it"
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Live Jobs of the tier that still run and are not those of the set: of other content, or no longer wanted.
-pub(crate) fn running(wanted: &[Wanted], live: &BTreeMap<ObjectId, Value>) -> Vec<Value> {
+pub(crate) fn running(wanted: &[Wanted], live: &BTreeMap<ObjectId, Arc<Value>>) -> Vec<Value> {
     let same = |id: &ObjectId, job: &Value| {
         let wanted = wanted.iter().find(|one| one.id() == *id);
         wanted.is_some_and(|one| job::content(job) == Some(content::content(&one.object).as_str()))
     };
     let jobs = live.iter().filter(|(_, object)| job::is_job(object) && runs(object));
-    jobs.filter(|(id, job)| !same(id, job)).map(|(_, job)| job.clone()).collect()
+    jobs.filter(|(id, job)| !same(id, job)).map(|(_, job)| Value::clone(job)).collect()
 }
 
 fn runs(job: &Value) -> bool {
@@ -152,8 +152,9 @@ mod tests {
     }
 
     fn found(live: &[Value]) -> Vec<String> {
-        let wanted = Wanted { object: job("migrate", "b"), phase: Phase::Jobs, origin: None, values: None };
-        let live = live.iter().map(|object| (ObjectId::of(object), object.clone())).collect();
+        let wanted =
+            Wanted { object: job("migrate", "b").into(), phase: Phase::Jobs, origin: None, values: None };
+        let live = live.iter().map(|object| (ObjectId::of(object), object.clone().into())).collect();
         running(&[wanted], &live).iter().map(|job| ObjectId::of(job).name).collect()
     }
 

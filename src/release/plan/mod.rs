@@ -17,6 +17,7 @@ mod view;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -33,8 +34,8 @@ use crate::release::plan::redaction::SecretValues;
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
-    /// What would be sent, without the stamps of a release.
-    pub object: Value,
+    /// What would be sent, without the stamps of a release; shared with the watch and the record.
+    pub object: Arc<Value>,
     /// When it is applied.
     pub phase: Phase,
     /// Where it was written; `None` for a recorded object.
@@ -68,9 +69,9 @@ pub(crate) struct Step {
     /// In which fields it differs from what is live.
     pub changes: Vec<FieldChange>,
     /// What is live now, where something is.
-    pub live: Option<Value>,
+    pub live: Option<Arc<Value>>,
     /// What the server said would come of changing it.
-    pub tried: Option<Value>,
+    pub tried: Option<Arc<Value>>,
     /// What was edited by hand and is taken back.
     pub taken: Vec<Taken>,
     /// Why it must be recreated.
@@ -87,7 +88,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// A step of which no more is known.
-    pub(crate) fn new(wanted: Wanted, action: Action, live: Option<&Value>) -> Self {
+    pub(crate) fn new(wanted: Wanted, action: Action, live: Option<&Arc<Value>>) -> Self {
         Self {
             wanted,
             action,
@@ -291,7 +292,7 @@ mod tests {
     use super::*;
 
     fn wanted(object: Value) -> Wanted {
-        Wanted { object, phase: Phase::Workloads, origin: None, values: None }
+        Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None }
     }
 
     fn deployment(image: &str, replicas: i64) -> Value {
@@ -315,7 +316,7 @@ mod tests {
             "set": "", "objects": 1,
         }))
         .unwrap();
-        Record { objects: vec![Applied { object, fields }], jobs, ..Record::new(summary) }
+        Record { objects: vec![Applied { object: object.into(), fields }], jobs, ..Record::new(summary) }
     }
 
     #[test]

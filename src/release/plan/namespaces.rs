@@ -2,6 +2,7 @@
 //! the same set, can tell. Built-in kinds have theirs from the manifests already.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -30,7 +31,7 @@ pub(crate) async fn placed(cluster: &Cluster, mut wanted: Vec<Wanted>) -> Result
             },
         };
         if namespaced {
-            one.object["metadata"]["namespace"] = Value::from(cluster.namespace());
+            Arc::make_mut(&mut one.object)["metadata"]["namespace"] = Value::from(cluster.namespace());
         }
     }
     Ok(wanted)
@@ -68,7 +69,7 @@ mod tests {
         let definition = json!({"kind": "CustomResourceDefinition", "spec": {
             "group": "example.com", "names": {"kind": "Database"}, "scope": "Namespaced"}});
         let phase = crate::manifest::Phase::Definitions;
-        let scopes = scopes(&[Wanted { object: definition, origin: None, phase, values: None }]);
+        let scopes = scopes(&[Wanted { object: definition.into(), origin: None, phase, values: None }]);
         assert!(scopes[&("example.com".to_owned(), "Database".to_owned())]);
     }
 }

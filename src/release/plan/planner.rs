@@ -2,6 +2,7 @@
 //! may differ, which is validation and difference in one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -76,7 +77,7 @@ pub(crate) struct Survey {
     /// What a release would change.
     pub plan: Plan,
     /// All live objects with the tier's labels.
-    pub live: BTreeMap<ObjectId, Value>,
+    pub live: BTreeMap<ObjectId, Arc<Value>>,
 }
 
 /// Looks at the cluster and plans, with everything that earlier releases own in view.
@@ -113,17 +114,17 @@ pub(crate) async fn build_plan(
 /// [`Kind::Unreachable`].
 pub(crate) async fn survey(cluster: &Cluster, mut subjects: PlanInput<'_>) -> Result<Survey> {
     let live = live(cluster, &subjects).await?;
-    let scaled = plan::scaled_targets(&subjects.wanted);
+    let scaled = plan::scaled_targets(subjects.wanted.iter());
     for wanted in &mut subjects.wanted {
         keep_replicas(wanted, &live, &scaled);
-        if live.get(&wanted.id()).is_some_and(prune::is_shared) {
-            prune::share(&mut wanted.object);
+        if live.get(&wanted.id()).is_some_and(|live| prune::is_shared(live)) {
+            prune::share(Arc::make_mut(&mut wanted.object));
         }
     }
     let before = Before::of(subjects.last);
     let known = subjects.wanted.iter().map(|wanted| {
         let id = wanted.id();
-        plan::known(wanted, live.get(&id), &before, plan::is_scaled(&scaled, &id))
+        plan::known(wanted, live.get(&id).map(Arc::as_ref), &before, plan::is_scaled(&scaled, &id))
     });
     let known: Vec<Known> = known.collect();
     let changed = subjects.wanted.iter().zip(&known).filter(|(_, known)| **known != Known::Unchanged);
@@ -155,7 +156,7 @@ pub(crate) async fn survey(cluster: &Cluster, mut subjects: PlanInput<'_>) -> Re
     Ok(Survey { plan: Plan { steps, prune, left, owned, running }, live })
 }
 
-async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<ObjectId, Value>> {
+async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<ObjectId, Arc<Value>>> {
     let mut places = subjects.places.clone();
     places.extend(subjects.wanted.iter().map(|wanted| KindPlace::of(&wanted.object)));
     let own = definitions(subjects.wanted.iter());
@@ -184,7 +185,7 @@ async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<Ob
         .buffer_unordered(CONCURRENCY)
         .try_collect()
         .await?;
-    Ok(lists.into_iter().flatten().map(|object| (ObjectId::of(&object), object)).collect())
+    Ok(lists.into_iter().flatten().map(|object| (ObjectId::of(&object), Arc::new(object))).collect())
 }
 
 /// The kinds that CustomResourceDefinitions define, as `group/kind`.
@@ -222,7 +223,7 @@ pub(crate) fn set_replicas(object: &mut Value, replicas: &Value) {
 /// An autoscaler's target keeps the replicas it has: leaving the field out would reset it to one.
 fn keep_replicas(
     wanted: &mut Wanted,
-    live: &BTreeMap<ObjectId, Value>,
+    live: &BTreeMap<ObjectId, Arc<Value>>,
     scaled: &BTreeSet<(String, String, String)>,
 ) {
     let id = wanted.id();
@@ -230,7 +231,7 @@ fn keep_replicas(
         return;
     }
     if let Some(replicas) = live.get(&id).and_then(|live| live.pointer("/spec/replicas")) {
-        set_replicas(&mut wanted.object, replicas);
+        set_replicas(Arc::make_mut(&mut wanted.object), replicas);
     }
 }
 

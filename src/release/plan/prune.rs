@@ -2,6 +2,7 @@
 //! go without a word.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ pub(crate) fn is_shared(object: &Value) -> bool {
 pub(crate) fn leftovers(
     inventory: &BTreeSet<ObjectId>,
     wanted: &BTreeSet<ObjectId>,
-    live: &BTreeMap<ObjectId, Value>,
+    live: &BTreeMap<ObjectId, Arc<Value>>,
 ) -> PruneSet {
     let is_owned = |id: &ObjectId| inventory.contains(id);
     let owned = live.iter().filter(|(id, object)| is_owned(id) && !has_ended(object)).count();
@@ -59,8 +60,8 @@ pub(crate) fn leftovers(
         live.iter().filter(|(id, object)| is_owned(id) && !wanted.contains(id) && !gone(object))
     {
         match stays(id, object) {
-            Some(why) => leftovers.left.push(KeptObject { object: object.clone(), why }),
-            None => leftovers.prune.push(object.clone()),
+            Some(why) => leftovers.left.push(KeptObject { object: Value::clone(object), why }),
+            None => leftovers.prune.push(Value::clone(object)),
         }
     }
     leftovers
@@ -130,7 +131,8 @@ mod tests {
     }
 
     fn found(live: &[Value], foreign: &[Value]) -> PruneSet {
-        let map = live.iter().chain(foreign).map(|object| (ObjectId::of(object), object.clone())).collect();
+        let map =
+            live.iter().chain(foreign).map(|object| (ObjectId::of(object), object.clone().into())).collect();
         let inventory = live.iter().map(ObjectId::of).collect();
         leftovers(&inventory, &[ObjectId::of(&object("Service", "wanted", None))].into(), &map)
     }

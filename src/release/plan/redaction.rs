@@ -2,6 +2,7 @@
 //! a keyed hash stands in the place of each.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, Mac};
 use serde_json::{Map, Value, json};
@@ -59,7 +60,7 @@ pub(crate) fn wanted(manifests: manifest::Manifests, key: &[u8]) -> Vec<Wanted> 
         .into_iter()
         .map(|one| {
             let (object, values) = redact(one.json, key);
-            Wanted { phase: one.phase, origin: Some(one.origin), object, values }
+            Wanted { phase: one.phase, origin: Some(one.origin), object: Arc::new(object), values }
         })
         .collect()
 }
@@ -110,7 +111,7 @@ pub(crate) async fn rehash(
     if live.is_empty() {
         return Ok(());
     }
-    let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| &mut one.object).collect();
+    let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| Arc::make_mut(&mut one.object)).collect();
     manifest::rehash_configuration(&mut objects, &live, key);
     Ok(())
 }
@@ -132,7 +133,7 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
 pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, objects: &[Applied]) {
     secret::publish_tier(tier, &session.reporter);
     let (redacted, own): (Vec<&Value>, Vec<&Value>) =
-        objects.iter().map(|one| &one.object).partition(|object| manifest::is_from_configuration(object));
+        objects.iter().map(|one| &*one.object).partition(|object| manifest::is_from_configuration(object));
     secret::hide_objects(own, &session.reporter);
     for redacted in redacted {
         if let Ok(Some(live)) = cluster.get(&ObjectRef::of(redacted)).await {
@@ -188,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_is_no_longer_there_is_known() {
-        let applied = |object: Value| Applied { object, fields: None };
+        let applied = |object: Value| Applied { object: object.into(), fields: None };
         let mut other = secret("x");
         other["metadata"]["name"] = "tls".into();
         let recorded = [applied(secret("x")), applied(other.clone())];

@@ -105,7 +105,7 @@ mod tests {
             before: Some("a".into()),
             after: Some("b".into()),
         };
-        let wanted = Wanted { object, phase: Phase::Workloads, origin: None, values: None };
+        let wanted = Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None };
         Step { changes: fields.iter().map(change).collect(), ..Step::new(wanted, action, None) }
     }
 

@@ -77,6 +77,8 @@ mod tests {
     use serde_json::json;
 
     use super::super::{Taken, Wanted};
+    use std::sync::Arc;
+
     use super::*;
     use crate::manifest::Phase;
     use crate::model::FieldChange;
@@ -90,7 +92,7 @@ mod tests {
 
     fn step(kind: &str, name: &str, action: Action) -> Step {
         let wanted =
-            Wanted { object: object(kind, name), phase: Phase::Settings, origin: None, values: None };
+            Wanted { object: object(kind, name).into(), phase: Phase::Settings, origin: None, values: None };
         Step::new(wanted, action, None)
     }
 
@@ -108,7 +110,8 @@ mod tests {
             change("data.OLD", Some("1"), None),
         ];
         let mut web = step("Deployment", "web", Action::Change);
-        web.wanted.object["spec"]["template"]["spec"]["volumes"] = json!([{"configMap": {"name": "web"}}]);
+        Arc::make_mut(&mut web.wanted.object)["spec"]["template"]["spec"]["volumes"] =
+            json!([{"configMap": {"name": "web"}}]);
         web.changes =
             vec![change("spec.template.metadata.annotations[windlass.dev/config]", Some("1"), Some("2"))];
         web.taken = vec![Taken { manager: "kubectl-edit".into(), field: "spec.replicas".into() }];

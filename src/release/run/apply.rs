@@ -2,6 +2,7 @@
 //! are the same work on another set.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -22,6 +23,15 @@ use crate::release::run::{deletion, unstick};
 use crate::rollout::watch::{Goal, Watched, Watcher};
 use crate::session::{Session, interrupted};
 
+/// What of an applied object is asked for later.
+#[derive(Debug, Clone)]
+pub(crate) struct AppliedState {
+    /// The hash of the fields that are ours.
+    pub(crate) fields: Option<String>,
+    /// `spec.replicas`.
+    pub(crate) replicas: Option<Value>,
+}
+
 /// A plan under way.
 pub(crate) struct Execution<'a> {
     pub(crate) session: &'a Session,
@@ -41,7 +51,7 @@ pub(crate) struct Execution<'a> {
     /// Whether anything was deleted to make room.
     pub(crate) deleted: bool,
     /// What the cluster returned for each applied object, for the record.
-    pub(crate) done: BTreeMap<ObjectId, Value>,
+    pub(crate) done: BTreeMap<ObjectId, AppliedState>,
     /// What was deleted and is not gone yet.
     pub(crate) lingers: BTreeSet<ObjectId>,
     /// Which Services and Ingresses lead nowhere, as far as that is worth a warning only.
@@ -120,9 +130,13 @@ impl Execution<'_> {
         let steps = steps.into_iter().map(|step| self.stamped(step)).collect();
         let (applied, refused) = apply_all(self.session, self.cluster, steps).await;
         let done = applied.len();
+        let scaled = self.scaled();
         for object in applied {
             self.watcher.applied(&object);
-            self.done.insert(ObjectId::of(&object), object);
+            let id = ObjectId::of(&object);
+            let fields = plan::owned_fields(&object, plan::is_scaled(&scaled, &id));
+            let replicas = object.pointer("/spec/replicas").cloned();
+            self.done.insert(id, AppliedState { fields, replicas });
         }
         if done + refused.len() < count {
             report.finish(Outcome::Interrupted, format!("{done} of {count} applied"));
@@ -269,7 +283,7 @@ impl Execution<'_> {
     }
 
     fn stamped(&self, mut step: Step) -> Step {
-        let object = &mut step.wanted.object;
+        let object = Arc::make_mut(&mut step.wanted.object);
         if step.action == Action::Run {
             let content = content::content(object);
             object["metadata"]["annotations"][labels::CONTENT] = Value::from(content);
@@ -280,23 +294,22 @@ impl Execution<'_> {
 
     /// The applied set as the record keeps it.
     pub(crate) fn applied(&self) -> Vec<Applied> {
-        let wanted: Vec<Wanted> = self.plan.steps.iter().map(|step| step.wanted.clone()).collect();
-        let scaled = plan::scaled_targets(&wanted);
-        self.plan
-            .steps
-            .iter()
-            .map(|step| {
-                let id = step.wanted.id();
-                let live = self.done.get(&id).or(match step.action {
-                    Action::Keep => step.live.as_ref(),
-                    _ => None,
-                });
-                Applied {
-                    object: step.wanted.object.clone(),
-                    fields: live.and_then(|live| plan::owned_fields(live, plan::is_scaled(&scaled, &id))),
-                }
-            })
-            .collect()
+        let scaled = self.scaled();
+        let fields = |step: &Step| {
+            let id = step.wanted.id();
+            match (self.done.get(&id), step.action, &step.live) {
+                (Some(state), _, _) => state.fields.clone(),
+                (None, Action::Keep, Some(live)) => plan::owned_fields(live, plan::is_scaled(&scaled, &id)),
+                (None, _, _) => None,
+            }
+        };
+        let applied = |step: &Step| Applied { object: step.wanted.object.clone(), fields: fields(step) };
+        self.plan.steps.iter().map(applied).collect()
+    }
+
+    /// What an autoscaler of the set scales.
+    pub(crate) fn scaled(&self) -> BTreeSet<(String, String, String)> {
+        plan::scaled_targets(self.plan.steps.iter().map(|step| &step.wanted))
     }
 
     /// How the last run of each Job's content ended.
@@ -356,7 +369,8 @@ async fn apply_one(
         return Err((step.wanted, error));
     }
     // What was recreated is nobody's yet.
-    let ours = step.action != Action::Recreate && step.live.as_ref().is_some_and(dry_run::is_ours);
+    let ours =
+        step.action != Action::Recreate && step.live.as_ref().is_some_and(|live| dry_run::is_ours(live));
     // What the plan takes back is taken back.
     let takes_back = dry_run::TakeOver::of(ours, !step.taken.is_empty());
     let sending = dry_run::ApplyMode { takes_back, ..dry_run::ApplyMode::default() };

@@ -75,8 +75,7 @@ fn refuses<'a>(attempt: &'a Attempt<'_>, to: u64) -> Option<&'a ObjectId> {
 
 /// The recorded version of what was written, but of no Job and no claim.
 fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
-    let wanted: Vec<_> = execution.plan.steps.iter().map(|step| step.wanted.clone()).collect();
-    let scaled = plan::scaled_targets(&wanted);
+    let scaled = execution.scaled();
     recorded
         .iter()
         .filter(|one| {
@@ -86,9 +85,9 @@ fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
             execution.begun.contains(&id) && may_go_back
         })
         .map(|one| {
-            let mut object = one.object.clone();
+            let mut object = Value::clone(&one.object);
             let id = ObjectId::of(&object);
-            let live = execution.done.get(&id).and_then(|live| live.pointer("/spec/replicas"));
+            let live = execution.done.get(&id).and_then(|state| state.replicas.as_ref());
             if let (true, Some(replicas)) = (plan::is_scaled(&scaled, &id), live) {
                 planner::set_replicas(&mut object, replicas);
             }

@@ -57,7 +57,7 @@ pub(crate) async fn good_before(
 
 /// What a record says, or its set where an older version wrote it.
 fn of_record(record: &Record) -> Before {
-    let set = || record.objects.iter().map(|one| one.object.clone()).collect::<Vec<Value>>();
+    let set = || record.objects.iter().map(|one| Value::clone(&one.object)).collect::<Vec<Value>>();
     match &record.unserved {
         Some(unserved) => Before::Recorded(unserved.iter().cloned().collect()),
         None => Before::Set(set()),

@@ -180,7 +180,7 @@ fn finish(step: crate::report::StepReport, sentences: &[String]) {
 
 /// Manifests of kinds that the cluster did not know yet may name no namespace.
 fn as_wanted(tracked: &TrackedObject) -> Value {
-    let mut wanted = tracked.manifest.clone();
+    let mut wanted = Value::clone(&tracked.manifest);
     let namespace = &tracked.id().namespace;
     if object::namespace(&wanted).is_empty() && !namespace.is_empty() {
         wanted["metadata"]["namespace"] = Value::from(namespace.as_str());

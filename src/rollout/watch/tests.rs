@@ -63,7 +63,7 @@ impl Lab {
 
     /// A watcher of objects that were just applied.
     fn watcher(&self, objects: &[(&str, &Value)]) -> (Watcher, Vec<ObjectId>) {
-        let fresh = |object: &Value| Watched { object: object.clone(), place: None, live: None };
+        let fresh = |object: &Value| Watched { object: object.clone().into(), place: None, live: None };
         let all = objects.iter().map(|(_, object)| fresh(object)).collect();
         let mut watcher = Watcher::new(&self.session, &self.cluster, Stage::Release, all);
         for (collection, object) in objects {
@@ -114,8 +114,8 @@ async fn what_is_ready_when_it_is_applied_is_not_watched() {
 #[tokio::test]
 async fn what_was_ready_before_is_not_watched() {
     let stage = Lab::set().await;
-    let live = Some(deployment(true));
-    let set = vec![Watched { object: deployment(false), place: None, live }];
+    let live = Some(deployment(true).into());
+    let set = vec![Watched { object: deployment(false).into(), place: None, live }];
     let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
     let ids = [ObjectId::of(&deployment(false))];
     watcher.until(Goal::Ready(&ids), soon()).await.expect("it is ready");
@@ -220,7 +220,8 @@ async fn what_became_ready_a_moment_ago_is_watched_for_a_while() {
     let mut live = deployment(true);
     live["spec"] = json!({"replicas": 1});
     live["status"]["conditions"][0]["lastTransitionTime"] = json!(Timestamp::now());
-    let set = vec![Watched { object: deployment(false), place: None, live: Some(live.clone()) }];
+    let set =
+        vec![Watched { object: deployment(false).into(), place: None, live: Some(live.clone().into()) }];
     stage.server.put(DEPLOYMENTS, live);
     let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
     let ids = [ObjectId::of(&deployment(false))];
@@ -233,7 +234,7 @@ async fn a_custom_resource_whose_manifest_names_no_namespace_is_found() {
     let stage = Lab::set().await;
     let mut manifest = thing("example.com/v1", "Widget", "w");
     manifest["metadata"].as_object_mut().expect("metadata").shift_remove("namespace");
-    let set = vec![Watched { object: manifest.clone(), place: None, live: None }];
+    let set = vec![Watched { object: manifest.clone().into(), place: None, live: None }];
     let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
     let mut live = thing("example.com/v1", "Widget", "w");
     live["status"] = json!({"conditions": [{"type": "Ready", "status": "True"}]});

@@ -24,16 +24,16 @@ use crate::rollout::watch::dependency_grace::{DependencyGrace, Peers, deaths};
 #[derive(Debug, Clone)]
 pub struct Watched {
     /// As the manifests want it.
-    pub object: Value,
+    pub object: Arc<Value>,
     /// Where it stands in the user's files.
     pub place: Option<Place>,
     /// As it is now, if it is what is wanted and will not be applied.
-    pub live: Option<Value>,
+    pub live: Option<Arc<Value>>,
 }
 
 /// An object of the release.
 pub(super) struct TrackedObject {
-    pub(super) manifest: Value,
+    pub(super) manifest: Arc<Value>,
     pub(super) place: Option<Place>,
     pub(super) judgement: Option<Health>,
     /// The watches without which a good verdict may be wrong.
@@ -78,7 +78,7 @@ impl TrackedObject {
             stamp: None,
             memory: Memory::default(),
             patience: DependencyGrace::default(),
-            last_seen: watched.live.map(|live| Arc::new(without_managed_fields(live))),
+            last_seen: watched.live.map(|live| Arc::new(WITHOUT_MANAGED_FIELDS.copy(&live))),
             told: None,
         }
     }
@@ -332,7 +332,7 @@ mod tests {
     fn only_what_changed_is_told() {
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}});
-        let watched = Watched { object: object.clone(), place: None, live: None };
+        let watched = Watched { object: object.clone().into(), place: None, live: None };
         let mut tracked = TrackedObject::new(watched);
         assert!(tracked.tell(Stage::Release).is_none(), "nothing was judged");
         tracked.applied(&object, Timestamp::UNIX_EPOCH);

@@ -77,7 +77,7 @@ pub struct Watcher {
 impl Watcher {
     /// Knows the set; asks the cluster nothing yet.
     pub fn new(session: &Session, cluster: &Cluster, stage: Stage, watched: Vec<Watched>) -> Self {
-        let made_elsewhere = made_by(watched.iter().map(|one| &one.object));
+        let made_elsewhere = made_by(watched.iter().map(|one| &*one.object));
         let set: BTreeMap<ObjectId, TrackedObject> =
             watched.into_iter().map(|one| (ObjectId::of(&one.object), TrackedObject::new(one))).collect();
         let mut snapshot = ClusterSnapshot::default();

@@ -2,6 +2,7 @@
 //! record are those of any test; what the cluster cannot do for it is told as for a release.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -244,7 +245,7 @@ impl WatchedJob<'_> {
         let mut object = job.clone();
         // The Job's own time is that of a test that runs.
         object["metadata"]["annotations"][labels::TIMEOUT] = format!("{}s", patience.as_secs()).into();
-        let set = vec![Watched { object, place: None, live: None }];
+        let set = vec![Watched { object: Arc::new(object), place: None, live: None }];
         let mut verdict = Watcher::new(&self.runner.session.quiet(), self.cluster, Stage::Test, set);
         verdict.applied(job);
         let ids = [ObjectId::of(job)];

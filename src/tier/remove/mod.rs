@@ -296,7 +296,7 @@ fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
 async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Value>> {
     let cluster = context.cluster;
     let of = KeptOf { project: &context.project.name, slug: &context.tier.slug };
-    let sets = prior.last.iter().flat_map(|last| &last.objects).map(|one| &one.object);
+    let sets = prior.last.iter().flat_map(|last| &last.objects).map(|one| &*one.object);
     let mut data = claims::of_sets(cluster, sets).await?;
     let claims =
         cluster.list_metadata("v1", "PersistentVolumeClaim", Some(cluster.namespace()), None).await?;

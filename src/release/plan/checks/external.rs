@@ -27,7 +27,7 @@ pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
 pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
     let named = context.project.config.external.iter().map(|one| context.tier.external(one));
     let named = named.collect::<Result<Vec<_>>>()?;
-    let made = watch::made_by(wanted.iter().map(|one| &one.object));
+    let made = watch::made_by(wanted.iter().map(|one| &*one.object));
     let asked = named.iter().map(|one| missing(context, one, wanted));
     let failures: Vec<(Place, Failure)> = try_join_all(asked)
         .await?
@@ -165,7 +165,7 @@ mod tests {
         let pod = json!({"template": {"spec": spec}});
         let object =
             json!({"kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}, "spec": pod});
-        Wanted { object, phase: Phase::Workloads, origin: None, values: None }
+        Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) enum Presence {
 /// [`Kind::Rule`] when an image that is to be brought back is gone.
 pub(crate) async fn check(context: TierContext<'_>, plan: &Plan) -> Result<()> {
     let changed = |action: Action| action != Action::Keep;
-    let users = users(plan.steps.iter().map(|step| (&step.wanted.object, changed(step.action))));
+    let users = users(plan.steps.iter().map(|step| (&*step.wanted.object, changed(step.action))));
     let report = context.session.reporter.step(
         crate::model::Stage::Rollback,
         "check images",

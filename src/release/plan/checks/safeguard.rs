@@ -27,7 +27,7 @@ const LEFT_BY_AUTOMATIC: &str = "an automatic rollback deletes nothing that hold
 /// `--allow` names them, and leaves those that it would delete. They stay as they are; they are of the set all the same.
 pub(crate) async fn hold_back(context: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let changed =
-        plan.steps.iter().filter(|step| step.action != Action::Keep).map(|step| &step.wanted.object);
+        plan.steps.iter().filter(|step| step.action != Action::Keep).map(|step| &*step.wanted.object);
     let mut guarded = BTreeSet::new();
     for object in changed.chain(&plan.prune) {
         let id = ObjectId::of(object);
@@ -78,7 +78,7 @@ pub(crate) fn spare_data(context: TierContext<'_>, plan: &mut Plan) -> Vec<Appli
 /// [`Kind::Rule`](crate::error::Kind::Rule) where nobody can be asked, or somebody said no.
 pub(crate) async fn confirm_deletions(context: TierContext<'_>, plan: &Plan, to: u64) -> Result<()> {
     let recreated = plan.steps.iter().filter(|step| step.action == Action::Recreate);
-    let deleted = recreated.map(|step| &step.wanted.object).chain(&plan.prune);
+    let deleted = recreated.map(|step| &*step.wanted.object).chain(&plan.prune);
     let sets: Vec<String> = deleted
         .filter(|object| is_stateful_set(object))
         .map(|object| ObjectId::of(object).to_string())

@@ -3,6 +3,8 @@
 
 pub(crate) mod fields;
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 
@@ -157,7 +159,7 @@ pub(crate) async fn take_over(cluster: &Cluster, step: &Step) -> Result<(), Appl
             patched => return patched.map(drop),
         }
         match cluster.get(&ObjectRef::of(&live)).await {
-            Ok(Some(there)) => live = there,
+            Ok(Some(there)) => live = Arc::new(there),
             // What is deleted has nothing left to remove.
             Ok(None) => return Ok(()),
             Err(error) => return Err(ApplyError::before_sending(&ObjectRef::of(&live), &error)),
