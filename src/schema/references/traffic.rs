@@ -6,6 +6,8 @@ use super::Referrer;
 use super::pods::{Pod, containers, spec_pointer};
 use crate::model::object::{kind, list, text};
 use crate::schema::finding::{Finding, one_of, step};
+use crate::text::nearest;
+use crate::text::nearest::distance;
 
 /// Checks where the requests of an object go.
 pub(super) fn check(one: &Referrer<'_>, found: &mut Vec<Finding>) {
@@ -49,24 +51,18 @@ fn service(one: &Referrer<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The label that differs, where only one does.
+/// The pod of which only one label differs, and that the least.
 fn near_labels(one: &Referrer<'_>, selector: &Map<String, Value>) -> Option<String> {
     let differs = |pod: &Pod<'_>| {
-        let label = |key: &str| {
-            pod.labels.and_then(|labels| labels.get(key)).and_then(Value::as_str).map(ToOwned::to_owned)
-        };
-        let wrong: Vec<_> =
-            selector.iter().filter(|(key, value)| label(key).as_deref() != value.as_str()).collect();
-        match wrong[..] {
-            [(key, value)] => {
-                let label = label(key)?;
-                crate::text::nearest(value.as_str()?, [label.as_str()].into_iter())?;
-                Some(format!("did you mean `{key}: {label}`?"))
-            }
-            _ => None,
-        }
+        let label = |key: &str| pod.labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        let mut wrong = selector.iter().filter(|(key, value)| label(key) != value.as_str());
+        let ((key, value), None) = (wrong.next()?, wrong.next()) else { return None };
+        let (value, label) = (value.as_str()?, label(key)?);
+        nearest(value, std::iter::once(label))?;
+        Some((distance(value, label), format!("did you mean `{key}: {label}`?")))
     };
-    one.pods().find_map(differs)
+    let all = one.pods().filter_map(differs);
+    all.min_by_key(|(distance, _)| *distance).map(|(_, hint)| hint)
 }
 
 /// A target port that no container of the pods declares. One by number may be open without being declared: that is said only
@@ -82,8 +78,7 @@ fn target(port: &Value, pods: &[&Pod<'_>], pointer: &str) -> Option<Finding> {
         Value::String(name) if !declared.iter().any(|(_, known)| known == name) => {
             let names: Vec<&str> =
                 declared.iter().map(|(_, name)| *name).filter(|name| !name.is_empty()).collect();
-            let near =
-                crate::text::nearest(name, names.into_iter()).map(|near| format!("did you mean `{near}`?"));
+            let near = nearest(name, names.into_iter()).map(|near| format!("did you mean `{near}`?"));
             Some(
                 Finding::warning(pointer, format!("no container of the pods has a port named `{name}`"))
                     .with_hint_if(near),
@@ -146,7 +141,7 @@ fn backend(one: &Referrer<'_>, pointer: &str, found: &mut Vec<Finding>) {
     if !port.is_empty() && port != "use-annotation" && !ports.iter().any(|known| text(known, "/name") == port)
     {
         let names = ports.iter().map(|known| text(known, "/name")).filter(|name| !name.is_empty());
-        let near = crate::text::nearest(port, names).map(|near| format!("did you mean `{near}`?"));
+        let near = nearest(port, names).map(|near| format!("did you mean `{near}`?"));
         let message = format!("Service `{name}` has no port named `{port}`");
         found.push(Finding::warning(format!("{pointer}/port/name"), message).with_hint_if(near));
     }
@@ -171,8 +166,7 @@ fn probes(container: &Value, pointer: &str, found: &mut Vec<Finding>) {
             match port {
                 Value::String(name) if !declared.iter().any(|(_, known)| known == name) => {
                     let names = declared.iter().map(|(_, name)| *name).filter(|name| !name.is_empty());
-                    let near =
-                        crate::text::nearest(name, names).map(|near| format!("did you mean `{near}`?"));
+                    let near = nearest(name, names).map(|near| format!("did you mean `{near}`?"));
                     let message = format!("the container has no port named `{name}`");
                     found.push(Finding::warning(format!("{pointer}{at}"), message).with_hint_if(near));
                 }
