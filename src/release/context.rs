@@ -1,8 +1,6 @@
 //! Where a release happens: the connected cluster, the tier's records and its lock, opened together and
 //! closed together.
 
-use std::time::Duration;
-
 use crate::cluster::Cluster;
 use crate::error::{Kind, Result};
 use crate::model::{Stage, labels};
@@ -102,18 +100,8 @@ fn count(requests: u64) -> usize {
     usize::try_from(requests).unwrap_or(usize::MAX)
 }
 
-/// What a namespace says that windlass made for a tier: the annotation `windlass.dev/made-for`.
-pub(crate) fn made_for(project: &Project, tier: &Tier) -> String {
-    tier.made_for(project)
-}
-
 /// Whether windlass made this namespace for the tier.
 pub(crate) fn is_made_for(namespace: &serde_json::Value, project: &Project, tier: &Tier) -> bool {
     namespace["metadata"]["annotations"].get(labels::MADE_FOR).and_then(serde_json::Value::as_str)
-        == Some(made_for(project, tier).as_str())
-}
-
-/// How long a rollback may take: a budget of its own.
-pub(crate) fn rollback_budget(tier: &Tier) -> Duration {
-    tier.timeout
+        == Some(tier.made_for(project).as_str())
 }

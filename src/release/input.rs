@@ -9,7 +9,7 @@ use crate::model::{Image, Images, RunResult, Stage};
 use crate::project::{Project, Tier};
 use crate::record::{self, Kind as ReleaseKind, Summary, target};
 use crate::release::ancestry::{self, Course};
-use crate::release::context::{Request, TierContext, made_for};
+use crate::release::context::{Request, TierContext};
 use crate::release::plan::checks::external;
 use crate::release::plan::redaction;
 use crate::release::run::Deployed;
@@ -160,7 +160,7 @@ async fn read_manifests(
         let manifests = manifests(session, sources, &images, secrets)?;
         manifest_check::check(cluster, &manifests).await?;
         external::check(context, &redaction::wanted(manifests.clone(), b"")).await?;
-        cluster.ensure_namespace(&made_for(project, tier), LOCKING).await?;
+        cluster.ensure_namespace(&tier.made_for(project), LOCKING).await?;
         Ok(manifests)
     };
     let read: Result<Manifests> = read.await;

@@ -31,7 +31,7 @@ pub(crate) async fn lock(
     // Without words nobody is troubled: not even the cluster is asked.
     let hold = ManualLock::new(&session.reporter.masked(message), None)?;
     let cluster = context::connect(session, tier).await?;
-    cluster.ensure_namespace(&context::made_for(project, tier), tier_lock::LOCKING).await?;
+    cluster.ensure_namespace(&tier.made_for(project), tier_lock::LOCKING).await?;
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
     let request =
         LeaseRequest { holder: Actor::this_person(), ..tier_lock::lease_request(project, tier, rules) };

@@ -22,7 +22,6 @@ use crate::record::target::Target;
 use crate::record::{
     Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task, prior, target,
 };
-use crate::release::context;
 use crate::release::context::TierContext;
 use crate::release::plan::checks::external;
 use crate::release::plan::{Action, Plan};
@@ -411,17 +410,13 @@ fn execution<'a>(
     let mut watcher = Watcher::new(session, cluster, stage, apply::watched(&plan));
     watcher.made_elsewhere(external::names(context));
     watcher.judge_by(tier.health.clone());
-    let budget = match stage {
-        Stage::Rollback => context::rollback_budget(tier),
-        _ => tier.timeout,
-    };
     Execution {
         session,
         cluster,
         stage,
         revision: summary.revision,
         commit: summary.commit.clone(),
-        deadline: Instant::now() + budget,
+        deadline: Instant::now() + tier.timeout,
         plan,
         watcher,
         kill_jobs: stage == Stage::Release && context.rules.running_jobs() == RunningJobs::Kill,
