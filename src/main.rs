@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Half the processor time of musl's own, with which the binary is shipped.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     windlass::cli::main(std::env::args_os())
 }
