@@ -127,7 +127,7 @@ async fn registry(session: &Session, project: &Project) -> Result<String> {
         let seconds = REGISTRY.as_secs();
         Error::new(Kind::Unreachable, format!("the registry {registry} does not answer within {seconds} s"))
     };
-    session.within(REGISTRY, Registry::of(project)?.ping(registry), late).await?;
+    session.within(REGISTRY, Registry::of(project).ping(registry), late).await?;
     Ok(format!("{registry} answers"))
 }
 

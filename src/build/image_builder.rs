@@ -83,7 +83,7 @@ impl<'a> ImageBuilder<'a> {
     /// # Errors
     /// [`Kind::Invalid`] without a commit; those of [`Engine::connect`] and of [`Daemon::connect`].
     pub(crate) async fn open(session: &'a Session, project: &'a Project, images: &Needs) -> Result<Self> {
-        let (revision, registry) = (project.revision()?, Registry::of(project)?);
+        let (revision, registry) = (project.revision()?, Registry::of(project));
         let builder = match &project.config.builder {
             Some(config) => Builder::Daemon(Daemon::connect(session, project, config).await?),
             None => Builder::Engine(Engine::connect(session).await?),

@@ -23,7 +23,7 @@ fn kind(hash: &str) -> String {
 pub(super) async fn note_changes(session: &Session, project: &Project, images: &[Image]) -> Result<()> {
     let Some(revision) = &project.revision else { return Ok(()) };
     let Some(hash) = &revision.dirty_hash else { return Ok(()) };
-    let (registry, record) = (Registry::of(project)?, json!({"changes": revision.changes}));
+    let (registry, record) = (Registry::of(project), json!({"changes": revision.changes}));
     let kind = kind(hash);
     let references: Vec<Reference> = images.iter().map(|image| image.pinned.reference()).collect();
     let noting = references.iter().map(|image| registry.write_record(image, &kind, &record));

@@ -122,7 +122,7 @@ pub async fn find(session: &Session, project: &Project, name: &str) -> Result<Im
     let _ = wanted(project, &[name.to_owned()])?;
     let revision = project.revision()?;
     let tagged = project.image_repository(name)?.with_tag(revision.tag());
-    let registry = Registry::of(project)?;
+    let registry = Registry::of(project);
     let found = interruptible(session, registry.digest(&tagged)).await?;
     let Some(digest) = found else {
         return Err(interruptible(session, missing::why(&registry, revision, &tagged, name)).await?);

@@ -51,7 +51,7 @@ struct TaggedImage {
 pub(crate) async fn cleanup(session: &Session, project: &Project, request: Request) -> Result<Cleanup> {
     // Which commits still count only Git knows.
     project.revision()?;
-    let registry = Registry::of(project)?;
+    let registry = Registry::of(project);
     let work = async {
         let mut needs = Needs::ask(session, project, request).await?;
         let mut images = Vec::new();

@@ -71,18 +71,12 @@ struct Manifest {
 
 impl Registry {
     /// A client with the credentials of this process's environment. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// None today; a wrong `ca` is found when the first registry is asked.
-    pub(crate) fn new(settings: RegistrySettings) -> Result<Self> {
-        Ok(Self::with_keychain(settings, Keychain::from_environment()))
+    pub(crate) fn new(settings: RegistrySettings) -> Self {
+        Self::with_keychain(settings, Keychain::from_environment())
     }
 
-    /// A client for this project's registry, with the settings of `windlass.yaml`.
-    ///
-    /// # Errors
-    /// As [`Registry::new`].
-    pub(crate) fn of(project: &Project) -> Result<Self> {
+    /// A client for this project's registry, with the settings of `windlass.yaml`; a wrong `ca` is found when it is asked.
+    pub(crate) fn of(project: &Project) -> Self {
         let config = &project.config;
         let ca = config.ca.as_ref().map(|file| project.root.join(file));
         // `insecure` is about the project's own registry: to no other host are credentials sent in the clear.

@@ -114,7 +114,7 @@ pub(crate) async fn run(
         job.config.env.extend(options.against.clone().unwrap_or_default());
     }
     let records = options.against.is_none();
-    let registry = Registry::of(project)?;
+    let registry = Registry::of(project);
     // What a named test only needs need not run again.
     let again = |job: &Job| {
         options.again && (names.is_empty() || names.contains(&job.test) || names.contains(&job.name))
@@ -205,7 +205,7 @@ pub(crate) async fn missing(
     project: &Project,
     images: &BTreeMap<String, Image>,
 ) -> Result<Vec<MissingPass>> {
-    let registry = Registry::of(project)?;
+    let registry = Registry::of(project);
     let jobs = regular(project);
     let proof_states = session.unless_cancelled(passes::proof_states(&registry, &jobs, images)).await?;
     let missing = jobs.into_iter().zip(proof_states).filter_map(|(job, standing)| match standing {

@@ -67,15 +67,8 @@ pub(crate) async fn look_up(
     limit: Duration,
 ) -> Vec<(String, Presence)> {
     let images: Vec<String> = images.into_iter().collect();
-    let registry = match Registry::of(context.project) {
-        Ok(registry) => registry,
-        Err(error) => {
-            let unknown = |image| (image, Presence::Unknown(error.message().to_owned()));
-            return images.into_iter().map(unknown).collect();
-        }
-    };
+    let registry = &Registry::of(context.project);
     let end = tokio::time::Instant::now() + limit;
-    let registry = &registry;
     let asked = stream::iter(images).map(|image| async move {
         let answer = tokio::time::timeout_at(end, ask(registry, &image)).await;
         let late = || Presence::Unknown(format!("no answer within {} s", limit.as_secs()));

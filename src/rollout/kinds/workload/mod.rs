@@ -142,7 +142,7 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progres
     if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(context, one)) {
         return ailing.explain(Health::new(Verdict::Progressing));
     }
-    let mut unstable: Vec<&'a Pod> = pods.current.iter().copied().collect();
+    let mut unstable = pods.current.clone();
     unstable.retain(|one| !is_stable(context, one, patience));
     if unstable.is_empty() {
         return Health::ready();
