@@ -117,9 +117,8 @@ fn a_dead_selector_of_a_service() {
         ["1/spec/selector: the selector matches no pod of the manifests | did you mean `app: web`?"]
     );
     let several = ["web-0", "web-1"].map(|name| DEPLOYMENT.replace("web", name)).join("---\n");
-    let text = format!("{several}{}", service.replace("wbe", "web-15"));
     assert_eq!(
-        refers(&text),
+        refers(&format!("{several}{}", service.replace("wbe", "web-15"))),
         ["2/spec/selector: the selector matches no pod of the manifests | did you mean `app: web-1`?"]
     );
     // A custom resource of the set may make the pods.
