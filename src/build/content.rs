@@ -15,7 +15,7 @@ use crate::project::ImageConfig;
 use crate::text::hex;
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
-const FORMAT: &[u8] = b"windlass content 2";
+const FORMAT: &[u8] = b"windlass content 3";
 /// Hexadecimal digits: 64 bits are enough for what one repository will ever hold.
 const DIGITS: usize = 16;
 

@@ -136,7 +136,7 @@ impl Daemon {
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();
-        let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
+        let files = Files::new(order.context.clone(), sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
         let inputs = order.build_inputs().map_err(Ended::Error)?;
         let served = SessionServer { inputs, credentials, files };
@@ -302,8 +302,7 @@ fn attributes(order: &BuildRequest<'_>) -> HashMap<String, String> {
     set("cache-from", order.cache.join(","));
     let arguments =
         order.arguments(true).into_iter().map(|(name, value)| (format!("build-arg:{name}"), value));
-    let labels = order.labels.iter().map(|(name, value)| (format!("label:{name}"), value.clone()));
-    attributes.extend(arguments.chain(labels));
+    attributes.extend(arguments);
     attributes
 }
 
@@ -487,7 +486,7 @@ mod tests {
         let served = || SessionServer {
             inputs: BuildInputs::default(),
             credentials: HashMap::new(),
-            files: Files::new(Arc::new(context(&project)), 0, Sent::default()).unwrap(),
+            files: Files::new(Arc::new(context(&project)), Sent::default()).unwrap(),
         };
         let moment = Duration::from_millis(200);
         let late =

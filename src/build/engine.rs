@@ -152,7 +152,7 @@ async fn supply(
         .with_hint("a Docker Engine with BuildKit does"));
     }
     let (id, sent) = (session_id(), Sent::default());
-    let files = Files::new(order.context.clone(), order.time, sent.clone())?;
+    let files = Files::new(order.context.clone(), sent.clone())?;
     let trouble = files.trouble();
     let served = SessionServer { inputs, credentials: credentials.clone(), files };
     let headers = served.headers(&id);
@@ -181,7 +181,6 @@ fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
         buildargs: Some(arguments),
         platform: order.platforms.first().cloned().unwrap_or_default(),
         cachefrom: (!order.cache.is_empty()).then(|| order.cache.clone()),
-        labels: Some(order.labels.clone()),
         target: order.image.target.clone().unwrap_or_default(),
         rm: true,
         forcerm: true,

@@ -1,6 +1,6 @@
 //! One image on its way: looked for under its content tag, built where it is not there, pushed, and named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
 use crate::model::{Digest, Image, Outcome, PinnedImage, Reference, Revision, Stage};
 use crate::project::{ImageConfig, Project, ci};
-use crate::registry::{Registry, is_refusal};
+use crate::registry::{Build, Registry, is_refusal};
 use crate::report::StepReport;
 use crate::secret;
 use crate::session::Session;
@@ -227,8 +227,6 @@ impl<'a> ImageBuilder<'a> {
             dockerfile: image.dockerfile.clone(),
             tag,
             platforms,
-            labels: self.labels(),
-            time: u64::try_from(self.revision.time).unwrap_or(0),
             cache: cache.clone(),
             inputs: inputs.clone(),
         };
@@ -299,9 +297,11 @@ impl<'a> ImageBuilder<'a> {
             Product::Pushed(digest) => self.verified(&reference, digest).await?,
             Product::InEngine(engine, built) => self.push(engine, content, &reference, built, step).await?,
         };
+        self.note(&reference.with_digest(pushed.clone())).await;
         let agreed = self.await_consistency(content, &pushed).await?;
         let mut pinned = reference.pinned_to(agreed);
         if pinned.digest != pushed {
+            self.note(&pinned.reference()).await;
             match self.put(&pinned.reference(), pinned.tag.as_deref()).await {
                 // The tag of the commit leads to what was pushed and cannot be moved: that is the image of this commit.
                 Err(error) if is_refusal(&error) => pinned.digest = pushed,
@@ -418,12 +418,17 @@ impl<'a> ImageBuilder<'a> {
             let Some(tag) = branch_tag.filter(|_| branch != image.digest) else { return Ok(()) };
             // A job that runs again must not lead it back.
             let newest = match branch {
-                Some(_) => interruptible(self.session, self.registry.made(&image.with_tag(&tag))).await?,
+                Some(there) => {
+                    let followed = image.with_digest(there);
+                    let origin = interruptible(self.session, self.registry.origin(&followed)).await?;
+                    origin.made_on(self.revision.own_branch().unwrap_or_default())
+                }
                 None => None,
             };
             let is_behind = newest.is_none_or(|newest| newest.as_second() <= self.revision.time);
             return self.put_branch(image, Some(tag.as_str()).filter(|_| is_behind)).await;
         }
+        self.note(image).await;
         let put = self.put(image, image.tag.as_deref()).await;
         if let Some(other) = there {
             put.map_err(|refused| built_before(refused, &other))?;
@@ -432,6 +437,23 @@ impl<'a> ImageBuilder<'a> {
             put?;
         }
         self.put_branch(image, branch_tag.as_deref()).await
+    }
+
+    /// Leaves beside the image which commit it is of, which nothing in the image says. Without it `cleanup` cannot tell how old
+    /// the image is, and keeps it.
+    async fn note(&self, image: &Reference) {
+        let build = Build {
+            commit: self.revision.tag(),
+            time: Timestamp::from_second(self.revision.time).ok(),
+            branch: self.revision.own_branch().map(str::to_owned),
+        };
+        let noted = interruptible(self.session, self.registry.note_build(image, build)).await;
+        // What a signal ended ends with the next request.
+        if let Err(error) =
+            noted.or_else(|error| if error.kind() == Kind::Interrupted { Ok(()) } else { Err(error) })
+        {
+            self.session.reporter.warn(format!("the record of this build was not written: {error}"));
+        }
     }
 
     /// A branch's tag is for people: where the registry does not let it move, the image is there all the same.
@@ -494,18 +516,6 @@ impl<'a> ImageBuilder<'a> {
         let tag = slug(branch);
         let taken = tag.starts_with("content-") || tag.starts_with("sha256-") || tag == self.revision.commit;
         (!self.revision.dirty && !taken && !tag.is_empty()).then_some(tag)
-    }
-
-    fn labels(&self) -> HashMap<String, String> {
-        let mut labels =
-            HashMap::from([("org.opencontainers.image.revision".to_owned(), self.revision.tag())]);
-        if let Ok(time) = Timestamp::from_second(self.revision.time) {
-            labels.insert("org.opencontainers.image.created".to_owned(), time.to_string());
-        }
-        if let Some(branch) = self.revision.own_branch() {
-            labels.insert("org.opencontainers.image.ref.name".to_owned(), branch.to_owned());
-        }
-        labels
     }
 
     /// Says what makes builds slow or different, before it does.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::build::context::Context;
+use crate::build::context::{Context, TIME};
 use crate::build::dockerfile::Dockerfile;
 use crate::build::failure;
 use crate::build::progress::{Failed, News, Progress, Said};
@@ -51,9 +51,6 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) tag: Reference,
     /// What it is built for; without it, what the builder itself is.
     pub(crate) platforms: Vec<String>,
-    pub(crate) labels: HashMap<String, String>,
-    /// The time stamp of every file.
-    pub(crate) time: u64,
     /// Images whose layers may be taken over.
     pub(crate) cache: Vec<String>,
     /// What it may see and the image does not keep.
@@ -113,8 +110,8 @@ impl BuildRequest<'_> {
     pub(crate) fn arguments(&self, buildkit: bool) -> HashMap<String, String> {
         let mut arguments: HashMap<String, String> = self.image.args.clone().into_iter().collect();
         if buildkit {
-            // The time in the image is the commit's (Engine 23 and newer).
-            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| self.time.to_string());
+            // The time in the image is that of its files (Engine 23 and newer).
+            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| TIME.to_string());
         }
         arguments
     }
@@ -147,8 +144,8 @@ impl BuildRequest<'_> {
     ) -> (impl Stream<Item = io::Result<Bytes>> + Send + use<>, tokio::task::JoinHandle<io::Result<()>>, Sent)
     {
         let (sender, mut receiver) = mpsc::channel(PIECES);
-        let (context, time) = (self.context.clone(), self.time);
-        let sending = tokio::task::spawn_blocking(move || send(&context, time, &sender));
+        let context = self.context.clone();
+        let sending = tokio::task::spawn_blocking(move || send(&context, &sender));
         let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let sent = Sent::default();
         sent.begin();
@@ -164,8 +161,8 @@ impl BuildRequest<'_> {
 }
 
 /// Writes the tar into the channel, in a thread of its own.
-fn send(context: &Context, time: u64, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let done = context.write(time, BufWriter::with_capacity(256 * 1024, Pieces(sender)));
+fn send(context: &Context, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let done = context.write(BufWriter::with_capacity(256 * 1024, Pieces(sender)));
     if let Err(error) = &done {
         // The request must not look complete.
         let _ = sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));

@@ -31,10 +31,14 @@ pub(super) fn numbered(kind: &str) -> (u32, &str) {
     parts.unwrap_or((1, kind))
 }
 
-/// The tags of an image that windlass did not make. `branch` is the one that the image says it was built from.
-pub(super) fn foreign<'a>(tags: &'a [String], branch: Option<&str>) -> Vec<&'a str> {
-    let branch = branch.map(slug);
-    let is_ours = |tag: &str| is_content(tag) || commit(tag).is_some() || branch.as_deref() == Some(tag);
+/// The tags of an image that windlass did not make. `branches` are those that it was built for.
+pub(super) fn foreign<'a, 'b>(
+    tags: &'a [String],
+    branches: impl IntoIterator<Item = &'b str>,
+) -> Vec<&'a str> {
+    let branches: Vec<String> = branches.into_iter().map(slug).collect();
+    let is_ours =
+        |tag: &str| is_content(tag) || commit(tag).is_some() || branches.iter().any(|branch| branch == tag);
     tags.iter().map(String::as_str).filter(|tag| !is_ours(tag)).collect()
 }
 

@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::build::context::{Context, Entry, EntryKind};
+use crate::build::context::{Context, Entry, EntryKind, TIME};
 use crate::build::session::upload::Sent;
 use crate::error::{Error, Kind, Result};
 
@@ -31,8 +31,6 @@ const LINK: u32 = 1 << 27;
 #[derive(Clone)]
 pub(crate) struct Files {
     context: Arc<Context>,
-    /// The time stamp of every file, in unix seconds.
-    time: u64,
     sent: Sent,
     trouble: TransferError,
 }
@@ -57,7 +55,7 @@ impl Files {
     ///
     /// # Errors
     /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
-    pub(crate) fn new(context: Arc<Context>, time: u64, sent: Sent) -> Result<Self> {
+    pub(crate) fn new(context: Arc<Context>, sent: Sent) -> Result<Self> {
         let odd = |entry: &&Entry| {
             let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
             entry.path.to_str().is_none() || is_odd_link
@@ -71,7 +69,7 @@ impl Files {
                 Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
-        Ok(Self { context, time, sent, trouble: TransferError::default() })
+        Ok(Self { context, sent, trouble: TransferError::default() })
     }
 
     pub(crate) fn trouble(&self) -> TransferError {
@@ -109,15 +107,13 @@ enum Offer {
 }
 
 impl Offer {
-    fn stats(&self, time: u64) -> Vec<Stat> {
+    fn stats(&self) -> Vec<Stat> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Entries(context, order) => {
-                order.iter().map(|at| of_entry(&context.entries[*at], time)).collect()
-            }
+            Self::Entries(context, order) => order.iter().map(|at| of_entry(&context.entries[*at])).collect(),
             Self::Dockerfile(context) => {
                 let size = context.text.len() as u64;
-                vec![stat(Files::dockerfile(context), 0o644, size, time)]
+                vec![stat(Files::dockerfile(context), 0o644, size)]
             }
         }
     }
@@ -139,22 +135,22 @@ impl Offer {
     }
 }
 
-fn of_entry(entry: &Entry, time: u64) -> Stat {
+fn of_entry(entry: &Entry) -> Stat {
     let path = entry.path.to_string_lossy().into_owned();
     let kind = match &entry.kind {
         EntryKind::Directory => DIRECTORY,
         EntryKind::Link { .. } => LINK,
         EntryKind::File { .. } => 0,
     };
-    let mut stat = stat(path, kind | entry.mode(), entry.size(), time);
+    let mut stat = stat(path, kind | entry.mode(), entry.size());
     if let EntryKind::Link { target } = &entry.kind {
         stat.linkname = target.to_string_lossy().into_owned();
     }
     stat
 }
 
-fn stat(path: String, mode: u32, size: u64, time: u64) -> Stat {
-    let nanoseconds = i64::try_from(time).unwrap_or_default().saturating_mul(1_000_000_000);
+fn stat(path: String, mode: u32, size: u64) -> Stat {
+    let nanoseconds = i64::try_from(TIME).unwrap_or_default().saturating_mul(1_000_000_000);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     Stat { path, mode, size, mod_time: nanoseconds, ..Stat::default() }
 }
@@ -206,7 +202,7 @@ async fn serve(
     let (queue, numbers) = mpsc::unbounded_channel();
     let (reader, its_offer, replies) = (files.clone(), offer.clone(), sender.clone());
     let reading = tokio::task::spawn_blocking(move || read(&reader, &its_offer, numbers, &replies));
-    let ((), finished) = tokio::join!(tell(&offer, files.time, &sender), take(asked, queue));
+    let ((), finished) = tokio::join!(tell(&offer, &sender), take(asked, queue));
     let _ = reading.await;
     if counts {
         files.sent.end();
@@ -217,8 +213,8 @@ async fn serve(
 }
 
 /// Says what there is.
-async fn tell(offer: &Offer, time: u64, sender: &mpsc::Sender<Result<Packet, Status>>) {
-    for stat in offer.stats(time) {
+async fn tell(offer: &Offer, sender: &mpsc::Sender<Result<Packet, Status>>) {
+    for stat in offer.stats() {
         let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
         if told.await.is_err() {
             return;
@@ -300,13 +296,13 @@ mod tests {
         }
         let mut context = Context::find(root.path(), Path::new("."), Path::new(dockerfile)).unwrap();
         context.hash(&mut sha2::Digest::new(), "c").unwrap();
-        (root, Files::new(Arc::new(context), 7, Sent::default()).unwrap())
+        (root, Files::new(Arc::new(context), Sent::default()).unwrap())
     }
 
     fn paths(files: &Files, directory: &str, only: &[&str]) -> Vec<String> {
         let only: Vec<String> = only.iter().map(|one| (*one).to_owned()).collect();
         let offer = files.offer(directory, &only).unwrap();
-        offer.stats(7).into_iter().map(|stat| stat.path).collect()
+        offer.stats().into_iter().map(|stat| stat.path).collect()
     }
 
     #[test]
@@ -325,9 +321,9 @@ mod tests {
         assert_eq!(paths(&files, "dockerfile", &[]), ["Dockerfile"]);
         assert!(files.offer("other", &[]).is_err());
         let offer = files.offer("context", &[]).unwrap();
-        let stats = offer.stats(7);
+        let stats = offer.stats();
         assert_eq!((stats[0].mode, stats[1].mode), (DIRECTORY | 0o755, 0o644));
-        assert_eq!((stats[2].size, stats[2].mod_time), (1, 7_000_000_000));
+        assert_eq!((stats[2].size, stats[2].mod_time), (1, 318_211_200_000_000_000));
         let mut read = Vec::new();
         let mut take = |bytes: &[u8]| {
             read.extend_from_slice(bytes);
@@ -346,7 +342,7 @@ mod tests {
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
         std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
         let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        let refused = Files::new(Arc::new(context), 7, Sent::default()).err().expect("it cannot be sent");
+        let refused = Files::new(Arc::new(context), Sent::default()).err().expect("it cannot be sent");
         assert!(refused.message().contains("is not UTF-8"), "{refused}");
     }
 
@@ -355,7 +351,7 @@ mod tests {
         let (root, files) = files(&[("Dockerfile", "FROM scratch"), ("a", "1")], "Dockerfile");
         std::fs::write(root.path().join("a"), "2").unwrap();
         let offer = files.offer("context", &[]).unwrap();
-        let number = offer.stats(7).iter().position(|stat| stat.path == "a").unwrap();
+        let number = offer.stats().iter().position(|stat| stat.path == "a").unwrap();
         assert!(offer.read(number, &mut |_| Ok(())).unwrap_err().to_string().contains("changed"));
     }
 }
