@@ -1,8 +1,9 @@
 //! An image for a commit: built only where its content was never built before, pushed, and named from then on by the
 //! digest that the registry has for it.
 //!
-//! Three tags lead to an image. `content-…` says what it was made of, and finds it again for every commit with the same
-//! content; the commit's tag is what later stages look for; the branch's tag is for people.
+//! Four tags lead to an image. `content-…` says what it was made of, and finds it again for every commit with the same
+//! content; `windlass.layers-…` says what came out, and finds it again for other sources that come to the same; the commit's tag
+//! is what later stages look for; the branch's tag is for people.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,6 +31,7 @@ mod missing;
 mod progress;
 mod push;
 pub(crate) mod request;
+mod result;
 mod session;
 
 pub use crate::build::context::compare::compared;

@@ -15,9 +15,11 @@ use tokio::sync::mpsc;
 
 use crate::build::context::{Context, TIME};
 use crate::build::dockerfile::Dockerfile;
+use crate::build::dockerfile::reads::Reads;
 use crate::build::failure;
 use crate::build::progress::{Failed, News, Progress, Said};
 use crate::build::session::BuildInputs;
+use crate::build::session::file_sync::Trouble;
 use crate::build::session::upload::Sent;
 use crate::build::session::watchdog::Liveness;
 use crate::engine::{Owner, for_engine};
@@ -45,6 +47,8 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) name: &'a str,
     pub(crate) image: &'a ImageConfig,
     pub(crate) context: Arc<Context>,
+    /// What of the context its content tag counts.
+    pub(crate) reads: Arc<Reads>,
     /// The Dockerfile as the user knows it.
     pub(crate) dockerfile: PathBuf,
     /// What the image is called: in the Engine, or where a daemon pushes it.
@@ -61,6 +65,17 @@ pub(crate) struct BuildRequest<'a> {
 pub(crate) enum Ended {
     Failed(Failed),
     Error(Error),
+    /// It reads more of its context than the Dockerfile says: a base image's `ONBUILD` does.
+    ReadsMore,
+}
+
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreadable(why) => not_readable(why),
+            Trouble::ReadsMore => Self::ReadsMore,
+        }
+    }
 }
 
 impl BuildRequest<'_> {
@@ -116,26 +131,29 @@ impl BuildRequest<'_> {
         arguments
     }
 
-    /// After a try that made no image: waits where another one is worth it.
+    /// After a try that made no image: waits where another one is worth it; `false` where none is, since it reads more than was
+    /// counted.
     ///
     /// # Errors
-    /// What the try ended with, where it is not.
+    /// What the try ended with, where no other one is worth it.
     pub(crate) async fn before_another_try(
         &self,
         session: &Session,
         step: &StepReport,
         file: &Dockerfile,
         (tries, ended): (u32, Ended),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let failed = match ended {
             Ended::Error(error) => return Err(error),
+            Ended::ReadsMore => return Ok(false),
             Ended::Failed(failed) => failed,
         };
         if tries == TRIES || !failure::passes(&failed) {
             return Err(failure::error(self.source(), &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
-        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await
+        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
+        Ok(true)
     }
 
     /// The context as a tar, in pieces, as fast as they are taken; how writing it ended; how much was taken.
@@ -192,7 +210,7 @@ pub(crate) async fn unreadable(sending: tokio::task::JoinHandle<io::Result<()>>)
 }
 
 /// The end of a build whose context could not be read.
-pub(crate) fn not_readable(why: String) -> Ended {
+fn not_readable(why: String) -> Ended {
     Ended::Error(Error::new(Kind::Build, why).with_hint("run the command again"))
 }
 

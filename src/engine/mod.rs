@@ -16,6 +16,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use http::HeaderValue;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -53,7 +54,7 @@ const REAP_LIMIT: Duration = Duration::from_secs(30);
 pub enum Builder {
     /// BuildKit, inside the Engine.
     BuildKit,
-    /// The classic builder: Podman, Windows.
+    /// The classic builder: Podman, Windows, and any Engine with `DOCKER_BUILDKIT=0`.
     Classic,
 }
 
@@ -89,7 +90,10 @@ impl Engine {
         let podman =
             version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
         let os = version.os.unwrap_or_else(|| "linux".to_owned());
-        let builder = if podman || os != "linux" { Builder::Classic } else { Builder::BuildKit };
+        // As the docker command, of which people know the variable.
+        let wants_classic = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
+        let is_classic = podman || os != "linux" || wants_classic;
+        let builder = if is_classic { Builder::Classic } else { Builder::BuildKit };
         let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
         let version = version.version.unwrap_or_default();
         Ok(Self {
@@ -182,6 +186,18 @@ impl Engine {
         let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
         let done = self.at_once(self.docker.tag_image(image, Some(options))).await;
         done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
+    }
+
+    /// What `docker image inspect` says of a local image; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// [`Kind::Build`], and [`Kind::Unreachable`] where the Engine is gone.
+    pub(crate) async fn inspect(&self, image: &str) -> Result<Option<Value>> {
+        match self.at_once(self.docker.inspect_image(image)).await {
+            Ok(found) => Ok(serde_json::to_value(found).ok()),
+            Err(error) if fault::status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.error(Kind::Build, "looking at an image", &error)),
+        }
     }
 
     /// Removes containers, networks and images of runs that have ended without doing so; see [`owner::is_over`].

@@ -28,7 +28,7 @@ mod transport;
 pub use credentials::Keychain;
 pub(crate) use origin::BUILD;
 pub use origin::{Build, Origin};
-pub(crate) use record::{TESTS, is_mark};
+pub(crate) use record::{TESTS, is_layers_tag, is_mark, layers_tag};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub use transport::RegistrySettings;

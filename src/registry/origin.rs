@@ -13,6 +13,8 @@ use crate::model::{Digest, Reference};
 pub(crate) const BUILD: &str = "build";
 /// Commits that a record names, the newest.
 const COMMITS: usize = 20;
+/// Images of one index.
+const PARTS: usize = 64;
 
 /// A commit that an image was built or found for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +115,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::digest`].
     pub async fn origin_by_labels(&self, image: &Reference) -> Result<Origin> {
-        Ok(self.config(image).await?.as_ref().map(Origin::of_labels).unwrap_or_default())
+        let configs = self.configs(image, 1).await?;
+        Ok(configs.first().map(Origin::of_labels).unwrap_or_default())
     }
 
     /// Notes that the image, which must have a digest, is the one of a commit, too.
@@ -128,17 +131,29 @@ impl Registry {
         Ok(())
     }
 
-    /// The configuration of an image, or of the first image of an index. Nothing of this is remembered: of thousands of images it
-    /// would be too much.
-    async fn config(&self, image: &Reference) -> Result<Option<Value>> {
-        let Some(manifest) = self.fetch(image).await? else { return Ok(None) };
-        let mut manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-        if let Some(first) = index::images(&manifest).into_iter().next()
-            && let Some(part) = self.fetch(&image.with_digest(first)).await?
-        {
-            manifest = serde_json::from_slice(&part.bytes).unwrap_or_default();
+    /// The configuration of an image, or of each image of an index; attestations are none. Nothing of this is remembered: of
+    /// thousands of images it would be too much.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub(crate) async fn configurations(&self, image: &Reference) -> Result<Vec<Value>> {
+        self.configs(image, PARTS).await
+    }
+
+    async fn configs(&self, image: &Reference, most: usize) -> Result<Vec<Value>> {
+        let Some(manifest) = self.fetch(image).await? else { return Ok(Vec::new()) };
+        let manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
+        let parts = index::images(&manifest);
+        if parts.is_empty() {
+            return Ok(self.config_of(image, &manifest).await?.into_iter().collect());
         }
-        self.config_of(image, &manifest).await
+        let mut configs = Vec::new();
+        for part in parts.into_iter().take(most) {
+            let Some(part) = self.fetch(&image.with_digest(part)).await? else { continue };
+            let part: Value = serde_json::from_slice(&part.bytes).unwrap_or_default();
+            configs.extend(self.config_of(image, &part).await?);
+        }
+        Ok(configs)
     }
 
     /// The configuration that a manifest names; `None` for what is none.

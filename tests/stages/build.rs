@@ -92,8 +92,11 @@ fn what_is_left_out_is_in_no_image_the_dockerfile_included() {
 
 #[test]
 fn a_context_that_is_too_big_is_told_with_its_biggest_paths() {
-    let project = Project::small("big", "ARG BASE\nFROM ${BASE}/busybox\n", "");
-    project.write("Dockerfile", "ARG BASE\nFROM ${BASE}/busybox\nCOPY small /\n");
+    let project = Project::small(
+        "big",
+        "ARG BASE\nFROM ${BASE}/busybox\nRUN --mount=type=bind,target=/context cp /context/small /\n",
+        "",
+    );
     project.write("small", "1");
     std::fs::create_dir_all(project.path().join("deps/vendor")).unwrap();
     let file = std::fs::File::create(project.path().join("deps/vendor/huge")).unwrap();
@@ -103,6 +106,10 @@ fn a_context_that_is_too_big_is_told_with_its_biggest_paths() {
         .exits(0)
         .says("the build context of `app` has 101.0 MB: deps/vendor/huge 101.0 MB");
     run.says("build --context-list app");
+    // What the Dockerfile cannot read is not sent.
+    project.write("Dockerfile", "ARG BASE\nFROM ${BASE}/busybox\nCOPY small /\n");
+    let run = project.windlass(&["build"]).exits(0);
+    assert!(!run.stderr.contains("the build context of"), "{run}");
 }
 
 /// A project of several images, each with a Dockerfile of its own.

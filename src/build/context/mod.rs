@@ -139,14 +139,29 @@ impl Context {
         self.entries.iter().any(|entry| entry.path.starts_with(GIT))
     }
 
-    /// Feeds all that the build sees to the hash: path, mode, target of a link, bytes. What Git keeps for itself is
-    /// different on every machine: the commit stands for it.
-    pub(crate) fn hash(&mut self, hash: &mut Sha256, commit: &str) -> Result<()> {
+    /// Leaves out what is not needed: a builder that fetches the files one by one need not know of the others.
+    pub(crate) fn narrow(&mut self, is_needed: &dyn Fn(&str) -> bool) {
+        self.entries.retain(|entry| is_needed(&entry.path.to_string_lossy()));
+    }
+
+    /// Feeds all that `counts` to the hash: path, mode, target of a link, bytes. What Git keeps for itself is different on every
+    /// machine: the commit stands for it.
+    pub(crate) fn hash(
+        &mut self,
+        hash: &mut Sha256,
+        commit: &str,
+        counts: &dyn Fn(&str) -> bool,
+    ) -> Result<()> {
         self.read()?;
-        for entry in self.entries.iter().filter(|entry| !entry.path.starts_with(GIT)) {
-            entry.hash(hash).map_err(|error| unreadable(&entry.source, &error))?;
+        let mut has_git = false;
+        for entry in self.entries.iter().filter(|entry| counts(&entry.path.to_string_lossy())) {
+            if entry.path.starts_with(GIT) {
+                has_git = true;
+            } else {
+                entry.hash(hash).map_err(|error| unreadable(&entry.source, &error))?;
+            }
         }
-        if self.has_git() {
+        if has_git {
             field(hash, GIT.as_bytes());
             field(hash, commit.as_bytes());
         }
@@ -271,7 +286,7 @@ mod tests {
     fn hash(root: &Path) -> Vec<u8> {
         let mut hash = Sha256::new();
         let mut context = Context::find(root, Path::new("."), Path::new("Dockerfile")).unwrap();
-        context.hash(&mut hash, "c0ffee").unwrap();
+        context.hash(&mut hash, "c0ffee", &|_| true).unwrap();
         hash.finalize().to_vec()
     }
 
@@ -345,7 +360,7 @@ mod tests {
         let mut bytes = Vec::new();
         assert!(context.write(&mut bytes).is_err(), "nobody knows yet what it has");
         bytes.clear();
-        context.hash(&mut Sha256::new(), "c").unwrap();
+        context.hash(&mut Sha256::new(), "c", &|_| true).unwrap();
         context.write(&mut bytes).unwrap();
         let mut found = BTreeMap::new();
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
@@ -376,7 +391,7 @@ mod tests {
     fn a_file_that_changes_after_it_was_hashed_is_not_sent() {
         let root = project(&[("Dockerfile", "FROM scratch"), ("log", "1")]);
         let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        context.hash(&mut Sha256::new(), "").unwrap();
+        context.hash(&mut Sha256::new(), "", &|_| true).unwrap();
         context.write(io::sink()).unwrap();
         std::fs::write(root.path().join("log"), "2").unwrap();
         let error = context.write(io::sink()).unwrap_err();
