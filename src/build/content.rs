@@ -4,16 +4,17 @@
 //! counts by what `FROM` says: a digest pins it, a tag is taken at its word, so that a new `debian:12` alone builds
 //! nothing anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Entry, EntryKind, field};
+use super::context::{Context, Entry, EntryKind, field, rules_file};
 use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
-use crate::project::ImageConfig;
+use crate::project::{ImageConfig, Project};
 use crate::text::hex;
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
@@ -31,6 +32,43 @@ pub(super) fn reads(context: &Context, image: &ImageConfig, platform: &str) -> R
         matches!(entry.kind, EntryKind::Link { .. }) && reads.follows(&entry.path.to_string_lossy())
     };
     if context.entries.iter().any(is_followed) { Reads::Everything } else { reads }
+}
+
+/// What every commit changes and no image needs. Reports of earlier runs are in no context.
+const NEEDLESS: [&str; 4] = [".git", ".kube", "windlass.yaml", ".gitlab-ci.yml"];
+
+/// A doubt for each image that is made of such, which a Dockerfile reads that copies all there is.
+pub(super) fn needless(project: &Project) -> Vec<Error> {
+    let images = project.config.images.iter();
+    images.filter_map(|(name, image)| needless_of(project, name, image)).collect()
+}
+
+fn needless_of(project: &Project, name: &str, image: &ImageConfig) -> Option<Error> {
+    // What cannot be read is told by others.
+    let context = Context::find(&project.root, &image.context, &image.dockerfile).ok()?;
+    if reads(&context, image, "linux/amd64") != Reads::Everything {
+        return None;
+    }
+    let (top, root) =
+        (project.root.join(&image.context).canonicalize().ok()?, project.root.canonicalize().ok()?);
+    let files = NEEDLESS.iter().map(|file| root.join(file)).chain(project.config_file.clone());
+    let inside = files.filter_map(|file| Some(file.strip_prefix(&top).ok()?.to_path_buf()));
+    let found: BTreeSet<PathBuf> =
+        inside.filter(|file| context.entries.iter().any(|entry| entry.path == *file)).collect();
+    let found: Vec<String> = found.iter().map(|file| format!("`{}`", file.display())).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let (_, rules) = rules_file(&project.root, &image.context, &image.dockerfile).ok()?;
+    let found = found.join(", ");
+    let sentence = format!(
+        "the image `{name}` is made of {found}: a commit that changes nothing else makes another image"
+    );
+    let doubt = Error::new(Kind::Invalid, sentence).with_hint(format!("add {found} to {}", rules.display()));
+    Some(match project.place_of_image(name) {
+        Some(place) => doubt.at(place),
+        None => doubt,
+    })
 }
 
 /// `content-<16 hexadecimal digits>`. `needed` are the images it is built from, by argument; `commit` stands for what Git keeps,
@@ -70,7 +108,7 @@ pub(super) fn tag(
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use super::*;
 
@@ -111,6 +149,39 @@ mod tests {
         std::fs::write(root.path().join("new"), "").unwrap();
         changed.push(of(&plain, "linux/amd64"));
         assert!(!changed.contains(&first), "{first} in {changed:?}");
+    }
+
+    #[test]
+    fn what_every_commit_changes_is_said_to_be_in_an_image() {
+        let said = |dockerfile: &str, rules: &str| {
+            let root = tempfile::tempdir().unwrap();
+            for (name, text) in [
+                ("Dockerfile", dockerfile),
+                (".dockerignore", rules),
+                ("windlass.yaml", "version: 1\nimages: {web: {}}\n"),
+                (".kube/app.yaml", ""),
+                (".git/HEAD", ""),
+                ("README.md", ""),
+            ] {
+                std::fs::create_dir_all(root.path().join(name).parent().unwrap()).unwrap();
+                std::fs::write(root.path().join(name), text).unwrap();
+            }
+            let options =
+                crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
+            let facts = crate::project::GitFacts::default();
+            let project = Project::open(&options, facts, &crate::project::variable).unwrap();
+            needless(&project)
+                .iter()
+                .map(|doubt| format!("{doubt}; {}", doubt.hint().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        let all = said("FROM a\nCOPY . /x\n", "");
+        assert_eq!(all.len(), 1);
+        assert!(all[0].contains("is made of `.git`, `.kube`, `windlass.yaml`: a commit"), "{all:?}");
+        assert!(all[0].ends_with("add `.git`, `.kube`, `windlass.yaml` to .dockerignore"), "{all:?}");
+        assert!(said("FROM a\nCOPY . /x\n", ".git\nwindlass.yaml\n")[0].contains("is made of `.kube`:"));
+        assert_eq!(said("FROM a\nCOPY . /x\n", ".git\n.kube\nwindlass.yaml\n").len(), 0);
+        assert_eq!(said("FROM a\nCOPY README.md /x\n", "").len(), 0, "it reads nothing of them");
     }
 
     #[test]

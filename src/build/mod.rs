@@ -223,6 +223,11 @@ pub fn unpinned(project: &Project) -> Vec<(Place, String)> {
     found
 }
 
+/// What every commit changes and no image needs, where it is among what an image is made of.
+pub fn needless(project: &Project) -> Vec<Error> {
+    content::needless(project)
+}
+
 /// What the builds of these images, or of all, would see, and which line keeps the rest out: for people and for machines.
 /// Nothing is connected to.
 ///
