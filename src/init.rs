@@ -11,6 +11,9 @@ use crate::report::view::setup::init::FirstFiles;
 /// Where a web service listens of which the Dockerfile does not say it.
 const PORT: u16 = 8080;
 
+/// What changes with every commit, and no image needs.
+const IGNORED: &str = ".git\n.kube\nwindlass.yaml\n.gitlab-ci.yml\nreport/\n";
+
 /// What is known of a repository before it has a configuration.
 struct ExistingProject {
     name: String,
@@ -53,7 +56,7 @@ pub(crate) fn init(project: &Project) -> Result<FirstFiles> {
         files.push((".kube/app.yaml", manifests(&known)));
     }
     files.push((".gitlab-ci.yml", include_str!("../pipelines/web/.gitlab-ci.yml").to_owned()));
-    files.push((".dockerignore", ".git\nreport/\n".to_owned()));
+    files.push((".dockerignore", IGNORED.to_owned()));
     let written =
         files.into_iter().map(|(file, text)| Ok((PathBuf::from(file), write(&root.join(file), &text)?)));
     Ok(FirstFiles { files: written.collect::<Result<_>>()? })

@@ -21,19 +21,19 @@
 //! | `graph`, `error` | what needs what, and running side by side what may; what failed and the exit code |
 //! | `model`, `text` | the values that all share; small functions on text |
 
-pub mod build;
+pub(crate) mod build;
 pub(crate) mod cleanup;
 pub mod cli;
 pub mod cluster;
 pub(crate) mod doctor;
-pub mod engine;
+pub(crate) mod engine;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod git;
 pub(crate) mod graph;
 pub(crate) mod http;
-pub mod init;
+pub(crate) mod init;
 pub mod manifest;
 pub mod model;
 pub(crate) mod pipeline;

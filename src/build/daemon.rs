@@ -21,8 +21,8 @@ use tonic::{Code, Request, Status};
 use super::dockerfile::Dockerfile;
 use super::progress::Progress;
 use super::session::{SessionHandle, SessionServer};
-use crate::build::request::{BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence};
-use crate::build::session::file_sync::Files;
+use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence};
+use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
 use crate::error::{Error, Kind, Result};
@@ -102,7 +102,8 @@ impl Daemon {
         format!("BuildKit at {}: {}", self.address, self.platform)
     }
 
-    /// Builds and pushes to the order's tag; gives a line about what was done and the digest that was pushed.
+    /// Builds and pushes to the order's repository; gives a line about what was done and the digest that was pushed, `None` where the
+    /// build reads more of its context than was counted.
     ///
     /// # Errors
     /// [`Kind::Build`] with the step that failed; [`Kind::Push`]; [`Kind::Unreachable`] and [`Kind::Denied`] where it is the
@@ -113,7 +114,7 @@ impl Daemon {
         registry: &Registry,
         step: &StepReport,
         order: &BuildRequest<'_>,
-    ) -> Result<(String, Digest)> {
+    ) -> Result<Option<(String, Digest)>> {
         let file = Dockerfile::parse(&order.context.text);
         let mut tries = 0;
         loop {
@@ -121,8 +122,12 @@ impl Daemon {
             let credentials = super::interruptible(session, credentials).await?;
             tries += 1;
             match self.once(session, step, order, credentials).await {
-                Ok(done) => return Ok(done),
-                Err(ended) => order.before_another_try(session, step, &file, (tries, ended)).await?,
+                Ok(done) => return Ok(Some(done)),
+                Err(ended) => {
+                    if !order.before_another_try(session, step, &file, (tries, ended)).await? {
+                        return Ok(None);
+                    }
+                }
             }
         }
     }
@@ -136,7 +141,8 @@ impl Daemon {
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();
-        let files = Files::new(order.context.clone(), order.time, sent.clone()).map_err(Ended::Error)?;
+        let files =
+            Files::new(order.context.clone(), order.reads.clone(), sent.clone()).map_err(Ended::Error)?;
         let trouble = files.trouble();
         let inputs = order.build_inputs().map_err(Ended::Error)?;
         let served = SessionServer { inputs, credentials, files };
@@ -187,10 +193,10 @@ impl Daemon {
         }
     }
 
-    /// What a build ended with that the builder refused, or could not finish; `unreadable` says what was wrong with the files.
-    fn ended(&self, status: &Status, unreadable: Option<String>, progress: Progress) -> Ended {
-        match unreadable {
-            Some(why) => not_readable(why),
+    /// What a build ended with that the builder refused, or could not finish; `trouble` says what was wrong with the files.
+    fn ended(&self, status: &Status, trouble: Option<Trouble>, progress: Progress) -> Ended {
+        match trouble {
+            Some(trouble) => trouble.into(),
             None if matches!(status.code(), Code::Unavailable) => Ended::Error(self.error(status.message())),
             None => Ended::Failed(progress.failure(status.message())),
         }
@@ -257,9 +263,11 @@ impl Daemon {
     }
 
     fn request(&self, order: &BuildRequest<'_>, id: &str) -> SolveRequest {
+        // By its digest alone: which tags lead to it is decided once it is known what came out.
         let mut exporter = HashMap::from([
-            ("name".to_owned(), order.tag.to_string()),
+            ("name".to_owned(), order.tag.name()),
             ("push".to_owned(), "true".to_owned()),
+            ("push-by-digest".to_owned(), "true".to_owned()),
         ]);
         if self.insecure {
             exporter.insert("registry.insecure".to_owned(), "true".to_owned());
@@ -302,8 +310,7 @@ fn attributes(order: &BuildRequest<'_>) -> HashMap<String, String> {
     set("cache-from", order.cache.join(","));
     let arguments =
         order.arguments(true).into_iter().map(|(name, value)| (format!("build-arg:{name}"), value));
-    let labels = order.labels.iter().map(|(name, value)| (format!("label:{name}"), value.clone()));
-    attributes.extend(arguments.chain(labels));
+    attributes.extend(arguments);
     attributes
 }
 
@@ -354,6 +361,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::build::dockerfile::reads::Reads;
     use crate::build::session::BuildInputs;
     use crate::report::Reporter;
 
@@ -487,7 +495,8 @@ mod tests {
         let served = || SessionServer {
             inputs: BuildInputs::default(),
             credentials: HashMap::new(),
-            files: Files::new(Arc::new(context(&project)), 0, Sent::default()).unwrap(),
+            files: Files::new(Arc::new(context(&project)), Arc::new(Reads::Everything), Sent::default())
+                .unwrap(),
         };
         let moment = Duration::from_millis(200);
         let late =

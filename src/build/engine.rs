@@ -12,12 +12,11 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::dockerfile::Dockerfile;
+use super::dockerfile::reads::Reads;
 use super::failure;
 use super::progress::Progress;
 use super::session::{SessionHandle, SessionServer};
-use crate::build::request::{
-    BuildRequest, Ended, listen, not_readable, session_id, tell, tell_silence, unreadable,
-};
+use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence, unreadable};
 use crate::build::session::file_sync::{Files, TransferError};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
@@ -27,7 +26,8 @@ use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 
-/// Builds, and tries again where a base image could not be fetched; gives a line about what was done.
+/// Builds, and tries again where a base image could not be fetched; gives a line about what was done, `None` where the build
+/// reads more of its context than was counted.
 ///
 /// # Errors
 /// [`Kind::Build`] with the step that failed; [`Kind::Unreachable`] and [`Kind::Denied`] where it is the Engine or
@@ -38,7 +38,7 @@ pub(super) async fn build(
     registry: &Registry,
     step: &StepReport,
     order: &BuildRequest<'_>,
-) -> Result<String> {
+) -> Result<Option<String>> {
     let file = Dockerfile::parse(&order.context.text);
     if engine.builder == Builder::BuildKit
         && let Some(novelty) = file.unknown_to(engine.major())
@@ -51,10 +51,36 @@ pub(super) async fn build(
         let credentials = super::interruptible(session, credentials).await?;
         tries += 1;
         match once(session, engine, step, order, credentials).await {
-            Ok(summary) => return Ok(summary),
-            Err(ended) => order.before_another_try(session, step, &file, (tries, ended)).await?,
+            Ok(summary) => {
+                let more = super::interruptible(session, reads_more(engine, &file, order)).await?;
+                return Ok((!more).then_some(summary));
+            }
+            Err(ended) => {
+                if !order.before_another_try(session, step, &file, (tries, ended)).await? {
+                    return Ok(None);
+                }
+            }
         }
     }
+}
+
+/// Whether the classic builder, which is sent everything, may have read more than was counted: only a base image's `ONBUILD`
+/// makes it. The Engine has the base images now.
+async fn reads_more(engine: &Engine, file: &Dockerfile, order: &BuildRequest<'_>) -> Result<bool> {
+    if engine.builder != Builder::Classic || *order.reads == Reads::Everything {
+        return Ok(false);
+    }
+    for (_, base) in file.bases(&order.image.args, &engine.platform) {
+        let found = engine.inspect(&base).await?;
+        let triggers = found
+            .as_ref()
+            .map(|image| image["Config"]["OnBuild"].as_array().is_some_and(|all| !all.is_empty()));
+        // One that is not there is not known.
+        if triggers.unwrap_or(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn once(
@@ -152,7 +178,7 @@ async fn supply(
         .with_hint("a Docker Engine with BuildKit does"));
     }
     let (id, sent) = (session_id(), Sent::default());
-    let files = Files::new(order.context.clone(), order.time, sent.clone())?;
+    let files = Files::new(order.context.clone(), order.reads.clone(), sent.clone())?;
     let trouble = files.trouble();
     let served = SessionServer { inputs, credentials: credentials.clone(), files };
     let headers = served.headers(&id);
@@ -180,8 +206,9 @@ fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
         t: Some(order.tag.to_string()),
         buildargs: Some(arguments),
         platform: order.platforms.first().cloned().unwrap_or_default(),
-        cachefrom: (!order.cache.is_empty()).then(|| order.cache.clone()),
-        labels: Some(order.labels.clone()),
+        // The classic builder would look into these alone, and fetches none of them.
+        cachefrom: (engine.builder == Builder::BuildKit && !order.cache.is_empty())
+            .then(|| order.cache.clone()),
         target: order.image.target.clone().unwrap_or_default(),
         rm: true,
         forcerm: true,
@@ -200,7 +227,7 @@ async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -
     // A context that could not be read is the reason, not the builder.
     let unreadable = match way {
         Way::Sent(sending) => unreadable(sending).await,
-        Way::Fetched(trouble) => trouble.take().map(not_readable),
+        Way::Fetched(trouble) => trouble.take().map(Ended::from),
     };
     if let Some(unreadable) = unreadable {
         return unreadable;

@@ -15,7 +15,12 @@ pub(crate) fn dockerfile(text: &str, steps: &[(String, String)]) -> String {
     let novelty = file.unknown_to(20).map(|one| one.what);
     let found = steps.iter().filter(|(step, message)| file.lines_of(step, message).is_some()).count();
     let named = file.stages().iter().take(20).filter(|stage| file.has_stage(stage)).count();
-    format!("{images} images, {named} stages, {novelty:?}, {found} steps")
+    let reads = file.reads(None, &args, "linux/arm/v7");
+    let read = ["a", "src/main.rs", ".git"]
+        .into_iter()
+        .filter(|path| reads.includes(path) && reads.needs(path))
+        .count();
+    format!("{images} images, {named} stages, {novelty:?}, {found} steps, {read} read")
 }
 
 /// Which of the paths the rules leave out.

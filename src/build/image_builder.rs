@@ -1,6 +1,6 @@
 //! One image on its way: looked for under its content tag, built where it is not there, pushed, and named.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,15 +9,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::build::context::Context;
 use crate::build::daemon::Daemon;
+use crate::build::dockerfile::reads::Reads;
 use crate::build::earlier::Earlier;
 use crate::build::request::BuildRequest;
-use crate::build::{bytes, content, engine, failed, interruptible, pause, push};
+use crate::build::{bytes, content, engine, failed, interruptible, pause, push, result};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
 use crate::model::{Digest, Image, Outcome, PinnedImage, Reference, Revision, Stage};
 use crate::project::{ImageConfig, Project, ci};
-use crate::registry::{Registry, is_refusal};
+use crate::registry::{self, Build, Registry, is_refusal};
 use crate::report::StepReport;
 use crate::secret;
 use crate::session::Session;
@@ -60,6 +61,14 @@ impl Builder {
             Self::Daemon(daemon) => &daemon.platform,
         }
     }
+
+    /// Whether it fetches the files that it wants, instead of being sent all.
+    fn fetches(&self) -> bool {
+        match self {
+            Self::Engine(engine) => engine.builder == crate::engine::Builder::BuildKit,
+            Self::Daemon(_) => true,
+        }
+    }
 }
 
 /// An image that is in the registry already.
@@ -69,11 +78,33 @@ struct PushedImage {
     is_named: bool,
 }
 
+/// An image that has its tags.
+struct Published {
+    pinned: PinnedImage,
+    /// Whether it was not in the registry before this build.
+    is_new: bool,
+}
+
+/// What an image is built from.
+struct Sources {
+    context: Arc<Context>,
+    /// What of the context counts.
+    reads: Arc<Reads>,
+}
+
+/// An image that was looked for.
+enum Ready<'w> {
+    /// It is in the registry, with the commit's tag.
+    Found(PinnedImage),
+    /// It was built, of this content; a line about it.
+    Made(Reference, String, Product<'w>),
+}
+
 /// What was built.
 enum Product<'w> {
     /// Images in the Engine, by what they are built for; `None` for the Engine's own platform.
     InEngine(&'w Engine, Vec<(Option<String>, Reference)>),
-    /// An image that is in the registry already, under the commit's tag.
+    /// An image that is in the registry already, without a tag.
     Pushed(Digest),
 }
 
@@ -123,53 +154,71 @@ impl<'a> ImageBuilder<'a> {
         needed: &BTreeMap<String, Image>,
     ) -> Result<Image> {
         let step = self.session.reporter.step(Stage::Build, format!("build {name}"), "looking for the image");
-        let resolved = self.resolve(name, image, needed).await;
-        let (context, made_of, found) = match resolved {
-            Ok(resolved) => resolved,
-            Err(error) => return Err(failed(step, error)),
-        };
-        let reference = self.commit_tag(&made_of);
-        if let Some(PushedImage { digest, is_named }) = found {
-            let pinned = reference.pinned_to(digest);
-            let named = if is_named { Ok(()) } else { self.name(&pinned.reference()).await };
-            return match named {
-                Ok(()) => {
-                    step.finish(Outcome::Skipped, format!("already built: {pinned}"));
-                    Ok(Image { name: name.to_owned(), pinned, built: false })
-                }
-                Err(error) => Err(failed(step, error)),
-            };
-        }
-        let product = match self.make(name, image, needed, context, &made_of, &step).await {
-            Ok((summary, product)) => {
+        let (made_of, product) = match self.find_or_make(name, image, needed, &step).await {
+            Ok(Ready::Found(pinned)) => {
+                step.finish(Outcome::Skipped, format!("already built: {pinned}"));
+                return Ok(Image { name: name.to_owned(), pinned, built: false });
+            }
+            Ok(Ready::Made(made_of, summary, product)) => {
                 step.finish(Outcome::Ok, summary);
-                product
+                (made_of, product)
             }
             Err(error) => return Err(failed(step, error)),
         };
         let step = self.session.reporter.step(Stage::Build, format!("push {name}"), "pushing");
         let _turn = interruptible(self.session, self.turn()).await;
         match self.publish(&made_of, product, &step).await {
-            Ok(pinned) => {
-                step.finish(Outcome::Ok, pinned.to_string());
+            Ok(Published { pinned, is_new }) => {
+                if is_new {
+                    step.finish(Outcome::Ok, pinned.to_string());
+                } else {
+                    step.finish(Outcome::Skipped, format!("the same as before: {pinned}"));
+                }
                 Ok(Image { name: name.to_owned(), pinned, built: true })
             }
             Err(error) => Err(failed(step, error)),
         }
     }
 
-    /// What would be built, under which content tag, and whether the registry has it.
+    /// The image of this content in the registry, or what was built of it.
+    async fn find_or_make(
+        &self,
+        name: &str,
+        image: &ImageConfig,
+        needed: &BTreeMap<String, Image>,
+        step: &StepReport,
+    ) -> Result<Ready<'_>> {
+        // What a base image's `ONBUILD` reads only the builder knows: then the whole context counts.
+        for whole in [false, true] {
+            let (sources, made_of) = self.resolve(name, image, needed, whole).await?;
+            if let Some(PushedImage { digest, is_named }) = self.pushed(name, &made_of).await? {
+                let pinned = self.commit_tag(&made_of).pinned_to(digest);
+                if !is_named {
+                    self.name(&pinned.reference()).await?;
+                }
+                return Ok(Ready::Found(pinned));
+            }
+            if let Some((summary, product)) = self.make(name, image, needed, sources, &made_of, step).await? {
+                return Ok(Ready::Made(made_of, summary, product));
+            }
+        }
+        Err(Error::new(Kind::Defect, "the builder wants more than the whole context"))
+    }
+
+    /// What would be built, and under which content tag; the `whole` context counts, or what the Dockerfile can read.
     async fn resolve(
         &self,
         name: &str,
         image: &ImageConfig,
         needed: &BTreeMap<String, Image>,
-    ) -> Result<(Arc<Context>, Reference, Option<PushedImage>)> {
+        whole: bool,
+    ) -> Result<(Sources, Reference)> {
         let (root, config) = (self.project.root.clone(), image.clone());
         let platforms = image.platforms.join(",");
         let platform = if platforms.is_empty() { self.builder.platform().to_owned() } else { platforms };
         let commit = self.revision.tag();
         let report = self.project.report.clone();
+        let fetches = self.builder.fetches();
         let needed: BTreeMap<String, Digest> =
             needed.iter().map(|(argument, image)| (argument.clone(), image.pinned.digest.clone())).collect();
         // Reading and hashing the files is work for a thread of its own.
@@ -178,38 +227,48 @@ impl<'a> ImageBuilder<'a> {
             if let Some(report) = report {
                 context.leave_out(&root.join(&config.context), &report);
             }
-            let tag = content::tag(&mut context, &config, &needed, &platform, &commit)?;
-            Ok::<_, Error>((context, tag))
+            let reads = if whole { Reads::Everything } else { content::reads(&context, &config, &platform) };
+            if fetches {
+                context.narrow(&|path| reads.needs(path));
+            }
+            let tag = content::tag(&mut context, &config, &needed, (&platform, &commit), &reads)?;
+            Ok::<_, Error>((Sources { context: Arc::new(context), reads: Arc::new(reads) }, tag))
         });
         let hashing = async {
             hashing
                 .await
                 .map_err(|error| Error::new(Kind::Defect, format!("reading the context: {error}")))?
         };
-        let (context, tag) = interruptible(self.session, hashing).await?;
+        let (sources, tag) = interruptible(self.session, hashing).await?;
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag.clone());
-        let known = self.earlier.as_ref().and_then(|earlier| earlier.digest(name, &tag));
-        let made_of = self.project.image_repository(name)?.with_tag(tag);
-        if let Some(digest) = known
-            && self.look_up(&self.commit_tag(&made_of)).await?.as_ref() == Some(digest)
-        {
-            let found = PushedImage { digest: digest.clone(), is_named: true };
-            return Ok((Arc::new(context), made_of, Some(found)));
-        }
-        let found = self.look_up(&made_of).await?.map(|digest| PushedImage { digest, is_named: false });
-        Ok((Arc::new(context), made_of, found))
+        Ok((sources, self.project.image_repository(name)?.with_tag(tag)))
     }
 
+    /// The image of this content that the registry has.
+    async fn pushed(&self, name: &str, made_of: &Reference) -> Result<Option<PushedImage>> {
+        let tag = made_of.tag.as_deref().unwrap_or_default();
+        let known = self.earlier.as_ref().and_then(|earlier| earlier.digest(name, tag));
+        if let Some(digest) = known
+            && self.look_up(&self.commit_tag(made_of)).await?.as_ref() == Some(digest)
+        {
+            return Ok(Some(PushedImage { digest: digest.clone(), is_named: true }));
+        }
+        let found = self.look_up(made_of).await?;
+        Ok(found.map(|digest| PushedImage { digest, is_named: false }))
+    }
+
+    /// Builds; `None` where the build reads more of its context than was counted.
     async fn make(
         &self,
         name: &str,
         image: &ImageConfig,
         needed: &BTreeMap<String, Image>,
-        context: Arc<Context>,
+        sources: Sources,
         tag: &Reference,
         step: &StepReport,
-    ) -> Result<(String, Product<'_>)> {
-        self.complain(name, &context);
+    ) -> Result<Option<(String, Product<'_>)>> {
+        let Sources { context, reads } = sources;
+        self.complain(name, &context, &reads);
         let mut image = image.clone();
         for (argument, needed) in needed {
             image.args.insert(argument.clone(), needed.pinned.by_digest());
@@ -224,36 +283,32 @@ impl<'a> ImageBuilder<'a> {
             name,
             image: &image,
             context: context.clone(),
+            reads: reads.clone(),
             dockerfile: image.dockerfile.clone(),
             tag,
             platforms,
-            labels: self.labels(),
-            time: u64::try_from(self.revision.time).unwrap_or(0),
             cache: cache.clone(),
             inputs: inputs.clone(),
         };
         match &self.builder {
             Builder::Daemon(daemon) => {
-                let reference = self.commit_tag(tag);
-                if let Some(other) = self.look_up(&reference).await? {
-                    self.warn_of_other(&other);
-                }
-                let order = order(reference, image.platforms.clone());
-                let (summary, digest) = daemon.build(self.session, &self.registry, step, &order).await?;
-                Ok((summary, Product::Pushed(digest)))
+                let order = order(tag.clone(), image.platforms.clone());
+                let built = daemon.build(self.session, &self.registry, step, &order).await?;
+                Ok(built.map(|(summary, digest)| (summary, Product::Pushed(digest))))
             }
             Builder::Engine(engine) => {
                 let (mut built, mut summaries) = (Vec::new(), Vec::new());
                 for (platform, tag) in parts(&image.platforms, tag) {
                     let order = order(tag.clone(), platform.clone().into_iter().collect());
-                    let summary = engine::build(self.session, engine, &self.registry, step, &order).await?;
+                    let done = engine::build(self.session, engine, &self.registry, step, &order).await?;
+                    let Some(summary) = done else { return Ok(None) };
                     summaries.push(match &platform {
                         Some(platform) => format!("{platform}: {summary}"),
                         None => summary,
                     });
                     built.push((platform, tag));
                 }
-                Ok((summaries.join("; "), Product::InEngine(engine, built)))
+                Ok(Some((summaries.join("; "), Product::InEngine(engine, built))))
             }
         }
     }
@@ -277,31 +332,68 @@ impl<'a> ImageBuilder<'a> {
         self.pushes.acquire().await.map_err(|error| Error::new(Kind::Defect, error.to_string()))
     }
 
-    /// Pushes what was built and gives it its names.
+    /// Pushes what was built, unless the registry has the same already, and gives it its names.
     async fn publish(
         &self,
         content: &Reference,
         product: Product<'_>,
         step: &StepReport,
-    ) -> Result<PinnedImage> {
+    ) -> Result<Published> {
         let reference = self.commit_tag(content);
         // Somebody else may have built the same in the meantime: one content, one digest.
-        let found = match product {
-            Product::Pushed(_) => self.leads_to(content).await?,
-            Product::InEngine(..) => self.look_up(content).await?,
-        };
-        if let Some(digest) = found {
-            let pinned = reference.pinned_to(digest);
-            self.name(&pinned.reference()).await?;
-            return Ok(pinned);
+        if let Some(digest) = self.look_up(content).await? {
+            return self.named(reference.pinned_to(digest)).await;
         }
-        let pushed = match product {
-            Product::Pushed(digest) => self.verified(&reference, digest).await?,
-            Product::InEngine(engine, built) => self.push(engine, content, &reference, built, step).await?,
+        let layers = self.layers_tag(content, &product).await?;
+        if let Some(tag) = &layers
+            && let Some(digest) = self.same_image(tag).await?
+        {
+            let agreed = self.await_consistency(content, &digest).await?;
+            return self.named(reference.pinned_to(agreed)).await;
+        }
+        let pinned = match product {
+            Product::Pushed(digest) => {
+                self.published(content, self.verified(&reference, digest).await?).await?
+            }
+            Product::InEngine(engine, built) => {
+                let pushed = self.push(engine, content, &reference, built, step).await?;
+                self.published_under(content, reference, pushed).await?
+            }
         };
+        if let Some(tag) = layers {
+            // It only finds the image again: a registry that does not move the tag keeps nobody from building.
+            let put = self.put(&pinned.reference(), tag.tag.as_deref()).await;
+            put.or_else(|refused| if is_refusal(&refused) { Ok(()) } else { Err(refused) })?;
+        }
+        Ok(Published { pinned, is_new: true })
+    }
+
+    /// An image that was in the registry before, under the commit's tag.
+    async fn named(&self, pinned: PinnedImage) -> Result<Published> {
+        self.name(&pinned.reference()).await?;
+        Ok(Published { pinned, is_new: false })
+    }
+
+    /// Gives an image that was pushed without a tag its names.
+    async fn published(&self, content: &Reference, pushed: Digest) -> Result<PinnedImage> {
+        let agreed = self.await_consistency(content, &pushed).await?;
+        let pinned = self.commit_tag(content).pinned_to(agreed);
+        self.name(&pinned.reference()).await?;
+        Ok(pinned)
+    }
+
+    /// Gives an image that was pushed under the commit's tag its other names.
+    async fn published_under(
+        &self,
+        content: &Reference,
+        reference: Reference,
+        pushed: Digest,
+    ) -> Result<PinnedImage> {
+        self.note(&reference.with_digest(pushed.clone())).await;
         let agreed = self.await_consistency(content, &pushed).await?;
         let mut pinned = reference.pinned_to(agreed);
         if pinned.digest != pushed {
+            self.note(&pinned.reference()).await;
             match self.put(&pinned.reference(), pinned.tag.as_deref()).await {
                 // The tag of the commit leads to what was pushed and cannot be moved: that is the image of this commit.
                 Err(error) if is_refusal(&error) => pinned.digest = pushed,
@@ -310,6 +402,31 @@ impl<'a> ImageBuilder<'a> {
         }
         self.put_branch(&pinned.reference(), self.branch_tag().as_deref()).await?;
         Ok(pinned)
+    }
+
+    /// The tag that says what came out of a build; `None` where that cannot be told.
+    async fn layers_tag(&self, content: &Reference, product: &Product<'_>) -> Result<Option<Reference>> {
+        let fingerprint = match product {
+            Product::Pushed(digest) => {
+                let pushed = content.with_digest(digest.clone());
+                result::of_configs(&interruptible(self.session, self.registry.configurations(&pushed)).await?)
+            }
+            Product::InEngine(engine, built) => {
+                let looks = built.iter().map(async |(_, image)| engine.inspect(&image.to_string()).await);
+                let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
+                found.into_iter().collect::<Option<Vec<_>>>().and_then(|images| result::of_inspected(&images))
+            }
+        };
+        Ok(fingerprint.map(|fingerprint| content.with_tag(registry::layers_tag(&fingerprint))))
+    }
+
+    /// The image to which this tag leads, if it is what the tag says.
+    async fn same_image(&self, tag: &Reference) -> Result<Option<Digest>> {
+        let Some(digest) = self.look_up(tag).await? else { return Ok(None) };
+        let image = tag.with_digest(digest.clone());
+        let configs = interruptible(self.session, self.registry.configurations(&image)).await?;
+        let is_it = result::of_configs(&configs).map(|found| registry::layers_tag(&found)) == tag.tag;
+        Ok(is_it.then_some(digest))
     }
 
     /// Pushes what the Engine has built. Under the commit's tag first: between the look at the content's tag and its writing
@@ -369,18 +486,14 @@ impl<'a> ImageBuilder<'a> {
         Err(built_before(refused, &there))
     }
 
-    /// Registries have lost tags after a push that looked good: what counts is what can be asked for.
+    /// Registries have lost images after a push that looked good: what counts is what can be asked for.
     async fn verified(&self, reference: &Reference, digest: Digest) -> Result<Digest> {
-        match self.leads_to(reference).await? {
-            Some(there) if there == digest => Ok(digest),
-            there => {
-                let there = there.map_or_else(|| "nothing".to_owned(), |there| there.to_string());
-                let message =
-                    format!("{reference} was pushed as {digest}, but the registry has {there} there");
-                Err(Error::new(Kind::Push, message)
-                    .with_hint("run the command again; if it stays so, look at the registry's log"))
-            }
+        let exact = Reference { tag: None, ..reference.with_digest(digest.clone()) };
+        if interruptible(self.session, self.registry.digest(&exact)).await?.is_some() {
+            return Ok(digest);
         }
+        Err(Error::new(Kind::Push, format!("{exact} was pushed, but the registry does not have it"))
+            .with_hint("run the command again; if it stays so, look at the registry's log"))
     }
 
     /// The digest that all who built this content at the same time will use. A registry cannot write "only if there is
@@ -418,12 +531,17 @@ impl<'a> ImageBuilder<'a> {
             let Some(tag) = branch_tag.filter(|_| branch != image.digest) else { return Ok(()) };
             // A job that runs again must not lead it back.
             let newest = match branch {
-                Some(_) => interruptible(self.session, self.registry.made(&image.with_tag(&tag))).await?,
+                Some(there) => {
+                    let followed = image.with_digest(there);
+                    let origin = interruptible(self.session, self.registry.origin(&followed)).await?;
+                    origin.made_on(self.revision.own_branch().unwrap_or_default())
+                }
                 None => None,
             };
             let is_behind = newest.is_none_or(|newest| newest.as_second() <= self.revision.time);
             return self.put_branch(image, Some(tag.as_str()).filter(|_| is_behind)).await;
         }
+        self.note(image).await;
         let put = self.put(image, image.tag.as_deref()).await;
         if let Some(other) = there {
             put.map_err(|refused| built_before(refused, &other))?;
@@ -432,6 +550,23 @@ impl<'a> ImageBuilder<'a> {
             put?;
         }
         self.put_branch(image, branch_tag.as_deref()).await
+    }
+
+    /// Leaves beside the image which commit it is of, which nothing in the image says. Without it `cleanup` cannot tell how old
+    /// the image is, and keeps it.
+    async fn note(&self, image: &Reference) {
+        let build = Build {
+            commit: self.revision.tag(),
+            time: Timestamp::from_second(self.revision.time).ok(),
+            branch: self.revision.own_branch().map(str::to_owned),
+        };
+        let noted = interruptible(self.session, self.registry.note_build(image, build)).await;
+        // What a signal ended ends with the next request.
+        if let Err(error) =
+            noted.or_else(|error| if error.kind() == Kind::Interrupted { Ok(()) } else { Err(error) })
+        {
+            self.session.reporter.warn(format!("the record of this build was not written: {error}"));
+        }
     }
 
     /// A branch's tag is for people: where the registry does not let it move, the image is there all the same.
@@ -496,22 +631,10 @@ impl<'a> ImageBuilder<'a> {
         (!self.revision.dirty && !taken && !tag.is_empty()).then_some(tag)
     }
 
-    fn labels(&self) -> HashMap<String, String> {
-        let mut labels =
-            HashMap::from([("org.opencontainers.image.revision".to_owned(), self.revision.tag())]);
-        if let Ok(time) = Timestamp::from_second(self.revision.time) {
-            labels.insert("org.opencontainers.image.created".to_owned(), time.to_string());
-        }
-        if let Some(branch) = self.revision.own_branch() {
-            labels.insert("org.opencontainers.image.ref.name".to_owned(), branch.to_owned());
-        }
-        labels
-    }
-
     /// Says what makes builds slow or different, before it does.
-    fn complain(&self, name: &str, context: &Context) {
+    fn complain(&self, name: &str, context: &Context, reads: &Reads) {
         let reporter = &self.session.reporter;
-        if context.has_git() {
+        if context.has_git() && reads.includes(".git") {
             reporter.warn_with_hint(
                 format!("the build context of `{name}` has `.git` in it: every commit is built anew"),
                 "add `.git` to .dockerignore",

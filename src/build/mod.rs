@@ -1,8 +1,9 @@
 //! An image for a commit: built only where its content was never built before, pushed, and named from then on by the
 //! digest that the registry has for it.
 //!
-//! Three tags lead to an image. `content-…` says what it was made of, and finds it again for every commit with the same
-//! content; the commit's tag is what later stages look for; the branch's tag is for people.
+//! Four tags lead to an image. `content-…` says what it was made of, and finds it again for every commit with the same
+//! content; `windlass.layers-…` says what came out, and finds it again for other sources that come to the same; the commit's tag
+//! is what later stages look for; the branch's tag is for people.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,9 +31,10 @@ mod missing;
 mod progress;
 mod push;
 pub(crate) mod request;
+mod result;
 mod session;
 
-pub use crate::build::context::compare::compared;
+pub(crate) use crate::build::context::compare::compared;
 use crate::build::image_builder::ImageBuilder;
 use context::Context;
 
@@ -44,7 +46,7 @@ const AT_ONCE: usize = 4;
 /// # Errors
 /// [`Kind::Invalid`] for a name that is not in the configuration, a missing Dockerfile or registry; [`Kind::Build`] and
 /// [`Kind::Push`]; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
-pub async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Vec<Image>> {
+pub(crate) async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Vec<Image>> {
     let needs = needs(project, wanted(project, names)?.into_iter().map(|(name, _)| name.to_owned()));
     if needs.is_empty() {
         return Ok(Vec::new());
@@ -118,7 +120,7 @@ fn together(session: &Session, ended: BTreeMap<String, Ended<Image>>) -> Result<
 /// # Errors
 /// [`Kind::Rule`] where it was never built, with what makes this work tree or the one that was built another than the
 /// commit; [`Kind::Unreachable`] and [`Kind::Denied`] for the registry.
-pub async fn find(session: &Session, project: &Project, name: &str) -> Result<Image> {
+pub(crate) async fn find(session: &Session, project: &Project, name: &str) -> Result<Image> {
     let _ = wanted(project, &[name.to_owned()])?;
     let revision = project.revision()?;
     let tagged = project.image_repository(name)?.with_tag(revision.tag());
@@ -134,7 +136,7 @@ pub async fn find(session: &Session, project: &Project, name: &str) -> Result<Im
 ///
 /// # Errors
 /// [`Kind::Unreachable`], and [`Kind::Invalid`] for certificates that cannot be read.
-pub async fn builder(session: &Session, project: &Project) -> Result<String> {
+pub(crate) async fn builder(session: &Session, project: &Project) -> Result<String> {
     match &project.config.builder {
         Some(config) => Ok(daemon::Daemon::connect(session, project, config).await?.describe()),
         None => Ok("the Docker Engine".to_owned()),
@@ -143,7 +145,7 @@ pub async fn builder(session: &Session, project: &Project) -> Result<String> {
 
 /// What the images of the configuration lack before anything can be built: a directory, a Dockerfile, the stage that
 /// they are to be.
-pub fn lacking(project: &Project) -> Vec<Error> {
+pub(crate) fn lacking(project: &Project) -> Vec<Error> {
     let images = project.config.images.iter();
     let lacking = images.filter_map(|(name, image)| {
         let error =
@@ -203,7 +205,7 @@ fn warn_of_changes(session: &Session, project: &Project) {
 
 /// The base images of the project's Dockerfiles that no digest pins, with their places: they count by their names, so that
 /// another image under the same name builds nothing anew. What cannot be read is told by the build.
-pub fn unpinned(project: &Project) -> Vec<(Place, String)> {
+pub(crate) fn unpinned(project: &Project) -> Vec<(Place, String)> {
     let mut found = Vec::new();
     for image in project.config.images.values() {
         let Ok(text) = std::fs::read_to_string(project.root.join(&image.dockerfile)) else { continue };
@@ -221,12 +223,17 @@ pub fn unpinned(project: &Project) -> Vec<(Place, String)> {
     found
 }
 
+/// What every commit changes and no image needs, where it is among what an image is made of.
+pub(crate) fn needless(project: &Project) -> Vec<Error> {
+    content::needless(project)
+}
+
 /// What the builds of these images, or of all, would see, and which line keeps the rest out: for people and for machines.
 /// Nothing is connected to.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a name that is not in the configuration, a missing context or Dockerfile, a broken pattern.
-pub fn contexts(project: &Project, names: &[String]) -> Result<(String, serde_json::Value)> {
+pub(crate) fn contexts(project: &Project, names: &[String]) -> Result<(String, serde_json::Value)> {
     let (mut texts, mut objects) = (Vec::new(), Vec::new());
     for (name, image) in wanted(project, names)? {
         let listing = Context::list(&project.root, &image.context, &image.dockerfile)?;

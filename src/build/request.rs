@@ -13,11 +13,13 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
-use crate::build::context::Context;
+use crate::build::context::{Context, TIME};
 use crate::build::dockerfile::Dockerfile;
+use crate::build::dockerfile::reads::Reads;
 use crate::build::failure;
 use crate::build::progress::{Failed, News, Progress, Said};
 use crate::build::session::BuildInputs;
+use crate::build::session::file_sync::Trouble;
 use crate::build::session::upload::Sent;
 use crate::build::session::watchdog::Liveness;
 use crate::engine::{Owner, for_engine};
@@ -45,15 +47,14 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) name: &'a str,
     pub(crate) image: &'a ImageConfig,
     pub(crate) context: Arc<Context>,
+    /// What of the context its content tag counts.
+    pub(crate) reads: Arc<Reads>,
     /// The Dockerfile as the user knows it.
     pub(crate) dockerfile: PathBuf,
     /// What the image is called: in the Engine, or where a daemon pushes it.
     pub(crate) tag: Reference,
     /// What it is built for; without it, what the builder itself is.
     pub(crate) platforms: Vec<String>,
-    pub(crate) labels: HashMap<String, String>,
-    /// The time stamp of every file.
-    pub(crate) time: u64,
     /// Images whose layers may be taken over.
     pub(crate) cache: Vec<String>,
     /// What it may see and the image does not keep.
@@ -64,6 +65,17 @@ pub(crate) struct BuildRequest<'a> {
 pub(crate) enum Ended {
     Failed(Failed),
     Error(Error),
+    /// It reads more of its context than the Dockerfile says: a base image's `ONBUILD` does.
+    ReadsMore,
+}
+
+impl From<Trouble> for Ended {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unreadable(why) => not_readable(why),
+            Trouble::ReadsMore => Self::ReadsMore,
+        }
+    }
 }
 
 impl BuildRequest<'_> {
@@ -113,32 +125,35 @@ impl BuildRequest<'_> {
     pub(crate) fn arguments(&self, buildkit: bool) -> HashMap<String, String> {
         let mut arguments: HashMap<String, String> = self.image.args.clone().into_iter().collect();
         if buildkit {
-            // The time in the image is the commit's (Engine 23 and newer).
-            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| self.time.to_string());
+            // The time in the image is that of its files (Engine 23 and newer).
+            arguments.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert_with(|| TIME.to_string());
         }
         arguments
     }
 
-    /// After a try that made no image: waits where another one is worth it.
+    /// After a try that made no image: waits where another one is worth it; `false` where none is, since it reads more than was
+    /// counted.
     ///
     /// # Errors
-    /// What the try ended with, where it is not.
+    /// What the try ended with, where no other one is worth it.
     pub(crate) async fn before_another_try(
         &self,
         session: &Session,
         step: &StepReport,
         file: &Dockerfile,
         (tries, ended): (u32, Ended),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let failed = match ended {
             Ended::Error(error) => return Err(error),
+            Ended::ReadsMore => return Ok(false),
             Ended::Failed(failed) => failed,
         };
         if tries == TRIES || !failure::passes(&failed) {
             return Err(failure::error(self.source(), &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
-        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await
+        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
+        Ok(true)
     }
 
     /// The context as a tar, in pieces, as fast as they are taken; how writing it ended; how much was taken.
@@ -147,8 +162,8 @@ impl BuildRequest<'_> {
     ) -> (impl Stream<Item = io::Result<Bytes>> + Send + use<>, tokio::task::JoinHandle<io::Result<()>>, Sent)
     {
         let (sender, mut receiver) = mpsc::channel(PIECES);
-        let (context, time) = (self.context.clone(), self.time);
-        let sending = tokio::task::spawn_blocking(move || send(&context, time, &sender));
+        let context = self.context.clone();
+        let sending = tokio::task::spawn_blocking(move || send(&context, &sender));
         let pieces = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let sent = Sent::default();
         sent.begin();
@@ -164,8 +179,8 @@ impl BuildRequest<'_> {
 }
 
 /// Writes the tar into the channel, in a thread of its own.
-fn send(context: &Context, time: u64, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let done = context.write(time, BufWriter::with_capacity(256 * 1024, Pieces(sender)));
+fn send(context: &Context, sender: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let done = context.write(BufWriter::with_capacity(256 * 1024, Pieces(sender)));
     if let Err(error) = &done {
         // The request must not look complete.
         let _ = sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
@@ -195,7 +210,7 @@ pub(crate) async fn unreadable(sending: tokio::task::JoinHandle<io::Result<()>>)
 }
 
 /// The end of a build whose context could not be read.
-pub(crate) fn not_readable(why: String) -> Ended {
+fn not_readable(why: String) -> Ended {
     Ended::Error(Error::new(Kind::Build, why).with_hint("run the command again"))
 }
 

@@ -87,7 +87,13 @@ async fn examine(
     let needs = &*needs;
     let mut images = images(registry, &repository, tags).await?;
     images.retain(|_, image| !image.tags.iter().all(|tag| registry::is_mark(tag)));
-    let looks: Vec<_> = images.into_values().map(|image| judge(registry, image, needs)).collect();
+    let builds: BTreeMap<String, &str> =
+        newest(&records, |kind| kind == registry::BUILD).map(|((about, _), tag)| (about, tag)).collect();
+    let judged = |image: TaggedImage| {
+        let build = builds.get(image.digest.as_str()).copied();
+        judge(registry, image, needs, build)
+    };
+    let looks: Vec<_> = images.into_values().map(judged).collect();
     let mut found: Vec<TaggedImage> = stream::iter(looks).buffered(CONCURRENCY).try_collect().await?;
     keep_parts(&mut found);
     keep_members(registry, &mut found).await?;
@@ -129,20 +135,28 @@ async fn proven(
 
 /// The newest proofs among these records, each with the image that it is about.
 fn proofs(repository: &Reference, records: &[String]) -> Vec<(Reference, String)> {
-    // Where tags cannot be overwritten the highest number is the newest.
+    let newest = newest(records, |kind| kind.starts_with("good-"));
+    let of = |((about, _), tag): ((String, &str), &str)| {
+        Some((repository.with_digest(about.parse().ok()?), tag.to_owned()))
+    };
+    newest.filter_map(of).collect()
+}
+
+/// The newest of these records, of each image and kind: where tags cannot be overwritten, the one with the highest number.
+fn newest(
+    records: &[String],
+    is_meant: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = ((String, &str), &str)> {
     let mut newest: BTreeMap<(String, &str), (u32, &str)> = BTreeMap::new();
     for tag in records {
         let Some((about, kind)) = tags::record(tag) else { continue };
         let (number, kind) = tags::numbered(kind);
-        if kind.starts_with("good-") {
+        if is_meant(kind) {
             let known = newest.entry((about, kind)).or_default();
             *known = (*known).max((number, tag.as_str()));
         }
     }
-    let of = |((about, _), (_, tag)): ((String, &str), (u32, &str))| {
-        Some((repository.with_digest(about.parse().ok()?), tag.to_owned()))
-    };
-    newest.into_iter().filter_map(of).collect()
+    newest.into_iter().map(|(key, (_, tag))| (key, tag))
 }
 
 /// What these tags lead to, and whether it may be an index; one that was deleted meanwhile leads nowhere.
@@ -236,8 +250,13 @@ async fn of_nothing(
     Ok(gone.into_values().collect())
 }
 
-/// Whether somebody needs an image.
-async fn judge(registry: &Registry, mut found: TaggedImage, needs: &Needs) -> Result<TaggedImage> {
+/// Whether somebody needs an image; `build` is the tag of the record of its builds, where it has one.
+async fn judge(
+    registry: &Registry,
+    mut found: TaggedImage,
+    needs: &Needs,
+    build: Option<&str>,
+) -> Result<TaggedImage> {
     found.tags.sort();
     let head = found.tags.iter().find_map(|tag| needs.commits.get(tags::commit(tag)?));
     found.stays = match (needs.digests.get(found.digest.as_str()), head) {
@@ -247,9 +266,12 @@ async fn judge(registry: &Registry, mut found: TaggedImage, needs: &Needs) -> Re
         (None, None) => None,
     };
     if found.stays.is_none() {
-        let origin = registry.origin(&found.reference()).await?;
-        let foreign = tags::foreign(&found.tags, origin.branch.as_deref());
-        found.stays = match origin.made {
+        let origin = match build {
+            Some(tag) => registry.origin_under(&found.reference(), tag).await?,
+            None => registry.origin_by_labels(&found.reference()).await?,
+        };
+        let foreign = tags::foreign(&found.tags, origin.branches());
+        found.stays = match origin.made() {
             _ if !foreign.is_empty() => {
                 Some(format!("windlass did not make its tag {}", foreign.join(", ")).into())
             }
@@ -257,7 +279,7 @@ async fn judge(registry: &Registry, mut found: TaggedImage, needs: &Needs) -> Re
             Some(made) if made > needs.oldest => Some("young".into()),
             Some(_) => None,
         };
-        found.made = origin.made;
+        found.made = origin.made();
     }
     Ok(found)
 }

@@ -1,6 +1,7 @@
 //! Which tags windlass makes. A deletion is by digest and takes every tag of it along, so a tag that windlass did not make
 //! keeps the image.
 
+use crate::registry::is_layers_tag;
 use crate::text::slug;
 
 /// What cosign and the OCI referrers fallback put beside images under tags like those of records.
@@ -31,10 +32,18 @@ pub(super) fn numbered(kind: &str) -> (u32, &str) {
     parts.unwrap_or((1, kind))
 }
 
-/// The tags of an image that windlass did not make. `branch` is the one that the image says it was built from.
-pub(super) fn foreign<'a>(tags: &'a [String], branch: Option<&str>) -> Vec<&'a str> {
-    let branch = branch.map(slug);
-    let is_ours = |tag: &str| is_content(tag) || commit(tag).is_some() || branch.as_deref() == Some(tag);
+/// The tags of an image that windlass did not make. `branches` are those that it was built for.
+pub(super) fn foreign<'a, 'b>(
+    tags: &'a [String],
+    branches: impl IntoIterator<Item = &'b str>,
+) -> Vec<&'a str> {
+    let branches: Vec<String> = branches.into_iter().map(slug).collect();
+    let is_ours = |tag: &str| {
+        is_content(tag)
+            || commit(tag).is_some()
+            || is_layers_tag(tag)
+            || branches.iter().any(|branch| branch == tag)
+    };
     tags.iter().map(String::as_str).filter(|tag| !is_ours(tag)).collect()
 }
 
@@ -54,7 +63,9 @@ mod tests {
         let tags =
             ["content-0123456789abcdef", "content-0123456789abcdef-linux-arm64", COMMIT, &dirty, "feature-x"];
         let tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();
-        assert!(foreign(&tags, Some("feature-x")).is_empty());
+        assert!(foreign(&tags, ["main", "feature-x"]).is_empty());
+        let layers = crate::registry::layers_tag(&"0f".repeat(32));
+        assert!(foreign(&[layers], None).is_empty());
         assert_eq!(foreign(&tags, Some("other")), ["feature-x"], "nothing says that it is a branch's");
         for tag in ["v1.0", "latest", "content-by-hand", "0123abcd", "stable"] {
             assert_eq!(foreign(&[tag.to_owned()], None), [tag]);

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind};
 
 /// What kind of trouble a pull or a push met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// The registry does not know us or does not let us: another try with the same password is useless.
     Denied,
     /// The name leads to nothing.
@@ -67,7 +67,7 @@ const PASSING: [&str; 21] = [
 ];
 
 /// Sorts the text of an error of a pull or push.
-pub fn classify(text: &str) -> Class {
+pub(crate) fn classify(text: &str) -> Class {
     let text = text.to_lowercase();
     let has = |patterns: &[&str]| patterns.iter().any(|pattern| text.contains(pattern));
     // What the Engine makes of a refusal without words of its own.
@@ -83,7 +83,7 @@ pub fn classify(text: &str) -> Class {
 }
 
 /// The text a person should see: bollard's own sentence only where there is no better one.
-pub fn text(error: &Bollard) -> String {
+pub(crate) fn text(error: &Bollard) -> String {
     match error {
         Bollard::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         Bollard::DockerStreamError { error } => error.trim().to_owned(),
@@ -100,7 +100,7 @@ fn innermost(error: &Bollard) -> String {
 }
 
 /// Did the connection fail, rather than the request?
-pub fn is_connection(error: &Bollard) -> bool {
+pub(crate) fn is_connection(error: &Bollard) -> bool {
     matches!(
         error,
         Bollard::HyperLegacyError { .. }
@@ -113,12 +113,12 @@ pub fn is_connection(error: &Bollard) -> bool {
 
 /// Is it the end of an answer, and no error? The library takes the carriage return that may be left of the last line, where a
 /// line came in two pieces, for something that is missing.
-pub fn is_the_end(error: &Bollard) -> bool {
+pub(crate) fn is_the_end(error: &Bollard) -> bool {
     matches!(error, Bollard::IOError { err } if err.to_string() == "bytes remaining on stream")
 }
 
 /// The status code of the Engine's answer, where there was one.
-pub fn status(error: &Bollard) -> Option<u16> {
+pub(crate) fn status(error: &Bollard) -> Option<u16> {
     match error {
         Bollard::DockerResponseServerError { status_code, .. } => Some(*status_code),
         _ => None,

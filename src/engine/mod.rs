@@ -16,6 +16,7 @@ use bollard::query_parameters::{
 use bollard::{API_DEFAULT_VERSION, Docker};
 use http::HeaderValue;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,10 +27,10 @@ use crate::session::Session;
 
 mod container;
 mod deadline;
-pub mod fault;
+pub(crate) mod fault;
 mod hijack;
 mod host;
-pub mod owner;
+pub(crate) mod owner;
 mod pull;
 #[cfg(test)]
 pub(crate) mod silent;
@@ -37,7 +38,7 @@ mod ssh;
 
 pub(crate) use container::{Archive, Container, ContainerHealth, ContainerSpec, Exit, reason};
 pub(crate) use deadline::Deadlines;
-pub use owner::Owner;
+pub(crate) use owner::Owner;
 
 use host::{Socket, Way};
 
@@ -52,16 +53,16 @@ const REAP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Which of its two builders an Engine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Builder {
+pub(crate) enum Builder {
     /// BuildKit, inside the Engine.
     BuildKit,
-    /// The classic builder: Podman, Windows.
+    /// The classic builder: Podman, Windows, and any Engine with `DOCKER_BUILDKIT=0`.
     Classic,
 }
 
 /// A Docker Engine that answered.
 #[derive(Clone)]
-pub struct Engine {
+pub(crate) struct Engine {
     docker: Docker,
     address: String,
     socket: Socket,
@@ -83,7 +84,7 @@ impl Engine {
     /// # Errors
     /// [`Kind::Unreachable`] where no Engine answers, with the address and who named it; [`Kind::Denied`] where its
     /// socket may not be opened; [`Kind::Invalid`] for a wrong address, context or certificate.
-    pub async fn connect(session: &Session) -> Result<Self> {
+    pub(crate) async fn connect(session: &Session) -> Result<Self> {
         let host = chosen(session).await?;
         let (socket, tunnel) = reach(&host)?;
         let docker = open(&host, &socket)?;
@@ -91,7 +92,10 @@ impl Engine {
         let podman =
             version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
         let os = version.os.unwrap_or_else(|| "linux".to_owned());
-        let builder = if podman || os != "linux" { Builder::Classic } else { Builder::BuildKit };
+        // As the docker command, of which people know the variable.
+        let wants_classic = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
+        let is_classic = podman || os != "linux" || wants_classic;
+        let builder = if is_classic { Builder::Classic } else { Builder::BuildKit };
         let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
         let version = version.version.unwrap_or_default();
         Ok(Self {
@@ -153,22 +157,22 @@ impl Engine {
     }
 
     /// Where it is and who said so: `unix:///var/run/docker.sock (the default)`.
-    pub fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
     /// Its version, `20.10.24`.
-    pub fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         &self.version
     }
 
     /// The first number of its version; a version that is none counts as the newest.
-    pub fn major(&self) -> u32 {
+    pub(crate) fn major(&self) -> u32 {
         self.version.split('.').next().and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
     }
 
     /// Who it is, in one line.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let builder = match self.builder {
             Builder::BuildKit => "BuildKit",
             Builder::Classic => "the classic builder",
@@ -180,10 +184,22 @@ impl Engine {
     ///
     /// # Errors
     /// [`Kind::Build`] where there is no such image.
-    pub async fn tag(&self, image: &str, name: &Reference) -> Result<()> {
+    pub(crate) async fn tag(&self, image: &str, name: &Reference) -> Result<()> {
         let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
         let done = self.at_once(self.docker.tag_image(image, Some(options))).await;
         done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
+    }
+
+    /// What `docker image inspect` says of a local image; `None` where there is none of that name.
+    ///
+    /// # Errors
+    /// [`Kind::Build`], and [`Kind::Unreachable`] where the Engine is gone.
+    pub(crate) async fn inspect(&self, image: &str) -> Result<Option<Value>> {
+        match self.at_once(self.docker.inspect_image(image)).await {
+            Ok(found) => Ok(serde_json::to_value(found).ok()),
+            Err(error) if fault::status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.error(Kind::Build, "looking at an image", &error)),
+        }
     }
 
     /// Removes containers, networks and images of runs that have ended without doing so; see [`owner::is_over`].
@@ -191,7 +207,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Kind::Interrupted`].
-    pub async fn reap(&self, session: &Session) -> Result<()> {
+    pub(crate) async fn reap(&self, session: &Session) -> Result<()> {
         let sweeping = async {
             let now = self.now().await;
             self.remove_unused(labels::RUN, &|labels| owner::is_over(labels, now)).await;
@@ -205,7 +221,7 @@ impl Engine {
     }
 
     /// Removes what this run has started for these roles. Returns how many things were removed.
-    pub async fn clear(&self, owner: &Owner, role: &(dyn Fn(&str) -> bool + Sync)) -> usize {
+    pub(crate) async fn clear(&self, owner: &Owner, role: &(dyn Fn(&str) -> bool + Sync)) -> usize {
         let mine = |labels: &HashMap<String, String>| {
             labels.get(labels::ROLE).is_some_and(|own| role(own))
                 && labels.get(labels::RUN).is_some_and(|run| run == owner.run())

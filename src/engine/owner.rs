@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 /// A run that starts things in an Engine.
 #[derive(Debug, Clone)]
-pub struct Owner {
+pub(crate) struct Owner {
     run: String,
     project: String,
     place: String,
@@ -24,25 +24,25 @@ pub struct Owner {
 
 impl Owner {
     /// This process, which will have ended after `longest` at the latest.
-    pub fn new(project: &str, longest: Duration, kept: bool) -> Self {
+    pub(crate) fn new(project: &str, longest: Duration, kept: bool) -> Self {
         let process = process(std::process::id());
         let run = format!("{:x}-{}", Timestamp::now().as_microsecond(), std::process::id());
         Self { run, project: project.to_owned(), place: place(), process, longest, kept }
     }
 
     /// Unique among all runs: usable in names.
-    pub fn run(&self) -> &str {
+    pub(crate) fn run(&self) -> &str {
         &self.run
     }
 
     /// When what it starts now may be taken for left behind.
-    pub fn expires(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn expires(&self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.longest).unwrap_or(Timestamp::MAX)
     }
 
     /// The labels of something that plays this role and is started now, by the clock of where it is started: whoever finds
     /// it later asks the same clock.
-    pub fn labels(&self, role: &str, now: Timestamp) -> HashMap<String, String> {
+    pub(crate) fn labels(&self, role: &str, now: Timestamp) -> HashMap<String, String> {
         let mut labels: HashMap<String, String> = [
             (labels::RUN, self.run.as_str()),
             (labels::PROJECT, &self.project),

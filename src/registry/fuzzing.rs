@@ -11,7 +11,7 @@ pub(crate) fn answer(body: &[u8], header: &str) -> String {
     let image: Reference = format!("r.test/shop/web@sha256:{}", "0".repeat(64)).parse().expect("it is one");
     let record = record::read(image.digest.as_ref().expect("it has one"), "tag", body);
     let json: Value = serde_json::from_slice(body).unwrap_or_default();
-    let members = (index::first(&json).is_some(), index::members(&json).len());
+    let members = (index::images(&json).len(), index::members(&json).len());
     let text = String::from_utf8_lossy(body);
     let parsed = text.lines().filter(|line| line.parse::<Reference>().is_ok()).count();
     let said = transport::message(body).is_some();

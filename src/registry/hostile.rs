@@ -243,8 +243,8 @@ async fn a_blob_comes_from_where_it_lies_and_nobody_there_hears_who_we_are() {
         .expect(1)
         .mount(&cdn)
         .await;
-    let origin = known(&server).origin(&image(&server)).await.unwrap();
-    assert_eq!(origin.branch.as_deref(), Some("main"));
+    let origin = known(&server).origin_by_labels(&image(&server)).await.unwrap();
+    assert_eq!(origin.branches().collect::<Vec<_>>(), ["main"]);
     assert!(was_told(&server).await && !was_told(&cdn).await);
 }
 

@@ -36,9 +36,11 @@ pub(super) fn index(parts: &[Part]) -> (&'static str, Vec<u8>) {
     (media_type, index.to_string().into_bytes())
 }
 
-/// The first image of an index; `None` for what is none.
-pub(super) fn first(manifest: &Value) -> Option<Digest> {
-    manifest.pointer("/manifests/0/digest")?.as_str()?.parse().ok()
+/// The images of an index, in its order; what BuildKit says of them is none. Nothing for what is no index.
+pub(super) fn images(manifest: &Value) -> Vec<Digest> {
+    let members = manifest["manifests"].as_array().into_iter().flatten();
+    let images = members.filter(|one| one.pointer("/platform/os").and_then(Value::as_str) != Some("unknown"));
+    images.filter_map(|one| one["digest"].as_str()?.parse().ok()).collect()
 }
 
 /// All that an index leads to; nothing for what is none.
@@ -65,7 +67,10 @@ mod tests {
         assert_eq!((media_type, &index["mediaType"]), (DOCKER, &json!(DOCKER)));
         let platform = json!({"architecture": "arm", "os": "linux", "variant": "v7"});
         assert_eq!(index["manifests"][1]["platform"], platform);
-        assert_eq!(first(&index), Some(parts[0].digest.clone()));
+        assert_eq!(images(&index), members(&index));
+        let mut attested = index.clone();
+        attested["manifests"][1]["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+        assert_eq!(images(&attested), [parts[0].digest.clone()]);
         assert_eq!(members(&index), parts.iter().map(|part| part.digest.clone()).collect::<Vec<_>>());
         assert!(members(&json!({"layers": []})).is_empty());
         let oci =

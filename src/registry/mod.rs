@@ -20,12 +20,14 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 mod hostile;
 mod index;
+mod origin;
 mod record;
 mod series;
 mod transport;
 
 pub(crate) use credentials::Keychain;
-pub(crate) use record::{TESTS, is_mark};
+pub(crate) use origin::{BUILD, Build};
+pub(crate) use record::{TESTS, is_layers_tag, is_mark, layers_tag};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub(crate) use transport::RegistrySettings;
@@ -52,15 +54,6 @@ const RECORD_TRIES: u32 = 10;
 pub(crate) struct Registry {
     transport: Transport,
     manifests: Mutex<HashMap<Digest, Manifest>>,
-}
-
-/// Where an image that windlass built comes from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// When its commit was made; `None` where nothing says so.
-    pub made: Option<Timestamp>,
-    /// The branch that it was built for first.
-    pub branch: Option<String>,
 }
 
 #[derive(Clone)]
@@ -324,43 +317,6 @@ impl Registry {
             async move { Ok(self.digest(&tagged).await?.is_some()) }
         };
         series::newest(exists).await
-    }
-
-    /// When the commit of an image was made that windlass built, by its label; `None` where nothing says so.
-    ///
-    /// # Errors
-    /// As [`Registry::digest`].
-    pub(crate) async fn made(&self, image: &Reference) -> Result<Option<Timestamp>> {
-        Ok(self.origin(image).await?.made)
-    }
-
-    /// What the labels of an image that windlass built say of where it comes from; an index speaks by its first image.
-    ///
-    /// # Errors
-    /// As [`Registry::digest`].
-    pub(crate) async fn origin(&self, image: &Reference) -> Result<Origin> {
-        // Nothing of this is remembered: of thousands of images it would be too much.
-        let Some(manifest) = self.fetch(image).await? else { return Ok(Origin::default()) };
-        let mut manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap_or_default();
-        if let Some(first) = index::first(&manifest)
-            && let Some(part) = self.fetch(&image.with_digest(first)).await?
-        {
-            manifest = serde_json::from_slice(&part.bytes).unwrap_or_default();
-        }
-        let digest = manifest.pointer("/config/digest").and_then(Value::as_str);
-        let Some(digest) = digest.and_then(|digest| digest.parse::<Digest>().ok()) else {
-            return Ok(Origin::default());
-        };
-        let answer = self.ask(image, Method::GET, format!("blobs/{digest}"), CONFIG).await?;
-        if Digest::of(&answer.body) != digest {
-            return Ok(Origin::default());
-        }
-        let config: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let label = |name: &str| config["config"]["Labels"][name].as_str();
-        Ok(Origin {
-            made: label("org.opencontainers.image.created").and_then(|time| time.parse().ok()),
-            branch: label("org.opencontainers.image.ref.name").map(str::to_owned),
-        })
     }
 
     /// The images that an index leads to; none where the manifest is no index.

@@ -16,6 +16,10 @@ pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// What the tags of marks begin with.
 const MARK: &str = "windlass.";
+/// What the tag of an image begins with that says what came out of its build.
+const LAYERS: &str = "windlass.layers-";
+/// Hexadecimal digits of that tag.
+const LAYERS_DIGITS: usize = 32;
 /// The mark that a test moves which had passed and fails.
 pub(crate) const TESTS: &str = "tests";
 /// The blob that a manifest without content must still name.
@@ -59,6 +63,18 @@ pub(super) fn manifest(image: &Digest, media_type: &str, size: usize, kind: &str
 /// tag has no dot.
 pub(super) fn mark_tag(name: &str, number: u32) -> String {
     if number == 1 { format!("{MARK}{name}") } else { format!("{MARK}{name}.{number}") }
+}
+
+/// The tag of an image whose layers and configuration have this fingerprint, in hexadecimal digits.
+pub(crate) fn layers_tag(fingerprint: &str) -> String {
+    format!("{LAYERS}{}", fingerprint.get(..LAYERS_DIGITS).unwrap_or(fingerprint))
+}
+
+/// Whether a tag is one of those.
+pub(crate) fn is_layers_tag(tag: &str) -> bool {
+    let digits = tag.strip_prefix(LAYERS).unwrap_or_default();
+    digits.len() == LAYERS_DIGITS
+        && digits.bytes().all(|one| one.is_ascii_digit() || (b'a'..=b'f').contains(&one))
 }
 
 /// Whether a tag is that of a mark, and so none of an image.
@@ -106,6 +122,9 @@ mod tests {
     fn the_tag_of_a_mark_is_none_of_an_image() {
         assert!(is_mark(&mark_tag(TESTS, 1)) && is_mark(&mark_tag(TESTS, 2)));
         assert!(!is_mark("windlass.testsuite") && !is_mark("tests"));
+        let layers = layers_tag(&hex::sha256("x"));
+        assert!(is_layers_tag(&layers) && !is_mark(&layers));
+        assert!(!is_layers_tag("windlass.layers-by-hand") && !is_layers_tag("windlass.tests"));
     }
 
     #[test]

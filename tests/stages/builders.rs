@@ -59,9 +59,10 @@ fn a_daemon_builds_what_the_engine_cannot_read_and_it_is_tested_as_any_image() {
     let said = text(Command::new("docker").args(["run", "--rm", &first, "cat", "/said"]));
     assert_eq!(said, "one\ntwo\n");
     let labels = text(Command::new("docker").args(["inspect", "-f", "{{json .Config.Labels}}", &first]));
-    let labels: Value = serde_json::from_str(&labels).unwrap();
-    let commit = project.git(&["rev-parse", "HEAD"]);
-    assert_eq!(labels["org.opencontainers.image.revision"], commit.trim());
+    assert!(
+        !labels.contains(project.git(&["rev-parse", "HEAD"]).trim()),
+        "no label names a commit: {labels}"
+    );
     // The branch's tag leads to it, and its layers are taken over where nothing else is known.
     assert_eq!(manifest(&project, "main"), manifest(&project, digest(&first)));
 }

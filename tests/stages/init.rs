@@ -16,6 +16,8 @@ fn from_a_dockerfile_to_a_first_release() {
     for file in ["windlass.yaml", ".kube/app.yaml", ".gitlab-ci.yml", ".dockerignore"] {
         assert!(begun.stdout.contains(&format!("wrote  {file}")), "{begun}");
     }
+    let ignored = std::fs::read_to_string(project.path().join(".dockerignore")).unwrap();
+    assert_eq!(ignored, ".git\n.kube\nwindlass.yaml\n.gitlab-ci.yml\nreport/\n");
     project.commit("begun");
     project.windlass(&["validate"]).exits(0);
     // What nobody can guess.

@@ -19,7 +19,7 @@ use crate::session::Session;
 ///
 /// # Errors
 /// [`Kind::Invalid`] for a repository or a context that cannot be read.
-pub async fn compared(session: &Session, mut project: Project) -> Result<Project> {
+pub(crate) async fn compared(session: &Session, mut project: Project) -> Result<Project> {
     if project.revision.is_none() {
         return Ok(project);
     }

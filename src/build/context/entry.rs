@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
 
-use super::GIT;
+use super::{GIT, TIME};
 
 /// One file, directory or link.
 #[derive(Debug)]
@@ -116,10 +116,10 @@ impl Entry {
         if self.digest.is_some_and(|digest| digest != bytes.digest()) { Err(changed()) } else { Ok(()) }
     }
 
-    pub(crate) fn write<W: Write>(&self, time: u64, tar: &mut tar::Builder<W>) -> io::Result<()> {
+    pub(crate) fn write<W: Write>(&self, tar: &mut tar::Builder<W>) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_mode(self.mode());
-        header.set_mtime(time);
+        header.set_mtime(TIME);
         header.set_uid(0);
         header.set_gid(0);
         header.set_size(self.size());

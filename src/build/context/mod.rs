@@ -1,8 +1,7 @@
 //! The files a build may see: found, sorted, hashed, and sent as a tar that is the same on every machine.
 //!
-//! Owner is root, a file is executable or it is not, every time stamp is the commit's: what differs between a laptop and
-//! a runner does not reach the image. (Zero would do as well for equality, but archivers refuse 1970, and a web server
-//! would give every version of a file the same `Last-Modified`.)
+//! Owner is root, a file is executable or it is not, every time stamp is [`TIME`]: neither what differs between a laptop and
+//! a runner nor the commit reaches the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -30,6 +29,10 @@ use crate::build::context::walk::Decision;
 const GIT: &str = ".git";
 /// The rules of the context.
 const IGNORE: &str = ".dockerignore";
+
+/// The time stamp of every file and of every image, in unix seconds: 1980-02-01. A commit's own time would make another image of
+/// every commit; archivers refuse what is before 1980 in any time zone.
+pub(crate) const TIME: u64 = 318_211_200;
 
 /// More threads than this only wait for the disk.
 const READERS: usize = 8;
@@ -136,14 +139,29 @@ impl Context {
         self.entries.iter().any(|entry| entry.path.starts_with(GIT))
     }
 
-    /// Feeds all that the build sees to the hash: path, mode, target of a link, bytes. What Git keeps for itself is
-    /// different on every machine: the commit stands for it.
-    pub(crate) fn hash(&mut self, hash: &mut Sha256, commit: &str) -> Result<()> {
+    /// Leaves out what is not needed: a builder that fetches the files one by one need not know of the others.
+    pub(crate) fn narrow(&mut self, is_needed: &dyn Fn(&str) -> bool) {
+        self.entries.retain(|entry| is_needed(&entry.path.to_string_lossy()));
+    }
+
+    /// Feeds all that `counts` to the hash: path, mode, target of a link, bytes. What Git keeps for itself is different on every
+    /// machine: the commit stands for it.
+    pub(crate) fn hash(
+        &mut self,
+        hash: &mut Sha256,
+        commit: &str,
+        counts: &dyn Fn(&str) -> bool,
+    ) -> Result<()> {
         self.read()?;
-        for entry in self.entries.iter().filter(|entry| !entry.path.starts_with(GIT)) {
-            entry.hash(hash).map_err(|error| unreadable(&entry.source, &error))?;
+        let mut has_git = false;
+        for entry in self.entries.iter().filter(|entry| counts(&entry.path.to_string_lossy())) {
+            if entry.path.starts_with(GIT) {
+                has_git = true;
+            } else {
+                entry.hash(hash).map_err(|error| unreadable(&entry.source, &error))?;
+            }
         }
-        if self.has_git() {
+        if has_git {
             field(hash, GIT.as_bytes());
             field(hash, commit.as_bytes());
         }
@@ -169,12 +187,12 @@ impl Context {
         })
     }
 
-    /// Writes the tar; `time` is the time stamp of every entry, in unix seconds. A file that is not as it was when it was
-    /// hashed is an error: an image under the tag of another content would be found again for ever.
-    pub(crate) fn write(&self, time: u64, to: impl Write) -> io::Result<()> {
+    /// Writes the tar. A file that is not as it was when it was hashed is an error: an image under the tag of another content
+    /// would be found again for ever.
+    pub(crate) fn write(&self, to: impl Write) -> io::Result<()> {
         let mut tar = tar::Builder::new(to);
         for entry in self.entries.iter().chain(&self.unseen) {
-            entry.write(time, &mut tar).map_err(|error| {
+            entry.write(&mut tar).map_err(|error| {
                 io::Error::new(error.kind(), format!("{} cannot be sent: {error}", entry.source.display()))
             })?;
         }
@@ -268,7 +286,7 @@ mod tests {
     fn hash(root: &Path) -> Vec<u8> {
         let mut hash = Sha256::new();
         let mut context = Context::find(root, Path::new("."), Path::new("Dockerfile")).unwrap();
-        context.hash(&mut hash, "c0ffee").unwrap();
+        context.hash(&mut hash, "c0ffee", &|_| true).unwrap();
         hash.finalize().to_vec()
     }
 
@@ -340,15 +358,15 @@ mod tests {
         symlink("run", root.path().join("link")).unwrap();
         let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
         let mut bytes = Vec::new();
-        assert!(context.write(7, &mut bytes).is_err(), "nobody knows yet what it has");
+        assert!(context.write(&mut bytes).is_err(), "nobody knows yet what it has");
         bytes.clear();
-        context.hash(&mut Sha256::new(), "c").unwrap();
-        context.write(7, &mut bytes).unwrap();
+        context.hash(&mut Sha256::new(), "c", &|_| true).unwrap();
+        context.write(&mut bytes).unwrap();
         let mut found = BTreeMap::new();
         for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
             let entry = entry.unwrap();
             let header = entry.header();
-            assert_eq!((header.uid().unwrap(), header.mtime().unwrap()), (0, 7));
+            assert_eq!((header.uid().unwrap(), header.mtime().unwrap()), (0, TIME));
             found.insert(entry.path().unwrap().display().to_string(), header.mode().unwrap());
         }
         let expected = [("Dockerfile", 0o644), ("empty", 0o644), ("link", 0o777), ("run", 0o755)];
@@ -373,13 +391,13 @@ mod tests {
     fn a_file_that_changes_after_it_was_hashed_is_not_sent() {
         let root = project(&[("Dockerfile", "FROM scratch"), ("log", "1")]);
         let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        context.hash(&mut Sha256::new(), "").unwrap();
-        context.write(0, io::sink()).unwrap();
+        context.hash(&mut Sha256::new(), "", &|_| true).unwrap();
+        context.write(io::sink()).unwrap();
         std::fs::write(root.path().join("log"), "2").unwrap();
-        let error = context.write(0, io::sink()).unwrap_err();
+        let error = context.write(io::sink()).unwrap_err();
         assert!(error.to_string().contains("log cannot be sent: it changed"), "{error}");
         std::fs::write(root.path().join("log"), "").unwrap();
-        assert!(context.write(0, io::sink()).is_err(), "nor one that became shorter");
+        assert!(context.write(io::sink()).is_err(), "nor one that became shorter");
     }
 
     #[test]

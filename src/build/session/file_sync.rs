@@ -14,7 +14,8 @@ use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::build::context::{Context, Entry, EntryKind};
+use crate::build::context::{Context, Entry, EntryKind, TIME};
+use crate::build::dockerfile::reads::Reads;
 use crate::build::session::upload::Sent;
 use crate::error::{Error, Kind, Result};
 
@@ -31,23 +32,32 @@ const LINK: u32 = 1 << 27;
 #[derive(Clone)]
 pub(crate) struct Files {
     context: Arc<Context>,
-    /// The time stamp of every file, in unix seconds.
-    time: u64,
+    /// What of it was counted.
+    reads: Arc<Reads>,
     sent: Sent,
     trouble: TransferError,
 }
 
 /// Why a file could not be sent, where that was so.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct TransferError(Arc<Mutex<Option<String>>>);
+pub(crate) struct TransferError(Arc<Mutex<Option<Trouble>>>);
+
+/// Why a file was not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// In one sentence.
+    Unreadable(String),
+    /// It is none of those that were counted.
+    ReadsMore,
+}
 
 impl TransferError {
-    fn set(&self, why: String) {
+    fn set(&self, why: Trouble) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
-    /// One sentence; `None` where all went well.
-    pub(crate) fn take(&self) -> Option<String> {
+    /// `None` where all went well.
+    pub(crate) fn take(&self) -> Option<Trouble> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -57,7 +67,7 @@ impl Files {
     ///
     /// # Errors
     /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
-    pub(crate) fn new(context: Arc<Context>, time: u64, sent: Sent) -> Result<Self> {
+    pub(crate) fn new(context: Arc<Context>, reads: Arc<Reads>, sent: Sent) -> Result<Self> {
         let odd = |entry: &&Entry| {
             let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
             entry.path.to_str().is_none() || is_odd_link
@@ -71,7 +81,7 @@ impl Files {
                 Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
-        Ok(Self { context, time, sent, trouble: TransferError::default() })
+        Ok(Self { context, reads, sent, trouble: TransferError::default() })
     }
 
     pub(crate) fn trouble(&self) -> TransferError {
@@ -84,12 +94,24 @@ impl Files {
         name.map_or_else(|| context.dockerfile.clone(), |name| name.to_string_lossy().into_owned())
     }
 
+    /// Whether what the builder will want, or everything where it names nothing, was counted.
+    fn is_counted(&self, only: &[String]) -> bool {
+        *self.reads == Reads::Everything
+            || (!only.is_empty() && only.iter().all(|path| self.reads.covers(path)))
+    }
+
     /// What there is in one of the two directories that a builder knows: in the order of their paths, a directory before
     /// what it holds.
     fn offer(&self, directory: &str, only: &[String]) -> Result<Offer, Status> {
         match directory {
             // The rules are kept already.
             "context" if only == [".dockerignore"] => Ok(Offer::Nothing),
+            "context" if !self.is_counted(only) => {
+                self.trouble.set(Trouble::ReadsMore);
+                Err(Status::failed_precondition(
+                    "the build reads more of its context than its Dockerfile says",
+                ))
+            }
             "context" => {
                 let mut order: Vec<usize> = (0..self.context.entries.len()).collect();
                 order.sort_by(|a, b| self.context.entries[*a].path.cmp(&self.context.entries[*b].path));
@@ -109,15 +131,13 @@ enum Offer {
 }
 
 impl Offer {
-    fn stats(&self, time: u64) -> Vec<Stat> {
+    fn stats(&self) -> Vec<Stat> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Entries(context, order) => {
-                order.iter().map(|at| of_entry(&context.entries[*at], time)).collect()
-            }
+            Self::Entries(context, order) => order.iter().map(|at| of_entry(&context.entries[*at])).collect(),
             Self::Dockerfile(context) => {
                 let size = context.text.len() as u64;
-                vec![stat(Files::dockerfile(context), 0o644, size, time)]
+                vec![stat(Files::dockerfile(context), 0o644, size)]
             }
         }
     }
@@ -139,24 +159,30 @@ impl Offer {
     }
 }
 
-fn of_entry(entry: &Entry, time: u64) -> Stat {
+fn of_entry(entry: &Entry) -> Stat {
     let path = entry.path.to_string_lossy().into_owned();
     let kind = match &entry.kind {
         EntryKind::Directory => DIRECTORY,
         EntryKind::Link { .. } => LINK,
         EntryKind::File { .. } => 0,
     };
-    let mut stat = stat(path, kind | entry.mode(), entry.size(), time);
+    let mut stat = stat(path, kind | entry.mode(), entry.size());
     if let EntryKind::Link { target } = &entry.kind {
         stat.linkname = target.to_string_lossy().into_owned();
     }
     stat
 }
 
-fn stat(path: String, mode: u32, size: u64, time: u64) -> Stat {
-    let nanoseconds = i64::try_from(time).unwrap_or_default().saturating_mul(1_000_000_000);
+fn stat(path: String, mode: u32, size: u64) -> Stat {
+    let nanoseconds = i64::try_from(TIME).unwrap_or_default().saturating_mul(1_000_000_000);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     Stat { path, mode, size, mod_time: nanoseconds, ..Stat::default() }
+}
+
+/// As Go's `url.QueryUnescape`.
+fn decoded(value: &str) -> String {
+    let value = value.replace('+', " ");
+    percent_encoding::percent_decode_str(&value).decode_utf8_lossy().into_owned()
 }
 
 fn packet(kind: PacketType) -> Packet {
@@ -172,7 +198,10 @@ impl FileSync for Files {
     async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<Packets>, Status> {
         let header = |name: &str| -> Vec<String> {
             let values = request.metadata().get_all(name).iter();
-            values.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+            let values = values.map(|value| String::from_utf8_lossy(value.as_encoded_bytes()).into_owned());
+            // Newer builders write letters that are not ASCII as in an address.
+            let is_encoded = request.metadata().contains_key(format!("{name}-encoded"));
+            values.map(|value| if is_encoded { decoded(&value) } else { value }).collect()
         };
         let directory = header("dir-name").into_iter().next().unwrap_or_default();
         let offer = self.offer(&directory, &header("followpaths"))?;
@@ -206,7 +235,7 @@ async fn serve(
     let (queue, numbers) = mpsc::unbounded_channel();
     let (reader, its_offer, replies) = (files.clone(), offer.clone(), sender.clone());
     let reading = tokio::task::spawn_blocking(move || read(&reader, &its_offer, numbers, &replies));
-    let ((), finished) = tokio::join!(tell(&offer, files.time, &sender), take(asked, queue));
+    let ((), finished) = tokio::join!(tell(&offer, &sender), take(asked, queue));
     let _ = reading.await;
     if counts {
         files.sent.end();
@@ -217,8 +246,8 @@ async fn serve(
 }
 
 /// Says what there is.
-async fn tell(offer: &Offer, time: u64, sender: &mpsc::Sender<Result<Packet, Status>>) {
-    for stat in offer.stats(time) {
+async fn tell(offer: &Offer, sender: &mpsc::Sender<Result<Packet, Status>>) {
+    for stat in offer.stats() {
         let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
         if told.await.is_err() {
             return;
@@ -257,7 +286,7 @@ fn read(
         if let Err(error) = send(offer, number, replies, &files.sent, offer.is_the_context()) {
             // A builder that has what it wants, or is gone, hears nothing any more.
             if error.kind() != io::ErrorKind::BrokenPipe {
-                files.trouble.set(error.to_string());
+                files.trouble.set(Trouble::Unreadable(error.to_string()));
                 let _ = replies.blocking_send(Err(Status::aborted(error.to_string())));
             }
             return;
@@ -299,14 +328,14 @@ mod tests {
             std::fs::write(path, text).unwrap();
         }
         let mut context = Context::find(root.path(), Path::new("."), Path::new(dockerfile)).unwrap();
-        context.hash(&mut sha2::Digest::new(), "c").unwrap();
-        (root, Files::new(Arc::new(context), 7, Sent::default()).unwrap())
+        context.hash(&mut sha2::Digest::new(), "c", &|_| true).unwrap();
+        (root, Files::new(Arc::new(context), Arc::new(Reads::Everything), Sent::default()).unwrap())
     }
 
     fn paths(files: &Files, directory: &str, only: &[&str]) -> Vec<String> {
         let only: Vec<String> = only.iter().map(|one| (*one).to_owned()).collect();
         let offer = files.offer(directory, &only).unwrap();
-        offer.stats(7).into_iter().map(|stat| stat.path).collect()
+        offer.stats().into_iter().map(|stat| stat.path).collect()
     }
 
     #[test]
@@ -325,9 +354,9 @@ mod tests {
         assert_eq!(paths(&files, "dockerfile", &[]), ["Dockerfile"]);
         assert!(files.offer("other", &[]).is_err());
         let offer = files.offer("context", &[]).unwrap();
-        let stats = offer.stats(7);
+        let stats = offer.stats();
         assert_eq!((stats[0].mode, stats[1].mode), (DIRECTORY | 0o755, 0o644));
-        assert_eq!((stats[2].size, stats[2].mod_time), (1, 7_000_000_000));
+        assert_eq!((stats[2].size, stats[2].mod_time), (1, 318_211_200_000_000_000));
         let mut read = Vec::new();
         let mut take = |bytes: &[u8]| {
             read.extend_from_slice(bytes);
@@ -340,13 +369,31 @@ mod tests {
     }
 
     #[test]
+    fn a_build_that_reads_more_than_was_counted_is_told() {
+        let (_root, mut files) =
+            files(&[("Dockerfile", "FROM a\nCOPY src /x"), ("src/a", "1")], "Dockerfile");
+        let file = crate::build::dockerfile::Dockerfile::parse("FROM a\nCOPY src b*.json /x");
+        files.reads = Arc::new(file.reads(None, &std::collections::BTreeMap::new(), "linux/amd64"));
+        for (asked, counted) in
+            [(&["src", "b*.json"][..], true), (&["src/a"], true), (&["src", "other"], false), (&[], false)]
+        {
+            let asked: Vec<String> = asked.iter().map(|one| (*one).to_owned()).collect();
+            assert_eq!(files.offer("context", &asked).is_ok(), counted, "{asked:?}");
+            assert_eq!(files.trouble().take(), (!counted).then_some(Trouble::ReadsMore));
+        }
+        assert_eq!(decoded("sr%C3%A4+x"), "srä x");
+    }
+
+    #[test]
     fn a_name_that_is_no_text_is_refused() {
         use std::os::unix::ffi::OsStrExt as _;
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
         std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
         let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        let refused = Files::new(Arc::new(context), 7, Sent::default()).err().expect("it cannot be sent");
+        let refused = Files::new(Arc::new(context), Arc::new(Reads::Everything), Sent::default())
+            .err()
+            .expect("it cannot be sent");
         assert!(refused.message().contains("is not UTF-8"), "{refused}");
     }
 
@@ -355,7 +402,7 @@ mod tests {
         let (root, files) = files(&[("Dockerfile", "FROM scratch"), ("a", "1")], "Dockerfile");
         std::fs::write(root.path().join("a"), "2").unwrap();
         let offer = files.offer("context", &[]).unwrap();
-        let number = offer.stats(7).iter().position(|stat| stat.path == "a").unwrap();
+        let number = offer.stats().iter().position(|stat| stat.path == "a").unwrap();
         assert!(offer.read(number, &mut |_| Ok(())).unwrap_err().to_string().contains("changed"));
     }
 }

@@ -10,6 +10,8 @@ use regex::Regex;
 
 use crate::text::nearest;
 
+pub(crate) mod reads;
+
 /// One instruction: `RUN`, `COPY` …
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Instruction {
