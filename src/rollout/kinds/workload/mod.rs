@@ -161,8 +161,13 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progres
 /// recover from what it died of; a probe may have asked just before the program ends, so that one that died
 /// before must run as long, too.
 pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds: i64) -> bool {
+    let mut containers = Container::all(pod);
+    containers.retain(must_prove_itself);
+    if containers.is_empty() {
+        return true;
+    }
     let events = context.events_of(pod);
-    Container::all(pod).iter().filter(|one| must_prove_itself(one)).all(|container| {
+    containers.iter().all(|container| {
         let mut view = ContainerView { context: &mut *context, pod, container, events: &events };
         let has_died = crashes::crash_finding(&mut view).is_some();
         match (container.running_since(), Probe::Readiness.is_set(container)) {
