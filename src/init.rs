@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster;
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::Project;
+use crate::project::{IN_NO_IMAGE, Project};
 use crate::report::view::setup::init::FirstFiles;
 
 /// Where a web service listens of which the Dockerfile does not say it.
 const PORT: u16 = 8080;
-
-/// What changes with every commit, and no image needs.
-const IGNORED: &str = ".git\n.kube\nwindlass.yaml\n.gitlab-ci.yml\nreport/\n";
 
 /// What is known of a repository before it has a configuration.
 struct ExistingProject {
@@ -56,7 +53,7 @@ pub(crate) fn init(project: &Project) -> Result<FirstFiles> {
         files.push((".kube/app.yaml", manifests(&known)));
     }
     files.push((".gitlab-ci.yml", include_str!("../pipelines/web/.gitlab-ci.yml").to_owned()));
-    files.push((".dockerignore", IGNORED.to_owned()));
+    files.push((".dockerignore", format!("{}\nreport/\n", IN_NO_IMAGE.join("\n"))));
     let written =
         files.into_iter().map(|(file, text)| Ok((PathBuf::from(file), write(&root.join(file), &text)?)));
     Ok(FirstFiles { files: written.collect::<Result<_>>()? })

@@ -14,7 +14,7 @@ use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
 use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
-use crate::project::{ImageConfig, Project};
+use crate::project::{IN_NO_IMAGE, ImageConfig, Project};
 use crate::text::hex;
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
@@ -34,10 +34,8 @@ pub(super) fn reads(context: &Context, image: &ImageConfig, platform: &str) -> R
     if context.entries.iter().any(is_followed) { Reads::Everything } else { reads }
 }
 
-/// What every commit changes and no image needs. Reports of earlier runs are in no context.
-const NEEDLESS: [&str; 4] = [".git", ".kube", "windlass.yaml", ".gitlab-ci.yml"];
-
-/// A doubt for each image that is made of such, which a Dockerfile reads that copies all there is.
+/// A doubt for each image that is made of what every commit changes, which a Dockerfile reads that copies all there is. Reports
+/// of earlier runs are in no context.
 pub(super) fn needless(project: &Project) -> Vec<Error> {
     let images = project.config.images.iter();
     images.filter_map(|(name, image)| needless_of(project, name, image)).collect()
@@ -51,7 +49,7 @@ fn needless_of(project: &Project, name: &str, image: &ImageConfig) -> Option<Err
     }
     let (top, root) =
         (project.root.join(&image.context).canonicalize().ok()?, project.root.canonicalize().ok()?);
-    let files = NEEDLESS.iter().map(|file| root.join(file)).chain(project.config_file.clone());
+    let files = IN_NO_IMAGE.iter().map(|file| root.join(file)).chain(project.config_file.clone());
     let inside = files.filter_map(|file| Some(file.strip_prefix(&top).ok()?.to_path_buf()));
     let found: BTreeSet<PathBuf> =
         inside.filter(|file| context.entries.iter().any(|entry| entry.path == *file)).collect();

@@ -298,6 +298,9 @@ fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Co
 /// The name of the configuration.
 const FILE: &str = "windlass.yaml";
 
+/// What every commit may change and no image needs.
+pub(crate) const IN_NO_IMAGE: [&str; 4] = [".git", ".kube", FILE, ".gitlab-ci.yml"];
+
 fn read_config(root: &Path, file: Option<&Path>, environment: Lookup<'_>) -> Result<Config> {
     let images = conventional_images(root);
     let Some(file) = file else {
