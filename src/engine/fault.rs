@@ -82,6 +82,13 @@ pub(crate) fn classify(text: &str) -> Class {
     }
 }
 
+/// What helps where the Engine's disk is full; `None` where it is not that.
+pub(crate) fn full_disk(text: &str) -> Option<&'static str> {
+    text.to_lowercase().contains("no space left on device").then_some(
+        "the Engine's disk is full: `docker system df` shows by what, `docker system prune` and `docker builder prune` free some",
+    )
+}
+
 /// The text a person should see: bollard's own sentence only where there is no better one.
 pub(crate) fn text(error: &Bollard) -> String {
     match error {
@@ -144,7 +151,10 @@ impl Engine {
             )
             .with_hint("see whether it still runs: `docker version`");
         }
-        Error::new(kind, format!("{doing} failed: {}", text(error)))
+        let text = text(error);
+        let hint = full_disk(&text);
+        let error = Error::new(kind, format!("{doing} failed: {text}"));
+        if let Some(hint) = hint { error.with_hint(hint) } else { error }
     }
 }
 
@@ -157,6 +167,13 @@ mod tests {
         let error = |text: &str| Bollard::IOError { err: std::io::Error::other(text.to_owned()) };
         assert!(is_the_end(&error("bytes remaining on stream")));
         assert!(!is_the_end(&error("connection reset by peer")));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_one() {
+        let text = "write /usr/lib/libc.so: no space left on device";
+        assert!(full_disk(text).is_some_and(|hint| hint.contains("docker system df")));
+        assert_eq!(full_disk("no such file or directory"), None);
     }
 
     #[test]

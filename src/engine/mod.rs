@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::{Error, Kind, Result};
 use crate::model::credentials::server_name;
 use crate::model::{Credentials, Reference, labels};
+use crate::project::ci;
 use crate::session::Session;
 
 mod container;
@@ -48,6 +49,8 @@ const REQUEST_LIMIT: u64 = 120;
 const UPLOAD_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// A service of a CI job may still be starting.
 const STARTING_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to say who it is.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How long removing what former runs left may hold a run up.
 const REAP_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,6 +75,8 @@ pub(crate) struct Engine {
     deadlines: Deadlines,
     /// Its time, and when it was read.
     clock: Arc<OnceCell<(Timestamp, Instant)>>,
+    /// Whether it is Podman, which speaks the Engine's words.
+    pub(crate) is_podman: bool,
     /// Which builder it has.
     pub builder: Builder,
     /// `linux/amd64`: what it builds and runs by itself.
@@ -85,16 +90,45 @@ impl Engine {
     /// [`Kind::Unreachable`] where no Engine answers, with the address and who named it; [`Kind::Denied`] where its
     /// socket may not be opened; [`Kind::Invalid`] for a wrong address, context or certificate.
     pub(crate) async fn connect(session: &Session) -> Result<Self> {
-        let host = chosen(session).await?;
-        let (socket, tunnel) = reach(&host)?;
-        let docker = open(&host, &socket)?;
+        let (began, mut told) = (Instant::now(), false);
+        loop {
+            let not_yet = match Self::attempt(session).await {
+                Ok(engine) => return Ok(engine),
+                Err(Unanswered::NotYet { error, .. }) if began.elapsed() > STARTING_LIMIT => {
+                    return Err(error);
+                }
+                Err(Unanswered::Final(error)) => return Err(error),
+                Err(Unanswered::NotYet { host, .. }) => host,
+            };
+            if !std::mem::replace(&mut told, true) {
+                let sentence =
+                    format!("the Docker Engine at {not_yet} does not answer yet; waiting up to 30 s");
+                session.reporter.warn(sentence);
+            }
+            let pause = async {
+                sleep(Duration::from_secs(1)).await;
+                Ok(())
+            };
+            session.unless_cancelled(pause).await?;
+        }
+    }
+
+    /// Chooses, connects, and asks who answers: a service of a CI job may make its certificates and its socket only now.
+    async fn attempt(session: &Session) -> Result<Self, Unanswered> {
+        let host = chosen(session).await.map_err(Unanswered::Final)?;
+        let (socket, tunnel) = reach(&host).map_err(Unanswered::Final)?;
+        let docker = open(&host, &socket).map_err(|error| match &socket {
+            // Certificates are written while others look for them.
+            Socket::Tcp { tls: Some(_), .. } => Unanswered::NotYet { host: host.to_string(), error },
+            _ => Unanswered::Final(error),
+        })?;
         let version = version_of(session, &host, &docker, tunnel.as_deref()).await?;
-        let podman =
+        let is_podman =
             version.components.iter().flatten().any(|part| part.name.to_lowercase().contains("podman"));
         let os = version.os.unwrap_or_else(|| "linux".to_owned());
         // As the docker command, of which people know the variable.
         let wants_classic = std::env::var("DOCKER_BUILDKIT").is_ok_and(|value| value == "0");
-        let is_classic = podman || os != "linux" || wants_classic;
+        let is_classic = is_podman || os != "linux" || wants_classic;
         let builder = if is_classic { Builder::Classic } else { Builder::BuildKit };
         let platform = format!("{os}/{}", version.arch.unwrap_or_else(|| "amd64".to_owned()));
         let version = version.version.unwrap_or_default();
@@ -106,6 +140,7 @@ impl Engine {
             version,
             deadlines: Deadlines::default(),
             clock: Arc::default(),
+            is_podman,
             builder,
             platform,
         })
@@ -124,6 +159,7 @@ impl Engine {
             version: "29.0.0".to_owned(),
             deadlines,
             clock: Arc::default(),
+            is_podman: false,
             builder: Builder::BuildKit,
             platform: "linux/amd64".to_owned(),
         }
@@ -145,15 +181,13 @@ impl Engine {
         &self.docker
     }
 
-    /// The same client for a build: its request is not answered before the whole context was sent, which takes its time.
-    pub(crate) fn patient(&self) -> Docker {
-        self.docker.clone().with_timeout(UPLOAD_LIMIT)
-    }
-
-    /// As [`Engine::patient`], for builds that belong to the session of this id instead of the library's own.
-    pub(crate) fn in_session(&self, id: &str) -> Docker {
-        let id = id.to_owned();
-        self.patient().with_request_modifier(move |request| url_safe(with_session(request, &id)))
+    /// The same client for a build: its request is not answered before the whole context was sent, which takes its time. The
+    /// build belongs to the session of this id instead of the library's own, and is told these terms besides.
+    pub(crate) fn for_build(&self, session: Option<&str>, terms: Vec<(&'static str, String)>) -> Docker {
+        let session = session.map(str::to_owned);
+        let patient = self.docker.clone().with_timeout(UPLOAD_LIMIT);
+        patient
+            .with_request_modifier(move |request| url_safe(with_terms(request, session.as_deref(), &terms)))
     }
 
     /// Where it is and who said so: `unix:///var/run/docker.sock (the default)`.
@@ -188,6 +222,17 @@ impl Engine {
         let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
         let done = self.at_once(self.docker.tag_image(image, Some(options))).await;
         done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
+    }
+
+    /// Takes a name from a local image, and the image where it has no other. Trouble is not an error: the name stays, as those of
+    /// other programs do.
+    pub(crate) async fn untag(&self, name: &Reference) {
+        let options = RemoveImageOptions { noprune: true, ..Default::default() };
+        if let Err(error) =
+            self.at_once(self.docker.remove_image(&name.to_string(), Some(options), None)).await
+        {
+            tracing::debug!(%error, %name, "the name stays in the Engine");
+        }
     }
 
     /// What `docker image inspect` says of a local image; `None` where there is none of that name.
@@ -287,44 +332,51 @@ async fn chosen(session: &Session) -> Result<host::Host> {
     session.within(STARTING_LIMIT, choosing, late).await
 }
 
-/// Asks an Engine who it is; one on the network may still be starting.
+/// Why no Engine answered.
+enum Unanswered {
+    /// It may still be starting.
+    NotYet { host: String, error: Error },
+    /// It will not answer in a minute either.
+    Final(Error),
+}
+
+/// Asks an Engine who it is.
 async fn version_of(
     session: &Session,
     host: &host::Host,
     docker: &Docker,
     tunnel: Option<&ssh::Tunnel>,
-) -> Result<SystemVersion> {
-    let patient = matches!(host.way, Way::Direct(Socket::Tcp { .. }));
-    let (began, mut told) = (Instant::now(), false);
-    loop {
-        let asked = timeout(Duration::from_secs(10), docker.version());
-        let late = || silent(host, "no answer in time");
-        let answer = session.within(STARTING_LIMIT, async { Ok(asked.await) }, late).await?;
-        let is_over = began.elapsed() > STARTING_LIMIT;
-        match answer {
-            Ok(Ok(version)) if version.api_version.is_some() => return Ok(version),
-            Ok(Ok(_)) => return Err(stranger(host, "its answer names no version of the Engine's API")),
-            Ok(Err(error)) if is_stranger(&error) => {
-                return Err(stranger(host, "a proxy, or another server, answers instead"));
-            }
-            Ok(Err(error)) if !patient || is_over => {
-                return Err(match tunnel.and_then(ssh::Tunnel::complaint) {
-                    Some(complaint) => silent(host, &complaint),
-                    None => unreachable(host, &error),
-                });
-            }
-            Err(_) if is_over => return Err(silent(host, "no answer within 10 s")),
-            _ => {}
+) -> Result<SystemVersion, Unanswered> {
+    let not_yet = |error: Error| {
+        if error.kind() == Kind::Unreachable && may_be_starting(host) {
+            Unanswered::NotYet { host: host.to_string(), error }
+        } else {
+            Unanswered::Final(error)
         }
-        if !std::mem::replace(&mut told, true) {
-            let sentence = format!("the Docker Engine at {host} does not answer yet; waiting up to 30 s");
-            session.reporter.warn(sentence);
+    };
+    let asked = async { Ok(timeout(ANSWER_LIMIT, docker.version()).await) };
+    match session.unless_cancelled(asked).await.map_err(Unanswered::Final)? {
+        Ok(Ok(version)) if version.api_version.is_some() => Ok(version),
+        Ok(Ok(_)) => {
+            Err(Unanswered::Final(stranger(host, "its answer names no version of the Engine's API")))
         }
-        let pause = async {
-            sleep(Duration::from_secs(1)).await;
-            Ok(())
-        };
-        session.within(STARTING_LIMIT, pause, late).await?;
+        Ok(Err(error)) if is_stranger(&error) => {
+            Err(Unanswered::Final(stranger(host, "a proxy, or another server, answers instead")))
+        }
+        Ok(Err(error)) => Err(not_yet(match tunnel.and_then(ssh::Tunnel::complaint) {
+            Some(complaint) => silent(host, &complaint),
+            None => unreachable(host, &error),
+        })),
+        Err(_) => Err(not_yet(silent(host, &format!("no answer within {} s", ANSWER_LIMIT.as_secs())))),
+    }
+}
+
+/// One on the network begins when the job does, and so may one of a job that shares a socket.
+fn may_be_starting(host: &host::Host) -> bool {
+    match &host.way {
+        Way::Direct(Socket::Tcp { .. }) => true,
+        Way::Direct(Socket::Unix(path)) => ci::detected() && !path.exists(),
+        Way::Ssh(_) => false,
     }
 }
 
@@ -387,17 +439,24 @@ fn open(host: &host::Host, socket: &Socket) -> Result<Docker> {
     Ok(docker.map_err(|error| unreachable(host, &error))?.with_request_modifier(url_safe))
 }
 
-/// A build names the session that lends it secrets.
-fn with_session(mut request: bollard::BollardRequest, id: &str) -> bollard::BollardRequest {
+/// A build names the session that lends it secrets, and says what the library has no words for.
+fn with_terms(
+    mut request: bollard::BollardRequest,
+    session: Option<&str>,
+    more: &[(&'static str, String)],
+) -> bollard::BollardRequest {
     let address = request.uri().to_string();
     let Some((path, query)) = address.split_once('?').filter(|(path, _)| path.ends_with("/build")) else {
         return request;
     };
-    let terms = query.split('&').map(|term| match term.split_once('=') {
-        Some(("session", _)) => format!("session={id}"),
+    let terms = query.split('&').map(|term| match (term.split_once('='), session) {
+        (Some(("session", _)), Some(id)) => format!("session={id}"),
         _ => term.to_owned(),
     });
-    if let Ok(address) = format!("{path}?{}", terms.collect::<Vec<_>>().join("&")).parse() {
+    let more = more.iter().map(|(name, value)| {
+        format!("{name}={}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC))
+    });
+    if let Ok(address) = format!("{path}?{}", terms.chain(more).collect::<Vec<_>>().join("&")).parse() {
         *request.uri_mut() = address;
     }
     request

@@ -89,7 +89,10 @@ fn refused(name: &str, class: Class, text: &str) -> Error {
         Class::Denied => (Kind::Denied, "log in to its registry, or set DOCKER_AUTH_CONFIG"),
         Class::NotFound => (Kind::TestNotRun, "check the image's name and tag"),
         Class::Passing => (Kind::Unreachable, "try again later"),
-        Class::Other => (Kind::TestNotRun, "check the image's name and the Engine's log"),
+        Class::Other => {
+            let hint = fault::full_disk(text).unwrap_or("check the image's name and the Engine's log");
+            (Kind::TestNotRun, hint)
+        }
     };
     Error::new(kind, format!("the image {name} cannot be pulled: {text}")).with_hint(hint)
 }
