@@ -240,8 +240,22 @@ fn revision(repository: &Repository, lookup: Lookup<'_>) -> Result<Revision, git
     let id = commit.id().to_string();
     let set = |name: &str| lookup(name).filter(|value| !value.is_empty());
     let branch = if head.is_branch() { Some(head.shorthand()?.to_owned()) } else { ci::branch(&id, set) };
+    let git_tag = ci::tag(&id, set).or_else(|| only_tag(repository, commit.id()));
     let (merge_request, time) = (ci::merge_request(set), commit.time().seconds());
-    Ok(Revision { commit: id, branch, merge_request, time, ..Revision::default() })
+    Ok(Revision { commit: id, branch, git_tag, merge_request, time, ..Revision::default() })
+}
+
+/// The tag that leads to this commit, where there is one only. A repository whose tags cannot be read has none.
+fn only_tag(repository: &Repository, commit: git2::Oid) -> Option<String> {
+    let mut found = None;
+    let tags = repository.references_glob("refs/tags/*").ok()?;
+    for tag in tags.flatten().filter(|tag| tag.peel_to_commit().is_ok_and(|other| other.id() == commit)) {
+        let name = tag.shorthand().ok()?.to_owned();
+        if found.replace(name).is_some() {
+            return None;
+        }
+    }
+    found
 }
 
 #[cfg(test)]

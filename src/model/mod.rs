@@ -15,6 +15,7 @@ pub(crate) mod verdict;
 
 pub use credentials::Credentials;
 pub use failure::{Evidence, Failure, Subject};
+pub(crate) use image::is_tag;
 pub use image::{Digest, Image, Images, PinnedImage, Reference};
 pub(crate) use object::job;
 pub use object::{ObjectId, ObjectRef, Unserved, group};

@@ -11,6 +11,8 @@ pub struct Revision {
     pub commit: String,
     /// The branch; where none is checked out, the one that CI names.
     pub branch: Option<String>,
+    /// The Git tag that CI runs for; else the one that leads to this commit, where it is the only one.
+    pub git_tag: Option<String>,
     /// The merge request that CI runs for, `!3`: then the branch is where it comes from, in a fork of the project too, and
     /// the commit is on no branch of the project yet.
     pub merge_request: Option<MergeRequest>,

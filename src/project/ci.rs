@@ -58,6 +58,12 @@ pub(crate) fn branch(commit: &str, variable: impl Fn(&str) -> Option<String>) ->
     variable("CI_COMMIT_BRANCH").or_else(name)
 }
 
+/// The Git tag that the job is for, and none of another commit's job.
+pub(crate) fn tag(commit: &str, variable: impl Fn(&str) -> Option<String>) -> Option<String> {
+    variable("CI_COMMIT_TAG")
+        .filter(|_| variable("CI_COMMIT_SHA").is_none_or(|of_the_job| of_the_job == commit))
+}
+
 /// The merge request (or the pull request of another host) that the job is for, in whatever kind of pipeline: of its
 /// branch, of its result, of a merge train.
 pub(crate) fn merge_request(variable: impl Fn(&str) -> Option<String>) -> Option<MergeRequest> {

@@ -6,6 +6,7 @@ mod checkout;
 mod config;
 pub(crate) mod fuzzing;
 mod known;
+mod tags;
 mod tier;
 mod variables;
 
@@ -27,8 +28,8 @@ pub use crate::project::config::verify::VerifyConfig;
 pub use crate::project::config::yaml::strings;
 pub(crate) use crate::project::config::yaml::{MOST_REPEATED, not_yaml};
 pub use config::{
-    BuilderConfig, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig, Tested,
-    TierConfig,
+    BuilderConfig, CacheMode, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig,
+    Tested, TierConfig, Ulimit,
 };
 pub use known::{PartialConfig, known};
 pub use tier::{Addresses, Target, Tier, TierOverrides, TierRules};
@@ -315,18 +316,11 @@ fn read_config(root: &Path, file: Option<&Path>, environment: Lookup<'_>) -> Res
 
 /// The image `app`, where there is a Dockerfile.
 fn conventional_images(root: &Path) -> BTreeMap<String, ImageConfig> {
-    let app = ImageConfig {
-        context: PathBuf::from("."),
-        dockerfile: PathBuf::from("Dockerfile"),
-        target: None,
-        args: BTreeMap::new(),
-        needs: BTreeMap::new(),
-        secrets: BTreeMap::new(),
-        ssh: false,
-        platforms: Vec::new(),
-        cache: true,
-    };
-    root.join("Dockerfile").is_file().then(|| ("app".to_owned(), app)).into_iter().collect()
+    root.join("Dockerfile")
+        .is_file()
+        .then(|| ("app".to_owned(), ImageConfig::default()))
+        .into_iter()
+        .collect()
 }
 
 fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path) -> Result<(String, Named)> {

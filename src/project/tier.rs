@@ -16,7 +16,7 @@ use crate::project::config::health::HealthRules;
 use crate::project::config::ignored::Ignored;
 use crate::project::config::names;
 use crate::project::config::read::{TEN_MINUTES, choice};
-use crate::project::config::secrets::{External, ExternalObject};
+use crate::project::config::secrets::{External, ExternalObject, SecretConfig};
 use crate::project::config::verify::VerifyConfig;
 use crate::text::{shell_word, slug};
 
@@ -57,7 +57,7 @@ pub struct Tier {
     pub vars: BTreeMap<String, String>,
     /// The variables whose value is a text whatever it looks like: the file has it in quotes.
     pub texts: BTreeSet<String>,
-    /// `WINDLASS_PROJECT`, `_TIER`, `_SLUG`, and in a Git repository `_COMMIT` and `_BRANCH`.
+    /// `WINDLASS_PROJECT`, `_TIER`, `_SLUG`, and in a Git repository `_COMMIT`, `_BRANCH` and `_TAG`.
     pub own: BTreeMap<String, String>,
     /// Files of values for the chart in `.kube`, as written, and where that stands.
     pub values: Vec<(String, Place)>,
@@ -87,6 +87,10 @@ pub struct Tier {
     pub health: Arc<HealthRules>,
     /// Objects of others that keep no namespace alive.
     pub ignore: Vec<Ignored>,
+    /// The Secrets whose values stand elsewhere, by name: those of all tiers, and its own.
+    pub secrets: Arc<BTreeMap<String, SecretConfig>>,
+    /// What others make: for all tiers, and for this one.
+    pub externals: Vec<External>,
 }
 
 /// What the command line says about a tier.
@@ -296,6 +300,8 @@ impl Tier {
             verify: config.and_then(|config| config.verify.clone()),
             health: Arc::new(health(project, config)),
             ignore: config.map(|config| config.ignore.clone()).unwrap_or_default(),
+            secrets: Arc::new(secrets(project, config)),
+            externals: externals(project, config),
             own,
         })
     }
@@ -309,6 +315,16 @@ fn is_text(project: &Project, pattern: &str, config: Option<&TierConfig>, name: 
 }
 
 /// The rules of the configuration, and those of the tier before them.
+fn secrets(project: &Project, config: Option<&TierConfig>) -> BTreeMap<String, SecretConfig> {
+    let of_tier = config.map(|config| config.secrets.clone()).unwrap_or_default();
+    project.config.secrets.clone().into_iter().chain(of_tier).collect()
+}
+
+fn externals(project: &Project, config: Option<&TierConfig>) -> Vec<External> {
+    let of_tier = config.map(|config| config.external.clone()).unwrap_or_default();
+    project.config.external.iter().cloned().chain(of_tier).collect()
+}
+
 fn health(project: &Project, config: Option<&TierConfig>) -> HealthRules {
     let of_tier = config.map(|config| config.health.clone()).unwrap_or_default();
     project.config.health.clone().into_iter().chain(of_tier).collect()
@@ -364,6 +380,7 @@ fn own(project: &Project, name: &str) -> BTreeMap<String, String> {
         ("WINDLASS_SLUG", Some(slug(name))),
         ("WINDLASS_COMMIT", revision.map(|revision| revision.commit.clone())),
         ("WINDLASS_BRANCH", revision.and_then(|revision| revision.branch.clone())),
+        ("WINDLASS_TAG", revision.and_then(|revision| revision.git_tag.clone())),
     ];
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -50,8 +50,7 @@ impl fmt::Debug for Secret {
 /// the job's own token.
 pub(crate) async fn fetch(project: &Project, tier: &Tier, reporter: &Reporter) -> Result<Vec<Secret>> {
     let fetch = Fetch { project, tier };
-    let fetched =
-        join_all(project.config.secrets.iter().map(|(name, config)| fetch.secret(name, config))).await;
+    let fetched = join_all(tier.secrets.iter().map(|(name, config)| fetch.secret(name, config))).await;
     publish(project, reporter);
     publish_tier(tier, reporter);
     // Also when one fails the others must not be seen.
@@ -143,7 +142,7 @@ pub(crate) fn hide_at_hand(project: &Project, reporter: &Reporter) {
     let mut sources: Vec<&SecretSource> =
         project.config.images.values().flat_map(|image| image.secrets.values()).collect();
     let mut documents = Vec::new();
-    for secret in project.config.secrets.values() {
+    for (_, secret) in project.config.all_secrets() {
         match &secret.content {
             SecretContent::Keys(keys) => sources.extend(keys.values()),
             SecretContent::Whole(source) => documents.push(source),
@@ -182,7 +181,7 @@ pub(crate) struct SecretFile {
 pub(crate) fn files(project: &Project) -> Vec<SecretFile> {
     let config = &project.config;
     let tiers: Vec<Tier> = project.sample_tiers().flatten().collect();
-    let of_tiers = config.secrets.values().flat_map(|secret| match &secret.content {
+    let of_tiers = config.all_secrets().flat_map(|(_, secret)| match &secret.content {
         SecretContent::Keys(keys) => keys.values().collect(),
         SecretContent::Whole(source) => vec![source],
         SecretContent::Pull(pull) => vec![&pull.user, &pull.password],
@@ -249,7 +248,7 @@ pub(crate) fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, rep
 /// [`Kind::Invalid`] for the first value that is not there, with the place that asks for it.
 pub(crate) async fn check(project: &Project, tier: &Tier) -> Result<()> {
     let fetch = Fetch { project, tier };
-    let sources = project.config.secrets.values().flat_map(|secret| match &secret.content {
+    let sources = tier.secrets.values().flat_map(|secret| match &secret.content {
         SecretContent::Keys(keys) => keys.values().collect(),
         SecretContent::Whole(source) => vec![source],
         SecretContent::Pull(pull) => vec![&pull.user, &pull.password],
@@ -262,18 +261,15 @@ pub(crate) async fn check(project: &Project, tier: &Tier) -> Result<()> {
 
 /// The pull secrets of which nothing here says for which registry they are: elsewhere the environment may.
 pub(crate) fn homeless(project: &Project) -> Vec<Error> {
-    let is_homeless = |config: &&SecretConfig| pulls(project, config).is_some_and(|host| host.is_empty());
-    project
-        .config
-        .secrets
-        .values()
-        .filter(is_homeless)
-        .map(|config| pull::no_registry(&config.place))
+    let is_homeless = |config: &SecretConfig| pulls(project, config).is_some_and(|host| host.is_empty());
+    let all = project.config.all_secrets();
+    all.filter(|(_, config)| is_homeless(config))
+        .map(|(_, config)| pull::no_registry(&config.place))
         .collect()
 }
 
-/// The Secrets as far as they are known without their values: for checks without a cluster.
-pub(crate) fn unfetched(project: &Project) -> Vec<Secret> {
+/// The Secrets of a tier as far as they are known without their values: for checks without a cluster.
+pub(crate) fn unfetched(project: &Project, tier: &Tier) -> Vec<Secret> {
     let one = |(name, config): (&String, &SecretConfig)| {
         let keys: Vec<&str> = match &config.content {
             SecretContent::Keys(keys) => keys.keys().map(String::as_str).collect(),
@@ -288,7 +284,7 @@ pub(crate) fn unfetched(project: &Project) -> Vec<Secret> {
             place: config.place.clone(),
         }
     };
-    project.config.secrets.iter().map(one).collect()
+    tier.secrets.iter().map(one).collect()
 }
 
 fn kind(config: &SecretConfig, said: Option<String>) -> String {
@@ -477,7 +473,7 @@ fn publish(project: &Project, reporter: &Reporter) {
         let services = test.services.iter().flat_map(|(name, service)| [name, &service.image]);
         services.chain([name])
     });
-    let of_secrets = config.secrets.iter().flat_map(|(name, secret)| {
+    let of_secrets = config.all_secrets().flat_map(|(name, secret)| {
         let keys = match &secret.content {
             SecretContent::Keys(keys) => Some(keys.keys()),
             SecretContent::Whole(_) | SecretContent::Pull(_) => None,

@@ -100,8 +100,8 @@ fn the_token_of_the_job_is_no_pull_secret() {
 
 #[test]
 fn without_values_the_keys_are_known() {
-    let (_root, project, _) = opened("  db: {a: {env: NO_SUCH_VARIABLE_HERE}}\n", &[]);
-    let secret = unfetched(&project).remove(0);
+    let (_root, project, tier) = opened("  db: {a: {env: NO_SUCH_VARIABLE_HERE}}\n", &[]);
+    let secret = unfetched(&project, &tier).remove(0);
     assert_eq!(secret.data.keys().collect::<Vec<_>>(), ["a"]);
     assert!(!format!("{secret:?}").contains("{}"));
 }

@@ -85,7 +85,7 @@ impl Render {
     /// Who wants to see the values gets them in the answer, and nowhere else; to see the rest nobody needs them.
     async fn secrets(&self, run: &Run, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
         match secret::fetch(project, tier, &run.session.reporter).await {
-            Err(_) if !self.show_secrets => Ok(secret::unfetched(project)),
+            Err(_) if !self.show_secrets => Ok(secret::unfetched(project, tier)),
             fetched => fetched,
         }
     }

@@ -92,7 +92,7 @@ async fn of_tier(
     let checked = manifests.checked(Against::Version(schemas)).besides(&mistakes);
     if is_whole {
         images.note(&manifests);
-        found.warnings.extend(references(project, tier, &manifests));
+        found.warnings.extend(references(tier, &manifests));
     }
     if mistakes.is_empty() && checked.errors.is_empty() {
         found.errors.extend(with_longest_slug(project, tier, &sources, schemas));
@@ -113,13 +113,11 @@ fn with_longest_slug(project: &Project, tier: &Tier, sources: &Sources, schemas:
 }
 
 /// What the objects of a tier refer to and the tier does not have.
-fn references(project: &Project, tier: &Tier, manifests: &Manifests) -> Vec<Error> {
-    let config = &project.config;
+fn references(tier: &Tier, manifests: &Manifests) -> Vec<Error> {
     let external: Vec<ExternalObject> =
-        config.external.iter().filter_map(|one| tier.external(one).ok()).collect();
-    let is_of_unknown_keys = |name: &str| {
-        config.secrets.get(name).is_some_and(|one| matches!(one.content, SecretContent::Whole(_)))
-    };
+        tier.externals.iter().filter_map(|one| tier.external(one).ok()).collect();
+    let is_of_unknown_keys =
+        |name: &str| tier.secrets.get(name).is_some_and(|one| matches!(one.content, SecretContent::Whole(_)));
     let objects: Vec<&Value> = manifests.objects.iter().map(|object| &object.json).collect();
     let set = schema::Set {
         objects: &objects,

@@ -58,7 +58,7 @@ impl Request {
             directories: directories(project),
             overlay,
             values: values(tier),
-            secrets: secret::unfetched(project),
+            secrets: secret::unfetched(project, tier),
         }
     }
 

@@ -186,6 +186,9 @@ impl Problem {
         let near = nearest(&missing, names.values.keys().map(String::as_str));
         match near {
             _ if missing == "WINDLASS_COMMIT" => error.with_hint("it is known in a Git repository that has a commit"),
+            _ if missing == "WINDLASS_TAG" => {
+                error.with_hint("it is known in CI's pipelines of a tag, and where one Git tag leads to the commit")
+            }
             _ if missing == "WINDLASS_BRANCH" => error.with_hint("it is known where a branch is checked out, and in CI"),
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error.with_hint(format!(

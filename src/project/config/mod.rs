@@ -92,9 +92,9 @@ pub struct BuilderConfig {
     pub key: Option<PathBuf>,
 }
 
-/// One image.
+/// One image; one for each combination of the values of its `matrix`.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, transform = schema::with_matrix)]
 pub struct ImageConfig {
     /// The directory that is sent to the build, relative to the project's root.
     #[schemars(default = "schema::here")]
@@ -121,9 +121,97 @@ pub struct ImageConfig {
     /// What it is built for, as `linux/arm64`: of several the image is an index. Without it, what the builder itself is.
     #[schemars(default)]
     pub platforms: Vec<String>,
-    /// Whether layers that the branch's or the default branch's image in the registry has are taken from there (true).
-    #[schemars(default = "schema::yes")]
-    pub cache: bool,
+    /// Whether layers that the branch's or the default branch's build left in the registry are taken from there: `true`,
+    /// `false`, or `{mode: max}`, where a BuildKit daemon leaves those of the intermediate stages too.
+    #[schemars(default = "schema::yes", schema_with = "schema::cache")]
+    pub cache: CacheMode,
+    /// More tags for the image: `["${WINDLASS_TAG}", stable]`. One whose variables have no value is left out.
+    #[schemars(default)]
+    pub tags: Vec<String>,
+    /// Labels of the image, as `org.opencontainers.image.title`. May have `${NAME}`.
+    #[schemars(default, schema_with = "schema::texts")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the image's manifest, which only a BuildKit daemon writes. May have `${NAME}`.
+    #[schemars(default, schema_with = "schema::texts")]
+    pub annotations: BTreeMap<String, String>,
+    /// Directories, images (`docker-image://…`) and repositories that `FROM` and `COPY --from` find by these names besides the
+    /// context. Only a BuildKit daemon knows them.
+    #[schemars(default, schema_with = "schema::texts")]
+    pub contexts: BTreeMap<String, String>,
+    /// Addresses that `RUN` finds by these host names.
+    #[schemars(default, schema_with = "schema::texts")]
+    pub extra_hosts: BTreeMap<String, String>,
+    /// The network of `RUN`: `default`, `none` or `host`; for the classic builder also one of the Engine's.
+    pub network: Option<String>,
+    /// The size of `/dev/shm` in `RUN`, in bytes, written as `64Mi`.
+    #[schemars(default, schema_with = "schema::quantity")]
+    pub shm_size: Option<u64>,
+    /// Limits of the processes of `RUN`, as `{nofile: 65536}` or `{nofile: {soft: 1024, hard: 65536}}`.
+    #[schemars(default, schema_with = "schema::ulimits")]
+    pub ulimits: BTreeMap<String, Ulimit>,
+    /// What a BuildKit daemon is asked to allow: `network.host`, `security.insecure`.
+    #[schemars(default)]
+    pub entitlements: Vec<String>,
+    /// How long a build may take (1h).
+    #[schemars(default = "schema::one_hour", schema_with = "schema::duration")]
+    pub timeout: Duration,
+}
+
+impl Config {
+    /// The Secrets of all tiers, and those of single ones.
+    pub fn all_secrets(&self) -> impl Iterator<Item = (&String, &SecretConfig)> {
+        self.secrets.iter().chain(self.tiers.values().flat_map(|tier| &tier.secrets))
+    }
+}
+
+impl Default for ImageConfig {
+    /// What `{}` means: the Dockerfile of the project's root.
+    fn default() -> Self {
+        Self {
+            context: PathBuf::from("."),
+            dockerfile: PathBuf::from("Dockerfile"),
+            target: None,
+            args: BTreeMap::new(),
+            needs: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            ssh: false,
+            platforms: Vec::new(),
+            cache: CacheMode::Inline,
+            tags: Vec::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            contexts: BTreeMap::new(),
+            extra_hosts: BTreeMap::new(),
+            network: None,
+            shm_size: None,
+            ulimits: BTreeMap::new(),
+            entitlements: Vec::new(),
+            timeout: ONE_HOUR,
+        }
+    }
+}
+
+/// How long a build may take where nothing is said.
+pub(crate) const ONE_HOUR: Duration = Duration::from_secs(3600);
+
+/// What a build takes over from earlier ones by the registry, and leaves for later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Nothing.
+    Off,
+    /// The layers of the image itself.
+    Inline,
+    /// Those of the intermediate stages, too, where the builder can.
+    Max,
+}
+
+/// A limit of the processes of a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ulimit {
+    /// What holds at first; `-1` is no limit.
+    pub soft: i64,
+    /// What a process may raise it to.
+    pub hard: i64,
 }
 
 /// One test: a command inside a built image.
@@ -262,6 +350,12 @@ pub struct TierConfig {
     /// namespace that windlass created.
     #[schemars(default, schema_with = "schema::objects")]
     pub ignore: Vec<Ignored>,
+    /// Secrets of this tier alone, by name; one of the same name as one of all tiers takes its place.
+    #[schemars(default, schema_with = "schema::secrets")]
+    pub secrets: BTreeMap<String, SecretConfig>,
+    /// Objects that others make on this tier, besides those of all tiers.
+    #[schemars(default, schema_with = "schema::objects")]
+    pub external: Vec<External>,
 }
 
 /// Whether a release to a tier needs passed tests.

@@ -8,16 +8,26 @@ const UNITS: [(&str, u64); 6] =
 /// The Engine refuses less.
 const LEAST: u64 = 6 << 20;
 
-/// Reads an amount of memory, in bytes.
+/// Reads the memory that a container may have, in bytes.
 pub(crate) fn memory(text: &str) -> Result<u64> {
-    let unit = UNITS.iter().find(|(letters, _)| text.ends_with(letters));
-    let (number, factor) =
-        unit.map_or((text, 1), |(letters, factor)| (text.trim_end_matches(letters), *factor));
-    let bytes = digits(number).and_then(|number| number.checked_mul(factor));
-    bytes.filter(|bytes| *bytes >= LEAST).ok_or_else(|| {
+    bytes(text).filter(|bytes| *bytes >= LEAST).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{text}` is not an amount of memory"))
             .with_hint("write `512Mi` or `2Gi`; 6Mi is the least")
     })
+}
+
+/// Reads any size, in bytes.
+pub(crate) fn size(text: &str) -> Result<u64> {
+    bytes(text).filter(|bytes| *bytes > 0).ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("`{text}` is not a size")).with_hint("write `64Mi` or `1Gi`")
+    })
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let unit = UNITS.iter().find(|(letters, _)| text.ends_with(letters));
+    let (number, factor) =
+        unit.map_or((text, 1), |(letters, factor)| (text.trim_end_matches(letters), *factor));
+    digits(number).and_then(|number| number.checked_mul(factor))
 }
 
 /// Reads a number of processors, in thousandths.

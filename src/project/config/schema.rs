@@ -107,8 +107,45 @@ pub(crate) fn matrix(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// `transform` of an image, whose `matrix` is gone once it is read.
+pub(crate) fn with_matrix(schema: &mut Schema) {
+    let mut matrix = json_schema!({
+        "description": "Builds one image for each combination of these values, which are build arguments: `web` with \
+                        `{PHP: [\"8.3\", \"8.4\"]}` stands for `web-8.3` and `web-8.4`."
+    });
+    let mut shape = self::matrix(&mut SchemaGenerator::default());
+    matrix.ensure_object().append(shape.ensure_object());
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("matrix".to_owned(), matrix.into());
+    }
+}
+
 pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": ["string", "number"]})
+}
+
+/// `true`, `false`, or the mode.
+pub(crate) fn cache(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["boolean", "object"],
+        "properties": {"mode": {"enum": ["inline", "max"]}},
+        "required": ["mode"],
+        "additionalProperties": false
+    })
+}
+
+pub(crate) fn ulimits(_: &mut SchemaGenerator) -> Schema {
+    let number = json_schema!({"type": "integer", "minimum": -1});
+    json_schema!({
+        "type": "object",
+        "additionalProperties": {
+            "type": ["integer", "object"],
+            "minimum": -1,
+            "properties": {"soft": number, "hard": number},
+            "required": ["soft", "hard"],
+            "additionalProperties": false
+        }
+    })
 }
 
 pub(crate) fn yes() -> bool {
@@ -142,6 +179,10 @@ pub(crate) fn half_a_minute() -> &'static str {
 /// `transform` of a map that may not be empty.
 pub(crate) fn require_any(schema: &mut Schema) {
     schema.insert("minProperties".to_owned(), Value::from(1));
+}
+
+pub(crate) fn one_hour() -> &'static str {
+    "1h"
 }
 
 pub(crate) fn ten_minutes() -> &'static str {

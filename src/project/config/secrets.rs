@@ -99,10 +99,10 @@ impl ExternalObject {
 const PULL: Keys = Keys { known: &["user", "password", "host"], unbuilt: &[] };
 const SOURCE: Keys = Keys { known: &["env", "file", "command"], unbuilt: &[] };
 
-/// Reads one entry of `secrets`.
-pub(crate) fn secret(key: &Key, node: Node) -> Result<SecretConfig> {
+/// Reads one entry of `secrets`, of all tiers or of one: `below` are the keys that lead there.
+pub(crate) fn secret(below: &str, key: &Key, node: Node) -> Result<SecretConfig> {
     names::object(&key.text).map_err(|error| error.at(key.place.clone()))?;
-    let path = format!("secrets.{}", key.text);
+    let path = format!("{below}.{}", key.text);
     let place = node.place.clone();
     let mut keys = entries(&path, node)?;
     let kind = match keys.iter().position(|(key, node)| key.text == "type" && is_scalar(node)) {
@@ -230,15 +230,15 @@ fn command(path: &str, node: Node) -> Result<Vec<String>> {
 }
 
 /// Reads `external`.
-pub(crate) fn external(node: Node) -> Result<Vec<External>> {
+pub(crate) fn external(path: &str, node: Node) -> Result<Vec<External>> {
     let Value::List(items) = node.value else {
-        return table::list("external", node).map(|_| Vec::new());
+        return table::list(path, node).map(|_| Vec::new());
     };
-    items.iter().map(one_external).collect()
+    items.iter().map(|node| one_external(path, node)).collect()
 }
 
-fn one_external(node: &Node) -> Result<External> {
-    let text = text("external", node)?;
+fn one_external(path: &str, node: &Node) -> Result<External> {
+    let text = text(path, node)?;
     let whole = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
     if !whole {
         return Err(Error::new(Kind::Invalid, format!("`{text}` is no object")).at(node.place.clone()).with_hint(
@@ -273,7 +273,7 @@ mod tests {
     fn read(text: &str) -> Result<SecretConfig> {
         let root = yaml::read(text, Path::new("windlass.yaml")).expect("it is YAML");
         let (key, node) = entries("", root).expect("a map").remove(0);
-        secret(&key, node)
+        secret("secrets", &key, node)
     }
 
     #[test]
@@ -324,7 +324,9 @@ mod tests {
 
     #[test]
     fn what_others_make_is_a_kind_and_a_name() {
-        let read = |text: &str| external(yaml::read(text, Path::new("windlass.yaml")).expect("it is YAML"));
+        let read = |text: &str| {
+            external("external", yaml::read(text, Path::new("windlass.yaml")).expect("it is YAML"))
+        };
         assert_eq!(read("[Secret/shop-tls]").unwrap()[0].text, "Secret/shop-tls");
         assert!(read("[shop-tls]").is_err());
         assert!(read("Secret/x").is_err());

@@ -40,6 +40,13 @@ impl Table {
         Some(self.entries.swap_remove(index).1).filter(|node| !matches!(node.value, Value::Null))
     }
 
+    /// The value of a key, where it is a map.
+    pub(crate) fn take_map(&mut self, key: &str) -> Option<Node> {
+        let is_map = |(one, node): &(Key, Node)| one.text == key && matches!(node.value, Value::Map(_));
+        let index = self.entries.iter().position(is_map)?;
+        Some(self.entries.swap_remove(index).1)
+    }
+
     /// Whether there is a value behind a key.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(one, node)| one.text == key && !matches!(node.value, Value::Null))

@@ -56,7 +56,7 @@ impl TestCluster {
     pub(super) async fn connect(session: &Session, project: &Project, tier: &Tier) -> Result<Self> {
         let cluster = Cluster::connect(&tier.target(), session).await?;
         cluster.ensure_namespace(&tier.made_for(project), ("create", "jobs.batch")).await?;
-        let secrets = project.config.secrets.iter();
+        let secrets = tier.secrets.iter();
         let pull = secrets.filter(|(_, secret)| matches!(secret.content, SecretContent::Pull(_)));
         Ok(Self {
             cluster,

@@ -58,8 +58,10 @@ const TIER: Keys = Keys {
         "verify",
         "health",
         "ignore",
+        "secrets",
+        "external",
     ],
-    unbuilt: &["secrets", "external"],
+    unbuilt: &[],
 };
 
 /// The keys of each type, by its JSON pointer in the schema.
@@ -134,8 +136,12 @@ impl Reader<'_> {
         }
         self.config.tests = table.maps("tests", |key, node| self.test(key, node))?;
         self.check_test_needs()?;
-        self.config.secrets = table.maps("secrets", secrets::secret)?;
-        self.config.external = table.take("external").map(secrets::external).transpose()?.unwrap_or_default();
+        self.config.secrets = table.maps("secrets", |key, node| secrets::secret("secrets", key, node))?;
+        self.config.external = {
+            table
+                .take("external")
+                .map_or_else(|| Ok(Vec::new()), |node| secrets::external("external", node))?
+        };
         self.config.health = table.maps("health", |key, node| health::rule("health", key, node))?;
         self.config.tiers = table.maps("tiers", |key, node| self.tier(key, node))?;
         self.check_after()?;
@@ -269,6 +275,16 @@ impl Reader<'_> {
             ignore: {
                 let path = table.path("ignore");
                 table.take("ignore").map_or_else(|| Ok(Vec::new()), |node| ignored::ignored(&path, node))?
+            },
+            secrets: {
+                let path = table.path("secrets");
+                table.maps("secrets", |key, node| secrets::secret(&path, key, node))?
+            },
+            external: {
+                let path = table.path("external");
+                table
+                    .take("external")
+                    .map_or_else(|| Ok(Vec::new()), |node| secrets::external(&path, node))?
             },
         })
     }

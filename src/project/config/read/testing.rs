@@ -116,7 +116,7 @@ impl Reader<'_> {
     }
 }
 
-fn matrix(table: &mut Table) -> Result<BTreeMap<String, Vec<String>>> {
+pub(super) fn matrix(table: &mut Table) -> Result<BTreeMap<String, Vec<String>>> {
     let path = table.path("matrix");
     table.maps("matrix", |key, node| {
         if !is_name(&key.text) {

@@ -17,7 +17,7 @@ use crate::rollout::watch;
 /// Kind and name of what others make: a pod that lacks it is not failed at once.
 pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
     let read = |external: &External| context.tier.external(external).ok();
-    context.project.config.external.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
+    context.tier.externals.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
 }
 
 /// Whether everything is there that others make.
@@ -25,7 +25,7 @@ pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
 /// # Errors
 /// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
 pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result<()> {
-    let named = context.project.config.external.iter().map(|one| context.tier.external(one));
+    let named = context.tier.externals.iter().map(|one| context.tier.external(one));
     let named = named.collect::<Result<Vec<_>>>()?;
     let made = watch::made_by(wanted.iter().map(|one| &*one.object));
     let asked = named.iter().map(|one| missing(context, one, wanted));
