@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::BoxFuture;
 
-use crate::build;
+use crate::build::{self, BuildOptions};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{self, Sources};
 use crate::model::{Image, Images, MissingPass, Outcome, RunResult, Stage};
@@ -78,7 +78,7 @@ pub(crate) async fn pipeline(session: &Session, project: &Project, stages: Stage
         }
         None => None,
     };
-    let images = build(session, project, &[]).await?;
+    let images = build(session, project, &[], BuildOptions::default()).await?;
     if project.config.has_tests() {
         test(session, project, &images, &[], stages.tests).await?;
     }
@@ -102,7 +102,12 @@ pub(crate) fn with_images(images: &Images, result: Result<RunResult>) -> Result<
 /// # Errors
 /// [`Kind::Build`](crate::error::Kind::Build), [`Kind::Push`](crate::error::Kind::Push), and what Docker and
 /// the registry refuse.
-pub(crate) async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Images> {
+pub(crate) async fn build(
+    session: &Session,
+    project: &Project,
+    names: &[String],
+    options: BuildOptions,
+) -> Result<Images> {
     let title = match &project.revision {
         Some(revision) => format!("commit {}", revision.describe()),
         None => "no Git repository".to_owned(),
@@ -110,7 +115,7 @@ pub(crate) async fn build(session: &Session, project: &Project, names: &[String]
     let stage = session.stage(Stage::Build, title);
     let result = match nothing_to_build(project) {
         Some(error) => Err(error),
-        None => build::build(session, project, names).await.map(by_name),
+        None => build::build(session, project, names, options).await.map(by_name),
     };
     stage.close(result, |images| match images.values().filter(|image| image.built).count() {
         0 => (Outcome::Skipped, format!("{} already built", count(images.len(), "image"))),

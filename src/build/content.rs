@@ -5,17 +5,17 @@
 //! nothing anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Entry, EntryKind, field, rules_file};
+use super::context::{Context, Entry, EntryKind, field, rules_file, unwanted};
 use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Place, Result};
 use crate::model::Digest;
 use crate::project::{IN_NO_IMAGE, ImageConfig, Project};
-use crate::text::hex;
+use crate::text::{hex, nearest};
 
 /// Changed whenever the same sources would give another image: the way a context is sent is part of it.
 const FORMAT: &[u8] = b"windlass content 3";
@@ -27,24 +27,63 @@ pub(super) fn reads(context: &Context, image: &ImageConfig, platform: &str) -> R
     let mut args = image.args.clone();
     // Another image of the project is no stage.
     args.extend(image.needs.keys().map(|argument| (argument.clone(), "needed@sha256:".to_owned())));
-    let reads = Dockerfile::parse(&context.text).reads(image.target.as_deref(), &args, platform);
+    let file = Dockerfile::parse(&context.text).beside(image.contexts.keys());
+    let reads = file.reads(image.target.as_deref(), &args, platform);
     let is_followed = |entry: &Entry| {
         matches!(entry.kind, EntryKind::Link { .. }) && reads.follows(&entry.path.to_string_lossy())
     };
     if context.entries.iter().any(is_followed) { Reads::Everything } else { reads }
 }
 
-/// A doubt for each image that is made of what every commit changes, which a Dockerfile reads that copies all there is. Reports
-/// of earlier runs are in no context.
-pub(super) fn needless(project: &Project) -> Vec<Error> {
-    let images = project.config.images.iter();
-    images.filter_map(|(name, image)| needless_of(project, name, image)).collect()
+/// What of the project's images may not be what was meant. What cannot be read is told by others.
+pub(super) fn doubts(project: &Project) -> Vec<Error> {
+    project.config.images.iter().flat_map(|(name, image)| doubts_of(project, name, image)).collect()
 }
 
-fn needless_of(project: &Project, name: &str, image: &ImageConfig) -> Option<Error> {
-    // What cannot be read is told by others.
-    let context = Context::find(&project.root, &image.context, &image.dockerfile).ok()?;
-    if reads(&context, image, "linux/amd64") != Reads::Everything {
+fn doubts_of(project: &Project, name: &str, image: &ImageConfig) -> Vec<Error> {
+    let Ok(context) = Context::find(&project.root, &image.context, &image.dockerfile) else {
+        return Vec::new();
+    };
+    let reads = reads(&context, image, "linux/amd64");
+    let mut doubts: Vec<Error> = needless(project, name, image, &context, &reads).into_iter().collect();
+    doubts.extend(unwanted::doubts(name, &project.root, &context, &reads));
+    for doubt in &mut doubts {
+        if let Some(place) = project.place_of_image(name) {
+            *doubt = doubt.clone().at(place);
+        }
+    }
+    doubts.extend(unknown_secrets(name, image, &context));
+    doubts
+}
+
+/// The secrets that a Dockerfile mounts and the configuration does not have, with their lines.
+fn unknown_secrets(name: &str, image: &ImageConfig, context: &Context) -> Vec<Error> {
+    let known = || image.secrets.keys().map(String::as_str);
+    let mounted = Dockerfile::parse(&context.text).secrets().into_iter();
+    let unknown = mounted.filter(|(_, id)| !image.secrets.contains_key(id));
+    unknown
+        .map(|(line, id)| {
+            let sentence =
+                format!("the secret `{id}` is mounted, and `images.{name}.secrets` does not have it");
+            let place = Place { file: image.dockerfile.clone(), line: Some(line), column: None };
+            Error::new(Kind::Invalid, sentence).at(place).with_hint(match nearest(&id, known()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add it there: `{id}: {{env: …}}` or `{id}: {{file: …}}`"),
+            })
+        })
+        .collect()
+}
+
+/// What every commit changes and no image needs, where it is among what an image is made of: a Dockerfile that copies all there
+/// is reads it. Reports of earlier runs are in no context.
+fn needless(
+    project: &Project,
+    name: &str,
+    image: &ImageConfig,
+    context: &Context,
+    reads: &Reads,
+) -> Option<Error> {
+    if *reads != Reads::Everything {
         return None;
     }
     let (top, root) =
@@ -62,11 +101,21 @@ fn needless_of(project: &Project, name: &str, image: &ImageConfig) -> Option<Err
     let sentence = format!(
         "the image `{name}` is made of {found}: a commit that changes nothing else makes another image"
     );
-    let doubt = Error::new(Kind::Invalid, sentence).with_hint(format!("add {found} to {}", rules.display()));
-    Some(match project.place_of_image(name) {
-        Some(place) => doubt.at(place),
-        None => doubt,
-    })
+    Some(Error::new(Kind::Invalid, sentence).with_hint(format!("add {found} to {}", rules.display())))
+}
+
+/// The directories that the image's Dockerfile knows by names, besides its context.
+///
+/// # Errors
+/// [`Kind::Invalid`](crate::error::Kind::Invalid) for one that is not there or cannot be read.
+pub(super) fn named_contexts(project: &Path, image: &ImageConfig) -> Result<BTreeMap<String, Context>> {
+    let directories = image.contexts.iter().filter(|(_, value)| !is_elsewhere(value));
+    directories.map(|(name, value)| Ok((name.clone(), Context::named(project, Path::new(value))?))).collect()
+}
+
+/// Whether a named context is no directory of the project: an image, a repository, another address.
+pub(super) fn is_elsewhere(value: &str) -> bool {
+    value.contains("://") || value.starts_with("git@") || value.starts_with("target:")
 }
 
 /// `content-<16 hexadecimal digits>`. `needed` are the images it is built from, by argument; `commit` stands for what Git keeps,
@@ -76,6 +125,7 @@ fn needless_of(project: &Project, name: &str, image: &ImageConfig) -> Option<Err
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for a file that cannot be read.
 pub(super) fn tag(
     context: &mut Context,
+    named: &mut BTreeMap<String, Context>,
     image: &ImageConfig,
     needed: &BTreeMap<String, Digest>,
     (platform, commit): (&str, &str),
@@ -99,15 +149,35 @@ pub(super) fn tag(
         field(&mut hash, b"secret");
         field(&mut hash, id.as_bytes());
     }
+    // A configuration without these keys has the tag that it had before there were any.
+    let texts = [
+        ("label", &image.labels),
+        ("annotation", &image.annotations),
+        ("context", &image.contexts),
+        ("host", &image.extra_hosts),
+    ];
+    for (kind, texts) in texts {
+        for (name, value) in texts {
+            for part in [kind, name, value] {
+                field(&mut hash, part.as_bytes());
+            }
+        }
+    }
+    if let Some(network) = image.network.as_ref().filter(|network| *network != "default") {
+        field(&mut hash, b"network");
+        field(&mut hash, network.as_bytes());
+    }
     context.hash(&mut hash, commit, &|path| reads.includes(path))?;
+    for (name, context) in named {
+        field(&mut hash, name.as_bytes());
+        context.hash(&mut hash, commit, &|_| true)?;
+    }
     // A digest of the digest: the same strength, and already in hexadecimal digits.
     Ok(format!("content-{}", &hex::sha256(hash.finalize())[..DIGITS]))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -115,21 +185,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
         let here = Path::new(".");
-        let plain = ImageConfig {
-            context: PathBuf::from("."),
-            dockerfile: PathBuf::from("Dockerfile"),
-            target: None,
-            args: [("A".to_owned(), "1".to_owned())].into(),
-            needs: [].into(),
-            secrets: [].into(),
-            ssh: false,
-            platforms: [].into(),
-            cache: true,
-        };
+        let plain = ImageConfig { args: [("A".to_owned(), "1".to_owned())].into(), ..ImageConfig::default() };
         let made = |image: &ImageConfig, needed: &[u8], platform: &str| {
             let needed = [("B".to_owned(), Digest::of(needed))].into();
             let mut context = Context::find(root.path(), here, Path::new("Dockerfile")).unwrap();
-            tag(&mut context, image, &needed, (platform, "c"), &Reads::Everything).unwrap()
+            tag(&mut context, &mut [].into(), image, &needed, (platform, "c"), &Reads::Everything).unwrap()
         };
         let of = |image: &ImageConfig, platform: &str| made(image, b"1", platform);
         let first = of(&plain, "linux/amd64");
@@ -168,7 +228,7 @@ mod tests {
                 crate::project::Options { directory: root.path().to_path_buf(), ..Default::default() };
             let facts = crate::project::GitFacts::default();
             let project = Project::open(&options, facts, &crate::project::variable).unwrap();
-            needless(&project)
+            doubts(&project)
                 .iter()
                 .map(|doubt| format!("{doubt}; {}", doubt.hint().unwrap()))
                 .collect::<Vec<_>>()
@@ -190,21 +250,12 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         };
-        let image = ImageConfig {
-            context: PathBuf::from("."),
-            dockerfile: PathBuf::from("Dockerfile"),
-            target: None,
-            args: [].into(),
-            needs: [].into(),
-            secrets: [].into(),
-            ssh: false,
-            platforms: [].into(),
-            cache: true,
-        };
+        let image = ImageConfig::default();
         let made = |commit: &str| {
             let mut context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
             let reads = reads(&context, &image, "linux/amd64");
-            let tag = tag(&mut context, &image, &[].into(), ("linux/amd64", commit), &reads).unwrap();
+            let tag = tag(&mut context, &mut [].into(), &image, &[].into(), ("linux/amd64", commit), &reads)
+                .unwrap();
             context.narrow(&|path| reads.needs(path));
             let sent: Vec<_> = context.entries.iter().map(|entry| entry.path.display().to_string()).collect();
             (tag, sent)

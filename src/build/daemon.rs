@@ -21,13 +21,14 @@ use tonic::{Code, Request, Status};
 use super::dockerfile::Dockerfile;
 use super::progress::Progress;
 use super::session::{SessionHandle, SessionServer};
+use crate::build::content::is_elsewhere;
 use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence};
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
 use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
-use crate::project::{BuilderConfig, Project};
+use crate::project::{BuilderConfig, CacheMode, ImageConfig, Project};
 use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
@@ -115,7 +116,7 @@ impl Daemon {
         step: &StepReport,
         order: &BuildRequest<'_>,
     ) -> Result<Option<(String, Digest)>> {
-        let file = Dockerfile::parse(&order.context.text);
+        let file = Dockerfile::parse(&order.context.text).beside(order.image.contexts.keys());
         let mut tries = 0;
         loop {
             let credentials = order.credentials(session, registry, &file, &self.platform);
@@ -141,11 +142,8 @@ impl Daemon {
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();
-        let files =
-            Files::new(order.context.clone(), order.reads.clone(), sent.clone()).map_err(Ended::Error)?;
-        let trouble = files.trouble();
-        let inputs = order.build_inputs().map_err(Ended::Error)?;
-        let served = SessionServer { inputs, credentials, files };
+        let served = order.session_server(credentials, &sent).map_err(Ended::Error)?;
+        let trouble = served.files.trouble();
         // Held until the build is over.
         let _lending = self.take_session(session, &id, served, SESSION).await.map_err(Ended::Error)?;
         let mut control = self.control.clone();
@@ -162,7 +160,7 @@ impl Daemon {
                 () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
                 Some(status) = news.recv() => {
                     silence.spoke();
-                    tell(session, step, order.name, listen(&mut progress, &status));
+                    tell(session, step, order, listen(&mut progress, &status));
                 }
                 solved = &mut solving => break solved,
                 () = silence.lasting() => {
@@ -181,7 +179,7 @@ impl Daemon {
         while Instant::now() < end
             && let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await
         {
-            tell(session, step, order.name, listen(&mut progress, &status));
+            tell(session, step, order, listen(&mut progress, &status));
         }
         match solved {
             Ok(solved) => {
@@ -197,7 +195,10 @@ impl Daemon {
     fn ended(&self, status: &Status, trouble: Option<Trouble>, progress: Progress) -> Ended {
         match trouble {
             Some(trouble) => trouble.into(),
-            None if matches!(status.code(), Code::Unavailable) => Ended::Error(self.error(status.message())),
+            // What the daemon says comes over the connection; what has a source here is the connection's end.
+            None if status.code() == Code::Unavailable || std::error::Error::source(status).is_some() => {
+                Ended::Error(self.error(status.message()))
+            }
             None => Ended::Failed(progress.failure(status.message())),
         }
     }
@@ -272,11 +273,9 @@ impl Daemon {
         if self.insecure {
             exporter.insert("registry.insecure".to_owned(), "true".to_owned());
         }
-        let exports = CacheOptionsEntry { r#type: "inline".to_owned(), attrs: HashMap::new() };
-        let cache = CacheOptions {
-            exports: order.image.cache.then_some(exports).into_iter().collect(),
-            ..CacheOptions::default()
-        };
+        let annotations = order.image.annotations.iter();
+        exporter.extend(annotations.map(|(key, value)| (format!("annotation.{key}"), value.clone())));
+        let cache = CacheOptions { exports: self.cache_exports(order), ..CacheOptions::default() };
         SolveRequest {
             r#ref: id.to_owned(),
             session: id.to_owned(),
@@ -286,8 +285,35 @@ impl Daemon {
             frontend: "dockerfile.v0".to_owned(),
             frontend_attrs: attributes(order),
             cache: Some(cache),
+            entitlements: entitlements(order.image),
             ..SolveRequest::default()
         }
+    }
+
+    /// What is left for later builds: the layers of the image in the image itself, and those of all stages beside it.
+    fn cache_exports(&self, order: &BuildRequest<'_>) -> Vec<CacheOptionsEntry> {
+        if order.image.cache == CacheMode::Off {
+            return Vec::new();
+        }
+        let entry = |kind: &str, attrs: &[(&str, String)]| CacheOptionsEntry {
+            r#type: kind.to_owned(),
+            attrs: attrs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+        };
+        let inline = entry("inline", &[]);
+        let registry = order.cache_export.as_ref().map(|cache| {
+            let yes = || "true".to_owned();
+            let attributes = [
+                ("ref", cache.to_string()),
+                ("mode", "max".to_owned()),
+                // As an image, which every registry takes; a registry that takes no cache fails no build.
+                ("image-manifest", yes()),
+                ("oci-mediatypes", yes()),
+                ("ignore-error", yes()),
+                ("registry.insecure", self.insecure.to_string()),
+            ];
+            entry("registry", &attributes)
+        });
+        std::iter::once(inline).chain(registry).collect()
     }
 
     /// The error of a daemon that is gone.
@@ -308,10 +334,42 @@ fn attributes(order: &BuildRequest<'_>) -> HashMap<String, String> {
     set("target", order.image.target.clone().unwrap_or_default());
     set("platform", order.platforms.join(","));
     set("cache-from", order.cache.join(","));
+    let hosts = order.image.extra_hosts.iter().map(|(host, address)| format!("{host}={address}"));
+    set("add-hosts", hosts.collect::<Vec<_>>().join(","));
+    set("force-network-mode", order.image.network.clone().filter(|one| one != "default").unwrap_or_default());
+    set("shm-size", order.image.shm_size.map(|bytes| bytes.to_string()).unwrap_or_default());
+    let ulimits =
+        order.image.ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard));
+    set("ulimit", ulimits.collect::<Vec<_>>().join(","));
+    for (name, value) in &order.image.contexts {
+        let value = if is_elsewhere(value) { value.clone() } else { format!("local:{name}") };
+        attributes.insert(format!("context:{name}"), value);
+    }
+    for (key, value) in &order.image.labels {
+        attributes.insert(format!("label:{key}"), value.clone());
+    }
+    if order.options.no_cache {
+        // For all stages: a value would name some.
+        attributes.insert("no-cache".to_owned(), String::new());
+    }
+    if order.options.pull {
+        attributes.insert("image-resolve-mode".to_owned(), "pull".to_owned());
+    }
     let arguments =
         order.arguments(true).into_iter().map(|(name, value)| (format!("build-arg:{name}"), value));
     attributes.extend(arguments);
     attributes
+}
+
+/// What the daemon is asked to allow; a network that is the host's asks for it.
+fn entitlements(image: &ImageConfig) -> Vec<String> {
+    let mut entitlements = image.entitlements.clone();
+    if image.network.as_deref() == Some("host") {
+        entitlements.push("network.host".to_owned());
+    }
+    entitlements.sort();
+    entitlements.dedup();
+    entitlements
 }
 
 fn endpoint(project: &Project, config: &BuilderConfig, address: &str) -> Result<Endpoint> {
@@ -495,8 +553,15 @@ mod tests {
         let served = || SessionServer {
             inputs: BuildInputs::default(),
             credentials: HashMap::new(),
-            files: Files::new(Arc::new(context(&project)), Arc::new(Reads::Everything), Sent::default())
-                .unwrap(),
+            files: Files::new(
+                Arc::new(context(&project)),
+                Arc::default(),
+                Arc::new(Reads::Everything),
+                0,
+                Sent::default(),
+            )
+            .unwrap(),
+            shared_key: String::new(),
         };
         let moment = Duration::from_millis(200);
         let late =

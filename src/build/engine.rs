@@ -15,19 +15,28 @@ use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
 use super::failure;
 use super::progress::Progress;
-use super::session::{SessionHandle, SessionServer};
+use super::session::SessionHandle;
 use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence, unreadable};
 use crate::build::session::file_sync::{Files, TransferError};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
 use crate::engine::{Builder, Engine, fault};
 use crate::error::{Error, Kind, Result};
+use crate::project::{CacheMode, ImageConfig, Ulimit};
 use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
 
-/// Builds, and tries again where a base image could not be fetched; gives a line about what was done, `None` where the build
-/// reads more of its context than was counted.
+/// An image that the Engine built.
+pub(super) struct Built {
+    /// A line about what was done.
+    pub(super) summary: String,
+    /// What the Engine calls it: no tag leads to it yet.
+    pub(super) id: String,
+}
+
+/// Builds, and tries again where a base image could not be fetched; `None` where the build reads more of its context than was
+/// counted.
 ///
 /// # Errors
 /// [`Kind::Build`] with the step that failed; [`Kind::Unreachable`] and [`Kind::Denied`] where it is the Engine or
@@ -38,8 +47,8 @@ pub(super) async fn build(
     registry: &Registry,
     step: &StepReport,
     order: &BuildRequest<'_>,
-) -> Result<Option<String>> {
-    let file = Dockerfile::parse(&order.context.text);
+) -> Result<Option<Built>> {
+    let file = Dockerfile::parse(&order.context.text).beside(order.image.contexts.keys());
     if engine.builder == Builder::BuildKit
         && let Some(novelty) = file.unknown_to(engine.major())
     {
@@ -51,9 +60,9 @@ pub(super) async fn build(
         let credentials = super::interruptible(session, credentials).await?;
         tries += 1;
         match once(session, engine, step, order, credentials).await {
-            Ok(summary) => {
+            Ok(built) => {
                 let more = super::interruptible(session, reads_more(engine, &file, order)).await?;
-                return Ok((!more).then_some(summary));
+                return Ok((!more).then_some(built));
             }
             Err(ended) => {
                 if !order.before_another_try(session, step, &file, (tries, ended)).await? {
@@ -89,7 +98,7 @@ async fn once(
     step: &StepReport,
     order: &BuildRequest<'_>,
     credentials: HashMap<String, DockerCredentials>,
-) -> Result<String, Ended> {
+) -> Result<Built, Ended> {
     let options = options(engine, order);
     // Held until the build is over.
     let supplying = supply(engine, order, &credentials);
@@ -106,7 +115,7 @@ async fn once(
     let mut stream = docker.build_image(options, Some(credentials), Some(body));
     let mut progress = Progress::default();
     let (mut silence, mut upload) = (Watchdog::new(), Upload::new(sent));
-    let mut image = false;
+    let mut id = None;
     let builder = format!("the Docker Engine at {}", engine.address());
     loop {
         let info = tokio::select! {
@@ -127,16 +136,17 @@ async fn once(
         };
         silence.spoke();
         match info {
-            None if image => return Ok(progress.summary()),
-            Some(Err(error)) if image && fault::is_the_end(&error) => return Ok(progress.summary()),
-            None => return Err(Ended::Error(silent(engine))),
+            None => return built(engine, &progress, id),
+            Some(Err(error)) if id.is_some() && fault::is_the_end(&error) => {
+                return built(engine, &progress, id);
+            }
             Some(Ok(info)) => {
-                image |= is_image(&info);
+                id = image_id(&info).or(id);
                 let said = match &info.aux {
                     Some(BuildInfoAux::BuildKit(status)) => listen(&mut progress, status),
                     _ => info.stream.iter().flat_map(|text| progress.classic(text)).collect(),
                 };
-                tell(session, step, order.name, said);
+                tell(session, step, order, said);
             }
             Some(Err(error)) => {
                 drop(stream);
@@ -166,10 +176,9 @@ async fn supply(
     order: &BuildRequest<'_>,
     credentials: &HashMap<String, DockerCredentials>,
 ) -> Result<(Docker, Supply)> {
-    let inputs = order.build_inputs()?;
     if engine.builder == Builder::Classic {
-        if inputs.is_nothing() {
-            return Ok((engine.patient(), Supply::Tar));
+        if order.build_inputs()?.is_nothing() {
+            return Ok((engine.for_build(None, terms(engine, order.image)), Supply::Tar));
         }
         return Err(Error::new(
             Kind::Build,
@@ -178,12 +187,29 @@ async fn supply(
         .with_hint("a Docker Engine with BuildKit does"));
     }
     let (id, sent) = (session_id(), Sent::default());
-    let files = Files::new(order.context.clone(), order.reads.clone(), sent.clone())?;
-    let trouble = files.trouble();
-    let served = SessionServer { inputs, credentials: credentials.clone(), files };
+    let served = order.session_server(credentials.clone(), &sent)?;
+    let trouble = served.files.trouble();
     let headers = served.headers(&id);
     let lending = served.over(engine.hijack("/session", &headers).await?);
-    Ok((engine.in_session(&id), Supply::Session(lending, trouble, sent)))
+    Ok((engine.for_build(Some(&id), terms(engine, order.image)), Supply::Session(lending, trouble, sent)))
+}
+
+/// What the library cannot say of a build.
+fn terms(engine: &Engine, image: &ImageConfig) -> Vec<(&'static str, String)> {
+    let hosts: Vec<String> =
+        image.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect();
+    let mut terms: Vec<(&'static str, String)> = if engine.is_podman && !hosts.is_empty() {
+        vec![("extrahosts", serde_json::json!(hosts).to_string())]
+    } else {
+        hosts.into_iter().map(|host| ("extrahosts", host)).collect()
+    };
+    terms.extend(image.shm_size.map(|bytes| ("shmsize", bytes.to_string())));
+    if !image.ulimits.is_empty() {
+        let limit = |(name, limit): (&String, &Ulimit)| serde_json::json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard});
+        let limits: Vec<_> = image.ulimits.iter().map(limit).collect();
+        terms.push(("ulimits", serde_json::Value::from(limits).to_string()));
+    }
+    terms
 }
 
 fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
@@ -193,7 +219,7 @@ fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
         Builder::Classic => (BuilderVersion::BuilderV1, None),
     };
     let mut arguments = order.arguments(engine.builder == Builder::BuildKit);
-    if engine.builder == Builder::BuildKit && order.image.cache {
+    if engine.builder == Builder::BuildKit && order.image.cache != CacheMode::Off {
         arguments.entry("BUILDKIT_INLINE_CACHE".to_owned()).or_insert_with(|| "1".to_owned());
     }
     BuildImageOptions {
@@ -203,13 +229,16 @@ fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
         },
         // The files come over the session.
         remote: (engine.builder == Builder::BuildKit).then(|| "client-session".to_owned()),
-        t: Some(order.tag.to_string()),
         buildargs: Some(arguments),
+        labels: (!order.image.labels.is_empty()).then(|| order.image.labels.clone().into_iter().collect()),
+        networkmode: order.image.network.clone(),
         platform: order.platforms.first().cloned().unwrap_or_default(),
         // The classic builder would look into these alone, and fetches none of them.
         cachefrom: (engine.builder == Builder::BuildKit && !order.cache.is_empty())
             .then(|| order.cache.clone()),
         target: order.image.target.clone().unwrap_or_default(),
+        nocache: order.options.no_cache,
+        pull: order.options.pull.then(|| "true".to_owned()),
         rm: true,
         forcerm: true,
         version,
@@ -218,9 +247,18 @@ fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
     }
 }
 
-fn is_image(info: &BuildInfo) -> bool {
-    matches!(info.aux, Some(BuildInfoAux::Default(_)))
-        || info.stream.as_deref().is_some_and(|text| text.starts_with("Successfully built"))
+/// What the Engine calls the image, once it says so. Podman says it in the builder's words only.
+fn image_id(info: &BuildInfo) -> Option<String> {
+    if let Some(BuildInfoAux::Default(image)) = &info.aux {
+        return image.id.clone();
+    }
+    Some(info.stream.as_deref()?.trim().strip_prefix("Successfully built ")?.to_owned())
+}
+
+/// How a build ended that no error ended.
+fn built(engine: &Engine, progress: &Progress, id: Option<String>) -> Result<Built, Ended> {
+    let id = id.ok_or_else(|| Ended::Error(silent(engine)))?;
+    Ok(Built { summary: progress.summary(), id })
 }
 
 async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -> Ended {

@@ -6,12 +6,13 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::dockerfile::{Dockerfile, UnsupportedSyntax};
-use super::progress::Failed;
+use super::progress::{Check, Failed};
 use crate::engine::fault::{self, Class};
 use crate::error::{Error, Kind, Place};
 use crate::model::{Evidence, Failure, Subject};
+use crate::project::ImageConfig;
 use crate::report::Reporter;
-use crate::text::display;
+use crate::text::{display, nearest};
 
 /// More lines of an instruction than this are not shown.
 const LINES: usize = 8;
@@ -32,6 +33,8 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
 pub(super) struct Source<'a> {
     /// The name of the image that is built from it.
     pub(super) image: &'a str,
+    /// What `windlass.yaml` says of it.
+    pub(super) config: &'a ImageConfig,
     /// The Dockerfile as the user knows it.
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
@@ -45,7 +48,7 @@ pub(super) fn error(source: Source<'_>, reporter: &Reporter, file: &Dockerfile, 
 }
 
 fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
-    let Source { image, path, text } = source;
+    let Source { image, config, path, text } = source;
     let lines = match text.lines().position(|line| is_frontend(failed) && line.contains("syntax=")) {
         Some(index) => u32::try_from(index + 1).ok().map(|line| (line, line)),
         None => file.lines_of(&failed.step, &failed.message),
@@ -63,7 +66,10 @@ fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
         subject: Subject::Image(image.to_owned()),
         cause: "build-failed".to_owned(),
         message: sentence(failed),
-        hint: no_such_stage(file, failed).or_else(|| hint(failed).map(str::to_owned)),
+        hint: no_such_stage(file, failed)
+            .or_else(|| unknown_secret(source, file, failed))
+            .or_else(|| not_allowed(config, failed))
+            .or_else(|| hint(failed).map(str::to_owned)),
         evidence,
     };
     let error =
@@ -94,6 +100,47 @@ pub(super) fn too_new(source: Source<'_>, engine: &str, novelty: UnsupportedSynt
     Error::new(Kind::Build, message).with_failures([failure]).at(place)
 }
 
+/// A warning of the builder's checks, with its line.
+pub(super) fn finding(source: Source<'_>, check: &Check) -> Error {
+    let place = Place { file: source.path.to_path_buf(), line: check.line, column: None };
+    let mut finding = Error::new(Kind::Build, check.message.clone()).at(place);
+    if let Some(line) = check.line {
+        finding = finding.with_snippet(excerpt(source.text, line, line).join("\n"));
+    }
+    if check.url.is_empty() { finding } else { finding.with_hint(format!("see {}", check.url)) }
+}
+
+/// A step that wants a secret which the configuration does not have may fail in any way.
+fn unknown_secret(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Option<String> {
+    let known = || source.config.secrets.keys().map(String::as_str);
+    let wanted = file.secrets_of(&failed.step);
+    let id = wanted.iter().find(|id| !known().any(|known| known == id.as_str()))?;
+    let image = source.image;
+    let sentence = format!("the step mounts the secret `{id}`, which `images.{image}.secrets` does not have");
+    Some(match nearest(id, known()) {
+        Some(near) => format!("{sentence}: did you mean `{near}`?"),
+        None => sentence,
+    })
+}
+
+/// A build that asks for more than the daemon allows.
+fn not_allowed(config: &ImageConfig, failed: &Failed) -> Option<String> {
+    let (entitlement, _) = failed.message.split_once(" is not allowed")?;
+    let entitlement = entitlement.split_whitespace().next_back()?;
+    if !["network.host", "security.insecure"].contains(&entitlement) {
+        return None;
+    }
+    let asked = config.entitlements.iter().any(|one| one == entitlement)
+        || (entitlement == "network.host" && config.network.as_deref() == Some("host"));
+    Some(if asked {
+        format!("the daemon must be started with --allow-insecure-entitlement {entitlement}")
+    } else {
+        format!(
+            "add `entitlements: [{entitlement}]` to the image; only a BuildKit daemon (`builder:`) allows it"
+        )
+    })
+}
+
 /// Is it worth another try? Only what the Dockerfile's own commands did not cause.
 pub(super) fn passes(failed: &Failed) -> bool {
     if failed.message.contains("no active session") {
@@ -115,6 +162,8 @@ fn kind(failed: &Failed) -> Kind {
     // Docker Hub says the same of a name that does not exist and of one that we may not see.
     let unclear = failed.message.contains("repository does not exist");
     match fault::classify(&failed.message) {
+        // The builder lost what it builds with.
+        _ if failed.message.contains("code = Unavailable") => Kind::Unreachable,
         Class::Denied if fetches(failed) && !unclear => Kind::Denied,
         Class::Passing if fetches(failed) => Kind::Unreachable,
         Class::Denied if is_push(failed) => Kind::Denied,
@@ -184,9 +233,15 @@ fn no_such_stage(file: &Dockerfile, failed: &Failed) -> Option<String> {
 fn hint(failed: &Failed) -> Option<&'static str> {
     let text = failed.message.to_lowercase();
     let copies = failed.step.contains("] COPY ") || failed.step.contains("] ADD ");
-    if text.contains("no space left on device") {
+    if let Some(hint) = fault::full_disk(&text) {
+        return Some(hint);
+    }
+    if text.contains("no such container") {
+        return Some("something removed the container of this step while it ran: build again");
+    }
+    if text.contains("unknown flag") {
         return Some(
-            "the Engine's disk is full: `docker system df` shows by what, `docker builder prune` frees some",
+            "the builder does not know it: write `# syntax=docker/dockerfile:1` on the first line, or name a newer builder with `builder:` in windlass.yaml",
         );
     }
     if copies && text.contains("not found") {
@@ -218,7 +273,8 @@ mod tests {
     }
 
     fn source(text: &str) -> Source<'_> {
-        Source { image: "web", path: Path::new("Dockerfile"), text }
+        static CONFIG: LazyLock<ImageConfig> = LazyLock::new(ImageConfig::default);
+        Source { image: "web", config: &CONFIG, path: Path::new("Dockerfile"), text }
     }
 
     fn told(step: &str, message: &str) -> Error {

@@ -2,40 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::build::context::Context;
+use crate::build::context::{Context, unwanted};
 use crate::build::daemon::Daemon;
 use crate::build::dockerfile::reads::Reads;
 use crate::build::earlier::Earlier;
 use crate::build::request::BuildRequest;
-use crate::build::{bytes, content, engine, failed, interruptible, pause, push, result};
+use crate::build::{BuildOptions, bytes, content, engine, failed, interruptible};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
 use crate::model::{Digest, Image, Outcome, PinnedImage, Reference, Revision, Stage};
-use crate::project::{ImageConfig, Project, ci};
-use crate::registry::{self, Build, Registry, is_refusal};
+use crate::project::{CacheMode, ImageConfig, Project, ci};
+use crate::registry::{self, Registry};
 use crate::report::StepReport;
 use crate::secret;
 use crate::session::Session;
 use crate::text::{display, slug};
 
+mod publish;
+
 /// A context of more bytes than this is hardly meant.
 const BIG: u64 = 100_000_000;
 /// More pushes at the same time only take each other's bandwidth: the Engine pushes the layers of each in parallel.
 const PUSHES: usize = 3;
-/// Longer than anybody takes from looking at a tag to writing it, and shorter than a person notices.
-const AGREEMENT: Duration = Duration::from_millis(400);
 
 /// What all images of a run share.
 pub(crate) struct ImageBuilder<'a> {
     session: &'a Session,
     project: &'a Project,
     revision: &'a Revision,
+    options: BuildOptions,
     registry: Registry,
     builder: Builder,
     pushes: Semaphore,
@@ -88,6 +87,8 @@ struct Published {
 /// What an image is built from.
 struct Sources {
     context: Arc<Context>,
+    /// Directories that the Dockerfile knows by names.
+    named: Arc<BTreeMap<String, Context>>,
     /// What of the context counts.
     reads: Arc<Reads>,
 }
@@ -102,10 +103,18 @@ enum Ready<'w> {
 
 /// What was built.
 enum Product<'w> {
-    /// Images in the Engine, by what they are built for; `None` for the Engine's own platform.
-    InEngine(&'w Engine, Vec<(Option<String>, Reference)>),
+    /// Images in the Engine, to which no tag leads yet.
+    InEngine(&'w Engine, Vec<EngineImage>),
     /// An image that is in the registry already, without a tag.
     Pushed(Digest),
+}
+
+/// An image in the Engine.
+struct EngineImage {
+    /// What it is built for, where it is not what the Engine itself is.
+    platform: Option<String>,
+    /// What the Engine calls it.
+    id: String,
 }
 
 impl<'a> ImageBuilder<'a> {
@@ -113,22 +122,27 @@ impl<'a> ImageBuilder<'a> {
     ///
     /// # Errors
     /// [`Kind::Invalid`] without a commit; those of [`Engine::connect`] and of [`Daemon::connect`].
-    pub(crate) async fn open(session: &'a Session, project: &'a Project, images: &Needs) -> Result<Self> {
+    pub(crate) async fn open(
+        session: &'a Session,
+        project: &'a Project,
+        images: &Needs,
+        options: BuildOptions,
+    ) -> Result<Self> {
         let (revision, registry) = (project.revision()?, Registry::of(project));
         let builder = match &project.config.builder {
             Some(config) => Builder::Daemon(Daemon::connect(session, project, config).await?),
             None => Builder::Engine(Engine::connect(session).await?),
         };
         let (pushes, contents) = (Semaphore::new(PUSHES), Mutex::default());
-        let mut workshop =
-            Self { session, project, revision, registry, builder, pushes, earlier: None, contents };
+        let mut image_builder =
+            Self { session, project, revision, options, registry, builder, pushes, earlier: None, contents };
         let tagged =
-            |name: &String| Ok((name.clone(), workshop.commit_tag(&project.image_repository(name)?)));
+            |name: &String| Ok((name.clone(), image_builder.commit_tag(&project.image_repository(name)?)));
         let images = images.keys().map(tagged).collect::<Result<BTreeMap<_, _>>>()?;
-        let branch = workshop.followed_branch();
-        let earlier = Earlier::find(&workshop.registry, &images, branch.as_deref());
-        workshop.earlier = interruptible(session, earlier).await?;
-        Ok(workshop)
+        let branch = image_builder.followed_branch();
+        let earlier = Earlier::find(&image_builder.registry, &images, branch.as_deref());
+        image_builder.earlier = interruptible(session, earlier).await?;
+        Ok(image_builder)
     }
 
     /// Leaves a record of what was built or found, so that the next run of this commit asks less.
@@ -156,6 +170,9 @@ impl<'a> ImageBuilder<'a> {
         let step = self.session.reporter.step(Stage::Build, format!("build {name}"), "looking for the image");
         let (made_of, product) = match self.find_or_make(name, image, needed, &step).await {
             Ok(Ready::Found(pinned)) => {
+                if let Err(error) = self.put_more_tags(name, &pinned).await {
+                    return Err(failed(step, error));
+                }
                 step.finish(Outcome::Skipped, format!("already built: {pinned}"));
                 return Ok(Image { name: name.to_owned(), pinned, built: false });
             }
@@ -167,7 +184,12 @@ impl<'a> ImageBuilder<'a> {
         };
         let step = self.session.reporter.step(Stage::Build, format!("push {name}"), "pushing");
         let _turn = interruptible(self.session, self.turn()).await;
-        match self.publish(&made_of, product, &step).await {
+        let published = async {
+            let published = self.publish(&made_of, product, &step).await?;
+            self.put_more_tags(name, &published.pinned).await?;
+            Ok::<_, Error>(published)
+        };
+        match published.await {
             Ok(Published { pinned, is_new }) => {
                 if is_new {
                     step.finish(Outcome::Ok, pinned.to_string());
@@ -191,7 +213,9 @@ impl<'a> ImageBuilder<'a> {
         // What a base image's `ONBUILD` reads only the builder knows: then the whole context counts.
         for whole in [false, true] {
             let (sources, made_of) = self.resolve(name, image, needed, whole).await?;
-            if let Some(PushedImage { digest, is_named }) = self.pushed(name, &made_of).await? {
+            if !self.options.rebuilds()
+                && let Some(PushedImage { digest, is_named }) = self.pushed(name, &made_of).await?
+            {
                 let pinned = self.commit_tag(&made_of).pinned_to(digest);
                 if !is_named {
                     self.name(&pinned.reference()).await?;
@@ -231,8 +255,10 @@ impl<'a> ImageBuilder<'a> {
             if fetches {
                 context.narrow(&|path| reads.needs(path));
             }
-            let tag = content::tag(&mut context, &config, &needed, (&platform, &commit), &reads)?;
-            Ok::<_, Error>((Sources { context: Arc::new(context), reads: Arc::new(reads) }, tag))
+            let mut named = content::named_contexts(&root, &config)?;
+            let tag = content::tag(&mut context, &mut named, &config, &needed, (&platform, &commit), &reads)?;
+            let named = Arc::new(named);
+            Ok::<_, Error>((Sources { context: Arc::new(context), named, reads: Arc::new(reads) }, tag))
         });
         let hashing = async {
             hashing
@@ -267,7 +293,7 @@ impl<'a> ImageBuilder<'a> {
         tag: &Reference,
         step: &StepReport,
     ) -> Result<Option<(String, Product<'_>)>> {
-        let Sources { context, reads } = sources;
+        let Sources { context, named, reads } = sources;
         self.complain(name, &context, &reads);
         let mut image = image.clone();
         for (argument, needed) in needed {
@@ -275,51 +301,80 @@ impl<'a> ImageBuilder<'a> {
         }
         let files = display::count(context.entries.len(), "file");
         step.progress(format!("sending {files}, {}", bytes(context.size())));
-        let cache = if image.cache { self.caches(tag).await? } else { Vec::new() };
+        let takes_over = image.cache != CacheMode::Off && !self.options.no_cache;
+        let cache = if takes_over { self.caches(&image, tag).await? } else { Vec::new() };
+        let leaves = match (image.cache, self.branch_tag()) {
+            (CacheMode::Max, Some(branch)) => Some(tag.with_tag(registry::cache_tag(&branch))),
+            _ => None,
+        };
         let (project, reporter) = (self.project, &self.session.reporter);
         let inputs =
             self.session.unless_cancelled(secret::of_build(project, &image.secrets, reporter)).await?;
-        let order = |tag: Reference, platforms: Vec<String>| BuildRequest {
+        let order = |platforms: Vec<String>| BuildRequest {
             name,
             image: &image,
             context: context.clone(),
+            named: named.clone(),
             reads: reads.clone(),
             dockerfile: image.dockerfile.clone(),
-            tag,
+            tag: tag.clone(),
             platforms,
             cache: cache.clone(),
+            cache_export: leaves.clone(),
+            options: self.options,
             inputs: inputs.clone(),
         };
+        let building = self.built(&order, &image.platforms, step);
+        let late = || {
+            let limit = display::whole(image.timeout);
+            Error::new(Kind::Build, format!("the build of `{name}` was not done within {limit}"))
+                .with_hint(format!("`images.{name}.timeout` is its limit (1h by default)"))
+        };
+        self.session.within(image.timeout, building, late).await
+    }
+
+    /// What the builder makes of the order.
+    async fn built<'r>(
+        &self,
+        order: &impl Fn(Vec<String>) -> BuildRequest<'r>,
+        platforms: &[String],
+        step: &StepReport,
+    ) -> Result<Option<(String, Product<'_>)>> {
         match &self.builder {
             Builder::Daemon(daemon) => {
-                let order = order(tag.clone(), image.platforms.clone());
+                let order = order(platforms.to_vec());
                 let built = daemon.build(self.session, &self.registry, step, &order).await?;
                 Ok(built.map(|(summary, digest)| (summary, Product::Pushed(digest))))
             }
             Builder::Engine(engine) => {
                 let (mut built, mut summaries) = (Vec::new(), Vec::new());
-                for (platform, tag) in parts(&image.platforms, tag) {
-                    let order = order(tag.clone(), platform.clone().into_iter().collect());
+                for platform in one_by_one(platforms) {
+                    let order = order(platform.clone().into_iter().collect());
                     let done = engine::build(self.session, engine, &self.registry, step, &order).await?;
-                    let Some(summary) = done else { return Ok(None) };
+                    let Some(engine::Built { summary, id }) = done else { return Ok(None) };
                     summaries.push(match &platform {
                         Some(platform) => format!("{platform}: {summary}"),
                         None => summary,
                     });
-                    built.push((platform, tag));
+                    built.push(EngineImage { platform, id });
                 }
                 Ok(Some((summaries.join("; "), Product::InEngine(engine, built))))
             }
         }
     }
 
-    /// The images of the branch and of the default branch, as far as they are there. A merge request may take layers of the
+    /// What builds of the branch and of the default branch left, as far as it is there. A merge request may take layers of the
     /// branch that is called like its own: only the project's own pipelines have put an image there.
-    async fn caches(&self, image: &Reference) -> Result<Vec<String>> {
+    async fn caches(&self, config: &ImageConfig, image: &Reference) -> Result<Vec<String>> {
         let default = ci::default_branch().unwrap_or_else(|| "main".to_owned());
         let branch = self.revision.branch.as_deref().and_then(|branch| self.tag_of(branch));
         let mut tags: Vec<String> = branch.into_iter().chain([slug(&default)]).collect();
         tags.dedup();
+        if config.cache == CacheMode::Max && matches!(self.builder, Builder::Daemon(_)) {
+            // The layers of the intermediate stages first; those of the images where nothing was left yet.
+            let caches: Vec<String> = tags.iter().map(|tag| registry::cache_tag(tag)).collect();
+            tags.splice(0..0, caches);
+        }
         let looks = tags.into_iter().map(async |tag| {
             let found = self.registry.digest_before_push(&image.with_tag(&tag)).await?;
             Ok::<_, Error>(found.map(|_| image.with_tag(tag).to_string()))
@@ -330,283 +385,6 @@ impl<'a> ImageBuilder<'a> {
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
         self.pushes.acquire().await.map_err(|error| Error::new(Kind::Defect, error.to_string()))
-    }
-
-    /// Pushes what was built, unless the registry has the same already, and gives it its names.
-    async fn publish(
-        &self,
-        content: &Reference,
-        product: Product<'_>,
-        step: &StepReport,
-    ) -> Result<Published> {
-        let reference = self.commit_tag(content);
-        // Somebody else may have built the same in the meantime: one content, one digest.
-        if let Some(digest) = self.look_up(content).await? {
-            return self.named(reference.pinned_to(digest)).await;
-        }
-        let layers = self.layers_tag(content, &product).await?;
-        if let Some(tag) = &layers
-            && let Some(digest) = self.same_image(tag).await?
-        {
-            let agreed = self.await_consistency(content, &digest).await?;
-            return self.named(reference.pinned_to(agreed)).await;
-        }
-        let pinned = match product {
-            Product::Pushed(digest) => {
-                self.published(content, self.verified(&reference, digest).await?).await?
-            }
-            Product::InEngine(engine, built) => {
-                let pushed = self.push(engine, content, &reference, built, step).await?;
-                self.published_under(content, reference, pushed).await?
-            }
-        };
-        if let Some(tag) = layers {
-            // It only finds the image again: a registry that does not move the tag keeps nobody from building.
-            let put = self.put(&pinned.reference(), tag.tag.as_deref()).await;
-            put.or_else(|refused| if is_refusal(&refused) { Ok(()) } else { Err(refused) })?;
-        }
-        Ok(Published { pinned, is_new: true })
-    }
-
-    /// An image that was in the registry before, under the commit's tag.
-    async fn named(&self, pinned: PinnedImage) -> Result<Published> {
-        self.name(&pinned.reference()).await?;
-        Ok(Published { pinned, is_new: false })
-    }
-
-    /// Gives an image that was pushed without a tag its names.
-    async fn published(&self, content: &Reference, pushed: Digest) -> Result<PinnedImage> {
-        let agreed = self.await_consistency(content, &pushed).await?;
-        let pinned = self.commit_tag(content).pinned_to(agreed);
-        self.name(&pinned.reference()).await?;
-        Ok(pinned)
-    }
-
-    /// Gives an image that was pushed under the commit's tag its other names.
-    async fn published_under(
-        &self,
-        content: &Reference,
-        reference: Reference,
-        pushed: Digest,
-    ) -> Result<PinnedImage> {
-        self.note(&reference.with_digest(pushed.clone())).await;
-        let agreed = self.await_consistency(content, &pushed).await?;
-        let mut pinned = reference.pinned_to(agreed);
-        if pinned.digest != pushed {
-            self.note(&pinned.reference()).await;
-            match self.put(&pinned.reference(), pinned.tag.as_deref()).await {
-                // The tag of the commit leads to what was pushed and cannot be moved: that is the image of this commit.
-                Err(error) if is_refusal(&error) => pinned.digest = pushed,
-                put => put?,
-            }
-        }
-        self.put_branch(&pinned.reference(), self.branch_tag().as_deref()).await?;
-        Ok(pinned)
-    }
-
-    /// The tag that says what came out of a build; `None` where that cannot be told.
-    async fn layers_tag(&self, content: &Reference, product: &Product<'_>) -> Result<Option<Reference>> {
-        let fingerprint = match product {
-            Product::Pushed(digest) => {
-                let pushed = content.with_digest(digest.clone());
-                result::of_configs(&interruptible(self.session, self.registry.configurations(&pushed)).await?)
-            }
-            Product::InEngine(engine, built) => {
-                let looks = built.iter().map(async |(_, image)| engine.inspect(&image.to_string()).await);
-                let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
-                found.into_iter().collect::<Option<Vec<_>>>().and_then(|images| result::of_inspected(&images))
-            }
-        };
-        Ok(fingerprint.map(|fingerprint| content.with_tag(registry::layers_tag(&fingerprint))))
-    }
-
-    /// The image to which this tag leads, if it is what the tag says.
-    async fn same_image(&self, tag: &Reference) -> Result<Option<Digest>> {
-        let Some(digest) = self.look_up(tag).await? else { return Ok(None) };
-        let image = tag.with_digest(digest.clone());
-        let configs = interruptible(self.session, self.registry.configurations(&image)).await?;
-        let is_it = result::of_configs(&configs).map(|found| registry::layers_tag(&found)) == tag.tag;
-        Ok(is_it.then_some(digest))
-    }
-
-    /// Pushes what the Engine has built. Under the commit's tag first: between the look at the content's tag and its writing
-    /// must lie an instant only, and a push takes long.
-    async fn push(
-        &self,
-        engine: &Engine,
-        content: &Reference,
-        reference: &Reference,
-        built: Vec<(Option<String>, Reference)>,
-        step: &StepReport,
-    ) -> Result<Digest> {
-        let other = self.look_up(reference).await?;
-        let pushed = if let [(_, only)] = built.as_slice() {
-            interruptible(self.session, engine.tag(&only.to_string(), reference)).await?;
-            push::push(self.session, engine, &self.registry, step, reference).await
-        } else {
-            let mut images = Vec::new();
-            for (platform, image) in built {
-                let digest = push::push(self.session, engine, &self.registry, step, &image).await?;
-                images.push((platform.unwrap_or_default(), image.with_digest(digest)));
-            }
-            interruptible(self.session, self.registry.put_index(reference, &images)).await
-        };
-        match pushed {
-            Err(refused) if is_refusal(&refused) => {
-                self.push_beside(engine, content, reference, refused, step).await
-            }
-            pushed => {
-                let pushed = pushed?;
-                if let Some(other) = other.filter(|other| *other != pushed) {
-                    self.warn_of_other(&other);
-                }
-                Ok(pushed)
-            }
-        }
-    }
-
-    /// Where the commit's tag is there already and cannot be moved: the image that it leads to, if that is the one that
-    /// was built. A run that was killed before it wrote the content's tag left it so, or another job that was faster.
-    async fn push_beside(
-        &self,
-        engine: &Engine,
-        content: &Reference,
-        reference: &Reference,
-        refused: Error,
-        step: &StepReport,
-    ) -> Result<Digest> {
-        let Ok(Some(there)) = self.leads_to(reference).await else { return Err(refused) };
-        if self.leads_to(content).await.is_ok_and(|content| content.as_ref() == Some(&there)) {
-            return Ok(there);
-        }
-        let pushed = push::push(self.session, engine, &self.registry, step, content).await;
-        if pushed.is_ok_and(|pushed| pushed == there) {
-            return Ok(there);
-        }
-        Err(built_before(refused, &there))
-    }
-
-    /// Registries have lost images after a push that looked good: what counts is what can be asked for.
-    async fn verified(&self, reference: &Reference, digest: Digest) -> Result<Digest> {
-        let exact = Reference { tag: None, ..reference.with_digest(digest.clone()) };
-        if interruptible(self.session, self.registry.digest(&exact)).await?.is_some() {
-            return Ok(digest);
-        }
-        Err(Error::new(Kind::Push, format!("{exact} was pushed, but the registry does not have it"))
-            .with_hint("run the command again; if it stays so, look at the registry's log"))
-    }
-
-    /// The digest that all who built this content at the same time will use. A registry cannot write "only if there is
-    /// nothing yet": whoever saw nothing writes, waits longer than anybody takes from looking to writing, and then takes
-    /// what stands there.
-    async fn await_consistency(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
-        let began = Instant::now();
-        if let Some(first) = self.leads_to(content).await? {
-            return Ok(first);
-        }
-        match self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await {
-            // Where tags cannot be moved, whoever was first has decided.
-            Err(refused) if is_refusal(&refused) => return self.leads_to(content).await?.ok_or(refused),
-            put => put?,
-        }
-        // To a registry that is far away others take as long as this one took.
-        pause(self.session, AGREEMENT.max(2 * began.elapsed())).await?;
-        Ok(self.leads_to(content).await?.unwrap_or_else(|| pushed.clone()))
-    }
-
-    /// Makes sure that the commit's tag leads to this image; one request where it does already.
-    async fn name(&self, image: &Reference) -> Result<()> {
-        // A commit that reaches the default branch by fast-forward was built on its own branch: the default branch's tag,
-        // from which all others take their layers, must follow all the same.
-        let branch_tag = self.branch_tag();
-        let looked_at = self.followed_branch().map(|tag| image.with_tag(tag));
-        let branch = async {
-            match &looked_at {
-                Some(branch) => self.leads_to(branch).await,
-                None => Ok(image.digest.clone()),
-            }
-        };
-        let (there, branch) = futures::future::try_join(self.leads_to(image), branch).await?;
-        if there == image.digest {
-            let Some(tag) = branch_tag.filter(|_| branch != image.digest) else { return Ok(()) };
-            // A job that runs again must not lead it back.
-            let newest = match branch {
-                Some(there) => {
-                    let followed = image.with_digest(there);
-                    let origin = interruptible(self.session, self.registry.origin(&followed)).await?;
-                    origin.made_on(self.revision.own_branch().unwrap_or_default())
-                }
-                None => None,
-            };
-            let is_behind = newest.is_none_or(|newest| newest.as_second() <= self.revision.time);
-            return self.put_branch(image, Some(tag.as_str()).filter(|_| is_behind)).await;
-        }
-        self.note(image).await;
-        let put = self.put(image, image.tag.as_deref()).await;
-        if let Some(other) = there {
-            put.map_err(|refused| built_before(refused, &other))?;
-            self.warn_of_other(&other);
-        } else {
-            put?;
-        }
-        self.put_branch(image, branch_tag.as_deref()).await
-    }
-
-    /// Leaves beside the image which commit it is of, which nothing in the image says. Without it `cleanup` cannot tell how old
-    /// the image is, and keeps it.
-    async fn note(&self, image: &Reference) {
-        let build = Build {
-            commit: self.revision.tag(),
-            time: Timestamp::from_second(self.revision.time).ok(),
-            branch: self.revision.own_branch().map(str::to_owned),
-        };
-        let noted = interruptible(self.session, self.registry.note_build(image, build)).await;
-        // What a signal ended ends with the next request.
-        if let Err(error) =
-            noted.or_else(|error| if error.kind() == Kind::Interrupted { Ok(()) } else { Err(error) })
-        {
-            self.session.reporter.warn(format!("the record of this build was not written: {error}"));
-        }
-    }
-
-    /// A branch's tag is for people: where the registry does not let it move, the image is there all the same.
-    async fn put_branch(&self, image: &Reference, tag: Option<&str>) -> Result<()> {
-        match (self.put(image, tag).await, tag) {
-            (Err(refused), Some(tag)) if is_refusal(&refused) => {
-                self.session.reporter.warn_with_hint(
-                    format!("the tag `{tag}` of the branch was not moved: {}", refused.message()),
-                    "nothing depends on it; in a repository with immutable tags, make an exception for the tags of branches",
-                );
-                Ok(())
-            }
-            (put, _) => put,
-        }
-    }
-
-    /// What the tag leads to before anything was pushed by it: perhaps there is no such repository yet.
-    async fn look_up(&self, tag: &Reference) -> Result<Option<Digest>> {
-        interruptible(self.session, self.registry.digest_before_push(tag)).await
-    }
-
-    /// What the image's tag leads to now.
-    async fn leads_to(&self, image: &Reference) -> Result<Option<Digest>> {
-        let tag = image.tag.clone().unwrap_or_default();
-        interruptible(self.session, self.registry.digest(&image.with_tag(tag))).await
-    }
-
-    async fn put(&self, image: &Reference, tag: Option<&str>) -> Result<()> {
-        match tag {
-            Some(tag) => interruptible(self.session, self.registry.tag(image, tag)).await,
-            None => Ok(()),
-        }
-    }
-
-    fn warn_of_other(&self, other: &Digest) {
-        self.session.reporter.warn(format!(
-            "commit {} was built before with other content ({}): its tag now leads to the new image",
-            self.revision.short(),
-            display::shorten(other.as_str())
-        ));
     }
 
     fn commit_tag(&self, image: &Reference) -> Reference {
@@ -627,8 +405,13 @@ impl<'a> ImageBuilder<'a> {
 
     fn tag_of(&self, branch: &str) -> Option<String> {
         let tag = slug(branch);
-        let taken = tag.starts_with("content-") || tag.starts_with("sha256-") || tag == self.revision.commit;
-        (!self.revision.dirty && !taken && !tag.is_empty()).then_some(tag)
+        (!self.revision.dirty && !self.is_taken(&tag) && !tag.is_empty()).then_some(tag)
+    }
+
+    /// Whether the tag means something else.
+    fn is_taken(&self, tag: &str) -> bool {
+        let own = ["content-", "sha256-", "windlass."];
+        own.iter().any(|begin| tag.starts_with(begin)) || tag == self.revision.commit
     }
 
     /// Says what makes builds slow or different, before it does.
@@ -639,6 +422,9 @@ impl<'a> ImageBuilder<'a> {
                 format!("the build context of `{name}` has `.git` in it: every commit is built anew"),
                 "add `.git` to .dockerignore",
             );
+        }
+        for doubt in unwanted::doubts(name, &self.project.root, context, reads) {
+            reporter.warn_of(&doubt);
         }
         if context.size() > BIG {
             let biggest = context.biggest(5).into_iter();
@@ -658,28 +444,7 @@ impl<'a> ImageBuilder<'a> {
     }
 }
 
-/// The error of a commit's tag that leads to another image and cannot be moved.
-fn built_before(refused: Error, there: &Digest) -> Error {
-    if !is_refusal(&refused) {
-        return refused;
-    }
-    refused.with_hint(format!(
-        "this commit was built before with other content ({}), and the registry does not let its tag move: build a new \
-         commit, or delete that tag",
-        display::shorten(there.as_str())
-    ))
-}
-
-/// What the Engine builds one after the other, and what it calls it: of several platforms each has a tag of its own, by
-/// which it is pushed.
-fn parts(platforms: &[String], tag: &Reference) -> Vec<(Option<String>, Reference)> {
-    match platforms {
-        [] => vec![(None, tag.clone())],
-        [only] => vec![(Some(only.clone()), tag.clone())],
-        several => {
-            let content = tag.tag.as_deref().unwrap_or_default();
-            let named = |platform: &String| tag.with_tag(format!("{content}-{}", platform.replace('/', "-")));
-            several.iter().map(|platform| (Some(platform.clone()), named(platform))).collect()
-        }
-    }
+/// What the Engine builds one after the other: it knows one platform at a time.
+fn one_by_one(platforms: &[String]) -> Vec<Option<String>> {
+    if platforms.is_empty() { vec![None] } else { platforms.iter().cloned().map(Some).collect() }
 }

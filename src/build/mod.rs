@@ -38,6 +38,22 @@ pub(crate) use crate::build::context::compare::compared;
 use crate::build::image_builder::ImageBuilder;
 use context::Context;
 
+/// What of earlier builds is taken over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BuildOptions {
+    /// Nothing: each step runs again.
+    pub(crate) no_cache: bool,
+    /// No base image that the builder has already: each is fetched again.
+    pub(crate) pull: bool,
+}
+
+impl BuildOptions {
+    /// Whether an image of the same content that is in the registry is no reason not to build.
+    fn rebuilds(self) -> bool {
+        self.no_cache || self.pull
+    }
+}
+
 /// More images than this are not built at the same time.
 const AT_ONCE: usize = 4;
 
@@ -46,7 +62,12 @@ const AT_ONCE: usize = 4;
 /// # Errors
 /// [`Kind::Invalid`] for a name that is not in the configuration, a missing Dockerfile or registry; [`Kind::Build`] and
 /// [`Kind::Push`]; [`Kind::Unreachable`] and [`Kind::Denied`] for Engine and registry.
-pub(crate) async fn build(session: &Session, project: &Project, names: &[String]) -> Result<Vec<Image>> {
+pub(crate) async fn build(
+    session: &Session,
+    project: &Project,
+    names: &[String],
+    options: BuildOptions,
+) -> Result<Vec<Image>> {
     let needs = needs(project, wanted(project, names)?.into_iter().map(|(name, _)| name.to_owned()));
     if needs.is_empty() {
         return Ok(Vec::new());
@@ -58,21 +79,22 @@ pub(crate) async fn build(session: &Session, project: &Project, names: &[String]
     // So is what cannot be built whatever builds it.
     for name in needs.keys() {
         lacks(project, name, &project.config.images[name])?;
+        not_for_the_engine(project, name, &project.config.images[name])?;
         context::exposed::check(project, name, &project.config.images[name])?;
     }
     warn_of_submodules(session, project, needs.keys());
     warn_of_changes(session, project);
-    let workshop = ImageBuilder::open(session, project, &needs).await?;
-    let workshop = &workshop;
+    let image_builder = ImageBuilder::open(session, project, &needs, options).await?;
+    let image_builder = &image_builder;
     let ended = graph::run(&needs, AT_ONCE, |name, done: &BTreeMap<String, Image>| {
         let (name, image) = (name.to_owned(), &project.config.images[name]);
         let needed = |(argument, name): (&String, &String)| (argument.clone(), done[name].clone());
         let needed: BTreeMap<String, Image> = image.needs.iter().map(needed).collect();
-        async move { workshop.image(&name, image, &needed).await }
+        async move { image_builder.image(&name, image, &needed).await }
     })
     .await;
     let images = together(session, ended)?;
-    workshop.remember(&images).await;
+    image_builder.remember(&images).await;
     missing::note_changes(session, project, &images).await?;
     Ok(images)
 }
@@ -174,6 +196,28 @@ fn lacks(project: &Project, name: &str, image: &ImageConfig) -> Result<()> {
     }
 }
 
+/// What only a BuildKit daemon can do.
+fn not_for_the_engine(project: &Project, name: &str, image: &ImageConfig) -> Result<()> {
+    let keys = [
+        ("contexts", !image.contexts.is_empty()),
+        ("annotations", !image.annotations.is_empty()),
+        ("entitlements", !image.entitlements.is_empty()),
+    ];
+    let Some((key, _)) = keys.into_iter().find(|(_, is_set)| *is_set && project.config.builder.is_none())
+    else {
+        return Ok(());
+    };
+    let error = Error::new(
+        Kind::Invalid,
+        format!("`images.{name}.{key}`: the Docker Engine's builder cannot do that"),
+    )
+    .with_hint("name a BuildKit daemon with `builder:`");
+    Err(match project.place_of_image(name) {
+        Some(place) => error.at(place),
+        None => error,
+    })
+}
+
 /// A submodule that was not checked out goes into the image as an empty directory: Git says nothing of it.
 fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iterator<Item = &'n String>) {
     let contexts: Vec<_> =
@@ -212,7 +256,8 @@ pub(crate) fn unpinned(project: &Project) -> Vec<(Place, String)> {
         let mut args = image.args.clone();
         // Another image of the project comes by its digest.
         args.extend(image.needs.keys().map(|argument| (argument.clone(), "needed@sha256:".to_owned())));
-        let bases = dockerfile::Dockerfile::parse(&text).bases(&args, "linux/amd64");
+        let file = dockerfile::Dockerfile::parse(&text).beside(image.contexts.keys());
+        let bases = file.bases(&args, "linux/amd64");
         for (line, base) in bases.into_iter().filter(|(_, base)| !base.contains("@sha256:")) {
             let place = Place { file: image.dockerfile.clone(), line: Some(line), column: None };
             if !found.contains(&(place.clone(), base.clone())) {
@@ -223,9 +268,10 @@ pub(crate) fn unpinned(project: &Project) -> Vec<(Place, String)> {
     found
 }
 
-/// What every commit changes and no image needs, where it is among what an image is made of.
-pub(crate) fn needless(project: &Project) -> Vec<Error> {
-    content::needless(project)
+/// What of the project's images may not be what was meant: what every commit changes and no image needs, pointers of Git LFS,
+/// secrets that only a Dockerfile has.
+pub(crate) fn doubts(project: &Project) -> Vec<Error> {
+    content::doubts(project)
 }
 
 /// What the builds of these images, or of all, would see, and which line keeps the rest out: for people and for machines.

@@ -1,6 +1,6 @@
 //! What a builder says while it works, put in order: which steps there are, what they print, which one failed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::model::Stream;
 use crate::text::lines::{Lines, Tail};
@@ -17,6 +17,8 @@ pub(crate) struct Progress {
     steps: HashMap<String, Step>,
     /// The step that failed first, with the builder's words.
     failed: Option<Failed>,
+    /// What was found, each once.
+    checks: BTreeSet<Check>,
     /// The classic builder's step that runs: its lines name none.
     current: String,
 }
@@ -50,6 +52,19 @@ pub(crate) enum Said {
     Line(Stream, String),
     /// Something that makes the build slower, but not wrong.
     Trouble(String),
+    /// What the builder has against the Dockerfile.
+    Check(Check),
+}
+
+/// A finding of BuildKit's checks of a Dockerfile: `SecretsUsedInArgOrEnv: Do not use ARG or ENV …`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Check {
+    /// The rule and what it says.
+    pub(super) message: String,
+    /// Where it was found.
+    pub(super) line: Option<u32>,
+    /// Where the rule is explained.
+    pub(super) url: String,
 }
 
 /// News of a step, in BuildKit's words a vertex.
@@ -89,6 +104,11 @@ impl Progress {
             (true, false, true) => Some(Said::Step(name)),
             _ => None,
         }
+    }
+
+    /// BuildKit's checks found something.
+    pub(super) fn found(&mut self, check: Check) -> Option<Said> {
+        self.checks.insert(check.clone()).then_some(Said::Check(check))
     }
 
     /// A step printed something; `stream` is 1 or 2, as everywhere.

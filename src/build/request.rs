@@ -8,20 +8,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
-use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, VertexWarning};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
+use crate::build::BuildOptions;
 use crate::build::context::{Context, TIME};
 use crate::build::dockerfile::Dockerfile;
 use crate::build::dockerfile::reads::Reads;
 use crate::build::failure;
-use crate::build::progress::{Failed, News, Progress, Said};
-use crate::build::session::BuildInputs;
-use crate::build::session::file_sync::Trouble;
+use crate::build::progress::{Check, Failed, News, Progress, Said};
+use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::Sent;
 use crate::build::session::watchdog::Liveness;
+use crate::build::session::{BuildInputs, SessionServer};
 use crate::engine::{Owner, for_engine};
 use crate::error::{Error, Kind, Result};
 use crate::http::retry;
@@ -47,16 +49,21 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) name: &'a str,
     pub(crate) image: &'a ImageConfig,
     pub(crate) context: Arc<Context>,
+    /// Directories that the Dockerfile knows by names.
+    pub(crate) named: Arc<BTreeMap<String, Context>>,
     /// What of the context its content tag counts.
     pub(crate) reads: Arc<Reads>,
     /// The Dockerfile as the user knows it.
     pub(crate) dockerfile: PathBuf,
-    /// What the image is called: in the Engine, or where a daemon pushes it.
+    /// The repository of the image, and its content tag.
     pub(crate) tag: Reference,
     /// What it is built for; without it, what the builder itself is.
     pub(crate) platforms: Vec<String>,
     /// Images whose layers may be taken over.
     pub(crate) cache: Vec<String>,
+    /// Where a daemon leaves all its layers for later builds.
+    pub(crate) cache_export: Option<Reference>,
+    pub(crate) options: BuildOptions,
     /// What it may see and the image does not keep.
     pub(crate) inputs: BTreeMap<String, Vec<u8>>,
 }
@@ -81,7 +88,24 @@ impl From<Trouble> for Ended {
 impl BuildRequest<'_> {
     /// What its errors point into.
     pub(super) fn source(&self) -> failure::Source<'_> {
-        failure::Source { image: self.name, path: &self.dockerfile, text: &self.context.text }
+        failure::Source {
+            image: self.name,
+            config: self.image,
+            path: &self.dockerfile,
+            text: &self.context.text,
+        }
+    }
+
+    /// Under which a builder keeps its copy of the context, and brings it up to date by the next build.
+    pub(crate) fn shared_key(&self) -> String {
+        self.tag.name()
+    }
+
+    /// The part of a second that tells files of this content from those of another one: a builder takes files of the same size and
+    /// time for the same. No layer keeps it. It is one for all files, so that none is newer than another.
+    pub(crate) fn nanoseconds(&self) -> u32 {
+        let hash = Sha256::digest(self.tag.tag.as_deref().unwrap_or_default());
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
     }
 
     /// What the builder may ask for during the build.
@@ -118,6 +142,24 @@ impl BuildRequest<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// What the builder finds at the other end of its session; `sent` counts what it fetches.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where an SSH agent is wanted and there is none; [`Kind::Build`] for a file that cannot be named.
+    pub(crate) fn session_server(
+        &self,
+        credentials: HashMap<String, DockerCredentials>,
+        sent: &Sent,
+    ) -> Result<SessionServer> {
+        let (context, named, reads) = (self.context.clone(), self.named.clone(), self.reads.clone());
+        Ok(SessionServer {
+            inputs: self.build_inputs()?,
+            credentials,
+            files: Files::new(context, named, reads, self.nanoseconds(), sent.clone())?,
+            shared_key: self.shared_key(),
+        })
     }
 
     /// The user's arguments, and with BuildKit those that it understands itself: none of them is seen by a `RUN` that does not
@@ -236,17 +278,29 @@ pub(crate) fn listen(progress: &mut Progress, status: &StatusResponse) -> Vec<Sa
     for log in &status.logs {
         said.extend(progress.printed(&log.vertex, log.stream, &log.msg));
     }
+    said.extend(status.warnings.iter().filter_map(|warning| progress.found(check(warning))));
     said
 }
 
+/// The line stands in the text as well, where it says nothing that the place does not.
+fn check(warning: &VertexWarning) -> Check {
+    let line = warning.ranges.first().and_then(|range| u32::try_from(range.start.as_ref()?.line).ok());
+    let message = String::from_utf8_lossy(&warning.short).into_owned();
+    let repeated = line.map(|line| format!(" (line {line})")).unwrap_or_default();
+    let message = message.strip_suffix(repeated.as_str()).unwrap_or(&message).to_owned();
+    Check { message, line, url: warning.url.clone() }
+}
+
 /// Tells people.
-pub(crate) fn tell(session: &Session, step: &StepReport, name: &str, said: Vec<Said>) {
+pub(crate) fn tell(session: &Session, step: &StepReport, order: &BuildRequest<'_>, said: Vec<Said>) {
+    let name = order.name;
     for said in said {
         match said {
             Said::Step(title) => {
                 step.progress(title.clone());
                 session.reporter.log(Stage::Build, name, Output::Stdout, title);
             }
+            Said::Check(check) => session.reporter.warn_of(&failure::finding(order.source(), &check)),
             Said::Trouble(text) => session.reporter.warn(format!("image `{name}`: {text}")),
             Said::Line(stream, line) => session.reporter.log(Stage::Build, name, stream, line),
         }

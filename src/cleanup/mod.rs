@@ -86,7 +86,9 @@ async fn examine(
     needs.extend(proven(registry, project, &repository, &records).await?);
     let needs = &*needs;
     let mut images = images(registry, &repository, tags).await?;
-    images.retain(|_, image| !image.tags.iter().all(|tag| registry::is_mark(tag)));
+    // The layers that builds leave for later ones are no image; each branch has one set of them.
+    let is_other = |tag: &String| registry::is_mark(tag) || registry::is_cache_tag(tag);
+    images.retain(|_, image| !image.tags.iter().all(is_other));
     let builds: BTreeMap<String, &str> =
         newest(&records, |kind| kind == registry::BUILD).map(|((about, _), tag)| (about, tag)).collect();
     let judged = |image: TaggedImage| {

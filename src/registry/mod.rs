@@ -27,7 +27,7 @@ mod transport;
 
 pub(crate) use credentials::Keychain;
 pub(crate) use origin::{BUILD, Build};
-pub(crate) use record::{TESTS, is_layers_tag, is_mark, layers_tag};
+pub(crate) use record::{TESTS, cache_tag, is_cache_tag, is_layers_tag, is_mark, layers_tag};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
 pub(crate) use transport::RegistrySettings;

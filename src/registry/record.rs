@@ -18,6 +18,8 @@ const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 const MARK: &str = "windlass.";
 /// What the tag of an image begins with that says what came out of its build.
 const LAYERS: &str = "windlass.layers-";
+/// What the tag begins with of what builds of a branch leave for later ones.
+const CACHE: &str = "windlass.cache-";
 /// Hexadecimal digits of that tag.
 const LAYERS_DIGITS: usize = 32;
 /// The mark that a test moves which had passed and fails.
@@ -63,6 +65,16 @@ pub(super) fn manifest(image: &Digest, media_type: &str, size: usize, kind: &str
 /// tag has no dot.
 pub(super) fn mark_tag(name: &str, number: u32) -> String {
     if number == 1 { format!("{MARK}{name}") } else { format!("{MARK}{name}.{number}") }
+}
+
+/// The tag of the layers that builds of a branch leave; the branch as a slug.
+pub(crate) fn cache_tag(branch: &str) -> String {
+    format!("{CACHE}{branch}")
+}
+
+/// Whether a tag is that of such layers, and so none of an image.
+pub(crate) fn is_cache_tag(tag: &str) -> bool {
+    tag.starts_with(CACHE)
 }
 
 /// The tag of an image whose layers and configuration have this fingerprint, in hexadecimal digits.

@@ -18,6 +18,7 @@ pub(crate) mod exposed;
 pub(crate) mod ignore;
 pub(crate) mod listing;
 pub(crate) mod seen;
+pub(crate) mod unwanted;
 pub(crate) mod walk;
 
 pub(crate) use crate::build::context::entry::{Entry, EntryKind, field};
@@ -60,6 +61,23 @@ impl Context {
     /// [`Kind::Invalid`] where one of them does not exist or something in it cannot be read.
     pub(crate) fn find(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Self> {
         Self::look(root, directory, dockerfile, false).map(|(context, _)| context)
+    }
+
+    /// A directory that the Dockerfile knows by a name; it has rules of its own.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where it does not exist or something in it cannot be read.
+    pub(crate) fn named(root: &Path, directory: &Path) -> Result<Self> {
+        let top = root.join(directory);
+        if !top.is_dir() {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("there is no directory `{}`", directory.display()),
+            ));
+        }
+        let rules = walk::rules(root, directory, Path::new(""))?;
+        let entries = walk::walk(&top, &rules, false)?.entries;
+        Ok(Self { entries, dockerfile: String::new(), text: String::new(), unseen: Vec::new() })
     }
 
     /// As [`Context::find`], with the line that decided about each path.

@@ -31,6 +31,8 @@ pub(crate) struct Dockerfile {
     instructions: Vec<Instruction>,
     /// The image that reads it, where it names one.
     syntax: Option<String>,
+    /// Names that lead to a context besides the build's own: none of an image.
+    contexts: BTreeSet<String>,
 }
 
 /// Something that old builders do not know.
@@ -104,7 +106,13 @@ impl Dockerfile {
         let directives = text.lines().take_while(|line| line.trim_start().starts_with('#'));
         let mut named = directives.clone().filter_map(|line| SYNTAX.captures(line.trim_start()));
         let syntax = named.next().map(|found| found[1].to_owned());
-        Self { instructions, syntax }
+        Self { instructions, syntax, contexts: BTreeSet::new() }
+    }
+
+    /// The same, with contexts of these names beside its own.
+    pub(super) fn beside<'a>(mut self, contexts: impl IntoIterator<Item = &'a String>) -> Self {
+        self.contexts = contexts.into_iter().map(|name| name.to_ascii_lowercase()).collect();
+        self
     }
 
     /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
@@ -126,7 +134,8 @@ impl Dockerfile {
     /// As [`Dockerfile::images`], each with the line that names it.
     pub(super) fn bases(&self, args: &BTreeMap<String, String>, platform: &str) -> Vec<(u32, String)> {
         let values = self.global_values(args, platform);
-        let stages: BTreeSet<String> = self.stages().iter().map(|stage| stage.to_ascii_lowercase()).collect();
+        let stages = self.stages().into_iter().map(str::to_ascii_lowercase);
+        let stages: BTreeSet<String> = stages.chain(self.contexts.iter().cloned()).collect();
         let named = |from: &'_ Instruction| -> Option<String> {
             from.rest.split_whitespace().find(|word| !word.starts_with("--")).map(str::to_owned)
         };
@@ -176,6 +185,16 @@ impl Dockerfile {
             let line = found.get(1).or_else(|| found.get(2))?.as_str().parse().ok()?;
             Some((line, line))
         })
+    }
+
+    /// The ids of the secrets that are mounted, each with its line.
+    pub(super) fn secrets(&self) -> Vec<(u32, String)> {
+        self.instructions.iter().flat_map(|one| secrets(one).into_iter().map(|id| (one.line, id))).collect()
+    }
+
+    /// The ids of the secrets that the step of this name mounts.
+    pub(super) fn secrets_of(&self, step: &str) -> Vec<String> {
+        self.step(step).map(secrets).unwrap_or_default()
     }
 
     fn step(&self, name: &str) -> Option<&Instruction> {
@@ -304,10 +323,31 @@ fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
         ("`--link`", 23)
     } else if one.keyword == "ADD" && flag("--checksum") {
         ("`--checksum`", 25)
+    } else if one.keyword == "ADD" && flag("--keep-git-dir") {
+        ("`--keep-git-dir`", 23)
+    } else if copies && flag("--exclude") {
+        ("`--exclude`", 29)
+    } else if one.keyword == "COPY" && flag("--parents") {
+        ("`--parents`", 29)
+    } else if one.keyword == "RUN" && flag("--network") {
+        ("`--network`", 23)
+    } else if one.keyword == "RUN" && flag("--security") {
+        ("`--security`", 29)
+    } else if one.keyword == "RUN" && mounts_to_variable(one) {
+        ("secrets in variables (`env=`)", 27)
     } else {
         return None;
     };
     Some(UnsupportedSyntax { line: one.line, what, engine })
+}
+
+/// `RUN --mount=type=secret,id=token,env=TOKEN`
+fn mounts_to_variable(one: &Instruction) -> bool {
+    let mut flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
+    flags.any(|word| {
+        let terms = word.strip_prefix("--mount=").into_iter().flat_map(|mount| mount.split(','));
+        terms.clone().any(|term| term == "type=secret") && terms.clone().any(|term| term.starts_with("env="))
+    })
 }
 
 /// The instructions that the builder counts as steps.
@@ -319,6 +359,29 @@ fn is_step(one: &Instruction) -> bool {
 fn stage_name(from: &Instruction) -> Option<&str> {
     let mut words = from.rest.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("as"));
     words.nth(1)
+}
+
+/// The ids of the secrets that an instruction mounts: the name of the file, where none is given.
+fn secrets(one: &Instruction) -> Vec<String> {
+    if one.keyword != "RUN" {
+        return Vec::new();
+    }
+    let flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
+    let mounts = flags.filter_map(|word| word.strip_prefix("--mount="));
+    let secrets = mounts.filter(|mount| mount.split(',').any(|term| term == "type=secret"));
+    let id = |mount: &str| {
+        let value = |names: &[&str]| {
+            let mut terms = mount.split(',').filter_map(|term| term.split_once('='));
+            terms.find(|(name, _)| names.contains(name)).map(|(_, value)| value.to_owned())
+        };
+        let of_target = || {
+            let target = value(&["target", "dst", "destination"])?;
+            Some(target.rsplit('/').next()?.to_owned())
+        };
+        value(&["id", "source", "src"]).or_else(of_target)
+    };
+    // What a variable stands for is not known here.
+    secrets.filter_map(id).filter(|id| !id.contains('$')).collect()
 }
 
 fn copied_from(one: &Instruction) -> Option<&str> {

@@ -2,6 +2,7 @@
 //! what there is, it asks for the files it wants, one by one. What `.dockerignore` leaves out is not among the files, so
 //! that no `COPY` finds it, the Dockerfile itself included.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -32,8 +33,12 @@ const LINK: u32 = 1 << 27;
 #[derive(Clone)]
 pub(crate) struct Files {
     context: Arc<Context>,
-    /// What of it was counted.
+    /// Directories by the names that the Dockerfile has for them.
+    named: Arc<BTreeMap<String, Context>>,
+    /// What of the context was counted.
     reads: Arc<Reads>,
+    /// The part of a second in the times of the files.
+    nanoseconds: u32,
     sent: Sent,
     trouble: TransferError,
 }
@@ -63,16 +68,23 @@ impl TransferError {
 }
 
 impl Files {
-    /// The files of this context.
+    /// The files of this context, with [`BuildRequest::nanoseconds`](crate::build::request::BuildRequest::nanoseconds) in their times.
     ///
     /// # Errors
     /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
-    pub(crate) fn new(context: Arc<Context>, reads: Arc<Reads>, sent: Sent) -> Result<Self> {
+    pub(crate) fn new(
+        context: Arc<Context>,
+        named: Arc<BTreeMap<String, Context>>,
+        reads: Arc<Reads>,
+        nanoseconds: u32,
+        sent: Sent,
+    ) -> Result<Self> {
         let odd = |entry: &&Entry| {
             let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
             entry.path.to_str().is_none() || is_odd_link
         };
-        if let Some(entry) = context.entries.iter().find(odd) {
+        let all = named.values().chain(std::iter::once(&*context));
+        if let Some(entry) = all.flat_map(|context| &context.entries).find(odd) {
             let message = format!(
                 "`{}` has a name that is not UTF-8, and BuildKit takes no other",
                 entry.path.display()
@@ -81,7 +93,7 @@ impl Files {
                 Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
             );
         }
-        Ok(Self { context, reads, sent, trouble: TransferError::default() })
+        Ok(Self { context, named, reads, nanoseconds, sent, trouble: TransferError::default() })
     }
 
     pub(crate) fn trouble(&self) -> TransferError {
@@ -112,32 +124,44 @@ impl Files {
                     "the build reads more of its context than its Dockerfile says",
                 ))
             }
-            "context" => {
-                let mut order: Vec<usize> = (0..self.context.entries.len()).collect();
-                order.sort_by(|a, b| self.context.entries[*a].path.cmp(&self.context.entries[*b].path));
-                Ok(Offer::Entries(self.context.clone(), order))
-            }
+            "context" => Ok(Offer::Entries(self.context.clone(), in_order(&self.context))),
             "dockerfile" => Ok(Offer::Dockerfile(self.context.clone())),
-            other => Err(Status::not_found(format!("this build has no directory `{other}`"))),
+            name => match self.named.get(name) {
+                Some(_) if only == [".dockerignore"] => Ok(Offer::Nothing),
+                Some(context) => Ok(Offer::Named(self.named.clone(), name.to_owned(), in_order(context))),
+                None => Err(Status::not_found(format!("this build has no directory `{name}`"))),
+            },
         }
     }
+}
+
+/// The numbers of the entries, in the order of their paths.
+fn in_order(context: &Context) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..context.entries.len()).collect();
+    order.sort_by(|a, b| context.entries[*a].path.cmp(&context.entries[*b].path));
+    order
 }
 
 /// What is offered, in this order.
 enum Offer {
     Nothing,
     Entries(Arc<Context>, Vec<usize>),
+    /// The directory of this name.
+    Named(Arc<BTreeMap<String, Context>>, String, Vec<usize>),
     Dockerfile(Arc<Context>),
 }
 
 impl Offer {
-    fn stats(&self) -> Vec<Stat> {
+    fn stats(&self, nanoseconds: u32) -> Vec<Stat> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Entries(context, order) => order.iter().map(|at| of_entry(&context.entries[*at])).collect(),
+            Self::Entries(context, order) => stats_of(context, order, nanoseconds),
+            Self::Named(contexts, name, order) => {
+                contexts.get(name).map(|context| stats_of(context, order, nanoseconds)).unwrap_or_default()
+            }
             Self::Dockerfile(context) => {
                 let size = context.text.len() as u64;
-                vec![stat(Files::dockerfile(context), 0o644, size)]
+                vec![stat(Files::dockerfile(context), 0o644, size, nanoseconds)]
             }
         }
     }
@@ -145,8 +169,9 @@ impl Offer {
     /// Reads a file out, by its number in the order.
     fn read(&self, number: usize, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         match self {
-            Self::Entries(context, order) => match order.get(number) {
-                Some(at) => context.entries[*at].read_out(PIECE, take),
+            Self::Entries(context, order) => read_of(context, order, number, take),
+            Self::Named(contexts, name, order) => match contexts.get(name) {
+                Some(context) => read_of(context, order, number, take),
                 None => Err(io::ErrorKind::NotFound.into()),
             },
             Self::Dockerfile(context) if number == 0 => take(context.text.as_bytes()),
@@ -155,28 +180,44 @@ impl Offer {
     }
 
     fn is_the_context(&self) -> bool {
-        matches!(self, Self::Entries(..))
+        matches!(self, Self::Entries(..) | Self::Named(..))
     }
 }
 
-fn of_entry(entry: &Entry) -> Stat {
+fn stats_of(context: &Context, order: &[usize], nanoseconds: u32) -> Vec<Stat> {
+    order.iter().map(|at| of_entry(&context.entries[*at], nanoseconds)).collect()
+}
+
+fn read_of(
+    context: &Context,
+    order: &[usize],
+    number: usize,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    match order.get(number) {
+        Some(at) => context.entries[*at].read_out(PIECE, take),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+fn of_entry(entry: &Entry, nanoseconds: u32) -> Stat {
     let path = entry.path.to_string_lossy().into_owned();
     let kind = match &entry.kind {
         EntryKind::Directory => DIRECTORY,
         EntryKind::Link { .. } => LINK,
         EntryKind::File { .. } => 0,
     };
-    let mut stat = stat(path, kind | entry.mode(), entry.size());
+    let mut stat = stat(path, kind | entry.mode(), entry.size(), nanoseconds);
     if let EntryKind::Link { target } = &entry.kind {
         stat.linkname = target.to_string_lossy().into_owned();
     }
     stat
 }
 
-fn stat(path: String, mode: u32, size: u64) -> Stat {
-    let nanoseconds = i64::try_from(TIME).unwrap_or_default().saturating_mul(1_000_000_000);
+fn stat(path: String, mode: u32, size: u64, nanoseconds: u32) -> Stat {
+    let seconds = i64::try_from(TIME).unwrap_or_default().saturating_mul(1_000_000_000);
     let size = i64::try_from(size).unwrap_or(i64::MAX);
-    Stat { path, mode, size, mod_time: nanoseconds, ..Stat::default() }
+    Stat { path, mode, size, mod_time: seconds.saturating_add(nanoseconds.into()), ..Stat::default() }
 }
 
 /// As Go's `url.QueryUnescape`.
@@ -235,7 +276,8 @@ async fn serve(
     let (queue, numbers) = mpsc::unbounded_channel();
     let (reader, its_offer, replies) = (files.clone(), offer.clone(), sender.clone());
     let reading = tokio::task::spawn_blocking(move || read(&reader, &its_offer, numbers, &replies));
-    let ((), finished) = tokio::join!(tell(&offer, &sender), take(asked, queue));
+    let stats = offer.stats(files.nanoseconds);
+    let ((), finished) = tokio::join!(tell(stats, &sender), take(asked, queue));
     let _ = reading.await;
     if counts {
         files.sent.end();
@@ -246,8 +288,8 @@ async fn serve(
 }
 
 /// Says what there is.
-async fn tell(offer: &Offer, sender: &mpsc::Sender<Result<Packet, Status>>) {
-    for stat in offer.stats() {
+async fn tell(stats: Vec<Stat>, sender: &mpsc::Sender<Result<Packet, Status>>) {
+    for stat in stats {
         let told = sender.send(Ok(Packet { stat: Some(stat), ..packet(PacketType::PacketStat) }));
         if told.await.is_err() {
             return;
@@ -329,13 +371,17 @@ mod tests {
         }
         let mut context = Context::find(root.path(), Path::new("."), Path::new(dockerfile)).unwrap();
         context.hash(&mut sha2::Digest::new(), "c", &|_| true).unwrap();
-        (root, Files::new(Arc::new(context), Arc::new(Reads::Everything), Sent::default()).unwrap())
+        (
+            root,
+            Files::new(Arc::new(context), Arc::default(), Arc::new(Reads::Everything), 7, Sent::default())
+                .unwrap(),
+        )
     }
 
     fn paths(files: &Files, directory: &str, only: &[&str]) -> Vec<String> {
         let only: Vec<String> = only.iter().map(|one| (*one).to_owned()).collect();
         let offer = files.offer(directory, &only).unwrap();
-        offer.stats().into_iter().map(|stat| stat.path).collect()
+        offer.stats(7).into_iter().map(|stat| stat.path).collect()
     }
 
     #[test]
@@ -354,9 +400,9 @@ mod tests {
         assert_eq!(paths(&files, "dockerfile", &[]), ["Dockerfile"]);
         assert!(files.offer("other", &[]).is_err());
         let offer = files.offer("context", &[]).unwrap();
-        let stats = offer.stats();
+        let stats = offer.stats(7);
         assert_eq!((stats[0].mode, stats[1].mode), (DIRECTORY | 0o755, 0o644));
-        assert_eq!((stats[2].size, stats[2].mod_time), (1, 318_211_200_000_000_000));
+        assert_eq!((stats[2].size, stats[2].mod_time), (1, 318_211_200_000_000_007));
         let mut read = Vec::new();
         let mut take = |bytes: &[u8]| {
             read.extend_from_slice(bytes);
@@ -391,9 +437,10 @@ mod tests {
         std::fs::write(root.path().join("Dockerfile"), "FROM scratch").unwrap();
         std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
         let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
-        let refused = Files::new(Arc::new(context), Arc::new(Reads::Everything), Sent::default())
-            .err()
-            .expect("it cannot be sent");
+        let refused =
+            Files::new(Arc::new(context), Arc::default(), Arc::new(Reads::Everything), 7, Sent::default())
+                .err()
+                .expect("it cannot be sent");
         assert!(refused.message().contains("is not UTF-8"), "{refused}");
     }
 
@@ -402,7 +449,7 @@ mod tests {
         let (root, files) = files(&[("Dockerfile", "FROM scratch"), ("a", "1")], "Dockerfile");
         std::fs::write(root.path().join("a"), "2").unwrap();
         let offer = files.offer("context", &[]).unwrap();
-        let number = offer.stats().iter().position(|stat| stat.path == "a").unwrap();
+        let number = offer.stats(7).iter().position(|stat| stat.path == "a").unwrap();
         assert!(offer.read(number, &mut |_| Ok(())).unwrap_err().to_string().contains("changed"));
     }
 }

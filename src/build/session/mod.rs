@@ -79,6 +79,8 @@ pub(crate) struct SessionServer {
     pub(crate) inputs: BuildInputs,
     pub(crate) credentials: HashMap<String, DockerCredentials>,
     pub(crate) files: Files,
+    /// [`BuildRequest::shared_key`](crate::build::request::BuildRequest::shared_key)
+    pub(crate) shared_key: String,
 }
 
 /// Serves a build; ended when it is dropped.
@@ -104,9 +106,11 @@ impl SessionServer {
         }
         let methods =
             methods.into_iter().map(|method| ("x-docker-expose-session-grpc-method", method.to_owned()));
-        // A builder compares files with those of an earlier session of the same key by their times, which are all alike.
-        let names = ["x-docker-expose-session-uuid", "x-docker-expose-session-sharedkey"];
-        names.into_iter().map(|name| (name, id.to_owned())).chain(methods).collect()
+        let names = [
+            ("x-docker-expose-session-uuid", id.to_owned()),
+            ("x-docker-expose-session-sharedkey", self.shared_key.clone()),
+        ];
+        names.into_iter().chain(methods).collect()
     }
 
     /// Answers the builder over this connection until the build is over.

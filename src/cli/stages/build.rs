@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::build::BuildOptions;
 use crate::cli::{Run, SourceArguments};
 use crate::error::Result;
 use crate::model::RunResult;
@@ -16,6 +17,12 @@ pub(crate) struct Build {
     /// The images of windlass.yaml to build; all of them when none is named
     #[arg(value_name = "IMAGE")]
     images: Vec<String>,
+    /// Run every step again, and take nothing from an earlier build; the tags lead to the new image
+    #[arg(long, conflicts_with = "context_list")]
+    no_cache: bool,
+    /// Fetch the base images again, and build if one of them has changed
+    #[arg(long, conflicts_with = "context_list")]
+    pull: bool,
     /// Build nothing; show which files the build would see, and which line of .dockerignore keeps the others out
     #[arg(long)]
     context_list: bool,
@@ -36,8 +43,9 @@ impl Build {
             run.session.reporter.answer(Some(&json), &text);
             return Ok(RunResult::default());
         }
+        let options = BuildOptions { no_cache: self.no_cache, pull: self.pull };
         let project = self.source.commit(run, None).await?;
-        let images = pipeline::build(&run.session, &project, &self.images).await?;
+        let images = pipeline::build(&run.session, &project, &self.images, options).await?;
         let mut lines = String::new();
         for image in images.values() {
             lines += &format!("{}\n", image.pinned);

@@ -1,0 +1,107 @@
+//! What goes into an image and is hardly meant: pointers of Git LFS in place of files, and what Git keeps for itself somewhere
+//! below.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::{Context, Entry, GIT};
+use crate::build::dockerfile::reads::Reads;
+use crate::error::{Error, Kind};
+use crate::text::display;
+
+/// How a pointer begins (the specification of Git LFS).
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
+/// No pointer is longer.
+const LONGEST: u64 = 1024;
+/// What says which files LFS keeps.
+const ATTRIBUTES: &str = ".gitattributes";
+
+/// What of this context is hardly meant to be read; `root` is the project's.
+pub(crate) fn doubts(name: &str, root: &Path, context: &Context, reads: &Reads) -> Vec<Error> {
+    let read: Vec<&Entry> =
+        context.entries.iter().filter(|entry| reads.includes(&entry.path.to_string_lossy())).collect();
+    let pointers = if has_attributes(root, context) { pointers(&read) } else { Vec::new() };
+    let pointers = listed(&pointers).map(|paths| {
+        let sentence =
+            format!("the build context of `{name}` has pointers of Git LFS in place of files: {paths}");
+        doubt(sentence, "`git lfs pull`; in CI git-lfs must be there when the job checks the commit out")
+    });
+    let nested: Vec<PathBuf> = read
+        .iter()
+        .filter(|entry| entry.path.ends_with(GIT) && entry.path != Path::new(GIT))
+        .map(|entry| entry.path.clone())
+        .collect();
+    let nested = listed(&nested).map(|paths| {
+        let sentence = format!(
+            "the build context of `{name}` has what Git keeps for itself, which is different in every clone: {paths}"
+        );
+        doubt(sentence, "add `**/.git` to .dockerignore")
+    });
+    pointers.into_iter().chain(nested).collect()
+}
+
+fn doubt(sentence: String, hint: &str) -> Error {
+    Error::new(Kind::Invalid, sentence).with_hint(hint)
+}
+
+/// Whether LFS keeps any of the files. Without such a line no file needs to be looked into.
+fn has_attributes(root: &Path, context: &Context) -> bool {
+    let inside = context.entries.iter().filter(|entry| entry.path.ends_with(ATTRIBUTES));
+    let mut files = inside.map(|entry| entry.source.clone()).chain([root.join(ATTRIBUTES)]);
+    files.any(|file| std::fs::read_to_string(file).is_ok_and(|text| text.contains("filter=lfs")))
+}
+
+fn pointers(entries: &[&Entry]) -> Vec<PathBuf> {
+    let is_pointer = |entry: &&&Entry| {
+        let mut begin = [0; POINTER.len()];
+        let is_short = (1..=LONGEST).contains(&entry.size());
+        is_short
+            && File::open(&entry.source).and_then(|mut file| file.read_exact(&mut begin)).is_ok()
+            && begin == *POINTER
+    };
+    entries.iter().filter(is_pointer).map(|entry| entry.path.clone()).collect()
+}
+
+/// `a`, `b`, `c` and 4 more.
+fn listed(paths: &[PathBuf]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = paths.iter().take(SHOWN).map(|path| format!("`{}`", path.display())).collect();
+    match paths.len() {
+        0 => None,
+        number if number > SHOWN => {
+            Some(format!("{} and {}", shown.join(", "), display::count(number - SHOWN, "other")))
+        }
+        _ => Some(shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pointers_and_what_git_keeps_are_named_where_they_are_read() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("Dockerfile", "FROM scratch\nCOPY . /\n");
+        write("logo.png", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n");
+        write("vendor/lib/.git/HEAD", "ref: refs/heads/main");
+        let told = |reads: &Reads| -> Vec<String> {
+            let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
+            doubts("web", root.path(), &context, reads).iter().map(ToString::to_string).collect()
+        };
+        let git = "the build context of `web` has what Git keeps for itself, which is different in every clone: \
+                   `vendor/lib/.git`";
+        assert_eq!(told(&Reads::Everything), [git], "without attributes nothing is LFS's");
+        write(".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
+        let pointers = "the build context of `web` has pointers of Git LFS in place of files: `logo.png`";
+        assert_eq!(told(&Reads::Everything), [pointers, git]);
+        let other = crate::build::dockerfile::Dockerfile::parse("FROM scratch\nCOPY Dockerfile /");
+        assert!(told(&other.reads(None, &std::collections::BTreeMap::new(), "linux/amd64")).is_empty());
+    }
+}
