@@ -16,6 +16,7 @@ mod bad_input;
 mod bench;
 mod broken;
 mod build;
+mod build_options;
 mod builders;
 mod cleanup;
 mod commits;
