@@ -73,15 +73,15 @@ fn unknown(topic: &str) -> Error {
     Error::new(Kind::Usage, format!("there is no help on `{topic}`")).with_hint(hint)
 }
 
-/// All topics with their titles.
+/// All topics, and what each is about.
 fn list() -> (Value, String) {
-    let topics: Vec<Value> = pages().map(|page| json!({"topic": page.name, "title": page.title()})).collect();
+    let topics: Vec<Value> = pages().map(|page| json!({"topic": page.name, "title": page.summary()})).collect();
     let width = pages().map(|page| page.name.len()).max().unwrap_or_default();
     let mut text = String::new();
     for (group, pages) in GROUPS {
         text += &format!("{}\n", style::strong(group));
         for page in *pages {
-            text += &format!("  {:<width$}  {}\n", page.name, page.title());
+            text += &format!("  {:<width$}  {}\n", page.name, page.summary());
         }
         text += "\n";
     }

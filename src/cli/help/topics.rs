@@ -15,6 +15,17 @@ impl Page {
     pub(super) fn title(&self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
     }
+
+    /// What it is about, in one line: its first heading; where that is only its name, its first sentence.
+    pub(super) fn summary(&self) -> String {
+        if self.title() != self.name {
+            return self.title().to_owned();
+        }
+        let paragraph = self.text.split("\n\n").nth(1).unwrap_or_default();
+        let paragraph = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+        let end = paragraph.find([':', ',']).into_iter().chain(paragraph.find(". ")).min();
+        paragraph[..end.unwrap_or(paragraph.len())].trim_end_matches('.').to_owned()
+    }
 }
 
 macro_rules! pages {
