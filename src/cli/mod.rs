@@ -28,7 +28,9 @@ pub(crate) mod tier;
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, max_term_width = 110, propagate_version = true)]
 #[command(disable_help_subcommand = true)]
-#[command(after_help = "`windlass help topics` lists what is explained besides: each cause, exit codes, secrets …")]
+#[command(
+    after_help = "`windlass help topics` lists what is explained besides: each cause, exit codes, secrets …"
+)]
 struct Arguments {
     #[command(flatten)]
     global: Global,

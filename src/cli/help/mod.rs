@@ -45,7 +45,7 @@ impl Help {
             [topic] if topic == TOPICS => list(),
             [topic] => {
                 let page = pages().find(|page| page.name == topic).ok_or_else(|| unknown(topic))?;
-                (json!({"topic": page.name, "text": page.text}), terminal::plain(page.text))
+                (page.to_json(), terminal::plain(page.text))
             }
             words => return Err(unknown(&words.join(" "))),
         };
@@ -75,10 +75,11 @@ fn unknown(topic: &str) -> Error {
 
 /// All topics, and what each is about.
 fn list() -> (Value, String) {
-    let topics: Vec<Value> = pages().map(|page| json!({"topic": page.name, "title": page.summary()})).collect();
+    let topics: Vec<Value> =
+        pages().map(|page| json!({"topic": page.name, "title": page.summary()})).collect();
     let width = pages().map(|page| page.name.len()).max().unwrap_or_default();
     let mut text = String::new();
-    for (group, pages) in GROUPS {
+    for (group, pages) in &GROUPS {
         text += &format!("{}\n", style::strong(group));
         for page in *pages {
             text += &format!("  {:<width$}  {}\n", page.name, page.summary());

@@ -69,7 +69,7 @@ impl Page {
         let paragraph = without_links(&std::mem::take(&mut self.paragraph));
         let indent = if begins_item(&paragraph) { paragraph.find(' ').map_or(0, |at| at + 1) } else { 0 };
         for (index, line) in wrapped(&paragraph, WIDTH - indent).into_iter().enumerate() {
-            let begin = if index == 0 { "" } else { &" ".repeat(indent) };
+            let begin = " ".repeat(if index == 0 { 0 } else { indent });
             self.line(&format!("{begin}{line}"));
         }
     }
@@ -83,7 +83,9 @@ impl Page {
             match row.as_slice() {
                 [term, text] if width <= WIDTH / 3 => self.term(term, text, width),
                 [term, others @ ..] => {
-                    self.line(&format!("  {term}"));
+                    for line in wrapped(term, WIDTH - 2) {
+                        self.line(&format!("  {line}"));
+                    }
                     let told = titles.iter().skip(1).zip(others).filter(|(_, text)| !text.is_empty());
                     for (title, text) in told {
                         let is_plain = title.is_empty() || others.len() == 1;
@@ -161,7 +163,8 @@ mod tests {
     #[test]
     fn headings_and_code_are_readable_as_they_are() {
         let page = "# Exit codes\n\nRead [the page](a.md)\nof `web`.\n\n```yaml\nversion: 1\n  a: 1\n```\n\n- one\n  and more\n- two\n";
-        let expected = "Exit codes\n\nRead the page of `web`.\n\n    version: 1\n      a: 1\n\n- one and more\n- two\n";
+        let expected =
+            "Exit codes\n\nRead the page of `web`.\n\n    version: 1\n      a: 1\n\n- one and more\n- two\n";
         assert_eq!(shown(page), expected);
     }
 

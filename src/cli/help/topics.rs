@@ -1,5 +1,7 @@
 //! The pages of docs/ that the program carries, by the topic under which `windlass help` prints them.
 
+use serde_json::{Value, json};
+
 /// A page of docs/.
 pub(super) struct Page {
     /// The topic.
@@ -14,6 +16,11 @@ impl Page {
     /// Its first heading.
     pub(super) fn title(&self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
+    }
+
+    /// The whole page, for machines.
+    pub(super) fn to_json(&self) -> Value {
+        json!({"topic": self.name, "file": format!("docs/{}", self.file), "text": self.text})
     }
 
     /// What it is about, in one line: its first heading; where that is only its name, its first sentence.
@@ -35,7 +42,7 @@ macro_rules! pages {
 }
 
 /// All pages, in groups.
-pub(super) const GROUPS: [(&str, &[Page]); 5] = [
+pub(super) static GROUPS: [(&str, &[Page]); 5] = [
     ("Causes", CAUSES),
     ("Learning", LEARNING),
     ("Guides", GUIDES),
