@@ -383,10 +383,8 @@ fn every_configuration_that_is_shown_is_valid() {
 fn every_manifest_that_is_shown_is_yaml() {
     for file in markdown() {
         for (line, block) in blocks(&read(&file.display().to_string()), "yaml") {
-            for document in serde_yaml::Deserializer::from_str(&block) {
-                let read = <Value as serde::Deserialize>::deserialize(document);
-                assert!(read.is_ok(), "{}:{line}: {}", file.display(), read.unwrap_err());
-            }
+            let read = serde_saphyr::from_multiple::<Value>(&block);
+            assert!(read.is_ok(), "{}:{line}: {}", file.display(), read.unwrap_err());
         }
     }
 }
