@@ -93,6 +93,7 @@ pub(super) const CAUSES: &[Page] = pages! {
 const LEARNING: &[Page] = pages! {
     "first-hour": "first-hour.md",
     "concepts": "concepts.md",
+    "inside": "inside.md",
     "causes": "causes.md",
     "troubleshooting": "troubleshooting.md",
 };
