@@ -14,6 +14,7 @@ use crate::project::{self, Project, Tier, TierOverrides};
 use crate::session::Session;
 use crate::{git, secret};
 
+mod help;
 mod records;
 mod run;
 pub(crate) mod setup;
@@ -26,6 +27,10 @@ pub(crate) mod tier;
 /// brings the last good one back.
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, max_term_width = 110, propagate_version = true)]
+#[command(disable_help_subcommand = true)]
+#[command(
+    after_help = "`windlass help topics` lists what is explained besides: each cause, exit codes, secrets …"
+)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -122,6 +127,7 @@ enum Command {
     Doctor(setup::doctor::Doctor),
     Init(setup::init::Init),
     Generate(setup::generate::Generate),
+    Help(help::Help),
 }
 
 impl Command {
@@ -147,15 +153,16 @@ impl Command {
             Self::Doctor(_) => "doctor",
             Self::Init(_) => "init",
             Self::Generate(_) => "generate",
+            Self::Help(_) => "help",
         }
     }
 
     /// The command that these words name, also where they are wrong; empty where they name none.
     fn named_in(arguments: &[OsString]) -> &'static str {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 21] = [
             "pipeline", "build", "test", "release", "rollback", "plan", "status", "history", "logs",
             "remove", "adopt", "lock", "unlock", "explain", "render", "validate", "cleanup", "doctor",
-            "init", "generate",
+            "init", "generate", "help",
         ];
         let known = |word: &OsString| NAMES.into_iter().find(|name| word == name);
         arguments.iter().skip(1).find_map(known).unwrap_or_default()
@@ -181,6 +188,7 @@ impl Command {
                 | Self::Explain(_)
                 | Self::Render(_)
                 | Self::Generate(_)
+                | Self::Help(_)
         );
         alone || matches!(self, Self::Build(_) | Self::Rollback(_)) && self.answers()
     }
@@ -206,6 +214,7 @@ impl Command {
             Self::Init(command) => command.run(run),
             Self::Doctor(command) => command.run(run).await,
             Self::Generate(command) => command.run(run),
+            Self::Help(command) => command.run(run),
             Self::Cleanup(command) => command.run(run).await,
         }
         .map(|()| RunResult::default())

@@ -26,7 +26,15 @@ const STACK: usize = 16 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn main(arguments: &[OsString]) -> ExitCode {
-    match Arguments::try_parse_from(arguments) {
+    let parsed = match Arguments::try_parse_from(arguments) {
+        // `help COMMAND` is what clap says to `COMMAND --help`.
+        Ok(Arguments { command: Command::Help(help), global }) => match help.of_command() {
+            Some(words) => Arguments::try_parse_from(words),
+            None => Ok(Arguments { command: Command::Help(help), global }),
+        },
+        parsed => parsed,
+    };
+    match parsed {
         Ok(parsed) => start(parsed, arguments),
         Err(error) => usage(arguments, &error),
     }

@@ -1,6 +1,8 @@
 //! The last thing on the screen: how it ended, and where it did not end well, what failed, why, what was seen,
 //! what windlass did about it, and what to type next.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Failure, Outcome, Stage, Subject};
 use crate::report::event::Finished;
 use crate::report::live::format;
@@ -22,7 +24,7 @@ pub(crate) fn summary(finished: &Finished) -> Vec<String> {
         lines.extend(failed(failure, finished.message.as_deref()));
     }
     let deed = deed(finished).map(|text| format!("  {text}"));
-    let closing: Vec<String> = deed.into_iter().chain(next(finished)).collect();
+    let closing: Vec<String> = deed.into_iter().chain(next(finished)).chain(pages(finished)).collect();
     if !closing.is_empty() {
         lines.push(String::new());
         lines.extend(closing);
@@ -169,8 +171,26 @@ const UNTOUCHED: usize = 4;
 
 /// The complete commands to type next, the most useful first.
 fn next(finished: &Finished) -> impl Iterator<Item = String> {
-    finished.next.iter().enumerate().map(|(index, line)| {
-        let label = if index == 0 { "next:" } else { "" };
-        format!("  {label:<5} {}", style::command(line))
+    labelled("next:", finished.next.iter().cloned())
+}
+
+/// So many causes are offered to be looked up.
+const LOOKED_UP: usize = 3;
+
+/// The commands that explain the causes, in the order in which these are told.
+fn pages(finished: &Finished) -> impl Iterator<Item = String> {
+    let mut causes: Vec<&str> = finished.causes.iter().map(|failure| failure.cause.as_str()).collect();
+    let mut seen = BTreeSet::new();
+    causes.retain(|cause| seen.insert(*cause));
+    let commands: Vec<String> =
+        causes.into_iter().take(LOOKED_UP).map(|cause| format!("windlass help {cause}")).collect();
+    labelled("help:", commands.into_iter())
+}
+
+/// Commands below each other, with a label before the first.
+fn labelled(label: &str, commands: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    commands.enumerate().map(move |(index, line)| {
+        let label = if index == 0 { label } else { "" };
+        format!("  {label:<5} {}", style::command(&line))
     })
 }

@@ -1,0 +1,91 @@
+//! `windlass help [TOPIC…]`: the help of a command as clap prints it, or a page of docs/ for a cause or another topic.
+
+mod terminal;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+use clap::{Args, CommandFactory};
+use serde_json::{Value, json};
+
+use crate::cli::{Arguments, Run};
+use crate::error::{Error, Kind, Result};
+use crate::report::style;
+use crate::text::nearest;
+
+use topics::{GROUPS, Page};
+
+/// The topic that lists all others.
+const TOPICS: &str = "topics";
+
+/// Explain a command, a cause or another topic
+///
+/// `windlass help topics` lists the topics.
+#[derive(Debug, Args)]
+pub(crate) struct Help {
+    /// A command, a cause (image-not-found), or another topic (exit-codes, secrets)
+    #[arg(value_name = "TOPIC")]
+    words: Vec<String>,
+}
+
+impl Help {
+    /// The command line whose help is asked for, where it is that of a command.
+    pub(crate) fn of_command(&self) -> Option<Vec<String>> {
+        let is_command = |word: &String| command_names().contains(word);
+        if !self.words.first().is_none_or(is_command) {
+            return None;
+        }
+        let words = ["windlass"].into_iter().chain(self.words.iter().map(String::as_str)).chain(["--help"]);
+        Some(words.map(str::to_owned).collect())
+    }
+
+    pub(crate) fn run(self, run: &Run) -> Result<()> {
+        let (json, text) = match self.words.as_slice() {
+            [topic] if topic == TOPICS => list(),
+            [topic] => {
+                let page = pages().find(|page| page.name == topic).ok_or_else(|| unknown(topic))?;
+                (page.to_json(), terminal::plain(page.text))
+            }
+            words => return Err(unknown(&words.join(" "))),
+        };
+        run.session.reporter.answer(Some(&json), &text);
+        Ok(())
+    }
+}
+
+fn pages() -> impl Iterator<Item = &'static Page> {
+    GROUPS.iter().flat_map(|(_, pages)| pages.iter())
+}
+
+/// The names of the commands that have help of their own.
+fn command_names() -> Vec<String> {
+    Arguments::command().get_subcommands().map(|one| one.get_name().to_owned()).collect()
+}
+
+fn unknown(topic: &str) -> Error {
+    let commands = command_names();
+    let known = pages().map(|page| page.name).chain(commands.iter().map(String::as_str)).chain([TOPICS]);
+    let hint = nearest(topic, known).map_or_else(
+        || format!("`windlass help {TOPICS}` lists the topics"),
+        |near| format!("did you mean `windlass help {near}`?"),
+    );
+    Error::new(Kind::Usage, format!("there is no help on `{topic}`")).with_hint(hint)
+}
+
+/// All topics, and what each is about.
+fn list() -> (Value, String) {
+    let topics: Vec<Value> =
+        pages().map(|page| json!({"topic": page.name, "title": page.summary()})).collect();
+    let width = pages().map(|page| page.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for (group, pages) in &GROUPS {
+        text += &format!("{}\n", style::strong(group));
+        for page in *pages {
+            text += &format!("  {:<width$}  {}\n", page.name, page.summary());
+        }
+        text += "\n";
+    }
+    text += "`windlass help TOPIC` prints one of them, `windlass help COMMAND` the help of a command.\n";
+    (Value::Array(topics), text)
+}
