@@ -58,7 +58,6 @@ fn doubts_of(project: &Project, name: &str, image: &ImageConfig) -> Vec<Error> {
 
 /// The secrets that a Dockerfile mounts and the configuration does not have, with their lines.
 fn unknown_secrets(name: &str, image: &ImageConfig, context: &Context) -> Vec<Error> {
-    let known = || image.secrets.keys().map(String::as_str);
     let mounted = Dockerfile::parse(&context.text).secrets().into_iter();
     let unknown = mounted.filter(|(_, id)| !image.secrets.contains_key(id));
     unknown
@@ -66,12 +65,19 @@ fn unknown_secrets(name: &str, image: &ImageConfig, context: &Context) -> Vec<Er
             let sentence =
                 format!("the secret `{id}` is mounted, and `images.{name}.secrets` does not have it");
             let place = Place { file: image.dockerfile.clone(), line: Some(line), column: None };
-            Error::new(Kind::Invalid, sentence).at(place).with_hint(match nearest(&id, known()) {
+            Error::new(Kind::Invalid, sentence).at(place).with_hint(match meant(&id, image) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("add it there: `{id}: {{env: …}}` or `{id}: {{file: …}}`"),
             })
         })
         .collect()
+}
+
+/// The secret of the configuration that a Dockerfile may mean by this id.
+pub(super) fn meant<'a>(id: &str, image: &'a ImageConfig) -> Option<&'a str> {
+    let known = || image.secrets.keys().map(String::as_str);
+    let begins = |known: &&str| id.starts_with(known) || known.starts_with(id);
+    nearest(id, known()).or_else(|| known().find(begins))
 }
 
 /// What every commit changes and no image needs, where it is among what an image is made of: a Dockerfile that copies all there

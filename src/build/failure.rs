@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::content;
 use super::dockerfile::{Dockerfile, UnsupportedSyntax};
 use super::progress::{Check, Failed};
 use crate::engine::fault::{self, Class};
@@ -12,7 +13,7 @@ use crate::error::{Error, Kind, Place};
 use crate::model::{Evidence, Failure, Subject};
 use crate::project::ImageConfig;
 use crate::report::Reporter;
-use crate::text::{display, nearest};
+use crate::text::display;
 
 /// More lines of an instruction than this are not shown.
 const LINES: usize = 8;
@@ -112,12 +113,11 @@ pub(super) fn finding(source: Source<'_>, check: &Check) -> Error {
 
 /// A step that wants a secret which the configuration does not have may fail in any way.
 fn unknown_secret(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Option<String> {
-    let known = || source.config.secrets.keys().map(String::as_str);
     let wanted = file.secrets_of(&failed.step);
-    let id = wanted.iter().find(|id| !known().any(|known| known == id.as_str()))?;
+    let id = wanted.iter().find(|id| !source.config.secrets.contains_key(*id))?;
     let image = source.image;
     let sentence = format!("the step mounts the secret `{id}`, which `images.{image}.secrets` does not have");
-    Some(match nearest(id, known()) {
+    Some(match content::meant(id, source.config) {
         Some(near) => format!("{sentence}: did you mean `{near}`?"),
         None => sentence,
     })

@@ -6,11 +6,13 @@ use serde_json::Value;
 
 use crate::bench::{Project, Run, lab, text};
 
+const MANIFEST: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shop}\n";
 const BUILDERS: [&str; 3] = ["classic", "buildkit", "daemon"];
 
 /// The project, built by this builder, with these keys of its image.
 fn project(test: &str, builder: &str, dockerfile: &str, keys: &str) -> Project {
-    let mut project = Project::small(&format!("{test}-{builder}"), dockerfile, "");
+    let mut project = Project::small(&format!("{test}-{builder}"), dockerfile, MANIFEST);
+    project.write("built-by", builder);
     if !keys.is_empty() {
         project.edit("windlass.yaml", "\"${BASE}\"}}}", &format!("\"${{BASE}}\"}}, {keys}}}}}"));
     }

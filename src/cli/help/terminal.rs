@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn tables_are_lists() {
         let page = "| code | meaning |\n| --- | --- |\n| 0 | good \\| fine |\n| 143 | bad |\n";
-        assert_eq!(shown(page), "  0      good | fine\n  143    bad\n");
+        assert_eq!(shown(page), "  0    good | fine\n  143  bad\n");
         let page = "| key | values | what for |\n| --- | --- | --- |\n| `a` | on | more |\n";
         assert_eq!(shown(page), "  `a`\n      values: on\n      what for: more\n");
     }

@@ -141,7 +141,8 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "version: 1\nimages: {web: {frobnicate: .}}\n",
         "windlass.yaml:2:16: unknown key `frobnicate`",
-        "the keys here are context, dockerfile, target, args, needs, cache, secrets, ssh, platforms",
+        "the keys here are context, dockerfile, target, args, needs, cache, secrets, ssh, platforms, tags, labels, annotations, \
+         contexts, extra_hosts, network, shm_size, ulimits, entitlements, timeout, matrix",
     ),
     ("version: 1\nimages: [web]\n", "windlass.yaml:2:9: `images` must be a map, not a list", ""),
     (
@@ -305,7 +306,55 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "windlass.yaml:2:27: `images.app.platforms` has `arm64`, which is no platform",
         "write `linux/amd64` or `linux/arm/v7`",
     ),
+    (
+        "version: 1\nimages: {app: {tags: [v1, a b]}}\n",
+        "windlass.yaml:2:22: `images.app.tags` has `a b`, which is no tag",
+        "letters, digits, `.`, `_` and `-`, no `.` or `-` first, 128 at most",
+    ),
+    (
+        "version: 1\nimages: {app: {ulimits: {nofile: many}}}\n",
+        "windlass.yaml:2:34: `images.app.ulimits.nofile` must be a number, not `many`",
+        "`-1` is no limit",
+    ),
+    (
+        "version: 1\nimages: {app: {entitlements: [network.hots]}}\n",
+        "windlass.yaml:2:30: `images.app.entitlements` has `network.hots`, which is none",
+        "did you mean `network.host`? The entitlements are: network.host, security.insecure",
+    ),
+    (
+        "version: 1\nimages: {app: {cache: {mode: most}}}\n",
+        "windlass.yaml:2:30: `images.app.cache.mode` must be `inline` or `max`, not `most`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {app: {shm_size: much}}\n",
+        "windlass.yaml:2:26: `images.app.shm_size`: `much` is not a size",
+        "write `64Mi` or `1Gi`",
+    ),
+    (
+        "version: 1\nimages: {a-1: {}, a: {matrix: {N: [1]}}}\n",
+        "windlass.yaml:2:19: two images are called `a-1`",
+        "",
+    ),
+    (
+        "version: 1\nimages: {a: {args: {N: x}, matrix: {N: [1]}}}\n",
+        "windlass.yaml:2:10: the argument `N` stands in `matrix` and in `args` or `needs`",
+        "",
+    ),
 ];
+
+#[test]
+fn a_tier_has_secrets_and_external_objects_of_its_own() {
+    let config = read(
+        "version: 1\nsecrets: {db: {password: {env: A}}}\nexternal: [Secret/a]\ntiers:\n  \
+         staging: {context: lab, namespace: s, secrets: {db: {password: {env: B}}, own: {key: {file: f}}}, external: [Secret/b]}\n",
+    )
+    .unwrap();
+    let tier = &config.tiers["staging"];
+    assert_eq!(tier.secrets.keys().collect::<Vec<_>>(), ["db", "own"]);
+    assert_eq!(tier.external[0].text, "Secret/b");
+    assert_eq!(config.all_secrets().count(), 3);
+}
 
 #[test]
 fn every_mistake_has_its_place_and_says_what_would_be_right() {
@@ -327,7 +376,7 @@ fn the_example_of_the_documentation_is_valid() {
 
 #[test]
 fn what_is_not_built_says_so() {
-    let error = read("version: 1\nimages: {app: {matrix: {}}}\n").unwrap_err();
-    let said = "windlass.yaml:2:16: the key `matrix` is not built yet";
+    let error = read("version: 1\nimages: {app: {}}\ntests: {a: {secrets: {}}}\n").unwrap_err();
+    let said = "windlass.yaml:3:13: the key `secrets` is not built yet";
     assert_eq!((error.to_string().as_str(), error.kind()), (said, Kind::Usage));
 }
