@@ -63,7 +63,7 @@ fn by_failure(context: &EvalContext) -> Option<Health> {
     broken
         .or_else(ended)
         .or_else(aborted)
-        .map(|condition| Health::failed(Cause::ControllerFailed, sentence(&condition)))
+        .map(|condition| Health::failed(Cause::ControllerFailed, condition.sentence()))
 }
 
 fn held(context: &EvalContext) -> Option<Health> {
@@ -73,7 +73,7 @@ fn held(context: &EvalContext) -> Option<Health> {
         return Some(Health::paused(format!("spec.{field} is true: it is not waited for")));
     }
     let condition = HELD.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true)?;
-    Some(Health::paused(format!("{}: it is not waited for", sentence(&condition))))
+    Some(Health::paused(format!("{}: it is not waited for", condition.sentence())))
 }
 
 fn by_conditions(context: &mut EvalContext) -> Option<Health> {
@@ -87,7 +87,7 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     };
     let underway = UNDERWAY.iter().filter_map(|kind| find(object, kind)).find(is_underway);
     if let Some(underway) = underway.filter(|_| !is_ready) {
-        return Some(Health::progressing(sentence(&underway)));
+        return Some(Health::progressing(underway.sentence()));
     }
     if let Some(not_ready) = find(object, "NotReady").filter(Condition::is_true) {
         return Some(not_done(context, &not_ready));
@@ -111,24 +111,24 @@ fn by_condition(context: &mut EvalContext, kind: &str, condition: &Condition) ->
         one.kind != kind && one.is_false() && speaks_of_error(one.reason) && !one.is_older_than(object)
     });
     match error {
-        Some(error) if condition.is_true() => Health::ready().warning(sentence(&error)),
+        Some(error) if condition.is_true() => Health::ready().warning(error.sentence()),
         None if condition.is_true() => Health::ready(),
         _ if kind == "Ready" && condition.is_false() && speaks_of_error(condition.reason) => {
             not_done(context, condition)
         }
-        Some(error) => Health::progressing(sentence(&error)).with_cause(Cause::ControllerFailed),
-        None => Health::progressing(sentence(condition)),
+        Some(error) => Health::progressing(error.sentence()).with_cause(Cause::ControllerFailed),
+        None => Health::progressing(condition.sentence()),
     }
 }
 
 /// An error that lasts is a failure; anything else may still come right.
 fn not_done(context: &mut EvalContext, condition: &Condition) -> Health {
     if !speaks_of_error(condition.reason) {
-        return Health::progressing(sentence(condition));
+        return Health::progressing(condition.sentence());
     }
     let lasts = context.has_lasted(StateKey::ControllerError, condition.since, ERROR_PATIENCE);
     let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
-    Health::new(verdict).with_cause(Cause::ControllerFailed).saying(sentence(condition))
+    Health::new(verdict).with_cause(Cause::ControllerFailed).saying(condition.sentence())
 }
 
 /// Words of a reason: `BuildFailed`, `ReconcileError`, `ErrInitIssuer`, `TimeoutException`.
@@ -156,18 +156,9 @@ fn by_parents(context: &EvalContext) -> Option<Health> {
         return None;
     }
     Some(match conditions.iter().find(|one| !one.is_true()) {
-        Some(condition) => Health::progressing(sentence(condition)),
+        Some(condition) => Health::progressing(condition.sentence()),
         None => Health::ready(),
     })
-}
-
-/// `Ready is False: BuildFailed, kustomize build failed`.
-fn sentence(condition: &Condition) -> String {
-    let words: Vec<&str> =
-        [condition.reason, condition.message].into_iter().filter(|word| !word.is_empty()).collect();
-    let said = words.join(", ");
-    let colon = if said.is_empty() { "" } else { ": " };
-    format!("{} is {}{colon}{said}", condition.kind, condition.status)
 }
 
 /// Without any condition that is known: a word about itself.

@@ -22,7 +22,7 @@ use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, repl
 /// Judges by the rule of the object's kind.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
     if let Some(rule) = context.health() {
-        return health_rule::judge(context, rule);
+        return health_rule::of_configuration(context, rule);
     }
     let group = object::group(object::api_version(context.object));
     match (group, object::kind(context.object)) {
