@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::project::config::environment::{Lookup, variable};
+pub(crate) use crate::project::config::health::health_rules;
 pub use crate::project::config::health::{HealthRule, HealthRules};
 pub use crate::project::config::ignored::Ignored;
 pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};

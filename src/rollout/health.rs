@@ -117,6 +117,11 @@ impl Health {
         matches!(self.verdict, Verdict::Ready | Verdict::Paused)
     }
 
+    /// Whether it is still waited for.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.verdict == Verdict::Progressing
+    }
+
     #[must_use]
     pub(crate) fn about(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());

@@ -2,11 +2,12 @@
 //! (`healthCheckExprs` of a Kustomization), with `paused` and `message` beside it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::expression::{Expression, Fault};
 use crate::project::config::table::{Keys, Table, entries, text};
-use crate::project::config::yaml::{Node, Value};
+use crate::project::config::yaml::{self, Node, Value};
 use crate::text::pointer;
 
 /// The rules by kind: `Database.example.com`. As with Flux, the version does not matter.
@@ -21,6 +22,8 @@ pub struct HealthRule {
     pub in_progress: Option<Expression>,
     /// It has failed.
     pub failed: Option<Expression>,
+    /// It tells of an error that its controller tries to overcome: it has failed when that lasts. The catalogue alone has it.
+    pub failing: Option<Expression>,
     /// It is ready.
     pub current: Expression,
     /// Why it is so, in the words of its controller.
@@ -32,8 +35,18 @@ const RULE: Keys = Keys {
     unbuilt: &[],
 };
 
+/// The catalogue's rules have one key more.
+const CATALOGUE_RULE: Keys = Keys {
+    known: &["apiVersion", "kind", "current", "failed", "failing", "inProgress", "paused", "message"],
+    unbuilt: &[],
+};
+
 /// Reads `health`; what is valid and may not be meant is added to the doubts.
 pub(super) fn rules(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<HealthRules> {
+    rules_of(path, node, &RULE, doubts)
+}
+
+fn rules_of(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Result<HealthRules> {
     let items = match node.value {
         Value::List(items) => items,
         Value::Map(_) => return Err(of_pointers(path, node)),
@@ -45,7 +58,7 @@ pub(super) fn rules(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<H
     let mut rules = HealthRules::new();
     for (index, item) in items.into_iter().enumerate() {
         let place = item.place.clone();
-        let (kind, rule) = rule(&format!("{path}[{index}]"), item, doubts)?;
+        let (kind, rule) = rule(&format!("{path}[{index}]"), item, keys, doubts)?;
         if rules.contains_key(&kind) {
             return Err(Error::new(Kind::Invalid, format!("`{path}` has a second rule for `{kind}`"))
                 .at(place)
@@ -56,8 +69,16 @@ pub(super) fn rules(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<H
     Ok(rules)
 }
 
-fn rule(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<(String, HealthRule)> {
-    let mut table = Table::open(path, node, &RULE)?;
+/// Reads rules of the catalogue.
+///
+/// # Errors
+/// [`Kind::Invalid`] with its place for what is no such list.
+pub(crate) fn health_rules(source: &str, file: &Path) -> Result<HealthRules> {
+    rules_of("rules", yaml::read(source, file)?, &CATALOGUE_RULE, &mut Vec::new())
+}
+
+fn rule(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Result<(String, HealthRule)> {
+    let mut table = Table::open(path, node, keys)?;
     let api_version = table.require("apiVersion")?;
     let version_text = text(&table.path("apiVersion"), &api_version)?;
     let kind = table.require("kind")?;
@@ -80,6 +101,7 @@ fn rule(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<(String, Heal
         paused: optional("paused")?,
         in_progress: optional("inProgress")?,
         failed: optional("failed")?,
+        failing: optional("failing")?,
         message: optional("message")?,
         current,
     };
@@ -213,10 +235,7 @@ fn field(pointer: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::project::config::yaml;
 
     fn refused(source: &str) -> String {
         let node = yaml::read(source, Path::new("f")).expect("it is YAML");

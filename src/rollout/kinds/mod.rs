@@ -15,6 +15,7 @@ pub(crate) mod workload;
 
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
+use crate::rollout::catalogue;
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, replicaset, statefulset};
@@ -44,6 +45,9 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
         // Nodes and volumes speak of themselves as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(context),
         (group, _) if is_of_kubernetes(group) => Health::ready(),
-        _ => custom::judge(context),
+        _ => match catalogue::find(context.object) {
+            Some(rule) => health_rule::of_catalogue(context, rule),
+            None => custom::judge(context),
+        },
     }
 }

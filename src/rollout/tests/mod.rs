@@ -1,4 +1,4 @@
-//! Every dump in `fixtures/rollout/` is explained, and must get the verdicts and causes that stand in its head.
+//! Every dump in `fixtures/rollout/` and `fixtures/catalogue/` is explained, and must get the verdicts and causes that stand in its head.
 //!
 //! ```text
 //! # now: 2026-10-03T14:05:00Z
@@ -31,8 +31,10 @@ struct Case {
 
 impl Case {
     fn all() -> Vec<Self> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rollout");
-        let entries = std::fs::read_dir(directory).expect("the fixtures are there");
+        let entries = ["rollout", "catalogue"].into_iter().flat_map(|name| {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+            std::fs::read_dir(directory).expect("the fixtures are there")
+        });
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
         paths.sort();
         let read = |path: PathBuf| Self { text: std::fs::read_to_string(&path).expect("a text"), path };
@@ -91,6 +93,7 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
         paused: Some(expression("spec.suspend")),
         in_progress: Some(expression("status.stage == 'Moving'")),
         failed: Some(expression("status.stage == 'Broken'")),
+        failing: None,
         current: expression("status.stage in ['Serving', 'Idle'] && status.synced"),
         message: Some(expression("status.why")),
     };
