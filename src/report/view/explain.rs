@@ -24,9 +24,9 @@ pub(crate) struct ObjectHealth {
 }
 
 impl ObjectHealth {
-    /// Whether nobody needs to look at it.
+    /// Whether nobody needs to look at it. A release does not fail for what says nothing of itself, so `status` does not either.
     pub(super) fn is_well(&self) -> bool {
-        matches!(self.verdict, Verdict::Ready | Verdict::Paused)
+        matches!(self.verdict, Verdict::Ready | Verdict::Paused | Verdict::Unknown)
     }
 }
 

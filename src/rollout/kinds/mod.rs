@@ -11,6 +11,7 @@ pub(crate) mod namespace;
 pub(crate) mod owned;
 pub(crate) mod quota;
 pub(crate) mod service;
+mod vocabulary;
 pub(crate) mod workload;
 
 use crate::model::kinds::is_of_kubernetes;
