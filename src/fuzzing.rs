@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
+use crate::expression::Expression;
 use crate::model::{PinnedImage, labels};
 use crate::project::{Project, TestConfig, Tier};
 use crate::report::Reporter;
@@ -25,7 +26,7 @@ pub type Signs = Vec<String>;
 pub type Reader = fn(&[u8]) -> Signs;
 
 /// Readers by their names.
-pub const TARGETS: [(&str, Reader); 13] = [
+pub const TARGETS: [(&str, Reader); 14] = [
     ("manifests", manifests),
     ("dumps", dumps),
     ("windlass-yaml", windlass_yaml),
@@ -39,6 +40,7 @@ pub const TARGETS: [(&str, Reader); 13] = [
     ("test-logs", test_logs),
     ("junit", junit),
     ("archives", archives),
+    ("expressions", expressions),
 ];
 
 /// The project whose manifests are read: variables of each sort, images, a test with reports.
@@ -129,6 +131,24 @@ fn windlass_yaml(input: &[u8]) -> Signs {
         }
         Err(error) => vec![sign(&error)],
     }
+}
+
+/// An expression, and behind the line the object that it is asked of.
+fn expressions(input: &[u8]) -> Signs {
+    let input = text(input);
+    let (expression, object) = input.split_once(CUT).unwrap_or((&input, "{}"));
+    let object: Value = serde_json::from_str(object).unwrap_or_default();
+    let sign = match Expression::compile(expression) {
+        Ok(expression) if expression.asks_all_of_a_filter() => expression.source().len().min(9).to_string(),
+        Ok(expression) => match (expression.holds(&object), expression.words(&object)) {
+            (Ok(holds), _) => holds.to_string(),
+            (Err(_), Some(_)) => "words".to_owned(),
+            // What stands in it is left out: each name would be another way.
+            (Err(error), None) => error.split(['`', ':']).next().unwrap_or_default().to_owned(),
+        },
+        Err(fault) => fault.message.split('`').next().unwrap_or_default().to_owned(),
+    };
+    vec![sign]
 }
 
 fn dockerfiles(input: &[u8]) -> Signs {

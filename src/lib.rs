@@ -18,6 +18,7 @@
 //! | `http`, `program` | asking an HTTP address how it is, pauses between tries; the user's own programs |
 //! | `secret`, `project` | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
 //! | `report`, `session` | one type of event, one renderer for each reader; where to report and when to stop |
+//! | `expression` | CEL: rules on the fields of an object |
 //! | `graph`, `error` | what needs what, and running side by side what may; what failed and the exit code |
 //! | `model`, `text` | the values that all share; small functions on text |
 
@@ -28,6 +29,7 @@ pub mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod engine;
 pub mod error;
+pub(crate) mod expression;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod git;

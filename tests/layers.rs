@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
     &["session"],
     &["report"],
     &["program"],
-    &["graph"],
+    &["graph", "expression"],
     &["error"],
     &["model"],
     &["text"],

@@ -46,7 +46,7 @@ fn doubts_of(project: &Project, name: &str, image: &ImageConfig) -> Vec<Error> {
     };
     let reads = reads(&context, image, "linux/amd64");
     let mut doubts: Vec<Error> = needless(project, name, image, &context, &reads).into_iter().collect();
-    doubts.extend(unwanted::doubts(name, &project.root, &context, &reads));
+    doubts.extend(unwanted::doubts(name, &project.root, &context, &|path| reads.includes(path)));
     for doubt in &mut doubts {
         if let Some(place) = project.place_of_image(name) {
             *doubt = doubt.clone().at(place);

@@ -423,7 +423,7 @@ impl<'a> ImageBuilder<'a> {
                 "add `.git` to .dockerignore",
             );
         }
-        for doubt in unwanted::doubts(name, &self.project.root, context, reads) {
+        for doubt in unwanted::doubts(name, &self.project.root, context, &|path| reads.includes(path)) {
             reporter.warn_of(&doubt);
         }
         if context.size() > BIG {

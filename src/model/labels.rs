@@ -45,7 +45,7 @@ pub(crate) const STABLE_FOR: &str = "windlass.dev/stable-for";
 pub(crate) const FAILURES_ALLOWED: &str = "windlass.dev/failures-allowed";
 /// How much of a workload must be ready.
 pub(crate) const REQUIRED_ROLLOUT: &str = "windlass.dev/required-rollout";
-/// `started` or `address`: what is waited for.
+/// `started`, `address` or `health`: what is waited for.
 pub(crate) const WAIT: &str = "windlass.dev/wait";
 /// `optional`: that a Service or an Ingress leads nowhere is a warning.
 pub(crate) const ENDPOINTS: &str = "windlass.dev/endpoints";

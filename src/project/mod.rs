@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::project::config::environment::{Lookup, variable};
-pub use crate::project::config::health::{Expectation, HealthRule, HealthRules, word_at};
+pub(crate) use crate::project::config::health::health_rules;
+pub use crate::project::config::health::{HealthRule, HealthRules};
 pub use crate::project::config::ignored::Ignored;
 pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};
 pub use crate::project::config::schema::schema;

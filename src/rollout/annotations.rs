@@ -58,7 +58,7 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
     }
 }
 
-/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress.
+/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress, `health` of a custom resource.
 pub(super) fn waits_for(object: &Value, what: &str) -> bool {
     object::annotation(object, labels::WAIT).is_some_and(|value| value.trim() == what)
 }
@@ -81,7 +81,7 @@ pub(super) fn unreadable(object: &Value) -> Vec<String> {
                 })
         }
         labels::ENDPOINTS => value.trim() == "optional",
-        labels::WAIT => matches!(value.trim(), "started" | "address"),
+        labels::WAIT => matches!(value.trim(), "started" | "address" | "health"),
         _ => true,
     };
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);

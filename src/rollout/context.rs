@@ -44,6 +44,8 @@ pub(crate) struct ReleaseContext {
     pub sets_progress_deadline: bool,
     /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` when nobody asked.
     pub served: Option<bool>,
+    /// Jobs of the release wait for the object.
+    pub jobs_follow: bool,
 }
 
 /// What a rule looks at.

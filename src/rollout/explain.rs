@@ -220,6 +220,7 @@ impl Explained {
             cause: self.judgement.cause,
             message: self.message(),
             ready: self.judgement.ready.clone(),
+            rule: self.judgement.rule.clone(),
             evidence: self.evidence(),
         }
     }

@@ -39,6 +39,8 @@ pub(crate) struct Health {
     pub message: Option<String>,
     /// Replicas that are ready, of those wanted: `2/3`.
     pub ready: Option<String>,
+    /// The rule that judged a custom resource: `catalogue: cert-manager Certificate`, `generic: Ready`.
+    pub rule: Option<String>,
     /// What was seen.
     pub evidence: Vec<Evidence>,
     /// What a person should know although it changes no verdict.
@@ -63,6 +65,7 @@ impl Health {
             cause: None,
             message: None,
             ready: None,
+            rule: None,
             evidence: Vec::new(),
             warnings: Vec::new(),
             again_at: None,
@@ -100,6 +103,23 @@ impl Health {
     pub(crate) fn saying(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into()).filter(|message: &String| !message.is_empty());
         self
+    }
+
+    /// Notes which rule judged; a rule that judged a part of it does not count.
+    #[must_use]
+    pub(crate) fn judged_by(mut self, rule: impl Into<String>) -> Self {
+        self.rule = Some(rule.into());
+        self
+    }
+
+    /// Whether nothing is waited for any more, and nothing is wrong.
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.verdict, Verdict::Ready | Verdict::Paused)
+    }
+
+    /// Whether it is still waited for.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.verdict == Verdict::Progressing
     }
 
     #[must_use]

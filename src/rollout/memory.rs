@@ -36,8 +36,8 @@ pub(crate) enum StateKey {
     Scale,
     /// The controller tells of an error.
     ControllerError,
-    /// Nobody has written a status.
-    Silence,
+    /// The object has this `resourceVersion`.
+    Written(Box<str>),
 }
 
 /// A state of a container.
@@ -141,7 +141,7 @@ mod tests {
         for (second, seen, since) in [(1, true, 1), (2, true, 1), (3, false, 0), (4, true, 4)] {
             memory.begin();
             if seen {
-                assert_eq!(memory.since(StateKey::Silence, at(second)), at(since));
+                assert_eq!(memory.since(StateKey::Scale, at(second)), at(since));
             }
             memory.end();
         }

@@ -6,6 +6,7 @@
 //! | `context`, `memory` | what is known meanwhile, and what was seen of it before |
 //! | `snapshot` | the objects as they were seen last, with conditions and events |
 //! | `preconditions`, `kinds` | what holds before any kind's rule, and the rule of each kind |
+//! | `catalogue` | rules in CEL for the custom resources that people use |
 //! | `pod` | what is wrong with a pod |
 //! | `endpoints` | whether Services and Ingresses lead anywhere; judged last |
 //! | `evidence`, `hint` | what is shown of a failure, and what would help |
@@ -13,6 +14,7 @@
 //! | [`explain`], `dump` | the same verdicts for objects in a file |
 
 mod annotations;
+mod catalogue;
 pub(crate) mod context;
 mod dump;
 pub(crate) mod duplicate_keys;

@@ -115,6 +115,11 @@ fn unobserved(object: &Value) -> Option<Health> {
     if !OBSERVERS.contains(&kind) && condition::find(object, "Ready").as_ref().is_some_and(is_refusal) {
         return None;
     }
+    // Of what is told to stand still no controller observes anything: Flux leaves the number as it was.
+    let is_held = ["/spec/suspend", "/spec/paused"].iter().any(|field| object::is_true(object, field));
+    if !OBSERVERS.contains(&kind) && is_held {
+        return None;
+    }
     let older = match (observed, generation) {
         (Some(observed), Some(generation)) => observed < generation,
         (None, Some(_)) => OBSERVERS.contains(&kind),

@@ -65,6 +65,16 @@ fn sources(target: &str) -> &'static [&'static str] {
         }
         "test-logs" => &["test/cluster/outcome.rs"],
         "junit" => &["test/junit.rs"],
+        "expressions" => &[
+            "expression/token.rs",
+            "expression/syntax.rs",
+            "expression/evaluate.rs",
+            "expression/value.rs",
+            "expression/arithmetic.rs",
+            "expression/strings.rs",
+            "expression/format.rs",
+            "expression/time.rs",
+        ],
         "archives" => &["test/reports.rs", "test/junit.rs"],
         _ => &[],
     }

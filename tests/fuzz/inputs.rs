@@ -56,7 +56,7 @@ impl Inputs {
     fn change(&self, input: &mut Vec<u8>, other: &[u8], random: &mut Random) {
         let has_structure = !matches!(
             self.target.as_str(),
-            "dockerfiles" | "dockerignore" | "test-logs" | "junit" | "archives"
+            "dockerfiles" | "dockerignore" | "test-logs" | "junit" | "archives" | "expressions"
         );
         let changed =
             (has_structure && !random.once_in(4)).then(|| self.structured(input, other, random)).flatten();

@@ -26,6 +26,7 @@ mod endpoints;
 mod engines;
 mod every_kill;
 mod fake_api;
+mod health;
 mod identity;
 mod immutable;
 mod init;

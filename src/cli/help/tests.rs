@@ -336,7 +336,8 @@ fn every_link_leads_somewhere() {
 
 /// The blocks of code of this language, with the line on which each begins.
 fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
-    let (mut blocks, mut open): (Vec<(usize, String)>, Option<(usize, String)>) = (Vec::new(), None);
+    let mut blocks: Vec<(usize, String)> = Vec::new();
+    let mut open: Option<(usize, String)> = None;
     for (number, line) in text.lines().enumerate() {
         match &mut open {
             Some((_, block)) if line.trim_start() != "```" => *block += &format!("{line}\n"),
@@ -425,7 +426,7 @@ fn not_a_command(whole: &Command, line: &str) -> Option<String> {
         .take_while(|word| !matches!(*word, "|" | ">" | "&&" | "\\"))
         .collect();
     let named = words.iter().find(|word| !word.starts_with('-'))?;
-    if named.chars().all(|one| one.is_uppercase()) || named.starts_with(['…', '[']) {
+    if named.chars().all(char::is_uppercase) || named.starts_with(['…', '[']) {
         return None;
     }
     let Some(command) = whole.find_subcommand(named) else { return Some(format!("no command `{named}`")) };

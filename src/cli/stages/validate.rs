@@ -83,6 +83,7 @@ fn doubts(project: &Project) -> Vec<Error> {
     let mut bases = BTreeSet::new();
     let unpinned = build::unpinned(project).into_iter().filter(|(_, base)| bases.insert(base.clone()));
     let mut doubts: Vec<Error> = unpinned.map(|(place, base)| of_base(&base).at(place)).collect();
+    doubts.extend(project.config.doubts.iter().cloned());
     doubts.extend(build::doubts(project));
     doubts.extend(secret::homeless(project));
     let config = &project.config;

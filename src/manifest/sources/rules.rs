@@ -44,7 +44,7 @@ const ANNOTATIONS: [(&str, Takes); 18] = [
     ("stable-for", Takes::Duration),
     ("failures-allowed", Takes::Number),
     ("required-rollout", Takes::Share(&["maxUnavailable", "none"])),
-    ("wait", Takes::Words(&["started", "address"])),
+    ("wait", Takes::Words(&["started", "address", "health"])),
     ("endpoints", Takes::Words(&["optional"])),
     ("tier", Takes::Anything),
     ("revision", Takes::Anything),

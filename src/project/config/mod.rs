@@ -63,7 +63,7 @@ pub struct Config {
     /// Objects that others make, such as `Secret/shop-tls`: checked before the first change. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::objects")]
     pub external: Vec<External>,
-    /// How objects of custom kinds say that they are well, by `Kind.group`.
+    /// How objects of custom kinds say that they are well, in CEL and in the form of Flux; the first that is true of `paused`, `inProgress`, `failed`, `current` decides.
     #[schemars(default, schema_with = "schema::health")]
     pub health: HealthRules,
     /// The tiers by name; `review/*` stands for all tiers whose names begin with `review/`.
@@ -72,6 +72,9 @@ pub struct Config {
     /// What the registry, the images and the tests want of the environment and did not find, by path.
     #[schemars(skip)]
     pub(crate) missing: Vec<(String, Error)>,
+    /// What is valid and may not be meant, for `validate`.
+    #[schemars(skip)]
+    pub(crate) doubts: Vec<Error>,
     /// Where the values stand that are only understood later.
     #[schemars(skip)]
     pub(crate) places: Places,

@@ -56,19 +56,21 @@ pub(crate) fn secrets(_: &mut SchemaGenerator) -> Schema {
     }})
 }
 
-/// `health`: rules by kind.
+/// `health`: rules in CEL.
 pub(crate) fn health(_: &mut SchemaGenerator) -> Schema {
-    let word = json!({"type": ["string", "number", "boolean"]});
-    let fields = json!({
-        "type": "object",
-        "propertyNames": {"pattern": "^/."},
-        "additionalProperties": {"anyOf": [word, {"type": "array", "items": word, "minItems": 1}]},
-    });
-    let mut ready = fields.clone();
-    ready["minProperties"] = 1.into();
-    json_schema!({"type": "object", "propertyNames": {"pattern": "^[A-Z][A-Za-z0-9]*[.].+$"}, "additionalProperties": {
-        "type": "object", "additionalProperties": false, "required": ["ready"],
-        "properties": {"ready": ready, "failed": fields, "message": {"type": "string", "pattern": "^/."}},
+    let expression =
+        |description: &str| json!({"type": "string", "minLength": 1, "description": description});
+    json_schema!({"type": "array", "items": {
+        "type": "object", "additionalProperties": false, "required": ["apiVersion", "kind", "current"],
+        "properties": {
+            "apiVersion": {"type": "string", "pattern": "^([^/]+/)?v[^/]+$"},
+            "kind": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9]*$"},
+            "current": expression("True of an object that is ready, such as `status.phase == 'Ready'`."),
+            "failed": expression("True of an object that has failed."),
+            "inProgress": expression("True of an object that is on its way; asked before `failed` and `current`."),
+            "paused": expression("True of an object that is told to stand still; it is not waited for."),
+            "message": expression("Why it is so, in the words of its controller."),
+        },
     }})
 }
 

@@ -127,7 +127,7 @@ fn content(path: &str, place: &Place, mut keys: Vec<(Key, Node)>) -> Result<Secr
             _ => false,
         };
         if whole {
-            let node = Node { value: Value::Map(keys), place: place.clone(), quoted: false };
+            let node = Node { value: Value::Map(keys), place: place.clone(), quoted: false, verbatim: false };
             return source(path, node).map(SecretContent::Whole);
         }
         if key.text == "pull" && (has_key(node, "password") || has_key(node, "user")) {

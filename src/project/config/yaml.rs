@@ -20,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) place: Place,
     /// Whether the file has it in quotes: then it is a text, whatever it looks like.
     pub(crate) quoted: bool,
+    /// Whether the file has the letters of a single value as they are, in one line.
+    pub(crate) verbatim: bool,
 }
 
 /// What a value is.
@@ -140,6 +142,13 @@ impl Source<'_> {
     fn node(&self, raw: Spanned<Raw>) -> Node {
         let written = self.written(raw.defined);
         let quoted = written.as_ref().is_some_and(|text| text.starts_with(['"', '\'']));
+        let verbatim = match (&raw.value, &written) {
+            (Raw::Text(text), Some(written)) => {
+                let inner = if quoted { written.get(1..written.len() - 1) } else { Some(written.as_str()) };
+                inner == Some(text)
+            }
+            _ => false,
+        };
         let value = match raw.value {
             Raw::Null => Value::Null,
             Raw::Text(text) => Value::Scalar(text),
@@ -149,7 +158,7 @@ impl Source<'_> {
                 Value::Map(map.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect())
             }
         };
-        Node { value, place: place(self.file, raw.defined), quoted }
+        Node { value, place: place(self.file, raw.defined), quoted, verbatim }
     }
 
     fn key(&self, key: Spanned<String>) -> Key {

@@ -18,13 +18,15 @@ pub(crate) struct ObjectHealth {
     pub(crate) message: Option<String>,
     /// Replicas that are ready, of those wanted: `2/3`.
     pub(crate) ready: Option<String>,
+    /// The rule that judged a custom resource: `catalogue: cert-manager Certificate`.
+    pub(crate) rule: Option<String>,
     pub(crate) evidence: Vec<Evidence>,
 }
 
 impl ObjectHealth {
-    /// Whether nobody needs to look at it.
+    /// Whether nobody needs to look at it. A release does not fail for what says nothing of itself, so `status` does not either.
     pub(super) fn is_well(&self) -> bool {
-        matches!(self.verdict, Verdict::Ready | Verdict::Paused)
+        matches!(self.verdict, Verdict::Ready | Verdict::Paused | Verdict::Unknown)
     }
 }
 
@@ -38,6 +40,9 @@ impl View for ObjectHealth {
         if let Some(message) = &self.message {
             line["message"] = json!(message);
         }
+        if let Some(rule) = &self.rule {
+            line["rule"] = json!(rule);
+        }
         line["evidence"] = json!(self.evidence);
         line
     }
@@ -49,7 +54,8 @@ impl View for ObjectHealth {
         let namespace = self.object.namespace.as_deref().filter(|_| self.is_abroad);
         let namespace = namespace.map(|namespace| style::faint(&format!("in {namespace}")));
         let name = style::strong(&self.object.id());
-        let words = [Some(name), Some(painted(self.verdict)), cause, self.message.clone(), namespace];
+        let rule = self.rule.as_ref().map(|rule| style::faint(&format!("({rule})")));
+        let words = [Some(name), Some(painted(self.verdict)), cause, self.message.clone(), namespace, rule];
         let mut text = words.into_iter().flatten().collect::<Vec<_>>().join("  ") + "\n";
         for Evidence { title, lines } in &self.evidence {
             text += &format!("    {}\n", style::faint(title));
@@ -82,6 +88,7 @@ pub(crate) mod tests {
             cause: None,
             message: None,
             ready: None,
+            rule: None,
             evidence: Vec::new(),
         }
     }
@@ -123,6 +130,10 @@ pub(crate) mod tests {
             saying("paused", Verdict::Paused, "it is paused"),
             deployment("going", Verdict::Terminating),
             saying("odd", Verdict::Ready, "the key a stands there twice"),
+            ObjectHealth {
+                rule: Some("catalogue: cert-manager Certificate".to_owned()),
+                ..saying("judged", Verdict::Progressing, "waiting for the order")
+            },
         ];
         let texts: Vec<String> = all.iter().map(shown).collect();
         insta::assert_snapshot!("explain", texts.join("\n\n"));

@@ -11,10 +11,12 @@ pub(crate) mod namespace;
 pub(crate) mod owned;
 pub(crate) mod quota;
 pub(crate) mod service;
+mod vocabulary;
 pub(crate) mod workload;
 
 use crate::model::kinds::is_of_kubernetes;
 use crate::model::object;
+use crate::rollout::catalogue;
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, replicaset, statefulset};
@@ -22,7 +24,7 @@ use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, repl
 /// Judges by the rule of the object's kind.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
     if let Some(rule) = context.health() {
-        return health_rule::judge(context, rule);
+        return health_rule::of_configuration(context, rule);
     }
     let group = object::group(object::api_version(context.object));
     match (group, object::kind(context.object)) {
@@ -44,6 +46,9 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
         // Nodes and volumes speak of themselves as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(context),
         (group, _) if is_of_kubernetes(group) => Health::ready(),
-        _ => custom::judge(context),
+        _ => match catalogue::find(context.object) {
+            Some(rule) => health_rule::of_catalogue(context, rule),
+            None => custom::judge(context),
+        },
     }
 }

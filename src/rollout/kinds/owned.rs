@@ -9,7 +9,7 @@ use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::pod::finding::Severity;
-use crate::rollout::snapshot::pod::Pod;
+use crate::rollout::snapshot::pod::{Pod, PodCondition};
 
 /// Kinds whose pods tell of their owner's owner. Jobs are left out: of those that an operator ran, some may fail.
 const WORKLOADS: &[(&str, &str)] = &[
@@ -34,6 +34,42 @@ pub(crate) fn weighed(context: &mut EvalContext, own: Health) -> Health {
         (_, _) if own.cause.is_none() && worst.cause.is_some() => worst,
         _ => own,
     }
+}
+
+/// What of all that it owns, at any depth, is not ready yet; `None` where everything is.
+pub(crate) fn waiting(context: &mut EvalContext) -> Option<String> {
+    let mut open = vec![context.object];
+    let mut seen: Vec<&Value> = Vec::new();
+    while let Some(owner) = open.pop() {
+        if seen.iter().any(|one| std::ptr::eq(*one, owner)) {
+            continue;
+        }
+        seen.push(owner);
+        let is_unready = |pod: &&Pod| {
+            !pod.is_being_deleted && &*pod.phase != "Succeeded" && pod.ready != PodCondition::True
+        };
+        if let Some(pod) = context.snapshot.pods_of(owner).find(is_unready) {
+            return Some(format!("Pod/{}", pod.name));
+        }
+        let children: Vec<&Value> =
+            context.snapshot.children(owner).filter(|child| !object::is_being_deleted(child)).collect();
+        for child in children {
+            let kind = (object::group(object::api_version(child)), object::kind(child));
+            // A workload is judged with its own pods and sets; of the Jobs of an operator some may fail.
+            if WORKLOADS.contains(&kind) {
+                if !context.judge_owned(child).is_done() {
+                    return Some(object::title(child));
+                }
+            } else if kind == ("batch", "Job") {
+                if context.judge_owned(child).is_under_way() {
+                    return Some(object::title(child));
+                }
+            } else {
+                open.push(child);
+            }
+        }
+    }
+    None
 }
 
 /// What is worst of what it owns; `None` where nothing of it is wrong.

@@ -53,6 +53,15 @@ impl<'a> Condition<'a> {
         matches!((self.observed, generation), (Some(observed), Some(generation)) if observed >= generation)
     }
 
+    /// `Ready is False: BuildFailed, kustomize build failed`.
+    pub(crate) fn sentence(&self) -> String {
+        let words: Vec<&str> =
+            [self.reason, self.message].into_iter().filter(|word| !word.is_empty()).collect();
+        let said = words.join(", ");
+        let colon = if said.is_empty() { "" } else { ": " };
+        format!("{} is {}{colon}{said}", self.kind, self.status)
+    }
+
     /// Its message, else its reason.
     pub(crate) fn words(&self) -> &'a str {
         if self.message.is_empty() { self.reason } else { self.message }

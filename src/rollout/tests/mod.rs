@@ -1,4 +1,4 @@
-//! Every dump in `fixtures/rollout/` is explained, and must get the verdicts and causes that stand in its head.
+//! Every dump in `fixtures/rollout/` and `fixtures/catalogue/` is explained, and must get the verdicts and causes that stand in its head.
 //!
 //! ```text
 //! # now: 2026-10-03T14:05:00Z
@@ -17,8 +17,9 @@ use serde_json::Value;
 
 use super::dump::Dumped;
 use super::explain::{Explained, Known, explain, explain_dumped};
+use crate::expression::Expression;
 use crate::model::Verdict;
-use crate::project::{Expectation, HealthRule, HealthRules};
+use crate::project::{HealthRule, HealthRules};
 use crate::report::Reporter;
 use crate::report::view::View;
 
@@ -30,8 +31,10 @@ struct Case {
 
 impl Case {
     fn all() -> Vec<Self> {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/rollout");
-        let entries = std::fs::read_dir(directory).expect("the fixtures are there");
+        let entries = ["rollout", "catalogue"].into_iter().flat_map(|name| {
+            let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name);
+            std::fs::read_dir(directory).expect("the fixtures are there")
+        });
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
         paths.sort();
         let read = |path: PathBuf| Self { text: std::fs::read_to_string(&path).expect("a text"), path };
@@ -84,20 +87,21 @@ fn every_dump_gets_its_verdicts_and_causes() {
 
 /// The configuration's rule for a kind goes before every other.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_kind_is_judged_by_the_rule_of_the_configuration() {
-    let expects = |pointer: &str, values: &[&str]| Expectation {
-        pointer: pointer.to_owned(),
-        values: values.iter().map(|&value| value.to_owned()).collect(),
-    };
+    let expression = |text: &str| Expression::compile(text).expect("it is an expression");
     let rule = HealthRule {
-        ready: vec![expects("/status/stage", &["Serving", "Idle"]), expects("/status/synced", &["true"])],
-        failed: vec![expects("/status/stage", &["Broken"])],
-        message: Some("/status/why".to_owned()),
+        paused: Some(expression("spec.suspend")),
+        in_progress: Some(expression("status.stage == 'Moving'")),
+        failed: Some(expression("status.stage == 'Broken'")),
+        failing: None,
+        current: expression("status.stage in ['Serving', 'Idle'] && status.synced"),
+        message: Some(expression("status.why")),
     };
     let health = Arc::new(HealthRules::from([("Database.example.com".to_owned(), rule)]));
-    let says = |status: &str| {
+    let says = |rest: &str| {
         let text = format!(
-            "{{apiVersion: example.com/v1, kind: Database, metadata: {{name: db}}, status: {status}}}"
+            "{{apiVersion: example.com/v2, kind: Database, metadata: {{name: db, generation: 2}}, {rest}}}"
         );
         let now = "2026-10-03T14:00:00Z".parse().expect("a time");
         let explained = explain(&text, "test", now, &health, &Reporter::silent()).expect("it explains");
@@ -106,14 +110,52 @@ fn a_kind_is_judged_by_the_rule_of_the_configuration() {
             explained[0].view().to_json()["message"].as_str().unwrap_or_default().to_owned(),
         )
     };
-    assert_eq!(says("{stage: Idle, synced: true}").0, "Database/db ready");
-    let (line, message) = says("{stage: Copying, synced: true}");
-    assert_eq!(line, "Database/db progressing");
-    assert_eq!(message, "status.stage is Copying, not Serving or Idle");
-    let (line, message) = says("{phase: Running, stage: Broken, why: disk full}");
-    assert_eq!(line, "Database/db failed controller-failed");
-    assert_eq!(message, "status.stage is Broken: disk full");
-    assert_eq!(says("{phase: Running}").1, "status.stage is not there yet, and should be Serving or Idle");
+    let status = |status: &str| says(&format!("status: {status}"));
+    let said = |line: &str, message: &str| (format!("Database/db {line}"), message.to_owned());
+    assert_eq!(status("{stage: Idle, synced: true}"), said("ready", ""));
+    assert_eq!(
+        status("{stage: Copying, synced: true}"),
+        said("progressing", "`status.stage in ['Serving', 'Idle'] && status.synced` is not true yet")
+    );
+    assert_eq!(status("{stage: Moving, why: to zone b}"), said("progressing", "to zone b"));
+    assert_eq!(
+        status("{phase: Running, stage: Broken, why: disk full}"),
+        said("failed controller-failed", "disk full")
+    );
+    assert_eq!(
+        status("{phase: Running, stage: Broken}"),
+        said("failed controller-failed", "`status.stage == 'Broken'` is true")
+    );
+    // An error is no verdict: it says what the expression lacks.
+    assert_eq!(
+        status("{phase: Running}"),
+        said("progressing", "`inProgress` has no value: no such key: stage")
+    );
+    assert_eq!(
+        says("spec: {}"),
+        said(
+            "progressing",
+            "its controller has written no status yet (`inProgress` has no value: the object has no `status`)"
+        )
+    );
+    assert_eq!(
+        says("spec: {suspend: true}, status: {stage: Broken}"),
+        said("paused", "it is paused and not waited for")
+    );
+    // A status of another generation says nothing, also one of a later generation.
+    for observed in [1, 3] {
+        assert_eq!(
+            status(&format!("{{stage: Idle, synced: true, observedGeneration: {observed}}}")),
+            said(
+                "progressing",
+                if observed == 1 {
+                    "its controller has not seen this generation yet"
+                } else {
+                    "waiting for the controller"
+                }
+            )
+        );
+    }
 }
 
 #[test]

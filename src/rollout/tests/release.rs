@@ -313,3 +313,71 @@ fn what_a_broken_version_left_does_not_fail_the_one_that_mends_it() {
     assert_eq!(custom(&aborted("2026-10-03T13:00:00Z", "2"), "").0, Verdict::Progressing);
     assert_eq!(custom(&aborted("2026-10-03T14:00:09Z", "2"), "").0, Verdict::Failed);
 }
+
+#[test]
+fn one_whose_status_says_nothing_is_ready_when_nobody_writes_to_it() {
+    let mut release = Release::new();
+    release.context.uid = None;
+    let app = |version: i64, rest: &str| {
+        format!(
+            "{{apiVersion: example.com/v1, kind: App, metadata: {{name: app, namespace: shop, uid: a, generation: 2, \
+              resourceVersion: '{version}'{rest}}}, status: {{colour: red}}}}"
+        )
+    };
+    let at = |release: &mut Release, second: i64| {
+        let now = APPLIED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(second);
+        let context = Context { now, release: Some(release.context.clone()), health: Arc::default() };
+        let object = release.snapshot.get("example.com", "App", "shop", "app").expect("it was seen").clone();
+        judge(&object, &release.snapshot, &context, &mut release.memory)
+    };
+    release.see(&app(1, ""));
+    assert_eq!(at(&mut release, 1).verdict, Verdict::Progressing);
+    assert_eq!(at(&mut release, 10).verdict, Verdict::Progressing);
+    // Somebody writes to it: from then on it counts anew.
+    release.see(&app(2, ""));
+    for (second, verdict) in [(12, Verdict::Progressing), (26, Verdict::Progressing), (27, Verdict::Ready)] {
+        assert_eq!(at(&mut release, second).verdict, verdict, "{second}");
+    }
+    let ready = at(&mut release, 28);
+    assert!(ready.warnings.iter().any(|one| one.contains("`health:` of windlass.yaml")), "{ready:?}");
+    assert_eq!(ready.rule.as_deref(), Some("generic: nothing to judge by"));
+
+    // What others wait for gets more time, and what it owns must be ready.
+    release.context.jobs_follow = true;
+    assert_eq!(at(&mut release, 29).verdict, Verdict::Progressing);
+    assert_eq!(at(&mut release, 72).verdict, Verdict::Ready);
+    release.see(
+        "{apiVersion: v1, kind: Pod, metadata: {name: app-1, namespace: shop, uid: p, creationTimestamp: '2026-10-03T14:00:05Z',
+           ownerReferences: [{apiVersion: example.com/v1, kind: App, name: app, uid: a}]},
+          spec: {containers: [{name: app, image: x}]}, status: {phase: Pending}}",
+    );
+    let waits = at(&mut release, 73);
+    assert_eq!(waits.verdict, Verdict::Progressing);
+    assert_eq!(waits.message.as_deref(), Some("nothing in its status says how it is: waiting for Pod/app-1"));
+}
+
+#[test]
+fn one_whose_status_says_nothing_waits_for_a_rule_where_its_manifest_asks_for_it() {
+    let mut release = Release::new();
+    release.context.uid = None;
+    release.see(
+        "{apiVersion: example.com/v1, kind: App, metadata: {name: app, namespace: shop, uid: a, generation: 2,
+           annotations: {windlass.dev/wait: health}}}",
+    );
+    let now = APPLIED.parse::<Timestamp>().expect("a time") + SignedDuration::from_secs(500);
+    let context = Context { now, release: Some(release.context.clone()), health: Arc::default() };
+    let object = release.snapshot.get("example.com", "App", "shop", "app").expect("it was seen").clone();
+    let judgement = judge(&object, &release.snapshot, &context, &mut release.memory);
+    assert_eq!(judgement.verdict, Verdict::Progressing);
+    assert_eq!(
+        judgement.message.as_deref(),
+        Some("it has no status, and windlass.dev/wait: health asks for a rule in `health:`")
+    );
+
+    // What was there before, and nobody has changed, is not waited for.
+    release.see("{apiVersion: example.com/v1, kind: App, metadata: {name: app, namespace: shop, uid: a, generation: 2}}");
+    release.context.applied_at = None;
+    let context = Context { now, release: Some(release.context.clone()), health: Arc::default() };
+    let object = release.snapshot.get("example.com", "App", "shop", "app").expect("it was seen").clone();
+    assert_eq!(judge(&object, &release.snapshot, &context, &mut release.memory).verdict, Verdict::Ready);
+}

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::model::kinds::is_of_kubernetes;
 use crate::model::{ObjectId, Verdict};
 use crate::report::event::Event;
 use crate::rollout::watch::dependency_grace::Peers;
@@ -86,8 +87,12 @@ impl Watcher {
     }
 
     fn observe(&mut self, id: &ObjectId, others: Peers, now: Timestamp) {
+        // Only what has no rule of Kubernetes' own asks for it.
+        let jobs_follow = !is_of_kubernetes(&id.group)
+            && self.set.iter().any(|(other, tracked)| other.kind == "Job" && !tracked.is_done());
         let Some(tracked) = self.set.get_mut(id) else { return };
-        let around = Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health };
+        let around =
+            Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health, jobs_follow };
         tracked.observe(&self.snapshot, &around);
         if !self.feed.has_heard(&tracked.needs) {
             tracked.wait_until_heard();

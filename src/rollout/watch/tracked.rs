@@ -63,6 +63,8 @@ pub(super) struct Around<'a> {
     pub(super) others: Peers,
     pub(super) made_elsewhere: &'a Arc<Vec<(String, String)>>,
     pub(super) health: &'a Arc<HealthRules>,
+    /// Whether Jobs of the release have not succeeded yet.
+    pub(super) jobs_follow: bool,
 }
 
 impl TrackedObject {
@@ -187,6 +189,7 @@ impl TrackedObject {
             made_elsewhere: Arc::clone(around.made_elsewhere),
             sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
             served: self.served,
+            jobs_follow: around.jobs_follow,
         }
     }
 
@@ -338,7 +341,8 @@ mod tests {
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
         let snapshot = ClusterSnapshot::new([object]);
         let (now, made, health) = (Timestamp::UNIX_EPOCH, Arc::default(), Arc::default());
-        let around = Around { now, others: Peers::There, made_elsewhere: &made, health: &health };
+        let around =
+            Around { now, others: Peers::There, made_elsewhere: &made, health: &health, jobs_follow: false };
         tracked.observe(&snapshot, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
         tracked.observe(&snapshot, &around);

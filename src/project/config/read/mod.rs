@@ -15,8 +15,8 @@ use crate::project::config::table::{Keys, ROOT, Table, list, text};
 use crate::project::config::verify::VerifyConfig;
 use crate::project::config::yaml::{Key, Node, Value};
 use crate::project::config::{
-    BuilderConfig, Config, ImageConfig, OnCancel, Rollback, Tested, TierConfig, health, ignored, names,
-    secrets, table, verify, yaml,
+    BuilderConfig, Config, HealthRules, ImageConfig, OnCancel, Rollback, Tested, TierConfig, health, ignored,
+    names, secrets, table, verify, yaml,
 };
 use crate::text::nearest;
 
@@ -142,7 +142,7 @@ impl Reader<'_> {
                 .take("external")
                 .map_or_else(|| Ok(Vec::new()), |node| secrets::external("external", node))?
         };
-        self.config.health = table.maps("health", |key, node| health::rule("health", key, node))?;
+        self.config.health = self.health(&mut table)?;
         self.config.tiers = table.maps("tiers", |key, node| self.tier(key, node))?;
         self.check_after()?;
         self.check_verify()
@@ -268,10 +268,7 @@ impl Reader<'_> {
             on_cancel: rule(&mut table, "on_cancel", &on_cancel)?.unwrap_or_default(),
             timeout: table.duration("timeout", TEN_MINUTES)?,
             verify: self.verify(&mut table, name)?,
-            health: {
-                let path = table.path("health");
-                table.maps("health", |key, node| health::rule(&path, key, node))?
-            },
+            health: self.health(&mut table)?,
             ignore: {
                 let path = table.path("ignore");
                 table.take("ignore").map_or_else(|| Ok(Vec::new()), |node| ignored::ignored(&path, node))?
@@ -287,6 +284,12 @@ impl Reader<'_> {
                     .map_or_else(|| Ok(Vec::new()), |node| secrets::external(&path, node))?
             },
         })
+    }
+
+    fn health(&mut self, table: &mut Table) -> Result<HealthRules> {
+        let path = table.path("health");
+        let Some(node) = table.take("health") else { return Ok(HealthRules::new()) };
+        health::rules(&path, node, &mut self.config.doubts)
     }
 
     fn verify(&mut self, table: &mut Table, tier: &str) -> Result<Option<VerifyConfig>> {

@@ -257,19 +257,19 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "write `$$` where a dollar is meant",
     ),
     (
-        "version: 1\nhealth: {Widget: {ready: {/status/phase: Up}}}\n",
-        "windlass.yaml:2:10: `Widget` is no kind with its group",
-        "write `Kind.group`, such as `Certificate.cert-manager.io`",
+        "version: 1\nhealth: {Widget.example.com: {ready: {/status/phase: Up}}}\n",
+        "windlass.yaml:2:10: `health` must be a list of rules in CEL: JSON pointers are not read any more",
+        "write `- {apiVersion: example.com/v1, kind: Widget, current: \"status.phase == 'Up'\"}` with the version of the kind",
     ),
     (
-        "version: 1\nhealth: {Widget.example.com: {ready: {status.phase: Up}}}\n",
-        "windlass.yaml:2:39: `status.phase` is no JSON pointer",
-        "it begins with a slash: `/status/phase`",
+        "version: 1\nhealth: [{apiVersion: example.com/v1, kind: Widget, current: status.phase == Up}]\n",
+        "windlass.yaml:2:78: `health[0].current` is not an expression in CEL: unknown variable `Up`",
+        "the variables are apiVersion, kind, metadata, spec, status, data; texts are in quotes",
     ),
     (
-        "version: 1\nhealth: {Widget.example.com: {failed: {/a: b}}}\n",
-        "windlass.yaml:2:30: `health.Widget.example.com` has no `ready`",
-        "",
+        "version: 1\nhealth: [{apiVersion: example.com, kind: Widget, current: \"true\"}]\n",
+        "windlass.yaml:2:23: `example.com` is not an apiVersion",
+        "write `group/version`, such as `cert-manager.io/v1`",
     ),
     (
         "version: 1\ntiers: {p: {context: a, namespace: b, verify: {}}}\n",
