@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Runner, unmade};
-use crate::engine::{Container, ContainerSpec, Owner};
+use crate::engine::{Container, ContainerSpec, Owner, fault};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stream;
 
@@ -76,6 +76,9 @@ fn cannot_start(spec: &Spec<'_>, error: Error) -> Error {
                 "`{program}` is not in the image: no shell reads `run`, the first word is the program"
             ))
         }
-        _ => error,
+        _ => match fault::full_disk(message) {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        },
     }
 }
