@@ -27,7 +27,7 @@ pub(super) fn reads(context: &Context, image: &ImageConfig, platform: &str) -> R
     let mut args = image.args.clone();
     // Another image of the project is no stage.
     args.extend(image.needs.keys().map(|argument| (argument.clone(), "needed@sha256:".to_owned())));
-    let file = Dockerfile::parse(&context.text).beside(image.contexts.keys());
+    let file = Dockerfile::of(&context.text, image);
     let reads = file.reads(image.target.as_deref(), &args, platform);
     let is_followed = |entry: &Entry| {
         matches!(entry.kind, EntryKind::Link { .. }) && reads.follows(&entry.path.to_string_lossy())
@@ -47,13 +47,8 @@ fn doubts_of(project: &Project, name: &str, image: &ImageConfig) -> Vec<Error> {
     let reads = reads(&context, image, "linux/amd64");
     let mut doubts: Vec<Error> = needless(project, name, image, &context, &reads).into_iter().collect();
     doubts.extend(unwanted::doubts(name, &project.root, &context, &|path| reads.includes(path)));
-    for doubt in &mut doubts {
-        if let Some(place) = project.place_of_image(name) {
-            *doubt = doubt.clone().at(place);
-        }
-    }
     doubts.extend(unknown_secrets(name, image, &context));
-    doubts
+    doubts.into_iter().map(|doubt| project.at_image(name, doubt)).collect()
 }
 
 /// The secrets that a Dockerfile mounts and the configuration does not have, with their lines.

@@ -116,7 +116,7 @@ impl Daemon {
         step: &StepReport,
         order: &BuildRequest<'_>,
     ) -> Result<Option<(String, Digest)>> {
-        let file = Dockerfile::parse(&order.context.text).beside(order.image.contexts.keys());
+        let file = Dockerfile::of(&order.context.text, order.image);
         let mut tries = 0;
         loop {
             let credentials = order.credentials(session, registry, &file, &self.platform);
@@ -416,6 +416,7 @@ mod tests {
     use tokio::net::TcpListener;
     use tonic::{Response, Streaming};
 
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -555,7 +556,7 @@ mod tests {
             credentials: HashMap::new(),
             files: Files::new(
                 Arc::new(context(&project)),
-                Arc::default(),
+                BTreeMap::new(),
                 Arc::new(Reads::Everything),
                 0,
                 Sent::default(),

@@ -48,7 +48,7 @@ pub(super) async fn build(
     step: &StepReport,
     order: &BuildRequest<'_>,
 ) -> Result<Option<Built>> {
-    let file = Dockerfile::parse(&order.context.text).beside(order.image.contexts.keys());
+    let file = Dockerfile::of(&order.context.text, order.image);
     if engine.builder == Builder::BuildKit
         && let Some(novelty) = file.unknown_to(engine.major())
     {

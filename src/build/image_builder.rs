@@ -88,7 +88,7 @@ struct Published {
 struct Sources {
     context: Arc<Context>,
     /// Directories that the Dockerfile knows by names.
-    named: Arc<BTreeMap<String, Context>>,
+    named: BTreeMap<String, Arc<Context>>,
     /// What of the context counts.
     reads: Arc<Reads>,
 }
@@ -257,7 +257,7 @@ impl<'a> ImageBuilder<'a> {
             }
             let mut named = content::named_contexts(&root, &config)?;
             let tag = content::tag(&mut context, &mut named, &config, &needed, (&platform, &commit), &reads)?;
-            let named = Arc::new(named);
+            let named = named.into_iter().map(|(name, context)| (name, Arc::new(context))).collect();
             Ok::<_, Error>((Sources { context: Arc::new(context), named, reads: Arc::new(reads) }, tag))
         });
         let hashing = async {

@@ -172,10 +172,7 @@ pub(crate) fn lacking(project: &Project) -> Vec<Error> {
     let lacking = images.filter_map(|(name, image)| {
         let error =
             lacks(project, name, image).and_then(|()| context::exposed::check(project, name, image)).err()?;
-        Some(match project.place_of_image(name) {
-            Some(place) if error.place().is_none() => error.at(place),
-            _ => error,
-        })
+        Some(project.at_image(name, error))
     });
     lacking.collect()
 }
@@ -212,10 +209,7 @@ fn not_for_the_engine(project: &Project, name: &str, image: &ImageConfig) -> Res
         format!("`images.{name}.{key}`: the Docker Engine's builder cannot do that"),
     )
     .with_hint("name a BuildKit daemon with `builder:`");
-    Err(match project.place_of_image(name) {
-        Some(place) => error.at(place),
-        None => error,
-    })
+    Err(project.at_image(name, error))
 }
 
 /// A submodule that was not checked out goes into the image as an empty directory: Git says nothing of it.
@@ -256,7 +250,7 @@ pub(crate) fn unpinned(project: &Project) -> Vec<(Place, String)> {
         let mut args = image.args.clone();
         // Another image of the project comes by its digest.
         args.extend(image.needs.keys().map(|argument| (argument.clone(), "needed@sha256:".to_owned())));
-        let file = dockerfile::Dockerfile::parse(&text).beside(image.contexts.keys());
+        let file = dockerfile::Dockerfile::of(&text, image);
         let bases = file.bases(&args, "linux/amd64");
         for (line, base) in bases.into_iter().filter(|(_, base)| !base.contains("@sha256:")) {
             let place = Place { file: image.dockerfile.clone(), line: Some(line), column: None };

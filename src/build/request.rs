@@ -50,7 +50,7 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) image: &'a ImageConfig,
     pub(crate) context: Arc<Context>,
     /// Directories that the Dockerfile knows by names.
-    pub(crate) named: Arc<BTreeMap<String, Context>>,
+    pub(crate) named: BTreeMap<String, Arc<Context>>,
     /// What of the context its content tag counts.
     pub(crate) reads: Arc<Reads>,
     /// The Dockerfile as the user knows it.

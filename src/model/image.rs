@@ -29,6 +29,9 @@ static HOST: LazyLock<Regex> = LazyLock::new(|| {
 static DIGEST: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("^sha256:[0-9a-f]{64}$").expect("the pattern is a constant"));
 
+/// What [`is_tag`] asks for, in words.
+pub(crate) const TAG_SHAPE: &str = "letters, digits, `.`, `_` and `-`, no `.` or `-` first, 128 at most";
+
 /// Whether a registry could have a tag of this name.
 pub(crate) fn is_tag(name: &str) -> bool {
     TAG.is_match(name)

@@ -15,8 +15,8 @@ pub(crate) mod verdict;
 
 pub use credentials::Credentials;
 pub use failure::{Evidence, Failure, Subject};
-pub(crate) use image::is_tag;
 pub use image::{Digest, Image, Images, PinnedImage, Reference};
+pub(crate) use image::{TAG_SHAPE, is_tag};
 pub(crate) use object::job;
 pub use object::{ObjectId, ObjectRef, Unserved, group};
 pub use outcome::{MissingPass, Outcome, Stage, Stream};

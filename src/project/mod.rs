@@ -185,8 +185,28 @@ impl Project {
     }
 
     /// Where an image stands in the configuration.
-    pub fn place_of_image(&self, image: &str) -> Option<Place> {
+    fn place_of_image(&self, image: &str) -> Option<Place> {
         self.config.places.of(&["images", image]).cloned()
+    }
+
+    /// What the project and its commit give to every tier and image: `WINDLASS_PROJECT`, `_COMMIT`, `_BRANCH`, `_TAG`.
+    fn own_variables(&self) -> BTreeMap<String, String> {
+        let revision = self.revision.as_ref();
+        let all = [
+            ("WINDLASS_PROJECT", Some(self.name.clone())),
+            ("WINDLASS_COMMIT", revision.map(|revision| revision.commit.clone())),
+            ("WINDLASS_BRANCH", revision.and_then(|revision| revision.branch.clone())),
+            ("WINDLASS_TAG", revision.and_then(|revision| revision.git_tag.clone())),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    }
+
+    /// The error, at the image it is about where it has no place of its own.
+    pub(crate) fn at_image(&self, image: &str, error: Error) -> Error {
+        match self.place_of_image(image) {
+            Some(place) if error.place().is_none() => error.at(place),
+            _ => error,
+        }
     }
 
     /// Where the builder's private key stands in the configuration.

@@ -1,10 +1,8 @@
 //! More tags for an image (`tags:` of `windlass.yaml`): what their variables mean for the commit that is built.
 
-use std::collections::BTreeMap;
-
 use super::{Project, variable};
 use crate::error::{Error, Kind, Result};
-use crate::model::is_tag;
+use crate::model::{TAG_SHAPE, is_tag};
 use crate::project::config::environment::{ExpandError, expand};
 
 impl Project {
@@ -14,7 +12,9 @@ impl Project {
     /// [`Kind::Invalid`] for a text that is no tag once its variables are replaced.
     pub(crate) fn image_tags(&self, image: &str) -> Result<Vec<String>> {
         let Some(config) = self.config.images.get(image) else { return Ok(Vec::new()) };
-        let own = self.own_variables();
+        let mut own = self.own_variables();
+        let git_tag = self.revision.as_ref().and_then(|revision| revision.git_tag.as_deref());
+        own.extend(git_tag.map(versions).into_iter().flatten().map(|(name, value)| (name.to_owned(), value)));
         let mut tags = Vec::new();
         for written in &config.tags {
             let mut is_empty = false;
@@ -25,37 +25,17 @@ impl Project {
                 Ok(Some(value.unwrap_or_default()))
             });
             let tag =
-                expanded.map_err(|fault: ExpandError| self.at_tags(image, fault.error(written, None)))?;
+                expanded.map_err(|fault: ExpandError| self.at_image(image, fault.error(written, None)))?;
             if tag.is_empty() || is_empty {
                 continue;
             }
             if !is_tag(&tag) {
                 let message = format!("`images.{image}.tags`: `{written}` is `{tag}`, which is no tag");
-                let hint = "letters, digits, `.`, `_` and `-`, no `.` or `-` first, 128 at most";
-                return Err(self.at_tags(image, Error::new(Kind::Invalid, message).with_hint(hint)));
+                return Err(self.at_image(image, Error::new(Kind::Invalid, message).with_hint(TAG_SHAPE)));
             }
             tags.push(tag);
         }
         Ok(tags)
-    }
-
-    fn at_tags(&self, image: &str, error: Error) -> Error {
-        match self.place_of_image(image) {
-            Some(place) => error.at(place),
-            None => error,
-        }
-    }
-
-    fn own_variables(&self) -> BTreeMap<&'static str, String> {
-        let mut own = BTreeMap::from([("WINDLASS_PROJECT", self.name.clone())]);
-        let Some(revision) = &self.revision else { return own };
-        own.insert("WINDLASS_COMMIT", revision.commit.clone());
-        own.extend(revision.branch.clone().map(|branch| ("WINDLASS_BRANCH", branch)));
-        if let Some(tag) = &revision.git_tag {
-            own.extend(versions(tag));
-            own.insert("WINDLASS_TAG", tag.clone());
-        }
-        own
     }
 }
 

@@ -373,16 +373,10 @@ fn unknown(project: &Project, name: &str) -> Error {
 }
 
 fn own(project: &Project, name: &str) -> BTreeMap<String, String> {
-    let revision = project.revision.as_ref();
-    let all = [
-        ("WINDLASS_PROJECT", Some(project.name.clone())),
-        ("WINDLASS_TIER", Some(name.to_owned())),
-        ("WINDLASS_SLUG", Some(slug(name))),
-        ("WINDLASS_COMMIT", revision.map(|revision| revision.commit.clone())),
-        ("WINDLASS_BRANCH", revision.and_then(|revision| revision.branch.clone())),
-        ("WINDLASS_TAG", revision.and_then(|revision| revision.git_tag.clone())),
-    ];
-    all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    let mut own = project.own_variables();
+    own.insert("WINDLASS_TIER".to_owned(), name.to_owned());
+    own.insert("WINDLASS_SLUG".to_owned(), slug(name));
+    own
 }
 
 fn written_namespace(sources: &Sources<'_>, tier: &str, text: &str, place: Option<&Place>) -> Result<String> {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::project::ImageConfig;
 use crate::text::nearest;
 
 pub(crate) mod reads;
@@ -109,10 +110,10 @@ impl Dockerfile {
         Self { instructions, syntax, contexts: BTreeSet::new() }
     }
 
-    /// The same, with contexts of these names beside its own.
-    pub(super) fn beside<'a>(mut self, contexts: impl IntoIterator<Item = &'a String>) -> Self {
-        self.contexts = contexts.into_iter().map(|name| name.to_ascii_lowercase()).collect();
-        self
+    /// As the image's configuration has it built: with contexts beside its own.
+    pub(super) fn of(text: &str, image: &ImageConfig) -> Self {
+        let contexts = image.contexts.keys().map(|name| name.to_ascii_lowercase()).collect();
+        Self { contexts, ..Self::parse(text) }
     }
 
     /// The first thing that the builder of this Engine does not know, where the Dockerfile does not bring its own builder.
@@ -314,8 +315,8 @@ fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
     let copies = matches!(one.keyword.as_str(), "COPY" | "ADD");
     let runs = copies || one.keyword == "RUN";
     let flag = |name: &str| {
-        let mut flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
-        flags.any(|flag| flag == name || flag.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
+        flags(&one.rest)
+            .any(|flag| flag == name || flag.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
     };
     let (what, engine) = if runs && one.rest.split_whitespace().any(|word| HEREDOC.is_match(word)) {
         ("here-documents (`<<`)", 23)
@@ -343,11 +344,21 @@ fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
 
 /// `RUN --mount=type=secret,id=token,env=TOKEN`
 fn mounts_to_variable(one: &Instruction) -> bool {
-    let mut flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
-    flags.any(|word| {
-        let terms = word.strip_prefix("--mount=").into_iter().flat_map(|mount| mount.split(','));
-        terms.clone().any(|term| term == "type=secret") && terms.clone().any(|term| term.starts_with("env="))
-    })
+    secret_mounts(&one.rest).any(|mount| mount.split(',').any(|term| term.starts_with("env=")))
+}
+
+/// `--mount=…` and others, which stand before everything else.
+fn flags(rest: &str) -> impl Iterator<Item = &str> {
+    rest.split_whitespace().take_while(|word| word.starts_with("--"))
+}
+
+/// What stands behind each `--mount=`.
+fn mounts(rest: &str) -> impl Iterator<Item = &str> {
+    flags(rest).filter_map(|flag| flag.strip_prefix("--mount="))
+}
+
+fn secret_mounts(rest: &str) -> impl Iterator<Item = &str> {
+    mounts(rest).filter(|mount| mount.split(',').any(|term| term == "type=secret"))
 }
 
 /// The instructions that the builder counts as steps.
@@ -366,9 +377,6 @@ fn secrets(one: &Instruction) -> Vec<String> {
     if one.keyword != "RUN" {
         return Vec::new();
     }
-    let flags = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
-    let mounts = flags.filter_map(|word| word.strip_prefix("--mount="));
-    let secrets = mounts.filter(|mount| mount.split(',').any(|term| term == "type=secret"));
     let id = |mount: &str| {
         let value = |names: &[&str]| {
             let mut terms = mount.split(',').filter_map(|term| term.split_once('='));
@@ -381,17 +389,15 @@ fn secrets(one: &Instruction) -> Vec<String> {
         value(&["id", "source", "src"]).or_else(of_target)
     };
     // What a variable stands for is not known here.
-    secrets.filter_map(id).filter(|id| !id.contains('$')).collect()
+    secret_mounts(&one.rest).filter_map(id).filter(|id| !id.contains('$')).collect()
 }
 
 fn copied_from(one: &Instruction) -> Option<&str> {
-    let mut words = one.rest.split_whitespace().take_while(|word| word.starts_with("--"));
     match one.keyword.as_str() {
-        "COPY" | "ADD" => words.find_map(|word| word.strip_prefix("--from=")),
-        "RUN" => words
-            .filter_map(|word| word.strip_prefix("--mount="))
-            .flat_map(|mount| mount.split(','))
-            .find_map(|part| part.strip_prefix("from=")),
+        "COPY" | "ADD" => flags(&one.rest).find_map(|flag| flag.strip_prefix("--from=")),
+        "RUN" => {
+            mounts(&one.rest).flat_map(|mount| mount.split(',')).find_map(|part| part.strip_prefix("from="))
+        }
         _ => None,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dockerfile, HEREDOC, Instruction, copied_from, expand, stage_name};
+use super::{Dockerfile, HEREDOC, Instruction, copied_from, expand, flags, mounts, stage_name};
 use crate::build::context::ignore::pattern::Pattern;
 
 /// What a build can read of its context.
@@ -214,7 +214,7 @@ fn stages_of(one: &Instruction) -> Vec<&str> {
         return one.rest.split_whitespace().find(|word| !word.starts_with("--")).into_iter().collect();
     }
     if one.keyword == "RUN" {
-        let mounts = flags(&one.rest).filter_map(|flag| flag.strip_prefix("--mount="));
+        let mounts = mounts(&one.rest);
         return mounts
             .flat_map(|mount| mount.split(','))
             .filter_map(|part| part.strip_prefix("from="))
@@ -238,10 +238,6 @@ fn sources_of(keyword: &str, rest: &str) -> Option<Vec<Source>> {
     }
 }
 
-fn flags(rest: &str) -> impl Iterator<Item = &str> {
-    rest.split_whitespace().take_while(|word| word.starts_with("--"))
-}
-
 fn copied(rest: &str) -> Option<Vec<Source>> {
     if flags(rest).any(|flag| flag.starts_with("--from=")) {
         return Some(Vec::new());
@@ -262,7 +258,7 @@ fn copied(rest: &str) -> Option<Vec<Source>> {
 
 fn mounted(rest: &str) -> Option<Vec<Source>> {
     let mut sources = Vec::new();
-    for mount in flags(rest).filter_map(|flag| flag.strip_prefix("--mount=")) {
+    for mount in mounts(rest) {
         let value = |names: &[&str]| {
             let pairs = mount.split(',').filter_map(|part| part.split_once('='));
             pairs

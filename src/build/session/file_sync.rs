@@ -34,7 +34,7 @@ const LINK: u32 = 1 << 27;
 pub(crate) struct Files {
     context: Arc<Context>,
     /// Directories by the names that the Dockerfile has for them.
-    named: Arc<BTreeMap<String, Context>>,
+    named: BTreeMap<String, Arc<Context>>,
     /// What of the context was counted.
     reads: Arc<Reads>,
     /// The part of a second in the times of the files.
@@ -74,7 +74,7 @@ impl Files {
     /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
     pub(crate) fn new(
         context: Arc<Context>,
-        named: Arc<BTreeMap<String, Context>>,
+        named: BTreeMap<String, Arc<Context>>,
         reads: Arc<Reads>,
         nanoseconds: u32,
         sent: Sent,
@@ -83,7 +83,7 @@ impl Files {
             let is_odd_link = matches!(&entry.kind, EntryKind::Link { target } if target.to_str().is_none());
             entry.path.to_str().is_none() || is_odd_link
         };
-        let all = named.values().chain(std::iter::once(&*context));
+        let all = named.values().chain([&context]);
         if let Some(entry) = all.flat_map(|context| &context.entries).find(odd) {
             let message = format!(
                 "`{}` has a name that is not UTF-8, and BuildKit takes no other",
@@ -128,7 +128,7 @@ impl Files {
             "dockerfile" => Ok(Offer::Dockerfile(self.context.clone())),
             name => match self.named.get(name) {
                 Some(_) if only == [".dockerignore"] => Ok(Offer::Nothing),
-                Some(context) => Ok(Offer::Named(self.named.clone(), name.to_owned(), in_order(context))),
+                Some(context) => Ok(Offer::Entries(context.clone(), in_order(context))),
                 None => Err(Status::not_found(format!("this build has no directory `{name}`"))),
             },
         }
@@ -146,8 +146,6 @@ fn in_order(context: &Context) -> Vec<usize> {
 enum Offer {
     Nothing,
     Entries(Arc<Context>, Vec<usize>),
-    /// The directory of this name.
-    Named(Arc<BTreeMap<String, Context>>, String, Vec<usize>),
     Dockerfile(Arc<Context>),
 }
 
@@ -155,9 +153,8 @@ impl Offer {
     fn stats(&self, nanoseconds: u32) -> Vec<Stat> {
         match self {
             Self::Nothing => Vec::new(),
-            Self::Entries(context, order) => stats_of(context, order, nanoseconds),
-            Self::Named(contexts, name, order) => {
-                contexts.get(name).map(|context| stats_of(context, order, nanoseconds)).unwrap_or_default()
+            Self::Entries(context, order) => {
+                order.iter().map(|at| of_entry(&context.entries[*at], nanoseconds)).collect()
             }
             Self::Dockerfile(context) => {
                 let size = context.text.len() as u64;
@@ -169,9 +166,8 @@ impl Offer {
     /// Reads a file out, by its number in the order.
     fn read(&self, number: usize, take: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
         match self {
-            Self::Entries(context, order) => read_of(context, order, number, take),
-            Self::Named(contexts, name, order) => match contexts.get(name) {
-                Some(context) => read_of(context, order, number, take),
+            Self::Entries(context, order) => match order.get(number) {
+                Some(at) => context.entries[*at].read_out(PIECE, take),
                 None => Err(io::ErrorKind::NotFound.into()),
             },
             Self::Dockerfile(context) if number == 0 => take(context.text.as_bytes()),
@@ -180,23 +176,7 @@ impl Offer {
     }
 
     fn is_the_context(&self) -> bool {
-        matches!(self, Self::Entries(..) | Self::Named(..))
-    }
-}
-
-fn stats_of(context: &Context, order: &[usize], nanoseconds: u32) -> Vec<Stat> {
-    order.iter().map(|at| of_entry(&context.entries[*at], nanoseconds)).collect()
-}
-
-fn read_of(
-    context: &Context,
-    order: &[usize],
-    number: usize,
-    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    match order.get(number) {
-        Some(at) => context.entries[*at].read_out(PIECE, take),
-        None => Err(io::ErrorKind::NotFound.into()),
+        matches!(self, Self::Entries(..))
     }
 }
 
@@ -373,7 +353,7 @@ mod tests {
         context.hash(&mut sha2::Digest::new(), "c", &|_| true).unwrap();
         (
             root,
-            Files::new(Arc::new(context), Arc::default(), Arc::new(Reads::Everything), 7, Sent::default())
+            Files::new(Arc::new(context), BTreeMap::new(), Arc::new(Reads::Everything), 7, Sent::default())
                 .unwrap(),
         )
     }
@@ -438,7 +418,7 @@ mod tests {
         std::fs::write(root.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")), "").unwrap();
         let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
         let refused =
-            Files::new(Arc::new(context), Arc::default(), Arc::new(Reads::Everything), 7, Sent::default())
+            Files::new(Arc::new(context), BTreeMap::new(), Arc::new(Reads::Everything), 7, Sent::default())
                 .err()
                 .expect("it cannot be sent");
         assert!(refused.message().contains("is not UTF-8"), "{refused}");

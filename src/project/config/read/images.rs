@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::graph::{self, Needs};
-use crate::model::is_tag;
+use crate::model::{TAG_SHAPE, is_tag};
 use crate::project::config::read::{Reader, choice, flag, rule, testing};
 use crate::project::config::table::{Keys, Table, list, text};
 use crate::project::config::yaml::{Key, Node, Value};
@@ -172,9 +172,7 @@ fn tags(table: &mut Table) -> Result<Vec<String>> {
     let is_wrong = |tag: &&String| !tag.contains('$') && !is_tag(tag);
     if let Some(wrong) = tags.iter().find(is_wrong) {
         let message = format!("`{path}` has `{wrong}`, which is no tag");
-        return Err(Error::new(Kind::Invalid, message)
-            .at(place)
-            .with_hint("letters, digits, `.`, `_` and `-`, no `.` or `-` first, 128 at most"));
+        return Err(Error::new(Kind::Invalid, message).at(place).with_hint(TAG_SHAPE));
     }
     Ok(tags)
 }
