@@ -30,6 +30,11 @@ nightly: setup
 bench: setup
 	@tests/bench
 
+## dist: what is released: static binaries for x86_64 and aarch64, Debian packages, manual pages, completions, checksums
+.PHONY: dist
+dist:
+	@scripts/dist
+
 ## fuzz: hostile inputs for all that is read from outside, SECONDS (60) for each reader; READERS=dumps for one
 SECONDS ?= 60
 .PHONY: fuzz

@@ -6,12 +6,13 @@ packages_of() {
     case $1 in
         network) echo iproute2 iptables procps curl openssl ;;
         docker) echo docker.io ;;
-        tools) echo faketime rsync ;;
+        tools) echo faketime rsync zsh fish ;;
         ssh) echo openssh-server openssh-client ;;
         podman) echo podman catatonit netavark aardvark-dns runc ;;
         buildkit) echo runc ;;
         registry) echo docker-registry apache2-utils ;;
         images) echo debootstrap busybox-static gcc libc6-dev ;;
+        gitlab) echo debootstrap rsync binutils ;;
         real) echo containerd runc containernetworking-plugins iptables conntrack ethtool socat kmod ;;
     esac
 }
@@ -48,6 +49,10 @@ source_of() {
         kubernetes-1.27) echo "kubernetes-1.27 . 400 $(kubernetes_version 1 27 16)" ;;
         skipper) echo "skipper github.com/zalando/skipper/cmd/skipper 90" ;;
         buildkit) echo "buildkit github.com/moby/buildkit/cmd/buildkitd 100 -X github.com/moby/buildkit/version.Version=v0.34.2" ;;
+        cert-manager) echo "cert-manager . 190" ;;
+        external-secrets) echo "external-secrets . 200" ;;
+        argo-rollouts) echo "argo-rollouts github.com/argoproj/argo-rollouts/cmd/rollouts-controller 240" ;;
+        buildctl) echo "buildkit github.com/moby/buildkit/cmd/buildctl 10" ;;
     esac
 }
 
@@ -66,8 +71,9 @@ programs_of() {
         ingress) echo skipper ;;
         fake) echo kwok ;;
         old) echo kubernetes-1.27 kwok ;;
-        buildkit) echo buildkit ;;
+        buildkit) echo buildkit buildctl ;;
         tools) echo helm ;;
+        controllers) echo cert-manager external-secrets argo-rollouts ;;
     esac
 }
 

@@ -95,7 +95,7 @@ const PODS: &str = "30 Deployments of 500 pods each. windlass brings them up; wh
 const PIPELINE: &str = "`windlass pipeline staging` for the second time: 30 images, 40 tests, 2,000 manifests. Counted are all requests \
     to the registry, to the Docker Engine and to the API server; the floor is one to the registry for each image.";
 
-const CLEANUP: &str = "`windlass cleanup` in ten repositories with 500 images each, which have two tags and two records of tests each. \
+const CLEANUP: &str = "`windlass cleanup` in ten repositories with 400 images each, which have three tags and two records (of the build and of a test) each. \
     One image in ten is young, one has a tag that windlass did not make; all else goes. The dry run asks the same and deletes nothing. \
     The registry (`docker-registry` 2.8) reads all tags of a repository for each deletion: its time is most of the second row.";
 
@@ -297,7 +297,7 @@ impl Drop for Namespace<'_> {
 /// A registry of 20,000 tags, without and with deletion.
 fn old_registry(binary: &Path) -> Table {
     let (registry, name) = (lab("LAB_REGISTRY"), format!("speed-cleanup-{}", std::process::id()));
-    let tags = Tags { registry: &registry, name: &name, repositories: 10, images: 500 };
+    let tags = Tags { registry: &registry, name: &name, repositories: 10, images: 400 };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(tags.put());
     let tap = Tap::start(Upstream::Tcp(registry.clone()));

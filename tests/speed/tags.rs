@@ -12,8 +12,8 @@ const EMPTY: &[u8] = b"{}";
 const AT_ONCE: usize = 16;
 /// Of ten images one is young and one has a tag that windlass did not make: these stay.
 const OF_TEN: usize = 10;
-/// Its content, its commit, and the records of two tests.
-pub(crate) const TAGS_OF_IMAGE: usize = 4;
+/// Its content, its commit, what came out of its build, and the records of the build and of a test.
+pub(crate) const TAGS_OF_IMAGE: usize = 5;
 
 /// So many images in each of so many repositories, `<name>/i000` and so on.
 pub(crate) struct Tags<'a> {
@@ -53,19 +53,19 @@ impl Tags<'_> {
         } else {
             "2025-01-01T00:00:00Z".to_owned()
         };
-        let labels =
-            json!({"org.opencontainers.image.created": made, "org.opencontainers.image.ref.name": "main"});
         let config = json!({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
-            "config": {"Labels": labels, "User": format!("{repository} {number}")}});
+            "config": {"User": format!("{repository} {number}")}});
         let config = config.to_string().into_bytes();
         let manifest = json!({"schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
             "config": described("application/vnd.oci.image.config.v1+json", &config)});
         let manifest = manifest.to_string().into_bytes();
         self.blob(client, repository, config).await;
         let subject = Digest::of(&manifest);
+        let commit = Digest::of(subject.hex().as_bytes()).hex()[..40].to_owned();
         let mut tags = vec![
             format!("content-{}", &subject.hex()[..16]),
-            Digest::of(subject.hex().as_bytes()).hex()[..40].to_owned(),
+            commit.clone(),
+            format!("windlass.layers-{}", &subject.hex()[..32]),
         ];
         if number % OF_TEN == 1 {
             tags.push(format!("v{number}"));
@@ -73,13 +73,15 @@ impl Tags<'_> {
         for tag in tags {
             self.manifest(client, repository, &tag, manifest.clone()).await;
         }
-        for test in ["unit", "e2e"] {
-            let record = json!({"test": test, "definition": "0123456789abcdef", "passed": true, "summary": "6 passed"});
+        let build = json!({"commits": [{"commit": commit, "time": made, "branch": "main"}]});
+        let test =
+            json!({"test": "unit", "definition": "0123456789abcdef", "passed": true, "summary": "6 passed"});
+        for (kind, family, record) in [("build", "build", build), ("test-unit", "test", test)] {
             let empty = described("application/vnd.oci.empty.v1+json", EMPTY);
-            let record = json!({"schemaVersion": 2, "mediaType": MANIFEST, "artifactType": "application/vnd.windlass.test.v1+json",
-                "config": empty, "layers": [empty], "subject": described(MANIFEST, &manifest),
-                "annotations": {"dev.windlass.record": record.to_string(), "dev.windlass.kind": format!("test-{test}")}});
-            let tag = format!("sha256-{}.test-{test}", subject.hex());
+            let record = json!({"schemaVersion": 2, "mediaType": MANIFEST, "config": empty, "layers": [empty],
+                "artifactType": format!("application/vnd.windlass.{family}.v1+json"), "subject": described(MANIFEST, &manifest),
+                "annotations": {"dev.windlass.record": record.to_string(), "dev.windlass.kind": kind}});
+            let tag = format!("sha256-{}.{kind}", subject.hex());
             self.manifest(client, repository, &tag, record.to_string().into_bytes()).await;
         }
     }

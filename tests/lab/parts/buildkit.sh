@@ -6,6 +6,7 @@ readonly BUILDKIT_SOCKET=unix://$RUN/buildkit.sock BUILDKIT_TLS=tcp://$ADDRESS:5
 up_buildkit() {
     local program
     program=$(program buildkit)
+    program buildctl >/dev/null
     certificate buildkit "/CN=buildkit" "IP:$ADDRESS"
     certificate admin "/O=system:masters/CN=lab-admin"
     cat >"$STATE/buildkit.toml" <<EOF

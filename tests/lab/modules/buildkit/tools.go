@@ -3,4 +3,7 @@
 // Package tools names what the lab builds, so that go.mod and go.sum pin it.
 package tools
 
-import _ "github.com/moby/buildkit/cmd/buildkitd"
+import (
+	_ "github.com/moby/buildkit/cmd/buildctl"
+	_ "github.com/moby/buildkit/cmd/buildkitd"
+)
