@@ -1,12 +1,15 @@
 //! One error type for the whole house: what failed, where, what would help, and the exit code.
 //!
-//! The kind decides the exit code (contract, section 3) and nothing else; the message is one sentence for a
-//! tired person; the hint is the next thing to type or to change. What failed object by object, with its
+//! The kind decides the exit code (contract, section 3) and nothing else: callers that react to what happened ask for
+//! its source, a value of the module that knows. The message is one sentence for a tired
+//! person; the hint is the next thing to type or to change. What failed object by object, with its
 //! evidence, travels in [`Error::failures`] so that the report can say it last. What was done until
 //! then travels in [`Error::result`].
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::{Failure, Outcome, RunResult, Stage};
 use crate::text::Malformed;
@@ -133,6 +136,7 @@ struct Inner {
     hint: Option<String>,
     failures: Vec<Failure>,
     result: RunResult,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -146,6 +150,7 @@ impl Error {
             hint: None,
             failures: Vec::new(),
             result: RunResult::default(),
+            source: None,
         }))
     }
 
@@ -167,6 +172,13 @@ impl Error {
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the error that caused this one: for [`Error::find`], and for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Arc::new(source));
         self
     }
 
@@ -214,6 +226,16 @@ impl Error {
     /// The kind, which decides the exit code.
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The first of its sources of this type.
+    pub fn find<T: StdError + 'static>(&self) -> Option<&T> {
+        sources(self).find_map(|source| source.downcast_ref())
+    }
+
+    /// Whether the run was cancelled, rather than anything failed.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self.0.kind, Kind::Interrupted | Kind::Terminated)
     }
 
     /// How a command, or a stage, that ended with this error is said to have ended.
@@ -276,7 +298,23 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// The sources of an error, from what it was made from to the first cause.
+pub(crate) fn sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}
+
+/// The first cause of a library's error, which says most: the others only pass it on.
+pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
+    sources(error).last().unwrap_or(error).to_string()
+}
 
 #[cfg(test)]
 mod tests {
@@ -287,5 +325,16 @@ mod tests {
         let error = Error::new(Kind::Invalid, "unknown key `imges`").at(Place::at("windlass.yaml", 3, 1));
         assert_eq!(error.to_string(), "windlass.yaml:3:1: unknown key `imges`");
         assert_eq!(error.kind().exit_code(), 3);
+    }
+
+    #[test]
+    fn a_source_is_found_through_all_that_is_said_around_it() {
+        let inner = Error::new(Kind::Denied, "inner").with_source(std::fmt::Error);
+        let outer = Error::new(Kind::Refused, "outer").with_source(inner);
+        let error = outer.into_kind(Kind::RollbackFailed).context("in the rollback").with_hint("none");
+        assert!(error.find::<std::fmt::Error>().is_some());
+        assert!(error.find::<std::io::Error>().is_none());
+        assert_eq!(sources(&error).map(ToString::to_string).next().as_deref(), Some("inner"));
+        assert_eq!(innermost(&error), std::fmt::Error.to_string());
     }
 }

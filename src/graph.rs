@@ -2,11 +2,17 @@
 //! side what may.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use crate::error::Result;
+
+/// What a value that is nested a hundred levels deep takes without optimisation, and some.
+const STACK: usize = 16 << 20;
 
 /// Names, and what each of them needs.
 pub(crate) type Needs = BTreeMap<String, Vec<String>>;
@@ -107,6 +113,30 @@ where
     ended
 }
 
+/// What `work` makes of each of these, in their order, on all processors.
+pub(crate) fn in_parallel<T: Send, R: Send>(all: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    if all.len().min(threads) < 2 {
+        return all.into_iter().map(work).collect();
+    }
+    let share = all.len().div_ceil(threads);
+    let (mut rest, mut shares) = (all.into_iter(), Vec::new());
+    while rest.len() > 0 {
+        shares.push(rest.by_ref().take(share).collect::<Vec<T>>());
+    }
+    thread::scope(|scope| {
+        let work = &work;
+        let spawn = |share: Vec<T>| {
+            let thread = thread::Builder::new().stack_size(STACK);
+            let begin = move || share.into_iter().map(work).collect::<Vec<R>>();
+            thread.spawn_scoped(scope, begin).expect("the system has a thread left")
+        };
+        let spawned: Vec<_> = shares.into_iter().map(spawn).collect();
+        let joined = spawned.into_iter().map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
@@ -120,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_is_shown_from_its_first_name_to_its_first_name() {
+    fn a_cycle_is_shown_from_its_first_name_to_its_first_name() {
         let shown = |pairs: &[(&str, &[&str])]| cycle(&needs(pairs)).map(|names| names.join(" "));
         assert_eq!(shown(&[("a", &["b"]), ("b", &["c", "d"]), ("c", &[]), ("d", &["b"])]).unwrap(), "b d b");
         assert_eq!(shown(&[("a", &["a"])]).unwrap(), "a a");
@@ -163,5 +193,15 @@ mod tests {
         let left = |name: &str| matches!(&ended[name], Ended::Left(why) if !why.is_empty());
         assert!(left("d") && left("e"), "{ended:?}");
         assert!(matches!(ended["c"], Ended::Done(Ok(2 | 3))), "{ended:?}");
+    }
+
+    #[test]
+    fn what_is_done_on_all_processors_comes_in_its_order() {
+        for count in [0, 1, 2, 3, 1000] {
+            let doubled = in_parallel((0..count).collect(), |number: u32| number * 2);
+            assert_eq!(doubled, (0..count).map(|number| number * 2).collect::<Vec<_>>());
+        }
+        let panics = std::panic::catch_unwind(|| in_parallel(vec![1, 2, 3], |number| assert_ne!(number, 2)));
+        assert!(panics.is_err(), "a panic goes on to the caller");
     }
 }

@@ -68,10 +68,10 @@ impl ProgramError {
             Self::Unstartable(why) => format!("`{program}` cannot be started: {why}"),
             Self::Failed { how, said } if said.is_empty() => format!("`{program}` failed ({how})"),
             Self::Failed { how, said } => format!("`{program}` failed ({how}): {said}"),
-            Self::Late(limit) => format!("`{program}` did not end within {} s", limit.as_secs()),
+            Self::Late(limit) => format!("`{program}` did not finish within {} s", limit.as_secs()),
             Self::TooMuch(most) => format!("`{program}` printed more than {} KiB", most >> 10),
             Self::Asks => {
-                format!("`{program}` asks for something on the terminal, and nobody can answer there")
+                format!("`{program}` needs input from the terminal, but none is available")
             }
         }
     }

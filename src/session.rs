@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
@@ -62,6 +63,64 @@ impl Session {
             () = self.cancel.cancelled() => Err(interrupted()),
             result = tokio::time::timeout(limit, work) => result.unwrap_or_else(|_| Err(late())),
         }
+    }
+
+    /// Sleeps, unless the run is cancelled.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] when the run is cancelled.
+    pub(crate) async fn pause(&self, length: Duration) -> Result<()> {
+        let pause = async {
+            tokio::time::sleep(length).await;
+            Ok(())
+        };
+        self.unless_cancelled(pause).await
+    }
+
+    /// Retries every second for up to `limit`, for something that may still be starting; warns once.
+    ///
+    /// # Errors
+    /// That of the last attempt; [`Kind::Interrupted`] when the run is cancelled.
+    pub(crate) async fn once_started<T, F>(
+        &self,
+        limit: Duration,
+        mut attempt: impl FnMut() -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T, Unanswered>>,
+    {
+        let (began, mut is_told) = (Instant::now(), false);
+        loop {
+            let sentence = match attempt().await {
+                Ok(answer) => return Ok(answer),
+                Err(Unanswered::Final(error)) => return Err(error),
+                Err(Unanswered::NotYet { error, .. }) if began.elapsed() >= limit => return Err(error),
+                Err(Unanswered::NotYet { sentence, .. }) => sentence,
+            };
+            if !std::mem::replace(&mut is_told, true) {
+                self.reporter.warn(format!("{sentence}; waiting up to {} s", limit.as_secs()));
+            }
+            self.pause(Duration::from_secs(1)).await?;
+        }
+    }
+}
+
+/// Why something that may still be starting did not respond.
+pub(crate) enum Unanswered {
+    /// It may soon.
+    NotYet {
+        /// The error, if it does not.
+        error: Error,
+        /// The warning while waiting, one sentence.
+        sentence: String,
+    },
+    /// Waiting would not help.
+    Final(Error),
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self::Final(error)
     }
 }
 

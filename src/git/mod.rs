@@ -2,6 +2,7 @@
 //!
 //! Shallow clones and a detached HEAD, as CI has them, are enough.
 
+mod about;
 mod open;
 #[cfg(test)]
 mod projects;
@@ -21,6 +22,7 @@ use crate::project::{self, GitFacts, Lookup, Options, PartialConfig, Project, ci
 
 mod work_tree;
 
+pub(crate) use about::{default_branch, is_ignored, origin};
 pub(crate) use open::around;
 use open::{discover, open};
 pub(crate) use submodules::missing as missing_submodules;
@@ -106,7 +108,7 @@ fn relation(root: &Path, this: &str, other: &str) -> Relation {
 /// [`Kind::Unreachable`] where it cannot be deepened and so cannot be told.
 pub(crate) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Result<Relation> {
     if !is_commit(other) {
-        return Err(Error::new(Kind::Invalid, "what the records of the tier call a commit is none"));
+        return Err(Error::new(Kind::Invalid, "a commit in the tier's records is not a commit"));
     }
     let known = relation(root, this, other);
     if known != Relation::Unknown {
@@ -148,16 +150,27 @@ pub(crate) async fn relation_in_full(root: &Path, this: &str, other: &str) -> Re
     .with_hint(format!("git fetch --unshallow (in GitLab: GIT_DEPTH: 0); deepening it failed: {trouble}")))
 }
 
-/// The commits of all branches and tags, by the user's own Git: a clone in CI has but one.
+/// The branches and tags of a repository.
+pub(crate) struct Heads {
+    /// By commit: a branch or tag that leads to it.
+    pub(crate) commits: BTreeMap<String, String>,
+    /// The names of all branches.
+    pub(crate) branches: BTreeSet<String>,
+}
+
+/// All branches and tags, by the user's own Git: a clone in CI has but one.
 ///
 /// # Errors
 /// [`Kind::Unreachable`] where `origin` cannot be asked.
-pub(crate) async fn heads(root: &Path) -> Result<BTreeMap<String, String>> {
-    let plain = |name: String| {
-        let short = name.strip_prefix("refs/heads/").or_else(|| name.strip_prefix("refs/tags/"));
-        short.map_or_else(|| name.clone(), str::to_owned)
-    };
-    Ok(references(root).await?.into_iter().map(|(commit, name)| (commit, plain(name))).collect())
+pub(crate) async fn heads(root: &Path) -> Result<Heads> {
+    let mut heads = Heads { commits: BTreeMap::new(), branches: BTreeSet::new() };
+    for (commit, name) in references(root).await? {
+        let branch = name.strip_prefix("refs/heads/");
+        heads.branches.extend(branch.map(str::to_owned));
+        let plain = branch.or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(&name);
+        heads.commits.insert(commit, plain.to_owned());
+    }
+    Ok(heads)
 }
 
 /// The commits of all branches and tags, with their full names.
@@ -169,7 +182,7 @@ async fn references(root: &Path) -> Result<Vec<(String, String)>> {
         &["show-ref", "--heads", "--tags", "--dereference"]
     };
     let unknown = |why: &str| {
-        Error::new(Kind::Unreachable, format!("which branches and tags there are cannot be known: {why}"))
+        Error::new(Kind::Unreachable, format!("the branches and tags of `origin` cannot be listed: {why}"))
             .with_hint("check that `git ls-remote origin` works here")
     };
     let output = git(root).arguments(ask).run().await.map_err(|fault| unknown(&fault.sentence("git")))?;
@@ -230,7 +243,7 @@ fn unreadable(error: &git2::Error) -> Error {
         return Error::new(Kind::Invalid, format!("the Git repository cannot be read: {}", error.message()));
     }
     let path = error.message().split('\'').nth(1).map_or("…", |path| path.trim_end_matches('/'));
-    Error::new(Kind::Denied, "Git refuses this repository, for its files belong to another user")
+    Error::new(Kind::Denied, "Git refuses this repository because its files belong to another user")
         .with_hint(format!("git config --global --add safe.directory {path}"))
 }
 

@@ -234,7 +234,7 @@ fn names(value: &str, directory: &Path) -> bool {
     if !path.is_absolute() && value != "." {
         return false;
     }
-    // Links on the way are followed, as Git does; what is not there names nothing.
+    // Links on the way are followed, as Git does; what is missing names nothing.
     let is = |path: &Path| path.canonicalize().ok();
     match path.to_str().and_then(|text| text.strip_suffix("/*")) {
         Some(prefix) => is(Path::new(if prefix.is_empty() { "/" } else { prefix }))

@@ -144,5 +144,8 @@ fn a_name_that_kubernetes_would_refuse_is_refused_here() {
     let error = open(directory.path()).unwrap_err();
     assert_eq!(error.to_string(), "windlass.yaml:2:10: `NAME` cannot be a project's name");
     fs::rename(directory.path().join("windlass.yaml"), directory.path().join("windlass.yml")).unwrap();
-    assert_eq!(open(directory.path()).unwrap_err().message(), "the configuration is called windlass.yaml");
+    assert_eq!(
+        open(directory.path()).unwrap_err().message(),
+        "the configuration must be named windlass.yaml"
+    );
 }

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_git_tracks_is_looked_at() {
+    fn only_what_git_tracks_is_compared() {
         let (directory, _repository) = work_tree();
         for name in ["ignored", "new"] {
             fs::write(directory.path().join(name), "x").unwrap();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_git_is_told_not_to_look_at_differs_all_the_same() {
+    fn what_git_is_told_to_take_for_unchanged_is_compared_all_the_same() {
         for (name, option) in [("assumed", ASSUME_UNCHANGED), ("skipped", 0)] {
             let (directory, repository) = work_tree();
             let mut index = repository.index().unwrap();

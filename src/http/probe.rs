@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, innermost};
 
 /// How long one answer may take to come.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -98,13 +98,9 @@ async fn beginning(mut response: reqwest::Response) -> String {
 /// Why there is no answer: the innermost reason says most.
 fn trouble(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("did not answer within {} s", LIMIT.as_secs());
+        return format!("did not respond within {} s", LIMIT.as_secs());
     }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    format!("cannot be asked: {inner}")
+    format!("cannot be asked: {}", innermost(error))
 }
 
 #[cfg(test)]

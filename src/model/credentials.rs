@@ -1,4 +1,4 @@
-//! Who somebody is to a registry.
+//! The credentials for a registry.
 
 use secrecy::{ExposeSecret, SecretString};
 

@@ -1,4 +1,4 @@
-//! One thing that failed, with its cause and what was seen of it.
+//! One failure, with its cause and its evidence.
 
 use serde::Serialize;
 
@@ -32,10 +32,10 @@ pub struct Failure {
     pub cause: String,
     /// One sentence in the words of the user's own files.
     pub message: String,
-    /// What would help.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What was seen, in reading order: log lines, exit codes, events, the lines of the manifest.
+    /// The evidence, in reading order: log lines, exit codes, events, the lines of the manifest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
 }

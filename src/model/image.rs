@@ -1,7 +1,7 @@
-//! The name of an image, taken apart: registry, repository, tag, digest.
+//! The parts of an image name: registry, repository, tag, digest.
 //!
 //! The rules are those of the distribution project's reference grammar, with Docker's short names (`busybox` is
-//! `docker.io/library/busybox`). A reference that passes here is never refused by a registry for its shape.
+//! `docker.io/library/busybox`). A registry never refuses the form of a reference that passes here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -147,7 +147,7 @@ pub struct PinnedImage {
     pub registry: String,
     /// `group/shop/web`.
     pub repository: String,
-    /// A tag that it has, or had: it only tells people what it is.
+    /// A tag that it has, or had; only for people.
     pub tag: Option<String>,
     /// The digest of its manifest.
     pub digest: Digest,

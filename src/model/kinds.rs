@@ -1,4 +1,4 @@
-//! What is known of kinds without asking a cluster.
+//! What is known about kinds without a cluster.
 
 use crate::text::nearest;
 use crate::text::nearest::distance;
@@ -61,13 +61,13 @@ const KINDS: &[(&str, &str, &str, bool)] = &[
     ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
 ];
 
-/// Plural and whether its objects live in namespaces, for a kind that every server has, so that it need not be asked.
+/// Plural and whether its objects live in namespaces, for a kind that every server has, which saves a request.
 pub(crate) fn served_everywhere(api_version: &str, kind: &str) -> Option<(&'static str, bool)> {
     KINDS.iter().find(|entry| (entry.0, entry.1) == (api_version, kind)).map(|entry| (entry.2, entry.3))
 }
 
-/// The built-in kind that somebody meant who wrote this word; `None` where it is one, names its group, or is not off by a
-/// slip: custom kinds often have names like those.
+/// The built-in kind that this word probably means; `None` where it is one, names its group, or is not just a typo: custom
+/// kinds often have similar names.
 pub(crate) fn near_kind(word: &str) -> Option<&'static str> {
     let kinds = || KINDS.iter().map(|entry| entry.1);
     if word.contains('.') || kinds().any(|kind| kind == word) {

@@ -14,7 +14,7 @@ pub(crate) const TIER: &str = "windlass.dev/tier";
 pub(crate) const REVISION: &str = "windlass.dev/revision";
 /// The commit of that release.
 pub(crate) const COMMIT: &str = "windlass.dev/commit";
-/// Where the object stands in the files: `.kube/web.yaml:12`.
+/// The file and line of the object: `.kube/web.yaml:12`.
 pub(crate) const SOURCE: &str = "windlass.dev/source";
 /// Which content a Job ran.
 pub(crate) const CONTENT: &str = "windlass.dev/content";
@@ -27,7 +27,7 @@ pub(crate) const KEPT_OF_PROJECT: &str = "windlass.dev/kept-of-project";
 /// The tier whose `remove` kept an object.
 pub(crate) const KEPT_OF_TIER: &str = "windlass.dev/kept-of-tier";
 
-// What the user's manifests may say.
+// Annotations that manifests may have.
 
 /// `before` or `after`: when a Job runs.
 pub(crate) const PHASE: &str = "windlass.dev/phase";
@@ -41,7 +41,7 @@ pub(crate) const RESTART_ON: &str = "windlass.dev/restart-on";
 pub(crate) const TIMEOUT: &str = "windlass.dev/timeout";
 /// How long pods must run before they count.
 pub(crate) const STABLE_FOR: &str = "windlass.dev/stable-for";
-/// How many failures of pods are no failure of the object.
+/// How many failures of pods do not fail the object.
 pub(crate) const FAILURES_ALLOWED: &str = "windlass.dev/failures-allowed";
 /// How much of a workload must be ready.
 pub(crate) const REQUIRED_ROLLOUT: &str = "windlass.dev/required-rollout";
@@ -49,7 +49,7 @@ pub(crate) const REQUIRED_ROLLOUT: &str = "windlass.dev/required-rollout";
 pub(crate) const WAIT: &str = "windlass.dev/wait";
 /// `optional`: that a Service or an Ingress leads nowhere is a warning.
 pub(crate) const ENDPOINTS: &str = "windlass.dev/endpoints";
-/// `allowed` or `never`: whether the object is deleted once the manifests no longer have it.
+/// `allowed` or `never`: whether the object is deleted once it is removed from the manifests.
 pub(crate) const PRUNE: &str = "windlass.dev/prune";
 /// `refuse`: once this Job ran, its release is not rolled back.
 pub(crate) const ROLLBACK: &str = "windlass.dev/rollback";
@@ -83,9 +83,9 @@ pub(crate) const VERSION: &str = "windlass.dev/version";
 
 /// Which of several runs of the same user on the same host holds it.
 pub(crate) const LOCK: &str = "windlass.dev/lock";
-/// What a person says who holds it: then nobody renews it.
+/// The message of a person who holds it; such a lock is not renewed.
 pub(crate) const MESSAGE: &str = "windlass.dev/message";
-/// Until when a person holds it; without this, until it is given back.
+/// Until when a person holds it; without this, until it is released.
 pub(crate) const UNTIL: &str = "windlass.dev/until";
 
 // On what a run starts, and on the lock that it holds.

@@ -1,4 +1,4 @@
-//! The values that every module shares: what is said of an object and why, what failed, which image, which object, which commit.
+//! The values that all modules share: verdicts and causes, failures, images, objects, commits.
 
 pub(crate) mod credentials;
 pub(crate) mod failure;

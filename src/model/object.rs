@@ -1,4 +1,4 @@
-//! Which object is meant, and what its fields say. Fields may be missing or of an odd type: nothing here fails.
+//! The identity of objects, and access to their fields. Nothing here fails if a field is missing or has an unexpected type.
 
 pub(crate) mod job;
 mod unserved;
@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use unserved::Unserved;
+
+use crate::text::pointer::value_at;
 
 /// The identity of an object: what stays the same when its content changes. The version of its API is not
 /// part of it, only the group: `apps/v1` and `apps/v1beta1` name the same Deployment.
@@ -29,7 +31,7 @@ pub struct ObjectId {
 impl ObjectId {
     /// The identity of this object.
     pub fn of(object: &Value) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let text = |pointer: &str| value_at(object, pointer).and_then(Value::as_str).unwrap_or_default();
         Self {
             group: group(text("/apiVersion")).to_owned(),
             kind: text("/kind").to_owned(),
@@ -71,7 +73,7 @@ impl ObjectRef {
         self
     }
 
-    /// What an object says of itself; empty words where it says nothing.
+    /// The reference to an object from its own fields; empty strings where it lacks them.
     pub fn of(object: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {
@@ -95,15 +97,15 @@ pub fn group(api_version: &str) -> &str {
 
 /// The text at a JSON pointer; empty when there is none.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value_at(value, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// No number of Kubernetes is greater, so that any two of them can be added.
+/// No number in Kubernetes is greater, so any two of them can be added.
 const GREATEST: i64 = 1 << 53;
 
 /// The whole number at a JSON pointer.
 pub(crate) fn number(value: &Value, pointer: &str) -> Option<i64> {
-    let number = value.pointer(pointer).and_then(Value::as_i64)?;
+    let number = value_at(value, pointer).and_then(Value::as_i64)?;
     Some(number.clamp(-GREATEST, GREATEST))
 }
 
@@ -114,12 +116,12 @@ pub(crate) fn count(value: &Value, pointer: &str) -> i64 {
 
 /// Whether a JSON pointer leads to `true`.
 pub(crate) fn is_true(value: &Value, pointer: &str) -> bool {
-    value.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    value_at(value, pointer).and_then(Value::as_bool).unwrap_or(false)
 }
 
 /// The list at a JSON pointer; empty when there is none.
 pub(crate) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    value_at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The time at a JSON pointer.
@@ -129,7 +131,7 @@ pub(crate) fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
 
 /// Whether there is something at a JSON pointer that is neither null nor empty.
 pub(crate) fn has(value: &Value, pointer: &str) -> bool {
-    match value.pointer(pointer) {
+    match value_at(value, pointer) {
         None | Some(Value::Null) => false,
         Some(Value::Object(map)) => !map.is_empty(),
         Some(Value::Array(list)) => !list.is_empty(),
@@ -170,12 +172,12 @@ pub(crate) fn created(object: &Value) -> Option<Timestamp> {
 
 /// A label of the object.
 pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/labels")?.get(key)?.as_str()
+    value_at(object, "/metadata/labels")?.get(key)?.as_str()
 }
 
 /// An annotation of the object.
 pub(crate) fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    object.pointer("/metadata/annotations")?.get(key)?.as_str()
+    value_at(object, "/metadata/annotations")?.get(key)?.as_str()
 }
 
 /// Whether somebody deletes the object.

@@ -1,4 +1,4 @@
-//! The stages of the pipeline, how they end, where the lines come from that are written in them, and which tests have not passed.
+//! The stages of the pipeline, their outcomes, the sources of log lines, and the tests that have not passed.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What a plan says of an object: what happens to it, and which of its fields change.
+//! The actions of a plan on an object, and the fields that change.
 
 use serde::Serialize;
 
@@ -14,11 +14,11 @@ pub enum Action {
     Recreate,
     /// A Job whose content has not completed yet.
     Run,
-    /// It is what is wanted.
+    /// It already is as wanted.
     Keep,
-    /// The manifests no longer have it.
+    /// It was removed from the manifests.
     Prune,
-    /// The manifests no longer have it, and it stays.
+    /// It was removed from the manifests, but is kept.
     Leave,
 }
 
@@ -35,7 +35,7 @@ pub struct FieldChange {
     pub after: Option<String>,
 }
 
-/// A field of ours that was edited by hand with kubectl, and is taken back.
+/// A field of ours that was edited by hand with kubectl and is reverted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Taken {
     /// `kubectl-edit`

@@ -1,5 +1,5 @@
-//! What is said of a release: its kind, how it ended, who made it, what it ran and what failed. A record keeps these as they
-//! are: their names are its format.
+//! The facts of a release: its kind, its outcome, who made it, what it ran and what failed. Records store these as they are, so
+//! the field names are their format.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,28 +8,28 @@ use super::ObjectId;
 /// What kind of release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub(crate) enum Kind {
+pub(crate) enum ReleaseKind {
     /// A commit's manifests.
     Release,
-    /// What others made was taken over as it was.
+    /// Objects that others created were taken over unchanged.
     Adoption,
-    /// Back from one revision to another's recorded set.
+    /// A rollback from one revision to the recorded set of another.
     Rollback {
         /// The revision that was rolled back from.
         from: u64,
-        /// The revision whose set was brought back.
+        /// The revision whose set was restored.
         to: u64,
         /// Whether `rollback: auto` did it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         automatic: bool,
-        /// Whether a GitLab job of an older commit was run again. The newer release was not given up: it may be
-        /// released again without an override.
+        /// Whether a GitLab job of an older commit was run again. The newer release does not count as rolled back:
+        /// it may be released again without an override.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         redeployed: bool,
     },
 }
 
-impl Kind {
+impl ReleaseKind {
     /// `release`, or `rollback of 8 to 6`.
     pub(crate) fn describe(&self) -> String {
         match self {
@@ -47,7 +47,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
-    /// It runs, or was killed before it could say how it ended.
+    /// It runs, or was killed before it could record its outcome.
     Running,
     /// Every object became ready.
     Good,
@@ -87,10 +87,10 @@ pub(crate) struct Actor {
     pub pipeline: Option<String>,
 }
 
-/// How far a release came.
+/// How far a release got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// How many objects it wrote; `None` while nobody has counted.
+    /// How many objects it wrote; `None` before they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<usize>,
     /// How many it was to write.
@@ -104,19 +104,19 @@ pub(crate) struct Task {
     pub job: ObjectId,
     /// Whether it completed.
     pub completed: bool,
-    /// Whether it says `windlass.dev/rollback: refuse`: what it did is not undone by going back.
+    /// Whether it has `windlass.dev/rollback: refuse`: a rollback does not undo what it did.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub refuses_rollback: bool,
 }
 
-/// The old set, sent by a release that was cancelled, and not watched.
+/// The previous set, restored by a cancelled release, and not watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SentBack {
     /// The revision whose set it is.
     pub to: u64,
     /// How many objects were sent.
     pub sent: usize,
-    /// How many were to be sent.
+    /// How many should have been sent.
     pub of: usize,
 }
 

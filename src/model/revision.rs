@@ -16,8 +16,8 @@ pub struct Revision {
     /// The merge request that CI runs for, `!3`: then the branch is where it comes from, in a fork of the project too, and
     /// the commit is on no branch of the project yet.
     pub merge_request: Option<MergeRequest>,
-    /// Whether what images and manifests are made of differs from the commit: known after
-    /// `build` has compared them.
+    /// Whether the inputs of images and manifests differ from the commit; known after `build`
+    /// has compared them.
     pub dirty: bool,
     /// 8 hexadecimal digits over what differs, where it does.
     pub dirty_hash: Option<String>,
@@ -37,13 +37,13 @@ pub struct MergeRequest {
 }
 
 impl Revision {
-    /// The branch that this commit is on, as a rule or a tag may take it: none in a merge request, whose commit may be
-    /// anybody's.
+    /// The branch of this commit, for rules and tags: none in a merge request, whose commit may be from
+    /// anyone.
     pub fn own_branch(&self) -> Option<&str> {
         self.branch.as_deref().filter(|_| self.merge_request.is_none())
     }
 
-    /// The branch by its name in this project: none of a fork, which may call its own as it likes.
+    /// The branch by its name in this project; none of a fork, which can choose any name.
     pub fn branch_of_project(&self) -> Option<&str> {
         let is_foreign = self.merge_request.as_ref().is_some_and(|request| request.from_fork);
         self.branch.as_deref().filter(|_| !is_foreign)
@@ -86,12 +86,12 @@ pub enum Relation {
     Older,
     /// Neither is an ancestor of the other.
     Diverged,
-    /// The clone does not reach far enough to tell.
+    /// The clone is too shallow to tell.
     Unknown,
 }
 
-/// Whether a text is the full id of a commit. What a record, a server or a job's variable calls a commit is given to Git
-/// only if it is: Git would take `--upload-pack=…` for an option, and `+refs/…` for what it shall overwrite.
+/// Whether a text is the full id of a commit. What a record, a server or a job's variable calls a commit is passed to Git
+/// only if it is one: Git would take `--upload-pack=…` for an option, and `+refs/…` for a ref to overwrite.
 pub fn is_commit(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,11 +1,11 @@
-//! What a run comes to: the facts of the line that ends it, also where it fails.
+//! The result of a run: the facts of its last line, also if it fails.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Images, Stage};
 
-/// What a run came to: the facts of the `finished` event. A command returns it; where the command fails, its error carries what
-/// was done until then.
+/// The result of a run: the facts of the `finished` event. A command returns it; if the command fails, its error carries what was
+/// done until then.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunResult {
     /// The stage that failed.
@@ -14,31 +14,31 @@ pub struct RunResult {
     pub images: BTreeMap<String, String>,
     /// The release's revision.
     pub revision: Option<u64>,
-    /// The revision that a rollback led to.
+    /// The revision that a rollback restored.
     pub rolled_back_to: Option<u64>,
-    /// The revision that an interrupted release sent back, unwatched.
+    /// The revision that an interrupted release restored, without watching it.
     pub sent_back_to: Option<u64>,
-    /// Whether anything was changed in the cluster; `None` where the command is none that changes a tier.
+    /// Whether anything was changed in the cluster; `None` for a command that does not change a tier.
     pub changed: Option<bool>,
     /// The good release that still runs, where a release or a rollback did not change everything.
     pub still_runs: Option<u64>,
-    /// The workloads that a failed release was to change and did not reach, as `Deployment/web`.
+    /// The workloads that a failed release did not reach, as `Deployment/web`.
     pub untouched: Vec<String>,
-    /// What a rollback leads to, in words: `89147efa, release 1`.
+    /// The target of a rollback, for people: `89147efa, release 1`.
     pub back_to: Option<String>,
-    /// Where the tier answers, when that is known.
+    /// The address of the tier, if it is known.
     pub url: Option<String>,
     /// Complete commands to type next, most useful first.
     pub next: Vec<String>,
 }
 
 impl RunResult {
-    /// A run that came to these images.
+    /// A run that resulted in these images.
     pub fn of_images(images: &Images) -> Self {
         Self { images: references(images), ..Self::default() }
     }
 
-    /// This, and what came to be known before it: facts of its own stay, commands are typed in the order in which they became
+    /// Merges this with an earlier result: its own facts take precedence, commands keep the order in which they became
     /// known.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {

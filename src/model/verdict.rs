@@ -1,24 +1,24 @@
-//! The words of a verdict: what an object's state is, and the one cause of it (contract, section 6).
+//! Verdicts and causes: the state of an object, and its one cause (contract, section 6).
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is said of an object.
+/// The state of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It does what the manifest asks for.
+    /// It is as the manifest asks for.
     Ready,
-    /// It is on its way.
+    /// It is not ready yet.
     Progressing,
-    /// It will not get there by itself.
+    /// It will not become ready without help.
     Failed,
-    /// It was told to stand still; nobody waits for it.
+    /// It is paused and not waited for.
     Paused,
     /// It is being deleted.
     Terminating,
-    /// Nothing in it says how it is.
+    /// Its status does not tell.
     Unknown,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// The word that machine output uses, which is the word people read too.
+/// The word in machine output and for people.
 fn word(value: &impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,

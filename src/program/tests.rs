@@ -81,7 +81,7 @@ async fn at_the_end_of_its_time_the_whole_group_ends() {
     let file = directory.path().join("pid");
     let script = format!("trap '' TERM; sleep 600 & echo $! > {}; wait; sleep 600", file.display());
     let fault = sh(&script).limit(Duration::from_secs(1)).output().await.expect_err("it takes too long");
-    assert_eq!(fault.sentence("helm"), "`helm` did not end within 1 s");
+    assert_eq!(fault.sentence("helm"), "`helm` did not finish within 1 s");
     until_gone(pid_in(&file)).await;
 }
 

@@ -1,6 +1,6 @@
 //! A whole Secret from one source: YAML or JSON (a flat map, or a Secret as Kubernetes writes it), or dotenv.
 //!
-//! What is wrong is said without a word of what stands there.
+//! Errors never quote the content.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ fn flat(map: &serde_json::Map<String, Value>) -> Result<BTreeMap<String, Vec<u8>
         .map(|(key, value)| match value {
             Value::String(text) => Ok((key.clone(), text.clone().into_bytes())),
             Value::Null => Err(format!("has no value for `{key}`")),
-            _ => Err(format!("has more than one value under `{key}`: a Secret has keys and texts")),
+            _ => Err(format!("has more than one value under `{key}`: a Secret maps keys to strings")),
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! The Secrets of `secrets:`, whose values never stand in Git: fetched when a release needs them, hidden from every
-//! output at once, and handed on as bytes that nothing can print.
+//! The Secrets of `secrets:`, whose values are never stored in Git: read when a release needs them, masked in all output
+//! at once, and passed on as bytes that cannot be printed.
 
 mod document;
 mod pull;
@@ -245,7 +245,7 @@ pub(crate) fn hide_objects<'a>(objects: impl IntoIterator<Item = &'a Value>, rep
 /// Whether the environment and the work tree have what the Secrets need: known before minutes go into a build.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for the first value that is not there, with the place that asks for it.
+/// [`Kind::Invalid`] for the first value that is missing, with the place that asks for it.
 pub(crate) async fn check(project: &Project, tier: &Tier) -> Result<()> {
     let fetch = Fetch { project, tier };
     let sources = tier.secrets.values().flat_map(|secret| match &secret.content {
@@ -318,7 +318,7 @@ impl Fetch<'_> {
             }
             SecretContent::Whole(source) => {
                 let document = document::read(&self.bytes(source).await?)
-                    .map_err(|why| invalid(source, format!("what `{}` gives {why}", source.path)))?;
+                    .map_err(|why| invalid(source, format!("the output of `{}` {why}", source.path)))?;
                 said = document.kind;
                 document.data
             }
@@ -453,7 +453,8 @@ fn hide_fields(reporter: &Reporter, name: &str, value: &Value) {
 
 /// Hides what Docker's own configuration has of credentials.
 fn hide_docker_config(reporter: &Reporter) {
-    let directory = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let named = std::env::var_os("DOCKER_CONFIG").filter(|directory| !directory.is_empty());
+    let directory = named.map(PathBuf::from);
     let directory = directory.or_else(|| std::env::home_dir().map(|home| home.join(".docker")));
     let bytes = directory.and_then(|directory| std::fs::read(directory.join("config.json")).ok());
     if let Some(document) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {

@@ -41,7 +41,7 @@ pub(super) fn check(source: &SecretSource, user: &str, password: &str) -> Result
 }
 
 pub(super) fn no_registry(place: &Place) -> Error {
-    Error::new(Kind::Invalid, "a pull secret, and no registry is named")
+    Error::new(Kind::Invalid, "a pull secret, and no registry is set")
         .at(place.clone())
-        .with_hint("`registry:` in windlass.yaml, --registry, or `host:` beside `user` and `password`")
+        .with_hint("`registry:` in windlass.yaml, --registry, or add `host:` beside `user` and `password`")
 }

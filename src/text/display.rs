@@ -48,6 +48,27 @@ pub(crate) fn clip(text: &str, most: usize) -> String {
     text.chars().take(most - 1).chain(['…']).collect()
 }
 
+/// A sentence without what is another each time: ids, times and durations, processes, ports of clients, temporary files.
+pub(crate) fn lasting(sentence: &str) -> Cow<'_, str> {
+    static PASSING: LazyLock<Regex> = LazyLock::new(|| {
+        let parts = [
+            // 2026-10-03T14:00:00.123Z, 14:00:00
+            r"\b(\d{4}-\d{2}-\d{2}[T ])?\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:?\d{2})?\b",
+            // Ids: a uid, or many hexadecimal digits.
+            r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b",
+            r"\b[0-9a-f]{12,}\b",
+            // 1.5s, 20ms, 1m20s
+            r"\b(\d+(\.\d+)?(h|ms|m|s|µs|us|ns))+\b",
+            // 10.1.0.7:43210->10.1.0.8:80
+            r":\d+->",
+            r"\b(pid|process|goroutine|fd)[ =:]+\d+\b",
+            r"/(tmp|proc)/\S+",
+        ];
+        Regex::new(&parts.join("|")).expect("the patterns are constants")
+    });
+    PASSING.replace_all(sentence, "…")
+}
+
 /// `1 object`, `3 objects`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

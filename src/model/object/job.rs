@@ -1,9 +1,9 @@
-//! What a Job says of itself: which content it ran, and how that ended.
+//! What a Job records: which content it ran, and how that ended.
 
 use crate::model::labels;
 use serde_json::Value;
 
-use super::group;
+use super::{annotation, group, list};
 
 /// Which content a live Job runs.
 pub(crate) fn content(live: &Value) -> Option<&str> {
@@ -21,8 +21,7 @@ pub(crate) fn failed(live: &Value) -> bool {
 }
 
 fn has(live: &Value, condition: &str) -> bool {
-    let conditions = live.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == condition && one["status"] == "True"))
+    list(live, "/status/conditions").iter().any(|one| one["type"] == condition && one["status"] == "True")
 }
 
 /// Whether it is a Job, which runs once per content.
@@ -32,6 +31,5 @@ pub(crate) fn is_job(object: &Value) -> bool {
 
 /// Which Jobs of a phase run first: Helm's weight of a hook.
 pub(crate) fn weight(object: &Value) -> i64 {
-    let weight = object.pointer("/metadata/annotations/helm.sh~1hook-weight").and_then(Value::as_str);
-    weight.and_then(|weight| weight.trim().parse().ok()).unwrap_or(0)
+    annotation(object, "helm.sh/hook-weight").and_then(|weight| weight.trim().parse().ok()).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A Service or an Ingress that leads nowhere.
+//! A Service or an Ingress without endpoints.
 
 use serde::{Deserialize, Serialize};
 

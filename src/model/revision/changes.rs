@@ -1,4 +1,4 @@
-//! What makes a work tree another than its commit, in a few words: which files, and how each differs.
+//! How a work tree differs from its commit, in short: which files, and how each differs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 pub enum Change {
     /// Its content, its mode or its kind is another.
     Modified,
-    /// It is not there.
+    /// It is missing.
     Deleted,
     /// Git does not know it.
     Untracked,
