@@ -1,11 +1,12 @@
-//! Who we are there, which cluster it is, what we may, and the tier's namespace.
+//! The user, the identity of the cluster, permissions, and the tier's namespace.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::transport::{Call, Repeat};
 use super::{Cluster, Refusal};
-use crate::cluster::transport::fault::{Fault, Wanted, user_of};
+use crate::cluster::error_class::{ErrorClass, is_denied};
+use crate::cluster::transport::request_error::{RequestError, RequestInfo, user_of};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectRef, labels};
 
@@ -21,8 +22,8 @@ impl Cluster {
     }
 
     async fn ask_identity(&self) -> Result<String> {
-        let wanted = Wanted { verb: "ask", resource: "who the user is".to_owned(), namespace: None };
-        let mut fault = Fault::Interrupted;
+        let wanted = RequestInfo { verb: "ask", resource: "who the user is".to_owned(), namespace: None };
+        let mut fault = RequestError::Interrupted;
         // `v1` since Kubernetes 1.28.
         for version in ["v1", "v1beta1"] {
             let review = json!({"apiVersion": format!("authentication.k8s.io/{version}"), "kind": "SelfSubjectReview"});
@@ -65,7 +66,7 @@ impl Cluster {
     }
 
     async fn ask_version(&self) -> Option<String> {
-        let wanted = Wanted { verb: "get", resource: "the version".to_owned(), namespace: None };
+        let wanted = RequestInfo { verb: "get", resource: "the version".to_owned(), namespace: None };
         let answer = self.transport.json(&Call::get("/version".to_owned(), wanted)).await.ok()?;
         answer["gitVersion"].as_str().map(str::to_owned)
     }
@@ -76,9 +77,9 @@ impl Cluster {
             return Ok(());
         }
         let context = self.context();
-        let sentence =
-            format!("what answers at the address of context `{context}` is no Kubernetes API server");
+        let sentence = format!("the server of context `{context}` is not a Kubernetes API server");
         Err(Error::new(Kind::Unreachable, sentence)
+            .with_source(ErrorClass::Unreachable)
             .with_hint("check the server's address and port in the kubeconfig"))
     }
 
@@ -88,6 +89,7 @@ impl Cluster {
             Kind::Denied,
             format!("the cluster of context `{context}` does not accept the kubeconfig's credentials"),
         )
+        .with_source(ErrorClass::Denied)
         .with_hint("log in again, or renew the token or certificate that the kubeconfig holds")
     }
 
@@ -97,8 +99,8 @@ impl Cluster {
         version: &str,
         plural: &str,
         body: &Value,
-        wanted: &Wanted,
-    ) -> Result<Value, Fault> {
+        wanted: &RequestInfo,
+    ) -> Result<Value, RequestError> {
         let call =
             Call::send(Method::POST, format!("/apis/{group}/{version}/{plural}"), body, wanted.clone());
         // A review changes nothing.
@@ -118,7 +120,7 @@ impl Cluster {
                 "namespace": namespace.unwrap_or_default(),
             }},
         });
-        let wanted = Wanted { verb: "ask", resource: "what the user may".to_owned(), namespace: None };
+        let wanted = RequestInfo { verb: "ask", resource: "what the user may".to_owned(), namespace: None };
         let answer = self
             .review("authorization.k8s.io", "v1", "selfsubjectaccessreviews", &review, &wanted)
             .await
@@ -135,15 +137,16 @@ impl Cluster {
                     return Ok(found["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
                 }
                 Ok(None) => {}
-                Err(error) if error.kind() == Kind::Denied => {}
+                Err(error) if is_denied(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         let namespace = self.namespace();
         Err(Error::new(
             Kind::Denied,
-            format!("neither the namespace `kube-system` nor `{namespace}` may be read, so the cluster cannot be told from others"),
+            format!("neither the namespace `kube-system` nor `{namespace}` may be read, so the cluster cannot be identified"),
         )
+        .with_source(ErrorClass::Denied)
         .with_hint(format!("ask an administrator of the cluster for the right to `get` the namespace `{namespace}`")))
     }
 
@@ -155,9 +158,10 @@ impl Cluster {
         let context = self.context();
         Err(Error::new(
             Kind::Rule,
-            format!("the context `{context}` leads to the cluster {uid}, but the tier is pinned to {pin}"),
+            format!("the context `{context}` points to the cluster {uid}, but the tier is pinned to {pin}"),
         )
-        .with_hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml (a release or rollback can be let through once: --override cluster --reason \"…\")"))
+        .with_source(ErrorClass::OtherCluster)
+        .with_hint("check the kubeconfig; if the tier really moved, change `cluster` in windlass.yaml (to allow one release or rollback: --override cluster --reason \"…\")"))
     }
 
     /// Creates the tier's namespace if it does not exist; `true` if it was created now. `needed` is a verb and a resource
@@ -173,12 +177,13 @@ impl Cluster {
                     Kind::Refused,
                     format!("the namespace `{namespace}` is being deleted"),
                 )
-                .with_hint("wait until it is gone, then release again"));
+                .with_source(ErrorClass::Refused)
+                .with_hint("wait until it is deleted, then release again"));
             }
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
             // Users of one namespace often may not read the namespace itself.
-            Err(error) if error.kind() == Kind::Denied => {
+            Err(error) if is_denied(&error) => {
                 return self.check_right_in_namespace(needed).await.map(|()| false);
             }
             Err(error) => return Err(error),
@@ -196,8 +201,8 @@ impl Cluster {
         let message = format!(
             "`{user}` may not {verb} {resource} in the namespace `{namespace}`, nor see whether it exists"
         );
-        Err(Error::new(Kind::Denied, message).with_hint(format!(
-            "ask an administrator of the cluster for the namespace `{namespace}`, and for a Role in it such as docs/permissions.md has"
+        Err(Error::new(Kind::Denied, message).with_source(ErrorClass::Denied).with_hint(format!(
+            "ask an administrator of the cluster for the namespace `{namespace}`, and for the Role of docs/permissions.md in it"
         )))
     }
 
@@ -214,7 +219,7 @@ impl Cluster {
                 let user = self.identity().await.unwrap_or_else(|_| "the user".to_owned());
                 let message =
                     format!("the namespace `{namespace}` does not exist, and `{user}` may not create it");
-                Err(Error::new(Kind::Denied, message).with_hint(format!(
+                Err(Error::new(Kind::Denied, message).with_source(error).with_hint(format!(
                     "ask an administrator of the cluster: kubectl create namespace {namespace}"
                 )))
             }

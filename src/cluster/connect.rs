@@ -1,4 +1,4 @@
-//! From a context of the kubeconfig to a connection that has answered once.
+//! From a context of the kubeconfig to a working connection.
 //!
 //! kube's own client speaks HTTP/1.1, one connection per request in flight. Here the same parts are put
 //! together so that everything shares one HTTP/2 connection where the server offers it, and a dead
@@ -18,7 +18,8 @@ use tower::ServiceBuilder;
 use super::kubeconfig::Access;
 use super::transport::Transport;
 use super::{Cluster, Inner, discovery, kubeconfig};
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::error_class::ErrorClass;
+use crate::cluster::transport::request_error::RequestError;
 use crate::error::{Error, Kind, Result};
 use crate::project::Target;
 use crate::session::{Session, interrupted};
@@ -56,8 +57,9 @@ impl Cluster {
             let why = transport.get().and_then(Transport::last_fault);
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let message =
-                format!("the cluster of context `{named}`{address} did not answer within {seconds} s{why}");
+                format!("the cluster of context `{named}`{address} did not respond within {seconds} s{why}");
             Error::new(Kind::Unreachable, message)
+                .with_source(ErrorClass::Unreachable)
                 .with_hint("check the network, a VPN, and the server's address in the kubeconfig")
         };
         let cluster = session.within(DEADLINE, work, late).await?;
@@ -108,12 +110,12 @@ impl Cluster {
 
 fn setup_error(error: kube::Error, context: &str, host: &str) -> Error {
     if let kube::Error::RustlsTls(_) = error {
-        return kubeconfig::broken(context, "its client certificate and key do not belong together");
+        return kubeconfig::broken(context, "its client certificate and key do not match");
     }
-    match Fault::from_transport(error, host) {
-        Fault::Credentials(words) => Error::new(Kind::Denied, words),
-        Fault::Unreachable(words) | Fault::Broken(words) => kubeconfig::broken(context, &words),
-        Fault::Status(_) | Fault::TooLong(_) | Fault::Interrupted => {
+    match RequestError::from_transport(error, host) {
+        RequestError::Credentials(words) => Error::new(Kind::Denied, words).with_source(ErrorClass::Denied),
+        RequestError::Unreachable(words) | RequestError::Broken(words) => kubeconfig::broken(context, &words),
+        RequestError::Status(_) | RequestError::TooLong(_) | RequestError::Interrupted => {
             Error::new(Kind::Defect, "a client that was not sent anything answered")
         }
     }

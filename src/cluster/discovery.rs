@@ -1,4 +1,4 @@
-//! Which kinds the cluster serves: known by heart for built-in ones, else asked once in two requests.
+//! Which kinds the cluster serves: built-in ones are known, others are discovered once with two requests.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::kinds::Resource;
 use super::transport::Call;
 use super::{Cluster, kinds};
-use crate::cluster::transport::fault::{Fault, Wanted};
+use crate::cluster::error_class::ErrorClass;
+use crate::cluster::transport::request_error::{RequestError, RequestInfo};
 use crate::error::{Error, Kind, Result};
 
 /// All of a group's kinds in one answer; older servers ignore it and give the old form.
@@ -51,7 +52,7 @@ impl Cluster {
 
     async fn ask_root(&self, root: &str) -> Result<Served> {
         let wanted =
-            Wanted { verb: "get", resource: format!("the list of kinds at {root}"), namespace: None };
+            RequestInfo { verb: "get", resource: format!("the list of kinds at {root}"), namespace: None };
         let call = Call { accept: AGGREGATED, ..Call::get(root.to_owned(), wanted.clone()) };
         let answer = self.transport.json(&call).await.map_err(|fault| fault.into_error(&wanted))?;
         if answer["kind"] == "APIGroupDiscoveryList" {
@@ -64,7 +65,7 @@ impl Cluster {
             match self.transport.json(&call).await {
                 Ok(list) => served.resources.extend(read_list(&list)),
                 // One aggregated API that is down must not hide the others.
-                Err(Fault::Status(_)) => served.silent.push(version),
+                Err(RequestError::Status(_)) => served.silent.push(version),
                 Err(fault) => return Err(fault.into_error(&wanted)),
             }
         }
@@ -130,6 +131,7 @@ impl Cluster {
             format!("it serves {}", others.join(", "))
         };
         Error::new(Kind::Refused, format!("the cluster does not serve the kind {kind} of {api_version}"))
+            .with_source(ErrorClass::KindUnknown)
             .with_hint(hint)
     }
 }

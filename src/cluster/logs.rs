@@ -1,4 +1,4 @@
-//! What a container wrote: its last lines, or all of them for as long as it runs.
+//! The log of a container: its last lines, or all of them while it runs.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::Cluster;
 use super::address::{collection, escape, query};
 use super::transport::{Call, backoff};
-use crate::cluster::transport::fault::{Fault, Wanted};
 use crate::cluster::transport::lines::Lines;
+use crate::cluster::transport::request_error::{RequestError, RequestInfo};
 use crate::error::Result;
 
 /// A longer line is cut.
@@ -66,8 +66,8 @@ impl ContainerRef {
         Call::get(format!("{pods}/{}/log{}", escape(&self.pod), query(&all)), self.wanted())
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted { verb: "get", resource: "pods/log".to_owned(), namespace: Some(self.namespace.clone()) }
+    fn wanted(&self) -> RequestInfo {
+        RequestInfo { verb: "get", resource: "pods/log".to_owned(), namespace: Some(self.namespace.clone()) }
     }
 }
 
@@ -173,7 +173,7 @@ impl LogFollower {
         self.last
     }
 
-    async fn line(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn line(&mut self) -> Result<Option<Bytes>, RequestError> {
         let lines = if let Some(lines) = &mut self.lines {
             lines
         } else {
@@ -212,13 +212,13 @@ impl LogFollower {
         Some(LogLine { time: Some(time), text: clean(text.as_bytes()) })
     }
 
-    async fn again(&mut self, fault: Fault) -> Result<()> {
+    async fn again(&mut self, fault: RequestError) -> Result<()> {
         self.lines = None;
         let wanted = self.container.wanted();
         let worth_it = match &fault {
-            Fault::Unreachable(_) | Fault::Broken(_) => true,
-            Fault::Status(status) => status.code == 429 || status.code >= 500,
-            Fault::Credentials(_) | Fault::TooLong(_) | Fault::Interrupted => false,
+            RequestError::Unreachable(_) | RequestError::Broken(_) => true,
+            RequestError::Status(status) => status.code == 429 || status.code >= 500,
+            RequestError::Credentials(_) | RequestError::TooLong(_) | RequestError::Interrupted => false,
         };
         if !worth_it || (self.attempts >= ATTEMPTS && !self.options.follow) {
             return Err(fault.into_error(&wanted));

@@ -8,6 +8,7 @@ mod access;
 mod address;
 mod connect;
 mod discovery;
+mod error_class;
 #[cfg(test)]
 pub(crate) mod fake;
 pub(crate) mod fuzzing;
@@ -26,8 +27,9 @@ pub use crate::cluster::objects::FieldError;
 pub use crate::cluster::objects::contents::Contents;
 pub use crate::cluster::objects::deletion::{DeleteOptions, Deleted, Propagation, SeenObject};
 pub use crate::cluster::objects::refusal::{ApplyError, Conflict, Refusal, is_person};
+pub use error_class::{ErrorClass, is_denied, is_unreachable};
 pub use kinds::Resource;
-pub use kubeconfig::current_context;
+pub use kubeconfig::{Contexts, contexts};
 pub use lease::{Holder, Lease, LeaseRequest, LeaseTask, LockWait, ManualLock};
 pub use logs::{ContainerRef, LogFollower, LogLine, LogOptions};
 pub use objects::ApplyOptions;
@@ -90,7 +92,7 @@ impl Cluster {
         self.transport.contact().end_at(end.map(tokio::time::Instant::into_std));
     }
 
-    /// For how long the API server has said nothing, where it does not answer what it is asked; `None` while it
+    /// For how long the API server has said nothing, where it does not respond what it is asked; `None` while it
     /// answers.
     pub fn silence(&self) -> Option<Duration> {
         self.transport.contact().silence(Instant::now())

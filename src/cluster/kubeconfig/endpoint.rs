@@ -86,7 +86,7 @@ fn server_name(cluster: &Cluster) -> Result<Option<String>, String> {
     let Some(name) = filled(cluster.tls_server_name.as_deref()) else { return Ok(None) };
     match ServerName::try_from(name) {
         Ok(_) => Ok(Some(name.to_owned())),
-        Err(_) => Err("its `tls-server-name` is no name of a host".to_owned()),
+        Err(_) => Err("its `tls-server-name` is not a host name".to_owned()),
     }
 }
 

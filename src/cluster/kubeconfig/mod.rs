@@ -78,11 +78,24 @@ pub(crate) fn broken(context: &str, what: &str) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-/// What the kubeconfig calls its current context: a first guess for a new configuration, and for nothing else.
-pub fn current_context() -> Option<String> {
-    let kubeconfig = read(&files()).ok()?;
-    let known = |name: &String| kubeconfig.contexts.iter().any(|context| context.name == *name);
-    kubeconfig.current_context.clone().filter(known)
+/// The contexts of the kubeconfig: for a new configuration, and for nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Contexts {
+    /// In the order of the files.
+    pub names: Vec<String>,
+    /// What it calls its current context, if it has that.
+    pub current: Option<String>,
+}
+
+/// The contexts of the environment's kubeconfig.
+///
+/// # Errors
+/// [`Kind::Invalid`] for one that does not exist or cannot be read.
+pub fn contexts() -> Result<Contexts> {
+    let kubeconfig = read(&files())?;
+    let names: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
+    let current = kubeconfig.current_context.filter(|current| names.contains(current));
+    Ok(Contexts { names, current })
 }
 
 /// The files that make up the kubeconfig: `KUBECONFIG` is a list, `~/.kube/config` the default.
@@ -139,8 +152,8 @@ pub(crate) fn parse(bytes: &[u8], directory: &Path) -> Result<Kubeconfig, String
     let text = decode(bytes).ok_or("it is not text")?;
     let mut kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| match error {
         KubeconfigError::Parse(error) => error.location().map_or_else(
-            || "it is no kubeconfig".to_owned(),
-            |place| format!("it is no kubeconfig (line {}, column {})", place.line(), place.column()),
+            || "it is not a kubeconfig".to_owned(),
+            |place| format!("it is not a kubeconfig (line {}, column {})", place.line(), place.column()),
         ),
         other => other.to_string(),
     })?;

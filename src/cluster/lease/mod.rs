@@ -1,4 +1,4 @@
-//! The lock of a tier: a `Lease` of the cluster that one run at a time holds and keeps renewing.
+//! The lock of a tier: a `Lease` of the cluster that one run at a time holds and renews.
 //!
 //! Every write of it names the `resourceVersion` it was made from, so of two runs that try at once one wins.
 
@@ -94,9 +94,8 @@ impl Holder {
             .with_hint(format!("ask {holder}, or remove the lock: {unlock}"));
         }
         let cancel = if self.name.contains("://") { "cancel that job" } else { "stop that run" };
-        Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}")).with_hint(format!(
-            "wait for it with --wait-lock 10m, {cancel}, or take the lock from it: {unlock}"
-        ))
+        Error::new(Kind::Locked, format!("{holder} holds the lock of this tier{since}"))
+            .with_hint(format!("wait for it with --wait-lock 10m, {cancel}, or remove its lock: {unlock}"))
     }
 }
 
@@ -189,9 +188,7 @@ impl Lease {
         let given_back = tokio::time::timeout(GIVING_BACK, self.tenure.give_back()).await;
         if !matches!(given_back, Ok(Ok(()))) && !self.tenure.lost.is_cancelled() {
             let seconds = DURATION.as_secs();
-            self.session
-                .reporter
-                .warn(format!("the lock could not be given back; it ends by itself in {seconds} s"));
+            self.session.reporter.warn(format!("the lock could not be released; it expires in {seconds} s"));
         }
     }
 }
@@ -325,13 +322,15 @@ fn waiting(state: &LeaseState, now: Timestamp, patience: LockWait) -> String {
     if state.seems_dead(now) {
         let age = display::whole(Duration::try_from(state.age(now)).unwrap_or_default());
         return format!(
-            "{holder} holds the lock of this tier but has not renewed it for {age}; taking it over in {seconds} s if that stays so"
+            "{holder} holds the lock of this tier but has not renewed it for {age}; taking it over in \
+             {seconds} s unless that changes"
         );
     }
     let since = state.since.map_or_else(String::new, |began| since(began, now));
     if patience.limit.is_zero() {
         return format!(
-            "{holder} holds the lock of this tier{since}; looking for up to {seconds} s whether it is still alive"
+            "{holder} holds the lock of this tier{since}; checking for up to {seconds} s whether it is \
+             still alive"
         );
     }
     format!("waiting for the lock of this tier, which {holder} holds{since}")

@@ -193,7 +193,7 @@ async fn a_write_under_way_ends_with_the_lease() {
     cluster.transport.fence().open(Moment::now(), Duration::from_millis(700));
     let began = Instant::now();
     let refused = cluster.create(&other).await.expect_err("there is no answer");
-    assert!(refused.message.contains("the lock ended before"), "{refused}");
+    assert!(refused.message.contains("the lock expired before"), "{refused}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     // Reading changes nothing.
     server.no_faults();

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_holder_is_recognised_without_patience_after_one_lease_of_looking_on() {
+    fn a_dead_holder_is_recognised_without_patience_after_watching_one_lease() {
         let mut waiter = waiter(0);
         let dead = state("ann", RENEWED);
         assert_eq!(

@@ -7,9 +7,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use crate::cluster::address::collection;
+use crate::cluster::error_class::{ErrorClass, is_denied};
 use crate::cluster::kinds::Resource;
 use crate::cluster::objects::{Located, name_kind};
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::transport::request_error::RequestError;
 use crate::cluster::transport::{Call, LIST};
 use crate::cluster::{Cluster, kinds};
 use crate::error::{Error, Kind, Result};
@@ -47,15 +48,17 @@ impl Cluster {
         let mut contents = Contents::default();
         // Definitions may have come since it was asked last.
         match self.discover().await {
-            Err(error) if error.kind() == Kind::Denied => {
-                contents.unknown.push(format!("which kinds there are cannot be known ({})", error.message()));
+            Err(error) if is_denied(&error) => {
+                contents
+                    .unknown
+                    .push(format!("the kinds of the cluster cannot be listed ({})", error.message()));
                 return Ok(contents);
             }
             discovered => discovered?,
         }
         contents
             .unknown
-            .extend(self.silent_groups().into_iter().map(|group| format!("{group} does not answer")));
+            .extend(self.silent_groups().into_iter().map(|group| format!("{group} does not respond")));
         let lists: Vec<Listed> = stream::iter(held(self.resources().await?))
             .map(|resource| self.list_all(resource, namespace))
             .buffer_unordered(CONCURRENCY)
@@ -97,8 +100,8 @@ impl Cluster {
         };
         let mut answer = match self.transport.json(&call).await {
             Ok(answer) => answer,
-            Err(Fault::Status(status)) => match status.code {
-                401 => return Err(Fault::Status(status).into_error(&call.wanted)),
+            Err(RequestError::Status(status)) => match status.code {
+                401 => return Err(RequestError::Status(status).into_error(&call.wanted)),
                 403 => return Ok(Listed::Unknown(name, "may not be listed".to_owned())),
                 // Its definition was deleted meanwhile, and its objects with it.
                 404 => return Ok(Listed::Objects(Vec::new())),
@@ -112,7 +115,7 @@ impl Cluster {
             Value::Null => Vec::new(),
             _ => {
                 let message = format!("the cluster did not answer with a list of {name}");
-                return Err(Error::new(Kind::Unreachable, message));
+                return Err(Error::new(Kind::Unreachable, message).with_source(ErrorClass::Unreachable));
             }
         };
         for item in &mut items {
@@ -221,7 +224,7 @@ mod tests {
         assert_eq!(contents.objects[0]["kind"], "ConfigMap");
         assert_eq!(
             contents.unknown,
-            ["gone.example.com/v1 does not answer", "secrets may not be listed", "widgets cannot be listed"]
+            ["gone.example.com/v1 does not respond", "secrets may not be listed", "widgets cannot be listed"]
         );
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cluster::Cluster;
 use crate::cluster::objects::METADATA;
 use crate::cluster::transport::Call;
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::transport::request_error::RequestError;
 use crate::error::{Error, Kind, Result};
 use crate::model::ObjectRef;
 
@@ -130,11 +130,11 @@ impl Cluster {
         match self.transport.json(&Call { about: object.id(), ..call }).await {
             Ok(_) => Ok(Deleted::Begun),
             Err(fault) if fault.is_not_found() => Ok(Deleted::Gone),
-            Err(Fault::Status(status)) if status.code == 409 => {
+            Err(RequestError::Status(status)) if status.code == 409 => {
                 // Not every conflict is about the uid, and servers word it in their own ways: what is there tells.
                 self.after_conflict(seen, options)
                     .await?
-                    .ok_or_else(|| Fault::Status(status).into_error(&wanted))
+                    .ok_or_else(|| RequestError::Status(status).into_error(&wanted))
             }
             Err(fault) => Err(fault.into_error(&wanted)),
         }

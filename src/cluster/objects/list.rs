@@ -13,7 +13,7 @@ use crate::cluster::Cluster;
 use crate::cluster::address::query;
 use crate::cluster::objects::projection::{Projection, WITHOUT_MANAGED_FIELDS};
 use crate::cluster::objects::{Located, unserved};
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::transport::request_error::RequestError;
 use crate::cluster::transport::{Call, LIST};
 use crate::error::Result;
 
@@ -119,15 +119,15 @@ impl Pages {
     /// Whether there is another page after one that names this as its end.
     ///
     /// # Errors
-    /// [`Fault::TooLong`] for pages that lead to one another.
-    pub(crate) fn turn(&mut self, after: String, kind: &str) -> std::result::Result<bool, Fault> {
+    /// [`RequestError::TooLong`] for pages that lead to one another.
+    pub(crate) fn turn(&mut self, after: String, kind: &str) -> std::result::Result<bool, RequestError> {
         if after.is_empty() {
             return Ok(false);
         }
         self.asked += 1;
         if self.asked >= PAGES || self.after.as_ref() == Some(&after) {
-            let message = format!("the list of {kind} that the API server gives does not come to an end");
-            return Err(Fault::TooLong(message));
+            let message = format!("the list of {kind} that the API server returns does not end");
+            return Err(RequestError::TooLong(message));
         }
         self.after = Some(after);
         Ok(true)
@@ -164,7 +164,7 @@ impl Cluster {
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
         mut read: impl FnMut(Item<'_>) -> JsonResult<T>,
-    ) -> std::result::Result<(Vec<T>, String), Fault> {
+    ) -> std::result::Result<(Vec<T>, String), RequestError> {
         let (mut all, mut pages, mut restarts) = (Vec::new(), Pages::default(), 0);
         loop {
             let call = Call { accept, ..pages.call(located, selectors) };

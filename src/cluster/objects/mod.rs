@@ -12,11 +12,12 @@ use http::Method;
 use serde_json::Value;
 
 use crate::cluster::address::{collection, escape, query};
+use crate::cluster::error_class::ErrorClass;
 use crate::cluster::kinds::Resource;
 use crate::cluster::objects::list::Item;
 use crate::cluster::objects::projection::Projection;
 use crate::cluster::objects::refusal::{ApplyError, Refusal};
-use crate::cluster::transport::fault::{Fault, Wanted};
+use crate::cluster::transport::request_error::{RequestError, RequestInfo};
 use crate::cluster::transport::{Call, Repeat};
 use crate::cluster::{Cluster, FIELD_MANAGER};
 use crate::error::{Error, Kind, Result};
@@ -44,8 +45,8 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    pub(crate) fn wanted(&self, verb: &'static str) -> Wanted {
-        Wanted { verb, resource: self.resource.full_name(), namespace: self.namespace.clone() }
+    pub(crate) fn wanted(&self, verb: &'static str) -> RequestInfo {
+        RequestInfo { verb, resource: self.resource.full_name(), namespace: self.namespace.clone() }
     }
 
     pub(crate) fn collection(&self) -> String {
@@ -141,7 +142,7 @@ impl Cluster {
         located: &Located,
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
-    ) -> Result<Vec<Value>, Fault> {
+    ) -> Result<Vec<Value>, RequestError> {
         let whole = |item: Item<'_>| item.read(Projection::All);
         let (items, _) = self.pages(located, selectors, accept, whole).await?;
         Ok(items)
@@ -237,7 +238,7 @@ impl Cluster {
         let call = complete(Call::get(path + &query(parameters), located.wanted(verb)));
         let call = Call { about: reference.id(), ..call };
         let answer = self.transport.json(&call).await;
-        answer.map_err(|fault| ApplyError::from_fault(fault, object, &call.wanted))
+        answer.map_err(|fault| ApplyError::from_request(fault, object, &call.wanted))
     }
 }
 
@@ -253,7 +254,7 @@ fn check_segment(name: &str) -> Result<()> {
     let is_name = !matches!(name, "" | "." | "..") && !name.contains(['/', '%']);
     is_name
         .then_some(())
-        .ok_or_else(|| Error::new(Kind::Invalid, format!("`{name}` is no name of an object")))
+        .ok_or_else(|| Error::new(Kind::Invalid, format!("`{name}` is not a valid object name")))
 }
 
 /// Objects in a list do not carry their `apiVersion` and `kind`.
@@ -265,10 +266,11 @@ pub(crate) fn name_kind(item: &mut Value, resource: &Resource) {
 }
 
 /// The server knows neither the group nor the version: a built-in kind that this cluster is too old for.
-pub(crate) fn unserved(fault: &Fault, located: &Located) -> Option<Error> {
+pub(crate) fn unserved(fault: &RequestError, located: &Located) -> Option<Error> {
     let Resource { api_version, kind, .. } = &located.resource;
     fault.is_not_found().then(|| {
         Error::new(Kind::Refused, format!("the cluster does not serve the kind {kind} of {api_version}"))
+            .with_source(ErrorClass::KindUnknown)
     })
 }
 

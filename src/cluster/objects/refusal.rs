@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::cluster::error_class::ErrorClass;
 use crate::cluster::objects::server_message::{FieldError, typed_errors, without_go};
-use crate::cluster::transport::fault::{Fault, Wanted, user_of};
+use crate::cluster::transport::request_error::{RequestError, RequestInfo, user_of};
 use crate::cluster::transport::status::{Status, StatusCause};
 use crate::error::{Error, Kind};
 use crate::model::{Cause, Failure, ObjectRef, Subject};
@@ -150,6 +151,16 @@ impl Refusal {
         }
     }
 
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Forbidden | Self::Unauthorized => Some(ErrorClass::Denied),
+            Self::Unreachable => Some(ErrorClass::Unreachable),
+            Self::KindUnknown => Some(ErrorClass::KindUnknown),
+            Self::Interrupted => None,
+            _ => Some(ErrorClass::Refused),
+        }
+    }
+
     fn kind(&self) -> Kind {
         match self {
             Self::Forbidden | Self::Unauthorized => Kind::Denied,
@@ -166,15 +177,20 @@ impl fmt::Display for ApplyError {
     }
 }
 
-impl std::error::Error for ApplyError {}
+impl std::error::Error for ApplyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.refusal.class().map(|class| class.as_source() as &(dyn std::error::Error + 'static))
+    }
+}
 
 impl From<ApplyError> for Error {
     fn from(refused: ApplyError) -> Self {
-        let mut error = Self::new(refused.refusal.kind(), refused.to_string());
-        if let Some(hint) = refused.hint {
-            error = error.with_hint(hint);
-        }
-        error
+        let error = Self::new(refused.refusal.kind(), refused.to_string());
+        let error = match &refused.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        };
+        error.with_source(refused)
     }
 }
 
@@ -197,10 +213,10 @@ impl ApplyError {
 
     /// The kind is unknown, or asking for it failed.
     pub fn before_sending(object: &ObjectRef, error: &Error) -> Self {
-        let refusal = match error.kind() {
-            Kind::Refused => Refusal::KindUnknown,
-            Kind::Denied => Refusal::Forbidden,
-            Kind::Interrupted => Refusal::Interrupted,
+        let refusal = match ErrorClass::of(error) {
+            Some(ErrorClass::KindUnknown | ErrorClass::Refused) => Refusal::KindUnknown,
+            Some(ErrorClass::Denied) => Refusal::Forbidden,
+            _ if error.is_interruption() => Refusal::Interrupted,
             _ => Refusal::Unreachable,
         };
         Self {
@@ -212,29 +228,29 @@ impl ApplyError {
         }
     }
 
-    pub(crate) fn from_fault(fault: Fault, sent: &Value, wanted: &Wanted) -> Self {
+    pub(crate) fn from_request(fault: RequestError, sent: &Value, wanted: &RequestInfo) -> Self {
         let object = ObjectRef::of(sent);
         let status = match fault {
-            Fault::Status(status) => status,
+            RequestError::Status(status) => status,
             other => {
                 let error = other.into_error(wanted);
                 return Self::before_sending(&object, &error);
             }
         };
-        let Read { refusal, message, hint, fields } = read(&status, wanted, &object);
+        let Diagnosis { refusal, message, hint, fields } = read(&status, wanted, &object);
         Self { object, refusal, message: without_go(&message), hint, fields }
     }
 }
 
 /// What a status means.
-struct Read {
+struct Diagnosis {
     refusal: Refusal,
     message: String,
     hint: Option<String>,
     fields: Vec<FieldError>,
 }
 
-impl Read {
+impl Diagnosis {
     fn new(refusal: Refusal, message: impl Into<String>) -> Self {
         Self { refusal, message: message.into(), hint: None, fields: Vec::new() }
     }
@@ -251,7 +267,7 @@ impl Read {
     }
 }
 
-fn read(status: &Status, wanted: &Wanted, object: &ObjectRef) -> Read {
+fn read(status: &Status, wanted: &RequestInfo, object: &ObjectRef) -> Diagnosis {
     if let Some(read) = admission(status) {
         return read;
     }
@@ -261,99 +277,111 @@ fn read(status: &Status, wanted: &Wanted, object: &ObjectRef) -> Read {
         return read;
     }
     match status.code {
-        401 => Read::new(Refusal::Unauthorized, "the cluster does not accept the credentials")
+        401 => Diagnosis::new(Refusal::Unauthorized, "the cluster does not accept the credentials")
             .with_hint("log in again, or renew the token that the kubeconfig holds"),
         403 => forbidden(status, wanted),
         404 => missing(status, object),
         409 => conflict(status, object),
-        413 => Read::new(
+        413 => Diagnosis::new(
             Refusal::Invalid { field: String::new() },
             "the object is larger than the cluster accepts",
         ),
         429 | 500..=599 if wanted.verb != "patch" || !status.message.contains("failed to create typed") => {
-            Read::new(Refusal::Unreachable, format!("the API server could not do it: {}", plain(status)))
+            Diagnosis::new(Refusal::Unreachable, format!("the API server failed: {}", plain(status)))
         }
         _ => invalid(status),
     }
 }
 
 /// What webhooks, policies and other gates say, whatever the code it comes with.
-fn admission(status: &Status) -> Option<Read> {
+fn admission(status: &Status) -> Option<Diagnosis> {
     let message = status.message.as_str();
     if let Some((_, rest)) = message.split_once("failed calling webhook \"") {
         let (webhook, why) = rest.split_once('"').unwrap_or((rest, ""));
         let why = why.trim_start_matches([':', ' ']);
         let refusal = Refusal::WebhookFailed { webhook: webhook.to_owned() };
-        return Some(Read::new(refusal, format!("the admission webhook `{webhook}` did not answer: {why}")));
+        return Some(Diagnosis::new(
+            refusal,
+            format!("the admission webhook `{webhook}` did not respond: {why}"),
+        ));
     }
     if let Some((_, rest)) = message.split_once("admission webhook \"")
         && let Some((webhook, rest)) = rest.split_once('"')
         && let Some((_, why)) = rest.split_once("denied the request")
     {
         let why = why.trim_start_matches([':', ' ']);
-        let why = if why.is_empty() { "it gives no reason" } else { why };
+        let why = if why.is_empty() { "it gave no reason" } else { why };
         let refusal = Refusal::AdmissionDenied { by: webhook.to_owned() };
-        return Some(Read::new(refusal, format!("the admission webhook `{webhook}` denied it: {why}")));
+        return Some(Diagnosis::new(refusal, format!("the admission webhook `{webhook}` denied it: {why}")));
     }
     if let Some((_, rest)) = message.split_once("ValidatingAdmissionPolicy '")
         && let Some((policy, rest)) = rest.split_once('\'')
     {
         let why = rest.split_once("denied request: ").map_or(rest, |(_, why)| why);
         let refusal = Refusal::AdmissionDenied { by: policy.to_owned() };
-        return Some(Read::new(refusal, format!("the admission policy `{policy}` denied it: {why}")));
+        return Some(Diagnosis::new(refusal, format!("the admission policy `{policy}` denied it: {why}")));
     }
     if let Some((_, why)) = message.split_once("violates PodSecurity ") {
         let refusal = Refusal::AdmissionDenied { by: "PodSecurity".to_owned() };
-        return Some(Read::new(refusal, format!("it violates the namespace's pod security level {why}")));
+        return Some(Diagnosis::new(
+            refusal,
+            format!("it violates the namespace's pod security level {why}"),
+        ));
     }
     None
 }
 
-fn forbidden(status: &Status, wanted: &Wanted) -> Read {
+fn forbidden(status: &Status, wanted: &RequestInfo) -> Diagnosis {
     let message = status.message.as_str();
     if let Some((_, why)) = message.split_once("exceeded quota: ") {
-        return Read::new(Refusal::QuotaExceeded, format!("it exceeds the quota {why}"))
-            .with_hint("ask for less, remove something, or have the ResourceQuota raised");
+        return Diagnosis::new(Refusal::QuotaExceeded, format!("it exceeds the quota {why}"))
+            .with_hint("request less, delete something, or ask for a larger ResourceQuota");
     }
     if message.contains("is being terminated") {
         let namespace = wanted.namespace.clone().unwrap_or_default();
         let words = format!("the namespace `{namespace}` is being deleted");
-        return Read::new(Refusal::NamespaceTerminating(namespace), words)
-            .with_hint("wait until it is gone, then release again");
+        return Diagnosis::new(Refusal::NamespaceTerminating(namespace), words)
+            .with_hint("wait until it is deleted, then release again");
     }
     if message.contains(" cannot ") {
-        return Read::new(Refusal::Forbidden, format!("{} may not {wanted}", user_of(message)))
+        return Diagnosis::new(Refusal::Forbidden, format!("{} may not {wanted}", user_of(message)))
             .with_hint(wanted.hint());
     }
     // LimitRanges, priorities and other built-in admission: `pods "x" is forbidden: [why]`.
     let why = message.split_once("is forbidden: ").map_or(message, |(_, why)| why);
-    Read::new(Refusal::AdmissionDenied { by: String::new() }, format!("the cluster does not admit it: {why}"))
+    Diagnosis::new(
+        Refusal::AdmissionDenied { by: String::new() },
+        format!("the cluster does not admit it: {why}"),
+    )
 }
 
-fn missing(status: &Status, object: &ObjectRef) -> Read {
+fn missing(status: &Status, object: &ObjectRef) -> Diagnosis {
     let ObjectRef { api_version, kind, name, .. } = object;
     if status.details.kind == "namespaces" && kind != "Namespace" {
         let namespace = status.details.name.clone();
-        return Read::new(
+        return Diagnosis::new(
             Refusal::NamespaceMissing(namespace.clone()),
             format!("the namespace `{namespace}` does not exist"),
         )
         .with_hint(format!("create it, or ask an administrator to: kubectl create namespace {namespace}"));
     }
-    // To whom may not bind what he does not have, the server says of a role that is not there that the binding is not.
+    // To whom may not bind what he does not have, the server says of a role that is missing that the binding is not.
     if kind.ends_with("RoleBinding") && status.details.kind.to_lowercase().contains("role") {
-        return Read::new(Refusal::RoleMissing, "the role that it binds does not exist");
+        return Diagnosis::new(Refusal::RoleMissing, "the role that it binds does not exist");
     }
     if status.details.name == *name && !name.is_empty() {
-        return Read::new(Refusal::NotFound, "it does not exist");
+        return Diagnosis::new(Refusal::NotFound, "it does not exist");
     }
-    Read::new(Refusal::KindUnknown, format!("the cluster does not serve the kind {kind} of {api_version}"))
-        .with_hint("is its definition (CustomResourceDefinition) installed in this cluster?")
+    Diagnosis::new(
+        Refusal::KindUnknown,
+        format!("the cluster does not serve the kind {kind} of {api_version}"),
+    )
+    .with_hint("is its definition (CustomResourceDefinition) installed in this cluster?")
 }
 
-fn conflict(status: &Status, object: &ObjectRef) -> Read {
+fn conflict(status: &Status, object: &ObjectRef) -> Diagnosis {
     if status.reason == "AlreadyExists" {
-        return Read::new(Refusal::AlreadyExists, "it exists already");
+        return Diagnosis::new(Refusal::AlreadyExists, "it already exists");
     }
     let conflicts: Vec<Conflict> = status
         .details
@@ -363,16 +391,17 @@ fn conflict(status: &Status, object: &ObjectRef) -> Read {
         .map(|cause| Conflict { field: cause.field.clone(), ..other_manager(&cause.message) })
         .collect();
     let Some(first) = conflicts.first() else {
-        return Read::new(Refusal::Stale, "it was changed by someone else in the meantime");
+        return Diagnosis::new(Refusal::Stale, "it was changed by someone else in the meantime");
     };
     let words = conflict_words(&conflicts);
     let field = first.field.clone();
     let hint = format!(
-        "take the fields out of the manifest of {}, or stop `{}` from setting them, or take them over once with `windlass adopt TIER`",
+        "remove the fields from the manifest of {}, or stop `{}` from setting them, or take them over \
+         once with `windlass adopt TIER`",
         object.id(),
         first.manager
     );
-    Read::new(Refusal::Conflict(conflicts), words).with_hint(hint).field(field)
+    Diagnosis::new(Refusal::Conflict(conflicts), words).with_hint(hint).field(field)
 }
 
 /// The manager in `conflict with "kubectl" with subresource "scale" using apps/v1`. Only of one that does not apply
@@ -407,7 +436,7 @@ fn conflict_words(conflicts: &[Conflict]) -> String {
 }
 
 /// Fields that the kind does not have, from either of the two readers of the server.
-fn unknown_field(message: &str, object: &ObjectRef) -> Option<Read> {
+fn unknown_field(message: &str, object: &ObjectRef) -> Option<Diagnosis> {
     let field = if let Some((_, rest)) = message.split_once("unknown field \"") {
         rest.split_once('"')?.0.to_owned()
     } else {
@@ -415,18 +444,24 @@ fn unknown_field(message: &str, object: &ObjectRef) -> Option<Read> {
         before.rsplit([' ', '\n']).next()?.trim_start_matches('.').to_owned()
     };
     let words = format!("{} of {} has no field `{field}`", object.kind, object.api_version);
-    Some(Read::new(Refusal::UnknownField { field: field.clone() }, words).field(field))
+    Some(Diagnosis::new(Refusal::UnknownField { field: field.clone() }, words).field(field))
 }
 
 /// Values that are not allowed, and fields that may not change.
-fn invalid(status: &Status) -> Read {
+fn invalid(status: &Status) -> Diagnosis {
     let causes = &status.details.causes;
     if let Some(cause) = causes.iter().find(|cause| is_immutable(cause)) {
         let field = cause.field.clone();
         let words = format!("the field `{field}` of an object that exists cannot be changed");
-        return Read::new(Refusal::Immutable { field: field.clone() }, words).field(field).with_hint(
-            "give the object a new name, or allow it to be recreated with `windlass.dev/recreate: allowed`",
-        );
+        // To recreate a claim deletes the data of its volume.
+        let hint = if status.details.kind.eq_ignore_ascii_case("persistentvolumeclaim") {
+            "a claim can only grow: for another volume, create a claim with another name and copy the data"
+        } else {
+            "give the object a new name, or allow it to be recreated with `windlass.dev/recreate: allowed`"
+        };
+        return Diagnosis::new(Refusal::Immutable { field: field.clone() }, words)
+            .field(field)
+            .with_hint(hint);
     }
     let fields = match causes.as_slice() {
         [] => typed_errors(&status.message),
@@ -437,15 +472,16 @@ fn invalid(status: &Status) -> Read {
         [] => plain(status),
         fields => fields.iter().map(field_words).collect::<Vec<_>>().join("; "),
     };
-    let read = Read { fields, ..Read::new(Refusal::Invalid { field: field.clone() }, words) };
+    let read = Diagnosis { fields, ..Diagnosis::new(Refusal::Invalid { field: field.clone() }, words) };
     // The server's own defaults belong to nobody, so that no manifest takes them away.
     let strategy = field.strip_suffix(".rollingUpdate").and_then(|path| path.strip_prefix("spec."));
     if let Some(strategy) = strategy {
         let kind = if strategy == "strategy" { "Recreate" } else { "OnDelete" };
         read.with_hint(format!(
-            "the object in the cluster still has what the server filled in for RollingUpdate: take it out once with \
-             `kubectl patch KIND/NAME --type=merge -p '{{\"spec\":{{\"{strategy}\":{{\"type\":\"{kind}\",\"rollingUpdate\":null}}}}}}'`, \
-             or let it be made anew: `windlass.dev/recreate: allowed`"
+            "the object in the cluster still has the server's defaults for RollingUpdate: remove them \
+             once with \
+             `kubectl patch KIND/NAME --type=merge -p '{{\"spec\":{{\"{strategy}\":{{\"type\":\"{kind}\",\"rollingUpdate\":null}}}}}}'`, or \
+             allow it to be recreated: `windlass.dev/recreate: allowed`"
         ))
     } else {
         read
@@ -516,10 +552,28 @@ mod tests {
         let details = json!({"name": "web", "group": "apps", "kind": "deployments", "causes": causes});
         let body =
             json!({"kind": "Status", "code": code, "reason": reason, "message": message, "details": details});
-        let fault = Fault::Status(Box::new(Status::read(code, body.to_string().as_bytes())));
-        let wanted =
-            Wanted { verb: "patch", resource: "deployments.apps".into(), namespace: Some("shop".into()) };
-        ApplyError::from_fault(fault, &deployment(), &wanted)
+        let fault = RequestError::Status(Box::new(Status::read(code, body.to_string().as_bytes())));
+        let wanted = RequestInfo {
+            verb: "patch",
+            resource: "deployments.apps".into(),
+            namespace: Some("shop".into()),
+        };
+        ApplyError::from_request(fault, &deployment(), &wanted)
+    }
+
+    #[test]
+    fn the_refusal_of_an_apply_has_the_class_of_its_request() {
+        for (code, class) in [
+            (401, ErrorClass::Denied),
+            (403, ErrorClass::Denied),
+            (422, ErrorClass::Refused),
+            (503, ErrorClass::Unreachable),
+        ] {
+            let error = Error::from(refused(code, "", "User \"ann\" cannot patch", &[]));
+            assert_eq!(ErrorClass::of(&error), Some(class), "{code}");
+            let again = ApplyError::before_sending(&ObjectRef::of(&deployment()), &error);
+            assert_eq!(Error::from(again).kind(), error.kind(), "{code}");
+        }
     }
 
     #[test]
@@ -575,6 +629,17 @@ mod tests {
             &[("FieldValueInvalid", "Invalid value: {}: field is immutable", "spec.selector")],
         );
         assert_eq!(error.refusal, Refusal::Immutable { field: "spec.selector".into() });
+        assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("windlass.dev/recreate")));
+        let details = json!({"name": "data", "kind": "PersistentVolumeClaim", "causes": [{"reason": "FieldValueForbidden",
+            "message": "Forbidden: spec is immutable after creation except resources.requests", "field": "spec"}]});
+        let claim = invalid(&Status::read(
+            422,
+            json!({"kind": "Status", "code": 422, "reason": "Invalid", "details": details})
+                .to_string()
+                .as_bytes(),
+        ));
+        let hint = claim.hint.unwrap_or_default();
+        assert!(hint.contains("a claim can only grow") && !hint.contains("recreate"), "{hint}");
 
         let error = refused(
             422,

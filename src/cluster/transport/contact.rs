@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(contact.deadline(at(50), minute), at(90));
         assert_eq!(contact.deadline(at(95), minute), at(105), "it answers, and may take its time");
         contact.asked(at(85));
-        assert_eq!(contact.deadline(at(95), minute), at(97), "it does not answer");
+        assert_eq!(contact.deadline(at(95), minute), at(97), "it does not respond");
         contact.end_at(None);
         assert_eq!(contact.deadline(at(95), minute), at(155));
     }

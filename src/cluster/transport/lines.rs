@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use kube::client::Body;
 
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::transport::request_error::RequestError;
 use crate::cluster::transport::{Call, Transport};
 use crate::text::lines::{Cutter, Overlong};
 
@@ -27,14 +27,14 @@ impl Lines {
         call: &Call,
         longest: usize,
         idle: Duration,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, RequestError> {
         let body = transport.stream(call).await?;
         let cutter = Cutter::new(longest, Overlong::Cut);
         Ok(Self { transport: transport.clone(), body, cutter, idle, ended: false })
     }
 
     /// The next line without its line break; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, RequestError> {
         loop {
             if let Some(line) = self.cutter.line() {
                 return Ok(Some(line));
@@ -46,10 +46,10 @@ impl Lines {
         }
     }
 
-    async fn receive(&mut self) -> Result<(), Fault> {
+    async fn receive(&mut self) -> Result<(), RequestError> {
         let frame = tokio::select! {
             biased;
-            () = self.transport.cancelled() => return Err(Fault::Interrupted),
+            () = self.transport.cancelled() => return Err(RequestError::Interrupted),
             frame = tokio::time::timeout(self.idle, self.body.frame()) => {
                 frame.map_err(|_| self.transport.silent(self.idle))?
             }

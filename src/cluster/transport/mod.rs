@@ -2,8 +2,8 @@
 
 pub(crate) mod clock;
 pub(crate) mod contact;
-pub(crate) mod fault;
 pub(crate) mod lines;
+pub(crate) mod request_error;
 pub(crate) mod status;
 pub(crate) mod write_gate;
 
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cluster::kubeconfig::authorization::Authorization;
 use crate::cluster::transport::clock::ServerClock;
 use crate::cluster::transport::contact::Contact;
-use crate::cluster::transport::fault::{Fault, Wanted};
+use crate::cluster::transport::request_error::{RequestError, RequestInfo};
 use crate::cluster::transport::status::Status;
 use crate::cluster::transport::write_gate::WriteGate;
 use crate::http::retry;
@@ -70,7 +70,7 @@ pub(crate) struct Call {
     pub(crate) repeat: Repeat,
     /// What it is about, for the warnings that the server may send with the answer; empty where they concern nobody.
     pub(crate) about: String,
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: RequestInfo,
     /// How long all attempts together may take.
     pub(crate) patience: Duration,
     /// Bytes that its answer may have.
@@ -78,7 +78,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn get(path: String, wanted: Wanted) -> Self {
+    pub(crate) fn get(path: String, wanted: RequestInfo) -> Self {
         let about = wanted.resource.clone();
         Self {
             method: Method::GET,
@@ -94,7 +94,7 @@ impl Call {
     }
 
     /// A request with a JSON body.
-    pub(crate) fn send(method: Method, path: String, json: &Value, wanted: Wanted) -> Self {
+    pub(crate) fn send(method: Method, path: String, json: &Value, wanted: RequestInfo) -> Self {
         let repeat = if method == Method::POST || method == Method::PUT {
             Repeat::WhenUntouched
         } else {
@@ -183,39 +183,39 @@ impl Transport {
     }
 
     /// The answer as JSON.
-    pub(crate) async fn json(&self, call: &Call) -> Result<Value, Fault> {
+    pub(crate) async fn json(&self, call: &Call) -> Result<Value, RequestError> {
         let bytes = self.bytes(call).await?;
         self.read(&bytes)
     }
 
     /// The answer as it is, asked for once: the caller repeats. A refusal carries the pause that the server asks
     /// for.
-    pub(crate) async fn once(&self, call: &Call) -> Result<Bytes, Fault> {
+    pub(crate) async fn once(&self, call: &Call) -> Result<Bytes, RequestError> {
         self.attempt(call, Instant::now() + ATTEMPT).await.map_err(|(fault, pause)| match (fault, pause) {
-            (Fault::Status(mut status), Some(pause)) => {
+            (RequestError::Status(mut status), Some(pause)) => {
                 status.details.retry_after_seconds = pause.as_secs();
-                Fault::Status(status)
+                RequestError::Status(status)
             }
             (fault, _) => fault,
         })
     }
 
-    fn read(&self, bytes: &[u8]) -> Result<Value, Fault> {
+    fn read(&self, bytes: &[u8]) -> Result<Value, RequestError> {
         let answer: Value = serde_json::from_slice(bytes).map_err(|error| self.unreadable(&error))?;
         if answer.is_object() {
             return Ok(answer);
         }
         let host = &self.shared.host;
-        Err(Fault::Broken(format!("the API server {host} did not answer with an object")))
+        Err(RequestError::Broken(format!("the API server {host} did not return an object")))
     }
 
     /// An answer that is no JSON.
-    pub(crate) fn unreadable(&self, error: &serde_json::Error) -> Fault {
-        Fault::Broken(format!("the API server {} did not answer with JSON: {error}", self.shared.host))
+    pub(crate) fn unreadable(&self, error: &serde_json::Error) -> RequestError {
+        RequestError::Broken(format!("the API server {} did not return JSON: {error}", self.shared.host))
     }
 
     /// The answer as it is: asked for again where that can do no harm.
-    pub(crate) async fn bytes(&self, call: &Call) -> Result<Bytes, Fault> {
+    pub(crate) async fn bytes(&self, call: &Call) -> Result<Bytes, RequestError> {
         let deadline = self.shared.contact.deadline(Instant::now(), call.patience);
         let mut attempt = 0;
         loop {
@@ -233,11 +233,11 @@ impl Transport {
                 return Err(fault);
             }
             attempt += 1;
-            if let Fault::Unreachable(why) | Fault::Broken(why) = &fault {
+            if let RequestError::Unreachable(why) | RequestError::Broken(why) = &fault {
                 let mut last = self.shared.last_fault.lock().unwrap_or_else(PoisonError::into_inner);
                 *last = Some(why.clone());
             }
-            tracing::debug!(path = %call.path, attempt, ?pause, ?fault, "asking the API server again");
+            tracing::debug!(path = %call.path, attempt, ?pause, ?fault, "retrying the request to the API server");
             self.pause(pause).await?;
         }
     }
@@ -248,23 +248,27 @@ impl Transport {
         self.fenced && WRITES.contains(&call.wanted.verb)
     }
 
-    async fn pass_fence(&self, call: &Call, deadline: Instant) -> Result<(), Fault> {
+    async fn pass_fence(&self, call: &Call, deadline: Instant) -> Result<(), RequestError> {
         if !self.waits_for_lease(call) {
             return Ok(());
         }
         let limit = deadline.saturating_duration_since(Instant::now());
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            () = self.cancel.cancelled() => Err(RequestError::Interrupted),
             passed = self.shared.fence.pass(limit) => if passed { Ok(()) } else {
                 let host = &self.shared.host;
-                Err(Fault::Unreachable(format!("the lock could not be renewed: the API server {host} does not answer")))
+                Err(RequestError::Unreachable(format!("the lock could not be renewed: the API server {host} does not respond")))
             },
         }
     }
 
     /// One attempt; with a failure comes the pause that the server asks for.
-    async fn attempt(&self, call: &Call, deadline: Instant) -> Result<Bytes, (Fault, Option<Duration>)> {
+    async fn attempt(
+        &self,
+        call: &Call,
+        deadline: Instant,
+    ) -> Result<Bytes, (RequestError, Option<Duration>)> {
         let limit = ATTEMPT.min(deadline.saturating_duration_since(Instant::now()));
         // Whoever takes the lock after us must not find our writes arriving among its own.
         let shut = async {
@@ -284,18 +288,18 @@ impl Transport {
             }
             let status = Status::read(parts.status.as_u16(), &bytes);
             let pause = retry_after(&parts.headers, &status);
-            Err((Fault::Status(Box::new(status)), pause))
+            Err((RequestError::Status(Box::new(status)), pause))
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err((Fault::Interrupted, None)),
+            () = self.cancel.cancelled() => Err((RequestError::Interrupted, None)),
             result = tokio::time::timeout(limit, work) => result.unwrap_or_else(|_| Err((self.silent(limit), None))),
-            () = shut => Err((Fault::Broken(format!("the lock ended before the API server {} answered", self.shared.host)), None)),
+            () = shut => Err((RequestError::Broken(format!("the lock expired before the API server {} responded", self.shared.host)), None)),
         }
     }
 
     /// Sends a request whose answer is read bit by bit. It is sent once; a refusal is a fault.
-    pub(crate) async fn stream(&self, call: &Call) -> Result<Body, Fault> {
+    pub(crate) async fn stream(&self, call: &Call) -> Result<Body, RequestError> {
         let work = async {
             let (parts, body) = self.exchange(call).await?.into_parts();
             if parts.status.is_success() {
@@ -306,16 +310,16 @@ impl Transport {
             if let Some(pause) = retry_after(&parts.headers, &status) {
                 status.details.retry_after_seconds = pause.as_secs();
             }
-            Err(Fault::Status(Box::new(status)))
+            Err(RequestError::Status(Box::new(status)))
         };
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            () = self.cancel.cancelled() => Err(RequestError::Interrupted),
             result = tokio::time::timeout(ATTEMPT, work) => result.unwrap_or_else(|_| Err(self.silent(ATTEMPT))),
         }
     }
 
-    async fn exchange(&self, call: &Call) -> Result<Response<Body>, Fault> {
+    async fn exchange(&self, call: &Call) -> Result<Response<Body>, RequestError> {
         let mut request = Request::builder()
             .method(call.method.clone())
             .uri(&call.path)
@@ -327,13 +331,14 @@ impl Transport {
             body = Body::from(bytes.clone());
         }
         let authorization = self.shared.authorization.header(&self.shared.reporter).await;
-        let authorization = authorization.map_err(|error| Fault::Credentials(error.message().to_owned()))?;
+        let authorization =
+            authorization.map_err(|error| RequestError::Credentials(error.message().to_owned()))?;
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let request = request
-            .body(body)
-            .map_err(|error| Fault::Broken(format!("the request {} cannot be made: {error}", call.path)))?;
+        let request = request.body(body).map_err(|error| {
+            RequestError::Broken(format!("the request {} cannot be made: {error}", call.path))
+        })?;
         self.shared.requests.fetch_add(1, Ordering::Relaxed);
         self.shared.contact.asked(Instant::now());
         tracing::debug!(method = %call.method, path = %call.path, "asked");
@@ -342,7 +347,7 @@ impl Transport {
             .client
             .send(request)
             .await
-            .map_err(|error| Fault::from_transport(error, &self.shared.host))?;
+            .map_err(|error| RequestError::from_transport(error, &self.shared.host))?;
         if let Some(fault) = self.stranger(&response) {
             return Err(fault);
         }
@@ -355,35 +360,35 @@ impl Transport {
     }
 
     /// An API server sends no pages, and leads nowhere else: what says who we are must not go there.
-    fn stranger(&self, response: &Response<Body>) -> Option<Fault> {
+    fn stranger(&self, response: &Response<Body>) -> Option<RequestError> {
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let is_page = header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("text/html"));
         let what = if response.status().is_redirection() {
             let to = header(LOCATION).and_then(|to| to.split('?').next()).unwrap_or("nowhere");
-            format!("leads to {to}, where nobody follows")
+            format!("redirects to {to}, which is not followed")
         } else if is_page && response.status().is_success() {
             "sends web pages (text/html)".to_owned()
         } else {
             return None;
         };
         let host = &self.shared.host;
-        Some(Fault::Broken(format!(
-            "what answers at {host} is no API server: it {what}; is there a proxy or a login page in between?"
+        Some(RequestError::Broken(format!(
+            "{host} is not an API server: it {what}; is there a proxy or a login page in between?"
         )))
     }
 
     /// The whole answer, as far as it may go.
-    async fn collect(&self, body: Body, most: usize) -> Result<Bytes, Fault> {
+    async fn collect(&self, body: Body, most: usize) -> Result<Bytes, RequestError> {
         match Limited::new(body, most).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLong(format!(
-                "the answer of the API server {} is longer than {} MiB, the limit for it",
+            Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLong(format!(
+                "the response of the API server {} is longer than {} MiB, the limit for it",
                 self.shared.host,
                 most >> 20
             ))),
             Err(error) => Err(match error.downcast_ref::<kube::Error>() {
                 Some(error) => self.broken(error),
-                None => Fault::Broken(error.to_string()),
+                None => RequestError::Broken(error.to_string()),
             }),
         }
     }
@@ -406,24 +411,24 @@ impl Transport {
     }
 
     /// Waits, but not past a cancellation.
-    pub(crate) async fn pause(&self, pause: Duration) -> Result<(), Fault> {
+    pub(crate) async fn pause(&self, pause: Duration) -> Result<(), RequestError> {
         tokio::select! {
             biased;
-            () = self.cancel.cancelled() => Err(Fault::Interrupted),
+            () = self.cancel.cancelled() => Err(RequestError::Interrupted),
             () = tokio::time::sleep(pause) => Ok(()),
         }
     }
 
-    pub(crate) fn broken(&self, error: &kube::Error) -> Fault {
-        match Fault::from_chain(error, &self.shared.host) {
-            Fault::Unreachable(words) => Fault::Broken(words),
+    pub(crate) fn broken(&self, error: &kube::Error) -> RequestError {
+        match RequestError::from_chain(error, &self.shared.host) {
+            RequestError::Unreachable(words) => RequestError::Broken(words),
             other => other,
         }
     }
 
-    pub(crate) fn silent(&self, limit: Duration) -> Fault {
-        Fault::Broken(format!(
-            "the API server {} did not answer within {} s",
+    pub(crate) fn silent(&self, limit: Duration) -> RequestError {
+        RequestError::Broken(format!(
+            "the API server {} did not respond within {} s",
             self.shared.host,
             limit.as_secs()
         ))
@@ -431,13 +436,13 @@ impl Transport {
 }
 
 /// Whether to ask again after this.
-fn again(fault: &Fault, repeat: Repeat, attempt: u32) -> bool {
+fn again(fault: &RequestError, repeat: Repeat, attempt: u32) -> bool {
     match fault {
         // The connection was never made: nothing was begun.
-        Fault::Unreachable(_) => true,
-        Fault::Broken(_) => repeat == Repeat::Freely,
-        Fault::Credentials(_) | Fault::TooLong(_) | Fault::Interrupted => false,
-        Fault::Status(status) => match status.code {
+        RequestError::Unreachable(_) => true,
+        RequestError::Broken(_) => repeat == Repeat::Freely,
+        RequestError::Credentials(_) | RequestError::TooLong(_) | RequestError::Interrupted => false,
+        RequestError::Status(status) => match status.code {
             // Refused before it was begun.
             429 => true,
             502..=504 => repeat == Repeat::Freely,
@@ -476,13 +481,13 @@ fn warning_text(header: &str) -> String {
 mod tests {
     use super::*;
 
-    fn refused(code: u16, message: &str) -> Fault {
-        Fault::Status(Box::new(Status { code, message: message.into(), ..Status::default() }))
+    fn refused(code: u16, message: &str) -> RequestError {
+        RequestError::Status(Box::new(Status { code, message: message.into(), ..Status::default() }))
     }
 
     #[test]
     fn only_what_cannot_do_harm_is_repeated() {
-        let broken = Fault::Broken("reset".into());
+        let broken = RequestError::Broken("reset".into());
         assert!(again(&broken, Repeat::Freely, 0));
         assert!(!again(&broken, Repeat::WhenUntouched, 0));
         assert!(again(&refused(429, ""), Repeat::WhenUntouched, 0));
@@ -499,7 +504,7 @@ mod tests {
         wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
         let session = Session::new(Reporter::silent());
         let cluster = crate::cluster::Cluster::at(&server.uri(), "shop", &session).await;
-        let call = Call { most: 2 << 20, ..Call::get("/api/v1/pods".to_owned(), Wanted::default()) };
+        let call = Call { most: 2 << 20, ..Call::get("/api/v1/pods".to_owned(), RequestInfo::default()) };
         format!("{:?}", cluster.transport.once(&call).await.expect_err("a fault"))
     }
 
@@ -511,12 +516,12 @@ mod tests {
         let login = wiremock::MockServer::start().await;
         let away = format!("{}/login?token=s3cret", login.uri());
         let fault = fault_of(wiremock::ResponseTemplate::new(302).insert_header("location", &*away)).await;
-        assert!(fault.contains("/login, where nobody follows") && !fault.contains("s3cret"), "{fault}");
+        assert!(fault.contains("/login, which is not followed") && !fault.contains("s3cret"), "{fault}");
         assert_eq!(login.received_requests().await.expect("requests").len(), 0);
         let long = wiremock::ResponseTemplate::new(200).set_body_bytes(vec![b' '; (2 << 20) + 1]);
         let fault = fault_of(long).await;
         assert!(fault.starts_with("TooLong") && fault.contains("longer than 2 MiB"), "{fault}");
-        assert!(!again(&Fault::TooLong(String::new()), Repeat::Freely, 0));
+        assert!(!again(&RequestError::TooLong(String::new()), Repeat::Freely, 0));
         let refused = wiremock::ResponseTemplate::new(403).set_body_bytes(vec![b' '; REFUSAL + 1]);
         assert!(fault_of(refused).await.starts_with("TooLong"));
     }

@@ -20,14 +20,15 @@ use tokio::time::Instant;
 
 use crate::cluster::Cluster;
 use crate::cluster::address::query;
+use crate::cluster::error_class::is_unreachable;
 use crate::cluster::objects::list::{Item, Page, Pages, resource_version};
 use crate::cluster::objects::{Located, unserved};
 use crate::cluster::transport::Call;
-use crate::cluster::transport::fault::Fault;
 use crate::cluster::transport::lines::Lines;
+use crate::cluster::transport::request_error::RequestError;
 use crate::cluster::transport::status::Status;
 use crate::cluster::watch::state::{Next, WatchState};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// How long one request watches; the server ends it then.
 const SECONDS: &str = "120";
@@ -184,8 +185,8 @@ impl<T: Send + 'static> Watch<T> {
         loop {
             match self.cluster.locate(api_version, kind, namespace.as_deref()).await {
                 Ok(located) => return Some(located),
-                Err(error) if error.kind() == Kind::Interrupted => return None,
-                Err(error) if error.kind() == Kind::Unreachable => {
+                Err(error) if error.is_interruption() => return None,
+                Err(error) if is_unreachable(&error) => {
                     self.send(WatchItem::Trouble(error)).await?;
                 }
                 Err(error) => {
@@ -197,7 +198,7 @@ impl<T: Send + 'static> Watch<T> {
     }
 
     /// Lists, or watches from where it is. `None` when nobody listens any more.
-    async fn turn(&mut self, located: &Located) -> Option<Result<(), Fault>> {
+    async fn turn(&mut self, located: &Located) -> Option<Result<(), RequestError>> {
         match self.course.position().map(ToOwned::to_owned) {
             None => self.list(located).await,
             Some(position) => self.watch(located, &position).await,
@@ -205,7 +206,7 @@ impl<T: Send + 'static> Watch<T> {
     }
 
     /// Lists, and sends each page before it asks for the next one.
-    async fn list(&mut self, located: &Located) -> Option<Result<(), Fault>> {
+    async fn list(&mut self, located: &Located) -> Option<Result<(), RequestError>> {
         let mut pages = Pages::default();
         loop {
             let first = pages.is_first();
@@ -225,7 +226,7 @@ impl<T: Send + 'static> Watch<T> {
         }
     }
 
-    async fn page(&self, located: &Located, pages: &Pages) -> Result<ReadPage<T>, Fault> {
+    async fn page(&self, located: &Located, pages: &Pages) -> Result<ReadPage<T>, RequestError> {
         let transport = &self.cluster.transport;
         let json = transport
             .once(&pages.call(located, &[("labelSelector", self.subject.selector.as_deref())]))
@@ -236,7 +237,7 @@ impl<T: Send + 'static> Watch<T> {
         Ok(ReadPage { items, after: page.after, position: page.position })
     }
 
-    async fn watch(&mut self, located: &Located, position: &str) -> Option<Result<(), Fault>> {
+    async fn watch(&mut self, located: &Located, position: &str) -> Option<Result<(), RequestError>> {
         let parameters = [
             ("watch", Some("true")),
             ("labelSelector", self.subject.selector.as_deref()),
@@ -269,10 +270,10 @@ impl<T: Send + 'static> Watch<T> {
     }
 
     /// One line of a watch.
-    async fn take(&mut self, line: &[u8], located: &Located) -> Option<Result<(), Fault>> {
+    async fn take(&mut self, line: &[u8], located: &Located) -> Option<Result<(), RequestError>> {
         let Some((kind, object)) = change(line) else { return Some(Err(broken_off())) };
         if kind == "ERROR" {
-            return Some(Err(Fault::Status(Box::new(Status::read(500, object.get().as_bytes())))));
+            return Some(Err(RequestError::Status(Box::new(Status::read(500, object.get().as_bytes())))));
         }
         if let Some(position) = resource_version(object) {
             self.course.moved(&position);
@@ -287,8 +288,8 @@ impl<T: Send + 'static> Watch<T> {
         self.send(item).await.map(Ok)
     }
 
-    fn closed(&self) -> Fault {
-        Fault::Broken(format!("the API server closed the watch of {} at once", self.subject.kind))
+    fn closed(&self) -> RequestError {
+        RequestError::Broken(format!("the API server closed the watch of {} at once", self.subject.kind))
     }
 
     /// The server answered: what was wrong is over.
@@ -296,11 +297,11 @@ impl<T: Send + 'static> Watch<T> {
         if self.course.answered(position) { self.send(WatchItem::Back).await } else { Some(()) }
     }
 
-    async fn stumble(&mut self, fault: Fault, located: &Located) -> Next {
-        tracing::debug!(kind = %self.subject.kind, ?fault, "a watch stumbled");
+    async fn stumble(&mut self, fault: RequestError, located: &Located) -> Next {
+        tracing::debug!(kind = %self.subject.kind, ?fault, "a watch failed");
         let verb = if self.course.position().is_some() { "watch" } else { "list" };
         let stumble = self.course.on_error(&fault);
-        let error = |fault: Fault| {
+        let error = |fault: RequestError| {
             unserved(&fault, located).unwrap_or_else(|| fault.into_error(&located.wanted(verb)))
         };
         let told = match (stumble.denied, stumble.trouble) {
@@ -337,6 +338,6 @@ fn change(line: &[u8]) -> Option<(String, &RawValue)> {
     Some((kind, object?))
 }
 
-fn broken_off() -> Fault {
-    Fault::Broken("the API server broke off in the middle of a change".to_owned())
+fn broken_off() -> RequestError {
+    RequestError::Broken("the API server closed the watch in the middle of an event".to_owned())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cluster::transport::backoff;
-use crate::cluster::transport::fault::Fault;
+use crate::cluster::transport::request_error::RequestError;
 
 /// A server that refused a position so often may never know it (it was restored from a backup): list again.
 const LIST_AGAIN_AFTER: u32 = 3;
@@ -40,7 +40,7 @@ pub(crate) enum Next {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Reaction {
     pub(crate) next: Next,
-    /// The listener is to know that the server does not answer.
+    /// The listener is to know that the server does not respond.
     pub(crate) trouble: bool,
     /// The listener is to know that it may not.
     pub(crate) denied: bool,
@@ -72,15 +72,15 @@ impl WatchState {
         self.stumbles = 0;
     }
 
-    pub(crate) fn on_error(&mut self, fault: &Fault) -> Reaction {
+    pub(crate) fn on_error(&mut self, fault: &RequestError) -> Reaction {
         self.stumbles += 1;
         let pause = backoff(self.stumbles - 1);
         match fault {
-            Fault::Interrupted => return END,
+            RequestError::Interrupted => return END,
             // It would be as long the next time.
-            Fault::TooLong(_) => return DENIED,
-            Fault::Credentials(_) if self.is_denied() => return DENIED,
-            Fault::Status(status) => match status.code {
+            RequestError::TooLong(_) => return DENIED,
+            RequestError::Credentials(_) if self.is_denied() => return DENIED,
+            RequestError::Status(status) => match status.code {
                 410 => return self.list_again(),
                 401 | 403 if self.is_denied() => return DENIED,
                 // The kind cannot be watched at all.
@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use crate::cluster::transport::status::Status;
 
-    fn refused(code: u16) -> Fault {
-        Fault::Status(Box::new(Status { code, ..Status::default() }))
+    fn refused(code: u16) -> RequestError {
+        RequestError::Status(Box::new(Status { code, ..Status::default() }))
     }
 
     fn watching() -> WatchState {
@@ -138,7 +138,7 @@ mod tests {
         let mut course = watching();
         course.moved("9");
         for _ in 0..50 {
-            let stumble = course.on_error(&Fault::Broken("reset".into()));
+            let stumble = course.on_error(&RequestError::Broken("reset".into()));
             assert!(
                 stumble.trouble
                     && matches!(stumble.next, Next::Again { pause } if pause <= Duration::from_secs(5))
@@ -183,7 +183,7 @@ mod tests {
     fn the_server_decides_when_to_come_back() {
         let mut status = Status { code: 429, ..Status::default() };
         status.details.retry_after_seconds = 9;
-        let stumble = watching().on_error(&Fault::Status(Box::new(status)));
+        let stumble = watching().on_error(&RequestError::Status(Box::new(status)));
         assert_eq!(stumble.next, Next::Again { pause: Duration::from_secs(9) });
     }
 }

@@ -116,10 +116,7 @@ impl Authorization {
 
     fn fixed(text: &str, context: &str) -> Result<Self> {
         let header = header(text).ok_or_else(|| {
-            broken(
-                context,
-                "its user's token has a letter that no token has: a line end, or one that is not ASCII",
-            )
+            broken(context, "its user's token has an invalid character: a line end, or one that is not ASCII")
         })?;
         let current = Current { header, until: Timestamp::MAX, expires: Timestamp::MAX };
         Ok(Self::new(Source::Fixed, Some(current)))
@@ -230,7 +227,7 @@ impl Given {
             return Ok(None);
         };
         let header = header(&format!("Bearer {token}"))
-            .ok_or_else(|| failed(exec, "gave a token that has a letter which no token has"))?;
+            .ok_or_else(|| failed(exec, "returned a token with an invalid character"))?;
         let Some(expires) = &self.expiration_timestamp else {
             return Ok(Some(Current { header, until: Timestamp::MAX, expires: Timestamp::MAX }));
         };
@@ -239,7 +236,9 @@ impl Given {
         let expires = match expires.parse::<Timestamp>() {
             Ok(expires) => expires,
             Err(_) if is_time(expires) => Timestamp::MAX,
-            Err(_) => return Err(failed(exec, "gave an `expirationTimestamp` that is no time (RFC 3339)")),
+            Err(_) => {
+                return Err(failed(exec, "returned an `expirationTimestamp` that is not a time (RFC 3339)"));
+            }
         };
         let soon = after(Timestamp::now(), SELDOM);
         let until = expires
@@ -274,7 +273,7 @@ async fn run(exec: &ExecConfig) -> Result<Given> {
     let output = program.run().await.map_err(|fault| unstarted(exec, &fault))?;
     if !output.status.success() {
         let said = without(&output.said().join("; "), &output.printed);
-        let said = if said.is_empty() { "it said nothing".to_owned() } else { said };
+        let said = if said.is_empty() { "it printed no error".to_owned() } else { said };
         return Err(failed(exec, &format!("failed ({}): {said}", output.status)));
     }
     let given = read(&output.printed).ok_or_else(|| {
@@ -284,7 +283,7 @@ async fn run(exec: &ExecConfig) -> Result<Given> {
     })?;
     let has_certificate = given.client_certificate_data.is_some() && given.client_key_data.is_some();
     if given.token.is_none() && !has_certificate {
-        return Err(failed(exec, "gave neither a token nor a certificate with its key"));
+        return Err(failed(exec, "returned neither a token nor a certificate with its key"));
     }
     Ok(given)
 }
@@ -292,12 +291,11 @@ async fn run(exec: &ExecConfig) -> Result<Given> {
 fn unstarted(exec: &ExecConfig, fault: &ProgramError) -> Error {
     let install = exec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
     match fault {
-        ProgramError::Missing => {
-            failed(exec, "is not installed").with_hint(install.unwrap_or("install it where this runs"))
-        }
+        ProgramError::Missing => failed(exec, "is not installed")
+            .with_hint(install.unwrap_or("install it on the machine that runs windlass")),
         ProgramError::Unstartable(why) => failed(exec, &format!("cannot be started: {why}")),
-        ProgramError::Late(limit) => failed(exec, &format!("did not end within {} s", limit.as_secs())),
-        ProgramError::Asks => failed(exec, "asks for something on the terminal")
+        ProgramError::Late(limit) => failed(exec, &format!("did not finish within {} s", limit.as_secs())),
+        ProgramError::Asks => failed(exec, "needs input from the terminal")
             .with_hint("`interactiveMode: IfAvailable` in the kubeconfig lets it ask"),
         ProgramError::TooMuch(_) | ProgramError::Failed { .. } => failed(exec, "printed no ExecCredential"),
     }

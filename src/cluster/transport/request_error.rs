@@ -4,13 +4,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io::ErrorKind;
 
+use crate::cluster::error_class::ErrorClass;
 use crate::cluster::transport::status::Status;
 use crate::error::{Error, Kind};
 use crate::session::interrupted;
 
 /// Why a request brought nothing.
 #[derive(Debug, Clone)]
-pub(crate) enum Fault {
+pub(crate) enum RequestError {
     /// The API server could not be reached or did not answer in time; the words say how.
     Unreachable(String),
     /// It was reached, but its answer could not be read to the end; the words say how.
@@ -27,7 +28,7 @@ pub(crate) enum Fault {
 
 /// What a request wanted, to say it when it was refused.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestInfo {
     /// `get`, `list`, `watch`, `create`, `patch`, `update`, `delete`.
     pub(crate) verb: &'static str,
     /// `deployments.apps`, `pods/log`.
@@ -36,7 +37,7 @@ pub(crate) struct Wanted {
     pub(crate) namespace: Option<String>,
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.verb, self.resource)?;
         if let Some(namespace) = &self.namespace {
@@ -46,7 +47,7 @@ impl fmt::Display for Wanted {
     }
 }
 
-impl Wanted {
+impl RequestInfo {
     /// Whom to ask for what.
     pub(crate) fn hint(&self) -> String {
         let Self { verb, resource, namespace } = self;
@@ -61,7 +62,7 @@ impl Wanted {
     }
 }
 
-impl Fault {
+impl RequestError {
     /// The status, if the server refused.
     pub(crate) fn status(&self) -> Option<&Status> {
         match self {
@@ -80,16 +81,31 @@ impl Fault {
         self.status().is_some_and(|status| status.code == 404)
     }
 
-    /// The error for a person.
-    pub(crate) fn into_error(self, wanted: &Wanted) -> Error {
-        match self {
+    /// What it means for whoever asked; `None` for a run that was cancelled.
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::Unreachable(_) | Self::Broken(_) | Self::TooLong(_) => ErrorClass::Unreachable,
+            Self::Credentials(_) => ErrorClass::Denied,
+            Self::Interrupted => return None,
+            Self::Status(status) => match status.code {
+                401 | 403 => ErrorClass::Denied,
+                429 | 500..=599 => ErrorClass::Unreachable,
+                _ => ErrorClass::Refused,
+            },
+        })
+    }
+
+    /// The error for a person, with this as its source.
+    pub(crate) fn into_error(self, wanted: &RequestInfo) -> Error {
+        let error = match &self {
             Self::Unreachable(words) | Self::Broken(words) | Self::TooLong(words) => {
                 Error::new(Kind::Unreachable, words)
             }
             Self::Credentials(words) => Error::new(Kind::Denied, words),
-            Self::Interrupted => interrupted(),
-            Self::Status(status) => refused(&status, wanted),
-        }
+            Self::Interrupted => return interrupted(),
+            Self::Status(status) => refused(status, wanted),
+        };
+        error.with_source(self)
     }
 
     /// Sorts an error of the transport.
@@ -131,9 +147,9 @@ impl Fault {
             Some(ErrorKind::ConnectionRefused) => {
                 Self::Unreachable(format!("the API server {host} refuses the connection"))
             }
-            Some(ErrorKind::TimedOut) => Self::Unreachable(format!("the API server {host} does not answer")),
+            Some(ErrorKind::TimedOut) => Self::Unreachable(format!("the API server {host} does not respond")),
             Some(ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
-                Self::Unreachable(format!("there is no way to the API server {host}: {last}"))
+                Self::Unreachable(format!("there is no route to the API server {host}: {last}"))
             }
             _ if text.contains("(Connect)") => {
                 Self::Unreachable(format!("the API server {host} cannot be reached: {last}"))
@@ -143,8 +159,27 @@ impl Fault {
     }
 }
 
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(words)
+            | Self::Broken(words)
+            | Self::TooLong(words)
+            | Self::Credentials(words) => f.write_str(words),
+            Self::Status(status) => write!(f, "HTTP {}: {}", status.code, status.message),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+impl StdError for RequestError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.class().map(|class| class.as_source() as &(dyn StdError + 'static))
+    }
+}
+
 /// A refusal of something that is not the apply of an object.
-fn refused(status: &Status, wanted: &Wanted) -> Error {
+fn refused(status: &Status, wanted: &RequestInfo) -> Error {
     match status.code {
         401 => Error::new(Kind::Denied, format!("the cluster does not accept the credentials to {wanted}"))
             .with_hint("log in again, or renew the token that the kubeconfig holds"),
@@ -172,17 +207,17 @@ fn credentials(error: &kube::client::AuthError) -> String {
     use kube::client::oidc_errors::{Error, RefreshError};
     let why = match error {
         AuthError::Oidc(Error::Refresh(RefreshError::InvalidMetadata(_))) => {
-            "it has expired, and `idp-issuer-url` did not answer as a provider does".to_owned()
+            "it has expired, and `idp-issuer-url` did not respond like an OIDC provider".to_owned()
         }
         AuthError::Oidc(Error::Refresh(RefreshError::InvalidTokenResponse(_))) => {
-            "it has expired, and the provider gave no new one".to_owned()
+            "it has expired, and the provider returned no new one".to_owned()
         }
         AuthError::Oidc(Error::Refresh(error)) => format!("it has expired, and cannot be renewed: {error}"),
         AuthError::Oidc(Error::RefreshInit(error)) => {
             format!("it has expired, and cannot be renewed: {error}")
         }
         AuthError::Oidc(Error::IdTokenMissing) => "`id-token` is missing".to_owned(),
-        _ => "it is no token of OIDC".to_owned(),
+        _ => "it is not an OIDC token".to_owned(),
     };
     format!("the token of the kubeconfig's OIDC provider cannot be used: {why}")
 }
@@ -198,17 +233,35 @@ mod tests {
             message: "pods is forbidden: User \"ann\" cannot list resource \"pods\" in API group \"\" in the namespace \"shop\"".into(),
             ..Status::default()
         };
-        let wanted = Wanted { verb: "list", resource: "pods".into(), namespace: Some("shop".into()) };
-        let error = Fault::Status(Box::new(status)).into_error(&wanted);
+        let wanted = RequestInfo { verb: "list", resource: "pods".into(), namespace: Some("shop".into()) };
+        let error = RequestError::Status(Box::new(status)).into_error(&wanted);
         assert_eq!(error.kind(), Kind::Denied);
         assert_eq!(error.message(), "user `ann` may not list pods in namespace `shop`");
         assert!(error.hint().unwrap().contains("Role in namespace `shop` that allows `list` on `pods`"));
     }
 
     #[test]
+    fn what_the_api_server_answered_is_known_from_the_error() {
+        let class = |error: RequestError| ErrorClass::of(&error.into_error(&RequestInfo::default()));
+        for (code, expected) in [
+            (401, ErrorClass::Denied),
+            (403, ErrorClass::Denied),
+            (409, ErrorClass::Refused),
+            (429, ErrorClass::Unreachable),
+            (503, ErrorClass::Unreachable),
+        ] {
+            let status = Status { code, message: "no".into(), ..Status::default() };
+            assert_eq!(class(RequestError::Status(Box::new(status))), Some(expected), "{code}");
+        }
+        assert_eq!(class(RequestError::Broken(String::new())), Some(ErrorClass::Unreachable));
+        assert_eq!(class(RequestError::Credentials(String::new())), Some(ErrorClass::Denied));
+        assert_eq!(class(RequestError::Interrupted), None);
+    }
+
+    #[test]
     fn a_server_in_trouble_is_worth_a_retry() {
         let status = Status { code: 503, message: "apiserver not ready".into(), ..Status::default() };
-        let wanted = Wanted { verb: "get", resource: "pods".into(), namespace: None };
-        assert_eq!(Fault::Status(Box::new(status)).into_error(&wanted).kind(), Kind::Unreachable);
+        let wanted = RequestInfo { verb: "get", resource: "pods".into(), namespace: None };
+        assert_eq!(RequestError::Status(Box::new(status)).into_error(&wanted).kind(), Kind::Unreachable);
     }
 }
