@@ -1,4 +1,4 @@
-//! The content tag: the same for everything that is built from the same sources, whichever commit, machine or person.
+//! The content tag: the same for the same inputs, whatever the commit, the machine or the user.
 //!
 //! It counts the Dockerfile, the target, the arguments, the platform and every file that the Dockerfile can read. A base image
 //! counts by what `FROM` says: a digest pins it, a tag is taken at its word, so that a new `debian:12` alone builds
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::context::{Context, Entry, EntryKind, field, rules_file, unwanted};
+use super::context::{Context, Entry, EntryKind, field, is_elsewhere, rules_file, unwanted};
 use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
 use crate::error::{Error, Kind, Place, Result};
@@ -58,7 +58,7 @@ fn unknown_secrets(name: &str, image: &ImageConfig, context: &Context) -> Vec<Er
     unknown
         .map(|(line, id)| {
             let sentence =
-                format!("the secret `{id}` is mounted, and `images.{name}.secrets` does not have it");
+                format!("the secret `{id}` is mounted, but `images.{name}.secrets` does not define it");
             let place = Place { file: image.dockerfile.clone(), line: Some(line), column: None };
             Error::new(Kind::Invalid, sentence).at(place).with_hint(match meant(&id, image) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -97,10 +97,10 @@ fn needless(
     if found.is_empty() {
         return None;
     }
-    let (_, rules) = rules_file(&project.root, &image.context, &image.dockerfile).ok()?;
+    let (_, rules) = rules_file(&project.root, &image.context, Some(&image.dockerfile)).ok()?;
     let found = found.join(", ");
     let sentence = format!(
-        "the image `{name}` is made of {found}: a commit that changes nothing else makes another image"
+        "the image `{name}` contains {found}: a commit that changes nothing else still changes the image"
     );
     Some(Error::new(Kind::Invalid, sentence).with_hint(format!("add {found} to {}", rules.display())))
 }
@@ -108,15 +108,10 @@ fn needless(
 /// The directories that the image's Dockerfile knows by names, besides its context.
 ///
 /// # Errors
-/// [`Kind::Invalid`](crate::error::Kind::Invalid) for one that is not there or cannot be read.
+/// [`Kind::Invalid`](crate::error::Kind::Invalid) for one that is missing or cannot be read.
 pub(super) fn named_contexts(project: &Path, image: &ImageConfig) -> Result<BTreeMap<String, Context>> {
     let directories = image.contexts.iter().filter(|(_, value)| !is_elsewhere(value));
     directories.map(|(name, value)| Ok((name.clone(), Context::named(project, Path::new(value))?))).collect()
-}
-
-/// Whether a named context is no directory of the project: an image, a repository, another address.
-pub(super) fn is_elsewhere(value: &str) -> bool {
-    value.contains("://") || value.starts_with("git@") || value.starts_with("target:")
 }
 
 /// `content-<16 hexadecimal digits>`. `needed` are the images it is built from, by argument; `commit` stands for what Git keeps,
@@ -136,19 +131,31 @@ pub(super) fn tag(
     for part in [FORMAT, platform.as_bytes(), context.text.as_bytes()] {
         field(&mut hash, part);
     }
-    field(&mut hash, image.target.as_deref().unwrap_or_default().as_bytes());
+    hash_config(&mut hash, image, needed);
+    context.hash(&mut hash, commit, &|path| reads.includes(path))?;
+    for (name, context) in named {
+        field(&mut hash, name.as_bytes());
+        context.hash(&mut hash, commit, &|_| true)?;
+    }
+    // A digest of the digest: the same strength, and already in hexadecimal digits.
+    Ok(format!("content-{}", &hex::sha256(hash.finalize())[..DIGITS]))
+}
+
+/// What `windlass.yaml` says of the image, and the images that it is built from.
+fn hash_config(hash: &mut Sha256, image: &ImageConfig, needed: &BTreeMap<String, Digest>) {
+    field(hash, image.target.as_deref().unwrap_or_default().as_bytes());
     hash.update((image.args.len() as u64).to_be_bytes());
     for (name, value) in &image.args {
-        field(&mut hash, name.as_bytes());
-        field(&mut hash, value.as_bytes());
+        field(hash, name.as_bytes());
+        field(hash, value.as_bytes());
     }
     for (argument, digest) in needed {
-        field(&mut hash, argument.as_bytes());
-        field(&mut hash, digest.as_str().as_bytes());
+        field(hash, argument.as_bytes());
+        field(hash, digest.as_str().as_bytes());
     }
     for id in image.secrets.keys() {
-        field(&mut hash, b"secret");
-        field(&mut hash, id.as_bytes());
+        field(hash, b"secret");
+        field(hash, id.as_bytes());
     }
     // A configuration without these keys has the tag that it had before there were any.
     let texts = [
@@ -160,21 +167,14 @@ pub(super) fn tag(
     for (kind, texts) in texts {
         for (name, value) in texts {
             for part in [kind, name, value] {
-                field(&mut hash, part.as_bytes());
+                field(hash, part.as_bytes());
             }
         }
     }
     if let Some(network) = image.network.as_ref().filter(|network| *network != "default") {
-        field(&mut hash, b"network");
-        field(&mut hash, network.as_bytes());
+        field(hash, b"network");
+        field(hash, network.as_bytes());
     }
-    context.hash(&mut hash, commit, &|path| reads.includes(path))?;
-    for (name, context) in named {
-        field(&mut hash, name.as_bytes());
-        context.hash(&mut hash, commit, &|_| true)?;
-    }
-    // A digest of the digest: the same strength, and already in hexadecimal digits.
-    Ok(format!("content-{}", &hex::sha256(hash.finalize())[..DIGITS]))
 }
 
 #[cfg(test)]
@@ -236,9 +236,9 @@ mod tests {
         };
         let all = said("FROM a\nCOPY . /x\n", "");
         assert_eq!(all.len(), 1);
-        assert!(all[0].contains("is made of `.git`, `.kube`, `windlass.yaml`: a commit"), "{all:?}");
+        assert!(all[0].contains("contains `.git`, `.kube`, `windlass.yaml`: a commit"), "{all:?}");
         assert!(all[0].ends_with("add `.git`, `.kube`, `windlass.yaml` to .dockerignore"), "{all:?}");
-        assert!(said("FROM a\nCOPY . /x\n", ".git\nwindlass.yaml\n")[0].contains("is made of `.kube`:"));
+        assert!(said("FROM a\nCOPY . /x\n", ".git\nwindlass.yaml\n")[0].contains("contains `.kube`:"));
         assert_eq!(said("FROM a\nCOPY . /x\n", ".git\n.kube\nwindlass.yaml\n").len(), 0);
         assert_eq!(said("FROM a\nCOPY README.md /x\n", "").len(), 0, "it reads nothing of them");
     }

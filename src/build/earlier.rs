@@ -1,4 +1,4 @@
-//! What an earlier run of the same commit came to, as one record beside its first image: where nothing has changed, each
+//! The result of an earlier run of the same commit, as one record beside its first image: where nothing has changed, each
 //! image takes one request instead of two or three.
 //!
 //! The record says which content each image was made of, and that the commit's tag, and the default branch's where the

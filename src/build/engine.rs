@@ -1,4 +1,4 @@
-//! One build in the Docker Engine: the context goes in, the builder's words come out, an image or a failure is left.
+//! One build in the Docker Engine: sends the context, reads the output, and returns an image or a failure.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,7 +16,7 @@ use super::dockerfile::reads::Reads;
 use super::failure;
 use super::progress::Progress;
 use super::session::SessionHandle;
-use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence, unreadable};
+use crate::build::request::{BuildRequest, Ended, attend, listen, session_id, tell, unreadable};
 use crate::build::session::file_sync::{Files, TransferError};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
@@ -57,11 +57,11 @@ pub(super) async fn build(
     let mut tries = 0;
     loop {
         let credentials = order.credentials(session, registry, &file, &engine.platform);
-        let credentials = super::interruptible(session, credentials).await?;
+        let credentials = session.unless_cancelled(credentials).await?;
         tries += 1;
         match once(session, engine, step, order, credentials).await {
             Ok(built) => {
-                let more = super::interruptible(session, reads_more(engine, &file, order)).await?;
+                let more = session.unless_cancelled(reads_more(engine, &file, order)).await?;
                 return Ok((!more).then_some(built));
             }
             Err(ended) => {
@@ -84,7 +84,7 @@ async fn reads_more(engine: &Engine, file: &Dockerfile, order: &BuildRequest<'_>
         let triggers = found
             .as_ref()
             .map(|image| image["Config"]["OnBuild"].as_array().is_some_and(|all| !all.is_empty()));
-        // One that is not there is not known.
+        // One that is missing is not known.
         if triggers.unwrap_or(true) {
             return Ok(true);
         }
@@ -102,7 +102,7 @@ async fn once(
     let options = options(engine, order);
     // Held until the build is over.
     let supplying = supply(engine, order, &credentials);
-    let (docker, supply) = super::interruptible(session, supplying).await.map_err(Ended::Error)?;
+    let (docker, supply) = session.unless_cancelled(supplying).await.map_err(Ended::Error)?;
     let (_lending, body, way, sent) = match supply {
         Supply::Session(lending, trouble, sent) => {
             (Some(lending), bollard::body_full(Bytes::new()), Way::Fetched(trouble), sent)
@@ -124,13 +124,9 @@ async fn once(
             () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
             info = stream.next() => info,
             () = silence.lasting() => {
-                if let Some(progress) = upload.poll().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
-                    step.progress(progress);
-                    silence.broken();
-                    continue;
-                }
-                let meaning = silence.ask(engine.is_there()).await;
-                tell_silence(session, step, order.name, &builder, &meaning).map_err(Ended::Error)?;
+                let quiet = (&mut silence, &mut upload);
+                let attended = attend(session, step, (order.name, &builder), quiet, engine.is_there()).await;
+                attended.map_err(Ended::Error)?;
                 continue;
             }
         };
@@ -182,9 +178,9 @@ async fn supply(
         }
         return Err(Error::new(
             Kind::Build,
-            format!("the builder of {} takes no secrets and no SSH agent", engine.address()),
+            format!("the builder of {} supports neither secrets nor an SSH agent", engine.address()),
         )
-        .with_hint("a Docker Engine with BuildKit does"));
+        .with_hint("use a Docker Engine with BuildKit"));
     }
     let (id, sent) = (session_id(), Sent::default());
     let served = order.session_server(credentials.clone(), &sent)?;
@@ -278,5 +274,5 @@ async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -
 
 fn silent(engine: &Engine) -> Error {
     let message = format!("the Docker Engine at {} ended the build without an image", engine.address());
-    Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
+    Error::new(Kind::Unreachable, message).with_hint("check that it is still running: `docker version`")
 }

@@ -1,4 +1,4 @@
-//! Why a build failed, in the words of the Dockerfile: the line, the step, what it printed last.
+//! Why a build failed: the line of the Dockerfile, the step, and its last output.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -52,7 +52,9 @@ fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
     let Source { image, config, path, text } = source;
     let lines = match text.lines().position(|line| is_frontend(failed) && line.contains("syntax=")) {
         Some(index) => u32::try_from(index + 1).ok().map(|line| (line, line)),
-        None => file.lines_of(&failed.step, &failed.message),
+        None => file
+            .lines_of(&failed.step, &failed.message)
+            .or_else(|| file.lines_that_want(wanted_entitlement(failed)?)),
     };
     let place = lines.map(|(line, _)| Place { file: path.to_path_buf(), line: Some(line), column: None });
     let mut evidence = Vec::new();
@@ -85,9 +87,10 @@ fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
 pub(super) fn too_new(source: Source<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
     let line = novelty.line;
     let place = Place { file: source.path.to_path_buf(), line: Some(line), column: None };
-    let message = format!("the builder of Engine {engine} does not know {}", novelty.what);
+    let message = format!("the builder of Engine {engine} does not support {}", novelty.what);
     let hint = format!(
-        "Engine {}.0 does; or name another builder with `builder:` in windlass.yaml, or write `# syntax=docker/dockerfile:1` on the first line",
+        "upgrade to Engine {}.0, or name another builder with `builder:` in windlass.yaml, or write \
+         `# syntax=docker/dockerfile:1` on the first line",
         novelty.engine
     );
     let failure = Failure {
@@ -116,20 +119,24 @@ fn unknown_secret(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Opt
     let wanted = file.secrets_of(&failed.step);
     let id = wanted.iter().find(|id| !source.config.secrets.contains_key(*id))?;
     let image = source.image;
-    let sentence = format!("the step mounts the secret `{id}`, which `images.{image}.secrets` does not have");
+    let sentence =
+        format!("the step mounts the secret `{id}`, which `images.{image}.secrets` does not define");
     Some(match content::meant(id, source.config) {
         Some(near) => format!("{sentence}: did you mean `{near}`?"),
         None => sentence,
     })
 }
 
-/// A build that asks for more than the daemon allows.
-fn not_allowed(config: &ImageConfig, failed: &Failed) -> Option<String> {
+/// What a build asks for that its builder must be allowed, and is not.
+fn wanted_entitlement(failed: &Failed) -> Option<&str> {
     let (entitlement, _) = failed.message.split_once(" is not allowed")?;
     let entitlement = entitlement.split_whitespace().next_back()?;
-    if !["network.host", "security.insecure"].contains(&entitlement) {
-        return None;
-    }
+    ["network.host", "security.insecure"].contains(&entitlement).then_some(entitlement)
+}
+
+/// A build that asks for more than the daemon allows.
+fn not_allowed(config: &ImageConfig, failed: &Failed) -> Option<String> {
+    let entitlement = wanted_entitlement(failed)?;
     let asked = config.entitlements.iter().any(|one| one == entitlement)
         || (entitlement == "network.host" && config.network.as_deref() == Some("host"));
     Some(if asked {
@@ -227,31 +234,32 @@ fn no_such_stage(file: &Dockerfile, failed: &Failed) -> Option<String> {
         [] => "no stage has a name".to_owned(),
         stages => format!("the stages are: {}", stages.join(", ")),
     };
-    Some(format!("there is no stage `{name}`, so that it is taken for an image; {stages}"))
+    Some(format!("there is no stage `{name}`, so it is pulled as an image; {stages}"))
 }
 
 fn hint(failed: &Failed) -> Option<&'static str> {
     let text = failed.message.to_lowercase();
     let copies = failed.step.contains("] COPY ") || failed.step.contains("] ADD ");
-    if let Some(hint) = fault::full_disk(&text) {
+    if let Some(hint) = fault::full_disk(&text).or_else(|| fault::quota(&text)) {
         return Some(hint);
     }
     if text.contains("no such container") {
-        return Some("something removed the container of this step while it ran: build again");
+        return Some("the container of this step was removed while it ran: build again");
     }
     if text.contains("unknown flag") {
         return Some(
-            "the builder does not know it: write `# syntax=docker/dockerfile:1` on the first line, or name a newer builder with `builder:` in windlass.yaml",
+            "the builder does not support it: write `# syntax=docker/dockerfile:1` on the first line, \
+             or name a newer builder with `builder:` in windlass.yaml",
         );
     }
     if copies && text.contains("not found") {
         return Some(
-            "a path in COPY is relative to the build context; see whether .dockerignore leaves it out",
+            "a path in COPY is relative to the build context; check that .dockerignore does not exclude it",
         );
     }
     if is_frontend(failed) {
         return Some(
-            "`# syntax=` makes the Engine fetch its builder from that image: leave the line out, or name a mirror",
+            "`# syntax=` makes the Engine pull its builder from that image: remove the line, or name a mirror",
         );
     }
     if fetches(failed) {
@@ -291,7 +299,7 @@ mod tests {
         assert_eq!(error.to_string(), "Dockerfile:4: the image `web` could not be built");
         assert_eq!(
             error.failures()[0].hint.as_deref(),
-            Some("there is no stage `biuld`, so that it is taken for an image; the stages are: build")
+            Some("there is no stage `biuld`, so it is pulled as an image; the stages are: build")
         );
     }
 
@@ -309,6 +317,16 @@ mod tests {
         assert_eq!(failure.message, "`RUN make all` ended with exit code 2");
         assert_eq!(failure.evidence[0].lines, ["3 │ RUN make \\", "4 │   all"]);
         assert_eq!(failure.evidence[1].lines, ["last"]);
+    }
+
+    #[test]
+    fn what_a_builder_is_not_allowed_is_told_with_the_line_that_asks_for_it() {
+        let text = "FROM base.test/a:1\nRUN --mount=type=cache,target=/c --network=host make\n";
+        let failed = failed("", "failed to solve: granting entitlement network.host is not allowed");
+        let error = explained(source(text), &Dockerfile::parse(text), &failed);
+        assert_eq!(error.to_string(), "Dockerfile:2: the image `web` could not be built");
+        let hint = error.failures()[0].hint.as_deref().unwrap_or_default();
+        assert!(hint.contains("`entitlements: [network.host]`"), "{hint}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One image on its way: looked for under its content tag, built where it is not there, pushed, and named.
+//! Builds one image: looks for its content tag, builds it if it is missing, pushes and tags it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::build::daemon::Daemon;
 use crate::build::dockerfile::reads::Reads;
 use crate::build::earlier::Earlier;
 use crate::build::request::BuildRequest;
-use crate::build::{BuildOptions, bytes, content, engine, failed, interruptible};
+use crate::build::{BuildOptions, bytes, content, engine, failed};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::graph::Needs;
@@ -22,6 +22,7 @@ use crate::secret;
 use crate::session::Session;
 use crate::text::{display, slug};
 
+mod cache;
 mod publish;
 
 /// A context of more bytes than this is hardly meant.
@@ -97,14 +98,25 @@ struct Sources {
 enum Ready<'w> {
     /// It is in the registry, with the commit's tag.
     Found(PinnedImage),
-    /// It was built, of this content; a line about it.
-    Made(Reference, String, Product<'w>),
+    /// It was built, of this content.
+    Made(Reference, Made<'w>),
+}
+
+/// What a build came to.
+struct Made<'w> {
+    /// A line about it.
+    summary: String,
+    product: Product<'w>,
+    /// Images whose layers the builder was told to take over, with their digests.
+    caches: Vec<Reference>,
+    /// The tag under which its own layers are found by later builds, where that is not the branch's tag or a cache of its own.
+    cache_tag: Option<String>,
 }
 
 /// What was built.
 enum Product<'w> {
-    /// Images in the Engine, to which no tag leads yet.
-    InEngine(&'w Engine, Vec<EngineImage>),
+    /// Images in the Engine, to which no tag leads yet, and layers for later builds: each with the tag that it is to have.
+    InEngine(&'w Engine, Vec<EngineImage>, Vec<(Reference, String)>),
     /// An image that is in the registry already, without a tag.
     Pushed(Digest),
 }
@@ -141,7 +153,7 @@ impl<'a> ImageBuilder<'a> {
         let images = images.keys().map(tagged).collect::<Result<BTreeMap<_, _>>>()?;
         let branch = image_builder.followed_branch();
         let earlier = Earlier::find(&image_builder.registry, &images, branch.as_deref());
-        image_builder.earlier = interruptible(session, earlier).await?;
+        image_builder.earlier = session.unless_cancelled(earlier).await?;
         Ok(image_builder)
     }
 
@@ -154,9 +166,9 @@ impl<'a> ImageBuilder<'a> {
             Some((image.name.clone(), (content, image.pinned.digest.clone())))
         });
         let made = made.collect();
-        if let Err(error) = interruptible(self.session, earlier.write(&self.registry, &made)).await {
+        if let Err(error) = self.session.unless_cancelled(earlier.write(&self.registry, &made)).await {
             // It only saves time.
-            tracing::debug!(%error, "what was built was not recorded");
+            tracing::debug!(%error, "the build was not recorded");
         }
     }
 
@@ -168,7 +180,7 @@ impl<'a> ImageBuilder<'a> {
         needed: &BTreeMap<String, Image>,
     ) -> Result<Image> {
         let step = self.session.reporter.step(Stage::Build, format!("build {name}"), "looking for the image");
-        let (made_of, product) = match self.find_or_make(name, image, needed, &step).await {
+        let (made_of, made) = match self.find_or_make(name, image, needed, &step).await {
             Ok(Ready::Found(pinned)) => {
                 if let Err(error) = self.put_more_tags(name, &pinned).await {
                     return Err(failed(step, error));
@@ -176,16 +188,16 @@ impl<'a> ImageBuilder<'a> {
                 step.finish(Outcome::Skipped, format!("already built: {pinned}"));
                 return Ok(Image { name: name.to_owned(), pinned, built: false });
             }
-            Ok(Ready::Made(made_of, summary, product)) => {
-                step.finish(Outcome::Ok, summary);
-                (made_of, product)
+            Ok(Ready::Made(made_of, made)) => {
+                step.finish(Outcome::Ok, made.summary.clone());
+                (made_of, made)
             }
             Err(error) => return Err(failed(step, error)),
         };
         let step = self.session.reporter.step(Stage::Build, format!("push {name}"), "pushing");
-        let _turn = interruptible(self.session, self.turn()).await;
+        let _turn = self.session.unless_cancelled(self.turn()).await;
         let published = async {
-            let published = self.publish(&made_of, product, &step).await?;
+            let published = self.publish(&made_of, made, &step).await?;
             self.put_more_tags(name, &published.pinned).await?;
             Ok::<_, Error>(published)
         };
@@ -194,7 +206,7 @@ impl<'a> ImageBuilder<'a> {
                 if is_new {
                     step.finish(Outcome::Ok, pinned.to_string());
                 } else {
-                    step.finish(Outcome::Skipped, format!("the same as before: {pinned}"));
+                    step.finish(Outcome::Skipped, format!("unchanged: {pinned}"));
                 }
                 Ok(Image { name: name.to_owned(), pinned, built: true })
             }
@@ -222,8 +234,8 @@ impl<'a> ImageBuilder<'a> {
                 }
                 return Ok(Ready::Found(pinned));
             }
-            if let Some((summary, product)) = self.make(name, image, needed, sources, &made_of, step).await? {
-                return Ok(Ready::Made(made_of, summary, product));
+            if let Some(made) = self.make(name, image, needed, sources, &made_of, step).await? {
+                return Ok(Ready::Made(made_of, made));
             }
         }
         Err(Error::new(Kind::Defect, "the builder wants more than the whole context"))
@@ -265,7 +277,7 @@ impl<'a> ImageBuilder<'a> {
                 .await
                 .map_err(|error| Error::new(Kind::Defect, format!("reading the context: {error}")))?
         };
-        let (sources, tag) = interruptible(self.session, hashing).await?;
+        let (sources, tag) = self.session.unless_cancelled(hashing).await?;
         self.contents.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), tag.clone());
         Ok((sources, self.project.image_repository(name)?.with_tag(tag)))
     }
@@ -292,17 +304,14 @@ impl<'a> ImageBuilder<'a> {
         sources: Sources,
         tag: &Reference,
         step: &StepReport,
-    ) -> Result<Option<(String, Product<'_>)>> {
+    ) -> Result<Option<Made<'_>>> {
         let Sources { context, named, reads } = sources;
         self.complain(name, &context, &reads);
-        let mut image = image.clone();
-        for (argument, needed) in needed {
-            image.args.insert(argument.clone(), needed.pinned.by_digest());
-        }
+        let image = with_needed(image, needed);
         let files = display::count(context.entries.len(), "file");
         step.progress(format!("sending {files}, {}", bytes(context.size())));
         let takes_over = image.cache != CacheMode::Off && !self.options.no_cache;
-        let cache = if takes_over { self.caches(&image, tag).await? } else { Vec::new() };
+        let caches = if takes_over { self.caches(&image, &context, tag).await? } else { Vec::new() };
         let leaves = match (image.cache, self.branch_tag()) {
             (CacheMode::Max, Some(branch)) => Some(tag.with_tag(registry::cache_tag(&branch))),
             _ => None,
@@ -319,18 +328,20 @@ impl<'a> ImageBuilder<'a> {
             dockerfile: image.dockerfile.clone(),
             tag: tag.clone(),
             platforms,
-            cache: cache.clone(),
+            cache: caches.iter().map(by_tag).collect(),
             cache_export: leaves.clone(),
+            is_silent: false,
             options: self.options,
             inputs: inputs.clone(),
         };
         let building = self.built(&order, &image.platforms, step);
-        let late = || {
-            let limit = display::whole(image.timeout);
-            Error::new(Kind::Build, format!("the build of `{name}` was not done within {limit}"))
-                .with_hint(format!("`images.{name}.timeout` is its limit (1h by default)"))
+        let late = || not_in_time(name, &image);
+        let Some((summary, product)) = self.session.within(image.timeout, building, late).await? else {
+            return Ok(None);
         };
-        self.session.within(image.timeout, building, late).await
+        let cache_tag = if self.leaves_records(&image) { self.branch_tag() } else { None };
+        let cache_tag = cache_tag.map(|branch| registry::cache_tag(&branch));
+        Ok(Some(Made { summary, product, caches, cache_tag }))
     }
 
     /// What the builder makes of the order.
@@ -358,29 +369,10 @@ impl<'a> ImageBuilder<'a> {
                     });
                     built.push(EngineImage { platform, id });
                 }
-                Ok(Some((summaries.join("; "), Product::InEngine(engine, built))))
+                let layers = self.layers_of_stages(engine, order, step).await?;
+                Ok(Some((summaries.join("; "), Product::InEngine(engine, built, layers))))
             }
         }
-    }
-
-    /// What builds of the branch and of the default branch left, as far as it is there. A merge request may take layers of the
-    /// branch that is called like its own: only the project's own pipelines have put an image there.
-    async fn caches(&self, config: &ImageConfig, image: &Reference) -> Result<Vec<String>> {
-        let default = ci::default_branch().unwrap_or_else(|| "main".to_owned());
-        let branch = self.revision.branch.as_deref().and_then(|branch| self.tag_of(branch));
-        let mut tags: Vec<String> = branch.into_iter().chain([slug(&default)]).collect();
-        tags.dedup();
-        if config.cache == CacheMode::Max && matches!(self.builder, Builder::Daemon(_)) {
-            // The layers of the intermediate stages first; those of the images where nothing was left yet.
-            let caches: Vec<String> = tags.iter().map(|tag| registry::cache_tag(tag)).collect();
-            tags.splice(0..0, caches);
-        }
-        let looks = tags.into_iter().map(async |tag| {
-            let found = self.registry.digest_before_push(&image.with_tag(&tag)).await?;
-            Ok::<_, Error>(found.map(|_| image.with_tag(tag).to_string()))
-        });
-        let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
-        Ok(found.into_iter().flatten().collect())
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
@@ -419,7 +411,7 @@ impl<'a> ImageBuilder<'a> {
         let reporter = &self.session.reporter;
         if context.has_git() && reads.includes(".git") {
             reporter.warn_with_hint(
-                format!("the build context of `{name}` has `.git` in it: every commit is built anew"),
+                format!("the build context of `{name}` contains `.git`: every commit rebuilds the image"),
                 "add `.git` to .dockerignore",
             );
         }
@@ -437,7 +429,8 @@ impl<'a> ImageBuilder<'a> {
                     biggest.join(", ")
                 ),
                 format!(
-                    "leave out what the build does not need by .dockerignore; `windlass build --context-list {name}` shows what goes in"
+                    "exclude what the build does not need with .dockerignore; `windlass build \
+                     --context-list {name}` lists what is sent"
                 ),
             );
         }
@@ -447,4 +440,22 @@ impl<'a> ImageBuilder<'a> {
 /// What the Engine builds one after the other: it knows one platform at a time.
 fn one_by_one(platforms: &[String]) -> Vec<Option<String>> {
     if platforms.is_empty() { vec![None] } else { platforms.iter().cloned().map(Some).collect() }
+}
+
+/// The configuration of an image with the images that it is built from among its arguments.
+fn with_needed(image: &ImageConfig, needed: &BTreeMap<String, Image>) -> ImageConfig {
+    let mut image = image.clone();
+    image.args.extend(needed.iter().map(|(argument, one)| (argument.clone(), one.pinned.by_digest())));
+    image
+}
+
+/// An image as a builder is told of it that takes over what an earlier build left.
+fn by_tag(image: &Reference) -> String {
+    Reference { digest: None, ..image.clone() }.to_string()
+}
+
+fn not_in_time(name: &str, image: &ImageConfig) -> Error {
+    let limit = display::whole(image.timeout);
+    Error::new(Kind::Build, format!("the build of `{name}` did not finish within {limit}"))
+        .with_hint(format!("`images.{name}.timeout` is its limit (1h by default)"))
 }

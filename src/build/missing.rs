@@ -1,9 +1,8 @@
-//! Why an image is not found under the tag of its work tree: what makes this tree another than its commit, or what made
-//! the one so that was built.
+//! Why there is no image for the work tree: how this tree differs from its commit, or how the one that was built
+//! did.
 
 use serde_json::json;
 
-use super::interruptible;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Changes, Image, Reference, Revision};
 use crate::project::Project;
@@ -28,7 +27,7 @@ pub(super) async fn note_changes(session: &Session, project: &Project, images: &
     let references: Vec<Reference> = images.iter().map(|image| image.pinned.reference()).collect();
     let noting = references.iter().map(|image| registry.write_record(image, &kind, &record));
     let noting = async { Ok(futures::future::join_all(noting).await) };
-    interruptible(session, noting).await.map(drop)
+    session.unless_cancelled(noting).await.map(drop)
 }
 
 /// The error for an image that is not under this tag.
@@ -64,7 +63,7 @@ pub(super) async fn why(
         Error::new(Kind::Rule, format!("{sentence}; {}", here())).with_hint(hint)
     } else {
         Error::new(Kind::Rule, sentence).with_hint(
-            "where it is built, leave out by .dockerignore what no image needs; then run `windlass build`",
+            "in the job that builds it, exclude what no image needs with .dockerignore; then run `windlass build`",
         )
     })
 }
@@ -72,7 +71,7 @@ pub(super) async fn why(
 /// What makes a work tree its commit again.
 pub(super) fn remedy(revision: &Revision) -> &'static str {
     if revision.changes.untracked {
-        "leave out by .dockerignore what no image needs, and commit the rest"
+        "exclude what no image needs with .dockerignore, and commit the rest"
     } else {
         "commit or stash what differs"
     }

@@ -6,7 +6,6 @@
 //! is what later stages look for; the branch's tag is for people.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::git;
@@ -27,6 +26,7 @@ mod engine;
 mod failure;
 pub(crate) mod fuzzing;
 pub(crate) mod image_builder;
+mod inline_cache;
 mod missing;
 mod progress;
 mod push;
@@ -120,7 +120,7 @@ fn together(session: &Session, ended: BTreeMap<String, Ended<Image>>) -> Result<
             }
         }
     }
-    let interrupted = errors.iter().position(|error| error.kind() == Kind::Interrupted);
+    let interrupted = errors.iter().position(Error::is_interruption);
     match (errors.len(), interrupted) {
         (0, _) => Ok(images),
         (1, _) => Err(errors.swap_remove(0)),
@@ -147,9 +147,9 @@ pub(crate) async fn find(session: &Session, project: &Project, name: &str) -> Re
     let revision = project.revision()?;
     let tagged = project.image_repository(name)?.with_tag(revision.tag());
     let registry = Registry::of(project);
-    let found = interruptible(session, registry.digest(&tagged)).await?;
+    let found = session.unless_cancelled(registry.digest(&tagged)).await?;
     let Some(digest) = found else {
-        return Err(interruptible(session, missing::why(&registry, revision, &tagged, name)).await?);
+        return Err(session.unless_cancelled(missing::why(&registry, revision, &tagged, name)).await?);
     };
     Ok(Image { name: name.to_owned(), pinned: tagged.pinned_to(digest), built: false })
 }
@@ -206,7 +206,7 @@ fn not_for_the_engine(project: &Project, name: &str, image: &ImageConfig) -> Res
     };
     let error = Error::new(
         Kind::Invalid,
-        format!("`images.{name}.{key}`: the Docker Engine's builder cannot do that"),
+        format!("`images.{name}.{key}`: not supported by the Docker Engine's builder"),
     )
     .with_hint("name a BuildKit daemon with `builder:`");
     Err(project.at_image(name, error))
@@ -222,7 +222,7 @@ fn warn_of_submodules<'n>(session: &Session, project: &Project, names: impl Iter
         if contexts.iter().any(|context| path.starts_with(context)) {
             let shown = path.strip_prefix(&project.root).unwrap_or(&path).display();
             session.reporter.warn_with_hint(
-                format!("the submodule `{shown}` is not checked out: what is built has nothing of it"),
+                format!("the submodule `{shown}` is not checked out: the images do not contain it"),
                 "`git submodule update --init --recursive`, or `GIT_SUBMODULE_STRATEGY: recursive` in .gitlab-ci.yml",
             );
         }
@@ -308,23 +308,6 @@ fn wanted<'a>(project: &'a Project, names: &[String]) -> Result<Vec<(&'a str, &'
 fn listed<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "no images".to_owned() } else { format!("only {}", names.join(", ")) }
-}
-
-/// Waits, but not past a cancellation.
-async fn interruptible<T>(session: &Session, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        biased;
-        () = session.cancel.cancelled() => Err(crate::session::interrupted()),
-        result = work => result,
-    }
-}
-
-async fn pause(session: &Session, length: Duration) -> Result<()> {
-    let wait = async {
-        tokio::time::sleep(length).await;
-        Ok(())
-    };
-    interruptible(session, wait).await
 }
 
 fn failed(step: StepReport, error: Error) -> Error {

@@ -1,4 +1,4 @@
-//! What a builder says while it works, put in order: which steps there are, what they print, which one failed.
+//! The output of a builder, structured: its steps, what they print, which one failed.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -38,7 +38,7 @@ pub(super) async fn push(
     let pushed = loop {
         tries += 1;
         let began = Instant::now();
-        let credentials = super::interruptible(session, registry.credentials(&image.registry)).await?;
+        let credentials = session.unless_cancelled(registry.credentials(&image.registry)).await?;
         let text = match once(session, engine, credentials, step, image).await? {
             Ok(pushed) => break pushed,
             Err(text) => text,
@@ -49,9 +49,9 @@ pub(super) async fn push(
             return Err(refused(image, class, &text));
         }
         step.progress(format!("pushing again after: {text}"));
-        super::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
+        session.pause(retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
     };
-    super::interruptible(session, verified(registry, image, pushed)).await
+    session.unless_cancelled(verified(registry, image, pushed)).await
 }
 
 /// Registries and Engines have lost tags after a push that looked good, and somebody else may have pushed under the same
@@ -73,7 +73,7 @@ async fn verified(registry: &Registry, image: &Reference, pushed: Option<Digest>
 
 fn lost(image: &Reference) -> Error {
     Error::new(Kind::Push, format!("the push of {image} succeeded, but the registry does not have it"))
-        .with_hint("run the command again; if it stays so, look at the registry's log")
+        .with_hint("run the command again; if that does not help, check the registry's log")
 }
 
 /// One try, with the digest that the Engine tells, where it does: `Ok(Err(text))` for what the registry or the Engine said
@@ -138,16 +138,17 @@ fn refused(image: &Reference, class: Class, text: &str) -> Error {
         return Error::new(Kind::Denied, message)
             .with_hint(format!("`docker login {host}` with a user who may push there, or set CI_REGISTRY_USER and CI_REGISTRY_PASSWORD"));
     }
-    let hint = if text.contains("server gave HTTP response to HTTPS client") {
-        format!(
-            "the Engine takes {host} for a registry with TLS: add it to `insecure-registries` of its daemon.json"
-        )
+    let hint = if let Some(hint) = fault::quota(text) {
+        hint.to_owned()
+    } else if text.contains("server gave HTTP response to HTTPS client") {
+        format!("the Engine expects TLS from {host}: add it to `insecure-registries` of its daemon.json")
     } else if text.contains("x509") {
         format!(
             "the Engine does not trust the certificate of {host}: put its CA into /etc/docker/certs.d/{host}/ca.crt"
         )
     } else {
-        "the Engine pushes: see whether it reaches the registry, then run the command again".to_owned()
+        "the Engine does the push: check that it can reach the registry, then run the command again"
+            .to_owned()
     };
     Error::new(Kind::Push, message).with_hint(hint)
 }

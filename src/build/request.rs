@@ -1,4 +1,4 @@
-//! What is to be built, and what every builder does with it alike: the context on its way, the tries, the words.
+//! What to build, and what all builders have in common: sending the context, retries, messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufWriter, Write};
@@ -21,8 +21,8 @@ use crate::build::dockerfile::reads::Reads;
 use crate::build::failure;
 use crate::build::progress::{Check, Failed, News, Progress, Said};
 use crate::build::session::file_sync::{Files, Trouble};
-use crate::build::session::upload::Sent;
-use crate::build::session::watchdog::Liveness;
+use crate::build::session::upload::{Sent, Upload};
+use crate::build::session::watchdog::{Liveness, Watchdog};
 use crate::build::session::{BuildInputs, SessionServer};
 use crate::engine::{Owner, for_engine};
 use crate::error::{Error, Kind, Result};
@@ -63,6 +63,8 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) cache: Vec<String>,
     /// Where a daemon leaves all its layers for later builds.
     pub(crate) cache_export: Option<Reference>,
+    /// Its steps were told of before.
+    pub(crate) is_silent: bool,
     pub(crate) options: BuildOptions,
     /// What it may see and the image does not keep.
     pub(crate) inputs: BTreeMap<String, Vec<u8>>,
@@ -101,8 +103,8 @@ impl BuildRequest<'_> {
         self.tag.name()
     }
 
-    /// The part of a second that tells files of this content from those of another one: a builder takes files of the same size and
-    /// time for the same. No layer keeps it. It is one for all files, so that none is newer than another.
+    /// The part of a second that tells files of this content from those of another one: a builder takes files of the same
+    /// size and time for the same. No layer keeps it. It is one for all files, so that none is newer than another.
     pub(crate) fn nanoseconds(&self) -> u32 {
         let hash = Sha256::digest(self.tag.tag.as_deref().unwrap_or_default());
         u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]) % 1_000_000_000
@@ -194,7 +196,7 @@ impl BuildRequest<'_> {
             return Err(failure::error(self.source(), &session.reporter, file, &failed));
         }
         step.progress(format!("trying again: {}", failure::plain(&failed.message)));
-        crate::build::pause(session, retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
+        session.pause(retry::backoff(tries - 1, FIRST_PAUSE, LONGEST_PAUSE)).await?;
         Ok(true)
     }
 
@@ -294,7 +296,7 @@ fn check(warning: &VertexWarning) -> Check {
 /// Tells people.
 pub(crate) fn tell(session: &Session, step: &StepReport, order: &BuildRequest<'_>, said: Vec<Said>) {
     let name = order.name;
-    for said in said {
+    for said in said.into_iter().filter(|_| !order.is_silent) {
         match said {
             Said::Step(title) => {
                 step.progress(title.clone());
@@ -307,8 +309,26 @@ pub(crate) fn tell(session: &Session, step: &StepReport, order: &BuildRequest<'_
     }
 }
 
+/// What there is to do about a builder that has said nothing for a while: what is still sent to it tells how far it is; otherwise
+/// it is asked whether it is there.
+pub(crate) async fn attend(
+    session: &Session,
+    step: &StepReport,
+    (name, builder): (&str, &str),
+    (silence, upload): (&mut Watchdog, &mut Upload),
+    is_there: impl Future<Output = bool>,
+) -> Result<()> {
+    if let Some(progress) = upload.poll().map_err(|stalled| stalled.error(builder))? {
+        step.progress(progress);
+        silence.broken();
+        return Ok(());
+    }
+    let meaning = silence.ask(is_there).await;
+    tell_silence(session, step, name, builder, &meaning)
+}
+
 /// Tells that `builder` says nothing, or that it is gone.
-pub(crate) fn tell_silence(
+fn tell_silence(
     session: &Session,
     step: &StepReport,
     name: &str,
@@ -316,20 +336,21 @@ pub(crate) fn tell_silence(
     meaning: &Liveness,
 ) -> Result<()> {
     match meaning {
-        Liveness::Busy(length) => step.progress(format!("no word for {}", display::whole(*length))),
+        Liveness::Busy(length) => step.progress(format!("no output for {}", display::whole(*length))),
         Liveness::Long(length) => session.reporter.warn(format!(
-            "the build of `{name}` has said nothing for {}; {builder} answers",
+            "the build of `{name}` has printed nothing for {}, although {builder} responds",
             display::whole(*length)
         )),
-        Liveness::Doubtful => step.progress(format!("{builder} does not answer")),
+        Liveness::Doubtful => step.progress(format!("{builder} does not respond")),
         Liveness::NotBegun(length) => {
             let length = display::whole(*length);
-            let message = format!("{builder} has not begun to build within {length}, though it answers");
-            return Err(Error::new(Kind::Unreachable, message).with_hint("see its log, or restart it"));
+            let message =
+                format!("{builder} has not started the build within {length}, although it responds");
+            return Err(Error::new(Kind::Unreachable, message).with_hint("check its log, or restart it"));
         }
         Liveness::Gone => {
-            let message = format!("{builder} does not answer any more while building");
-            return Err(Error::new(Kind::Unreachable, message).with_hint("see whether it still runs"));
+            let message = format!("{builder} stopped responding during the build");
+            return Err(Error::new(Kind::Unreachable, message).with_hint("check that it is still running"));
         }
     }
     Ok(())

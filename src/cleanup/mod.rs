@@ -1,5 +1,5 @@
-//! `cleanup`: registry tags that nothing needs any more. What a release may still lead to, what a branch or tag of the
-//! repository has as its commit, what is young, and what windlass did not make stays.
+//! `cleanup`: deletes registry tags that nothing needs any more. Keeps what a release may still restore, the commits of
+//! branches and tags of the repository, recent images, and images that windlass did not build.
 
 pub(crate) mod needs;
 pub(crate) mod tags;
@@ -86,9 +86,8 @@ async fn examine(
     needs.extend(proven(registry, project, &repository, &records).await?);
     let needs = &*needs;
     let mut images = images(registry, &repository, tags).await?;
-    // The layers that builds leave for later ones are no image; each branch has one set of them.
-    let is_other = |tag: &String| registry::is_mark(tag) || registry::is_cache_tag(tag);
-    images.retain(|_, image| !image.tags.iter().all(is_other));
+    images.retain(|_, image| !image.tags.iter().all(|tag| registry::is_mark(tag)));
+    let caches = abandoned_caches(&mut images, needs);
     let builds: BTreeMap<String, &str> =
         newest(&records, |kind| kind == registry::BUILD).map(|((about, _), tag)| (about, tag)).collect();
     let judged = |image: TaggedImage| {
@@ -101,8 +100,23 @@ async fn examine(
     keep_members(registry, &mut found).await?;
     let records = of_nothing(registry, &repository, records, &found).await?;
     found.sort_by_key(|image| std::cmp::Reverse(image.made));
+    found.extend(caches);
     found.extend(records);
     Ok(found)
+}
+
+/// The layers that builds of branches left which are no more. They are no image, and those of the other branches stay
+/// without a word.
+fn abandoned_caches(images: &mut BTreeMap<Digest, TaggedImage>, needs: &Needs) -> Vec<TaggedImage> {
+    let is_cache = |tag: &String| registry::branch_of_cache(tag).is_some() || registry::is_mark(tag);
+    let (caches, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        std::mem::take(images).into_iter().partition(|(_, image)| image.tags.iter().all(is_cache));
+    *images = others;
+    let is_abandoned = |image: &TaggedImage| {
+        let mut branches = image.tags.iter().filter_map(|tag| registry::branch_of_cache(tag));
+        branches.all(|branch| !needs.branches.contains(branch))
+    };
+    caches.into_values().filter(is_abandoned).collect()
 }
 
 /// The images that these tags lead to.
@@ -193,7 +207,7 @@ async fn keep_members(registry: &Registry, found: &mut [TaggedImage]) -> Result<
     let members: BTreeSet<Digest> = members.into_iter().flatten().collect();
     for image in found.iter_mut() {
         if members.contains(&image.digest) {
-            image.stays.get_or_insert_with(|| "of an index that stays".into());
+            image.stays.get_or_insert_with(|| "part of an index that is kept".into());
         }
     }
     Ok(())
@@ -214,7 +228,7 @@ async fn keep_tagged_meanwhile(registry: &Registry, images: &mut [TaggedImage]) 
         new.retain(is_new);
         for (tag, digest, _) in digests(registry, &repository, new).await? {
             if let Some(image) = of_repository.iter_mut().find(|image| image.digest == digest) {
-                image.stays.get_or_insert_with(|| format!("tagged {tag} meanwhile").into());
+                image.stays.get_or_insert_with(|| format!("tagged {tag} in the meantime").into());
             }
         }
     }
@@ -262,7 +276,7 @@ async fn judge(
     found.tags.sort();
     let head = found.tags.iter().find_map(|tag| needs.commits.get(tags::commit(tag)?));
     found.stays = match (needs.digests.get(found.digest.as_str()), head) {
-        _ if !found.tags.iter().any(|tag| tags::is_content(tag)) => Some("windlass did not make it".into()),
+        _ if !found.tags.iter().any(|tag| tags::is_content(tag)) => Some("not built by windlass".into()),
         (Some(release), _) => Some(release.clone().into()),
         (None, Some(head)) => Some(format!("the commit of {head}").into()),
         (None, None) => None,
@@ -275,9 +289,9 @@ async fn judge(
         let foreign = tags::foreign(&found.tags, origin.branches());
         found.stays = match origin.made() {
             _ if !foreign.is_empty() => {
-                Some(format!("windlass did not make its tag {}", foreign.join(", ")).into())
+                Some(format!("its tag {} is not from windlass", foreign.join(", ")).into())
             }
-            None => Some("nothing says how old it is".into()),
+            None => Some("its age is unknown".into()),
             Some(made) if made > needs.oldest => Some("young".into()),
             Some(_) => None,
         };
@@ -292,7 +306,7 @@ async fn delete(session: &Session, registry: &Registry, images: &[TaggedImage]) 
     if goes.is_empty() {
         return Ok(());
     }
-    let step = session.reporter.step(Stage::Build, "delete images", "deleting what nothing needs");
+    let step = session.reporter.step(Stage::Build, "delete images", "deleting unneeded images");
     let (records, rest): (Vec<&TaggedImage>, Vec<&TaggedImage>) =
         goes.iter().partition(|image| image.is_record());
     for some in [records, rest] {

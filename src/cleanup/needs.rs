@@ -1,7 +1,7 @@
-//! What is needed: by the tiers of this checkout, which their clusters tell; by other tiers, of which only the proofs beside
-//! the images tell; and by the branches and tags of the repository.
+//! What is needed: by the tiers of this checkout, according to their clusters; by other tiers, according to the proofs beside the
+//! images; and by the branches and tags of the repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -14,6 +14,7 @@ use crate::project::{Project, TierOverrides};
 use crate::record::needed;
 use crate::registry::Registry;
 use crate::session::Session;
+use crate::text::slug;
 
 /// What is needed.
 pub(super) struct Needs {
@@ -21,6 +22,8 @@ pub(super) struct Needs {
     pub(super) digests: BTreeMap<String, String>,
     /// By commit: the branch or tag whose it is.
     pub(super) commits: BTreeMap<String, String>,
+    /// The branches that there are, as slugs.
+    pub(super) branches: BTreeSet<String>,
     /// What is younger stays.
     pub(super) oldest: Timestamp,
 }
@@ -42,7 +45,9 @@ impl Needs {
         }
         let age = SignedDuration::try_from(request.keep_for).unwrap_or(SignedDuration::MAX);
         let oldest = Timestamp::now().saturating_sub(age).unwrap_or(Timestamp::MIN);
-        Ok(Self { digests, commits: session.unless_cancelled(git::heads(&project.root)).await?, oldest })
+        let heads = session.unless_cancelled(git::heads(&project.root)).await?;
+        let branches = heads.branches.iter().map(|branch| slug(branch)).collect();
+        Ok(Self { digests, commits: heads.commits, branches, oldest })
     }
 
     /// Adds what is needed for other reasons.
@@ -53,8 +58,8 @@ impl Needs {
     }
 }
 
-/// What the proof under this tag that an image was good on a tier says to be needed. Nobody here can ask a tier that this windlass.yaml does
-/// not list, nor those of another project: whatever was good there stays.
+/// What the proof under this tag that an image was good on a tier says to be needed. Nobody here can ask a tier that this
+/// windlass.yaml does not list, nor those of another project: whatever was good there stays.
 ///
 /// # Errors
 /// Those of the registry.

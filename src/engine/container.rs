@@ -13,13 +13,13 @@ use bollard::models::{
     HostConfig, NetworkCreateRequest, NetworkingConfig,
 };
 use bollard::query_parameters::{
-    AttachContainerOptions, CommitContainerOptions, CreateContainerOptions, DownloadFromContainerOptions,
-    StopContainerOptions,
+    AttachContainerOptions, CommitContainerOptions, CreateContainerOptions, StopContainerOptions,
 };
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use regex::Regex;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::engine::fault::StartFailure;
 use crate::engine::{Engine, fault};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stream;
@@ -65,17 +65,6 @@ pub(crate) struct Container {
     log: Option<AbortOnDropHandle<()>>,
 }
 
-/// What came of asking for files of a container.
-#[derive(Debug)]
-pub(crate) enum Archive {
-    /// There is no such file.
-    Nothing,
-    /// A tar whose first name is the last word of the path.
-    Tar(Vec<u8>),
-    /// It has more bytes than were wanted.
-    TooBig,
-}
-
 /// What a container's HEALTHCHECK says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ContainerHealth {
@@ -110,7 +99,7 @@ impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "exit code {}", self.code)?;
         if self.out_of_memory && self.code != 0 {
-            return f.write_str(" (it was out of memory)");
+            return f.write_str(" (out of memory)");
         }
         let signal = match self.code - 128 {
             1 => "SIGHUP",
@@ -152,7 +141,7 @@ impl Engine {
             ..Default::default()
         };
         let created = self.at_once(self.docker().create_network(request)).await;
-        created.map(drop).map_err(|error| self.error(Kind::TestNotRun, "making the test's network", &error))
+        created.map(drop).map_err(|error| self.error(Kind::TestNotRun, "creating the test's network", &error))
     }
 
     /// Makes an image of a container's files.
@@ -177,38 +166,12 @@ impl Engine {
         done.map(drop).map_err(|error| Error::new(Kind::TestNotRun, fault::text(&error)))
     }
 
-    /// The files at a path of a container, up to so many bytes.
-    ///
-    /// # Errors
-    /// [`Kind::TestNotRun`] with the reason of the Engine; [`Kind::Unreachable`] where the Engine is gone.
-    pub(crate) async fn archive(&self, container: &str, path: &str, most: usize) -> Result<Archive> {
-        let options = DownloadFromContainerOptions { path: path.to_owned() };
-        let mut stream = self.docker().download_from_container(container, Some(options));
-        let mut archive = Vec::new();
-        let all = async {
-            // Between two pieces as between question and answer.
-            while let Some(piece) = self.at_once(stream.try_next()).await? {
-                archive.extend_from_slice(&piece);
-                if archive.len() > most {
-                    return Ok(false);
-                }
-            }
-            Ok(true)
-        };
-        let late = Err(Bollard::RequestTimeoutError);
-        match tokio::time::timeout(self.deadlines().download, all).await.unwrap_or(late) {
-            Ok(true) => Ok(Archive::Tar(archive)),
-            Ok(false) => Ok(Archive::TooBig),
-            Err(error) if fault::status(&error) == Some(404) => Ok(Archive::Nothing),
-            Err(error) => Err(self.error(Kind::TestNotRun, "bringing out the reports", &error)),
-        }
-    }
-
     fn cannot_start(&self, error: &Bollard) -> Error {
         if fault::is_connection(error) {
             return self.error(Kind::TestNotRun, "starting a container", error);
         }
-        Error::new(Kind::TestNotRun, reason(&fault::text(error)))
+        let why = reason(&fault::text(error));
+        Error::new(Kind::TestNotRun, &why).with_source(StartFailure::new(&why))
     }
 }
 
@@ -318,7 +281,7 @@ impl Container {
         let ended = tokio::time::timeout(grace + engine.deadlines().stop, outcome).await;
         ended.unwrap_or_else(|_| {
             let error = Bollard::RequestTimeoutError;
-            Err(engine.error(Kind::TestNotRun, "ending a container", &error))
+            Err(engine.error(Kind::TestNotRun, "stopping a container", &error))
         })
     }
 
@@ -358,8 +321,8 @@ impl Container {
     }
 
     fn silent(&self) -> Error {
-        let message = format!("the Docker Engine at {} lost sight of a container", self.engine.address());
-        Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
+        let message = format!("the Docker Engine at {} lost track of a container", self.engine.address());
+        Error::new(Kind::Unreachable, message).with_hint("check that it is still running: `docker version`")
     }
 }
 
@@ -436,28 +399,10 @@ mod tests {
             let mut container = Container { engine, id: "c".to_owned(), tail, log: None };
             let error = silent::soon(container.stop(Duration::ZERO)).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Unreachable);
-            assert!(error.message().contains("does not answer while ending a container"), "{error}");
+            assert!(error.message().contains("does not respond while stopping a container"), "{error}");
             assert!(silent::soon(container.ended()).await.is_err());
             assert!(silent::soon(container.exec(&["true".to_owned()])).await.is_err());
         }
-    }
-
-    #[tokio::test]
-    async fn files_that_stop_coming_are_not_waited_for() {
-        let half = |line: &str| {
-            let half =
-                "HTTP/1.1 200 OK\r\nContent-Type: application/x-tar\r\nContent-Length: 9999\r\n\r\nreports/";
-            line.contains("/archive").then_some(half)
-        };
-        let (engine, _heard) = silent::engine(silent::short(), half).await;
-        let error =
-            silent::soon(engine.archive("c", "/reports", 1 << 20)).await.expect_err("half an archive");
-        assert_eq!(error.kind(), Kind::Unreachable);
-        assert!(error.message().contains("does not answer while bringing out the reports"), "{error}");
-        // Nor is one that gives a little now and then for ever.
-        let slow = crate::engine::Deadlines { download: Duration::ZERO, ..silent::short() };
-        let (engine, _heard) = silent::engine(slow, half).await;
-        assert!(silent::soon(engine.archive("c", "/reports", 1 << 20)).await.is_err());
     }
 
     #[test]
@@ -474,7 +419,7 @@ mod tests {
         let exit = |code, out_of_memory| Exit { code, out_of_memory }.to_string();
         assert_eq!(exit(2, false), "exit code 2");
         assert_eq!(exit(137, false), "exit code 137 (SIGKILL)");
-        assert_eq!(exit(137, true), "exit code 137 (it was out of memory)");
+        assert_eq!(exit(137, true), "exit code 137 (out of memory)");
         assert_eq!(exit(0, true), "exit code 0");
     }
 

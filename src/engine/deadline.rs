@@ -94,8 +94,8 @@ impl Engine {
     fn stalled(&self, doing: &str) -> Error {
         let length = crate::text::display::whole(self.deadlines.stalled);
         let message =
-            format!("the Docker Engine at {} said nothing for {length} while {doing}", self.address());
+            format!("the Docker Engine at {} sent nothing for {length} while {doing}", self.address());
         Error::new(Kind::Unreachable, message)
-            .with_hint("see whether it and the registry still answer, then run the command again")
+            .with_hint("check that it and the registry respond, then run the command again")
     }
 }

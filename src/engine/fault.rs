@@ -2,13 +2,14 @@
 //!
 //! The Engine reports most of what went wrong as text; the patterns here were seen from Engine 20.10 and 29.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use bollard::errors::Error as Bollard;
 use regex::Regex;
 
 use super::Engine;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, innermost};
 
 /// What kind of trouble a pull or a push met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +72,10 @@ pub(crate) fn classify(text: &str) -> Class {
     let text = text.to_lowercase();
     let has = |patterns: &[&str]| patterns.iter().any(|pattern| text.contains(pattern));
     // What the Engine makes of a refusal without words of its own.
-    if text.trim() == "denied" || has(&DENIED) {
+    // Harbor says of a full project that the push is denied.
+    if quota(&text).is_some() {
+        Class::Other
+    } else if text.trim() == "denied" || has(&DENIED) {
         Class::Denied
     } else if has(&NOT_FOUND) {
         Class::NotFound
@@ -85,9 +89,44 @@ pub(crate) fn classify(text: &str) -> Class {
 /// What helps where the Engine's disk is full; `None` where it is not that.
 pub(crate) fn full_disk(text: &str) -> Option<&'static str> {
     text.to_lowercase().contains("no space left on device").then_some(
-        "the Engine's disk is full: `docker system df` shows by what, `docker system prune` and `docker builder prune` free some",
+        "the Engine's disk is full: `docker system df` shows what uses it, `docker system prune` and \
+         `docker builder prune` free space",
     )
 }
+
+/// What helps where a registry takes no more of a project; `None` where it is not that.
+pub(crate) fn quota(text: &str) -> Option<&'static str> {
+    let text = text.to_lowercase();
+    let is_quota =
+        ["quota", "configured upper limit", "storage limit"].iter().any(|words| text.contains(words));
+    is_quota.then_some(
+        "the registry's quota is used up: `windlass cleanup` deletes what nothing needs, or ask for more",
+    )
+}
+
+/// Why a container could not be started, in the words of its runtime.
+#[derive(Debug, Clone)]
+pub(crate) struct StartFailure(String);
+
+impl StartFailure {
+    /// In these words.
+    pub(crate) fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    /// Whether it is that the image does not have this program.
+    pub(crate) fn lacks(&self, program: &str) -> bool {
+        self.0.contains(program) && (self.0.contains("not found") || self.0.contains("no such file"))
+    }
+}
+
+impl fmt::Display for StartFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartFailure {}
 
 /// The text a person should see: bollard's own sentence only where there is no better one.
 pub(crate) fn text(error: &Bollard) -> String {
@@ -96,14 +135,6 @@ pub(crate) fn text(error: &Bollard) -> String {
         Bollard::DockerStreamError { error } => error.trim().to_owned(),
         other => innermost(other),
     }
-}
-
-fn innermost(error: &Bollard) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 /// Did the connection fail, rather than the request?
@@ -136,20 +167,20 @@ impl Engine {
     /// An error of the Engine in our words: `kind` unless the Engine itself went away.
     pub(crate) fn error(&self, kind: Kind, doing: &str, error: &Bollard) -> Error {
         if matches!(error, Bollard::RequestTimeoutError) {
-            let message = format!("the Docker Engine at {} does not answer while {doing}", self.address());
+            let message = format!("the Docker Engine at {} does not respond while {doing}", self.address());
             return Error::new(Kind::Unreachable, message)
-                .with_hint("see whether it still runs: `docker version`");
+                .with_hint("check that it is still running: `docker version`");
         }
         if is_connection(error) {
             return Error::new(
                 Kind::Unreachable,
                 format!(
-                    "the Docker Engine at {} went away while {doing}: {}",
+                    "the Docker Engine at {} closed the connection while {doing}: {}",
                     self.address(),
                     innermost(error)
                 ),
             )
-            .with_hint("see whether it still runs: `docker version`");
+            .with_hint("check that it is still running: `docker version`");
         }
         let text = text(error);
         let hint = full_disk(&text);
@@ -170,10 +201,29 @@ mod tests {
     }
 
     #[test]
+    fn a_quota_is_told_as_one() {
+        let harbor = "denied: adding 29.0 MiB of storage resource, which when updated to current usage of 152.4 MiB will exceed \
+            the configured upper limit of 180.0 MiB.";
+        assert_eq!(classify(harbor), Class::Other);
+        assert!(quota(harbor).is_some_and(|hint| hint.contains("windlass cleanup")));
+        assert_eq!(classify("denied: requested access to the resource is denied"), Class::Denied);
+        assert_eq!(quota("denied: requested access to the resource is denied"), None);
+    }
+
+    #[test]
     fn a_full_disk_is_told_as_one() {
         let text = "write /usr/lib/libc.so: no space left on device";
         assert!(full_disk(text).is_some_and(|hint| hint.contains("docker system df")));
         assert_eq!(full_disk("no such file or directory"), None);
+    }
+
+    #[test]
+    fn a_program_that_the_image_does_not_have_is_told_from_other_failures() {
+        let missing = StartFailure::new("exec: \"nope\": executable file not found in $PATH");
+        assert!(missing.lacks("nope") && !missing.lacks("sh"));
+        let missing = StartFailure::new("exec: \"/app/nope\": stat /app/nope: no such file or directory");
+        assert!(missing.lacks("/app/nope"));
+        assert!(!StartFailure::new("exec: \"nope\": permission denied").lacks("nope"));
     }
 
     #[test]

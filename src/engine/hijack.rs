@@ -1,8 +1,12 @@
 //! A connection to the Engine of our own, taken over for another protocol: what the library keeps to itself.
 
+use std::io;
 use std::pin::Pin;
 
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
 use bytes::Bytes;
+use futures::StreamExt;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::rt::{Read, Write};
@@ -10,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_util::io::StreamReader;
 use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt as _;
 
@@ -33,9 +38,42 @@ impl Engine {
         let limit = self.deadlines().session;
         let taken = tokio::time::timeout(limit, self.switch(path, headers)).await;
         taken.unwrap_or_else(|_| Err(format!("no answer within {} s", limit.as_secs()))).map_err(|why| {
-            let message = format!("the Docker Engine at {} takes no session: {why}", self.address());
-            Error::new(Kind::Unreachable, message).with_hint("see whether it still runs: `docker version`")
+            let message = format!("the Docker Engine at {} accepted no session: {why}", self.address());
+            Error::new(Kind::Unreachable, message)
+                .with_hint("check that it is still running: `docker version`")
         })
+    }
+
+    /// Runs a command in a container: what goes in and comes out of it is the connection. What it complains of breaks that off.
+    ///
+    /// # Errors
+    /// In the Engine's words, where there is no such container or it does not run.
+    pub(crate) async fn exec_connection(
+        &self,
+        container: &str,
+        command: &[&str],
+    ) -> io::Result<impl Read + Write + Send + Unpin + 'static + use<>> {
+        let options = CreateExecOptions {
+            cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.docker.create_exec(container, options).await.map_err(io::Error::other)?;
+        let started = self.docker.start_exec(&exec.id, None).await.map_err(io::Error::other)?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(io::Error::other("the Engine returned no connection to the container"));
+        };
+        let pieces = output.filter_map(async |piece| match piece {
+            Ok(LogOutput::StdOut { message }) => Some(Ok(message)),
+            Ok(LogOutput::StdErr { message }) => {
+                Some(Err(io::Error::other(String::from_utf8_lossy(&message).trim().to_owned())))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(io::Error::other(error))),
+        });
+        Ok(TokioIo::new(tokio::io::join(StreamReader::new(Box::pin(pieces)), input)))
     }
 
     async fn switch(&self, path: &str, headers: &[(&str, String)]) -> Result<Hijacked, String> {

@@ -85,15 +85,19 @@ pub(super) fn choose(around: &Surroundings<'_>) -> Result<Host> {
         let certificates = certificates(around, get("DOCKER_TLS_VERIFY").is_some(), &address);
         return parse(&address, certificates, "DOCKER_HOST");
     }
-    let directory =
-        get("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(PathBuf::from(get("HOME")?).join(".docker")));
-    if let Some(directory) = directory {
+    if let Some(directory) = configuration(around.variable) {
         let chosen = get("DOCKER_CONTEXT").unwrap_or_else(|| current_context(&directory));
         if !chosen.is_empty() && chosen != "default" {
             return context(&directory, &chosen);
         }
     }
     Ok(default(around, &get))
+}
+
+/// The directory of docker's own configuration.
+pub(crate) fn configuration(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let get = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    get("DOCKER_CONFIG").or_else(|| Some(get("HOME")?.join(".docker")))
 }
 
 fn current_context(directory: &Path) -> String {
@@ -105,7 +109,7 @@ fn context(directory: &Path, name: &str) -> Result<Host> {
     let id = hex::sha256(name.as_bytes());
     let meta = directory.join("contexts/meta").join(&id).join("meta.json");
     let missing = || {
-        Error::new(Kind::Invalid, format!("the docker context `{name}` is not in {}", directory.display()))
+        Error::new(Kind::Invalid, format!("the Docker context `{name}` is not in {}", directory.display()))
             .with_hint("see `docker context ls`, or unset DOCKER_CONTEXT")
     };
     let text = std::fs::read_to_string(meta).map_err(|_| missing())?;
@@ -131,7 +135,7 @@ fn parse(address: &str, tls: Option<PathBuf>, named_by: &str) -> Result<Host> {
     let named_by = named_by.to_owned();
     let Some((scheme, rest)) = address.split_once("://") else {
         return Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, which is not an address"))
-            .with_hint("it is like unix:///var/run/docker.sock or tcp://docker:2376"));
+            .with_hint("write it like unix:///var/run/docker.sock or tcp://docker:2376"));
     };
     match scheme {
         "unix" => Ok(Host { way: Way::Direct(Socket::Unix(PathBuf::from(rest))), named_by }),
@@ -143,15 +147,17 @@ fn parse(address: &str, tls: Option<PathBuf>, named_by: &str) -> Result<Host> {
         }
         "ssh" => match Destination::parse(rest) {
             Some(destination) => Ok(Host { way: Way::Ssh(destination), named_by }),
-            None => {
-                Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, which is no ssh address"))
-                    .with_hint("it is like ssh://user@host or ssh://user@host:2222"))
-            }
+            None => Err(Error::new(
+                Kind::Invalid,
+                format!("{named_by} is `{address}`, which is not an ssh address"),
+            )
+            .with_hint("write it like ssh://user@host or ssh://user@host:2222")),
         },
-        other => {
-            Err(Error::new(Kind::Invalid, format!("{named_by} is `{address}`, and `{other}` is not known"))
-                .with_hint("use unix://, tcp:// or ssh://"))
-        }
+        other => Err(Error::new(
+            Kind::Invalid,
+            format!("{named_by} is `{address}`, and the scheme `{other}` is not supported"),
+        )
+        .with_hint("use unix://, tcp:// or ssh://")),
     }
 }
 

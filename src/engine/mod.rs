@@ -18,26 +18,28 @@ use http::HeaderValue;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::credentials::server_name;
 use crate::model::{Credentials, Reference, labels};
 use crate::project::ci;
-use crate::session::Session;
+use crate::session::{Session, Unanswered};
 
+mod archive;
 mod container;
 mod deadline;
 pub(crate) mod fault;
 mod hijack;
-mod host;
+pub(crate) mod host;
 pub(crate) mod owner;
 mod pull;
 #[cfg(test)]
 pub(crate) mod silent;
 mod ssh;
 
-pub(crate) use container::{Archive, Container, ContainerHealth, ContainerSpec, Exit, reason};
+pub(crate) use archive::Archive;
+pub(crate) use container::{Container, ContainerHealth, ContainerSpec, Exit, reason};
 pub(crate) use deadline::Deadlines;
 pub(crate) use owner::Owner;
 
@@ -70,7 +72,7 @@ pub(crate) struct Engine {
     address: String,
     socket: Socket,
     /// Held as long as anybody uses the Engine.
-    _tunnel: Option<Arc<ssh::Tunnel>>,
+    tunnel: Option<Arc<ssh::Tunnel>>,
     version: String,
     deadlines: Deadlines,
     /// Its time, and when it was read.
@@ -90,36 +92,16 @@ impl Engine {
     /// [`Kind::Unreachable`] where no Engine answers, with the address and who named it; [`Kind::Denied`] where its
     /// socket may not be opened; [`Kind::Invalid`] for a wrong address, context or certificate.
     pub(crate) async fn connect(session: &Session) -> Result<Self> {
-        let (began, mut told) = (Instant::now(), false);
-        loop {
-            let not_yet = match Self::attempt(session).await {
-                Ok(engine) => return Ok(engine),
-                Err(Unanswered::NotYet { error, .. }) if began.elapsed() > STARTING_LIMIT => {
-                    return Err(error);
-                }
-                Err(Unanswered::Final(error)) => return Err(error),
-                Err(Unanswered::NotYet { host, .. }) => host,
-            };
-            if !std::mem::replace(&mut told, true) {
-                let sentence =
-                    format!("the Docker Engine at {not_yet} does not answer yet; waiting up to 30 s");
-                session.reporter.warn(sentence);
-            }
-            let pause = async {
-                sleep(Duration::from_secs(1)).await;
-                Ok(())
-            };
-            session.unless_cancelled(pause).await?;
-        }
+        session.once_started(STARTING_LIMIT, || Self::attempt(session)).await
     }
 
-    /// Chooses, connects, and asks who answers: a service of a CI job may make its certificates and its socket only now.
+    /// Chooses, connects, and asks who answers: a service of a CI job may create its certificates and its socket only now.
     async fn attempt(session: &Session) -> Result<Self, Unanswered> {
         let host = chosen(session).await.map_err(Unanswered::Final)?;
         let (socket, tunnel) = reach(&host).map_err(Unanswered::Final)?;
         let docker = open(&host, &socket).map_err(|error| match &socket {
             // Certificates are written while others look for them.
-            Socket::Tcp { tls: Some(_), .. } => Unanswered::NotYet { host: host.to_string(), error },
+            Socket::Tcp { tls: Some(_), .. } => not_yet(&host, error),
             _ => Unanswered::Final(error),
         })?;
         let version = version_of(session, &host, &docker, tunnel.as_deref()).await?;
@@ -136,7 +118,7 @@ impl Engine {
             docker,
             address: host.to_string(),
             socket,
-            _tunnel: tunnel,
+            tunnel,
             version,
             deadlines: Deadlines::default(),
             clock: Arc::default(),
@@ -155,7 +137,7 @@ impl Engine {
             docker: open(&host, &socket).expect("a client"),
             address: host.to_string(),
             socket,
-            _tunnel: None,
+            tunnel: None,
             version: "29.0.0".to_owned(),
             deadlines,
             clock: Arc::default(),
@@ -174,6 +156,13 @@ impl Engine {
         };
         let (time, read_at) = *self.clock.get_or_try_init(read).await.ok()?;
         time.checked_add(read_at.elapsed()).ok()
+    }
+
+    /// Where it keeps images, if that is a directory of this machine.
+    pub(crate) async fn local_data(&self) -> Option<String> {
+        let is_local = matches!(self.socket, Socket::Unix(_)) && self.tunnel.is_none();
+        let directory = self.at_once(self.docker.info()).await.ok()?.docker_root_dir?;
+        (is_local && std::path::Path::new(&directory).is_dir()).then_some(directory)
     }
 
     /// The library's client: for build only.
@@ -221,7 +210,7 @@ impl Engine {
     pub(crate) async fn tag(&self, image: &str, name: &Reference) -> Result<()> {
         let options = TagImageOptions { repo: Some(name.name()), tag: name.tag.clone() };
         let done = self.at_once(self.docker.tag_image(image, Some(options))).await;
-        done.map_err(|error| self.error(Kind::Build, "naming the image", &error))
+        done.map_err(|error| self.error(Kind::Build, "tagging the image", &error))
     }
 
     /// Takes a name from a local image, and the image where it has no other. Trouble is not an error: the name stays, as those of
@@ -332,12 +321,9 @@ async fn chosen(session: &Session) -> Result<host::Host> {
     session.within(STARTING_LIMIT, choosing, late).await
 }
 
-/// Why no Engine answered.
-enum Unanswered {
-    /// It may still be starting.
-    NotYet { host: String, error: Error },
-    /// It will not answer in a minute either.
-    Final(Error),
+/// An Engine that may answer in a moment.
+fn not_yet(host: &host::Host, error: Error) -> Unanswered {
+    Unanswered::NotYet { error, sentence: format!("the Docker Engine at {host} does not respond yet") }
 }
 
 /// Asks an Engine who it is.
@@ -349,7 +335,7 @@ async fn version_of(
 ) -> Result<SystemVersion, Unanswered> {
     let not_yet = |error: Error| {
         if error.kind() == Kind::Unreachable && may_be_starting(host) {
-            Unanswered::NotYet { host: host.to_string(), error }
+            not_yet(host, error)
         } else {
             Unanswered::Final(error)
         }
@@ -387,9 +373,9 @@ fn is_stranger(error: &Bollard) -> bool {
 }
 
 fn stranger(host: &host::Host, why: &str) -> Error {
-    let message = format!("what answers at {host} is no Docker Engine: {why}");
+    let message = format!("{host} is not a Docker Engine: {why}");
     Error::new(Kind::Unreachable, message)
-        .with_hint("check DOCKER_HOST, and whether a login page stands in between")
+        .with_hint("check DOCKER_HOST, and that no login page is in between")
 }
 
 /// The credentials in the words of the Engine's API.
@@ -494,7 +480,8 @@ fn unreachable(host: &host::Host, error: &Bollard) -> Error {
 fn silent(host: &host::Host, why: &str) -> Error {
     let hint = match &host.way {
         Way::Ssh(_) => {
-            "see whether `docker -H` with that address reaches it; ssh is asked without a terminal, so that it needs a key or an agent"
+            "check that `docker -H` with that address reaches it; ssh runs without a terminal, so it \
+             needs a key or an agent"
         }
         Way::Direct(Socket::Unix(_)) => "start Docker, or set DOCKER_HOST to where it runs",
         Way::Direct(Socket::Tcp { tls: None, .. }) => {
@@ -502,5 +489,5 @@ fn silent(host: &host::Host, why: &str) -> Error {
         }
         Way::Direct(Socket::Tcp { .. }) => "check DOCKER_HOST and the certificates in DOCKER_CERT_PATH",
     };
-    Error::new(Kind::Unreachable, format!("no Docker Engine answers at {host}: {why}")).with_hint(hint)
+    Error::new(Kind::Unreachable, format!("no Docker Engine responds at {host}: {why}")).with_hint(hint)
 }

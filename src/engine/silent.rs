@@ -68,7 +68,7 @@ async fn a_session_that_is_not_taken_is_not_waited_for() {
     let (engine, _heard) = engine(short(), |_| None).await;
     let error = soon(engine.hijack("/session", &[])).await.expect_err("nobody takes it");
     assert_eq!(error.kind(), Kind::Unreachable);
-    assert!(error.message().contains("takes no session: no answer within"), "{error}");
+    assert!(error.message().contains("accepted no session: no answer within"), "{error}");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn an_answer_that_stops_in_the_middle_is_none() {
     let answer = soon(engine.at_once(engine.docker().inspect_container("c", None))).await;
     let error = engine.error(Kind::TestNotRun, "running a test", &answer.expect_err("half an answer"));
     assert_eq!(error.kind(), Kind::Unreachable);
-    assert!(error.message().contains("does not answer while running a test"), "{error}");
+    assert!(error.message().contains("does not respond while running a test"), "{error}");
     assert!(!soon(engine.remove_container("c")).await);
 }
 
@@ -89,18 +89,18 @@ async fn an_answer_that_stops_in_the_middle_is_none() {
 async fn a_long_operation_of_an_engine_that_is_gone_ends() {
     let (gone, mut heard) = engine(short(), |_| None).await;
     let error = soon(gone.listen("pulling an image", std::future::pending::<()>())).await.unwrap_err();
-    assert!(error.message().contains("does not answer while pulling an image"), "{error}");
+    assert!(error.message().contains("does not respond while pulling an image"), "{error}");
     assert!(heard.recv().await.is_some_and(|line| line.contains("_ping")));
     // One that is there is waited for, but not for ever.
     let (there, _heard) = engine(short(), |line| line.contains("_ping").then_some(PING)).await;
     let error = soon(there.listen("pushing an image", std::future::pending::<()>())).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Unreachable);
-    assert!(error.message().contains("said nothing for 2 s while pushing an image"), "{error}");
+    assert!(error.message().contains("sent nothing for 2 s while pushing an image"), "{error}");
     assert_eq!(soon(there.listen("pushing", async { 7 })).await.unwrap(), 7);
 }
 
 #[tokio::test]
-async fn looking_for_what_was_left_gives_way_to_a_signal() {
+async fn deleting_what_was_left_gives_way_to_a_signal() {
     let patient = Deadlines { request: Duration::from_secs(60), ..short() };
     let (engine, mut heard) = engine(patient, |_| None).await;
     let session = Session::new(Reporter::silent());

@@ -211,7 +211,7 @@ async fn ask(helper: &str, server: &str, name: &str) -> Result<Option<Credential
         .with_hint(format!("try `echo {server} | {program} get`"))
     };
     if !is_helper(helper) {
-        let message = format!("`{helper}` in {name} is no name of a credential helper");
+        let message = format!("`{helper}` in {name} is not a name of a credential helper");
         return Err(Error::new(Kind::Invalid, message).with_hint(
             "`credsStore` and `credHelpers` name a program docker-credential-NAME of the PATH: ecr-login, pass",
         ));
@@ -227,7 +227,7 @@ async fn ask(helper: &str, server: &str, name: &str) -> Result<Option<Credential
         return Err(failed(if said.is_empty() { output.status.to_string() } else { said }));
     }
     let answer: HelperAnswer = serde_json::from_slice(&output.printed)
-        .map_err(|_| failed("its answer is not what Docker expects".into()))?;
+        .map_err(|_| failed("its output is not what Docker expects".into()))?;
     let token = answer.username == "<token>";
     Ok(Some(Credentials {
         username: answer.username,
@@ -344,7 +344,7 @@ mod tests {
         for host in ["a.test", "b.test"] {
             let error = keychain.find(host).await.unwrap_err();
             assert_eq!(error.kind(), Kind::Invalid, "{error}");
-            assert!(error.message().contains("is no name of a credential helper"), "{error}");
+            assert!(error.message().contains("is not a name of a credential helper"), "{error}");
         }
     }
 }

@@ -24,14 +24,17 @@ mod origin;
 mod record;
 mod series;
 mod transport;
+mod upload;
 
 pub(crate) use credentials::Keychain;
 pub(crate) use origin::{BUILD, Build};
-pub(crate) use record::{TESTS, cache_tag, is_cache_tag, is_layers_tag, is_mark, layers_tag};
+pub(crate) use record::{
+    TESTS, branch_of_cache, cache_tag, is_layers_tag, is_mark, layers_tag, stage_cache_tag,
+};
 #[cfg(test)]
 pub(crate) use series::tests::with_image as in_memory;
-pub(crate) use transport::RegistrySettings;
 use transport::{Ask, Response, Transport};
+pub(crate) use transport::{Refused, RegistrySettings};
 
 /// Every kind of manifest: a registry converts what the reader does not name.
 const MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
@@ -70,12 +73,12 @@ impl Registry {
 
     /// A client for this project's registry, with the settings of `windlass.yaml`; a wrong `ca` is found when it is asked.
     pub(crate) fn of(project: &Project) -> Self {
-        let config = &project.config;
-        let ca = config.ca.as_ref().map(|file| project.root.join(file));
-        // `insecure` is about the project's own registry: to no other host are credentials sent in the clear.
-        let host = project.registry.as_deref().and_then(|registry| registry.split('/').next());
-        let insecure = host.filter(|_| config.insecure).map(str::to_owned);
-        Self::new(RegistrySettings { insecure, ca })
+        Self::new(RegistrySettings::of(project))
+    }
+
+    /// As [`Registry::of`], for what anybody may see: it has no credentials.
+    pub(crate) fn without_credentials(project: &Project) -> Self {
+        Self::with_keychain(RegistrySettings::of(project), Keychain::new(|_| None))
     }
 
     /// As [`Registry::new`], with credentials from elsewhere.
@@ -109,9 +112,24 @@ impl Registry {
         }
         Err(Error::new(
             Kind::Unreachable,
-            format!("{host} answers with {}, as no registry does", answer.status),
+            format!("{host} responded with {}, as no registry does", answer.status),
         )
-        .with_hint("check `registry:` in windlass.yaml: it is like registry.example.com/group/shop"))
+        .with_hint("check `registry:` in windlass.yaml: it should look like registry.example.com/group/shop"))
+    }
+
+    /// Whether this repository takes what is pushed: begins an upload, and gives it up.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`]; [`Kind::Push`] where the registry does not take it.
+    pub(crate) async fn check_push(&self, repository: &Reference) -> Result<()> {
+        let begun = self.ask(repository, Method::POST, "blobs/uploads/".to_owned(), PAGE).await?;
+        expect_push(repository, &begun, "did not begin an upload")?;
+        let place = begun.header("location").unwrap_or_default();
+        let place =
+            place.strip_prefix(&format!("/v2/{}/", repository.repository)).unwrap_or(place).to_owned();
+        // One that stays is cleaned up by the registry.
+        let _ = self.ask(repository, Method::DELETE, place, PAGE).await;
+        Ok(())
     }
 
     /// The digest that the reference leads to now, in one request; `None` where there is nothing.
@@ -120,6 +138,15 @@ impl Registry {
     /// [`Kind::Unreachable`] after retries, [`Kind::Denied`] where the registry refuses us or the request.
     pub(crate) async fn digest(&self, reference: &Reference) -> Result<Option<Digest>> {
         let answer = self.transport.send(&look_up(reference)).await?;
+        self.digest_in(reference, answer).await
+    }
+
+    /// As [`Registry::digest`], in one try: for whoever would rather go on without an answer.
+    ///
+    /// # Errors
+    /// As [`Registry::digest`].
+    pub(crate) async fn digest_at_once(&self, reference: &Reference) -> Result<Option<Digest>> {
+        let answer = self.transport.send_once(&look_up(reference)).await?;
         self.digest_in(reference, answer).await
     }
 
@@ -155,7 +182,7 @@ impl Registry {
         // HEAD may be missing; then GET tells the same.
         let has_head = !matches!(answer.status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED);
         if has_head {
-            expect(reference, &answer, "answered a look-up")?;
+            expect(reference, &answer, "answered the lookup")?;
         }
         match answer.header("docker-content-digest").filter(|_| has_head).map(str::parse) {
             Some(digest) => same_digest(reference, digest?).map(Some),
@@ -205,7 +232,7 @@ impl Registry {
     pub(crate) async fn write_record(&self, image: &Reference, kind: &str, json: &Value) -> Result<bool> {
         let digest = digest_of(image)?;
         let subject = self.manifest(image).await?.ok_or_else(|| gone(image))?;
-        self.empty_blob(image).await?;
+        self.put_blob(image, Bytes::from_static(record::EMPTY)).await?;
         let bytes = record::manifest(digest, &subject.media_type, subject.bytes.len(), kind, json);
         let manifest = Manifest { bytes: bytes.into(), media_type: record::MANIFEST.to_owned() };
         self.write_numbered(image, &manifest, |number| record::tag(digest, kind, number)).await
@@ -254,7 +281,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::tag`].
     pub(crate) async fn move_mark(&self, repository: &Reference, name: &str) -> Result<()> {
-        self.empty_blob(repository).await?;
+        self.put_blob(repository, Bytes::from_static(record::EMPTY)).await?;
         let bytes = record::mark(name, &Timestamp::now().to_string());
         let manifest = Manifest { bytes: bytes.into(), media_type: record::MANIFEST.to_owned() };
         self.write_numbered(repository, &manifest, |number| record::mark_tag(name, number)).await.map(drop)
@@ -305,7 +332,7 @@ impl Registry {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        expect(image, &answer, "answered a look-up")?;
+        expect(image, &answer, "answered the lookup")?;
         expect_manifest(image, &answer)?;
         Ok(Some(answer))
     }
@@ -338,7 +365,7 @@ impl Registry {
         let mut path = Some("tags/list?n=1000".to_owned());
         while let Some(page) = path {
             if !pages.insert(page.clone()) {
-                return Err(endless(repository, "its pages lead back to one that was read"));
+                return Err(endless(repository, "its pages repeat"));
             }
             if pages.len() > PAGES || tags.len() > TAGS {
                 return Err(endless(repository, &format!("more than {PAGES} pages, or {TAGS} tags")));
@@ -348,7 +375,7 @@ impl Registry {
             if answer.status == StatusCode::NOT_FOUND && tags.is_empty() {
                 break;
             }
-            expect(repository, &answer, "answered a list of tags")?;
+            expect(repository, &answer, "answered the list of tags")?;
             let body: Value =
                 serde_json::from_slice(&answer.body).map_err(|error| no_list(repository, &error))?;
             let names = body["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -369,11 +396,12 @@ impl Registry {
         let answer = self.ask(image, Method::DELETE, path, MANIFEST).await?;
         match answer.status {
             StatusCode::NOT_FOUND => Ok(()),
-            StatusCode::METHOD_NOT_ALLOWED => {
-                Err(Error::new(Kind::Denied, format!("the registry {} does not delete", image.registry))
-                    .with_hint("switch deletion on in its configuration (`storage.delete.enabled`)"))
-            }
-            _ => expect(image, &answer, "answered a deletion"),
+            StatusCode::METHOD_NOT_ALLOWED => Err(Error::new(
+                Kind::Denied,
+                format!("the registry {} does not allow deletion", image.registry),
+            )
+            .with_hint("enable deletion in its configuration (`storage.delete.enabled`)")),
+            _ => expect(image, &answer, "answered the deletion"),
         }
     }
 
@@ -398,7 +426,7 @@ impl Registry {
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        expect(reference, &answer, "answered a look-up")?;
+        expect(reference, &answer, "answered the lookup")?;
         expect_manifest(reference, &answer)?;
         same_digest(reference, Digest::of(&answer.body))?;
         let media_type = answer.header("content-type").unwrap_or(record::MANIFEST).to_owned();
@@ -419,31 +447,6 @@ impl Registry {
         let answer = self.transport.send(&ask).await?;
         expect_push(reference, &answer, "did not take a manifest")?;
         Ok(answer.headers.contains_key("oci-subject"))
-    }
-
-    /// Makes sure that the blob every record names is there.
-    async fn empty_blob(&self, image: &Reference) -> Result<()> {
-        let digest = Digest::of(record::EMPTY);
-        let found = self.ask(image, Method::HEAD, format!("blobs/{digest}"), CONFIG).await?;
-        if found.status.is_success() {
-            return Ok(());
-        }
-        let begun = self.ask(image, Method::POST, "blobs/uploads/".to_owned(), PAGE).await?;
-        expect_push(image, &begun, "did not begin an upload")?;
-        let place = begun.header("location").unwrap_or_default();
-        let mark = if place.contains('?') { '&' } else { '?' };
-        let place = place.strip_prefix(&format!("/v2/{}/", image.repository)).unwrap_or(place);
-        let ask = Ask {
-            host: &image.registry,
-            repository: &image.repository,
-            method: Method::PUT,
-            path: format!("{place}{mark}digest={digest}"),
-            headers: vec![(header::CONTENT_TYPE, "application/octet-stream".to_owned())],
-            body: Bytes::from_static(record::EMPTY),
-            most: PAGE,
-        };
-        let answer = self.transport.send(&ask).await?;
-        expect_push(image, &answer, "did not take a blob")
     }
 
     async fn ask(
@@ -478,7 +481,7 @@ fn expect_manifest(reference: &Reference, answer: &Response) -> Result<()> {
     }
     let kind = answer.header("content-type").unwrap_or("no content type");
     let message = format!(
-        "what answers at {} is no registry: what it sent for {reference} is no manifest ({kind})",
+        "{} is not a registry: its response for {reference} is not a manifest ({kind})",
         reference.registry
     );
     Err(Error::new(Kind::Unreachable, message).with_hint(transport::BETWEEN))
@@ -501,12 +504,13 @@ fn endless(repository: &Reference, why: &str) -> Error {
         "the registry {} lists the tags of `{}` without end: {why}",
         repository.registry, repository.repository
     );
-    Error::new(Kind::Unreachable, message).with_hint("see whether it lists them to others: `/v2/…/tags/list`")
+    Error::new(Kind::Unreachable, message)
+        .with_hint("check with another client whether `/v2/…/tags/list` ends")
 }
 
 fn no_list(repository: &Reference, error: &serde_json::Error) -> Error {
     let message = format!(
-        "the registry {} answered a list of tags of `{}` with what is no JSON: {error}",
+        "the registry {} did not return JSON for the tags of `{}`: {error}",
         repository.registry, repository.repository
     );
     Error::new(Kind::Unreachable, message).with_hint("is there a proxy in between?")
@@ -533,7 +537,7 @@ fn expect(reference: &Reference, answer: &Response, what: &str) -> Result<()> {
 }
 
 fn expect_push(reference: &Reference, answer: &Response, what: &str) -> Result<()> {
-    let hint = "see the settings of this repository in the registry: immutable tags, quotas, allowed names";
+    let hint = "check the settings of this repository in the registry: immutable tags, quotas, allowed names";
     expected(reference, answer, what, Kind::Push, hint)
 }
 
@@ -547,7 +551,7 @@ fn expected(reference: &Reference, answer: &Response, what: &str, kind: Kind, hi
         reference.registry, reference.repository, answer.status
     );
     Err(if answer.status.is_client_error() {
-        Error::new(kind, message).with_hint(hint)
+        Error::new(kind, message).with_source(Refused).with_hint(hint)
     } else {
         Error::new(Kind::Unreachable, message)
     })

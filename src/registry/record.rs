@@ -72,9 +72,15 @@ pub(crate) fn cache_tag(branch: &str) -> String {
     format!("{CACHE}{branch}")
 }
 
-/// Whether a tag is that of such layers, and so none of an image.
-pub(crate) fn is_cache_tag(tag: &str) -> bool {
-    tag.starts_with(CACHE)
+/// The tag of the layers of one stage, by its number, where they cannot be left together under this tag of all.
+pub(crate) fn stage_cache_tag(cache: &str, stage: usize) -> String {
+    format!("{cache}.{stage}")
+}
+
+/// The branch of such layers, as a slug; `None` for a tag of something else.
+pub(crate) fn branch_of_cache(tag: &str) -> Option<&str> {
+    let rest = tag.strip_prefix(CACHE)?;
+    Some(rest.split_once('.').map_or(rest, |(branch, _)| branch))
 }
 
 /// The tag of an image whose layers and configuration have this fingerprint, in hexadecimal digits.
@@ -116,7 +122,7 @@ pub(super) fn mark(name: &str, now: &str) -> Vec<u8> {
 pub(super) fn read(image: &Digest, tag: &str, manifest: &[u8]) -> Result<Value> {
     let wrong = |what: &str| {
         Error::new(Kind::Invalid, format!("the tag `{tag}` in the registry {what}"))
-            .with_hint("delete that tag, or run the command again that writes the record")
+            .with_hint("delete that tag, or run again the command that writes the record")
     };
     let manifest: Value = serde_json::from_slice(manifest).map_err(|_| wrong("is not a record"))?;
     if manifest["subject"]["digest"].as_str() != Some(image.as_str()) {

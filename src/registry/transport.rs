@@ -5,6 +5,7 @@
 //! which is what makes a build of unchanged content cheap.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,9 +19,10 @@ use tokio::sync::Mutex;
 
 use super::challenge::{self, Bearer, Challenge};
 use super::credentials::Keychain;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, innermost};
 use crate::http::retry;
 use crate::model::Credentials;
+use crate::project::Project;
 
 /// Tries of one request, the first one included.
 const TRIES: u32 = 5;
@@ -71,6 +73,18 @@ pub(super) struct Response {
     pub(super) body: Bytes,
     /// The origin that answered, where a redirect led to another one.
     elsewhere: Option<String>,
+}
+
+impl RegistrySettings {
+    /// Those of `windlass.yaml`.
+    pub(crate) fn of(project: &Project) -> Self {
+        let config = &project.config;
+        let ca = config.ca.as_ref().map(|file| project.root.join(file));
+        // `insecure` is about the project's own registry: to no other host are credentials sent in the clear.
+        let host = project.registry.as_deref().and_then(|registry| registry.split('/').next());
+        let insecure = host.filter(|_| config.insecure).map(str::to_owned);
+        Self { insecure, ca }
+    }
 }
 
 impl Response {
@@ -145,6 +159,18 @@ enum TransportError {
     Passing(Error, Option<Duration>),
 }
 
+/// A registry, or its token server, answered, and does not do what it was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the registry refused")
+    }
+}
+
+impl std::error::Error for Refused {}
+
 impl From<Error> for TransportError {
     fn from(error: Error) -> Self {
         Self::Final(error)
@@ -166,6 +192,15 @@ impl Transport {
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response> {
         let answer = self.send_refusable(ask).await?;
         if answer.is_refusal() { Err(self.refusal(ask).await?) } else { Ok(answer) }
+    }
+
+    /// As [`Transport::send`], without another try.
+    pub(super) async fn send_once(&self, ask: &Ask<'_>) -> Result<Response> {
+        match self.once(ask).await {
+            Ok(answer) if answer.is_refusal() => Err(self.refusal(ask).await?),
+            Ok(answer) => Ok(answer),
+            Err(TransportError::Final(error) | TransportError::Passing(error, _)) => Err(error),
+        }
     }
 
     /// As [`Transport::send`], for callers that look at a refusal themselves.
@@ -337,7 +372,7 @@ impl Transport {
         if answer.status.is_client_error() && !passes(answer.status) {
             let said = message(&answer.body).map(|said| format!(": {said}")).unwrap_or_default();
             let words = format!("the token server of {} answered {}{said}", ask.host, answer.status);
-            return Err(TransportError::Final(Error::new(Kind::Denied, words)));
+            return Err(TransportError::Final(Error::new(Kind::Denied, words).with_source(Refused)));
         }
         if !answer.status.is_success() {
             return Err(passing(ask.host, &answer));
@@ -456,7 +491,7 @@ async fn request(host: &Host, ask: &Ask<'_>, pass: Option<&Pass>) -> Result<Resp
 
 fn parse(host: &str, address: &str) -> Result<Url, Error> {
     let wrong = |error| {
-        Error::new(Kind::Unreachable, format!("the registry {host} names an address that is none: {error}"))
+        Error::new(Kind::Unreachable, format!("the registry {host} returned an invalid address: {error}"))
     };
     address.parse().map_err(wrong)
 }
@@ -487,25 +522,26 @@ async fn follow(
             None => return Ok(answer),
         }
     }
-    let message = format!("the registry {host} leads from one address to the next, {REDIRECTS} times");
+    let message = format!("the registry {host} redirects more than {REDIRECTS} times");
     Err(TransportError::Final(Error::new(Kind::Unreachable, message).with_hint(BETWEEN)))
 }
 
 /// What to look for where somebody else answers than the server that is meant.
 pub(super) const BETWEEN: &str =
-    "check `registry:` in windlass.yaml, and whether a proxy or a login page stands in between";
+    "check `registry:` in windlass.yaml, and that no proxy or login page is in between";
 
 fn without_tls(host: &str, address: &Url) -> Error {
     let to = address.origin().ascii_serialization();
     let message =
-        format!("the registry {host} leads from HTTPS to {to}, which has no TLS, and is not followed");
-    Error::new(Kind::Denied, message)
-        .with_hint("behind a proxy the registry must know that it is asked by HTTPS (`X-Forwarded-Proto`, `relativeurls`)")
+        format!("the registry {host} redirects from HTTPS to {to} without TLS, which is not followed");
+    Error::new(Kind::Denied, message).with_hint(
+        "behind a proxy the registry must know that clients use HTTPS (`X-Forwarded-Proto`, `relativeurls`)",
+    )
 }
 
 fn no_registry(host: &str, answer: &Response) -> Error {
     let by = answer.elsewhere.as_ref().map(|origin| format!(", by way of {origin}")).unwrap_or_default();
-    let message = format!("what answers at {host} is no registry: it sent a web page (text/html){by}");
+    let message = format!("{host} is not a registry: it sent a web page (text/html){by}");
     Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
@@ -513,7 +549,7 @@ fn no_token_server(host: &str, realm: &Url, answer: &Response) -> Error {
     let realm_origin = realm.origin().ascii_serialization();
     let leads = answer.leads_to(realm).map(|next| next.origin().ascii_serialization());
     let what = match answer.elsewhere.as_ref().or(leads.as_ref()) {
-        Some(origin) => format!("leads to {origin}, and credentials do not go there"),
+        Some(origin) => format!("redirects to {origin}, and credentials are not sent there"),
         None => "sent a web page (text/html) instead of a token".to_owned(),
     };
     let message = format!("the token server {realm_origin} of the registry {host} {what}");
@@ -532,11 +568,10 @@ fn realm(host: &Host, name: &str, realm: &str, insecure: bool) -> Result<Url, Er
         _ => {
             let to = address.origin().ascii_serialization();
             let message = format!(
-                "the registry {name} names a token server without TLS, {to}: no credentials go there"
+                "the registry {name} names a token server without TLS, {to}: no credentials are sent there"
             );
-            Err(Error::new(Kind::Denied, message).with_hint(
-                "whoever runs the registry must name the token server (`realm`) by an https:// address",
-            ))
+            Err(Error::new(Kind::Denied, message)
+                .with_hint("the registry must name its token server (`realm`) by an https:// address"))
         }
     }
 }
@@ -569,17 +604,8 @@ fn too_long(host: &str, most: usize) -> Error {
     Error::new(Kind::Unreachable, message).with_hint(BETWEEN)
 }
 
-/// The innermost reason: reqwest's own sentence hides it.
-fn reason(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
-}
-
 fn broken(host: &str, error: &reqwest::Error) -> TransportError {
-    let why = if error.is_timeout() { "no answer in time".to_owned() } else { reason(error) };
+    let why = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
     let refused = Error::new(Kind::Unreachable, format!("the registry {host} cannot be reached: {why}"));
     if why.contains("certificate") {
         return TransportError::Final(refused.with_hint(format!(
@@ -626,7 +652,9 @@ fn denied(host: &str, what: &str, credentials: Option<&Credentials>) -> Error {
             format!("run `docker login {host}`, or set DOCKER_AUTH_CONFIG"),
         ),
     };
-    Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})")).with_hint(hint)
+    Error::new(Kind::Denied, format!("the registry {host} refused {what} ({who})"))
+        .with_source(Refused)
+        .with_hint(hint)
 }
 
 /// The pause after so many tries, at least one.

@@ -1,4 +1,4 @@
-//! One test that is to be run, what stands of it now, and what its end means.
+//! One test to run, its resources, and the meaning of its exit.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -79,11 +79,11 @@ impl<'a> Case<'a> {
             return Err(explained(self.name, Error::new(Kind::TestNotRun, message), outcome.evidence));
         }
         let summary = self.summary(&outcome);
-        if outcome.late || !outcome.exit.passed() {
-            return Err(self.failed(&summary, outcome));
-        }
         for complaint in &outcome.reports.complaints {
             runner.session.reporter.warn(format!("reports of test `{}`: {complaint}", self.name));
+        }
+        if outcome.late || !outcome.exit.passed() {
+            return Err(self.failed(&summary, outcome));
         }
         if outcome.reports.tally.as_ref().is_some_and(|tally| tally.failed > 0) {
             runner.session.reporter.warn(format!(
@@ -97,7 +97,7 @@ impl<'a> Case<'a> {
     /// `6 passed`, `5 passed, 1 failed: test_x: first line`, `exit code 2`.
     fn summary(&self, outcome: &TestOutcome) -> String {
         if outcome.late {
-            return format!("it did not end within {}", display::duration(self.test.timeout));
+            return format!("it did not finish within {}", display::duration(self.test.timeout));
         }
         match &outcome.reports.tally {
             Some(tally) if tally.failed > 0 || outcome.exit.passed() => match &tally.first {
@@ -116,8 +116,8 @@ impl<'a> Case<'a> {
             Evidence { title: case.name, lines: lines.into_iter().skip(skip).collect() }
         });
         let (cause, hint) = match (outcome.late, outcome.exit.out_of_memory, self.test.memory) {
-            (true, ..) => ("timed-out", Some("`timeout:` of the test says how long it may take")),
-            (_, true, Some(_)) => ("out-of-memory", Some("`memory:` of the test says how much it may take")),
+            (true, ..) => ("timed-out", Some("`timeout:` of the test sets its limit")),
+            (_, true, Some(_)) => ("out-of-memory", Some("`memory:` of the test sets its limit")),
             (_, true, None) => ("out-of-memory", Some("the Engine's machine has no more memory")),
             _ => ("tests-failed", None),
         };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Runner, unmade};
-use crate::engine::{Container, ContainerSpec, Owner, fault};
+use crate::engine::fault::{self, StartFailure};
+use crate::engine::{Container, ContainerSpec, Owner};
 use crate::error::{Error, Kind, Result};
 use crate::model::Stream;
 
@@ -66,19 +67,14 @@ fn cannot_start(spec: &Spec<'_>, error: Error) -> Error {
         return error;
     }
     let error = error.context(format_args!("the {} cannot start", spec.role));
-    let message = error.message();
-    match spec.command.and_then(<[String]>::first) {
-        Some(program)
-            if message.contains(program.as_str())
-                && (message.contains("not found") || message.contains("no such file")) =>
-        {
-            error.with_hint(format!(
-                "`{program}` is not in the image: no shell reads `run`, the first word is the program"
-            ))
-        }
-        _ => match fault::full_disk(message) {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        },
+    let lacks = |program: &&String| error.find::<StartFailure>().is_some_and(|why| why.lacks(program));
+    if let Some(program) = spec.command.and_then(<[String]>::first).filter(lacks) {
+        let hint =
+            format!("`{program}` is not in the image: no shell reads `run`, the first word is the program");
+        return error.with_hint(hint);
+    }
+    match fault::full_disk(error.message()) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
     }
 }

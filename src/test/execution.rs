@@ -156,7 +156,7 @@ async fn tidy(runner: &Runner<'_>, case: &Case<'_>) {
         clear().await;
         if cancelled {
             // What was under way by then is made all the same: only now is it known to be there.
-            // One that the Engine does not answer must not keep the others.
+            // One that the Engine does not respond must not keep the others.
             let _ = tokio::time::timeout(MADE_CANCELLED, runner.making.wait()).await;
             clear().await;
         }

@@ -42,16 +42,15 @@ fn keep_job(runner: &Runner<'_>, case: &Case<'_>, standing: &Handles) -> Option<
     let kubectl = format!("kubectl --context {context} -n {namespace}");
     let shell =
         format!("{kubectl} run windlass-shell --rm -it --restart Never --image {image} --command -- sh");
-    let message =
-        format!("test `{}` is left standing as Job/{job}; a shell in its image: {shell}", case.name);
-    runner.session.reporter.warn_with_hint(message, format!("to be rid of it: {kubectl} delete job {job}"));
+    let message = format!("test `{}` is kept as Job/{job}; a shell in its image: {shell}", case.name);
+    runner.session.reporter.warn_with_hint(message, format!("to delete it: {kubectl} delete job {job}"));
     Some(shell)
 }
 
 fn kept(runner: &Runner<'_>, case: &Case<'_>, until: Timestamp, what: &str, command: String) -> String {
     let until = until.strftime("%H:%M UTC");
-    let message = format!("test `{}` is left standing until {until}; {what}: {command}", case.name);
-    runner.session.reporter.warn_with_hint(message, format!("to be rid of it: {}", removal(runner)));
+    let message = format!("test `{}` is kept until {until}; {what}: {command}", case.name);
+    runner.session.reporter.warn_with_hint(message, format!("to delete it: {}", removal(runner)));
     command
 }
 

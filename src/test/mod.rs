@@ -1,4 +1,4 @@
-//! The tests, inside the built images: the very digest that is released is the one that passed.
+//! The tests, inside the built images: the digest that is released is the one that passed.
 //!
 //! A test is a command in a container of the image, on a network of its own with its services beside it. Nothing is
 //! mounted into it and nothing of it stays. That it passed is a record in the registry beside the image, so that nobody
@@ -113,24 +113,18 @@ pub(crate) async fn run(
     for job in &mut jobs {
         job.config.env.extend(options.against.clone().unwrap_or_default());
     }
-    let records = options.against.is_none();
     let registry = Registry::of(project);
     // What a named test only needs need not run again.
     let again = |job: &Job| {
         options.again && (names.is_empty() || names.contains(&job.test) || names.contains(&job.name))
     };
-    let (mut open, asked): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| !records || again(job));
-    for job in &open {
+    let records = options.against.is_none();
+    let (chosen, asked): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| !records || again(job));
+    for job in &chosen {
         image_of(images, job)?;
     }
-    let mut runs = Vec::new();
-    let proof_states = session.unless_cancelled(passes::proof_states(&registry, &asked, images)).await?;
-    for (job, standing) in asked.into_iter().zip(proof_states) {
-        match standing {
-            ProofState::Passed { time, summary } => runs.push(reused(session, &job, &time, summary)),
-            ProofState::Open(_) => open.push(job),
-        }
-    }
+    let (mut runs, unproven) = passed_before(session, &registry, images, asked).await?;
+    let open: Vec<Job> = chosen.into_iter().chain(unproven).collect();
     if open.is_empty() {
         return Ok(runs);
     }
@@ -155,6 +149,24 @@ pub(crate) async fn run(
     runs.extend(runner.all(&open, &options).await?);
     runs.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(runs)
+}
+
+/// Those that have passed before, and those that have not.
+async fn passed_before(
+    session: &Session,
+    registry: &Registry,
+    images: &BTreeMap<String, Image>,
+    jobs: Vec<Job>,
+) -> Result<(Vec<TestRun>, Vec<Job>)> {
+    let states = session.unless_cancelled(passes::proof_states(registry, &jobs, images)).await?;
+    let (mut runs, mut open) = (Vec::new(), Vec::new());
+    for (job, state) in jobs.into_iter().zip(states) {
+        match state {
+            ProofState::Passed { time, summary } => runs.push(reused(session, &job, &time, summary)),
+            ProofState::Open(_) => open.push(job),
+        }
+    }
+    Ok((runs, open))
 }
 
 /// The places where these tests run, cleared of what former runs left.
@@ -215,7 +227,7 @@ pub(crate) async fn missing(
     Ok(missing.collect())
 }
 
-/// Why something that was asked for in a task of its own is not there.
+/// Why something that was asked for in a task of its own is missing.
 fn unmade(error: &tokio::task::JoinError) -> Error {
     if error.is_cancelled() {
         return interrupted();
@@ -350,16 +362,7 @@ impl Runner<'_> {
                 Err(error) if is_infrastructure(&error) && again.next().is_some() => {
                     let why = error.failures().first().map_or(error.message(), |failure| &failure.message);
                     self.session.reporter.warn(format!("test `{}` is tried again: {why}", case.name));
-                    self.session
-                        .within(
-                            PAUSE * 2,
-                            async {
-                                tokio::time::sleep(PAUSE).await;
-                                Ok(())
-                            },
-                            interrupted,
-                        )
-                        .await?;
+                    self.session.pause(PAUSE).await?;
                 }
                 result => return result,
             }

@@ -34,7 +34,7 @@ pub(super) async fn proof_states(
     for job in jobs {
         asked.push((job, image_of(images, job)?, record::definition(&job.config, images)));
     }
-    let set = Set::of(&asked);
+    let set = TestSet::of(&asked);
     if let Some(set) = &set
         && let Some(known) = set.read(registry).await?
     {
@@ -80,7 +80,7 @@ pub(super) fn repositories(project: &Project) -> Result<BTreeSet<Reference>> {
 }
 
 /// Tests with their images and definitions.
-struct Set<'a> {
+struct TestSet<'a> {
     /// The image beside which the record lies.
     image: &'a Image,
     kind: String,
@@ -90,7 +90,7 @@ struct Set<'a> {
     names: Vec<&'a str>,
 }
 
-impl<'a> Set<'a> {
+impl<'a> TestSet<'a> {
     /// `None` where a record would save nothing.
     fn of(asked: &[(&'a Job, &'a Image, String)]) -> Option<Self> {
         let (_, image, _) = asked.first().filter(|_| asked.len() >= FEW)?;

@@ -67,7 +67,7 @@ pub(super) async fn ask(service: &Container, ready: Option<&Ready>, logged: bool
         return Ok(Readiness::Not(why));
     }
     match &ready.log {
-        Some(pattern) if !logged => Ok(Readiness::Not(format!("no line of its log is like `{pattern}`"))),
+        Some(pattern) if !logged => Ok(Readiness::Not(format!("no line of its log matches `{pattern}`"))),
         _ => Ok(Readiness::Yes),
     }
 }
@@ -115,7 +115,7 @@ async fn answers(service: &Container, address_of: &str) -> Result<Result<(), Str
         126 | 127 => {}
         _ => {
             let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-            return Ok(Err(format!("http {path} does not answer with 2xx: {last}")));
+            return Ok(Err(format!("http {path} does not respond with 2xx: {last}")));
         }
     }
     let Some(host) = service.address().await? else {
@@ -125,7 +125,7 @@ async fn answers(service: &Container, address_of: &str) -> Result<Result<(), Str
     Ok(match asked {
         Ok(answer) if answer.is_good => Ok(()),
         Ok(answer) => Err(format!("http {path} {}", answer.sentence)),
-        Err(_) => Err(format!("http {path} does not answer")),
+        Err(_) => Err(format!("http {path} does not respond")),
     })
 }
 
@@ -138,9 +138,9 @@ pub(super) fn port_and_path(address: &str) -> &str {
 fn cannot_ask(way: &str, program: &str) -> Error {
     Error::new(
         Kind::TestNotRun,
-        format!("the service cannot be asked by `{way}`: its image has no {program}"),
+        format!("the service cannot be checked by `{way}`: its image has no {program}"),
     )
-    .with_hint("say how it tells that it is ready: `ready: {command: […]}` or `ready: {log: …}`")
+    .with_hint("set how to check that it is ready: `ready: {command: […]}` or `ready: {log: …}`")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a test leaves behind: files brought out of its container, whether it passed or not, and what they say.
+//! The reports of a test: files copied out of its container, whether it passed or not, and their content.
 //!
 //! Nothing is mounted into a test: with an Engine on another machine (a CI job's service) a mount would be an empty
 //! directory. Files come out through the Engine's archive instead.
@@ -60,14 +60,18 @@ pub(super) enum Source {
 
 /// What must be asked for, in this order: the paths before the first wildcard of each pattern that is wanted.
 pub(super) fn bases(test: &TestConfig, directory: Option<&Path>) -> Vec<String> {
-    wanted(test, directory)
-        .filter_map(|(_, pattern)| Glob::parse(pattern).ok())
-        .map(|glob| glob.base)
-        .collect()
+    globs(test, directory).map(|glob| glob.base).collect()
+}
+
+fn globs<'a>(test: &'a TestConfig, directory: Option<&Path>) -> impl Iterator<Item = Glob> + use<'a> {
+    wanted(test, directory).filter_map(|(_, pattern)| Glob::parse(pattern).ok())
 }
 
 /// Kind and pattern of what is wanted: without a directory, only what is read.
-fn wanted<'a>(test: &'a TestConfig, directory: Option<&Path>) -> impl Iterator<Item = (&'a str, &'a str)> {
+fn wanted<'a>(
+    test: &'a TestConfig,
+    directory: Option<&Path>,
+) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
     let all = directory.is_some();
     let of_kind = |(kind, patterns): (&'a String, &'a Vec<String>)| {
         patterns.iter().map(move |pattern| (kind.as_str(), pattern.as_str()))
@@ -86,8 +90,8 @@ pub(super) async fn bring(
     directory: Option<&Path>,
 ) -> Result<Reports> {
     let mut sources = Vec::new();
-    for base in bases(test, directory) {
-        sources.push(fetch(engine, container, &base).await?);
+    for glob in globs(test, directory) {
+        sources.push(fetch(engine, container, glob).await?);
     }
     Reports::of(test, directory, sources)
 }
@@ -125,7 +129,7 @@ impl Reports {
             match found {
                 Err(complaint) => reports.complaints.push(complaint),
                 Ok(found) if found.is_empty() => {
-                    reports.complaints.push(format!("no file is like `{pattern}`"));
+                    reports.complaints.push(format!("no file matches `{pattern}`"));
                 }
                 Ok(found) => {
                     for file in found {
@@ -149,9 +153,8 @@ impl Reports {
             Some(tally) => {
                 if Tally::is_cut_short(&text) {
                     let name = file.name.display();
-                    self.complaints.push(format!(
-                        "`{name}` (`{pattern}`) ends in the middle: whoever wrote it did not come to its end"
-                    ));
+                    self.complaints
+                        .push(format!("`{name}` (`{pattern}`) is truncated: its writer did not finish"));
                 }
                 self.tally.get_or_insert_default().add(tally);
             }
@@ -171,7 +174,7 @@ impl Glob {
         let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
         let plain = parts.iter().take_while(|part| !part.contains(['*', '?'])).count();
         if plain == 0 {
-            return Err(wrong("fits the whole file system: name a directory first"));
+            return Err(wrong("matches the whole file system: begin with a directory"));
         }
         let mut text = String::from("(?s)^/");
         for (index, part) in parts[plain..].iter().enumerate() {
@@ -195,7 +198,7 @@ impl Glob {
             Source::Nothing => Ok(Vec::new()),
             Source::Complaint(complaint) => Err(format!("`{}`: {complaint}", self.base)),
             Source::Archive(archive) => unpack(self, &archive)
-                .map_err(|error| format!("the files like `{pattern}` cannot be read: {error}")),
+                .map_err(|error| format!("the files that match `{pattern}` cannot be read: {error}")),
         }
     }
 
@@ -228,15 +231,18 @@ fn component(part: &str) -> String {
         .collect()
 }
 
-/// The archive of a path in a container.
-async fn fetch(engine: &Engine, container: &str, base: &str) -> Result<Source> {
-    Ok(match engine.archive(container, base, LIMIT).await? {
+/// The files of a container that the pattern fits.
+async fn fetch(engine: &Engine, container: &str, glob: Glob) -> Result<Source> {
+    let base = glob.base.clone();
+    let fits = move |name: &Path| name.is_relative() && glob.name(name).is_some();
+    Ok(match engine.archive(container, &base, LIMIT, fits).await? {
         Archive::Nothing => Source::Nothing,
         Archive::Tar(archive) => Source::Archive(archive),
         Archive::TooBig => {
             let size = LIMIT >> 20;
-            Source::Complaint(format!("it is too big to be brought out: more than {size} MiB"))
+            Source::Complaint(format!("its files are too large to copy: more than {size} MiB"))
         }
+        Archive::Unreadable(error) => Source::Complaint(format!("its files cannot be read: {error}")),
     })
 }
 
@@ -271,7 +277,7 @@ fn write(directory: &Path, file: &ReportFile, pattern: &str, taken: &mut BTreeSe
     let made = crate::report::make(directory).and_then(|()| std::fs::create_dir_all(parent));
     made.and_then(|()| std::fs::write(&path, &file.bytes)).map_err(|error| {
         Error::new(Kind::Invalid, format!("the report {} cannot be written: {error}", path.display()))
-            .with_hint("--report names a directory that can be written")
+            .with_hint("give --report a writable directory")
     })
 }
 

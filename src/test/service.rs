@@ -105,7 +105,7 @@ impl Service {
                     Readiness::Yes => return Ok(()),
                     Readiness::Not(why) => lacks = why,
                 },
-                Err(_) => lacks = format!("{lacks}; the last look took too long"),
+                Err(_) => lacks = format!("{lacks}; the last check took too long"),
             }
             if Instant::now() + pause > end {
                 let waited = crate::text::display::duration(limit);

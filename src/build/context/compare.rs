@@ -1,13 +1,12 @@
-//! Whether what images and manifests are made of is what was committed.
+//! Whether the inputs of images and manifests are committed.
 //!
-//! Git's own word on it is not enough: a file that it ignores goes into an image all the same, and an untracked one that no
-//! image holds makes no other image. What counts is what is read: by the images' contexts, by `.kube`, by windlass.yaml.
+//! Git's status is not enough: an ignored file can be part of an image, and an untracked file may be in no image. What counts is
+//! what is read: by the images' contexts, by `.kube`, by windlass.yaml.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use crate::build::context::{Seen, rules_file};
-use crate::build::interruptible;
+use crate::build::context::{Seen, directories, rules_file};
 use crate::error::{Error, Kind, Result};
 use crate::git::WorkTree;
 use crate::manifest;
@@ -30,7 +29,7 @@ pub(crate) async fn compared(session: &Session, mut project: Project) -> Result<
         let broken = |error| Error::new(Kind::Defect, format!("comparing the work tree: {error}"));
         comparing.await.map_err(broken)?
     };
-    let difference = interruptible(session, comparing).await?;
+    let difference = session.unless_cancelled(comparing).await?;
     if let (Some(revision), Some((hash, changes))) = (&mut project.revision, difference) {
         revision.dirty = true;
         (revision.dirty_hash, revision.changes) = (Some(hash), changes);
@@ -43,7 +42,7 @@ fn compare(project: &Project) -> Result<Option<(String, Changes)>> {
     let (tree, inputs) = std::thread::scope(|scope| {
         let inputs = scope.spawn(|| Inputs::of(project));
         let tree = WorkTree::read(&project.root);
-        let broken = |_| Err(Error::new(Kind::Defect, "reading the contexts broke off"));
+        let broken = |_| Err(Error::new(Kind::Defect, "reading the contexts was aborted"));
         (tree, inputs.join().unwrap_or_else(broken))
     });
     let (Some(tree), inputs) = (tree?, inputs?) else { return Ok(None) };
@@ -82,18 +81,17 @@ impl Inputs {
         }
         let mut contexts = BTreeMap::new();
         for image in project.config.images.values() {
-            let (_, rules) = rules_file(&project.root, &image.context, &image.dockerfile)?;
             add(&image.dockerfile);
-            add(&rules);
-            // Images often share a context: it is looked at once.
-            if let std::collections::btree_map::Entry::Vacant(new) =
-                contexts.entry((image.context.clone(), rules))
-            {
-                let report = project.report.as_deref();
-                new.insert(
-                    Seen::look(&project.root, &image.context, &image.dockerfile, report)
-                        .map_err(unreadable)?,
-                );
+            for (directory, dockerfile) in directories(image) {
+                let (_, rules) = rules_file(&project.root, directory, dockerfile)?;
+                add(&rules);
+                // Images often share a context: it is looked at once.
+                if let std::collections::btree_map::Entry::Vacant(new) =
+                    contexts.entry((directory.to_path_buf(), rules))
+                {
+                    let report = project.report.as_deref();
+                    new.insert(Seen::walk(&project.root, directory, dockerfile, report).map_err(unreadable)?);
+                }
             }
         }
         Ok(Self { contexts: contexts.into_values().collect(), files, manifests })
@@ -106,7 +104,7 @@ impl Inputs {
     }
 
     /// The files that are read and that Git does not track, whether it ignores them or not, and the directories that it
-    /// could not have: empty ones. What lies outside of the repository is of no commit.
+    /// could not have: empty ones. What is outside the repository is of no commit.
     fn untracked<'a>(&'a self, tree: &'a WorkTree) -> impl Iterator<Item = PathBuf> + 'a {
         let in_contexts = self.contexts.iter().flat_map(move |seen| {
             let below = seen.top.strip_prefix(&tree.root).ok();
@@ -148,7 +146,7 @@ fn unreadable(error: Error) -> Error {
     if error.hint().is_some() {
         return error;
     }
-    error.with_hint("leave out by .dockerignore what no image needs")
+    error.with_hint("exclude what no image needs with .dockerignore")
 }
 
 #[cfg(test)]
@@ -182,7 +180,7 @@ mod tests {
         for (name, text) in [
             (
                 "services/web/windlass.yaml",
-                "version: 1\nproject: web\nimages: {web: {}, all: {context: ../.., dockerfile: all.Dockerfile}}\n",
+                "version: 1\nproject: web\nimages: {web: {contexts: {assets: ../assets}}, all: {context: ../.., dockerfile: all.Dockerfile}}\n",
             ),
             ("services/web/all.Dockerfile.dockerignore", "*\n!shared\n"),
             ("services/web/all.Dockerfile", "FROM scratch\n"),
@@ -191,6 +189,8 @@ mod tests {
             ("services/web/.kube/app.yaml", ""),
             ("services/web/src/a", "a"),
             ("services/api/x", "x"),
+            ("services/assets/.dockerignore", "drafts\n"),
+            ("services/assets/logo", "one"),
             ("shared/s", "s"),
             (".gitignore", "*.log\n"),
         ] {
@@ -200,7 +200,14 @@ mod tests {
         git(top, &["add", "-A"]);
         git(top, &["commit", "-q", "-m", "first"]);
         assert_eq!(differs(&web), "");
-        for unread in ["services/api/x", "services/api/new", "services/web/tmp/t", ".env", "tmp.log"] {
+        for unread in [
+            "services/api/x",
+            "services/api/new",
+            "services/assets/drafts/new",
+            "services/web/tmp/t",
+            ".env",
+            "tmp.log",
+        ] {
             write(top, unread, "another");
             assert_eq!(differs(&web), "", "{unread}");
         }
@@ -208,6 +215,7 @@ mod tests {
             ("services/web/src/b", "`services/web/src/b` (not tracked by Git)"),
             ("services/web/b.log", "`services/web/b.log` (ignored by Git)"),
             ("shared/t", "`shared/t` (not tracked by Git)"),
+            ("services/assets/tmp", "`services/assets/tmp` (not tracked by Git)"),
             ("services/web/.kube/b.yaml", "`services/web/.kube/b.yaml` (not tracked by Git)"),
         ];
         for (read, said) in reads {

@@ -174,7 +174,9 @@ fn unread() -> io::Error {
 }
 
 fn changed() -> io::Error {
-    io::Error::other("it changed while it was read; leave it out with .dockerignore if it changes by itself")
+    io::Error::other(
+        "it changed while it was being read; exclude it with .dockerignore if it changes on its own",
+    )
 }
 
 /// A field of variable length: its length first, so that no two sequences of fields look alike.

@@ -1,6 +1,8 @@
-//! A secret's own file in a build context: whoever pulls the image would have it.
+//! The file of a secret in a build context: anyone who pulls the image could read it.
 
-use crate::build::context::{is_seen, rules_file};
+use std::path::Path;
+
+use crate::build::context::{directories, is_seen, rules_file};
 use crate::error::{Error, Kind, Result};
 use crate::project::{ImageConfig, Project};
 use crate::secret;
@@ -10,15 +12,21 @@ use crate::secret;
 /// # Errors
 /// [`Kind::Invalid`] naming the secret and the file.
 pub(crate) fn check(project: &Project, name: &str, image: &ImageConfig) -> Result<()> {
-    let (rules, rules_file) = rules_file(&project.root, &image.context, &image.dockerfile)?;
-    let Ok(top) = project.root.join(&image.context).canonicalize() else { return Ok(()) };
+    directories(image)
+        .try_for_each(|(directory, dockerfile)| check_directory(project, name, directory, dockerfile))
+}
+
+fn check_directory(project: &Project, name: &str, directory: &Path, dockerfile: Option<&Path>) -> Result<()> {
+    let (rules, rules_file) = rules_file(&project.root, directory, dockerfile)?;
+    let Ok(top) = project.root.join(directory).canonicalize() else { return Ok(()) };
     for secret in secret::files(project) {
         let Some(inside) = secret.file.strip_prefix(&top).ok().filter(|path| is_seen(&rules, path)) else {
             continue;
         };
         let inside = inside.display();
         let sentence = format!(
-            "the file of `{}`, `{inside}`, is in the build context of `{name}`: everybody who pulls the image would have the secret",
+            "the file of `{}`, `{inside}`, is in the build context of `{name}`: anyone who pulls the \
+             image can read the secret",
             secret.path
         );
         let error = Error::new(Kind::Invalid, sentence)
@@ -33,8 +41,6 @@ pub(crate) fn check(project: &Project, name: &str, image: &ImageConfig) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
     use crate::project::Options;
 

@@ -23,11 +23,11 @@ impl Listing {
         let mut lines: Vec<String> = self.decisions.iter().map(|one| self.line(one)).collect();
         let files = display::count(self.count(), "file");
         let out = self.decisions.iter().filter(|one| one.ignored).count();
-        lines.push(format!("image {image}: {files}, {} go in; {out} left out", bytes(self.context.size())));
+        lines.push(format!("image {image}: {files}, {} sent; {out} excluded", bytes(self.context.size())));
         let biggest = self.context.biggest(BIGGEST).into_iter();
         let biggest: Vec<String> = biggest.map(|(path, size)| format!("{path} {}", bytes(size))).collect();
         if !biggest.is_empty() {
-            lines.push(format!("the biggest: {}", biggest.join(", ")));
+            lines.push(format!("largest: {}", biggest.join(", ")));
         }
         lines.join("\n") + "\n"
     }
@@ -108,8 +108,8 @@ out             node_modules/  (.dockerignore:4: node_modules)
 in         1 B  out/keep  (.dockerignore:8: !out/keep)
 out        1 B  out/more  (.dockerignore:7: out)
 in              var/
-image web: 3 files, 78 B go in; 5 left out
-the biggest: .dockerignore 75 B, README.md 2 B, out/keep 1 B
+image web: 3 files, 78 B sent; 5 excluded
+largest: .dockerignore 75 B, README.md 2 B, out/keep 1 B
 ";
         assert_eq!(listing.text("web"), expected);
         let json = listing.json("web");

@@ -23,7 +23,7 @@ pub(crate) mod walk;
 
 pub(crate) use crate::build::context::entry::{Entry, EntryKind, field};
 pub(crate) use crate::build::context::listing::Listing;
-pub(crate) use crate::build::context::seen::{Seen, is_seen, rules_file};
+pub(crate) use crate::build::context::seen::{Seen, directories, is_elsewhere, is_seen, rules_file};
 use crate::build::context::walk::Decision;
 
 /// What a directory of Git's is called; see [`Context::hash`].
@@ -60,7 +60,7 @@ impl Context {
     /// # Errors
     /// [`Kind::Invalid`] where one of them does not exist or something in it cannot be read.
     pub(crate) fn find(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Self> {
-        Self::look(root, directory, dockerfile, false).map(|(context, _)| context)
+        Self::collect(root, directory, dockerfile, false).map(|(context, _)| context)
     }
 
     /// A directory that the Dockerfile knows by a name; it has rules of its own.
@@ -75,18 +75,18 @@ impl Context {
                 format!("there is no directory `{}`", directory.display()),
             ));
         }
-        let rules = walk::rules(root, directory, Path::new(""))?;
+        let rules = walk::rules(root, directory, None)?;
         let entries = walk::walk(&top, &rules, false)?.entries;
         Ok(Self { entries, dockerfile: String::new(), text: String::new(), unseen: Vec::new() })
     }
 
     /// As [`Context::find`], with the line that decided about each path.
     pub(crate) fn list(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Listing> {
-        let (context, decisions) = Self::look(root, directory, dockerfile, true)?;
+        let (context, decisions) = Self::collect(root, directory, dockerfile, true)?;
         Ok(Listing { context, decisions })
     }
 
-    fn look(
+    fn collect(
         root: &Path,
         directory: &Path,
         dockerfile: &Path,
@@ -94,7 +94,7 @@ impl Context {
     ) -> Result<(Self, Vec<Decision>)> {
         let top = root.join(directory);
         let text = check(root, directory, dockerfile)?;
-        let rules = walk::rules(root, directory, dockerfile)?;
+        let rules = walk::rules(root, directory, Some(dockerfile))?;
         let found = walk::walk(&top, &rules, listing)?;
         let mut context =
             Self { entries: found.entries, dockerfile: String::new(), text, unseen: Vec::new() };
@@ -200,7 +200,7 @@ impl Context {
         std::thread::scope(|scope| {
             let parts = self.entries.chunks_mut(part).map(|entries| scope.spawn(move || read(entries)));
             let parts: Vec<_> = parts.collect();
-            let broken = |_| Err(Error::new(Kind::Defect, "reading the context broke off"));
+            let broken = |_| Err(Error::new(Kind::Defect, "reading the context was aborted"));
             parts.into_iter().try_for_each(|part| part.join().unwrap_or_else(broken))
         })
     }
@@ -256,7 +256,7 @@ fn narrow<'a>(path: &'a Path, sizes: &BTreeMap<&'a Path, u64>) -> (&'a Path, u64
 /// [`Kind::Invalid`] where it has not.
 pub(crate) fn check(root: &Path, directory: &Path, dockerfile: &Path) -> Result<String> {
     if !root.join(directory).is_dir() {
-        let message = format!("there is no directory `{}` to build in", directory.display());
+        let message = format!("the build context `{}` does not exist", directory.display());
         return Err(Error::new(Kind::Invalid, message)
             .with_hint("`context:` names a directory, relative to windlass.yaml"));
     }
@@ -267,9 +267,8 @@ fn no_dockerfile(dockerfile: &Path, error: &io::Error) -> Error {
     if error.kind() != io::ErrorKind::NotFound {
         return unreadable(dockerfile, error);
     }
-    Error::new(Kind::Invalid, format!("there is no `{}`", dockerfile.display())).with_hint(
-        "write it, or say where it is: `dockerfile:` of the image in windlass.yaml, relative to that file",
-    )
+    Error::new(Kind::Invalid, format!("there is no `{}`", dockerfile.display()))
+        .with_hint("create it, or set `dockerfile:` of the image in windlass.yaml, relative to that file")
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Error {

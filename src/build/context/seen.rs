@@ -6,6 +6,7 @@ use super::entry::EntryKind;
 use super::{leave_out, walk};
 use crate::build::context::ignore::Ignore;
 use crate::error::Result;
+use crate::project::ImageConfig;
 
 /// The paths of a context.
 pub(crate) struct Seen {
@@ -19,15 +20,15 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Looks at `directory`, relative to `root`, without what this run reports; a directory that is not there has no
+    /// Looks at `directory`, relative to `root`, without what this run reports; a directory that is missing has no
     /// paths.
     ///
     /// # Errors
     /// As [`Context::find`](super::Context::find).
-    pub(crate) fn look(
+    pub(crate) fn walk(
         root: &Path,
         directory: &Path,
-        dockerfile: &Path,
+        dockerfile: Option<&Path>,
         report: Option<&Path>,
     ) -> Result<Self> {
         let rules = walk::rules(root, directory, dockerfile)?;
@@ -61,10 +62,27 @@ pub(crate) fn is_seen(rules: &Ignore, path: &Path) -> bool {
 }
 
 /// The rules of an image, and the file that they stand in or would stand in.
-pub(crate) fn rules_file(root: &Path, directory: &Path, dockerfile: &Path) -> Result<(Ignore, PathBuf)> {
-    let [own, common] = walk::rules_files(directory, dockerfile);
-    let file = if root.join(&own).is_file() { own } else { common };
-    Ok((walk::rules(root, directory, dockerfile)?, file))
+pub(crate) fn rules_file(
+    root: &Path,
+    directory: &Path,
+    dockerfile: Option<&Path>,
+) -> Result<(Ignore, PathBuf)> {
+    let files = || walk::rules_files(directory, dockerfile);
+    let file = files().find(|file| root.join(file).is_file()).or_else(|| files().last());
+    Ok((walk::rules(root, directory, dockerfile)?, file.unwrap_or_default()))
+}
+
+/// The directories that an image is built from: its context, with the Dockerfile whose rules come first there, and those that the
+/// Dockerfile knows by names.
+pub(crate) fn directories(image: &ImageConfig) -> impl Iterator<Item = (&Path, Option<&Path>)> {
+    let named = image.contexts.values().filter(|value| !is_elsewhere(value));
+    std::iter::once((&*image.context, Some(&*image.dockerfile)))
+        .chain(named.map(|value| (Path::new(value), None)))
+}
+
+/// Whether a named context is no directory of the project: an image, a repository, another address.
+pub(crate) fn is_elsewhere(value: &str) -> bool {
+    value.contains("://") || value.starts_with("git@") || value.starts_with("target:")
 }
 
 #[cfg(test)]
@@ -81,7 +99,7 @@ mod tests {
         std::fs::write(root.path().join("report/.gitignore"), "*\n").unwrap();
         std::fs::create_dir_all(root.path().join("src/nothing")).unwrap();
         std::fs::write(root.path().join(".dockerignore"), "out/*\n.dockerignore\n").unwrap();
-        let seen = Seen::look(root.path(), Path::new("."), Path::new("Dockerfile"), None).unwrap();
+        let seen = Seen::walk(root.path(), Path::new("."), Some(Path::new("Dockerfile")), None).unwrap();
         let paths: Vec<_> = seen.paths.iter().map(|path| path.display().to_string()).collect();
         assert_eq!(
             paths,

@@ -1,5 +1,5 @@
-//! What goes into an image and is hardly meant: pointers of Git LFS in place of files, and what Git keeps for itself somewhere
-//! below.
+//! Files that hardly belong in an image: Git LFS pointers instead of files, and nested `.git`
+//! directories.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -28,8 +28,8 @@ pub(crate) fn doubts(
     let pointers = if has_attributes(root, context) { pointers(&read) } else { Vec::new() };
     let pointers = listed(&pointers).map(|paths| {
         let sentence =
-            format!("the build context of `{name}` has pointers of Git LFS in place of files: {paths}");
-        doubt(sentence, "`git lfs pull`; in CI git-lfs must be there when the job checks the commit out")
+            format!("the build context of `{name}` contains Git LFS pointers instead of files: {paths}");
+        doubt(sentence, "run `git lfs pull`; in CI, install git-lfs before the checkout")
     });
     let nested: Vec<PathBuf> = read
         .iter()
@@ -38,7 +38,7 @@ pub(crate) fn doubts(
         .collect();
     let nested = listed(&nested).map(|paths| {
         let sentence = format!(
-            "the build context of `{name}` has what Git keeps for itself, which is different in every clone: {paths}"
+            "the build context of `{name}` contains Git's own files, which differ in every clone: {paths}"
         );
         doubt(sentence, "add `**/.git` to .dockerignore")
     });
@@ -100,11 +100,11 @@ mod tests {
             let context = Context::find(root.path(), Path::new("."), Path::new("Dockerfile")).unwrap();
             doubts("web", root.path(), &context, counts).iter().map(ToString::to_string).collect()
         };
-        let git = "the build context of `web` has what Git keeps for itself, which is different in every clone: \
+        let git = "the build context of `web` contains Git's own files, which differ in every clone: \
                    `vendor/lib/.git`";
         assert_eq!(told(&|_| true), [git], "without attributes nothing is LFS's");
         write(".gitattributes", "*.png filter=lfs diff=lfs merge=lfs -text\n");
-        let pointers = "the build context of `web` has pointers of Git LFS in place of files: `logo.png`";
+        let pointers = "the build context of `web` contains Git LFS pointers instead of files: `logo.png`";
         assert_eq!(told(&|_| true), [pointers, git]);
         assert!(told(&|path| path == "Dockerfile").is_empty());
     }

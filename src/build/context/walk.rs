@@ -1,4 +1,4 @@
-//! The way through a directory with the rules of its `.dockerignore` in hand.
+//! Walks a directory with the rules of its `.dockerignore`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,8 +29,9 @@ pub(crate) struct Decision {
     pub(crate) line: Option<Line>,
 }
 
-/// The rules: those beside the Dockerfile under its name come before those of the context.
-pub(crate) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<Ignore> {
+/// The rules: those beside the Dockerfile under its name come before those of the context. A directory that the
+/// Dockerfile knows by a name has only its own.
+pub(crate) fn rules(root: &Path, directory: &Path, dockerfile: Option<&Path>) -> Result<Ignore> {
     for file in rules_files(directory, dockerfile) {
         match std::fs::read(root.join(&file)) {
             Ok(bytes) => return Ignore::parse(&String::from_utf8_lossy(&bytes), &file),
@@ -42,10 +43,10 @@ pub(crate) fn rules(root: &Path, directory: &Path, dockerfile: &Path) -> Result<
 }
 
 /// Where the rules may be, in the order in which they count.
-pub(crate) fn rules_files(directory: &Path, dockerfile: &Path) -> [PathBuf; 2] {
-    let own = PathBuf::from(format!("{}.dockerignore", dockerfile.display()));
-    [own, directory.join(".dockerignore")]
-        .map(|file| file.components().filter(|part| part.as_os_str() != ".").collect())
+pub(crate) fn rules_files(directory: &Path, dockerfile: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    let own = dockerfile.map(|dockerfile| PathBuf::from(format!("{}.dockerignore", dockerfile.display())));
+    let files = own.into_iter().chain([directory.join(".dockerignore")]);
+    files.map(|file| file.components().filter(|part| part.as_os_str() != ".").collect())
 }
 
 /// Walks below `top`; `listing` wants every decision noted.

@@ -1,30 +1,18 @@
-//! What must be known of a Dockerfile before the builder reads it: which registries it pulls from, and, when a step
-//! fails, which line that step stands on.
+//! What windlass needs to know about a Dockerfile before the builder reads it: the registries that it pulls from, and
+//! the line of a step that fails.
 //!
-//! The builder is the judge of the syntax; here nothing is refused.
+//! Only the builder checks the syntax; nothing is refused here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::dockerfile::{Instruction, has_heredoc, instructions, stages};
 use crate::project::ImageConfig;
 use crate::text::nearest;
 
 pub(crate) mod reads;
-
-/// One instruction: `RUN`, `COPY` …
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Instruction {
-    /// The line it begins on, counted from 1.
-    pub(super) line: u32,
-    /// The line it ends on.
-    pub(super) end: u32,
-    /// In capitals.
-    keyword: String,
-    /// What follows, on one line.
-    rest: String,
-}
 
 /// A Dockerfile, instruction by instruction.
 #[derive(Debug)]
@@ -62,10 +50,6 @@ static LINE: LazyLock<Regex> = LazyLock::new(|| {
     )
     .expect("the pattern is a constant")
 });
-/// A whole word: `$((1<<N))` is none.
-static HEREDOC: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"^[0-9]*<<(-?)["']?([A-Za-z_][A-Za-z0-9_.]*)["']?"#).expect("the pattern is a constant")
-});
 /// `# syntax=docker/dockerfile:1`
 static SYNTAX: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(?i)^#\s*syntax\s*=\s*(\S+)").expect("the pattern is a constant"));
@@ -77,37 +61,10 @@ static VARIABLE: LazyLock<Regex> = LazyLock::new(|| {
 impl Dockerfile {
     pub(super) fn parse(text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let escape = escape(text);
-        let mut instructions = Vec::new();
-        let mut lines = (1..).zip(text.lines());
-        while let Some((line, first)) = lines.next() {
-            if is_blank(first) {
-                continue;
-            }
-            let mut whole = String::new();
-            let mut part = first;
-            let mut end = line;
-            loop {
-                let Some(begun) = part.trim_end().strip_suffix(escape) else {
-                    whole += part.trim();
-                    break;
-                };
-                whole += begun.trim_start();
-                // Comments and empty lines may stand between the lines of one instruction.
-                match lines.find(|(_, next)| !is_blank(next)) {
-                    Some((number, next)) => (end, part) = (number, next),
-                    None => break,
-                }
-            }
-            let end = skip_heredocs(&whole, &mut lines).unwrap_or(end);
-            let (keyword, rest) = whole.split_once(char::is_whitespace).unwrap_or((&whole, ""));
-            let (keyword, rest) = (keyword.to_uppercase(), rest.trim().to_owned());
-            instructions.push(Instruction { line, end, keyword, rest });
-        }
         let directives = text.lines().take_while(|line| line.trim_start().starts_with('#'));
         let mut named = directives.clone().filter_map(|line| SYNTAX.captures(line.trim_start()));
         let syntax = named.next().map(|found| found[1].to_owned());
-        Self { instructions, syntax, contexts: BTreeSet::new() }
+        Self { instructions: instructions(text), syntax, contexts: BTreeSet::new() }
     }
 
     /// As the image's configuration has it built: with contexts beside its own.
@@ -188,6 +145,17 @@ impl Dockerfile {
         })
     }
 
+    /// First and last line of the first instruction that asks for what a builder must be allowed.
+    pub(super) fn lines_that_want(&self, entitlement: &str) -> Option<(u32, u32)> {
+        let flag = match entitlement {
+            "network.host" => "--network=host",
+            "security.insecure" => "--security=insecure",
+            _ => return None,
+        };
+        let asks = |one: &&Instruction| one.keyword == "RUN" && flags(&one.rest).any(|own| own == flag);
+        self.instructions.iter().find(asks).map(|found| (found.line, found.end))
+    }
+
     /// The ids of the secrets that are mounted, each with its line.
     pub(super) fn secrets(&self) -> Vec<(u32, String)> {
         self.instructions.iter().flat_map(|one| secrets(one).into_iter().map(|id| (one.line, id))).collect()
@@ -237,20 +205,17 @@ impl Dockerfile {
 
     /// The instructions of a stage from its `FROM` on: by name, by `stage-<number>`, or the only one.
     fn stage(&self, name: Option<&str>) -> Option<&[Instruction]> {
-        let starts: Vec<usize> = (0..self.instructions.len())
-            .filter(|index| self.instructions[*index].keyword == "FROM")
-            .collect();
+        let stages = stages(&self.instructions);
         let index = match name {
-            None => starts.len().checked_sub(1)?,
+            None => stages.len().checked_sub(1)?,
             Some(name) => {
-                let named = |start: &usize| {
-                    stage_name(&self.instructions[*start]).is_some_and(|own| own.eq_ignore_ascii_case(name))
+                let named = |stage: &&[Instruction]| {
+                    stage_name(&stage[0]).is_some_and(|own| own.eq_ignore_ascii_case(name))
                 };
-                starts.iter().position(named).or_else(|| name.strip_prefix("stage-")?.parse().ok())?
+                stages.iter().position(named).or_else(|| name.strip_prefix("stage-")?.parse().ok())?
             }
         };
-        let end = starts.get(index + 1).copied().unwrap_or(self.instructions.len());
-        self.instructions.get(*starts.get(index)?..end)
+        stages.get(index).copied()
     }
 
     fn froms(&self) -> impl Iterator<Item = &Instruction> {
@@ -282,35 +247,6 @@ impl Dockerfile {
     }
 }
 
-/// The directive `# escape=` at the very top changes the character that continues a line.
-fn escape(text: &str) -> char {
-    let directives = text.lines().map_while(|line| line.trim().strip_prefix('#'));
-    let escapes =
-        directives.filter_map(|line| line.trim().to_lowercase().strip_prefix("escape").map(str::to_owned));
-    let mut values = escapes.filter_map(|rest| rest.trim_start().strip_prefix('=')?.trim().chars().next());
-    values.next().unwrap_or('\\')
-}
-
-fn is_blank(line: &str) -> bool {
-    let line = line.trim_start();
-    line.is_empty() || line.starts_with('#')
-}
-
-/// Skips the texts that follow an instruction, and gives the line on which the last one ends.
-fn skip_heredocs<'a>(instruction: &str, lines: &mut impl Iterator<Item = (u32, &'a str)>) -> Option<u32> {
-    if !["RUN", "COPY", "ADD"].iter().any(|word| instruction.to_uppercase().starts_with(word)) {
-        return None;
-    }
-    let mut last = None;
-    for found in instruction.split_whitespace().filter_map(|word| HEREDOC.captures(word)) {
-        let tabs = &found[1] == "-";
-        let end = &found[2];
-        let is_end = |line: &str| if tabs { line.trim_start_matches('\t') == end } else { line == end };
-        last = lines.find(|(_, line)| is_end(line)).map(|(number, _)| number);
-    }
-    last
-}
-
 fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
     let copies = matches!(one.keyword.as_str(), "COPY" | "ADD");
     let runs = copies || one.keyword == "RUN";
@@ -318,7 +254,7 @@ fn unsupported_syntax(one: &Instruction) -> Option<UnsupportedSyntax> {
         flags(&one.rest)
             .any(|flag| flag == name || flag.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')))
     };
-    let (what, engine) = if runs && one.rest.split_whitespace().any(|word| HEREDOC.is_match(word)) {
+    let (what, engine) = if runs && has_heredoc(one) {
         ("here-documents (`<<`)", 23)
     } else if copies && flag("--link") {
         ("`--link`", 23)

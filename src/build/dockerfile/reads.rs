@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dockerfile, HEREDOC, Instruction, copied_from, expand, flags, mounts, stage_name};
+use super::{Dockerfile, copied_from, expand, flags, mounts, stage_name};
 use crate::build::context::ignore::pattern::Pattern;
+use crate::dockerfile::{Instruction, is_heredoc, stages};
 
 /// What a build can read of its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +151,10 @@ impl Dockerfile {
             return Reads::Everything;
         }
         let mut sources = BTreeSet::new();
-        for one in self.reached(target, args, platform) {
+        let reached = self.reached(target, args, platform);
+        let is_reached = |stage: usize| reached.as_ref().is_none_or(|stages| stages.contains(&stage));
+        let used = stages(&self.instructions).into_iter().enumerate().filter(|(stage, _)| is_reached(*stage));
+        for one in used.flat_map(|(_, stage)| stage) {
             let Some(found) = sources_of(&one.keyword, &one.rest) else { return Reads::Everything };
             sources.extend(found);
         }
@@ -167,44 +171,67 @@ impl Dockerfile {
             .any(|own| name == *own || name.strip_suffix(own).is_some_and(|before| before.ends_with('/')))
     }
 
-    /// The instructions of the stages that the target is made of; those of all stages where a name is not known.
+    /// The named stages that the target is made of besides its own, by their numbers; none where that is not known. A stage without a
+    /// name is no target for every builder.
+    pub(crate) fn other_stages(
+        &self,
+        target: Option<&str>,
+        args: &BTreeMap<String, String>,
+        platform: &str,
+    ) -> Vec<(usize, &str)> {
+        let own = match target {
+            Some(target) => self.number_of(target),
+            None => self.froms().count().checked_sub(1),
+        };
+        let reached = self.reached(target, args, platform).unwrap_or_default();
+        let others =
+            self.froms().enumerate().filter(|(stage, _)| Some(*stage) != own && reached.contains(stage));
+        others.filter_map(|(stage, from)| Some((stage, stage_name(from)?))).collect()
+    }
+
+    /// The last stage of this name or number.
+    fn number_of(&self, name: &str) -> Option<usize> {
+        let is_it = |(number, from): &(usize, &Instruction)| {
+            stage_name(from).is_some_and(|own| own.eq_ignore_ascii_case(name)) || number.to_string() == name
+        };
+        self.froms().enumerate().filter(is_it).last().map(|(number, _)| number)
+    }
+
+    /// The stages that the target is made of, by their numbers; `None` where a name is not known.
     fn reached(
         &self,
         target: Option<&str>,
         args: &BTreeMap<String, String>,
         platform: &str,
-    ) -> Vec<&Instruction> {
-        let starts: Vec<usize> =
-            (0..self.instructions.len()).filter(|at| self.instructions[*at].keyword == "FROM").collect();
+    ) -> Option<BTreeSet<usize>> {
         let values = self.global_values(args, platform);
         let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (number, start) in starts.iter().enumerate() {
+        for (number, from) in self.froms().enumerate() {
             places.entry(number.to_string()).or_default().push(number);
-            if let Some(name) = stage_name(&self.instructions[*start]) {
+            if let Some(name) = stage_name(from) {
                 places.entry(name.to_ascii_lowercase()).or_default().push(number);
             }
         }
-        let last = starts.len().checked_sub(1);
+        let stages = stages(&self.instructions);
+        let last = stages.len().checked_sub(1);
         let target = target.and_then(|target| places.remove(&target.to_ascii_lowercase()));
         let mut waiting: Vec<usize> = target.unwrap_or_else(|| last.into_iter().collect());
-        let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+        let mut seen = BTreeSet::new();
         while let Some(at) = waiting.pop() {
             if !seen.insert(at) {
                 continue;
             }
-            let end = starts.get(at + 1).copied().unwrap_or(self.instructions.len());
-            for one in &self.instructions[starts[at]..end] {
+            for one in stages[at] {
                 for name in stages_of(one).into_iter().map(|name| expand(name, &values)) {
                     if name.is_empty() {
-                        return self.instructions.iter().collect();
+                        return None;
                     }
                     // Each name is followed once.
                     waiting.extend(places.remove(&name.to_ascii_lowercase()).into_iter().flatten());
                 }
-                found.push(one);
             }
         }
-        found
+        Some(seen)
     }
 }
 
@@ -252,7 +279,7 @@ fn copied(rest: &str) -> Option<Vec<Source>> {
     };
     // The last one is where to. A text in the Dockerfile is no file, and an address is none either.
     let sources = paths.split_last().map_or(&[][..], |(_, sources)| sources);
-    let files = sources.iter().filter(|path| !HEREDOC.is_match(path) && !path.contains("://"));
+    let files = sources.iter().filter(|path| !is_heredoc(path) && !path.contains("://"));
     files.map(|path| Source::parse(path)).collect()
 }
 
@@ -378,5 +405,19 @@ mod tests {
         }
         assert!(reads.covers("src") && reads.covers("/src/a") && reads.covers("package*.json"));
         assert!(!reads.covers("") && !reads.covers("deep") && !reads.covers("package.json"));
+    }
+
+    #[test]
+    fn the_other_stages_of_a_target_are_known_by_their_numbers() {
+        let text = "FROM a AS tools\nRUN x\nFROM b AS unused\nFROM tools AS deps\nRUN y\nFROM a\nCOPY --from=deps /a /a\n\
+                    RUN --mount=from=0,target=/t z\n";
+        let file = Dockerfile::parse(text);
+        let of = |target: Option<&str>| file.other_stages(target, &BTreeMap::new(), "linux/amd64");
+        assert_eq!(of(None), [(0, "tools"), (2, "deps")]);
+        assert_eq!(of(Some("deps")), [(0, "tools")]);
+        assert_eq!(of(Some("2")), [(0, "tools")]);
+        assert_eq!(of(Some("tools")), []);
+        let unknown = "FROM a AS b\nFROM a\nCOPY --from=$X /a /a\n";
+        assert!(Dockerfile::parse(unknown).other_stages(None, &BTreeMap::new(), "linux/amd64").is_empty());
     }
 }

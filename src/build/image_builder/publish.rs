@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{EngineImage, ImageBuilder, Product, Published};
-use crate::build::{interruptible, pause, push, result};
+use super::{EngineImage, ImageBuilder, Made, Product, Published};
+use crate::build::{push, result};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Digest, PinnedImage, Reference};
@@ -22,9 +22,10 @@ impl ImageBuilder<'_> {
     pub(super) async fn publish(
         &self,
         content: &Reference,
-        product: Product<'_>,
+        made: Made<'_>,
         step: &StepReport,
     ) -> Result<Published> {
+        let Made { product, caches, cache_tag, .. } = made;
         let reference = self.commit_tag(content);
         // Somebody else may have built the same in the meantime: one content, one digest.
         if !self.options.rebuilds()
@@ -39,12 +40,14 @@ impl ImageBuilder<'_> {
             let agreed = self.await_consistency(content, &digest).await?;
             return self.named(reference.pinned_to(agreed)).await;
         }
+        let mut stages = Vec::new();
         let pinned = match product {
             Product::Pushed(digest) => {
                 self.published(content, self.verified(&reference, digest).await?).await?
             }
-            Product::InEngine(engine, built) => {
+            Product::InEngine(engine, built, layers) => {
                 let pushed = self.push(engine, content, &reference, built, step).await?;
+                stages = self.push_layers(engine, layers, step).await?;
                 self.published_under(content, reference, pushed).await?
             }
         };
@@ -53,6 +56,10 @@ impl ImageBuilder<'_> {
             let put = self.put(&pinned.reference(), tag.tag.as_deref()).await;
             put.or_else(|refused| if is_refusal(&refused) { Ok(()) } else { Err(refused) })?;
         }
+        if let Some(tag) = cache_tag {
+            stages.push(pinned.reference().with_tag(tag).with_digest(pinned.digest.clone()));
+        }
+        self.leave_records(&stages, &caches).await?;
         Ok(Published { pinned, is_new: true })
     }
 
@@ -97,11 +104,13 @@ impl ImageBuilder<'_> {
         let fingerprint = match product {
             Product::Pushed(digest) => {
                 let pushed = content.with_digest(digest.clone());
-                result::of_configs(&interruptible(self.session, self.registry.configurations(&pushed)).await?)
+                result::of_configs(
+                    &self.session.unless_cancelled(self.registry.configurations(&pushed)).await?,
+                )
             }
-            Product::InEngine(engine, built) => {
+            Product::InEngine(engine, built, _) => {
                 let looks = built.iter().map(async |image| engine.inspect(&image.id).await);
-                let found = interruptible(self.session, futures::future::try_join_all(looks)).await?;
+                let found = self.session.unless_cancelled(futures::future::try_join_all(looks)).await?;
                 found.into_iter().collect::<Option<Vec<_>>>().and_then(|images| result::of_inspected(&images))
             }
         };
@@ -112,7 +121,7 @@ impl ImageBuilder<'_> {
     async fn same_image(&self, tag: &Reference) -> Result<Option<Digest>> {
         let Some(digest) = self.look_up(tag).await? else { return Ok(None) };
         let image = tag.with_digest(digest.clone());
-        let configs = interruptible(self.session, self.registry.configurations(&image)).await?;
+        let configs = self.session.unless_cancelled(self.registry.configurations(&image)).await?;
         let is_it = result::of_configs(&configs).map(|found| registry::layers_tag(&found)) == tag.tag;
         Ok(is_it.then_some(digest))
     }
@@ -129,19 +138,17 @@ impl ImageBuilder<'_> {
     ) -> Result<Digest> {
         let other = self.look_up(reference).await?;
         let pushed = if let [only] = built.as_slice() {
-            interruptible(self.session, engine.tag(&only.id, reference)).await?;
+            self.session.unless_cancelled(engine.tag(&only.id, reference)).await?;
             push::push(self.session, engine, &self.registry, step, reference).await
         } else {
             let mut images = Vec::new();
             for EngineImage { platform, id } in built {
                 let platform = platform.unwrap_or_default();
                 let image = part(content, &platform);
-                interruptible(self.session, engine.tag(&id, &image)).await?;
-                let digest = push::push(self.session, engine, &self.registry, step, &image).await?;
-                engine.untag(&image).await;
+                let digest = self.push_as(engine, &id, &image, step).await?;
                 images.push((platform, image.with_digest(digest)));
             }
-            interruptible(self.session, self.registry.put_index(reference, &images)).await
+            self.session.unless_cancelled(self.registry.put_index(reference, &images)).await
         };
         match pushed {
             Err(refused) if is_refusal(&refused) => {
@@ -157,6 +164,20 @@ impl ImageBuilder<'_> {
         }
     }
 
+    /// Pushes an image of the Engine under a tag that it does not keep there.
+    pub(super) async fn push_as(
+        &self,
+        engine: &Engine,
+        image: &str,
+        tag: &Reference,
+        step: &StepReport,
+    ) -> Result<Digest> {
+        self.session.unless_cancelled(engine.tag(image, tag)).await?;
+        let pushed = push::push(self.session, engine, &self.registry, step, tag).await;
+        engine.untag(tag).await;
+        pushed
+    }
+
     /// Where the commit's tag is there already and cannot be moved: the image that it leads to, if that is the one that
     /// was built. A run that was killed before it wrote the content's tag left it so, or another job that was faster.
     async fn push_beside(
@@ -168,15 +189,16 @@ impl ImageBuilder<'_> {
         step: &StepReport,
     ) -> Result<Digest> {
         let Ok(Some(there)) = self.leads_to(reference).await else { return Err(refused) };
+        if self.options.rebuilds() {
+            // What is there is the image that is to be replaced.
+            return Err(immovable(refused, reference));
+        }
         if self.leads_to(content).await.is_ok_and(|content| content.as_ref() == Some(&there)) {
             return Ok(there);
         }
-        if interruptible(self.session, engine.tag(&reference.to_string(), content)).await.is_ok() {
-            let pushed = push::push(self.session, engine, &self.registry, step, content).await;
-            engine.untag(content).await;
-            if pushed.is_ok_and(|pushed| pushed == there) {
-                return Ok(there);
-            }
+        let pushed = self.push_as(engine, &reference.to_string(), content, step).await;
+        if pushed.is_ok_and(|pushed| pushed == there) {
+            return Ok(there);
         }
         Err(built_before(refused, &there))
     }
@@ -184,11 +206,11 @@ impl ImageBuilder<'_> {
     /// Registries have lost images after a push that looked good: what counts is what can be asked for.
     async fn verified(&self, reference: &Reference, digest: Digest) -> Result<Digest> {
         let exact = Reference { tag: None, ..reference.with_digest(digest.clone()) };
-        if interruptible(self.session, self.registry.digest(&exact)).await?.is_some() {
+        if self.session.unless_cancelled(self.registry.digest(&exact)).await?.is_some() {
             return Ok(digest);
         }
         Err(Error::new(Kind::Push, format!("{exact} was pushed, but the registry does not have it"))
-            .with_hint("run the command again; if it stays so, look at the registry's log"))
+            .with_hint("run the command again; if that does not help, check the registry's log"))
     }
 
     /// The digest that all who built this content at the same time will use. A registry cannot write "only if there is
@@ -208,16 +230,17 @@ impl ImageBuilder<'_> {
             put => put?,
         }
         // To a registry that is far away others take as long as this one took.
-        pause(self.session, AGREEMENT.max(2 * began.elapsed())).await?;
+        self.session.pause(AGREEMENT.max(2 * began.elapsed())).await?;
         Ok(self.leads_to(content).await?.unwrap_or_else(|| pushed.clone()))
     }
 
     /// Whoever asks for a rebuild wants its image, whatever was there.
     async fn replace(&self, content: &Reference, pushed: &Digest) -> Result<Digest> {
         match self.put(&content.with_digest(pushed.clone()), content.tag.as_deref()).await {
-            Err(refused) if is_refusal(&refused) => Err(refused.with_hint(format!(
-                "the registry does not let tags move: delete the tag {content}, and build again"
-            ))),
+            Err(refused) if is_refusal(&refused) => {
+                let is_there = self.leads_to(content).await.is_ok_and(|there| there.as_ref() == Some(pushed));
+                if is_there { Ok(pushed.clone()) } else { Err(immovable(refused, content)) }
+            }
             put => put.map(|()| pushed.clone()),
         }
     }
@@ -241,7 +264,7 @@ impl ImageBuilder<'_> {
             let newest = match branch {
                 Some(there) => {
                     let followed = image.with_digest(there);
-                    let origin = interruptible(self.session, self.registry.origin(&followed)).await?;
+                    let origin = self.session.unless_cancelled(self.registry.origin(&followed)).await?;
                     origin.made_on(self.revision.own_branch().unwrap_or_default())
                 }
                 None => None,
@@ -268,11 +291,9 @@ impl ImageBuilder<'_> {
             time: Timestamp::from_second(self.revision.time).ok(),
             branch: self.revision.own_branch().map(str::to_owned),
         };
-        let noted = interruptible(self.session, self.registry.note_build(image, build)).await;
+        let noted = self.session.unless_cancelled(self.registry.note_build(image, build)).await;
         // What a signal ended ends with the next request.
-        if let Err(error) =
-            noted.or_else(|error| if error.kind() == Kind::Interrupted { Ok(()) } else { Err(error) })
-        {
+        if let Err(error) = noted.or_else(|error| if error.is_interruption() { Ok(()) } else { Err(error) }) {
             self.session.reporter.warn(format!("the record of this build was not written: {error}"));
         }
     }
@@ -308,7 +329,7 @@ impl ImageBuilder<'_> {
             match self.put(&reference, Some(&tag)).await {
                 Err(refused) if is_refusal(&refused) => self.session.reporter.warn_with_hint(
                     format!("the tag `{tag}` of the image `{name}` was not moved: {}", refused.message()),
-                    "the registry does not let its tags move",
+                    "the registry does not allow a tag to be overwritten",
                 ),
                 put => put?,
             }
@@ -318,25 +339,25 @@ impl ImageBuilder<'_> {
 
     /// What the tag leads to before anything was pushed by it: perhaps there is no such repository yet.
     pub(super) async fn look_up(&self, tag: &Reference) -> Result<Option<Digest>> {
-        interruptible(self.session, self.registry.digest_before_push(tag)).await
+        self.session.unless_cancelled(self.registry.digest_before_push(tag)).await
     }
 
     /// What the image's tag leads to now.
     async fn leads_to(&self, image: &Reference) -> Result<Option<Digest>> {
         let tag = image.tag.clone().unwrap_or_default();
-        interruptible(self.session, self.registry.digest(&image.with_tag(tag))).await
+        self.session.unless_cancelled(self.registry.digest(&image.with_tag(tag))).await
     }
 
     async fn put(&self, image: &Reference, tag: Option<&str>) -> Result<()> {
         match tag {
-            Some(tag) => interruptible(self.session, self.registry.tag(image, tag)).await,
+            Some(tag) => self.session.unless_cancelled(self.registry.tag(image, tag)).await,
             None => Ok(()),
         }
     }
 
     fn warn_of_other(&self, other: &Digest) {
         self.session.reporter.warn(format!(
-            "commit {} was built before{} ({}): its tag now leads to the new image",
+            "commit {} was built before{} ({}): its tag now points to the new image",
             self.revision.short(),
             if self.options.rebuilds() { "" } else { " with other content" },
             display::shorten(other.as_str())
@@ -350,9 +371,16 @@ fn built_before(refused: Error, there: &Digest) -> Error {
         return refused;
     }
     refused.with_hint(format!(
-        "this commit was built before with other content ({}), and the registry does not let its tag move: build a new \
-         commit, or delete that tag",
+        "this commit was built before with other content ({}), and the registry does not allow it to be overwritten: \
+         build a new commit, or delete that tag",
         display::shorten(there.as_str())
+    ))
+}
+
+/// The error of a rebuild whose tag leads to the image of before and cannot be moved.
+fn immovable(refused: Error, tag: &Reference) -> Error {
+    refused.with_hint(format!(
+        "the registry does not allow tags to be overwritten: delete the tag {tag}, and build again"
     ))
 }
 

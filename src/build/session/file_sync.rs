@@ -68,7 +68,8 @@ impl TransferError {
 }
 
 impl Files {
-    /// The files of this context, with [`BuildRequest::nanoseconds`](crate::build::request::BuildRequest::nanoseconds) in their times.
+    /// The files of this context, with [`BuildRequest::nanoseconds`](crate::build::request::BuildRequest::nanoseconds) in
+    /// their times.
     ///
     /// # Errors
     /// [`Kind::Build`] for a name that is no text: the protocol knows no others.
@@ -86,11 +87,11 @@ impl Files {
         let all = named.values().chain([&context]);
         if let Some(entry) = all.flat_map(|context| &context.entries).find(odd) {
             let message = format!(
-                "`{}` has a name that is not UTF-8, and BuildKit takes no other",
+                "`{}` has a name that is not UTF-8, which BuildKit does not accept",
                 entry.path.display()
             );
             return Err(
-                Error::new(Kind::Build, message).with_hint("rename it, or leave it out with .dockerignore")
+                Error::new(Kind::Build, message).with_hint("rename it, or exclude it with .dockerignore")
             );
         }
         Ok(Self { context, named, reads, nanoseconds, sent, trouble: TransferError::default() })

@@ -63,7 +63,7 @@ impl BuildInputs {
         socket.ok_or_else(|| {
             Error::new(
                 Kind::Invalid,
-                "the build wants an SSH agent (`ssh: true`), and SSH_AUTH_SOCK names none",
+                "the build needs an SSH agent (`ssh: true`), but SSH_AUTH_SOCK does not point to one",
             )
             .with_hint("eval \"$(ssh-agent)\" && ssh-add")
         })

@@ -1,4 +1,4 @@
-//! A context on its way to a builder: how much of it was taken, and whether it still gets on.
+//! The upload of a context to a builder: how much was sent, and whether it still makes progress.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -51,10 +51,10 @@ impl Stalled {
     pub(crate) fn error(&self, builder: &str) -> Error {
         let seconds = STALLED.as_secs();
         let message = format!(
-            "{builder} took {} of the context, and then nothing more for {seconds} s",
+            "{builder} accepted {} of the context, then nothing for {seconds} s",
             megabytes(self.bytes)
         );
-        Error::new(Kind::Unreachable, message).with_hint("see whether the connection to it still stands")
+        Error::new(Kind::Unreachable, message).with_hint("check the connection to it")
     }
 }
 
@@ -105,10 +105,7 @@ mod tests {
         let (soon, late) = (at(&upload, 90), at(&upload, 180));
         assert!(upload.poll_at(soon).expect("for a while").is_none());
         let error = upload.poll_at(late).expect_err("it stands").error("the builder");
-        assert_eq!(
-            error.message(),
-            "the builder took 15.0 MB of the context, and then nothing more for 120 s"
-        );
+        assert_eq!(error.message(), "the builder accepted 15.0 MB of the context, then nothing for 120 s");
         sent.end();
         assert!(upload.poll_at(late).expect("all was sent").is_none());
     }

@@ -1,4 +1,4 @@
-//! A builder that says nothing: is it only busy, or is it gone? A connection to a dead machine stays open for hours.
+//! A builder without output: is it busy or unreachable? A connection to a dead machine stays open for hours.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) enum Liveness {
     Busy(Duration),
     /// As [`Liveness::Busy`], and long enough to be told once.
     Long(Duration),
-    /// It does not answer; asked again soon.
+    /// It does not respond; asked again soon.
     Doubtful,
     /// It is gone.
     Gone,

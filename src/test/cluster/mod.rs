@@ -1,4 +1,4 @@
-//! A test as a Job on the tier's cluster (`on: cluster`): the way to more than one machine. Its log, its reports and its
+//! A test as a Job on the tier's cluster (`on: cluster`), which allows more than one machine. Its log, its reports and its
 //! record are those of any test; what the cluster cannot do for it is told as for a release.
 
 use std::collections::HashMap;
@@ -240,14 +240,8 @@ impl WatchedJob<'_> {
         let mut pods = pods_of(self.cluster, job);
         let (mut late, mut died, mut failed) = (false, None, None);
         let mut end: Option<Instant> = None;
-        // Why a pod does not come to run is known as for a release; what is told of that is told here.
         let patience = self.patience()?;
-        let mut object = job.clone();
-        // The Job's own time is that of a test that runs.
-        object["metadata"]["annotations"][labels::TIMEOUT] = format!("{}s", patience.as_secs()).into();
-        let set = vec![Watched { object: Arc::new(object), place: None, live: None }];
-        let mut verdict = Watcher::new(&self.runner.session.quiet(), self.cluster, Stage::Test, set);
-        verdict.applied(job);
+        let mut verdict = self.watcher(job, patience);
         let ids = [ObjectId::of(job)];
         let judging = verdict.until(Goal::Ready(&ids), Instant::now() + patience);
         tokio::pin!(judging);
@@ -299,6 +293,17 @@ impl WatchedJob<'_> {
         self.outcome(exit, late, died).await
     }
 
+    /// Why a pod does not come to run is known as for a release; what is told of that is told here.
+    fn watcher(&self, job: &Value, patience: Duration) -> Watcher {
+        let mut object = job.clone();
+        // The Job's own time is that of a test that runs.
+        object["metadata"]["annotations"][labels::TIMEOUT] = format!("{}s", patience.as_secs()).into();
+        let set = vec![Watched { object: Arc::new(object), place: None, live: None }];
+        let mut watcher = Watcher::new(&self.runner.session.quiet(), self.cluster, Stage::Test, set);
+        watcher.applied(job);
+        watcher
+    }
+
     /// How long the pod may take to begin, with what its services may take.
     fn patience(&self) -> Result<Duration> {
         let ready = self.case.test.services.values().filter_map(|service| service.ready.as_ref());
@@ -315,7 +320,7 @@ impl WatchedJob<'_> {
             WatchItem::Deleted(pod) => {
                 self.pod = pod;
                 if Seen::test(&self.pod).and_then(|test| test.exit()).is_none() {
-                    let message = "its pod was deleted before it had ended";
+                    let message = "its pod was deleted before it finished";
                     return Err(explained(
                         self.case.name,
                         Error::new(Kind::TestNotRun, message),
@@ -408,7 +413,7 @@ impl WatchedJob<'_> {
         }
         let failure = error.failures().first();
         let message = failure.map_or(error.message(), |failure| failure.message.as_str());
-        let unable = Error::new(Kind::TestNotRun, format!("its pod does not come to run: {message}"));
+        let unable = Error::new(Kind::TestNotRun, format!("its pod does not start: {message}"));
         let unable = match failure.and_then(|failure| failure.hint.as_ref()) {
             Some(hint) => unable.with_hint(hint.clone()),
             None => unable,

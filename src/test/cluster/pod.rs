@@ -131,13 +131,13 @@ fn environment(variables: &BTreeMap<String, String>) -> Vec<Value> {
 fn probe(service: &str, ready: &Ready) -> Result<Value> {
     let refused = |what: &str| {
         Err(Error::new(Kind::Invalid, format!("service `{service}`: {what} on a cluster"))
-            .with_hint("say by one of `command`, `tcp` and `http` when it is ready"))
+            .with_hint("set one of `command`, `tcp` and `http` to check it"))
     };
     let asked = [!ready.command.is_empty(), ready.tcp.is_some(), ready.http.is_some()];
     let mut probe = match (&ready.http, ready.tcp) {
         _ if ready.log.is_some() => return refused("`ready.log` cannot be waited for"),
         _ if asked.into_iter().filter(|asked| *asked).count() != 1 => {
-            return refused("`ready` can ask one thing only");
+            return refused("`ready` takes only one check");
         }
         (Some(address), _) => {
             let rest = super::super::ready::port_and_path(address);
@@ -194,7 +194,7 @@ impl<'a> Seen<'a> {
         let never =
             |ended: &&Value| ["StartError", "ContainerCannotRun"].iter().any(|one| ended["reason"] == *one);
         let ended = ended.into_iter().find(never)?;
-        Some(ended["message"].as_str().unwrap_or("the container runtime did not say why"))
+        Some(ended["message"].as_str().unwrap_or("the container runtime gave no reason"))
     }
 
     /// How its first instance ended, although nobody asked for that.

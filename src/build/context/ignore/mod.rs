@@ -91,7 +91,7 @@ impl Ignore {
                         format!("patterns with `[`, `]`, `^` or `\\` take more than {limit} KiB"),
                     )
                     .at(Place::at(file, number, 1))
-                    .with_hint("write them with `*` and `?`, of which there may be any number")
+                    .with_hint("write them with `*` and `?`, whose number is not limited")
                 })?;
             }
             rules.push(rule);
@@ -116,8 +116,8 @@ impl Ignore {
         answer
     }
 
-    /// Is the path ignored, whatever lies there and whether anything does? One that is longer than paths can be is not: nothing lies
-    /// there, and it would take the square of its length.
+    /// Is the path ignored, whatever lies there and whether anything does? One that is longer than paths can be is not:
+    /// nothing lies there, and it would take the square of its length.
     pub(crate) fn ignores(&self, path: &str) -> bool {
         if path.len() > LONGEST_PATH {
             return false;
@@ -158,7 +158,7 @@ impl Rule {
         };
         let pattern = if pattern.is_empty() { String::new() } else { pattern::clean(pattern) };
         if back && matches!(pattern.as_str(), "" | "/") {
-            return Err("brings back nothing: a path must follow the `!`");
+            return Err("negates nothing: a path must follow the `!`");
         }
         Ok(Self {
             back,

@@ -1,5 +1,8 @@
 //! One build in a BuildKit daemon (`builder:`): it fetches the context from us, builds, and pushes; no Engine is needed.
 
+mod buildx;
+mod connection;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -15,24 +18,28 @@ use tokio::time::Instant;
 use tokio_util::io::{ReaderStream, StreamReader};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use super::dockerfile::Dockerfile;
-use super::progress::Progress;
-use super::session::{SessionHandle, SessionServer};
-use crate::build::content::is_elsewhere;
-use crate::build::request::{BuildRequest, Ended, listen, session_id, tell, tell_silence};
+use self::connection::{Location, Tls};
+use crate::build::context::is_elsewhere;
+use crate::build::dockerfile::Dockerfile;
+use crate::build::progress::Progress;
+use crate::build::request::{BuildRequest, Ended, attend, listen, session_id, tell};
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
+use crate::build::session::{SessionHandle, SessionServer};
+use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::model::Digest;
-use crate::project::{BuilderConfig, CacheMode, ImageConfig, Project};
+use crate::project::{BuilderConfig, CacheMode, ImageConfig, Project, ci};
 use crate::registry::Registry;
 use crate::report::StepReport;
-use crate::session::{Session, interrupted};
+use crate::session::{Session, Unanswered, interrupted};
 
+/// A service of a job may still be starting: the Kubernetes executor waits for none.
+const STARTING: Duration = Duration::from_secs(30);
 /// How long the daemon may take to answer at first.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long the last words may take once the build is over.
@@ -63,7 +70,24 @@ impl Daemon {
         project: &Project,
         config: &BuilderConfig,
     ) -> Result<Self> {
-        Self::connect_within(CONNECT, session, project, config).await
+        let starting = if ci::detected() { STARTING } else { Duration::ZERO };
+        Self::connect_once_started(starting, session, project, config).await
+    }
+
+    async fn connect_once_started(
+        starting: Duration,
+        session: &Session,
+        project: &Project,
+        config: &BuilderConfig,
+    ) -> Result<Self> {
+        let attempt = || async {
+            let connected = Self::connect_within(CONNECT, session, project, config).await;
+            connected.map_err(|error| match error.kind() {
+                Kind::Unreachable => Unanswered::NotYet { sentence: error.message().to_owned(), error },
+                _ => Unanswered::Final(error),
+            })
+        };
+        session.once_started(starting, attempt).await
     }
 
     async fn connect_within(
@@ -72,16 +96,19 @@ impl Daemon {
         project: &Project,
         config: &BuilderConfig,
     ) -> Result<Self> {
-        let address = config.address.clone().unwrap_or_default();
+        let location = locate(config)?;
+        let address = location.to_string();
         let unreachable = |why: &dyn std::fmt::Display| {
-            Error::new(Kind::Unreachable, format!("the builder at {address} does not answer: {why}"))
-                .with_hint(
-                    "`builder:` in windlass.yaml names it; see whether `buildkitd` runs there and listens",
-                )
+            Error::new(Kind::Unreachable, format!("the builder at {address} does not respond: {why}"))
+                .with_hint(location.hint())
         };
-        let endpoint = endpoint(project, config, &address)?;
+        let endpoint = location.endpoint(project)?;
+        let engine = match &location {
+            Location::Container { .. } => Some(Engine::connect(session).await?),
+            Location::Address { .. } => None,
+        };
         let connecting = async {
-            let channel = endpoint.connect().await.map_err(|error| unreachable(&deepest(&error)))?;
+            let channel = location.connect(endpoint, engine).await.map_err(|why| unreachable(&why))?;
             let mut control = ControlClient::new(channel);
             let workers = control.list_workers(ListWorkersRequest { filter: Vec::new() }).await;
             let workers = workers.map_err(|status| unreachable(&status.message()))?.into_inner().record;
@@ -103,8 +130,8 @@ impl Daemon {
         format!("BuildKit at {}: {}", self.address, self.platform)
     }
 
-    /// Builds and pushes to the order's repository; gives a line about what was done and the digest that was pushed, `None` where the
-    /// build reads more of its context than was counted.
+    /// Builds and pushes to the order's repository; gives a line about what was done and the digest that was pushed,
+    /// `None` where the build reads more of its context than was counted.
     ///
     /// # Errors
     /// [`Kind::Build`] with the step that failed; [`Kind::Push`]; [`Kind::Unreachable`] and [`Kind::Denied`] where it is the
@@ -120,7 +147,7 @@ impl Daemon {
         let mut tries = 0;
         loop {
             let credentials = order.credentials(session, registry, &file, &self.platform);
-            let credentials = super::interruptible(session, credentials).await?;
+            let credentials = session.unless_cancelled(credentials).await?;
             tries += 1;
             match self.once(session, step, order, credentials).await {
                 Ok(done) => return Ok(Some(done)),
@@ -149,7 +176,7 @@ impl Daemon {
         let mut control = self.control.clone();
         let solving = control.solve(self.request(order, &id));
         tokio::pin!(solving);
-        let (_hearing, mut news) = self.hear(id.clone());
+        let (_listening, mut news) = self.hear(id.clone());
         let (mut progress, mut silence) = (Progress::default(), Watchdog::new());
         let mut upload = Upload::new(sent);
         let builder = format!("the builder at {}", self.address);
@@ -164,26 +191,17 @@ impl Daemon {
                 }
                 solved = &mut solving => break solved,
                 () = silence.lasting() => {
-                    if let Some(told) = upload.poll().map_err(|stalled| Ended::Error(stalled.error(&builder)))? {
-                        step.progress(told);
-                        silence.broken();
-                        continue;
-                    }
-                    let meaning = silence.ask(self.is_there()).await;
-                    tell_silence(session, step, order.name, &builder, &meaning).map_err(Ended::Error)?;
+                    let quiet = (&mut silence, &mut upload);
+                    let attended = attend(session, step, (order.name, &builder), quiet, self.is_there()).await;
+                    attended.map_err(Ended::Error)?;
                 }
             }
         };
-        // Which step failed may be told after the request that failed by it.
-        let end = Instant::now() + ALL_LAST_WORDS;
-        while Instant::now() < end
-            && let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await
-        {
-            tell(session, step, order, listen(&mut progress, &status));
-        }
+        last_words(&mut news, |status| tell(session, step, order, listen(&mut progress, status))).await;
         match solved {
             Ok(solved) => {
-                let none = || Error::new(Kind::Push, format!("{builder} did not say which image it pushed"));
+                let none =
+                    || Error::new(Kind::Push, format!("{builder} did not report which image it pushed"));
                 let digest = pushed(solved.get_ref()).ok_or_else(|| Ended::Error(none()))?;
                 Ok((progress.summary(), digest))
             }
@@ -215,7 +233,7 @@ impl Daemon {
             let opened = self.open(id, served).await;
             opened.map_err(|status| self.error(status.message()))
         };
-        let late = || self.error(&format!("it took no session within {} s", limit.as_secs()));
+        let late = || self.error(&format!("it accepted no session within {} s", limit.as_secs()));
         session.within(limit, opening, late).await
     }
 
@@ -247,7 +265,7 @@ impl Daemon {
     fn hear(&self, id: String) -> (AbortOnDropHandle<()>, mpsc::Receiver<StatusResponse>) {
         let (sender, receiver) = mpsc::channel(64);
         let mut control = self.control.clone();
-        let hearing = tokio::spawn(async move {
+        let listening = tokio::spawn(async move {
             let Ok(status) = control.status(StatusRequest { r#ref: id }).await else { return };
             let mut status = status.into_inner();
             while let Ok(Some(news)) = status.message().await {
@@ -256,7 +274,7 @@ impl Daemon {
                 }
             }
         });
-        (AbortOnDropHandle::new(hearing), receiver)
+        (AbortOnDropHandle::new(listening), receiver)
     }
 
     async fn is_there(&self) -> bool {
@@ -318,9 +336,33 @@ impl Daemon {
 
     /// The error of a daemon that is gone.
     fn error(&self, why: &str) -> Error {
-        let message = format!("the builder at {} has gone while building: {why}", self.address);
-        Error::new(Kind::Unreachable, message).with_hint("see whether it still runs")
+        let message = format!("the builder at {} disconnected during the build: {why}", self.address);
+        Error::new(Kind::Unreachable, message).with_hint("check that it is still running")
     }
+}
+
+/// What is told after the request has ended: which step failed, too.
+async fn last_words(news: &mut mpsc::Receiver<StatusResponse>, mut hear: impl FnMut(&StatusResponse)) {
+    let end = Instant::now() + ALL_LAST_WORDS;
+    while Instant::now() < end
+        && let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await
+    {
+        hear(&status);
+    }
+}
+
+/// Where the daemon is that the configuration names.
+///
+/// # Errors
+/// Those of [`buildx::locate`].
+fn locate(config: &BuilderConfig) -> Result<Location> {
+    let address = config.address.clone().unwrap_or_default();
+    if !address.contains("://") {
+        return buildx::locate(&address, &crate::project::variable);
+    }
+    let identity = config.cert.clone().zip(config.key.clone());
+    let tls = config.ca.clone().map(|ca| Tls { ca, identity, server_name: None });
+    Ok(Location::Address { address, tls })
 }
 
 /// What the Dockerfile's frontend is told.
@@ -372,39 +414,9 @@ fn entitlements(image: &ImageConfig) -> Vec<String> {
     entitlements
 }
 
-fn endpoint(project: &Project, config: &BuilderConfig, address: &str) -> Result<Endpoint> {
-    let invalid = |what: &str, why: &dyn std::fmt::Display| {
-        Error::new(Kind::Invalid, format!("`builder` in windlass.yaml: {what}: {why}"))
-    };
-    let read = |file: &std::path::Path| {
-        let path = project.root.join(file);
-        std::fs::read(&path).map_err(|error| invalid(&format!("{} cannot be read", file.display()), &error))
-    };
-    let plain = address.strip_prefix("tcp://");
-    let scheme = if config.ca.is_some() { "https" } else { "http" };
-    let uri = plain.map_or_else(|| address.to_owned(), |host| format!("{scheme}://{host}"));
-    let endpoint = Endpoint::from_shared(uri).map_err(|error| invalid("the address is none", &error))?;
-    let endpoint = endpoint.connect_timeout(CONNECT).http2_keep_alive_interval(Duration::from_secs(30));
-    let (Some(ca), true) = (&config.ca, plain.is_some()) else { return Ok(endpoint) };
-    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?));
-    if let (Some(cert), Some(key)) = (&config.cert, &config.key) {
-        tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?));
-    }
-    endpoint.tls_config(tls).map_err(|error| invalid("its certificates cannot be used", &error))
-}
-
 /// The image that the builder pushed.
 fn pushed(solved: &SolveResponse) -> Option<Digest> {
     solved.exporter_response.get("containerimage.digest")?.parse().ok()
-}
-
-/// The first cause says most: the others only pass it on.
-fn deepest(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -413,10 +425,11 @@ mod tests {
     use bollard_buildkit_proto::moby::buildkit::v1::control_server::{Control, ControlServer};
     use bollard_buildkit_proto::pb;
     use futures::stream;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
     use tonic::{Response, Streaming};
 
     use std::collections::BTreeMap;
+    use std::net::SocketAddr;
     use std::sync::Arc;
 
     use super::*;
@@ -501,8 +514,20 @@ mod tests {
     }
 
     fn at(listener: &TcpListener) -> BuilderConfig {
-        let address = format!("tcp://{}", listener.local_addr().unwrap());
-        BuilderConfig { address: Some(address), ca: None, cert: None, key: None }
+        at_address(listener.local_addr().unwrap())
+    }
+
+    fn at_address(address: SocketAddr) -> BuilderConfig {
+        BuilderConfig { address: Some(format!("tcp://{address}")), ca: None, cert: None, key: None }
+    }
+
+    fn serve(listener: TcpListener) {
+        let incoming = stream::unfold(listener, |listener| async move {
+            let accepted = listener.accept().await.map(|(stream, _)| stream);
+            Some((accepted, listener))
+        });
+        let serving = tonic::transport::Server::builder().add_service(ControlServer::new(Deaf));
+        tokio::spawn(serving.serve_with_incoming(incoming));
     }
 
     fn project() -> (tempfile::TempDir, Project) {
@@ -539,15 +564,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_daemon_that_a_job_starts_is_waited_for() {
+        // A socket that does not listen refuses connections, and keeps its port from other tests.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (config, (_root, project)) = (at_address(socket.local_addr().unwrap()), project());
+        let session = Session::new(Reporter::silent());
+        let refused =
+            soon(Daemon::connect_once_started(Duration::ZERO, &session, &project, &config)).await.err();
+        assert_eq!(refused.expect("nobody is there").kind(), Kind::Unreachable);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            serve(socket.listen(8).unwrap());
+        });
+        let daemon = soon(Daemon::connect_once_started(STARTING, &session, &project, &config)).await;
+        assert_eq!(daemon.expect("it was waited for").platform, "linux/amd64");
+    }
+
+    #[tokio::test]
     async fn a_daemon_that_takes_no_session_gives_way_to_a_signal_and_to_time() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (config, (_root, project)) = (at(&listener), project());
-        let incoming = stream::unfold(listener, |listener| async move {
-            let accepted = listener.accept().await.map(|(stream, _)| stream);
-            Some((accepted, listener))
-        });
-        let serving = tonic::transport::Server::builder().add_service(ControlServer::new(Deaf));
-        tokio::spawn(serving.serve_with_incoming(incoming));
+        serve(listener);
         let session = Session::new(Reporter::silent());
         let daemon = soon(Daemon::connect(&session, &project, &config)).await.unwrap();
         assert_eq!(daemon.platform, "linux/amd64");
@@ -567,14 +605,14 @@ mod tests {
         let moment = Duration::from_millis(200);
         let late =
             soon(daemon.take_session(&session, "id", served(), moment)).await.err().expect("no session");
-        assert!(late.message().contains("took no session within 0 s"), "{late}");
+        assert!(late.message().contains("accepted no session within 0 s"), "{late}");
         session.cancel.cancel();
         let error = soon(daemon.take_session(&session, "id", served(), SESSION)).await.err();
         assert_eq!(error.expect("it was cancelled").kind(), Kind::Interrupted);
     }
 
-    fn context(project: &Project) -> super::super::context::Context {
+    fn context(project: &Project) -> crate::build::context::Context {
         let (here, file) = (std::path::Path::new("."), std::path::Path::new("Dockerfile"));
-        super::super::context::Context::find(&project.root, here, file).unwrap()
+        crate::build::context::Context::find(&project.root, here, file).unwrap()
     }
 }
