@@ -37,7 +37,7 @@ fn contains<'a>(item: &Value<'a>, list: &Value<'a>, steps: &mut Steps) -> Result
         _ => {}
     }
     let Some(items) = list.items() else {
-        return Err(Stop::error(format!("`in` asks a {}, not a list or a map", list.type_name())));
+        return Err(Stop::error(format!("`in` needs a list or a map, not a {}", list.type_name())));
     };
     for one in &items {
         if one.equals(item, steps)? {

@@ -108,7 +108,9 @@ fn shown(value: &Value, steps: &mut Steps) -> Result<String, Stop> {
             Ok(format!("{{{}}}", parts.join(", ")))
         }
         other => other.text().map_err(|stop| {
-            stop.unwrap_or_else(|| Stop::error(format!("a {} has no text", other.type_name())))
+            stop.unwrap_or_else(|| {
+                Stop::error(format!("a {} cannot be converted to a string", other.type_name()))
+            })
         }),
     }
 }

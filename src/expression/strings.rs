@@ -80,7 +80,7 @@ pub(super) fn call<'a>(
 /// Of base64, with its padding or without.
 fn decoded<'a>(text: &str) -> Result<Value<'a>, Stop> {
     let bytes = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
-    Ok(Value::Bytes(bytes.map_err(|_| Stop::error("the text is not base64"))?.into()))
+    Ok(Value::Bytes(bytes.map_err(|_| Stop::error("the string is not base64"))?.into()))
 }
 
 /// The letters from one position to before another, or to the end.
@@ -97,7 +97,7 @@ fn substring(text: &str, from: i64, to: Option<i64>) -> Result<String, Stop> {
 /// A number of letters, not beyond the end.
 fn position(text: &str, at: i64) -> Result<usize, Stop> {
     let found = usize::try_from(at).ok().filter(|at| *at <= text.chars().count());
-    found.ok_or_else(|| Stop::error(format!("the text has no letter {at}")))
+    found.ok_or_else(|| Stop::error(format!("the string has no character {at}")))
 }
 
 fn index_of<'a>(
@@ -181,7 +181,7 @@ fn join<'a>(list: &Value<'a>, rest: &[Value<'a>], steps: &mut Steps) -> Result<O
     let mut joined = String::new();
     for (index, item) in list.items().unwrap_or_default().iter().enumerate() {
         let Value::Text(text) = item else {
-            return Err(Stop::error(format!("`join` takes texts, not a {}", item.type_name())));
+            return Err(Stop::error(format!("`join` takes strings, not a {}", item.type_name())));
         };
         steps.take_bytes(by.len() + text.len())?;
         if index > 0 {

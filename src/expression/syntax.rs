@@ -356,7 +356,9 @@ impl Parser {
                 self.expect("]")?;
                 node = Node::new(node.at, Kind::Index { of: Box::new(node), by, optional })?;
             } else if matches!(self.peek(), Token::Mark("{")) {
-                return Err(Fault::new(at, "messages cannot be made here").with_hint("maps are `{'a': 1}`"));
+                return Err(
+                    Fault::new(at, "messages cannot be constructed here").with_hint("maps are `{'a': 1}`")
+                );
             } else {
                 return Ok(node);
             }
@@ -462,7 +464,7 @@ impl Parser {
             }
             (_, Some(near)) => fault.with_hint(format!("did you mean `{near}`?")),
             (_, None) => {
-                fault.with_hint(format!("the variables are {}; texts are in quotes", VARIABLES.join(", ")))
+                fault.with_hint(format!("the variables are {}; strings are in quotes", VARIABLES.join(", ")))
             }
         })
     }

@@ -140,9 +140,9 @@ fn a_mistake_is_found_when_it_is_read() {
         ("", "0 the expression is empty (such as `status.phase == 'Ready'`)"),
         ("status.phase ==", "15 expected a value, found the end ()"),
         ("status.phase = 'a'", "13 `=` has no meaning here (write `==` to compare)"),
-        ("status.phase 'a'", "13 expected an operator, found the text 'a' ()"),
+        ("status.phase 'a'", "13 expected an operator, found the string 'a' ()"),
         ("(1", "2 expected `)`, found the end ()"),
-        ("'abc", "0 the text that begins here has no closing ' ()"),
+        ("'abc", "0 the string that begins here has no closing ' ()"),
         ("statu.phase", "0 unknown variable `statu` (did you mean `status`?)"),
         (
             "object.status.x",
@@ -157,7 +157,7 @@ fn a_mistake_is_found_when_it_is_read() {
         ("status.x.contains()", "9 wrong number of arguments for `contains` ()"),
         (
             "set.contains([1], [1])",
-            "0 unknown variable `set` (the variables are apiVersion, kind, metadata, spec, status, data; texts are in quotes)",
+            "0 unknown variable `set` (the variables are apiVersion, kind, metadata, spec, status, data; strings are in quotes)",
         ),
         ("has(status)", "4 `has` asks for a field (such as `has(status.phase)`)"),
         (
@@ -169,7 +169,7 @@ fn a_mistake_is_found_when_it_is_read() {
         ("99999999999999999999", "0 the number is too large ()"),
         ("for == 1", "0 `for` is a reserved word ()"),
         ("status.x && é", "12 `é` has no meaning here ()"),
-        (r"'\q'", "1 unknown escape in a text (write `\\\\` for a backslash, or r'…')"),
+        (r"'\q'", "1 unknown escape in a string (write `\\\\` for a backslash, or r'…')"),
     ] {
         assert_eq!(fault(text), wanted, "{text}");
     }

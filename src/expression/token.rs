@@ -25,7 +25,7 @@ impl Token {
         match self {
             Self::Name(name) => format!("`{name}`"),
             Self::Int(_) | Self::IntMinimum | Self::Uint(_) | Self::Double(_) => "a number".to_owned(),
-            Self::Text(text) => format!("the text '{}'", text.escape_debug()),
+            Self::Text(text) => format!("the string '{}'", text.escape_debug()),
             Self::Bytes(_) => "bytes".to_owned(),
             Self::Mark(mark) => format!("`{mark}`"),
             Self::End => "the end".to_owned(),
@@ -107,7 +107,7 @@ impl Reader {
             '=' => fault.with_hint("write `==` to compare"),
             '&' => fault.with_hint("write `&&`"),
             '|' => fault.with_hint("write `||`"),
-            '`' | '“' | '”' | '‘' | '’' => fault.with_hint("write texts in plain quotes: 'Ready'"),
+            '`' | '“' | '”' | '‘' | '’' => fault.with_hint("write strings in plain quotes: 'Ready'"),
             _ => fault,
         })
     }
@@ -196,7 +196,8 @@ impl Reader {
                 self.at += width;
                 break;
             }
-            let unclosed = || Fault::new(start, format!("the text that begins here has no closing {quote}"));
+            let unclosed =
+                || Fault::new(start, format!("the string that begins here has no closing {quote}"));
             let letter = self.peek(0).ok_or_else(unclosed)?;
             if letter == '\n' && !is_long {
                 return Err(unclosed());
@@ -211,14 +212,14 @@ impl Reader {
         if bytes {
             return Ok(Some(Token::Bytes(found)));
         }
-        let text = String::from_utf8(found).map_err(|_| Fault::new(start, "the text is not UTF-8"))?;
+        let text = String::from_utf8(found).map_err(|_| Fault::new(start, "the string is not UTF-8"))?;
         Ok(Some(Token::Text(text)))
     }
 
     fn escaped(&mut self, bytes: bool, found: &mut Vec<u8>) -> Result<(), Fault> {
         let start = self.at - 1;
         let fault = || {
-            Fault::new(start, "unknown escape in a text").with_hint("write `\\\\` for a backslash, or r'…'")
+            Fault::new(start, "unknown escape in a string").with_hint("write `\\\\` for a backslash, or r'…'")
         };
         let letter = self.peek(0).ok_or_else(fault)?;
         self.at += 1;

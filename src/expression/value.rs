@@ -72,7 +72,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A value as a text: what `string(…)` and messages make of it. `Err(None)` for what has no text.
+    /// A value as a text: what `string(…)` and messages make of it. `Err(None)` for what cannot be converted to a string.
     pub(super) fn text(&self) -> Result<String, Option<Stop>> {
         Ok(match self {
             Self::Text(text) => text.clone().into_owned(),
@@ -124,7 +124,7 @@ impl<'a> Value<'a> {
                     entries.iter().filter(|(key, _)| matches!(key, Self::Text(key) if key == name));
                 Ok(found.next().map(|(_, value)| value.clone()))
             }
-            other => Err(Stop::error(format!("`{name}` is asked of a {}, not of a map", other.type_name()))),
+            other => Err(Stop::error(format!("`{name}` needs a map, not a {}", other.type_name()))),
         }
     }
 
@@ -144,7 +144,7 @@ impl<'a> Value<'a> {
                 }
                 other => {
                     let name = other.type_name();
-                    return Err(Stop::error(format!("a list has no item at a {name}")));
+                    return Err(Stop::error(format!("a list cannot be indexed by a {name}")));
                 }
             };
             Ok(position)

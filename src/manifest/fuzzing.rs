@@ -49,6 +49,15 @@ pub(crate) fn manifests(
     Ok(written)
 }
 
+/// How many documents a file of manifests has.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(crate) fn documents(bytes: &[u8]) -> Result<usize, Error> {
+    let text = decode::text(bytes.to_vec(), Place::file("a.yaml"))?;
+    compose::documents(&source(&text)).map(|documents| documents.len())
+}
+
 fn objects(bytes: &[u8], mistakes: &mut Vec<Error>) -> Vec<Node> {
     let mut objects = Vec::new();
     let text = decode::text(bytes.to_vec(), Place::file("a.yaml"));

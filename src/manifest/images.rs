@@ -46,7 +46,7 @@ enum Asked<'a> {
 }
 
 /// What is found on the way.
-struct Found<'a> {
+struct Notes<'a> {
     mistakes: &'a mut Vec<Error>,
     warnings: &'a mut Vec<Error>,
 }
@@ -55,7 +55,7 @@ impl Images<'_> {
     /// Pins the project's images in all containers of an object; of a custom resource, of which nobody knows where it has images,
     /// everything that names the project's registry as well.
     pub(super) fn pin(&self, object: &mut Node, mistakes: &mut Vec<Error>, warnings: &mut Vec<Error>) {
-        let mut found = Found { mistakes, warnings };
+        let mut found = Notes { mistakes, warnings };
         if !kinds::is_of_kubernetes(group(object.text_at(&["apiVersion"]).unwrap_or_default())) {
             self.pin_custom(object, &mut found);
             return;
@@ -72,7 +72,7 @@ impl Images<'_> {
     }
 
     /// Pins the images in a value of a custom resource that is no container.
-    fn pin_custom(&self, node: &mut Node, found: &mut Found<'_>) {
+    fn pin_custom(&self, node: &mut Node, found: &mut Notes<'_>) {
         match &mut node.content {
             Content::Map(entries) => {
                 let is_divided = entries.iter().any(|entry| BESIDE.contains(&entry.key.as_str()));
@@ -96,7 +96,7 @@ impl Images<'_> {
         }
     }
 
-    fn pin_entry(&self, Entry { key, value, .. }: &mut Entry, found: &mut Found<'_>) {
+    fn pin_entry(&self, Entry { key, value, .. }: &mut Entry, found: &mut Notes<'_>) {
         if CONTAINER_LISTS.contains(&key.as_str()) {
             self.pin_containers(value, found);
         } else if CONTAINERS.contains(&key.as_str()) {
@@ -107,14 +107,14 @@ impl Images<'_> {
     }
 
     /// Pins the images of a list of containers, or of a list of such lists, as the steps of a workflow are.
-    fn pin_containers(&self, node: &mut Node, found: &mut Found<'_>) {
+    fn pin_containers(&self, node: &mut Node, found: &mut Notes<'_>) {
         match &mut node.content {
             Content::List(items) => items.iter_mut().for_each(|item| self.pin_containers(item, found)),
             Content::Map(_) | Content::Scalar(_) => self.pin_container(node, found),
         }
     }
 
-    fn pin_container(&self, node: &mut Node, found: &mut Found<'_>) {
+    fn pin_container(&self, node: &mut Node, found: &mut Notes<'_>) {
         let Content::Map(entries) = &mut node.content else { return self.pin_custom(node, found) };
         for entry in entries {
             if entry.key == "image" && entry.value.scalar().is_some() {
@@ -125,7 +125,7 @@ impl Images<'_> {
         }
     }
 
-    fn pin_image(&self, image: &mut Node, found: &mut Found<'_>) {
+    fn pin_image(&self, image: &mut Node, found: &mut Notes<'_>) {
         let Some(text) = image.text().map(str::to_owned) else { return };
         match self.ask(&text) {
             Asked::Own(name) => match self.references.get(name) {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_workload_is_looked_into() {
+    fn every_kind_of_workload_is_read() {
         let pod = "{initContainers: [{image: web}], containers: [{image: web}], ephemeralContainers: [{image: web}]}";
         for text in [
             format!("spec: {pod}"),

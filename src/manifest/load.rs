@@ -9,7 +9,7 @@ use super::images::Images;
 use super::stamp::Owner;
 use crate::error::{Error, Kind, Place, Result};
 use crate::manifest::sources::request::Request;
-use crate::manifest::sources::{is_enough, overlay, read, rules, substitute, template};
+use crate::manifest::sources::{Base, is_enough, overlay, read, rules, substitute, template};
 use crate::manifest::yaml::identity::Identity;
 use crate::manifest::yaml::node::Node;
 use crate::manifest::{Manifests, Object, Origin, phase, secrets, sources, stamp};
@@ -29,9 +29,9 @@ pub struct Sources {
 
 impl Sources {
     /// Reads them, as far as they can be read; what cannot goes to the mistakes.
-    pub(super) async fn read(request: &Request, mistakes: &mut Vec<Error>) -> Self {
+    pub(super) async fn read(request: &Request, base: &mut Base, mistakes: &mut Vec<Error>) -> Self {
         let mut warnings = orphans(&request.root, &request.directories);
-        let (base, tier) = sources::read(request, mistakes, &mut warnings).await;
+        let (base, tier) = sources::read(request, base, mistakes, &mut warnings).await;
         template::explain(mistakes);
         Self { request: request.clone(), base, tier, warnings }
     }
@@ -53,19 +53,14 @@ impl Sources {
     ) -> Result<Manifests> {
         let request = self.request.clone().with_references(references).with_secrets(secrets);
         let mut mistakes = Vec::new();
-        let manifests = self.assemble(&request, &mut mistakes);
+        let manifests = self.on(request).into_manifests(&mut mistakes);
         unless_wrong(manifests, mistakes)
     }
 
-    /// The manifests as far as they can be made, with every mistake on the way.
-    pub(super) fn assemble(&self, request: &Request, mistakes: &mut Vec<Error>) -> Manifests {
-        let objects = laid(request, self.base.clone(), self.tier.clone(), mistakes);
-        complete(request, objects, self.warnings.clone(), mistakes)
-    }
-
-    /// As [`Self::assemble`], with what they were read with.
-    pub(super) fn assemble_as_read(&self, mistakes: &mut Vec<Error>) -> Manifests {
-        self.assemble(&self.request, mistakes)
+    /// The manifests as far as they can be made with what they were read with, and every mistake on the way.
+    pub(super) fn into_manifests(self, mistakes: &mut Vec<Error>) -> Manifests {
+        let objects = laid(&self.request, self.base, self.tier, mistakes);
+        complete(&self.request, objects, self.warnings, mistakes)
     }
 }
 
@@ -83,8 +78,8 @@ pub(super) fn first(mut mistakes: Vec<Error>) -> Error {
     let error = mistakes.swap_remove(0);
     let others = match more {
         0 => return error,
-        1 => "there is one more mistake: `windlass validate` shows both".to_owned(),
-        more => format!("there are {more} more mistakes: `windlass validate` shows them all"),
+        1 => "there is one more error: `windlass validate` shows both".to_owned(),
+        more => format!("there are {more} more errors: `windlass validate` shows them all"),
     };
     let hint = error.hint().map_or_else(|| others.clone(), |advice| format!("{advice} ({others})"));
     error.with_hint(hint)
@@ -123,7 +118,7 @@ pub(super) fn complete(
     if finished.is_empty() && mistakes.is_empty() {
         mistakes.push(
             Error::new(Kind::Invalid, format!("there is no manifest for {}", request.tier))
-                .with_hint("put YAML into .kube; `windlass remove` is for what shall go"),
+                .with_hint("add YAML to .kube; `windlass remove` deletes what was released"),
         );
     }
     secrets::add(&mut finished, &request.secrets, request.registry.as_deref(), &owner, mistakes);
@@ -162,7 +157,7 @@ fn twice(objects: &[Node], namespace: &str, mistakes: &mut Vec<Error>) {
     for object in objects {
         let (id, place) = (Identity::of(object, namespace), object.spot.place());
         if let Some(first) = seen.get(&id) {
-            let error = object.spot.mistake(format!("{id} stands here and at {first}"));
+            let error = object.spot.mistake(format!("{id} is defined here and at {first}"));
             mistakes.push(error.with_hint("give one of them another name, or delete it"));
             if is_enough(mistakes) {
                 return;
@@ -195,7 +190,7 @@ pub(super) fn orphans(root: &Path, directories: &[PathBuf]) -> Vec<Error> {
 }
 
 fn orphan(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Error {
-    let error = Error::new(Kind::Invalid, "the manifest belongs to no tier of windlass.yaml")
+    let error = Error::new(Kind::Invalid, "the manifest does not belong to a tier of windlass.yaml")
         .at(Place::file(file.strip_prefix(root).unwrap_or(file)));
     let name =
         |directory: &'_ Path| directory.strip_prefix(tiers).ok().and_then(Path::to_str).map(str::to_owned);
@@ -203,6 +198,6 @@ fn orphan(root: &Path, file: &Path, tiers: &Path, directories: &[PathBuf]) -> Er
     let own = file.parent().and_then(name).unwrap_or_default();
     match nearest(&own, known.iter().map(String::as_str)) {
         Some(near) => error.with_hint(format!("did you mean the directory `.kube/tiers/{near}`?")),
-        None => error.with_hint("what is for tier X alone stands in `.kube/tiers/X`"),
+        None => error.with_hint("manifests for tier X alone belong in `.kube/tiers/X`"),
     }
 }

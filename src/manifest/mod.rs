@@ -17,6 +17,7 @@ pub(crate) mod yaml;
 
 use serde_json::Value;
 
+pub(crate) use crate::manifest::yaml::write::quoted;
 pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
 pub use check::{Against, Findings, described, kinds, read, read_valid, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};

@@ -33,7 +33,7 @@ impl Origin {
     }
 
     /// Where the value at a JSON pointer begins.
-    pub(super) fn place_of(&self, pointer: &str) -> Place {
+    pub fn place_of(&self, pointer: &str) -> Place {
         self.node.as_ref().map_or_else(|| self.place.clone(), |node| node.place_of(pointer).place())
     }
 
@@ -43,7 +43,7 @@ impl Origin {
     }
 
     /// What was found, as a mistake at its place, with its line.
-    pub(super) fn mistake(&self, finding: &Finding) -> Error {
+    pub(crate) fn mistake(&self, finding: &Finding) -> Error {
         let error = self.mistake_at(&finding.pointer, finding.mark, finding.to_string());
         match &finding.hint {
             Some(hint) => error.with_hint(hint),

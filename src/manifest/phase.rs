@@ -27,10 +27,10 @@ impl Phase {
         match self {
             Self::Definitions => "definitions and namespaces",
             Self::Settings => "settings",
-            Self::Before => "what must be ready before",
+            Self::Before => "workloads of phase before",
             Self::Jobs => "jobs",
             Self::Workloads => "workloads",
-            Self::After => "what comes after",
+            Self::After => "objects of phase after",
         }
     }
 }

@@ -73,7 +73,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 fn twice(secret: &Secret, other: &Object) -> Error {
     Error::new(
         Kind::Invalid,
-        format!("Secret/{} stands here and in `secrets` at {}", secret.name, secret.place),
+        format!("Secret/{} is defined here and in `secrets` at {}", secret.name, secret.place),
     )
     .at(other.origin.place().clone())
     .with_hint("give one of them another name, or delete it")
@@ -261,6 +261,9 @@ mod tests {
             phase: crate::manifest::Phase::Settings,
         };
         let (_, mistakes) = added(vec![object], &secret("db", None));
-        assert_eq!(mistakes, [".kube/db.yaml: Secret/db stands here and in `secrets` at windlass.yaml:3:1"]);
+        assert_eq!(
+            mistakes,
+            [".kube/db.yaml: Secret/db is defined here and in `secrets` at windlass.yaml:3:1"]
+        );
     }
 }

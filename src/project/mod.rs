@@ -15,10 +15,13 @@ pub mod ci;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub(crate) use crate::project::config::environment::{Lookup, variable};
+pub(crate) use crate::project::config::environment::{
+    Lookup, closing as closing_brace, is_name as is_variable_name, variable,
+};
 pub(crate) use crate::project::config::health::health_rules;
 pub use crate::project::config::health::{HealthRule, HealthRules};
 pub use crate::project::config::ignored::Ignored;
+pub(crate) use crate::project::config::names::secret_key;
 pub use crate::project::config::names::{NAMESPACE_SHAPE, is_namespace};
 pub use crate::project::config::schema::schema;
 pub use crate::project::config::secrets::{
@@ -26,8 +29,8 @@ pub use crate::project::config::secrets::{
 };
 pub(crate) use crate::project::config::secrets::{SHORT_LIVED, short_lived};
 pub use crate::project::config::verify::VerifyConfig;
-pub use crate::project::config::yaml::strings;
 pub(crate) use crate::project::config::yaml::{MOST_REPEATED, not_yaml};
+pub use crate::project::config::yaml::{strings, yaml_tree};
 pub use config::{
     BuilderConfig, CacheMode, Config, ImageConfig, On, OnCancel, Ready, Rollback, ServiceConfig, TestConfig,
     Tested, TierConfig, Ulimit,
@@ -134,7 +137,7 @@ impl Project {
     /// Reads the project around a directory. An empty directory is one too.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for a mistake in the configuration, [`Kind::Usage`] for a key that is not built yet and for
+    /// [`Kind::Invalid`] for a mistake in the configuration, [`Kind::Usage`] for a key that is not implemented and for
     /// a directory that does not exist.
     pub(crate) fn open(options: &Options, git: GitFacts, environment: Lookup<'_>) -> Result<Self> {
         let directory = directory(&options.directory)?;
@@ -184,6 +187,11 @@ impl Project {
         tier::is_configured(self, name)
     }
 
+    /// The other tier that an environment of GitLab's is of, by its name; none for a tier of the same pattern.
+    pub fn tier_of_environment(&self, environment: &str, tier: &Tier) -> Option<String> {
+        tier::of_environment(self, environment, tier)
+    }
+
     /// Where an image stands in the configuration.
     fn place_of_image(&self, image: &str) -> Option<Place> {
         self.config.places.of(&["images", image]).cloned()
@@ -226,8 +234,9 @@ impl Project {
     /// and where nothing but the directory names the project.
     pub fn tier(&self, name: &str, overrides: &TierOverrides) -> Result<Tier> {
         if !self.is_named() {
-            return Err(Error::new(Kind::Invalid, "nothing says what this project is called")
-                .with_hint("--project NAME, `project:` in windlass.yaml, or a Git remote `origin`"));
+            return Err(Error::new(Kind::Invalid, "this project has no name").with_hint(
+                "pass --project NAME, set `project:` in windlass.yaml, or add a Git remote `origin`",
+            ));
         }
         Tier::open(self, name, overrides, &variable)
     }
@@ -263,7 +272,7 @@ impl Project {
     /// Where an image is pushed to, without tag.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] where no registry is named, and where the environment lacks a variable that the registry,
+    /// [`Kind::Invalid`] where no registry is set, and where the environment lacks a variable that the registry,
     /// the images or the tests need.
     pub fn image_repository(&self, image: &str) -> Result<Reference> {
         let needed = |path: &str| path != "registry" || self.registry.is_none();
@@ -271,8 +280,8 @@ impl Project {
             return Err(error.clone());
         }
         let Some(registry) = &self.registry else {
-            return Err(Error::new(Kind::Invalid, "no registry is named")
-                .with_hint("`registry:` in windlass.yaml, --registry, or CI_REGISTRY_IMAGE"));
+            return Err(Error::new(Kind::Invalid, "no registry is set")
+                .with_hint("set `registry:` in windlass.yaml, pass --registry, or set CI_REGISTRY_IMAGE"));
         };
         Ok(format!("{registry}/{image}").parse()?)
     }
@@ -309,7 +318,7 @@ fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Co
         return Ok(ConfigLocation { root: root.to_path_buf(), config_file: Some(root.join(FILE)) });
     }
     if let Some(other) = inside().find(|one| one.join("windlass.yml").is_file()) {
-        return Err(Error::new(Kind::Invalid, "the configuration is called windlass.yaml")
+        return Err(Error::new(Kind::Invalid, "the configuration must be named windlass.yaml")
             .at(Place::file("windlass.yml"))
             .with_hint(format!("cd {} && mv windlass.yml windlass.yaml", other.display())));
     }

@@ -30,7 +30,8 @@ impl Project {
                 continue;
             }
             if !is_tag(&tag) {
-                let message = format!("`images.{image}.tags`: `{written}` is `{tag}`, which is no tag");
+                let message =
+                    format!("`images.{image}.tags`: `{written}` is `{tag}`, which is not a valid tag");
                 return Err(self.at_image(image, Error::new(Kind::Invalid, message).with_hint(TAG_SHAPE)));
             }
             tags.push(tag);

@@ -38,7 +38,7 @@ pub struct Target {
 pub struct Tier {
     /// The full name: `review/feature-x`.
     pub name: String,
-    /// The name as a slug: part of labels and of the names of records, and `WINDLASS_SLUG`.
+    /// The name as a slug: part of labels and of the names of records.
     pub slug: String,
     /// The key in `tiers:` that it was found by: `review/*`; the name itself where the configuration has no such
     /// tier.
@@ -73,9 +73,11 @@ pub struct Tier {
     pub after: Option<String>,
     /// The branches that may be released here; empty for all.
     pub branches: Vec<String>,
+    /// The Git tags that may be released here; with branches, either is enough.
+    pub tags: Vec<String>,
     /// Whether a release must be confirmed.
     pub confirm: bool,
-    /// Whether what is not committed is refused.
+    /// Whether uncommitted changes and unprotected branches are refused.
     pub protected: bool,
     /// What happens when a rollout fails.
     pub rollback: Rollback,
@@ -224,9 +226,9 @@ impl Tier {
             if address.starts_with("http://") || address.starts_with("https://") {
                 return Ok(address);
             }
-            Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is no address"))
+            Err(Error::new(Kind::Invalid, format!("`{address}` in `{path}.http` is not an address"))
                 .at(place.clone())
-                .with_hint("it begins with `http://` or `https://`"))
+                .with_hint("begin it with `http://` or `https://`"))
         };
         let header = |(name, value): (&String, &String)| {
             Ok((name.clone(), self.expand(value, &format!("{path}.headers.{name}"), &place)?))
@@ -251,7 +253,7 @@ impl Tier {
             None if overrides.context.is_some() && overrides.namespace.is_some() => (name, None),
             None => return Err(unknown(project, name)),
         };
-        let own = own(project, name);
+        let own = own(project, name, config.map(|_| pattern));
         let place = |keys: &[&str]| project.config.places.of(keys);
         let of_tier = |name: &str| place(&["tiers", pattern, "vars", name]);
         let of_config = |name: &str| place(&["vars", name]);
@@ -266,7 +268,7 @@ impl Tier {
             environment,
         };
         let namespace = match (&overrides.namespace, config) {
-            (Some(namespace), _) => check_namespace(namespace.clone(), None)?,
+            (Some(namespace), _) => given_namespace(&sources, namespace)?,
             (None, Some(config)) => {
                 let at = place(&["tiers", pattern, "namespace"]);
                 written_namespace(&sources, pattern, &config.namespace, at)?
@@ -283,16 +285,17 @@ impl Tier {
             kubeconfig: overrides.kubeconfig.clone(),
             contexts: contexts(config, overrides),
             cluster: config.and_then(|config| config.cluster.clone()),
+            given: given(project, overrides, &namespace),
             namespace,
             vars,
             texts,
             values: values(config, place(&["tiers", pattern, "values"])),
             without_value,
             timeout: config.map_or(TEN_MINUTES, |config| config.timeout),
-            given: given(project, overrides),
             tested: config.and_then(|config| config.tested).unwrap_or(project.config.tested_by_default()),
             after: config.and_then(|config| config.after.clone()),
             branches: config.map(|config| config.branches.clone()).unwrap_or_default(),
+            tags: config.map(|config| config.tags.clone()).unwrap_or_default(),
             confirm: config.is_some_and(|config| config.confirm),
             protected: config.is_some_and(|config| config.protected),
             rollback: config.map(|config| config.rollback).unwrap_or_default(),
@@ -354,17 +357,30 @@ pub(super) fn is_configured(project: &Project, name: &str) -> bool {
     found(project, name).is_some()
 }
 
+/// The tier that an environment of GitLab's is of, where that is not this one: compared as GitLab compares names, without regard
+/// to capitals and signs.
+pub(super) fn of_environment(project: &Project, environment: &str, tier: &Tier) -> Option<String> {
+    let words = |text: &str| text.to_lowercase().replace(|one: char| !one.is_ascii_alphanumeric(), "-");
+    if environment.is_empty() || words(environment) == words(&tier.name) {
+        return None;
+    }
+    let is_same = |pattern: &&String| words(pattern) == words(environment);
+    let exact = project.config.tiers.keys().find(is_same).cloned();
+    let by_pattern = || found(project, environment).map(|(pattern, _)| pattern.to_owned());
+    exact.or_else(by_pattern).filter(|pattern| *pattern != tier.pattern)
+}
+
 fn unnamed(pattern: &str) -> Error {
     let prefix = pattern.trim_end_matches('*');
-    Error::new(Kind::Invalid, format!("`{pattern}` stands for many tiers"))
+    Error::new(Kind::Invalid, format!("`{pattern}` is a pattern for many tiers"))
         .with_hint(format!("name one of them, such as `{prefix}feature-x`"))
 }
 
 fn unknown(project: &Project, name: &str) -> Error {
     let error = Error::new(Kind::Invalid, format!("there is no tier `{name}`"));
-    let without = "--context and --namespace say where a tier is that the configuration does not have";
+    let without = "pass --context and --namespace for a tier that the configuration does not have";
     let Some(file) = &project.config_file else {
-        return error.with_hint(format!("{without}; here is no windlass.yaml"));
+        return error.with_hint(format!("{without}; this directory has no windlass.yaml"));
     };
     let file = file.strip_prefix(&project.root).unwrap_or(file);
     let known = || project.config.tiers.keys().map(String::as_str);
@@ -372,13 +388,26 @@ fn unknown(project: &Project, name: &str) -> Error {
     error.at(Place::file(file)).with_hint(hint)
 }
 
-fn own(project: &Project, name: &str) -> BTreeMap<String, String> {
+fn own(project: &Project, name: &str, pattern: Option<&str>) -> BTreeMap<String, String> {
     let mut own = project.own_variables();
+    let matched = match pattern {
+        Some(pattern) => pattern.strip_suffix('*').and_then(|prefix| name.strip_prefix(prefix)),
+        // Without a configuration a pattern is most likely what it mostly is: `review/*`.
+        None => name.split_once('/').map(|(_, rest)| rest),
+    };
+    let matched = matched.unwrap_or(name);
     own.insert("WINDLASS_TIER".to_owned(), name.to_owned());
-    own.insert("WINDLASS_SLUG".to_owned(), slug(name));
+    own.insert("WINDLASS_SLUG".to_owned(), slug(matched));
     own
 }
 
+/// That of `--namespace`.
+fn given_namespace(sources: &Sources<'_>, text: &str) -> Result<String> {
+    let namespace = sources.expand(text).map_err(|fault| fault.error("--namespace", None))?;
+    check_namespace(namespace, None)
+}
+
+/// That of `windlass.yaml`.
 fn written_namespace(sources: &Sources<'_>, tier: &str, text: &str, place: Option<&Place>) -> Result<String> {
     let path = format!("tiers.{tier}.namespace");
     let namespace = sources.expand(text).map_err(|fault| fault.error(&path, place))?;
@@ -405,13 +434,13 @@ fn contexts(config: Option<&TierConfig>, overrides: &TierOverrides) -> Vec<Strin
     }
 }
 
-fn given(project: &Project, overrides: &TierOverrides) -> Vec<(String, String)> {
+fn given(project: &Project, overrides: &TierOverrides, namespace: &str) -> Vec<(String, String)> {
     let name = Some(project.name.clone()).filter(|_| project.named == super::Named::Given);
     let file = overrides.kubeconfig.as_ref().map(|file| file.display().to_string());
     let all = [
         ("project", name),
         ("context", overrides.context.clone()),
-        ("namespace", overrides.namespace.clone()),
+        ("namespace", overrides.namespace.as_ref().map(|_| namespace.to_owned())),
         ("kubeconfig", file),
     ];
     let of_tier = all.into_iter().filter_map(|(flag, value)| Some((flag.to_owned(), value?)));

@@ -120,7 +120,7 @@ impl Sources<'_> {
         let names: Vec<_> = steps.iter().map(|(step, _)| format!("`{step}`")).collect();
         let error = Error::new(
             Kind::Invalid,
-            format!("variables refer to each other in a circle: {}", names.join(", ")),
+            format!("variables refer to each other in a cycle: {}", names.join(", ")),
         );
         let place = self.written.iter().find_map(|written| (written.place)(name));
         elsewhere(place.map_or(error.clone(), |place| error.at(place.clone())))
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(vars["A"].as_ref().unwrap_err().message(), "`NOBODY` has no value (in `vars.B`)");
         assert_eq!(
             vars["C"].as_ref().unwrap_err().message(),
-            "variables refer to each other in a circle: `C`, `D`"
+            "variables refer to each other in a cycle: `C`, `D`"
         );
     }
 }

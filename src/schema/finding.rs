@@ -55,7 +55,7 @@ impl Finding {
     }
 
     /// A warning about the value at a pointer.
-    pub(super) fn warning(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(pointer: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(pointer, message) }
     }
 
@@ -71,7 +71,7 @@ impl Finding {
         self
     }
 
-    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

@@ -29,6 +29,7 @@ mod tests;
 pub use creators::may_create;
 pub use custom::Definitions;
 pub use finding::{Finding, Mark, Severity};
+pub(crate) use format::Quantity;
 pub use references::{Set, references};
 pub use table::{Field, ListKeys, Shape};
 pub use version::{Kind, Lifecycle, Schemas};

@@ -8,6 +8,8 @@ use crate::text::Malformed;
 pub struct Schemas {
     pub(super) table: &'static Table,
     index: usize,
+    /// The minor version: 37.
+    minor: u32,
     is_exact: bool,
 }
 
@@ -37,7 +39,7 @@ pub struct Lifecycle {
 impl Schemas {
     /// Those of the newest version that is known.
     pub fn newest() -> Self {
-        Self { table: &TABLE, index: TABLE.versions.len().saturating_sub(1), is_exact: true }
+        Self::at(TABLE.versions.len().saturating_sub(1), true)
     }
 
     /// Those of a version that is newer than every one that is known: what they do not know may exist.
@@ -47,7 +49,7 @@ impl Schemas {
 
     /// Those of every version that is known, the newest first.
     pub fn all() -> impl Iterator<Item = Self> {
-        (0..TABLE.versions.len()).rev().map(|index| Self { table: &TABLE, index, is_exact: true })
+        (0..TABLE.versions.len()).rev().map(|index| Self::at(index, true))
     }
 
     /// Those of a version: `1.31`, `v1.31.4`, `v1.31.4-gke.1372000`. Where it is not known, those of the nearest one, and
@@ -62,7 +64,13 @@ impl Schemas {
         let known = TABLE.versions.iter().map(|one| minor_of(one).unwrap_or_default());
         let nearest = known.enumerate().min_by_key(|(_, one)| one.abs_diff(minor));
         let (index, found) = nearest.unwrap_or_default();
-        Ok(Self { table: &TABLE, index, is_exact: found == minor })
+        Ok(Self::at(index, found == minor))
+    }
+
+    /// Those of the version at this place of the table.
+    fn at(index: usize, is_exact: bool) -> Self {
+        let version = TABLE.versions.get(index).copied().unwrap_or_default();
+        Self { table: &TABLE, index, minor: minor_of(version).unwrap_or_default(), is_exact }
     }
 
     /// `1.37`.
@@ -78,7 +86,7 @@ impl Schemas {
 
     /// The minor version: 37.
     pub(super) fn minor(&self) -> u32 {
-        minor_of(self.version()).unwrap_or_default()
+        self.minor
     }
 
     fn bit(&self) -> Versions {

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::graph::in_parallel;
 use crate::manifest::load::{Sources, orphans, unless_wrong};
 use crate::manifest::sources::request::{Request, directories};
-use crate::manifest::sources::rules;
+use crate::manifest::sources::{Base, rules};
 use crate::manifest::{Manifests, sources};
 use crate::model::{Digest, PinnedImage};
 use crate::project::{ExternalObject, Project, SecretContent, Tier};
@@ -48,12 +49,17 @@ pub async fn validate(project: &Project, schemas: Schemas) -> Findings {
         }
         return found;
     }
-    let mut used = unused::Images::of(project);
+    let (mut base, mut read) = (Base::default(), Vec::new());
     for tier in project.sample_tiers() {
         match tier {
-            Ok(tier) => of_tier(project, &tier, schemas, &mut used, &mut found).await,
+            Ok(tier) => read.push(TierSources::read(project, tier, &mut base).await),
             Err(error) => found.errors.push(error),
         }
+    }
+    let mut used = unused::Images::of(project);
+    for (more, also_used) in in_parallel(read, |tier| tier.check(project, schemas)) {
+        found.add(more);
+        used.leave(&also_used);
     }
     if found.errors.is_empty() {
         found.warnings.extend(used.unused());
@@ -78,37 +84,56 @@ async fn without_tiers(project: &Project, schemas: Schemas, found: &mut Findings
     found.add(checked);
 }
 
-async fn of_tier(
-    project: &Project,
-    tier: &Tier,
-    schemas: Schemas,
-    images: &mut unused::Images<'_>,
-    found: &mut Findings,
-) {
-    let mut mistakes: Vec<Error> = tier.addresses().err().into_iter().collect();
-    let sources = Sources::read(&offline(project, tier), &mut mistakes).await;
-    let is_whole = mistakes.is_empty();
-    let manifests = sources.assemble_as_read(&mut mistakes);
-    let checked = manifests.checked(Against::Version(schemas)).besides(&mistakes);
-    if is_whole {
-        images.note(&manifests);
-        found.warnings.extend(references(tier, &manifests));
+/// A tier with what its manifests were read from.
+struct TierSources {
+    tier: Tier,
+    sources: Sources,
+    mistakes: Vec<Error>,
+}
+
+impl TierSources {
+    async fn read(project: &Project, tier: Tier, base: &mut Base) -> Self {
+        let mut mistakes: Vec<Error> = tier.addresses().err().into_iter().collect();
+        let sources = Sources::read(&offline(project, &tier), base, &mut mistakes).await;
+        Self { tier, sources, mistakes }
     }
-    if mistakes.is_empty() && checked.errors.is_empty() {
-        found.errors.extend(with_longest_slug(project, tier, &sources, schemas));
+
+    /// What there is to say of them, and which images they use.
+    fn check(self, project: &Project, schemas: Schemas) -> (Findings, unused::Images<'_>) {
+        let Self { tier, sources, mut mistakes } = self;
+        let mut images = unused::Images::of(project);
+        let is_whole = mistakes.is_empty();
+        let longest = project.longest_tier(&tier.pattern).map(|longest| (longest, sources.clone()));
+        let mut manifests = sources.into_manifests(&mut mistakes);
+        let mut found = manifests.checked(Against::Version(schemas)).besides(&mistakes);
+        if is_whole {
+            images.note(&manifests);
+            found.warnings.extend(references(&tier, &manifests));
+        }
+        if mistakes.is_empty() && found.errors.is_empty() {
+            let longest = longest.into_iter();
+            found.errors.extend(
+                longest.flat_map(|(longest, sources)| with_longest_slug(project, longest, &sources, schemas)),
+            );
+        }
+        found.warnings.append(&mut manifests.warnings);
+        found.errors.append(&mut mistakes);
+        (found, images)
     }
-    found.warnings.extend(manifests.warnings);
-    found.errors.extend(mistakes);
-    found.add(checked);
 }
 
 /// What is too long in a tier of a pattern once the part that `*` stands for is.
-fn with_longest_slug(project: &Project, tier: &Tier, sources: &Sources, schemas: Schemas) -> Vec<Error> {
-    let Some(Ok(longest)) = project.longest_tier(&tier.pattern) else { return Vec::new() };
+fn with_longest_slug(
+    project: &Project,
+    longest: Result<Tier>,
+    sources: &Sources,
+    schemas: Schemas,
+) -> Vec<Error> {
+    let Ok(longest) = longest else { return Vec::new() };
     let mut mistakes = Vec::new();
-    let manifests = sources.on(offline(project, &longest)).assemble_as_read(&mut mistakes);
+    let manifests = sources.on(offline(project, &longest)).into_manifests(&mut mistakes);
     let more = manifests.checked(Against::Version(schemas)).besides(&mistakes).errors;
-    let hint = format!("a slug has up to 40 letters, as that of `{}`: leave room for them", longest.name);
+    let hint = format!("a slug has up to 40 characters, as that of `{}`: leave room for it", longest.name);
     mistakes.into_iter().chain(more).map(|error| error.with_hint(&*hint)).collect()
 }
 
@@ -122,6 +147,7 @@ fn references(tier: &Tier, manifests: &Manifests) -> Vec<Error> {
     let set = schema::Set {
         objects: &objects,
         namespace: &tier.namespace,
+        have: "the manifests have",
         is_elsewhere: &|kind, name| {
             external.iter().any(|one| (&*one.kind, &*one.name) == (kind, name))
                 || kind == "Secret" && is_of_unknown_keys(name)
@@ -142,8 +168,8 @@ pub async fn read(project: &Project, tier: &Tier) -> Result<Sources> {
     read_and_made(project, tier).await.map(|(sources, _)| sources)
 }
 
-/// As [`read`], for a release: the version of Kubernetes that the configuration names does not refuse them, or where it names none,
-/// not every version does.
+/// As [`read`], for a release: the version of Kubernetes that the configuration names does not refuse them, or where it
+/// names none, not every version does.
 ///
 /// # Errors
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
@@ -157,8 +183,8 @@ pub async fn read_valid(project: &Project, tier: &Tier) -> Result<Sources> {
 async fn read_and_made(project: &Project, tier: &Tier) -> Result<(Sources, Manifests)> {
     tier.addresses()?;
     let mut mistakes = Vec::new();
-    let sources = Sources::read(&offline(project, tier), &mut mistakes).await;
-    let manifests = sources.assemble_as_read(&mut mistakes);
+    let sources = Sources::read(&offline(project, tier), &mut Base::default(), &mut mistakes).await;
+    let manifests = sources.clone().into_manifests(&mut mistakes);
     unless_wrong((sources, manifests), mistakes)
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Place, Result};
+use crate::graph::in_parallel;
 use crate::manifest::check::Findings;
 use crate::manifest::sources::{MOST_MISTAKES, template};
 use crate::manifest::{Manifests, Object};
@@ -88,7 +89,7 @@ impl Manifests {
             [(_, only)] => only.clone(),
             [(_, first), ..] => {
                 let message =
-                    format!("the manifests have {} mistakes that the cluster would refuse", errors.len());
+                    format!("the manifests have {} errors that the cluster would refuse", errors.len());
                 let error = Error::new(Kind::Invalid, message);
                 first.place().map_or(error.clone(), |place| error.at(place.clone()))
             }
@@ -97,15 +98,19 @@ impl Manifests {
     }
 
     pub(super) fn checked(&self, against: Against) -> Checked {
-        let written: Vec<(&Object, Value)> =
-            self.objects.iter().filter_map(|object| Some((object, object.origin.written()?))).collect();
-        let definitions = Definitions::of(written.iter().map(|(_, json)| json));
+        let written = in_parallel(self.objects.iter().collect(), |object: &Object| {
+            let json = object.origin.written()?;
+            let found = against.check(&json);
+            Some((object, json, found))
+        });
+        let written: Vec<(&Object, Value, Vec<Finding>)> = written.into_iter().flatten().collect();
+        let definitions = Definitions::of(written.iter().map(|(_, json, _)| json));
         let mut checked = Checked::default();
-        for (object, json) in &written {
+        for (object, json, found) in &written {
             if checked.errors.len() >= MOST_MISTAKES {
                 break;
             }
-            let mut found = against.check(json);
+            let mut found = found.clone();
             match definitions.check(json) {
                 Some(more) => {
                     found.extend(more);

@@ -36,6 +36,14 @@ impl<'a> Images<'a> {
         }
     }
 
+    /// Takes out what others use.
+    pub(super) fn leave(&mut self, others: &Self) {
+        self.left.retain(|name| others.left.contains(name));
+        for (name, place) in &others.alike {
+            self.alike.entry(name).or_insert_with(|| place.clone());
+        }
+    }
+
     fn text(&mut self, object: &Object, text: &str, pointer: &str) {
         self.left.retain(|name| !text.contains(&format!("/{name}:offline@sha256:")));
         if pointer.ends_with("/image")

@@ -31,7 +31,7 @@ pub(crate) fn released(mut object: Node, warnings: &mut Vec<Error>) -> Option<No
         Moment::Test => return None,
         Moment::Other => {
             warnings.push(object.spot.mistake(format!(
-                "a hook on `{events}` is left out: windlass runs hooks of installing and upgrading"
+                "a hook on `{events}` is skipped: windlass runs only install and upgrade hooks"
             )));
             return None;
         }
@@ -127,15 +127,15 @@ pub(crate) fn unsteady(first: &[Node], second: &[Node]) -> Vec<Error> {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]))
             };
-            let sentence =
-                format!("`{field}` of {} is another one each time the chart is rendered", name(&a));
+            let sentence = format!("`{field}` of {} changes each time the chart is rendered", name(&a));
             mistakes.push(one.spot.secret_mistake(sentence).with_hint(
-                "give the value in `values`, or take it from `secrets:`: what a template makes up (a password, a certificate, the time) changes with every release",
+                "give the value in `values`, or take it from `secrets:`: what a template generates (a \
+                 password, a certificate, the time) changes with every release",
             ));
         }
     }
     if let (true, Some(first)) = (mistakes.is_empty() && first.len() != second.len(), first.first()) {
-        mistakes.push(first.spot.secret_mistake("the chart renders other objects each time"));
+        mistakes.push(first.spot.secret_mistake("the chart renders different objects each time"));
     }
     mistakes
 }
@@ -223,9 +223,8 @@ mod tests {
         let words: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         assert_eq!(
             words,
-            [
-                ".kube/templates/x.yaml: `data[the.password]` of Secret/db is another one each time the chart is rendered"
-            ]
+            [".kube/templates/x.yaml: `data[the.password]` of Secret/db changes each time the chart \
+                 is rendered"]
         );
         assert_eq!(mistakes[0].snippet(), None);
         assert!(unsteady(&object("a"), &object("a")).is_empty());

@@ -3,8 +3,7 @@
 use crate::error::{Error, Kind, Place};
 use crate::manifest::yaml::source::number;
 
-const SAVE_AS_UTF8: &str =
-    "save it as UTF-8: so writes every editor, and PowerShell with `| Out-File -Encoding utf8`";
+const SAVE_AS_UTF8: &str = "save it as UTF-8; in PowerShell use `| Out-File -Encoding utf8`";
 
 /// The text of a file, without its byte order mark.
 ///

@@ -213,7 +213,7 @@ fn is_deletion(node: &Node) -> bool {
 }
 
 fn unbuilt(entry: &Entry) -> Error {
-    entry.spot.mistake(format!("`{}` in an overlay is not built yet", entry.key)).into_kind(Kind::Usage)
+    entry.spot.mistake(format!("`{}` in an overlay is not implemented", entry.key)).into_kind(Kind::Usage)
 }
 
 /// The items of a list, found by the value that they are merged by however many they are.

@@ -34,9 +34,31 @@ pub(in crate::manifest) fn is_enough(mistakes: &[Error]) -> bool {
 /// The values that a tier gives to a chart, by convention.
 const VALUES: [&str; 2] = ["values.yaml", "values.yml"];
 
+/// The objects that are the same for every tier, and the mistakes in their files: read once, for whichever tier is first.
+#[derive(Default)]
+pub(in crate::manifest) struct Base(Option<(Vec<Node>, Vec<Error>)>);
+
+impl Base {
+    /// The manifests of `.kube` without the tiers' own, or what its kustomization makes of them.
+    async fn objects(&mut self, root: &Path, kube: &Path, mistakes: &mut Vec<Error>) -> Vec<Node> {
+        if self.0.is_none() {
+            let mut wrong = Vec::new();
+            let objects = match rendered::kustomization(kube) {
+                Some(file) => rendered::kustomize(root, &file, &mut wrong).await,
+                None => read::directory(root, kube, &[kube.join("tiers")], &mut wrong),
+            };
+            self.0 = Some((objects, wrong));
+        }
+        let (objects, wrong) = self.0.clone().unwrap_or_default();
+        mistakes.extend(wrong);
+        objects
+    }
+}
+
 /// The objects for every tier, and those that the tier lays over them.
-pub(crate) async fn read(
+pub(in crate::manifest) async fn read(
     request: &Request,
+    base: &mut Base,
     mistakes: &mut Vec<Error>,
     warnings: &mut Vec<Error>,
 ) -> (Vec<Node>, Vec<Node>) {
@@ -53,11 +75,10 @@ pub(crate) async fn read(
     let own = rendered::kustomization(&request.overlay);
     // A tier's kustomization names its base itself; over plain files, which it cannot name, it is laid.
     let is_whole = own.is_some() && (chart.is_some() || has_kustomization(&kube));
-    let mut base = match (is_whole, &chart, rendered::kustomization(&kube)) {
-        (true, ..) => Vec::new(),
-        (_, Some(chart), _) => from_chart(request, chart, mistakes, warnings).await,
-        (_, None, Some(file)) => rendered::kustomize(&request.root, &file, mistakes).await,
-        (_, None, None) => read::directory(&request.root, &kube, &[kube.join("tiers")], mistakes),
+    let mut base = match (is_whole, &chart) {
+        (true, _) => Vec::new(),
+        (false, Some(chart)) => from_chart(request, chart, mistakes, warnings).await,
+        (false, None) => base.objects(&request.root, &kube, mistakes).await,
     };
     let mut tier = of_tier(request, own.as_deref(), chart.is_some(), mistakes).await;
     prepare(&mut base, &mut tier, &request.namespace, mistakes, warnings);
@@ -147,10 +168,8 @@ pub(crate) async fn read_base(
     let mut base = if !kube.is_dir() {
         mistakes.push(no_directory(&project.root));
         Vec::new()
-    } else if let Some(file) = rendered::kustomization(&kube) {
-        rendered::kustomize(&project.root, &file, mistakes).await
-    } else if rendered::chart(&kube).is_none() {
-        read::directory(&project.root, &kube, &[kube.join("tiers")], mistakes)
+    } else if rendered::kustomization(&kube).is_some() || rendered::chart(&kube).is_none() {
+        Base::default().objects(&project.root, &kube, mistakes).await
     } else {
         Vec::new()
     };

@@ -87,12 +87,12 @@ pub(crate) fn lay(base: &mut Vec<Node>, overlay: Vec<Node>, namespace: &str, mis
                 reveal(&mut base[index], &object);
                 merge::object(&mut base[index], object)
             }
-            None if deletes(&object) => Err(object
-                .spot
-                .mistake(format!("`$patch: delete` for {id}, which does not stand in the base"))),
+            None if deletes(&object) => {
+                Err(object.spot.mistake(format!("`$patch: delete` for {id}, which is not in the base")))
+            }
             None if replaces => Err(object
                 .spot
-                .mistake(format!("{id} is to replace an object of the base, which has none of that name"))),
+                .mistake(format!("{id} replaces an object of the base, but the base has none of that name"))),
             None => merge::clean(&mut object).map(|()| {
                 places.insert(id, base.len());
                 base.push(object);
@@ -236,9 +236,6 @@ mod tests {
     #[test]
     fn there_must_be_something_to_replace_or_delete() {
         let (_, mistakes) = laid("{$patch: delete, apiVersion: v1, kind: Secret, metadata: {name: a}}\n");
-        assert_eq!(
-            mistakes,
-            ["tier.yaml:1:1: `$patch: delete` for Secret/a, which does not stand in the base"]
-        );
+        assert_eq!(mistakes, ["tier.yaml:1:1: `$patch: delete` for Secret/a, which is not in the base"]);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Kind, Place};
+use crate::graph::in_parallel;
 use crate::manifest::sources::decode;
 use crate::manifest::sources::is_enough;
 use crate::manifest::yaml::compose;
@@ -27,8 +28,9 @@ pub(crate) fn directory(
     mistakes: &mut Vec<Error>,
 ) -> Vec<Node> {
     let mut objects = Vec::new();
-    for file in files(root, directory, skip, mistakes) {
-        match source(root, &file).and_then(|source| compose::documents(&Arc::new(source))) {
+    let read = |file: PathBuf| source(root, &file).and_then(|source| compose::documents(&Arc::new(source)));
+    for documents in in_parallel(files(root, directory, skip, mistakes), read) {
+        match documents {
             Ok(documents) => documents.into_iter().for_each(|node| flatten(node, &mut objects, mistakes)),
             Err(error) => mistakes.push(error),
         }
@@ -75,7 +77,7 @@ pub(crate) fn is_description(file: &Path) -> bool {
 
 /// In a sub-directory nobody says for which tier it is to be rendered.
 fn misplaced(root: &Path, file: &Path) -> Error {
-    let sentence = "a chart stands in `.kube` itself, a kustomization in `.kube` or in a tier's directory";
+    let sentence = "a chart belongs in `.kube` itself, a kustomization in `.kube` or in a tier's directory";
     Error::new(Kind::Invalid, sentence).at(Place::file(relative(root, file)))
 }
 
@@ -158,7 +160,7 @@ fn is_broken_list(node: &Node) -> bool {
 
 fn not_an_object(node: &Node) -> Option<Error> {
     let Content::Map(_) = node.content else {
-        return Some(node.spot.mistake("this is no Kubernetes object").with_hint(EVERY_FILE));
+        return Some(node.spot.mistake("this is not a Kubernetes object").with_hint(EVERY_FILE));
     };
     if is_broken_list(node) {
         let spot = node.get("items").map_or(&node.spot, |items| &items.spot);
@@ -180,9 +182,9 @@ fn not_an_object(node: &Node) -> Option<Error> {
             }
             _ if written == "metadata.name" && node.at(&["metadata", "generateName"]).is_some() => {
                 return Some(
-                    node.spot
-                        .mistake("the object has no name of its own (`generateName`)")
-                        .with_hint("give it a `metadata.name`: a release must find again what it made"),
+                    node.spot.mistake("the object has no name of its own (`generateName`)").with_hint(
+                        "give it a `metadata.name`: a release must be able to find the object again",
+                    ),
                 );
             }
             _ => {
@@ -284,7 +286,7 @@ mod tests {
             words,
             [
                 ".kube/list.yaml:8:3: the object has no `apiVersion`",
-                ".kube/list.yaml:9:3: this is no Kubernetes object"
+                ".kube/list.yaml:9:3: this is not a Kubernetes object"
             ]
         );
     }
@@ -369,7 +371,7 @@ mod tests {
         assert_eq!(names(&root, &mut mistakes), ["five"]);
         let places: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
         assert_eq!(places[0], ".kube/1.yaml:1:1: the object has no `apiVersion`");
-        assert_eq!(places[2], ".kube/3.yaml:1:1: this is no Kubernetes object");
+        assert_eq!(places[2], ".kube/3.yaml:1:1: this is not a Kubernetes object");
         assert_eq!(places[3], ".kube/4.yaml:4:9: `metadata.name` must be a string that is not empty");
         assert_eq!(mistakes.len(), 4);
     }

@@ -89,9 +89,7 @@ async fn run(program: Program, name: &str, title: &str, shown: &Path) -> Result<
     let printed = program.output().await.map_err(|fault| {
         let error = at(Error::new(Kind::Invalid, fault.sentence(title)));
         match &fault {
-            ProgramError::Missing => {
-                error.with_hint(format!("install {name}: manifests of this form are rendered by it"))
-            }
+            ProgramError::Missing => error.with_hint(format!("install {name}: it renders these manifests")),
             ProgramError::Failed { said, .. } if said.contains("missing in charts/") => {
                 error.with_hint("run `helm dependency build .kube`")
             }

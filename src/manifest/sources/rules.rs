@@ -44,7 +44,7 @@ const ANNOTATIONS: [(&str, Takes); 18] = [
     ("stable-for", Takes::Duration),
     ("failures-allowed", Takes::Number),
     ("required-rollout", Takes::Share(&["maxUnavailable", "none"])),
-    ("wait", Takes::Words(&["started", "address", "health"])),
+    ("wait", Takes::Words(&["started", "address", "health", "none"])),
     ("endpoints", Takes::Words(&["optional"])),
     ("tier", Takes::Anything),
     ("revision", Takes::Anything),
@@ -124,12 +124,12 @@ impl Check<'_> {
             if OWN_LABELS.contains(&name) || is_enough(self.mistakes) {
                 continue;
             }
-            let error = entry.spot.mistake(format!("there is no label `{}`", entry.key));
+            let error = entry.spot.mistake(format!("unknown label `{}`", entry.key));
             let is_annotation = ANNOTATIONS.iter().any(|(known, _)| *known == name);
             self.mistakes.push(error.with_hint(if is_annotation {
                 "it is an annotation: move it to `metadata.annotations`"
             } else {
-                "labels that begin with `windlass.dev/` are set by windlass alone"
+                "only windlass sets labels that begin with `windlass.dev/`"
             }));
         }
     }
@@ -201,7 +201,7 @@ impl Check<'_> {
             self.mistakes.push(
                 entry
                     .spot
-                    .mistake(format!("`{}` means nothing on a pod template", entry.key))
+                    .mistake(format!("`{}` has no effect on a pod template", entry.key))
                     .with_hint("move it to the annotations of the object itself"),
             );
         }
@@ -210,7 +210,7 @@ impl Check<'_> {
 
 fn annotation(entry: &Entry, name: &str) -> Option<Error> {
     let Some((_, takes)) = ANNOTATIONS.iter().find(|(known, _)| *known == name) else {
-        let error = entry.spot.mistake(format!("there is no annotation `{}`", entry.key));
+        let error = entry.spot.mistake(format!("unknown annotation `{}`", entry.key));
         return Some(match nearest(name, ANNOTATIONS.iter().map(|(known, _)| *known)) {
             Some(near) => error.with_hint(format!("did you mean `{}{near}`?", labels::PREFIX)),
             None => error,
@@ -270,7 +270,7 @@ mod tests {
         let labelled = |label: &str| mistakes(&format!("{{metadata: {{name: a, labels: {{{label}}}}}}}\n"));
         assert!(labelled("windlass.dev/project: shop, windlass.dev/tier: staging").is_empty());
         let phase = &labelled("windlass.dev/phase: before")[0];
-        assert_eq!(phase.to_string(), "a.yaml:1:31: there is no label `windlass.dev/phase`");
+        assert_eq!(phase.to_string(), "a.yaml:1:31: unknown label `windlass.dev/phase`");
         assert!(phase.hint().is_some_and(|hint| hint.starts_with("it is an annotation")));
     }
 
@@ -322,7 +322,7 @@ mod tests {
     fn an_unknown_annotation_has_a_neighbour() {
         let found =
             mistakes("{kind: Service, metadata: {name: a, annotations: {windlass.dev/fase: after}}}\n");
-        assert_eq!(found[0].to_string(), "a.yaml:1:51: there is no annotation `windlass.dev/fase`");
+        assert_eq!(found[0].to_string(), "a.yaml:1:51: unknown annotation `windlass.dev/fase`");
         let found =
             mistakes("{kind: Service, metadata: {name: a, annotations: {windlass.dev/phse: after}}}\n");
         assert_eq!(found[0].hint(), Some("did you mean `windlass.dev/phase`?"));
@@ -363,7 +363,7 @@ mod tests {
             "metadata: {name: a}\nspec: {template: {metadata: {annotations: {windlass.dev/phase: after}}}}\n";
         assert_eq!(
             mistakes(text)[0].to_string(),
-            "a.yaml:2:44: `windlass.dev/phase` means nothing on a pod template"
+            "a.yaml:2:44: `windlass.dev/phase` has no effect on a pod template"
         );
     }
 }

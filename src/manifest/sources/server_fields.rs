@@ -161,9 +161,9 @@ fn warning(object: &Node, left_out: &[(String, Entry)]) -> Option<Error> {
     fields.extend(left_out.iter().skip(1).map(|(path, entry)| format!("`{path}`{}", in_line(&entry.spot))));
     let last = fields.split_off(fields.len() - 1).concat();
     let (fields, them) = if fields.is_empty() {
-        (last, "was left out: only the API server writes it")
+        (last, "was dropped: only the API server writes it")
     } else {
-        (format!("{} and {last}", fields.join(", ")), "were left out: only the API server writes them")
+        (format!("{} and {last}", fields.join(", ")), "were dropped: only the API server writes them")
     };
     let text = |path: &[&str]| object.text_at(path).unwrap_or_default();
     let name = format!("{}/{}", text(&["kind"]), text(&["metadata", "name"]));
@@ -245,7 +245,7 @@ status: {replicas: 1}
               `metadata.annotations[example.com/last-applied-configuration]` (line 6), \
               `metadata.creationTimestamp` (line 9), `metadata.generation` (line 10), \
               `metadata.managedFields` (line 12), `metadata.resourceVersion` (line 13), `metadata.uid` (line 15) and \
-              `status` (line 19) of Deployment/web were left out: only the API server writes them"]
+              `status` (line 19) of Deployment/web were dropped: only the API server writes them"]
         );
         assert!(left.mistakes.is_empty());
     }
@@ -301,7 +301,7 @@ status: {replicas: 1}
         assert_eq!(left.objects, [json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}})]);
         assert_eq!(
             left.warnings,
-            ["a.yaml:1:53: `metadata.uid` of Service/a was left out: only the API server writes it"]
+            ["a.yaml:1:53: `metadata.uid` of Service/a was dropped: only the API server writes it"]
         );
     }
 

@@ -170,11 +170,10 @@ impl Problem {
 
     fn at(self, node: &Node, names: &Names) -> Error {
         let is_value = self.quotes && node.spot.may_be_secret();
-        let message =
-            if is_value { "what stands in `${…}` is not a name".to_owned() } else { self.message };
+        let message = if is_value { "the text in `${…}` is not a name".to_owned() } else { self.message };
         let error = node.spot.find(&self.written).mistake(message);
         let Some(missing) = self.missing else {
-            return error.with_hint("a dollar that is no reference is written `$$`");
+            return error.with_hint("write `$$` for a literal dollar");
         };
         if let Some(error) = names.without_value.get(&missing) {
             return error.clone();
@@ -185,11 +184,11 @@ impl Problem {
         }
         let near = nearest(&missing, names.values.keys().map(String::as_str));
         match near {
-            _ if missing == "WINDLASS_COMMIT" => error.with_hint("it is known in a Git repository that has a commit"),
+            _ if missing == "WINDLASS_COMMIT" => error.with_hint("it has a value in a Git repository with a commit"),
             _ if missing == "WINDLASS_TAG" => {
-                error.with_hint("it is known in CI's pipelines of a tag, and where one Git tag leads to the commit")
+                error.with_hint("it has a value in CI pipelines for a tag, and where exactly one Git tag points to the commit")
             }
-            _ if missing == "WINDLASS_BRANCH" => error.with_hint("it is known where a branch is checked out, and in CI"),
+            _ if missing == "WINDLASS_BRANCH" => error.with_hint("it has a value where a branch is checked out, and in CI"),
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error.with_hint(format!(
                 "set it under `vars:` in windlass.yaml, or with `--var {missing}=…`, or write `${{{missing}:-default}}`"
@@ -206,7 +205,7 @@ fn expand(text: &str, names: &Names) -> Result<String, Problem> {
 /// As [`expand`], in a default that may hold defaults of so many levels.
 fn expand_within(text: &str, names: &Names, levels: usize) -> Result<String, Problem> {
     let Some(levels) = levels.checked_sub(1) else {
-        let message = format!("more than {DEEPEST} references stand inside of each other");
+        let message = format!("references are nested more than {DEEPEST} levels deep");
         return Err(Problem::of(message));
     };
     let mut expanded = String::with_capacity(text.len());
@@ -301,7 +300,7 @@ fn value_of(inside: &str, names: &Names, levels: usize) -> Result<String, Proble
         });
     }
     Err(problem(
-        format!("`${{{inside}}}` is none of `${{NAME}}`, `${{NAME:-default}}`, `${{NAME:?message}}`"),
+        format!("`${{{inside}}}` is not one of `${{NAME}}`, `${{NAME:-default}}`, `${{NAME:?message}}`"),
         false,
     ))
 }
@@ -430,7 +429,7 @@ mod tests {
         assert_eq!(error(&many), "a.yaml:34:3: variables make the manifests more than 16 MiB larger");
         let nested = |levels: usize| format!("a: \"{}x{}\"\n", "${NO:-".repeat(levels), "}".repeat(levels));
         assert_eq!(substituted(&nested(DEEPEST - 1), &[]).0, json!({"a": "x"}));
-        assert_eq!(error(&nested(20_000)), "a.yaml:1:5: more than 20 references stand inside of each other");
+        assert_eq!(error(&nested(20_000)), "a.yaml:1:5: references are nested more than 20 levels deep");
     }
 
     #[test]

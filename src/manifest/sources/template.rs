@@ -29,6 +29,9 @@ const NOT_RENDERED: &str = "this is a template, and nothing renders it";
 
 /// Which program renders a text, and what to do; `None` for what is no template.
 pub(in crate::manifest) fn renderer(text: &str) -> Option<&'static str> {
+    if !text.contains(['{', '<', '$']) {
+        return None;
+    }
     let helm = [".Values", ".Release", ".Chart", "include ", "template "];
     if text.contains("{{") && helm.iter().any(|word| text.contains(word)) {
         Some(
@@ -41,7 +44,7 @@ pub(in crate::manifest) fn renderer(text: &str) -> Option<&'static str> {
             "this is a template (Helm, Go, Jinja or Mustache): render it first, or write `${NAME}`, which windlass replaces",
         )
     } else if PLACEHOLDER.is_match(text) {
-        Some("this is a placeholder that a script is to replace: write `${NAME}`, which windlass replaces")
+        Some("this is a placeholder for a script: write `${NAME}`, which windlass replaces")
     } else if SHELL.is_match(text) {
         Some("`$NAME` is replaced by envsubst or a shell: write `${NAME}`, which windlass replaces")
     } else {

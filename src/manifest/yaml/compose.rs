@@ -156,9 +156,9 @@ impl<'text> Composer<'text> {
             None if plain => resolved()?,
             Some(Some(wanted @ ("int" | "float" | "bool" | "null"))) => match resolved()? {
                 Value::String(_) if spot.may_be_secret() => {
-                    return Err(spot.mistake(format!("the value is no `!!{wanted}`")));
+                    return Err(spot.mistake(format!("the value is not a `!!{wanted}`")));
                 }
-                Value::String(_) => return Err(spot.mistake(format!("`{text}` is no `!!{wanted}`"))),
+                Value::String(_) => return Err(spot.mistake(format!("`{text}` is not a `!!{wanted}`"))),
                 value => value,
             },
             Some(Some("binary")) => {
@@ -173,7 +173,7 @@ impl<'text> Composer<'text> {
 
     fn alias(&mut self, id: usize, spot: &Spot) -> Result<Node> {
         let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
-            return Err(spot.mistake("an alias stands inside of what it refers to"));
+            return Err(spot.mistake("an alias refers to a value that contains it"));
         };
         self.count(size.nodes, spot)?;
         self.copy(size.bytes, spot)?;
@@ -194,34 +194,28 @@ impl<'text> Composer<'text> {
     }
 
     fn entries(&mut self) -> Result<Vec<Entry>> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut written: HashMap<String, Spot> = HashMap::new();
+        let mut map = Entries::default();
+        let mut merged: Option<Spot> = None;
         loop {
             let event = self.next()?;
             if event.0 == Event::MappingEnd {
-                return Ok(entries);
+                return Ok(map.all);
             }
             let key = self.node_of(event)?;
             let value = self.node()?;
-            let (name, added) = if is_merge(&key) {
-                ("<<".to_owned(), merge_sources(value)?)
-            } else {
-                let name = key_text(&key)?;
-                (name.clone(), vec![Entry { key: name, spot: key.spot.clone(), value }])
-            };
-            if let Some(first) = written.get(&name) {
-                return Err(duplicate(&name, &key.spot, first));
-            }
-            written.insert(name, key.spot);
-            // As for kubectl, what comes later wins: a key over those that were merged before it, and the other way round.
-            for entry in added {
-                if let Some(place) = places.get(&entry.key) {
-                    entries[*place] = entry;
-                } else {
-                    places.insert(entry.key.clone(), entries.len());
-                    entries.push(entry);
+            if is_merge(&key) {
+                if let Some(first) = merged.replace(key.spot.clone()) {
+                    return Err(duplicate("<<", &key.spot, first.line));
                 }
+                for entry in merge_sources(value)? {
+                    map.add(entry, None);
+                }
+            } else {
+                let (name, line) = (key_text(key.scalar(), &key.spot)?, key.spot.line);
+                if let Some(first) = map.line_of(&name) {
+                    return Err(duplicate(&name, &key.spot, first));
+                }
+                map.add(Entry { key: name, spot: key.spot, value }, Some(line));
             }
         }
     }
@@ -252,11 +246,53 @@ impl<'text> Composer<'text> {
         let spot = self.spot(*error.marker());
         let mistake = spot.mistake(format!("this is not YAML: {}", error.info()));
         if spot.text_of_line().is_some_and(|line| line.contains("${")) {
-            return mistake.with_hint(
-                "inside of `{…}` and `[…]`, `${NAME}` must stand in quotes: `{host: \"${HOST}\"}`",
-            );
+            return mistake
+                .with_hint("inside `{…}` and `[…]`, put `${NAME}` in quotes: `{host: \"${HOST}\"}`");
         }
         mistake
+    }
+}
+
+/// The entries of a map that is being read.
+#[derive(Default)]
+struct Entries {
+    all: Vec<Entry>,
+    /// For each of them the line in which the map itself has its key; `None` where it was merged from another map.
+    lines: Vec<Option<u32>>,
+    /// Where each key is, once there are too many to look through.
+    places: HashMap<String, usize>,
+}
+
+impl Entries {
+    /// So many keys are looked through faster than they are hashed.
+    const FEW: usize = 16;
+
+    fn place(&self, key: &str) -> Option<usize> {
+        if self.all.len() > Self::FEW {
+            return self.places.get(key).copied();
+        }
+        self.all.iter().position(|entry| entry.key == key)
+    }
+
+    /// The line in which the map itself has this key.
+    fn line_of(&self, key: &str) -> Option<u32> {
+        self.lines[self.place(key)?]
+    }
+
+    /// As for kubectl, what comes later wins: a key over those that were merged before it, and the other way round.
+    fn add(&mut self, entry: Entry, line: Option<u32>) {
+        if let Some(place) = self.place(&entry.key) {
+            self.lines[place] = line.or(self.lines[place]);
+            self.all[place] = entry;
+            return;
+        }
+        self.all.push(entry);
+        self.lines.push(line);
+        if self.all.len() > Self::FEW {
+            for (place, entry) in self.all.iter().enumerate().skip(self.places.len()) {
+                self.places.insert(entry.key.clone(), place);
+            }
+        }
     }
 }
 
@@ -282,23 +318,20 @@ fn merge_sources(value: Node) -> Result<Vec<Entry>> {
 }
 
 /// A key as JSON has it: kubectl turns numbers and booleans into their text.
-fn key_text(key: &Node) -> Result<String> {
-    match key.scalar() {
+fn key_text(key: Option<&Value>, spot: &Spot) -> Result<String> {
+    match key {
         Some(Value::String(text)) => Ok(text.clone()),
         Some(value) if !value.is_null() => Ok(value.to_string()),
-        Some(_) => Err(key.spot.mistake("a key cannot be null")),
-        None => Err(key
-            .spot
-            .mistake("a key must be a word")
+        Some(_) => Err(spot.mistake("a key cannot be null")),
+        None => Err(spot
+            .mistake("a key must be a string")
             .with_hint("if this is a template, render it first: `.kube` holds plain YAML with `${NAME}`")),
     }
 }
 
-fn duplicate(name: &str, spot: &Spot, first: &Spot) -> Error {
-    spot.mistake(format!("the key `{name}` stands here twice")).with_hint(format!(
-        "it was given first in line {}; kubectl would silently take one of them",
-        first.line
-    ))
+fn duplicate(name: &str, spot: &Spot, first: u32) -> Error {
+    spot.mistake(format!("duplicate key `{name}`"))
+        .with_hint(format!("it is first on line {first}; kubectl would silently use one of them"))
 }
 
 #[cfg(test)]
@@ -354,10 +387,7 @@ mod tests {
         assert_eq!(read("  a: 9\n  <<: *x\n"), json!({"a": 1, "b": 1}));
         assert_eq!(read("  <<: *x\n  a: 9\n"), json!({"a": 9, "b": 1}));
         assert_eq!(read("  a: 9\n  <<: [*x, *z]\n  c: 7\n"), json!({"a": 1, "b": 1, "c": 7}));
-        assert_eq!(
-            message(&format!("{maps}data:\n  <<: *x\n  <<: *z\n")),
-            "a.yaml:5:3: the key `<<` stands here twice"
-        );
+        assert_eq!(message(&format!("{maps}data:\n  <<: *x\n  <<: *z\n")), "a.yaml:5:3: duplicate key `<<`");
     }
 
     #[test]
@@ -368,7 +398,7 @@ mod tests {
 
     #[test]
     fn duplicate_keys_are_mistakes() {
-        assert_eq!(message("a: 1\nb: {c: 1,\n    c: 2}\n"), "a.yaml:3:5: the key `c` stands here twice");
+        assert_eq!(message("a: 1\nb: {c: 1,\n    c: 2}\n"), "a.yaml:3:5: duplicate key `c`");
     }
 
     #[test]
@@ -386,7 +416,7 @@ mod tests {
     fn what_is_no_yaml_has_a_place() {
         assert!(message("a: 1\n b: 2\n").starts_with("a.yaml:2:"), "{}", message("a: 1\n b: 2\n"));
         assert!(
-            message("a: {{ .Values.x }}\n").contains("a key must be a word"),
+            message("a: {{ .Values.x }}\n").contains("a key must be a string"),
             "{}",
             message("a: {{ .Values.x }}\n")
         );
@@ -395,7 +425,7 @@ mod tests {
     #[test]
     fn a_reference_in_braces_needs_quotes() {
         let error = read("a: {host: ${HOST}}\n").expect_err("it is a mistake");
-        assert!(error.hint().is_some_and(|hint| hint.contains("must stand in quotes")));
+        assert!(error.hint().is_some_and(|hint| hint.contains("in quotes")));
         assert_eq!(json_of("a: {host: \"${HOST}\"}\n"), [json!({"a": {"host": "${HOST}"}})]);
     }
 
@@ -463,12 +493,9 @@ mod tests {
         assert_eq!(places, [(1, 8), (2, 7), (3, 3), (3, 9)]);
         assert_eq!(
             message("{\"a\": 1}\n{\"b\": 1}{\"b\": {\"c\": 1,\n\"c\": 2}}\n"),
-            "a.yaml:3:1: the key `c` stands here twice"
+            "a.yaml:3:1: duplicate key `c`"
         );
-        assert_eq!(
-            message("{\"a\": 1}\n{\"b\": 1}{\"b\": 1, \"b\": 2}\n"),
-            "a.yaml:2:18: the key `b` stands here twice"
-        );
+        assert_eq!(message("{\"a\": 1}\n{\"b\": 1}{\"b\": 1, \"b\": 2}\n"), "a.yaml:2:18: duplicate key `b`");
     }
 
     #[test]
@@ -481,7 +508,7 @@ mod tests {
         assert_eq!(error.to_string(), "a.json:2:6: this is not JSON: expected `:`");
         let error = read("{\"a\": ${N}}\n").expect_err("it is neither");
         assert_eq!(error.to_string(), "a.json:1:7: this is not JSON: expected value");
-        assert_eq!(error.hint(), Some("`${NAME}` must stand in quotes"));
+        assert_eq!(error.hint(), Some("put `${NAME}` in quotes"));
     }
 
     #[test]

@@ -90,7 +90,7 @@ fn no_json(source: &Arc<Source>, error: &serde_json::Error) -> Error {
     let why = said.rsplit_once(" at line ").map_or(said.as_str(), |(why, _)| why);
     let spot = Spot { source: Arc::clone(source), line, column };
     spot.mistake(format!("this is not JSON: {why}")).with_hint(if written.contains("${") {
-        "`${NAME}` must stand in quotes"
+        "put `${NAME}` in quotes"
     } else {
         "a file holds JSON objects one after the other, or YAML documents with `---` between them"
     })

@@ -147,12 +147,29 @@ fn is_printable(character: char) -> bool {
     !display::is_hidden(character)
 }
 
+/// A string on one line, also between braces, in quotes unless every reader takes it for a string without.
+pub(crate) fn quoted(string: &str) -> String {
+    // Between braces more characters mean something than on a line.
+    let is_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/');
+    let begins = string.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '.'));
+    if begins && string.chars().all(is_word) && is_string(string) {
+        return string.to_owned();
+    }
+    let mut text = String::new();
+    in_quotes(&mut text, string);
+    text
+}
+
 /// A string on one line, in quotes unless every reader takes it for a string without.
 fn quote(text: &mut String, string: &str) {
     if is_plain(string) {
         text.push_str(string);
-        return;
+    } else {
+        in_quotes(text, string);
     }
+}
+
+fn in_quotes(text: &mut String, string: &str) {
     text.push('"');
     for character in string.chars() {
         match character {
@@ -173,15 +190,20 @@ fn is_plain(string: &str) -> bool {
     let is_word = |letter: char| {
         letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '/' | ':' | '@' | ' ')
     };
-    let is_string = matches!(scalar::resolve(string), Some(Value::String(_)));
-    is_string
+    is_string(string)
         && string.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/')
         && string.chars().all(is_word)
         && !string.ends_with([' ', ':'])
         && !string.contains(": ")
         && !string.contains("  ")
-        // Other readers know more spellings of these than kubectl.
-        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"].contains(&string.to_lowercase().as_str())
+}
+
+/// Whether it is none of the words and numbers that are something else than strings.
+fn is_string(string: &str) -> bool {
+    // Other readers know more spellings of these than kubectl.
+    const WORDS: [&str; 11] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf", "nan"];
+    matches!(scalar::resolve(string), Some(Value::String(_)))
+        && !WORDS.contains(&string.trim_start_matches('.').to_lowercase().as_str())
 }
 
 #[cfg(test)]
@@ -209,7 +231,33 @@ mod tests {
     }
 
     #[test]
-    fn an_object_reads_well() {
+    fn texts_that_yaml_takes_for_something_else_are_quoted() {
+        for plain in ["shop", ".", "a/b.c_d-e", "registry.test/shop"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for text in [
+            "",
+            "no",
+            "On",
+            "1",
+            "127.0.0.1:5000/x",
+            "group/agents:staging",
+            ".5",
+            ".inf",
+            "${A:-b}",
+            "a, b",
+            "-",
+            "ä",
+            "a\u{202e}b",
+        ] {
+            assert!(quoted(text).starts_with('"'), "{text}");
+            let document = format!("a: {{b: {}}}", quoted(text));
+            assert_eq!(read_back(&document), [json!({"a": {"b": text}})]);
+        }
+    }
+
+    #[test]
+    fn an_object_is_easy_to_read() {
         let object = json!({
             "apiVersion": "v1",
             "kind": "ConfigMap",

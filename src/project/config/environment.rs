@@ -37,7 +37,7 @@ impl ExpandError {
             Self::TooMuch(sentence) => (sentence, "refer to fewer variables".to_owned()),
             Self::Malformed(text) => (
                 format!("`{text}` is not `${{NAME}}` or `${{NAME:-default}}`"),
-                "write `$$` where a dollar is meant".to_owned(),
+                "write `$$` for a literal dollar".to_owned(),
             ),
             Self::Missing { name, words: Some(words) } => {
                 (format!("`{name}` has no value: {words}"), format!("set the environment variable {name}"))
@@ -70,9 +70,7 @@ fn expand_within(
     levels: usize,
 ) -> Result<String, ExpandError> {
     let Some(levels) = levels.checked_sub(1) else {
-        return Err(ExpandError::TooMuch(format!(
-            "more than {DEEPEST} references stand inside of each other"
-        )));
+        return Err(ExpandError::TooMuch(format!("references are nested more than {DEEPEST} levels deep")));
     };
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -83,7 +81,7 @@ fn expand_within(
             result.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix("${") {
-            let end = closing(after).ok_or_else(|| ExpandError::Malformed(rest.to_owned()))?;
+            let end = closing(after.as_bytes()).ok_or_else(|| ExpandError::Malformed(rest.to_owned()))?;
             result.push_str(&one(&after[..end], lookup, levels)?);
             if result.len() > LONGEST {
                 let limit = LONGEST >> 20;
@@ -102,9 +100,8 @@ fn expand_within(
 }
 
 /// Where the brace is that ends what begins behind a `${`; defaults may have `${…}` themselves.
-fn closing(text: &str) -> Option<usize> {
+pub(crate) fn closing(bytes: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
-    let bytes = text.as_bytes();
     for (index, byte) in bytes.iter().enumerate() {
         match byte {
             b'{' if index > 0 && bytes[index - 1] == b'$' => depth += 1,
@@ -213,7 +210,7 @@ mod tests {
         assert_eq!(said("${LONG}${LONG}${LONG}").unwrap_err(), too_long);
         let nested = |levels: usize| format!("{}x{}", "${NO:-".repeat(levels), "}".repeat(levels));
         assert_eq!(said(&nested(DEEPEST - 1)).unwrap(), "x");
-        let too_deep = "more than 20 references stand inside of each other (in `vars.A`)";
+        let too_deep = "references are nested more than 20 levels deep (in `vars.A`)";
         assert_eq!(said(&nested(30_000)).unwrap_err(), too_deep);
     }
 

@@ -26,7 +26,7 @@ pub struct HealthRule {
     pub failing: Option<Expression>,
     /// It is ready.
     pub current: Expression,
-    /// Why it is so, in the words of its controller.
+    /// The reason, in the words of its controller.
     pub message: Option<Expression>,
 }
 
@@ -60,9 +60,9 @@ fn rules_of(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Res
         let place = item.place.clone();
         let (kind, rule) = rule(&format!("{path}[{index}]"), item, keys, doubts)?;
         if rules.contains_key(&kind) {
-            return Err(Error::new(Kind::Invalid, format!("`{path}` has a second rule for `{kind}`"))
+            return Err(Error::new(Kind::Invalid, format!("`{path}` has two rules for `{kind}`"))
                 .at(place)
-                .with_hint("one rule counts for all versions of a kind: join them with `||`"));
+                .with_hint("one rule applies to all versions of a kind: join them with `||`"));
         }
         rules.insert(kind, rule);
     }
@@ -170,7 +170,7 @@ fn of_pointers(path: &str, node: Node) -> Error {
     });
     Error::new(
         Kind::Invalid,
-        format!("`{path}` must be a list of rules in CEL: JSON pointers are not read any more"),
+        format!("`{path}` must be a list of rules in CEL: JSON pointers are no longer supported"),
     )
     .at(place)
     .with_hint(format!("write `- {rule}` with the version of the kind"))
@@ -272,7 +272,8 @@ mod tests {
                    failed: {/status/stage: Broken}\n  message: /status/why\n";
         assert_eq!(
             refused(old),
-            "f:1:1: `health` must be a list of rules in CEL: JSON pointers are not read any more | write `- {apiVersion: \
+            "f:1:1: `health` must be a list of rules in CEL: JSON pointers are no longer supported | \
+             write `- {apiVersion: \
              example.com/v1, kind: Database, current: \"status.stage in ['Serving', 'Idle'] && status.conditions.exists(e, \
              e.type == 'Synced' && e.status == 'True')\", failed: \"status.stage == 'Broken'\", message: \"status.why\"}` \
              with the version of the kind"

@@ -41,14 +41,14 @@ pub struct Config {
     /// Speak plain HTTP to the registry.
     #[schemars(default)]
     pub insecure: bool,
-    /// A file of certificates that the registry's certificate may be signed by.
+    /// A file with the CA certificates of the registry.
     pub ca: Option<PathBuf>,
     /// The BuildKit daemon that builds and pushes; by default the Docker Engine does.
     #[schemars(default, schema_with = "schema::builder")]
     pub builder: Option<BuilderConfig>,
     /// The version of Kubernetes that `validate` checks the manifests against, as `"1.37"`; by default the newest that is known.
     pub kubernetes: Option<String>,
-    /// Variables for the manifests of all tiers, as written: what `${NAME}` in them means is decided per tier.
+    /// Variables for the manifests of all tiers, as written: `${NAME}` in them is resolved per tier.
     #[schemars(default, schema_with = "schema::texts")]
     pub vars: BTreeMap<String, String>,
     /// The images that are built, by name. Without the key: `app`, where there is a Dockerfile.
@@ -57,16 +57,17 @@ pub struct Config {
     /// The tests, by name.
     #[schemars(default)]
     pub tests: BTreeMap<String, TestConfig>,
-    /// Secrets whose values stand elsewhere, by name; made in each tier.
+    /// Secrets whose values are stored elsewhere, by name; created in each tier.
     #[schemars(default, schema_with = "schema::secrets")]
     pub secrets: BTreeMap<String, SecretConfig>,
-    /// Objects that others make, such as `Secret/shop-tls`: checked before the first change. May have `${NAME}`.
+    /// Objects created elsewhere, such as `Secret/shop-tls`: checked before the first change. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::objects")]
     pub external: Vec<External>,
-    /// How objects of custom kinds say that they are well, in CEL and in the form of Flux; the first that is true of `paused`, `inProgress`, `failed`, `current` decides.
+    /// How to tell the health of custom resources, in CEL in the form of Flux; the first of `paused`, `inProgress`,
+    /// `failed`, `current` that is true decides.
     #[schemars(default, schema_with = "schema::health")]
     pub health: HealthRules,
-    /// The tiers by name; `review/*` stands for all tiers whose names begin with `review/`.
+    /// The tiers by name; `review/*` is a pattern for all tiers whose names begin with `review/`.
     #[schemars(default)]
     pub tiers: BTreeMap<String, TierConfig>,
     /// What the registry, the images and the tests want of the environment and did not find, by path.
@@ -80,16 +81,18 @@ pub struct Config {
     pub(crate) places: Places,
 }
 
-/// A BuildKit daemon (`buildkitd`): the address, or a map with the files that its TLS asks for.
+/// A BuildKit daemon (`buildkitd`): the address or the name that `docker buildx` has for it, or a map with the files that its TLS
+/// asks for.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct BuilderConfig {
-    /// `tcp://buildkitd:1234`, `unix:///run/buildkit/buildkitd.sock`. May have `${NAME}`; empty means the Docker Engine.
+    /// `tcp://buildkitd:1234`, `unix:///run/buildkit/buildkitd.sock`, or the name of a builder of `docker buildx`. May
+    /// have `${NAME}`; empty means the Docker Engine.
     #[schemars(schema_with = "schema::text")]
     pub address: Option<String>,
-    /// Certificates that the daemon's may be signed by, relative to the project's root: the connection is TLS then.
+    /// The CA certificates of the daemon, relative to the project's root; the connection uses TLS.
     pub ca: Option<PathBuf>,
-    /// Our own certificate.
+    /// The client certificate.
     pub cert: Option<PathBuf>,
     /// Its key.
     pub key: Option<PathBuf>,
@@ -110,41 +113,41 @@ pub struct ImageConfig {
     /// The build arguments. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::texts")]
     pub args: BTreeMap<String, String>,
-    /// Other images that must be built first, by the build argument that is `repository@sha256:…` of them then; a list of
-    /// names stands for the arguments `WINDLASS_IMAGE_<NAME>`.
+    /// Images that must be built first, by the build argument that gets their `repository@sha256:…`; for a list of names the
+    /// arguments are `WINDLASS_IMAGE_<NAME>`.
     #[schemars(default, schema_with = "schema::names_or_map")]
     pub needs: BTreeMap<String, String>,
-    /// What `RUN --mount=type=secret,id=…` sees and the image does not keep, by id. The id counts for the content tag, the value
-    /// does not.
+    /// Build secrets for `RUN --mount=type=secret,id=…`, by id; the image does not keep them. The id is part of the
+    /// content tag, the value is not.
     #[schemars(default, schema_with = "schema::sources")]
     pub secrets: BTreeMap<String, SecretSource>,
     /// Whether `RUN --mount=type=ssh` may use the SSH agent of `SSH_AUTH_SOCK`.
     #[schemars(default)]
     pub ssh: bool,
-    /// What it is built for, as `linux/arm64`: of several the image is an index. Without it, what the builder itself is.
+    /// The platforms to build for, such as `linux/arm64`; with several, the image is an index. By default the builder's own.
     #[schemars(default)]
     pub platforms: Vec<String>,
-    /// Whether layers that the branch's or the default branch's build left in the registry are taken from there: `true`,
-    /// `false`, or `{mode: max}`, where a BuildKit daemon leaves those of the intermediate stages too.
+    /// Whether builds reuse layers that the branch or the default branch left in the registry: `true`, `false`, or `{mode:
+    /// max}`, which also saves the layers of intermediate stages.
     #[schemars(default = "schema::yes", schema_with = "schema::cache")]
     pub cache: CacheMode,
-    /// More tags for the image: `["${WINDLASS_TAG}", stable]`. One whose variables have no value is left out.
+    /// More tags for the image: `["${WINDLASS_TAG}", stable]`. A tag whose variables have no value is skipped.
     #[schemars(default)]
     pub tags: Vec<String>,
-    /// Labels of the image, as `org.opencontainers.image.title`. May have `${NAME}`.
+    /// Labels of the image, such as `org.opencontainers.image.title`. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::texts")]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the image's manifest, which only a BuildKit daemon writes. May have `${NAME}`.
+    /// Annotations of the image's manifest; only a BuildKit daemon supports them. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::texts")]
     pub annotations: BTreeMap<String, String>,
-    /// Directories, images (`docker-image://…`) and repositories that `FROM` and `COPY --from` find by these names besides the
-    /// context. Only a BuildKit daemon knows them.
+    /// Directories, images (`docker-image://…`) and repositories that `FROM` and `COPY --from` can use by these names. Only a
+    /// BuildKit daemon supports them.
     #[schemars(default, schema_with = "schema::texts")]
     pub contexts: BTreeMap<String, String>,
-    /// Addresses that `RUN` finds by these host names.
+    /// Host names and their addresses for `RUN`.
     #[schemars(default, schema_with = "schema::texts")]
     pub extra_hosts: BTreeMap<String, String>,
-    /// The network of `RUN`: `default`, `none` or `host`; for the classic builder also one of the Engine's.
+    /// The network of `RUN`: `default`, `none` or `host`; with the classic builder also a network of the Engine.
     pub network: Option<String>,
     /// The size of `/dev/shm` in `RUN`, in bytes, written as `64Mi`.
     #[schemars(default, schema_with = "schema::quantity")]
@@ -152,7 +155,7 @@ pub struct ImageConfig {
     /// Limits of the processes of `RUN`, as `{nofile: 65536}` or `{nofile: {soft: 1024, hard: 65536}}`.
     #[schemars(default, schema_with = "schema::ulimits")]
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// What a BuildKit daemon is asked to allow: `network.host`, `security.insecure`.
+    /// Privileges to request from a BuildKit daemon: `network.host`, `security.insecure`.
     #[schemars(default)]
     pub entitlements: Vec<String>,
     /// How long a build may take (1h).
@@ -211,7 +214,7 @@ pub enum CacheMode {
 /// A limit of the processes of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ulimit {
-    /// What holds at first; `-1` is no limit.
+    /// What holds at first; `-1` means no limit.
     pub soft: i64,
     /// What a process may raise it to.
     pub hard: i64,
@@ -223,18 +226,18 @@ pub struct Ulimit {
 pub struct TestConfig {
     /// The image, by its name in `images`.
     pub image: String,
-    /// The command, word by word; no shell reads it.
+    /// The command, one item per word; it does not run in a shell.
     pub run: Vec<String>,
     /// Where it runs: in the Docker Engine (`engine`), or as a Job on the tier's cluster (`cluster`).
     #[schemars(default)]
     pub on: On,
-    /// Containers beside the test, by the host name under which it reaches them.
+    /// Containers beside the test, by the host name that the test uses for them.
     #[schemars(default)]
     pub services: BTreeMap<String, ServiceConfig>,
     /// The test's environment variables.
     #[schemars(default, schema_with = "schema::texts")]
     pub env: BTreeMap<String, String>,
-    /// Files to bring out, by kind (`junit`, `coverage` …): globs of absolute paths in the container.
+    /// Files to copy out, by kind (`junit`, `coverage` …): globs of absolute paths in the container.
     #[schemars(default)]
     pub reports: BTreeMap<String, Vec<String>>,
     /// How long the test may take (10m).
@@ -246,17 +249,17 @@ pub struct TestConfig {
     /// The test runs once for every combination of these values, each given to it as an environment variable.
     #[schemars(default, schema_with = "schema::matrix")]
     pub matrix: BTreeMap<String, Vec<String>>,
-    /// The test runs in so many parts: each is told which one it is by `CI_NODE_INDEX` (from 1) and `CI_NODE_TOTAL`.
+    /// Splits the test into this many parts; `CI_NODE_INDEX` (from 1) and `CI_NODE_TOTAL` tell each part which one it is.
     #[schemars(default = "schema::one", range(min = 1, max = 200))]
     pub parallel: u32,
-    /// How often it is tried again when it could not be run: a service that is not ready, an Engine that went away. A test
-    /// that fails is never tried again.
+    /// How often to retry a test that could not be run: a service is not ready, the Engine cannot be reached. A failed test is
+    /// never retried.
     #[schemars(default, range(max = 5))]
     pub retry: u32,
-    /// How much memory it may take, in bytes; written `512Mi`.
+    /// The memory limit in bytes, written `512Mi`.
     #[schemars(default, schema_with = "schema::quantity")]
     pub memory: Option<u64>,
-    /// How many processors it may take, in thousandths; written `0.5` or `500m`.
+    /// The CPU limit in thousandths, written `0.5` or `500m`.
     #[schemars(default, schema_with = "schema::quantity")]
     pub cpus: Option<u32>,
 }
@@ -295,7 +298,7 @@ pub struct Ready {
     /// A port that accepts connections.
     #[schemars(range(min = 1))]
     pub tcp: Option<u16>,
-    /// An address that answers with 2xx: `http://:8080/health`, or `:8080/health`.
+    /// An address that responds with 2xx: `http://:8080/health`, or `:8080/health`.
     pub http: Option<String>,
     /// A regular expression that matches a line of its log.
     pub log: Option<String>,
@@ -318,7 +321,7 @@ pub struct TierConfig {
     /// Variables for the manifests of this tier, as written.
     #[schemars(default, schema_with = "schema::texts")]
     pub vars: BTreeMap<String, String>,
-    /// Files of values for the chart in `.kube`, relative to the root; what stands in a later one wins. May have
+    /// Values files for the chart in `.kube`, relative to the root; later files win. May have
     /// `${NAME}`.
     #[schemars(default, schema_with = "schema::one_or_several")]
     pub values: Vec<String>,
@@ -332,13 +335,16 @@ pub struct TierConfig {
     pub on_cancel: OnCancel,
     /// The tier on which the same images and manifests must have been good before.
     pub after: Option<String>,
-    /// The branches that may be released here; `release/*` stands for all that begin so. By default all.
+    /// The branches that may be released here; `release/*` matches all that begin with `release/`. By default all.
     #[schemars(default)]
     pub branches: Vec<String>,
+    /// The Git tags that may be released here; `v*` matches all that begin with `v`. With `branches`, either is enough.
+    #[schemars(default)]
+    pub tags: Vec<String>,
     /// Whether a release must be confirmed, by an answer or by --yes.
     #[schemars(default)]
     pub confirm: bool,
-    /// Whether what is not committed is refused.
+    /// Whether uncommitted changes and unprotected branches are refused.
     #[schemars(default)]
     pub protected: bool,
     /// How long a rollout may take (10m).
@@ -346,17 +352,17 @@ pub struct TierConfig {
     pub timeout: Duration,
     /// What must hold after the rollout before the release is good.
     pub verify: Option<VerifyConfig>,
-    /// As `health` of the whole, for this tier: a rule here goes before one for the same kind there.
+    /// Like `health` at the top level, for this tier; a rule here takes precedence over one for the same kind there.
     #[schemars(default, schema_with = "schema::health")]
     pub health: HealthRules,
-    /// Objects that others make in every namespace, such as `Secret/builder-*`: they do not keep `remove` from deleting a
-    /// namespace that windlass created.
+    /// Objects that others create in every namespace, such as `Secret/builder-*`: `remove` may delete them with a namespace
+    /// that windlass created.
     #[schemars(default, schema_with = "schema::objects")]
     pub ignore: Vec<Ignored>,
-    /// Secrets of this tier alone, by name; one of the same name as one of all tiers takes its place.
+    /// Secrets of this tier only, by name; they replace secrets of all tiers with the same name.
     #[schemars(default, schema_with = "schema::secrets")]
     pub secrets: BTreeMap<String, SecretConfig>,
-    /// Objects that others make on this tier, besides those of all tiers.
+    /// Objects created elsewhere on this tier, in addition to those of all tiers.
     #[schemars(default, schema_with = "schema::objects")]
     pub external: Vec<External>,
 }
@@ -389,7 +395,7 @@ pub enum OnCancel {
     /// What was applied stays.
     #[default]
     Keep,
-    /// The set before is sent back, as far as it goes in the time that is left, and not watched.
+    /// The objects of the release before are applied again, as far as the time allows, and not watched.
     Rollback,
 }
 

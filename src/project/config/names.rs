@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::model::Reference;
 use crate::project::config::environment::is_name;
+use crate::text::remote::RemoteAddress;
 use crate::text::slug;
 use crate::text::slug::is_slug;
 
@@ -49,7 +50,8 @@ pub(crate) fn tier(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Invalid, format!("`{name}` cannot be a tier's name")).with_hint(
-        "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` stands for all that begin so",
+        "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` matches all that begin \
+         with `review/`",
     ))
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn variable(name: &str) -> Result<()> {
     if name.starts_with("WINDLASS_") {
         return Err(Error::new(
             Kind::Invalid,
-            format!("`{name}` is windlass's own: names with WINDLASS_ are given"),
+            format!("`{name}` is reserved: windlass sets the names that begin with WINDLASS_"),
         ));
     }
     if is_name(name) {
@@ -104,17 +106,7 @@ pub(crate) fn secret_key(name: &str) -> Result<()> {
 /// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH
 /// as in CI with HTTPS and a token.
 pub(crate) fn of_origin(origin: &str) -> Option<String> {
-    let path = match origin.split_once("://") {
-        Some(("file", path)) => path,
-        Some((_, rest)) => rest.split_once('/')?.1,
-        // scp's way, unless the colon stands behind a slash or behind a Windows drive.
-        None => match origin.split_once(':') {
-            Some((host, path)) if host.len() > 1 && !host.contains('/') => path,
-            _ => origin,
-        },
-    };
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix(".git").unwrap_or(path);
+    let path = RemoteAddress::read(origin).path;
     let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
     (!parts.is_empty()).then(|| slug(&parts.join("-")))
 }

@@ -67,9 +67,10 @@ pub(crate) fn health(_: &mut SchemaGenerator) -> Schema {
             "kind": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9]*$"},
             "current": expression("True of an object that is ready, such as `status.phase == 'Ready'`."),
             "failed": expression("True of an object that has failed."),
-            "inProgress": expression("True of an object that is on its way; asked before `failed` and `current`."),
-            "paused": expression("True of an object that is told to stand still; it is not waited for."),
-            "message": expression("Why it is so, in the words of its controller."),
+            "inProgress": expression("True of an object that is in progress; evaluated before `failed` \
+             and `current`."),
+            "paused": expression("True of an object that is paused; windlass does not wait for it."),
+            "message": expression("The reason, in the words of its controller."),
         },
     }})
 }
@@ -113,7 +114,7 @@ pub(crate) fn matrix(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn with_matrix(schema: &mut Schema) {
     let mut matrix = json_schema!({
         "description": "Builds one image for each combination of these values, which are build arguments: `web` with \
-                        `{PHP: [\"8.3\", \"8.4\"]}` stands for `web-8.3` and `web-8.4`."
+                        `{PHP: [\"8.3\", \"8.4\"]}` makes `web-8.3` and `web-8.4`."
     });
     let mut shape = self::matrix(&mut SchemaGenerator::default());
     matrix.ensure_object().append(shape.ensure_object());

@@ -111,9 +111,9 @@ pub(crate) fn secret(below: &str, key: &Key, node: Node) -> Result<SecretConfig>
     };
     let content = content(&path, &place, keys)?;
     if let (SecretContent::Pull(_), Some(_)) = (&content, &kind) {
-        return Err(Error::new(Kind::Invalid, format!("`{path}.type` is always that of pull secrets"))
+        return Err(Error::new(Kind::Invalid, format!("`{path}.type` is fixed for pull secrets"))
             .at(place)
-            .with_hint("leave it out"));
+            .with_hint("remove it"));
     }
     Ok(SecretConfig { kind, content, place })
 }
@@ -181,7 +181,7 @@ pub(crate) const SHORT_LIVED: [&str; 2] = ["CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD
 
 /// Why a token of the job is no pull secret.
 pub(crate) fn short_lived(name: &str, source: &SecretSource) -> Error {
-    let sentence = format!("`{}` is the job's own token ({name}), which ends with the job", source.path);
+    let sentence = format!("`{}` is the job's own token ({name}), which expires with the job", source.path);
     Error::new(Kind::Invalid, sentence).at(source.place.clone()).with_hint(
         "make a deploy token with the scope read_registry: named gitlab-deploy-token, jobs get it as CI_DEPLOY_USER and CI_DEPLOY_PASSWORD",
     )
@@ -196,7 +196,7 @@ pub(crate) fn build_secret(path: &str, key: &Key, node: Node) -> Result<SecretSo
 fn source(path: &str, node: Node) -> Result<SecretSource> {
     let place = node.place.clone();
     if is_scalar(&node) {
-        return Err(Error::new(Kind::Invalid, format!("`{path}` has its value in the file"))
+        return Err(Error::new(Kind::Invalid, format!("`{path}` has its value in windlass.yaml itself"))
             .at(place)
             .with_hint("a secret comes from `{env: NAME}`, `{file: PATH}` or `{command: […]}`"));
     }
@@ -241,7 +241,7 @@ fn one_external(path: &str, node: &Node) -> Result<External> {
     let text = text(path, node)?;
     let whole = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
     if !whole {
-        return Err(Error::new(Kind::Invalid, format!("`{text}` is no object")).at(node.place.clone()).with_hint(
+        return Err(Error::new(Kind::Invalid, format!("`{text}` is not an object")).at(node.place.clone()).with_hint(
             "write `Secret/shop-tls`, or `Certificate.cert-manager.io/shop` for a kind that is not built in",
         ));
     }
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, words) in [
-            ("db: {password: hunter2}", "`secrets.db.password` has its value in the file"),
+            ("db: {password: hunter2}", "`secrets.db.password` has its value in windlass.yaml itself"),
             ("db: {password: {env: A, file: b}}", "one of `env`, `file` and `command`"),
             ("db: {password: {enw: A}}", "unknown key `enw`"),
             ("db: {env: A}", "`secrets.db` has one value and no key for it"),

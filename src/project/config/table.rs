@@ -75,13 +75,13 @@ impl Table {
         self.take(key).map(|node| text(&path, &node)).transpose()
     }
 
-    /// A map of texts; empty, if the key is not there.
+    /// A map of texts; empty, if the key is missing.
     pub(crate) fn texts(&mut self, key: &str) -> Result<BTreeMap<String, String>> {
         let path = self.path(key);
         self.maps(key, |key, node| text(&format!("{path}.{}", key.text), &node))
     }
 
-    /// A map of anything; empty, if the key is not there.
+    /// A map of anything; empty, if the key is missing.
     pub(crate) fn maps<T>(
         &mut self,
         key: &str,
@@ -99,7 +99,7 @@ impl Table {
             .collect()
     }
 
-    /// A duration; the default, if the key is not there.
+    /// A duration; the default, if the key is missing.
     pub(crate) fn duration(&mut self, key: &str, default: Duration) -> Result<Duration> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(default) };
@@ -126,7 +126,7 @@ pub(crate) fn text(path: &str, node: &Node) -> Result<String> {
         Value::Scalar(text) => Ok(text.clone()),
         Value::Null => Err(Error::new(Kind::Invalid, format!("`{path}` has no value"))
             .at(node.place.clone())
-            .with_hint("write \"\" where an empty text is meant")),
+            .with_hint("write \"\" for an empty string")),
         other => Err(wrong(path, "a single value", other, node.place.clone())),
     }
 }
@@ -161,5 +161,5 @@ fn check(key: &Key, keys: &Keys) -> Result<()> {
 
 /// The error for a word of the contract that this version does not know yet.
 pub(crate) fn unbuilt(what: &str, place: Place) -> Error {
-    Error::new(Kind::Usage, format!("{what} is not built yet")).at(place).with_hint("leave it out for now")
+    Error::new(Kind::Usage, format!("{what} is not implemented")).at(place).with_hint("remove it")
 }

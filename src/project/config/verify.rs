@@ -14,23 +14,23 @@ use crate::project::config::yaml::{Node, Value};
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
 #[schemars(deny_unknown_fields, transform = schema::require_any)]
 pub struct VerifyConfig {
-    /// Addresses that must answer with 2xx. May have `${NAME}`.
+    /// Addresses that must respond with 2xx. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::one_or_several")]
     pub http: Vec<String>,
     /// Headers of these requests, such as `Host`. May have `${NAME}`.
     #[schemars(default, schema_with = "schema::texts")]
     pub headers: BTreeMap<String, String>,
-    /// How long they must answer so: a request each second, of which no three in a row may fail (5s:
-    /// what answers first may still be what was there before).
+    /// How long they must keep responding: one request per second, of which no three in a row may fail
+    /// (5s: the first responses may still come from the previous release).
     #[schemars(rename = "for", default = "schema::five_seconds", schema_with = "schema::duration")]
     pub hold: Duration,
-    /// How long the first good answer may take to come (30s).
+    /// How long to wait for the first good response (30s).
     #[schemars(default = "schema::half_a_minute", schema_with = "schema::duration")]
     pub within: Duration,
-    /// A test that is run against the tier: it has the tier's variables, `WINDLASS_TIER` and `WINDLASS_URL`. It runs nowhere
-    /// else, unless it is named.
+    /// A test that is run against the tier: it has the tier's variables, `WINDLASS_TIER` and `WINDLASS_URL`. It does not run
+    /// anywhere else unless it is named.
     pub test: Option<String>,
-    /// How long the objects are watched on: none may fail, and at the end all must be ready.
+    /// How long to keep watching the objects: none may fail, and at the end all must be ready.
     #[schemars(default, schema_with = "schema::duration")]
     pub soak: Option<Duration>,
     /// Where it stands.
@@ -52,9 +52,9 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
     let http = table.take("http");
     let of_http = |table: &Table| ["headers", "for", "within"].into_iter().find(|key| table.has(key));
     if let Some(key) = of_http(&table).filter(|_| http.is_none()) {
-        return Err(Error::new(Kind::Invalid, format!("`{path}.{key}` is of `http`, which is not there"))
+        return Err(Error::new(Kind::Invalid, format!("`{path}.{key}` needs `http`"))
             .at(place)
-            .with_hint("such as `http: \"https://${HOST}/health\"`"));
+            .with_hint("add an address: `http: \"https://${HOST}/health\"`"));
     }
     let http = match http {
         Some(Node { value: Value::Scalar(one), .. }) => vec![one],
@@ -69,7 +69,7 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
     if http.is_empty() && test.is_none() && soak.is_none() {
         return Err(Error::new(Kind::Invalid, format!("`{path}` checks nothing"))
             .at(place)
-            .with_hint("it has `http`, `test` or `soak`"));
+            .with_hint("add `http`, `test` or `soak`"));
     }
     Ok(VerifyConfig {
         http,

@@ -61,6 +61,14 @@ pub fn strings(text: &str) -> Result<serde_json::Value> {
     read(text, Path::new("")).map(|node| plain(node.value)).map_err(unreadable)
 }
 
+/// As [`strings`], of a file of the project: the error says what is wrong and where.
+///
+/// # Errors
+/// [`Kind::Invalid`] for what is not YAML.
+pub fn yaml_tree(text: &str, file: &Path) -> Result<serde_json::Value> {
+    read(text, file).map(|node| plain(node.value))
+}
+
 fn plain(value: Value) -> serde_json::Value {
     match value {
         Value::Null => serde_json::Value::Null,
@@ -97,7 +105,7 @@ fn refused(error: &serde_saphyr::Error, file: &Path) -> Error {
     let place = error.location().map_or_else(|| Place::file(file), |location| place(file, location));
     let message = match error {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("the key `{key}` stands here a second time")
+            format!("duplicate key `{key}`")
         }
         _ => not_yaml(error),
     };
@@ -351,7 +359,7 @@ mod tests {
     #[test]
     fn mistakes_have_their_place() {
         for (text, line, column, words) in [
-            ("a: 1\nb: 2\na: 3\n", 3, 1, "the key `a` stands here a second time"),
+            ("a: 1\nb: 2\na: 3\n", 3, 1, "duplicate key `a`"),
             ("a:\n  - b\n c: d\n", 3, 2, "this is not YAML"),
             ("a: [b\n", 1, 4, "this is not YAML"),
             ("a: b: c\n", 1, 5, "this is not YAML"),

@@ -45,17 +45,61 @@ fn a_tier_is_what_the_configuration_says() {
 }
 
 #[test]
+fn an_environment_is_of_the_tier_of_its_name() {
+    let other =
+        |environment: &str, name: &str| of_environment(&project(FILE), environment, &tier(name).unwrap());
+    assert_eq!(other("review/x", "staging").as_deref(), Some("review/*"));
+    assert_eq!(other("Staging", "review/x").as_deref(), Some("staging"));
+    for (environment, name) in [
+        ("", "staging"),
+        ("staging", "staging"),
+        ("STAGING", "staging"),
+        ("review/feature-x", "review/Feature_X"),
+        ("production", "staging"),
+    ] {
+        assert_eq!(other(environment, name), None, "{environment}");
+    }
+}
+
+#[test]
 fn a_pattern_makes_a_tier_of_every_name() {
     let review = tier("review/Feature_X").unwrap();
     assert_eq!(
         (review.pattern.as_str(), review.slug.as_str()),
         ("review/*", slug("review/Feature_X").as_str())
     );
-    assert_eq!(review.namespace, format!("shop-{}", review.slug));
-    assert_eq!(review.vars["HOST"], format!("{}.test", review.slug));
+    let matched = slug("Feature_X");
+    assert_eq!(review.namespace, format!("shop-{matched}"), "WINDLASS_SLUG is of what `*` matched");
+    assert_eq!(review.vars["HOST"], format!("{matched}.test"));
+    assert_eq!(tier("review/x").unwrap().namespace, "shop-x");
     assert_eq!(review.own["WINDLASS_TIER"], "review/Feature_X");
     assert!(!review.tests_required());
     assert_eq!(tier("review/eu/x").unwrap().pattern, "review/eu/*");
+}
+
+#[test]
+fn a_namespace_that_is_given_may_have_the_slug() {
+    let namespace = |name: &str, configured: bool| {
+        let project = if configured { project(FILE) } else { Project::default() };
+        let overrides = TierOverrides {
+            context: Some("lab".to_owned()),
+            namespace: Some("shop-review-${WINDLASS_SLUG}".to_owned()),
+            ..TierOverrides::default()
+        };
+        let tier = Tier::open(&project, name, &overrides, &|_| None).unwrap();
+        assert!(tier.given.contains(&("namespace".to_owned(), tier.namespace.clone())), "{:?}", tier.given);
+        tier.namespace
+    };
+    let long = format!("review/{}", "feature-".repeat(8));
+    for name in ["review/Feature_X", "staging", long.as_str()] {
+        assert_eq!(
+            namespace(name, true),
+            namespace(name, false),
+            "the same with and without a configuration"
+        );
+    }
+    assert_eq!(namespace("review/x", false), "shop-review-x");
+    assert_eq!(namespace("staging", false), "shop-review-staging");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Items that stand twice in a list whose items must differ: server-side apply refuses such a list.
+//! Duplicate items in a list whose items must differ: server-side apply refuses such a list.
 
 use std::collections::HashMap;
 

@@ -137,7 +137,7 @@ impl<'a> Walk<'a> {
     fn items(&mut self, shape: &Shape, items: &[Value], pointer: &mut String) {
         let length = pointer.len();
         for (index, item) in items.iter().enumerate() {
-            pointer.push_str(&format!("/{index}"));
+            pointer.extend(["/", &index.to_string()]);
             match shape {
                 // Nothing is in it.
                 Shape::Type(name) if item.is_null() => self.object(name, &Value::Object(Map::new()), pointer),

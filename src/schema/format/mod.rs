@@ -10,7 +10,7 @@ mod time;
 pub(super) use address::{address, network};
 pub(super) use name::{is_label_key, is_label_value};
 pub(super) use path::is_plain_url_path;
-pub(super) use quantity::Quantity;
+pub(crate) use quantity::Quantity;
 pub(super) use time::is_time;
 
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -138,7 +138,7 @@ impl Format {
             Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
             None => text.to_owned(),
         };
-        let shown = if text.is_empty() { "an empty text".to_owned() } else { format!("`{shown}`") };
+        let shown = if text.is_empty() { "an empty string".to_owned() } else { format!("`{shown}`") };
         Err(Malformed::new(format!("{shown} is not a valid {what}")).with_hint(hint))
     }
 
@@ -232,7 +232,7 @@ impl Format {
                 ("URL of a webhook", "write `https://host/path`, without user, query and fragment")
             }
             Self::WebhookPath => ("path of a webhook", "write `/path`, in lower case"),
-            Self::Driver => ("name of a driver", "write a domain of at most 63 letters"),
+            Self::Driver => ("name of a driver", "write a domain of at most 63 characters"),
             Self::Signer => ("signer", name::SIGNER),
             Self::ApiVersion => ("`apiVersion`", "write `v1` or `apps/v1`"),
             Self::Kind => ("kind", "use letters, digits and `-`, at most 63, beginning with a letter"),

@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 
+use serde_json::Value;
+
 /// A quantity, for comparisons: as exact as a double is.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(in crate::schema) struct Quantity(f64);
+pub(crate) struct Quantity(f64);
 
 /// What a suffix multiplies by. `ParseQuantity` of `k8s.io/apimachinery/pkg/api/resource`.
 const SUFFIXES: [(&str, f64); 16] = [
@@ -27,6 +29,16 @@ const SUFFIXES: [(&str, f64); 16] = [
 ];
 
 impl Quantity {
+    /// The quantity of a value in an object; null is zero, `None` means that it is none.
+    pub(crate) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Self::read("0"),
+            Value::String(text) => Self::read(text.trim()),
+            Value::Number(number) => Self::read(&number.to_string()),
+            _ => None,
+        }
+    }
+
     /// Reads a quantity; `None` where it is none.
     pub(in crate::schema) fn read(text: &str) -> Option<Self> {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
@@ -78,7 +90,7 @@ impl Quantity {
     }
 
     /// Whether it is greater than another by more than a double is inexact.
-    pub(in crate::schema) fn is_greater(self, other: Self) -> bool {
+    pub(crate) fn is_greater(self, other: Self) -> bool {
         self.0.partial_cmp(&(other.0 * (1.0 + 1e-9))) == Some(Ordering::Greater)
     }
 }

@@ -6,7 +6,7 @@ use super::Referrer;
 use super::pods::{containers, spec_pointer};
 use crate::model::group;
 use crate::model::kinds::is_of_kubernetes;
-use crate::model::object::{api_version, kind, list, text};
+use crate::model::object::{api_version, kind, list, name, text};
 use crate::schema::finding::{Finding, step};
 
 /// Made by the server in every namespace.
@@ -118,8 +118,8 @@ fn missing(one: &Referrer<'_>, kind: &str, name: &str, pointer: &str) -> Option<
     if OF_THE_SERVER.contains(&(kind, name)) || !one.lacks(kind, name) {
         return None;
     }
-    let finding = Finding::warning(pointer, format!("the manifests have no {kind} `{name}`"));
-    let elsewhere = "if it is made elsewhere, name it under `external:`".to_owned();
+    let finding = Finding::warning(pointer, format!("{} no {kind} `{name}`", one.index.set.have));
+    let elsewhere = "if it is created elsewhere, name it under `external:`".to_owned();
     Some(finding.with_hint(one.near(kind, name).unwrap_or(elsewhere)))
 }
 
@@ -137,16 +137,16 @@ fn no_such_key(one: &Referrer<'_>, kind: &str, name: &str, key: &str, pointer: &
     Some(Finding::warning(pointer, format!("{kind} `{name}` has no key `{key}`")).with_hint_if(near))
 }
 
+/// The beginnings of the names of the claims that a StatefulSet makes: `data-db-` of `db` with the claim template `data`.
+pub(super) fn claims(set: &Value) -> impl Iterator<Item = String> {
+    let templates = list(set, "/spec/volumeClaimTemplates").iter();
+    templates.map(|template| format!("{}-{}-", text(template, "/metadata/name"), name(set)))
+}
+
 /// `data-db-0` of the StatefulSet `db` with the claim template `data`.
 fn is_of_stateful_set(one: &Referrer<'_>, claim: &str) -> bool {
-    let sets = one.index.by_name.iter().filter(|(key, _)| (key.0, key.1) == (one.namespace(), "StatefulSet"));
-    sets.into_iter().any(|(key, set)| {
-        let templates = list(set, "/spec/volumeClaimTemplates").iter();
-        templates.into_iter().any(|template| {
-            let prefix = format!("{}-{}-", text(template, "/metadata/name"), key.2);
-            claim.strip_prefix(&prefix).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok())
-        })
-    })
+    let mut known = one.index.claims.get(one.namespace).into_iter().flatten();
+    known.any(|begin| claim.strip_prefix(&**begin).is_some_and(|ordinal| ordinal.parse::<u32>().is_ok()))
 }
 
 /// The Secrets of an Ingress's hosts; cert-manager makes those of one with its annotation.

@@ -1,4 +1,4 @@
-//! What the objects of a set say of each other. All of it are warnings: what is not in the set may be made elsewhere.
+//! How the objects of a set refer to each other. All findings are warnings: what is not in the set may be created elsewhere.
 
 mod configuration;
 mod pods;
@@ -21,6 +21,8 @@ pub struct Set<'a> {
     pub objects: &'a [&'a Value],
     /// The namespace of those that name none.
     pub namespace: &'a str,
+    /// Where they were looked for, in words: `the manifests have`.
+    pub have: &'a str,
     /// Whether an object of a kind and name is made by others than the manifests: `("Secret", "shop-tls")`.
     pub is_elsewhere: &'a dyn Fn(&str, &str) -> bool,
     /// Whether the controller of a custom kind, by group and kind, may make pods, Services or configuration.
@@ -33,7 +35,7 @@ pub fn references(set: &Set<'_>) -> Vec<(usize, Finding)> {
     let mut found = Vec::new();
     for (at, object) in set.objects.iter().enumerate() {
         let mut own = Vec::new();
-        let one = Referrer { object, index: &index };
+        let one = Referrer { object, namespace: index.namespace_of(object), index: &index };
         configuration::check(&one, &mut own);
         traffic::check(&one, &mut own);
         scaling::check(&one, &mut own);
@@ -45,17 +47,14 @@ pub fn references(set: &Set<'_>) -> Vec<(usize, Finding)> {
 /// An object that refers to others.
 struct Referrer<'a> {
     object: &'a Value,
+    namespace: &'a str,
     index: &'a Index<'a>,
 }
 
 impl<'a> Referrer<'a> {
-    fn namespace(&self) -> &'a str {
-        self.index.namespace_of(self.object)
-    }
-
     /// The object of a kind and name beside this one.
     fn find(&self, kind: &str, name: &str) -> Option<&'a Value> {
-        self.index.by_name.get(&(self.namespace(), kind, name)).copied()
+        self.index.by_name.get(&(self.namespace, kind, name)).copied()
     }
 
     /// Whether an object of a kind and name is neither in the set nor known to come from elsewhere.
@@ -68,7 +67,7 @@ impl<'a> Referrer<'a> {
 
     /// The name of a kind in this namespace that is nearest to one that was not found.
     fn near(&self, kind: &str, name: &str) -> Option<String> {
-        let here = self.index.by_name.keys().filter(|key| (key.0, key.1) == (self.namespace(), kind));
+        let here = self.index.by_name.keys().filter(|key| (key.0, key.1) == (self.namespace, kind));
         let mut names: Vec<&str> = here.map(|key| key.2).collect();
         names.sort_unstable();
         crate::text::nearest(name, names.into_iter()).map(|near| format!("did you mean `{near}`?"))
@@ -76,12 +75,12 @@ impl<'a> Referrer<'a> {
 
     /// The pods that the set makes in this namespace.
     fn pods(&self) -> impl Iterator<Item = &Pod<'a>> {
-        self.index.pods.iter().filter(|pod| pod.namespace == self.namespace())
+        self.index.pods.get(self.namespace).into_iter().flatten()
     }
 
     /// Whether a custom resource of the set may make what is not found.
     fn may_be_created(&self) -> bool {
-        self.index.creates_in.contains(self.namespace())
+        self.index.creates_in.contains(self.namespace)
     }
 }
 
@@ -90,7 +89,10 @@ struct Index<'a> {
     set: &'a Set<'a>,
     /// By namespace, kind and name.
     by_name: HashMap<(&'a str, &'a str, &'a str), &'a Value>,
-    pods: Vec<Pod<'a>>,
+    /// By namespace.
+    pods: HashMap<&'a str, Vec<Pod<'a>>>,
+    /// By namespace: the beginnings of the names of the claims that StatefulSets make.
+    claims: HashMap<&'a str, Vec<String>>,
     /// Every string in the custom resources: an `ExternalSecret` names the Secret that it makes.
     named_by_custom_resources: HashSet<&'a str>,
     /// The namespaces with custom resources that may make something.
@@ -102,14 +104,18 @@ impl<'a> Index<'a> {
         let mut index = Self {
             set,
             by_name: HashMap::new(),
-            pods: Vec::new(),
+            pods: HashMap::new(),
+            claims: HashMap::new(),
             named_by_custom_resources: HashSet::new(),
             creates_in: HashSet::new(),
         };
         for object in set.objects {
             let (object, namespace) = (*object, index.namespace_of(object));
             index.by_name.insert((namespace, kind(object), name(object)), object);
-            pods::collect(object, namespace, &mut index.pods);
+            if kind(object) == "StatefulSet" {
+                index.claims.entry(namespace).or_default().extend(configuration::claims(object));
+            }
+            pods::collect(object, index.pods.entry(namespace).or_default());
             let group = group(api_version(object));
             if !is_of_kubernetes(group) {
                 strings(object, &mut index.named_by_custom_resources, 0);

@@ -7,7 +7,6 @@ use crate::schema::finding::step;
 
 /// The pods of a workload, or of a custom resource with a pod template in it.
 pub(super) struct Pod<'a> {
-    pub(super) namespace: &'a str,
     pub(super) labels: Option<&'a Map<String, Value>>,
     pub(super) spec: &'a Value,
 }
@@ -39,34 +38,34 @@ pub(super) fn containers(spec: &Value) -> Vec<(String, &Value)> {
 }
 
 /// The pods that an object makes.
-pub(super) fn collect<'a>(object: &'a Value, namespace: &'a str, pods: &mut Vec<Pod<'a>>) {
+pub(super) fn collect<'a>(object: &'a Value, pods: &mut Vec<Pod<'a>>) {
     if kind(object) == "Pod" {
-        pods.push(of_template(object, namespace));
+        pods.push(of_template(object));
     } else {
-        templates(object, namespace, pods, 0);
+        templates(object, pods, 0);
     }
 }
 
 /// Every pod template in a value, also in a custom resource.
-fn templates<'a>(value: &'a Value, namespace: &'a str, pods: &mut Vec<Pod<'a>>, depth: usize) {
+fn templates<'a>(value: &'a Value, pods: &mut Vec<Pod<'a>>, depth: usize) {
     if depth > 32 {
         return;
     }
     match value {
         Value::Object(map) => {
-            if value.pointer("/spec/containers").is_some_and(Value::is_array) {
-                pods.push(of_template(value, namespace));
+            if value["spec"]["containers"].is_array() {
+                pods.push(of_template(value));
             }
-            map.values().for_each(|value| templates(value, namespace, pods, depth + 1));
+            map.values().for_each(|value| templates(value, pods, depth + 1));
         }
-        Value::Array(items) => items.iter().for_each(|item| templates(item, namespace, pods, depth + 1)),
+        Value::Array(items) => items.iter().for_each(|item| templates(item, pods, depth + 1)),
         _ => {}
     }
 }
 
-fn of_template<'a>(template: &'a Value, namespace: &'a str) -> Pod<'a> {
-    let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
-    Pod { namespace, labels, spec: &template["spec"] }
+fn of_template(template: &Value) -> Pod<'_> {
+    let labels = template["metadata"]["labels"].as_object();
+    Pod { labels, spec: &template["spec"] }
 }
 
 /// Where the specification of an object's pods stands; `None` where it has none.

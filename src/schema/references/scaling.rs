@@ -25,7 +25,7 @@ fn autoscaler(one: &Referrer<'_>) -> Option<Finding> {
     if !is_of_kubernetes(group) || !one.lacks(target, name) {
         return None;
     }
-    let message = format!("the manifests have no {target} `{name}`");
+    let message = format!("{} no {target} `{name}`", one.index.set.have);
     Some(Finding::warning("/spec/scaleTargetRef/name", message).with_hint_if(one.near(target, name)))
 }
 

@@ -148,7 +148,7 @@ fn backend(one: &Referrer<'_>, pointer: &str, found: &mut Vec<Finding>) {
 }
 
 fn no_service(one: &Referrer<'_>, name: &str, pointer: &str) -> Finding {
-    let message = format!("the manifests have no Service `{name}`");
+    let message = format!("{} no Service `{name}`", one.index.set.have);
     Finding::warning(pointer, message).with_hint_if(one.near("Service", name))
 }
 

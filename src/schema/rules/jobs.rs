@@ -120,7 +120,7 @@ fn failure_policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
 fn exit_codes(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let codes: Vec<i64> = one.list("values").iter().filter_map(|code| int(&Shape::Int32, code)).collect();
     if one.text("operator") == "In" && codes.contains(&0) {
-        let message = "0 is no failure: the operator `In` cannot have it";
+        let message = "0 is not a failure: the operator `In` cannot have it";
         found.push(Finding::error(one.at("values"), message));
     }
     if codes.windows(2).any(|two| two[0] > two[1]) {
@@ -147,8 +147,7 @@ fn success_policy(one: &Checked<'_>, found: &mut Vec<Finding>) {
             None => completions,
         };
         if let Some(count) = count.filter(|count| *count > most) {
-            let message =
-                format!("`succeededCount` ({count}) is more than the {most} indexes that there are");
+            let message = format!("`succeededCount` ({count}) is more than the number of indexes, {most}");
             found.push(Finding::error(step(&pointer, "succeededCount"), message));
         }
     }
@@ -202,7 +201,7 @@ fn time_zone(one: &Checked<'_>) -> Option<Finding> {
     }
     let near = crate::text::nearest(zone, known.iter().map(String::as_str));
     let hint = near.map_or(hint.to_owned(), |near| format!("did you mean `{near}`?"));
-    Some(Finding::warning(pointer, format!("{message} that is known here")).with_hint(hint))
+    Some(Finding::warning(pointer, format!("{message} that windlass knows")).with_hint(hint))
 }
 
 /// Since 1.29 the zone stands in `timeZone` alone. Source: `validateScheduleFormat`.

@@ -28,7 +28,7 @@ pub(super) fn name(schemas: &Schemas, object: &Value, found: &mut Vec<Finding>) 
         let finding = Finding::error("/metadata/name", message);
         found.push(finding.with_hint_if(malformed.hint.map(ToOwned::to_owned)));
     } else if let Some(most) = longest(object, kind).filter(|most| name.len() > *most) {
-        let message = format!("the name of a {kind} has at most {most} letters, not {}", name.len());
+        let message = format!("the name of a {kind} has at most {most} characters, not {}", name.len());
         found.push(Finding::error("/metadata/name", message));
     }
 }
@@ -104,7 +104,7 @@ fn finalizers(object: &Value, found: &mut Vec<Finding>) {
         if let Err(malformed) = Format::Qualified.check(name) {
             found.push(Finding::error(pointer, malformed.message));
         } else if !is_free && !name.contains('/') && !FINALIZERS.contains(&name) {
-            let finding = Finding::error(pointer, format!("`{name}` is no finalizer of Kubernetes"));
+            let finding = Finding::error(pointer, format!("`{name}` is not a finalizer of Kubernetes"));
             found.push(finding.with_hint("write `example.com/name`"));
         }
     }

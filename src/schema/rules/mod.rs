@@ -20,7 +20,6 @@ mod workload;
 use serde_json::{Map, Value};
 
 use super::finding::{Finding, Severity};
-use super::format::Quantity;
 use super::table::{Field, Shape};
 use super::version::Schemas;
 use crate::model::object::{api_version, kind, text};
@@ -120,16 +119,6 @@ pub(super) fn int(shape: &Shape, value: &Value) -> Option<i64> {
     // The lower half of its bits.
     let [a, b, c, d, ..] = wide.to_le_bytes();
     Some(i64::from(i32::from_le_bytes([a, b, c, d])))
-}
-
-/// The quantity of a value; null is zero.
-fn quantity(value: &Value) -> Option<Quantity> {
-    match value {
-        Value::Null => Quantity::read("0"),
-        Value::String(text) => Quantity::read(text.trim()),
-        Value::Number(number) => Quantity::read(&number.to_string()),
-        _ => None,
-    }
 }
 
 /// The rules of a field whose value has the right type.

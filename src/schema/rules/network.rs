@@ -147,7 +147,7 @@ fn addresses(one: &Checked<'_>, found: &mut Vec<Finding>) {
     }
     let families = one.list("ipFamilies");
     if families.len() == 2 && families[0] == families[1] {
-        found.push(Finding::error(step(&one.at("ipFamilies"), 1), "this family is there already"));
+        found.push(Finding::error(step(&one.at("ipFamilies"), 1), "this family is already listed"));
     }
     let all = one.list("clusterIPs");
     if own.is_empty() && !all.is_empty() {
@@ -352,7 +352,7 @@ fn slice(one: &Checked<'_>, found: &mut Vec<Finding>) {
         for (at, zone) in zones.filter(|(_, zone)| zone["name"].is_string()) {
             if !seen.insert(text(zone, "/name")) {
                 let pointer = format!("{pointer}/hints/forZones/{at}/name");
-                found.push(Finding::error(pointer, "this zone is there already"));
+                found.push(Finding::error(pointer, "this zone is already listed"));
             }
         }
     }
@@ -366,5 +366,6 @@ fn of_type(written: &str, (kind, minor): (&str, u32), pointer: &str) -> Option<F
         "FQDN" => Format::DomainName.check(written).is_ok(),
         _ => true,
     };
-    (!is_right).then(|| Finding::error(pointer, format!("`{written}` is no address of the type `{kind}`")))
+    (!is_right)
+        .then(|| Finding::error(pointer, format!("`{written}` is not an address of the type `{kind}`")))
 }

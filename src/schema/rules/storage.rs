@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::{Checked, quantity};
+use super::Checked;
 use crate::model::object::{list, text};
 use crate::schema::finding::{Finding, step};
 use crate::schema::format::{Format, Quantity, decode};
@@ -45,7 +45,7 @@ fn claim(one: &Checked<'_>) -> Option<Finding> {
     let Some(storage) = requests.and_then(|requests| requests.get("storage")) else {
         return Some(one.missing("a claim needs `resources.requests.storage`"));
     };
-    let amount = quantity(storage)?;
+    let amount = Quantity::of(storage)?;
     (amount.is_negative() || Quantity::is_zero(amount)).then(|| {
         let pointer = step(&step(&one.at("resources"), "requests"), "storage");
         Finding::error(pointer, "`storage` must be greater than 0")
@@ -109,7 +109,7 @@ fn volume(one: &Checked<'_>, found: &mut Vec<Finding>) {
                 Finding::error(step(&one.at("capacity"), name), format!("a volume has no `{name}`"));
             finding.at_key().with_hint("write `storage`")
         }));
-        let storage = capacity.get("storage").and_then(quantity);
+        let storage = capacity.get("storage").and_then(Quantity::of);
         if storage.is_some_and(|storage| storage.is_negative() || storage.is_zero()) {
             let pointer = step(&one.at("capacity"), "storage");
             found.push(Finding::error(pointer, "`storage` must be greater than 0"));
@@ -244,8 +244,10 @@ fn topologies(one: &Checked<'_>, found: &mut Vec<Finding>) {
         let mut values = HashSet::new();
         for (at, value) in list(expression, "/values").iter().enumerate() {
             if value.as_str().is_some_and(|value| !values.insert(value)) {
-                found
-                    .push(Finding::error(step(&step(&pointer, "values"), at), "this value is there already"));
+                found.push(Finding::error(
+                    step(&step(&pointer, "values"), at),
+                    "this value is already listed",
+                ));
             }
         }
     }
@@ -259,7 +261,7 @@ fn terms(one: &Checked<'_>, found: &mut Vec<Finding>) {
         if list(term, "/matchLabelExpressions").is_empty() {
             found.push(Finding::error(pointer, "a term needs `matchLabelExpressions`").at_key());
         } else if terms.iter().take(index).any(|other| other == term) {
-            found.push(Finding::error(pointer, "this term is there already"));
+            found.push(Finding::error(pointer, "this term is already listed"));
         }
     }
 }
@@ -271,7 +273,7 @@ fn driver(one: &Checked<'_>, found: &mut Vec<Finding>) {
         let audience = text(request, "/audience");
         if !audiences.insert(audience) {
             let pointer = step(&step(&one.at("tokenRequests"), index), "audience");
-            found.push(Finding::error(pointer, format!("the audience `{audience}` is there already")));
+            found.push(Finding::error(pointer, format!("the audience `{audience}` is already listed")));
         }
     }
     if one.get("serviceAccountTokenInSecrets").is_some() && one.list("tokenRequests").is_empty() {

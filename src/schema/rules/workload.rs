@@ -86,8 +86,8 @@ fn pods_of_job(object: &Value) -> Option<Finding> {
     }
     let host = format!("{}-{}", crate::model::object::name(object), completions - 1);
     Format::Label.check(&host).err().map(|_| {
-        let message = format!("its last pod would be called `{host}`, which is no host name");
-        Finding::error("/metadata/name", message).with_hint("shorten it; leave dots out")
+        let message = format!("its last pod would be called `{host}`, which is not a host name");
+        Finding::error("/metadata/name", message).with_hint("shorten it, without dots")
     })
 }
 
@@ -269,7 +269,7 @@ fn no_devices(container: &Value, volumes: &[Value], pointer: &str, found: &mut V
         let is_claim =
             |volume: &Value| volume["persistentVolumeClaim"].is_object() || volume["ephemeral"].is_object();
         if !name.is_empty() && volume.is_some_and(|volume| !is_claim(volume)) {
-            let message = format!("the volume `{name}` is no claim: it cannot be a device");
+            let message = format!("the volume `{name}` is not a claim: it cannot be a device");
             found.push(Finding::error(step(&step(pointer, index), "name"), message));
         }
     }

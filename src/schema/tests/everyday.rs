@@ -33,6 +33,7 @@ fn refers(text: &str) -> Vec<String> {
     let set = Set {
         objects: &objects,
         namespace: "shop",
+        have: "the manifests have",
         is_elsewhere: &|kind, name| (kind, name) == ("Secret", "made-by-hand"),
         may_create: &|_, kind| kind == "Cluster",
     };
@@ -209,7 +210,7 @@ fn a_secret_that_nobody_makes() {
             "envFrom: [{secretRef: {name: db}}, {configMapRef: {name: x, optional: true}}, {secretRef: {name: made-by-hand}}]"
         )),
         [format!(
-            "{at}/envFrom/0/secretRef/name: the manifests have no Secret `db` | if it is made elsewhere, name it under `external:`"
+            "{at}/envFrom/0/secretRef/name: the manifests have no Secret `db` | if it is created elsewhere, name it under `external:`"
         )]
     );
     let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\ndata: {level: info}\n";
@@ -223,7 +224,7 @@ fn a_secret_that_nobody_makes() {
                 "{at}/env/0/valueFrom/configMapKeyRef/key: ConfigMap `settings` has no key `lvel` | did you mean `level`?"
             ),
             format!(
-                "{at}/env/1/valueFrom/secretKeyRef/name: the manifests have no Secret `stetings` | if it is made elsewhere, name it under `external:`"
+                "{at}/env/1/valueFrom/secretKeyRef/name: the manifests have no Secret `stetings` | if it is created elsewhere, name it under `external:`"
             ),
         ]
     );
@@ -338,7 +339,7 @@ fn a_name_with_capitals_and_underscores() {
         ["/metadata/name: `Worker_1` cannot be the name of a Deployment \
          | use lower-case letters, digits, `-` and `.`, at most 253, with a letter or digit at both ends of each part"]
     );
-    assert!(said(&CRON.replace("nightly", &"n".repeat(53)))[0].contains("at most 52 letters, not 53"));
+    assert!(said(&CRON.replace("nightly", &"n".repeat(53)))[0].contains("at most 52 characters, not 53"));
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn doubted(text: &str, from: &str, to: &str, words: &str) {
 fn what_the_server_does_not_mind() {
     let port = "name: http, containerPort: 80";
     let second = format!("  - name: c\n    image: b\n    ports: [{{{port}}}]\n  - name: a\n");
-    doubted(POD, "  - name: a\n", &second, "the container `c` has a port named `http`, too");
+    doubted(POD, "  - name: a\n", &second, "the container `c` also has a port named `http`");
     broken(
         POD,
         "containerPort: 80}",

@@ -78,7 +78,7 @@ impl Reader<'_> {
             None => Default::default(),
         };
         if let Some((name, place)) = places.iter().find(|(name, _)| args.contains_key(*name)) {
-            let message = format!("the argument `{name}` stands in `args` and in `needs`");
+            let message = format!("the argument `{name}` is in both `args` and `needs`");
             return Err(Error::new(Kind::Invalid, message).at(place.clone()));
         }
         let path = table.path("secrets");
@@ -88,7 +88,7 @@ impl Reader<'_> {
         let matrix = testing::matrix(&mut table)?;
         if let Some(twice) = matrix.keys().find(|name| args.contains_key(*name) || needs.contains_key(*name))
         {
-            let message = format!("the argument `{twice}` stands in `matrix` and in `args` or `needs`");
+            let message = format!("the argument `{twice}` is in `matrix` and in `args` or `needs`");
             return Err(Error::new(Kind::Invalid, message).at(key.place.clone()));
         }
         let image = ImageConfig {
@@ -138,8 +138,7 @@ fn combinations(key: &Key, matrix: &Matrix) -> Result<Vec<(String, BTreeMap<Stri
         });
         all = with_each.collect();
         if all.len() > MOST_COMBINATIONS {
-            let message =
-                format!("`images.{}.matrix` stands for more than {MOST_COMBINATIONS} images", key.text);
+            let message = format!("`images.{}.matrix` makes more than {MOST_COMBINATIONS} images", key.text);
             return Err(Error::new(Kind::Invalid, message).at(key.place.clone()));
         }
     }
@@ -171,7 +170,7 @@ fn tags(table: &mut Table) -> Result<Vec<String>> {
     let tags = list(&path, node)?;
     let is_wrong = |tag: &&String| !tag.contains('$') && !is_tag(tag);
     if let Some(wrong) = tags.iter().find(is_wrong) {
-        let message = format!("`{path}` has `{wrong}`, which is no tag");
+        let message = format!("`{path}` has `{wrong}`, which is not a valid tag");
         return Err(Error::new(Kind::Invalid, message).at(place).with_hint(TAG_SHAPE));
     }
     Ok(tags)
@@ -204,7 +203,7 @@ fn limit(path: &str, node: &Node) -> Result<i64> {
     text.parse().ok().filter(|number| *number >= -1).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{path}` must be a number, not `{text}`"))
             .at(node.place.clone())
-            .with_hint("`-1` is no limit")
+            .with_hint("`-1` means no limit")
     })
 }
 
@@ -229,7 +228,7 @@ fn platforms(table: &mut Table) -> Result<Vec<String>> {
     let place = node.place.clone();
     let mut platforms = list(&path, node)?;
     if let Some(wrong) = platforms.iter().find(|one| !is_platform(one)) {
-        let message = format!("`{path}` has `{wrong}`, which is no platform");
+        let message = format!("`{path}` has `{wrong}`, which is not a platform");
         return Err(Error::new(Kind::Invalid, message)
             .at(place)
             .with_hint("write `linux/amd64` or `linux/arm/v7`"));

@@ -50,6 +50,7 @@ const TIER: Keys = Keys {
         "tested",
         "after",
         "branches",
+        "tags",
         "confirm",
         "protected",
         "rollback",
@@ -85,7 +86,7 @@ pub(crate) const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// Reads the configuration; `images` are those of the convention, taken where the file has no such key.
 ///
 /// # Errors
-/// [`Kind::Invalid`] with the place for every mistake, [`Kind::Usage`] for what is not built yet. A variable that the
+/// [`Kind::Invalid`] with the place for every mistake, [`Kind::Usage`] for what is not implemented. A variable that the
 /// environment does not have is no error here: a rollback needs none of them.
 pub(crate) fn config(
     source: &str,
@@ -170,14 +171,16 @@ impl Reader<'_> {
 
     fn builder_address(&mut self, path: &str, node: &Node) -> Result<Option<String>> {
         let address = self.expanded(path, node)?;
+        let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.+".contains(letter);
         let known = |address: &String| {
             let rest = address.strip_prefix("tcp://").or_else(|| address.strip_prefix("unix://"));
-            address.is_empty() || rest.is_some_and(|rest| !rest.is_empty())
+            // What has no scheme is the name of a builder of buildx.
+            rest.map_or_else(|| address.chars().all(is_of_name), |rest| !rest.is_empty())
         };
         match address {
             Some(address) if !known(&address) => Err(Error::new(
                 Kind::Invalid,
-                format!("`{path}` must be like tcp://buildkitd:1234 or unix:///run/buildkit/buildkitd.sock, not `{address}`"),
+                format!("`{path}` must be like tcp://buildkitd:1234 or unix:///run/buildkit/buildkitd.sock, or the name of a builder of `docker buildx`, not `{address}`"),
             )
             .at(node.place.clone())),
             address => Ok(address),
@@ -214,8 +217,7 @@ impl Reader<'_> {
                 Error::new(Kind::Invalid, format!("`tiers.{name}.after` names no other tier: `{after}`"))
                     .with_hint(choice(after, others, "tiers"))
             } else if self.comes_after(name, name) {
-                let message =
-                    format!("`tiers.{name}.after` goes in a circle: `{after}` comes after `{name}`");
+                let message = format!("`tiers.{name}.after` is a cycle: `{after}` comes after `{name}`");
                 Error::new(Kind::Invalid, message).with_hint("one of them must be the first")
             } else {
                 continue;
@@ -261,7 +263,8 @@ impl Reader<'_> {
             values: self.values(&mut table, name)?,
             tested: rule(&mut table, "tested", tested)?,
             after: self.after(&mut table, name)?,
-            branches: branches(&mut table)?,
+            branches: texts(&mut table, "branches")?,
+            tags: texts(&mut table, "tags")?,
             confirm: flag(&mut table, "confirm")?,
             protected: flag(&mut table, "protected")?,
             rollback: rule(&mut table, "rollback", &rollback)?.unwrap_or_default(),
@@ -362,16 +365,16 @@ fn version(table: &mut Table) -> Result<u32> {
     }
 }
 
-fn branches(table: &mut Table) -> Result<Vec<String>> {
-    let path = table.path("branches");
-    table.take("branches").map_or_else(|| Ok(Vec::new()), |node| list(&path, node))
+fn texts(table: &mut Table, key: &str) -> Result<Vec<String>> {
+    let path = table.path(key);
+    table.take(key).map_or_else(|| Ok(Vec::new()), |node| list(&path, node))
 }
 
 fn flag(table: &mut Table, key: &str) -> Result<bool> {
     Ok(rule(table, key, &[("true", Some(true)), ("false", Some(false))])?.unwrap_or_default())
 }
 
-/// One of a few words; a word without a value is not built yet.
+/// One of a few words; a word without a value is not implemented.
 fn rule<T: Copy>(table: &mut Table, key: &str, words: &[(&str, Option<T>)]) -> Result<Option<T>> {
     let path = table.path(key);
     let Some(node) = table.take(key) else { return Ok(None) };

@@ -41,11 +41,15 @@ fn the_shop_is_read() {
 }
 
 #[test]
-fn the_pipeline_for_a_web_service_is_read() {
-    let config = fixture("pipelines/web/windlass.yaml");
-    assert_eq!(config.images["web"].dockerfile, Path::new("Dockerfile"));
-    assert_eq!(config.tests["unit"].timeout, TEN_MINUTES);
-    assert_eq!(config.tiers["production"].namespace, "NAME");
+fn the_pipelines_configurations_are_read() {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines")).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let config = fixture(&format!("pipelines/{name}/windlass.yaml"));
+        assert_eq!(config.tiers["production"].namespace, "shop", "{name}");
+        assert_eq!(config.tiers["production"].after.as_deref(), Some("staging"), "{name}");
+        assert_eq!(config.tiers.contains_key("review/*"), name == "review-apps", "{name}");
+        assert_eq!(config.images.len(), if name == "several-images" { 2 } else { 1 }, "{name}");
+    }
 }
 
 #[test]
@@ -167,7 +171,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "version: 1\nimages: {web: {args: {A: 1}, needs: {A: base}}, base: }\n",
-        "windlass.yaml:2:41: the argument `A` stands in `args` and in `needs`",
+        "windlass.yaml:2:41: the argument `A` is in both `args` and `needs`",
         "",
     ),
     (
@@ -238,12 +242,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "version: 1\ntiers: {s*: {context: a, namespace: x}}\n",
         "windlass.yaml:2:9: `s*` cannot be a tier's name",
-        "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` stands for all that begin so",
+        "letters, digits, `.`, `_` and `-`, with `/` between parts; `review/*` matches all that begin with `review/`",
     ),
     (
         "version: 1\nvars: {A: }\n",
         "windlass.yaml:2:9: `vars.A` has no value",
-        "write \"\" where an empty text is meant",
+        "write \"\" for an empty string",
     ),
     ("version: 1\nvars: {A: [1]}\n", "windlass.yaml:2:11: `vars.A` must be a single value, not a list", ""),
     (
@@ -254,17 +258,17 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "version: 1\nregistry: ${X\n",
         "windlass.yaml:2:11: `${X` is not `${NAME}` or `${NAME:-default}` (in `registry`)",
-        "write `$$` where a dollar is meant",
+        "write `$$` for a literal dollar",
     ),
     (
         "version: 1\nhealth: {Widget.example.com: {ready: {/status/phase: Up}}}\n",
-        "windlass.yaml:2:10: `health` must be a list of rules in CEL: JSON pointers are not read any more",
+        "windlass.yaml:2:10: `health` must be a list of rules in CEL: JSON pointers are no longer supported",
         "write `- {apiVersion: example.com/v1, kind: Widget, current: \"status.phase == 'Up'\"}` with the version of the kind",
     ),
     (
         "version: 1\nhealth: [{apiVersion: example.com/v1, kind: Widget, current: status.phase == Up}]\n",
         "windlass.yaml:2:78: `health[0].current` is not an expression in CEL: unknown variable `Up`",
-        "the variables are apiVersion, kind, metadata, spec, status, data; texts are in quotes",
+        "the variables are apiVersion, kind, metadata, spec, status, data; strings are in quotes",
     ),
     (
         "version: 1\nhealth: [{apiVersion: example.com, kind: Widget, current: \"true\"}]\n",
@@ -274,26 +278,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "version: 1\ntiers: {p: {context: a, namespace: b, verify: {}}}\n",
         "windlass.yaml:2:47: `tiers.p.verify` checks nothing",
-        "it has `http`, `test` or `soak`",
+        "add `http`, `test` or `soak`",
     ),
     (
         "version: 1\ntiers: {p: {context: a, namespace: b, verify: {soak: 1m, for: 2s}}}\n",
-        "windlass.yaml:2:47: `tiers.p.verify.for` is of `http`, which is not there",
-        "such as `http: \"https://${HOST}/health\"`",
+        "windlass.yaml:2:47: `tiers.p.verify.for` needs `http`",
+        "add an address: `http: \"https://${HOST}/health\"`",
     ),
     (
         "version: 1\nimages: {web: }\ntests: {smoke: {image: web, run: [a]}}\ntiers: {p: {context: a, namespace: b, verify: {test: smoek}}}\n",
         "windlass.yaml:4:47: `tiers.p.verify.test` names no test: `smoek`",
         "did you mean `smoke`? The tests are: smoke",
     ),
+    ("version: 1\nproject: a\nproject: b\n", "windlass.yaml:3:1: duplicate key `project`", ""),
     (
-        "version: 1\nproject: a\nproject: b\n",
-        "windlass.yaml:3:1: the key `project` stands here a second time",
-        "",
-    ),
-    (
-        "version: 1\nbuilder: buildkitd\n",
-        "windlass.yaml:2:10: `builder` must be like tcp://buildkitd:1234 or unix:///run/buildkit/buildkitd.sock, not `buildkitd`",
+        "version: 1\nbuilder: http://buildkitd\n",
+        "windlass.yaml:2:10: `builder` must be like tcp://buildkitd:1234 or unix:///run/buildkit/buildkitd.sock, or the name of a builder of `docker buildx`, not `http://buildkitd`",
         "",
     ),
     (
@@ -303,18 +303,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "version: 1\nimages: {app: {platforms: [linux/amd64, arm64]}}\n",
-        "windlass.yaml:2:27: `images.app.platforms` has `arm64`, which is no platform",
+        "windlass.yaml:2:27: `images.app.platforms` has `arm64`, which is not a platform",
         "write `linux/amd64` or `linux/arm/v7`",
     ),
     (
         "version: 1\nimages: {app: {tags: [v1, a b]}}\n",
-        "windlass.yaml:2:22: `images.app.tags` has `a b`, which is no tag",
+        "windlass.yaml:2:22: `images.app.tags` has `a b`, which is not a valid tag",
         "letters, digits, `.`, `_` and `-`, no `.` or `-` first, 128 at most",
     ),
     (
         "version: 1\nimages: {app: {ulimits: {nofile: many}}}\n",
         "windlass.yaml:2:34: `images.app.ulimits.nofile` must be a number, not `many`",
-        "`-1` is no limit",
+        "`-1` means no limit",
     ),
     (
         "version: 1\nimages: {app: {entitlements: [network.hots]}}\n",
@@ -338,7 +338,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ),
     (
         "version: 1\nimages: {a: {args: {N: x}, matrix: {N: [1]}}}\n",
-        "windlass.yaml:2:10: the argument `N` stands in `matrix` and in `args` or `needs`",
+        "windlass.yaml:2:10: the argument `N` is in `matrix` and in `args` or `needs`",
         "",
     ),
 ];
@@ -377,6 +377,6 @@ fn the_example_of_the_documentation_is_valid() {
 #[test]
 fn what_is_not_built_says_so() {
     let error = read("version: 1\nimages: {app: {}}\ntests: {a: {secrets: {}}}\n").unwrap_err();
-    let said = "windlass.yaml:3:13: the key `secrets` is not built yet";
+    let said = "windlass.yaml:3:13: the key `secrets` is not implemented";
     assert_eq!((error.to_string().as_str(), error.kind()), (said, Kind::Usage));
 }

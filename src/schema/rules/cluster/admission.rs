@@ -30,7 +30,7 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec" => {
             let actions = one.list("validationActions");
             if ["Deny", "Warn"].iter().all(|wanted| actions.iter().any(|action| action == wanted)) {
-                let message = "`Deny` and `Warn` say the same twice";
+                let message = "`Deny` and `Warn` mean the same";
                 found.push(Finding::error(one.at("validationActions"), message));
             }
         }
@@ -44,7 +44,7 @@ pub(in crate::schema::rules) fn versions(one: &Checked<'_>, name: &str, found: &
         one.list(name).iter().map(|version| version.as_str().unwrap_or_default()).collect();
     for (index, version) in versions.iter().enumerate() {
         if versions.iter().take(index).any(|other| other == version) {
-            found.push(Finding::error(step(&one.at(name), index), format!("`{version}` is there already")));
+            found.push(Finding::error(step(&one.at(name), index), format!("`{version}` is already listed")));
         }
     }
     if !versions.is_empty() && !versions.iter().any(|version| ["v1", "v1beta1"].contains(version)) {
@@ -57,8 +57,7 @@ fn rule(one: &Checked<'_>, found: &mut Vec<Finding>) {
     for name in ["apiGroups", "apiVersions", "operations"] {
         let items = one.list(name);
         if items.len() > 1 && items.iter().any(|item| item == "*") {
-            found
-                .push(Finding::error(one.at(name), format!("beside `*` there can be no others in `{name}`")));
+            found.push(Finding::error(one.at(name), format!("`*` must be the only item in `{name}`")));
         }
     }
     for name in ["apiVersions", "resources"] {
@@ -72,7 +71,7 @@ fn rule(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let names: Vec<&Value> = one.list("resourceNames").iter().collect();
     for (index, name) in names.iter().enumerate() {
         if names.iter().take(index).any(|other| other == name) {
-            found.push(Finding::error(step(&one.at("resourceNames"), index), "this name is there already"));
+            found.push(Finding::error(step(&one.at("resourceNames"), index), "this name is already listed"));
         }
     }
 }
@@ -81,21 +80,18 @@ fn resources(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let resources: Vec<&str> = one.list("resources").iter().filter_map(Value::as_str).collect();
     let pointer = one.at("resources");
     if resources.len() > 1 && resources.contains(&"*/*") {
-        found.push(Finding::error(pointer.as_str(), "beside `*/*` there can be no others"));
+        found.push(Finding::error(pointer.as_str(), "`*/*` must be the only item"));
     }
     let has_plain = resources.iter().rfind(|name| !name.contains('/')).is_some_and(|name| *name != "*");
     if resources.contains(&"*") && has_plain {
-        found.push(Finding::error(
-            pointer.as_str(),
-            "beside `*` there can be no others without a subresource",
-        ));
+        found.push(Finding::error(pointer.as_str(), "`*` must be the only item without a subresource"));
     }
     let (mut all_of, mut of_all) = (HashSet::new(), HashSet::new());
     for (index, (resource, part)) in
         resources.iter().enumerate().filter_map(|(index, name)| Some((index, name.split_once('/')?)))
     {
         if all_of.contains(resource) || of_all.contains(part) {
-            let message = format!("`{resource}/{part}` is meant by another item already");
+            let message = format!("`{resource}/{part}` is already covered by another item");
             found.push(Finding::error(step(&pointer, index), message));
         }
         if part == "*" {
@@ -135,7 +131,7 @@ fn audit(one: &Checked<'_>, found: &mut Vec<Finding>) {
     {
         let pointer = format!("{}/spec/auditAnnotations/{index}/key", one.pointer);
         if !key.is_empty() && !seen.insert(key) {
-            found.push(Finding::error(pointer, format!("there is an annotation `{key}` already")));
+            found.push(Finding::error(pointer, format!("the annotation `{key}` already exists")));
         } else if !key.is_empty()
             && let Err(malformed) = Format::Qualified.check(&format!("{name}/{key}"))
         {

@@ -53,7 +53,7 @@ fn claim(one: &Checked<'_>, found: &mut Vec<Finding>) {
                 if !known.contains(name) {
                     found.push(Finding::error(pointer, format!("the claim has no request `{name}`")));
                 } else if !seen.insert(name) {
-                    found.push(Finding::error(pointer, format!("`{name}` is there already")));
+                    found.push(Finding::error(pointer, format!("`{name}` is already listed")));
                 }
             }
         }
@@ -103,7 +103,7 @@ fn extended_resource(one: &Checked<'_>) -> Option<Finding> {
         || name.split_once('/').is_none_or(|(domain, _)| domain.ends_with("kubernetes.io"));
     (is_own || Format::Qualified.check(name).is_err()).then(|| {
         let finding =
-            Finding::error(one.at("extendedResourceName"), format!("`{name}` is no extended resource"));
+            Finding::error(one.at("extendedResourceName"), format!("`{name}` is not an extended resource"));
         finding.with_hint("write `example.com/gpu`")
     })
 }

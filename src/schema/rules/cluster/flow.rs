@@ -85,7 +85,7 @@ fn verbs(one: &Checked<'_>, found: &mut Vec<Finding>) {
 fn alone(one: &Checked<'_>, name: &str, found: &mut Vec<Finding>) {
     let items = one.list(name);
     if items.len() > 1 && items.iter().any(|item| item == "*") {
-        found.push(Finding::error(one.at(name), format!("beside `*` there can be no others in `{name}`")));
+        found.push(Finding::error(one.at(name), format!("`*` must be the only item in `{name}`")));
     }
 }
 
@@ -167,7 +167,7 @@ fn queuing(one: &Checked<'_>) -> Option<Finding> {
         .map(|dealt| f64::from(i32::try_from(queues - dealt).unwrap_or(i32::MAX)).log2())
         .sum();
     (bits.ceil() > 60.0).then(|| {
-        let message = format!("hands of {hand} out of {queues} queues are too many");
+        let message = format!("a `handSize` of {hand} is too large for {queues} `queues`");
         Finding::error(one.at(at), message).with_hint("write a smaller `handSize`")
     })
 }

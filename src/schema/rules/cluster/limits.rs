@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::model::object::text;
 use crate::schema::finding::{Finding, not_one_of, step};
 use crate::schema::format::{Format, Quantity};
+use crate::schema::rules::Checked;
 use crate::schema::rules::pod::{container_resource, integer};
-use crate::schema::rules::{Checked, quantity};
 
 /// `standardQuotaResources`.
 const OF_QUOTAS: [&str; 19] = [
@@ -76,7 +76,7 @@ pub(super) fn overhead(one: &Checked<'_>, field: &str, found: &mut Vec<Finding>)
     for (name, amount) in one.object(field).into_iter().flatten() {
         let pointer = step(&one.at(field), name);
         found.extend(container_resource(name, &pointer));
-        if quantity(amount).is_some_and(Quantity::is_negative) {
+        if Quantity::of(amount).is_some_and(Quantity::is_negative) {
             found.push(Finding::error(pointer, format!("`{name}` cannot be negative")));
         }
     }
@@ -100,7 +100,7 @@ fn name_of_quota(name: &str, pointer: &str) -> Option<Finding> {
 
 /// Source: `ValidateResourceQuantityValue`, `IsIntegerResourceName`.
 fn amount_of_quota(name: &str, amount: &Value, pointer: &str) -> Option<Finding> {
-    let amount = quantity(amount)?;
+    let amount = Quantity::of(amount)?;
     if amount.is_negative() {
         return Some(Finding::error(pointer, format!("`{name}` cannot be negative")));
     }
@@ -190,7 +190,7 @@ fn types(one: &Checked<'_>, found: &mut Vec<Finding>) {
         let kind = text(limit, "/type");
         if !kind.is_empty() && !seen.insert(kind) {
             let pointer = step(&step(&one.at("limits"), index), "type");
-            found.push(Finding::error(pointer, format!("there are limits for `{kind}` already")));
+            found.push(Finding::error(pointer, format!("there is already an item for `{kind}`")));
         }
     }
 }
@@ -243,7 +243,7 @@ fn amounts(one: &Checked<'_>, found: &mut Vec<Finding>) {
     let names: HashSet<&String> =
         SECTIONS.iter().filter_map(|section| one.object(section)).flat_map(Map::keys).collect();
     for name in names {
-        let amount = |section: &str| one.object(section).and_then(|map| map.get(name)).and_then(quantity);
+        let amount = |section: &str| one.object(section).and_then(|map| map.get(name)).and_then(Quantity::of);
         for (less, more) in ORDER {
             if let (Some(small), Some(great)) =
                 (amount_or_default(one, less, name), amount_or_default(one, more, name))
@@ -272,7 +272,7 @@ fn amounts(one: &Checked<'_>, found: &mut Vec<Finding>) {
 
 /// Of a container what is left out follows from the rest.
 fn amount_or_default(one: &Checked<'_>, section: &str, name: &str) -> Option<Quantity> {
-    let read = |section: &str| one.object(section).and_then(|map| map.get(name)).and_then(quantity);
+    let read = |section: &str| one.object(section).and_then(|map| map.get(name)).and_then(Quantity::of);
     if one.text("type") != "Container" {
         return read(section);
     }

@@ -57,7 +57,7 @@ fn tolerations(one: &Checked<'_>, found: &mut Vec<Finding>) {
         if all.iter().take(index).any(|other| other == toleration) {
             found.push(Finding::error(
                 step(&one.at("tolerations"), index),
-                "this toleration is there already",
+                "this toleration is already listed",
             ));
         }
     }
@@ -84,7 +84,7 @@ fn namespace_finalizers(object: &Value, found: &mut Vec<Finding>) {
         let is_known = ["kubernetes", "orphan", "foregroundDeletion"].contains(&name);
         if !is_known && (!name.contains('/') || Format::Qualified.check(name).is_err()) {
             let finding =
-                Finding::error(step("/spec/finalizers", index), format!("`{name}` is no finalizer"));
+                Finding::error(step("/spec/finalizers", index), format!("`{name}` is not a finalizer"));
             found.push(finding.with_hint("write `kubernetes` or `example.com/name`"));
         }
     }
@@ -133,7 +133,7 @@ fn pod_security(object: &Value, found: &mut Vec<Finding>) {
         } else if ["enforce-version", "audit-version", "warn-version"].contains(&mode)
             && !is_policy_version(level)
         {
-            let finding = Finding::error(pointer, format!("`{level}` is no version of a policy"));
+            let finding = Finding::error(pointer, format!("`{level}` is not a version of a policy"));
             found.push(finding.with_hint("write `latest`, or a version such as `v1.30`"));
         }
     }
@@ -201,7 +201,7 @@ fn usages(object: &Value, found: &mut Vec<Finding>) {
     let usages = list(object, "/spec/usages");
     for (index, usage) in usages.iter().enumerate() {
         if usages.iter().take(index).any(|other| other == usage) {
-            found.push(Finding::error(step("/spec/usages", index), "this usage is there already"));
+            found.push(Finding::error(step("/spec/usages", index), "this usage is already listed"));
         }
     }
 }

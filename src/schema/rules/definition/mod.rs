@@ -116,7 +116,7 @@ fn selectable(one: &Checked<'_>, found: &mut Vec<Finding>) {
             _ if path.starts_with(".metadata") => "it leads into the metadata".to_owned(),
             None => format!("`{path}` leads to no field of the schema"),
             Some("string" | "boolean" | "integer") if seen.insert(path) => continue,
-            Some("string" | "boolean" | "integer") => format!("`{path}` is there already"),
+            Some("string" | "boolean" | "integer") => format!("`{path}` is already listed"),
             Some(_) => format!("`{path}` is neither a string nor a boolean nor an integer"),
         };
         found.push(Finding::error(pointer, why));

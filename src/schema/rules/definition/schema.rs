@@ -43,7 +43,7 @@ pub(super) fn check(root: &Value, pointer: &str, found: &mut Vec<Finding>) {
     walk.schema(root, Level::Root, pointer);
     walk.metadata(root, pointer);
     if is_true(root, "/nullable") {
-        walk.say(&step(pointer, "nullable"), "a whole object cannot be null");
+        walk.say(&step(pointer, "nullable"), "the root of the schema cannot be nullable");
     }
 }
 
@@ -135,7 +135,7 @@ impl Walk<'_> {
             return self.missing(pointer, "`type` is missing");
         }
         if level == Level::Root && !kind.is_empty() && kind != "object" {
-            self.say(&step(pointer, "type"), "the type of a whole object is `object`");
+            self.say(&step(pointer, "type"), "the type of the root is `object`");
         }
         if is_true(schema, "/x-kubernetes-embedded-resource") && kind != "object" {
             self.say(pointer, "a schema with `x-kubernetes-embedded-resource` has the type `object`");
@@ -148,7 +148,7 @@ impl Walk<'_> {
         if level == Level::Root && schema.get("additionalProperties").is_some_and(|inner| !inner.is_null()) {
             self.say(
                 &step(pointer, "additionalProperties"),
-                "a whole object cannot have `additionalProperties`",
+                "the root of the schema cannot have `additionalProperties`",
             );
         }
     }
@@ -321,7 +321,7 @@ impl Walk<'_> {
         for name in OF_STRUCTURE {
             let is_set = map.get(name).is_some_and(|value| !super::super::is_empty(value) && *value != false);
             if is_set {
-                let message = format!("`{name}` belongs to the structure, not here");
+                let message = format!("`{name}` belongs outside of `anyOf`, `oneOf`, `allOf` and `not`");
                 self.found.push(Finding::error(step(pointer, name), message).at_key());
             }
         }
@@ -366,7 +366,7 @@ impl Walk<'_> {
         let is_right = inner.is_none_or(|inner| inner.keys().all(is_name))
             && metadata.keys().all(|key| ["type", "properties", "description"].contains(&key.as_str()));
         if !is_right {
-            self.say(&at, "of the metadata only `name` and `generateName` can be limited");
+            self.say(&at, "only `name` and `generateName` of the metadata can be restricted");
         }
     }
 }
@@ -376,7 +376,7 @@ fn no_key(items: &Value, name: &str, is_twice: bool) -> Option<String> {
     let property = items.get("properties").and_then(|all| all.get(name));
     let is_required = list(items, "/required").iter().any(|required| required == name);
     Some(match property {
-        _ if is_twice => format!("`{name}` is there already"),
+        _ if is_twice => format!("`{name}` is already listed"),
         None => format!("the items have no property `{name}`"),
         Some(property) if ["array", "object"].contains(&text(property, "/type")) => {
             format!("`{name}` is not a scalar")
@@ -389,7 +389,7 @@ fn no_key(items: &Value, name: &str, is_twice: bool) -> Option<String> {
     })
 }
 
-/// Whether a pattern is none for Go, as far as that is known here: what both engines call unbalanced.
+/// Whether a pattern is none for Go, as far as that windlass knows: what both engines call unbalanced.
 fn is_no_pattern(pattern: &str) -> bool {
     let unbalanced = |error: &regex::Error| {
         let text = error.to_string();

@@ -13,9 +13,9 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::{int, quantity};
+use super::int;
 use crate::schema::finding::{Finding, not_one_of, step};
-use crate::schema::format::{Format, is_label_key, is_label_value};
+use crate::schema::format::{Format, Quantity, is_label_key, is_label_value};
 use crate::schema::table::{Field, Shape};
 
 /// What the value of a field must be.
@@ -283,7 +283,7 @@ fn share(value: &Value, is_of_all: bool, pointer: &str) -> Option<Finding> {
 
 /// Source: `ValidateNonnegativeQuantity`, `ValidatePositiveQuantityValue`.
 fn amount(value: &Value, is_zero_right: bool, pointer: &str) -> Option<Finding> {
-    let amount = quantity(value)?;
+    let amount = Quantity::of(value)?;
     let name = pointer.rsplit('/').next().unwrap_or_default();
     if amount.is_negative() {
         return Some(Finding::error(pointer, format!("`{name}` cannot be negative")));

@@ -34,7 +34,8 @@ fn probes(one: &Checked<'_>, found: &mut Vec<Finding>) {
         .object("readinessProbe")
         .is_some_and(|probe| probe.get(grace).is_some_and(|grace| !grace.is_null()))
     {
-        let message = "a `readinessProbe` kills nothing: it cannot have `terminationGracePeriodSeconds`";
+        let message =
+            "a `readinessProbe` does not kill the container: it cannot have `terminationGracePeriodSeconds`";
         found.push(Finding::error(step(&one.at("readinessProbe"), grace), message).at_key());
     }
 }
@@ -129,7 +130,7 @@ fn port_names_of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
             let name = text(port, "/name");
             match seen.iter().find(|(known, _)| !name.is_empty() && *known == name) {
                 Some((_, other)) if *other != own => {
-                    let message = format!("the container `{other}` has a port named `{name}`, too");
+                    let message = format!("the container `{other}` also has a port named `{name}`");
                     let at = format!("{pointer}/ports/{index}/name");
                     let hint = "a Service that names it reaches only one of them";
                     found.push(Finding::warning(at, message).with_hint(hint));

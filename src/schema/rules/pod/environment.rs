@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::{CONTAINERS, containers};
 use crate::model::object::{list, text};
 use crate::schema::finding::{Finding, not_one_of, step};
-use crate::schema::format::Format;
-use crate::schema::rules::{Checked, quantity};
+use crate::schema::format::{Format, Quantity};
+use crate::schema::rules::Checked;
 
 /// `validEnvDownwardAPIFieldPathExpressions`.
 const OF_ENVIRONMENT: [&str; 9] = [
@@ -99,9 +99,8 @@ fn resource(one: &Checked<'_>, is_file: bool) -> Option<Finding> {
 
 /// Source: `validateContainerResourceDivisor`. Zero is none.
 pub(super) fn divisor(one: &Checked<'_>) -> Option<Finding> {
-    let amount = quantity(one.get("divisor")?)?;
-    let is =
-        |text: &str| crate::schema::format::Quantity::read(text).is_some_and(|other| other.is_equal(amount));
+    let amount = Quantity::of(one.get("divisor")?)?;
+    let is = |text: &str| Quantity::read(text).is_some_and(|other| other.is_equal(amount));
     let name = one.text("resource");
     let known: &[&str] = match name.rsplit_once('.') {
         Some((_, "cpu")) => &["1m", "1"],
@@ -125,7 +124,7 @@ pub(super) fn files_of_volumes(one: &Checked<'_>, found: &mut Vec<Finding>) {
             let why = match volume {
                 _ if name.is_empty() => continue,
                 Some(volume) if is_empty_dir(volume) => continue,
-                Some(_) => format!("the volume `{name}` is no `emptyDir`"),
+                Some(_) => format!("the volume `{name}` is not an `emptyDir`"),
                 None => format!("the pod has no volume `{name}`"),
             };
             let at = format!("{pointer}/env/{index}/valueFrom/fileKeyRef/volumeName");

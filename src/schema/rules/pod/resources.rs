@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{containers, step};
 use crate::schema::finding::{Finding, one_of};
 use crate::schema::format::{Format, Quantity};
-use crate::schema::rules::{Checked, quantity};
+use crate::schema::rules::Checked;
 
 /// Resources that a container may ask for by a name without a `/`.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
@@ -22,14 +22,14 @@ pub(super) fn check(one: &Checked<'_>, found: &mut Vec<Finding>) {
         for (name, amount) in map(section) {
             let pointer = step(&one.at(section), name);
             found.extend(container_resource(name, &pointer));
-            found.extend(quantity(amount).and_then(|amount| whole(name, amount, &pointer)));
+            found.extend(Quantity::of(amount).and_then(|amount| whole(name, amount, &pointer)));
             found.extend(odd_memory(name, amount, &pointer));
         }
     }
     for (name, request) in map("requests") {
         let pointer = step(&one.at("requests"), name);
-        let limit = map("limits").get(name).and_then(quantity);
-        found.extend(quantity(request).and_then(|request| compare(name, request, limit, &pointer)));
+        let limit = map("limits").get(name).and_then(Quantity::of);
+        found.extend(Quantity::of(request).and_then(|request| compare(name, request, limit, &pointer)));
     }
     let has = |wanted: &dyn Fn(&str) -> bool| {
         ["limits", "requests"].iter().any(|section| map(section).keys().any(|name| wanted(name)))
@@ -65,7 +65,9 @@ fn whole(name: &str, amount: Quantity, pointer: &str) -> Option<Finding> {
     }
     let page = Quantity::read(name.strip_prefix("hugepages-")?);
     let is_wrong = page.is_none_or(|page| page.is_zero() || !amount.is_multiple_of(page));
-    is_wrong.then(|| Finding::error(pointer, format!("the amount is no multiple of the page of `{name}`")))
+    is_wrong.then(|| {
+        Finding::error(pointer, format!("the amount is not a multiple of the page size of `{name}`"))
+    })
 }
 
 /// An amount that must be a whole number.
@@ -97,7 +99,7 @@ fn compare(name: &str, request: Quantity, limit: Option<Quantity>, pointer: &str
 /// Memory in thousandths of a byte, or of less than 1 MiB, is a mistake that the server takes.
 fn odd_memory(name: &str, amount: &Value, pointer: &str) -> Option<Finding> {
     let is_memory = ["memory", "ephemeral-storage"].contains(&name);
-    let read = quantity(amount).filter(|read| is_memory && !read.is_zero() && !read.is_negative())?;
+    let read = Quantity::of(amount).filter(|read| is_memory && !read.is_zero() && !read.is_negative())?;
     let text = amount.as_str().map_or_else(|| amount.to_string(), |text| text.trim().to_owned());
     if text.ends_with('m') {
         let message = format!("`{text}` is thousandths of a byte");
@@ -122,11 +124,11 @@ pub(super) fn of_pod(one: &Checked<'_>, found: &mut Vec<Finding>) {
         );
     }
     let amount =
-        |section: &str, name: &str| own.get(section).and_then(|map| map.get(name)).and_then(quantity);
+        |section: &str, name: &str| own.get(section).and_then(|map| map.get(name)).and_then(Quantity::of);
     for (pointer, container) in containers(one, &["containers"]) {
         let limits = container.pointer("/resources/limits").and_then(Value::as_object);
         for (name, limit) in limits.into_iter().flatten() {
-            if let (Some(limit), Some(most)) = (quantity(limit), amount("limits", name))
+            if let (Some(limit), Some(most)) = (Quantity::of(limit), amount("limits", name))
                 && limit.is_greater(most)
             {
                 let pointer = step(&format!("{pointer}/resources/limits"), name);
@@ -146,9 +148,9 @@ fn requests_of_pod(one: &Checked<'_>, own: &Map<String, Value>, found: &mut Vec<
         let parts = containers(one, &["containers"]);
         let parts = parts.iter().filter_map(|(_, container)| container["resources"]["requests"].get(name));
         let sum = parts
-            .filter_map(quantity)
+            .filter_map(Quantity::of)
             .fold(None, |sum: Option<Quantity>, part| Some(sum.map_or(part, |sum| sum.plus(part))));
-        if let (Some(sum), Some(request)) = (sum, quantity(request))
+        if let (Some(sum), Some(request)) = (sum, Quantity::of(request))
             && sum.is_greater(request)
         {
             let pointer = step(&step(&one.at("resources"), "requests"), name);

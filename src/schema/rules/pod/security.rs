@@ -154,16 +154,16 @@ pub(super) fn windows_user(one: &Checked<'_>) -> Option<Finding> {
     let why = if name.chars().any(char::is_control) {
         "it holds control characters"
     } else if name.contains('\\') && (domain.len() >= 256 || !(is_netbios(domain) || is_dns(domain))) {
-        "its domain is none"
+        "its domain is not valid"
     } else if user.is_empty() || user.len() > 104 {
-        "the name of a user has 1 to 104 letters"
+        "the name of a user has 1 to 104 characters"
     } else if user.chars().all(|letter| letter == '.' || letter == ' ') {
-        "the name of a user is more than dots and blanks"
+        "the name of a user cannot be only dots and blanks"
     } else if user.contains(['"', '/', '\\', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@', '[', ']'])
     {
         "it holds a character that is not allowed"
     } else {
         return None;
     };
-    Some(Finding::error(one.at("runAsUserName"), format!("`{name}` is no user of Windows: {why}")))
+    Some(Finding::error(one.at("runAsUserName"), format!("`{name}` is not a Windows user: {why}")))
 }
