@@ -1,7 +1,7 @@
-//! What a manifest itself asks of its rollout: `windlass.dev/…` annotations.
+//! The `windlass.dev/…` annotations of a manifest that control its rollout.
 //!
-//! An annotation with a value that cannot be read counts as absent, and says so in a warning: `validate` is
-//! where it is an error.
+//! An annotation with an invalid value counts as absent, with a warning; in `validate` it is an
+//! error.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use serde_json::Value;
 use crate::model::{labels, object};
 use crate::text::duration::LONGEST;
 
-/// So many deaths of a container are allowed where nothing else is said.
+/// How many deaths of a container are allowed by default.
 const FAILURES_ALLOWED: i64 = 2;
-/// So many seconds a pod without a readiness probe must have run where nothing else is said.
+/// How many seconds a pod without a readiness probe must run by default.
 const STABLE_FOR: Duration = Duration::from_secs(5);
 
-/// A Job's controller says itself that its time is over: so much later it is said without it.
+/// A Job's controller reports its own deadline; after this much longer, windlass does.
 const CONTROLLER: Duration = Duration::from_secs(15);
 
-/// The time that an object may take, where it has one of its own: the annotation's, else of a Job the one after
-/// which its controller ends it.
+/// The time limit of an object, if it has its own: that of the annotation, else of a Job the one after which its
+/// controller stops it.
 pub(super) fn timeout(object: &Value) -> Option<Duration> {
     let given = object::annotation(object, labels::TIMEOUT).and_then(duration);
     let of_job = || {
@@ -33,17 +33,17 @@ pub(super) fn timeout(object: &Value) -> Option<Duration> {
 
 /// How long a pod without a readiness probe must have run.
 pub(super) fn stable_for(object: &Value) -> Duration {
-    let given = template_annotation(object, labels::STABLE_FOR);
+    let given = object::annotation(object, labels::STABLE_FOR);
     given.and_then(duration).unwrap_or(STABLE_FOR)
 }
 
 /// How often a container may die.
 pub(super) fn failures_allowed(object: &Value) -> i64 {
-    let given = template_annotation(object, labels::FAILURES_ALLOWED);
+    let given = object::annotation(object, labels::FAILURES_ALLOWED);
     given.and_then(|text| text.parse().ok()).filter(|number| *number >= 0).unwrap_or(FAILURES_ALLOWED)
 }
 
-/// How many of the wanted replicas must be there: `50%`, `maxUnavailable`, `none`; `None` for all of them.
+/// How many of the wanted replicas must be ready: `50%`, `maxUnavailable`, `none`; `None` for all of them.
 pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
     match object::annotation(object, labels::REQUIRED_ROLLOUT)?.trim() {
         "none" => Some(0),
@@ -58,17 +58,18 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
     }
 }
 
-/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress, `health` of a custom resource.
+/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress, `health` of a custom
+/// resource, `none` of a Service.
 pub(super) fn waits_for(object: &Value, what: &str) -> bool {
     object::annotation(object, labels::WAIT).is_some_and(|value| value.trim() == what)
 }
 
-/// Whether a Service or an Ingress may lead nowhere.
+/// Whether a Service or an Ingress may lack endpoints.
 pub(super) fn endpoints_are_optional(object: &Value) -> bool {
     object::annotation(object, labels::ENDPOINTS).is_some_and(|value| value.trim() == "optional")
 }
 
-/// An annotation with one sentence about each whose value cannot be read.
+/// The annotations, with one sentence about each invalid value.
 pub(super) fn unreadable(object: &Value) -> Vec<String> {
     let readable = |key: &str, value: &str| match key {
         labels::TIMEOUT | labels::STABLE_FOR => duration(value).is_some(),
@@ -81,20 +82,18 @@ pub(super) fn unreadable(object: &Value) -> Vec<String> {
                 })
         }
         labels::ENDPOINTS => value.trim() == "optional",
-        labels::WAIT => matches!(value.trim(), "started" | "address" | "health"),
+        labels::WAIT => matches!(value.trim(), "started" | "address" | "health" | "none"),
         _ => true,
     };
     let annotations = object.pointer("/metadata/annotations").and_then(Value::as_object);
     let texts = annotations.into_iter().flatten().filter_map(|(key, value)| Some((key, value.as_str()?)));
     texts
         .filter(|(key, value)| !readable(key, value))
-        .map(|(key, value)| {
-            format!("annotation {key}: `{value}` is not understood and was left out of account")
-        })
+        .map(|(key, value)| format!("annotation {key}: `{value}` is not valid and was ignored"))
         .collect()
 }
 
-/// The server rounds a percentage of `maxUnavailable` down, and takes 25% where nothing is said.
+/// The server rounds a percentage of `maxUnavailable` down, and uses 25% by default.
 fn unavailable(most: &Value, wanted: i64) -> i64 {
     match most {
         Value::Number(number) => number.as_i64().unwrap_or(0),
@@ -104,12 +103,6 @@ fn unavailable(most: &Value, wanted: i64) -> i64 {
             .map_or(0, |percent| wanted.saturating_mul(percent) / 100),
         _ => wanted / 4,
     }
-}
-
-/// On the object, or on the template of its pods.
-fn template_annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
-    let template = object.pointer("/spec/template");
-    object::annotation(object, key).or_else(|| object::annotation(template?, key))
 }
 
 /// `90s`, `5m`, `1h30m`, `0s`.
@@ -136,6 +129,8 @@ mod tests {
         assert_eq!(seconds("1h30m"), 5400);
         assert_eq!(seconds("0s"), 0);
         assert_eq!(seconds("soon"), STABLE_FOR.as_secs());
+        let of_template = json!({"spec": {"template": with("stable-for", "0s")}});
+        assert_eq!(stable_for(&of_template), STABLE_FOR, "`validate` refuses it there");
         assert_eq!(seconds("2562047788015215h"), STABLE_FOR.as_secs(), "no clock goes as far");
         let job = json!({"kind": "Job", "spec": {"activeDeadlineSeconds": i64::MAX}});
         assert_eq!(timeout(&job), Some(LONGEST + CONTROLLER));

@@ -1,4 +1,4 @@
-//! One look at one object: the object, the snapshot of what is around it, the clock, the memory, and how long things last.
+//! The context of one evaluation: the object, the snapshot of its surroundings, the clock, the memory, and how long states last.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use serde_json::Value;
 use crate::model::object;
 use crate::project::{HealthRule, HealthRules};
 use crate::rollout::health::{Health, Missing};
-use crate::rollout::memory::{ContainerKey, CountedCrashes, Memory, StateKey};
+use crate::rollout::memory::{ContainerKey, CountedCrashes, FirstLog, Memory, StateKey};
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::identity::Identified;
 use crate::rollout::snapshot::pod::Pod;
 
-/// Under which circumstances an object is looked at.
+/// The circumstances of an evaluation.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// The API server's clock, or the time at which a dump is judged.
@@ -26,29 +26,38 @@ pub(crate) struct Context {
     pub health: Arc<HealthRules>,
 }
 
-/// What a release knows of an object beyond what the cluster says.
+/// What a release knows about an object beyond what the cluster says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReleaseContext {
-    /// When the release began its work on the object; conditions older than this are leftovers.
+    /// When the release began to change the object; older conditions are left over.
     pub applied_at: Option<Timestamp>,
     /// The uid that our apply returned.
     pub uid: Option<String>,
     /// The generation that our apply returned.
     pub generation: Option<i64>,
-    /// Another workload of the same release is still on its way, and not itself out of strikes: it may be the
-    /// database for which this one crashes.
+    /// Another workload of the same release still makes progress, and has not used up its failures: it may be the
+    /// database that this one needs.
     pub others_on_their_way: bool,
-    /// Kind and name of what others make: declared `external`, or made by a custom resource of the set.
+    /// Kind and name of objects created elsewhere: declared `external`, or created by a custom resource of the set.
     pub made_elsewhere: Arc<Vec<(String, String)>>,
-    /// The manifest itself sets `progressDeadlineSeconds`; the server's default does not count.
-    pub sets_progress_deadline: bool,
-    /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` when nobody asked.
+    /// Which limits the manifest sets.
+    pub limits: OwnLimits,
+    /// Whether discovery serves what a `CustomResourceDefinition` defines; `None` if not checked.
     pub served: Option<bool>,
     /// Jobs of the release wait for the object.
     pub jobs_follow: bool,
 }
 
-/// What a rule looks at.
+/// The limits that the manifest itself sets; the server's defaults do not count.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OwnLimits {
+    /// It sets `progressDeadlineSeconds`.
+    pub sets_progress_deadline: bool,
+    /// It sets no `backoffLimit`.
+    pub lacks_backoff_limit: bool,
+}
+
+/// The input of a rule.
 pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
     /// The object, where it is a pod.
@@ -57,7 +66,7 @@ pub(crate) struct EvalContext<'a> {
     context: &'a Context,
     memory: &'a mut Memory,
     again_at: Option<Timestamp>,
-    /// How objects are judged, this one as well as what it owns.
+    /// The function that judges this object and what it owns.
     rule: Rule,
 }
 
@@ -76,7 +85,12 @@ impl<'a> EvalContext<'a> {
         Self { object, pod, snapshot, context, memory, again_at: None, rule }
     }
 
-    /// The release, where it is not a dump that is looked at.
+    /// The API server's clock, or the time at which a dump is judged.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.context.now
+    }
+
+    /// The release; `None` for a dump.
     pub(crate) fn release(&self) -> Option<&'a ReleaseContext> {
         self.context.release.as_ref()
     }
@@ -102,7 +116,7 @@ impl<'a> EvalContext<'a> {
         self.is_past(since, seconds)
     }
 
-    /// Whether so many seconds have passed since then; if not, the object is to be judged again when they have.
+    /// Whether this many seconds have passed since then; if not, schedules another evaluation for when they have.
     pub(crate) fn is_past(&mut self, since: Timestamp, seconds: i64) -> bool {
         let Ok(then) = since.checked_add(SignedDuration::from_secs(seconds)) else { return false };
         if then <= self.context.now {
@@ -112,19 +126,20 @@ impl<'a> EvalContext<'a> {
         false
     }
 
-    /// Whether an instance of a container has run for so many seconds without a restart. What the kubelet tells is
-    /// old when it comes, of a death as of the start: that much later it is known. In a dump it is known at once.
+    /// Whether an instance of a container has run for this many seconds without a restart. The kubelet reports starts
+    /// and deaths with a delay, which is added; in a dump it is not.
     pub(crate) fn has_run(&mut self, instance: StateKey, since: Timestamp, seconds: i64) -> bool {
-        /// The kubelet looks at its containers once a second, and its node may be busy.
+        /// The kubelet checks its containers once a second, and its node may be busy.
         const DELAY: i64 = 2;
-        /// More has another reason: the container was there before us.
+        /// A longer delay has another reason: the container was there before us.
         const LONGEST_DELAY: i64 = 5;
         if self.release().is_none() {
             return self.is_past(since, seconds);
         }
         let seen = self.memory.since(instance, self.context.now);
         let delay = seen.as_second().saturating_sub(since.as_second()).clamp(0, LONGEST_DELAY);
-        self.is_past(since, seconds.saturating_add((2 * delay).max(DELAY)))
+        // Kubernetes writes whole seconds: it started up to one later.
+        self.is_past(since, seconds.saturating_add((2 * delay - 1).max(DELAY)))
     }
 
     /// Whether something was written after our apply; in a dump everything counts.
@@ -136,17 +151,26 @@ impl<'a> EvalContext<'a> {
         }
     }
 
-    /// Whether an object of this age was there before our apply; in a dump nothing was.
+    /// Whether an object of this age existed before our apply; in a dump none did.
     pub(crate) fn is_older_than_release(&self, created: Option<Timestamp>) -> bool {
         !self.is_of_this_release(created)
     }
 
-    /// Remembers that a state is seen.
+    /// Whether pods beside the object are terminating, or have ended within this many seconds.
+    pub(crate) fn ends_or_ended(&mut self, pods_end: bool, seconds: i64) -> bool {
+        if pods_end {
+            self.memory.pods_ended = Some(self.context.now);
+            return true;
+        }
+        self.memory.pods_ended.is_some_and(|ended| !self.is_past(ended, seconds))
+    }
+
+    /// Remembers that a state was seen.
     pub(crate) fn remember(&mut self, state: StateKey) {
         self.memory.since(state, self.context.now);
     }
 
-    /// Whether a state was seen in an earlier look; it stays remembered.
+    /// Whether a state was seen in an earlier evaluation; it stays remembered.
     pub(crate) fn recalls(&mut self, state: &StateKey) -> bool {
         self.memory.recall(state)
     }
@@ -156,25 +180,46 @@ impl<'a> EvalContext<'a> {
         self.memory.deaths(container)
     }
 
-    /// What happened to an object since the release began, oldest first.
+    /// Notes why a pod was evicted or rejected through its own fault.
+    pub(crate) fn note_fault(&mut self, pod: &Arc<str>, said: &str) {
+        self.memory.note_fault(pod, said);
+    }
+
+    /// How many pods were evicted or rejected for this reason.
+    pub(crate) fn faults(&self, said: &str) -> i64 {
+        i64::try_from(self.memory.faults(said)).unwrap_or(i64::MAX)
+    }
+
+    /// The part of the log of a container's instance that was read.
+    pub(crate) fn log(&self, container: &ContainerKey, instance: i64) -> Option<&str> {
+        self.memory.log(container, instance)
+    }
+
+    /// The part of the log of the first death of a container of this name that was read.
+    pub(crate) fn first_log(&self, container: &str) -> Option<&Arc<FirstLog>> {
+        self.memory.first_log(container)
+    }
+
+    /// The events of an object since the release began, oldest first.
     pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'a>> {
         let mut events = self.snapshot.events_of(about);
         events.retain(|event| self.is_of_this_release(event.last));
         events
     }
 
-    /// Whether another workload of the release is still on its way.
+    /// Whether another workload of the release still makes progress.
     pub(crate) fn others_are_on_their_way(&self) -> bool {
         self.release().is_some_and(|release| release.others_on_their_way)
     }
 
-    /// Whether others make this object: then it may still come.
+    /// Whether this object is created elsewhere, and may still appear.
     pub(crate) fn is_made_elsewhere(&self, kind: &str, name: &str) -> bool {
         let made = self.release().map_or(&[][..], |release| &*release.made_elsewhere);
         made.iter().any(|(made_kind, made_name)| made_kind == kind && made_name == name)
     }
 
-    /// Whether a dump holds what a pod lacked when the kubelet looked: it looks again. A release asks the cluster.
+    /// Whether a dump has what a pod lacked when the kubelet checked, since the kubelet will check again. A release asks
+    /// the cluster.
     pub(crate) fn has_come(&self, missing: &Missing) -> bool {
         let mut named = self
             .snapshot
@@ -186,8 +231,8 @@ impl<'a> EvalContext<'a> {
         self.release().is_none() && named.any(|one| missing.key.as_ref().is_none_or(|key| has_key(one, key)))
     }
 
-    /// The pod's spec as the manifest has it, without what others put into the pod itself, and the JSON pointer
-    /// that leads there.
+    /// The pod's spec as in the manifest, without what others added to the pod itself, and the JSON pointer to
+    /// it.
     pub(crate) fn written_pod(&self) -> (&'a Value, &'static str) {
         match self.object.pointer("/spec/template/spec") {
             Some(spec) => (spec, "/spec/template/spec"),
@@ -195,12 +240,12 @@ impl<'a> EvalContext<'a> {
         }
     }
 
-    /// Judges something that the object owns, as a part of it: what the release knows of the object itself is not about that.
+    /// Judges something that the object owns, as a part of it, without what the release knows about the object itself.
     pub(crate) fn judge_owned(&mut self, owned: &Value) -> Health {
         let release = self.release().map(|release| ReleaseContext {
             uid: None,
             generation: None,
-            sets_progress_deadline: false,
+            limits: OwnLimits::default(),
             served: None,
             ..release.clone()
         });
@@ -212,7 +257,7 @@ impl<'a> EvalContext<'a> {
         judgement
     }
 
-    /// Ends the look.
+    /// Ends the evaluation.
     pub(crate) fn close(self, mut judgement: Health) -> Health {
         judgement.again_at = self.again_at;
         judgement

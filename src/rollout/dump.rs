@@ -1,6 +1,6 @@
-//! Reading a dump: what `kubectl get … -o yaml` or `-o json` printed, whole, in pieces, or trimmed by hand.
+//! Reads a dump: the output of `kubectl get … -o yaml` or `-o json`, whole, in parts, or edited by hand.
 //!
-//! Strict reading is for manifests. Here a repeated key is no error: the last one wins, and it is said.
+//! Strict parsing is for manifests. Here a duplicate key is not an error: the last one wins, with a warning.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::model::object;
 use crate::project::{MOST_REPEATED, not_yaml};
 use crate::rollout::duplicate_keys::LastOfDuplicates;
 
-/// An object of a dump, and the keys that stood in it more than once.
+/// An object of a dump, and its duplicate keys.
 #[derive(Debug)]
 pub(super) struct Dumped {
     pub(super) object: Value,
@@ -47,7 +47,7 @@ struct Document {
     place: Place,
 }
 
-/// A JSON stream, else YAML documents; a flow mapping looks like the one and is the other.
+/// A JSON stream, else YAML documents; a YAML flow mapping looks like JSON.
 fn documents(text: &str, name: &str) -> Result<Vec<Document>> {
     if !text.trim_start().starts_with(['{', '[']) {
         return yaml(text, name);
@@ -81,7 +81,7 @@ fn yaml(text: &str, name: &str) -> Result<Vec<Document>> {
 }
 
 fn parse(text: &str, name: &str) -> Result<Vec<Document>> {
-    // A dump of a large namespace is larger than any manifest: only nesting and what aliases repeat have limits.
+    // A dump of a large namespace is larger than any manifest: only nesting and aliases are limited.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEEPEST,
@@ -120,7 +120,7 @@ fn parse(text: &str, name: &str) -> Result<Vec<Document>> {
     Ok(documents.collect())
 }
 
-/// Runs with a stack that is large enough for what is nested as deeply as allowed.
+/// Runs with a stack that is large enough for the deepest allowed nesting.
 fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(ROOM).spawn_scoped(scope, work);
@@ -134,7 +134,7 @@ fn place(name: &str, line: usize, column: usize) -> Place {
     Place::at(name, number(line), number(column))
 }
 
-/// Takes lists apart; `at` is where in the document the value stands.
+/// Splits lists; `at` is the path of the value in the document.
 fn flatten(
     value: Value,
     repeated: Vec<String>,
@@ -148,7 +148,7 @@ fn flatten(
     }
     if kind == "Status" && object::api_version(&value) == "v1" {
         let message = format!(
-            "this is an answer of the API server and no object: {}",
+            "this is a response of the API server, not an object: {}",
             object::text(&value, "/message")
         );
         return Err(Error::new(Kind::Invalid, message).at(place.clone()));
@@ -193,7 +193,7 @@ fn by_item(repeated: Vec<String>) -> (BTreeMap<usize, Vec<String>>, Vec<String>)
     (of_items, rest)
 }
 
-/// The items of a `PodList` need not say that they are pods.
+/// The items of a `PodList` need no kind.
 fn adopt(item: &mut Value, kind: &str, api_version: &Value) {
     let Some(fields) = item.as_object_mut().filter(|_| !kind.is_empty()) else { return };
     if fields.contains_key("metadata") {
@@ -206,13 +206,13 @@ fn stranger(value: &Value, at: &str, place: &Place) -> Error {
     let what = match value {
         Value::Object(fields) if !fields.contains_key("kind") => "a map without kind",
         Value::Object(fields) if !fields.contains_key("apiVersion") => "a map without apiVersion",
-        Value::Object(_) => "a map whose kind or apiVersion is no text",
+        Value::Object(_) => "a map whose kind or apiVersion is not a string",
         Value::Array(_) => "a list of its own",
         Value::Null => "nothing",
         _ => "a single value",
     };
     let at = if at.is_empty() { String::new() } else { format!(" at {at}") };
-    let message = format!("this is no Kubernetes object: {what}{at}");
+    let message = format!("this is not a Kubernetes object: {what}{at}");
     Error::new(Kind::Invalid, message).at(place.clone()).with_hint(HOW)
 }
 
@@ -260,23 +260,26 @@ mod tests {
         assert_eq!(refusal("# a word\n"), "dump:1:1: there is no Kubernetes object in it: it is empty");
         assert_eq!(
             refusal("kind: Pod\napiVersion: v1\n---\nname: x\n"),
-            "dump:4:1: this is no Kubernetes object: a map without kind"
+            "dump:4:1: this is not a Kubernetes object: a map without kind"
         );
-        assert_eq!(refusal("No resources found\n"), "dump:1:1: this is no Kubernetes object: a single value");
-        assert_eq!(refusal("[]"), "dump:1:1: this is no Kubernetes object: a list of its own");
+        assert_eq!(
+            refusal("No resources found\n"),
+            "dump:1:1: this is not a Kubernetes object: a single value"
+        );
+        assert_eq!(refusal("[]"), "dump:1:1: this is not a Kubernetes object: a list of its own");
         assert_eq!(
             refusal("kind: Pod\napiVersion: [v1]\n"),
-            "dump:1:1: this is no Kubernetes object: a map whose kind or apiVersion is no text"
+            "dump:1:1: this is not a Kubernetes object: a map whose kind or apiVersion is not a string"
         );
         assert_eq!(
             refusal(
                 r#"{"kind": "List", "apiVersion": "v1", "items": [{"kind": "Pod", "apiVersion": "v1"}, 7]}"#
             ),
-            "dump:1:1: this is no Kubernetes object: a single value at items[1]"
+            "dump:1:1: this is not a Kubernetes object: a single value at items[1]"
         );
         assert_eq!(
             refusal("{\"kind\": \"Pod\", \"apiVersion\": \"v1\"}\n\n{\"kind\": \"Pod\"}"),
-            "dump:3:1: this is no Kubernetes object: a map without apiVersion"
+            "dump:3:1: this is not a Kubernetes object: a map without apiVersion"
         );
         assert!(refusal("{\"kind\": \"Pod\",\n \"apiVersion\"").starts_with("dump:2:"), "cut off");
         assert!(refusal("kind: Pod\n  apiVersion: v1\n").starts_with("dump:2:"), "badly indented");

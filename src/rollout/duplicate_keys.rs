@@ -1,18 +1,18 @@
-//! A value of YAML or JSON in which a key may stand more than once: the last one wins, and it is remembered.
+//! A value of YAML or JSON that may have duplicate keys: the last one wins, and the duplicates are remembered.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// No object that etcd takes comes near it.
+/// No object that etcd accepts comes near it.
 const MOST_FIELDS: usize = 1_000_000;
 
-/// A value in which a key may stand more than once.
+/// A value that may have duplicate keys.
 #[derive(Debug)]
 pub(crate) struct LastOfDuplicates {
     pub(crate) value: Value,
-    /// The paths of the keys that stood there before.
+    /// The paths of the duplicate keys.
     pub(crate) repeated: Vec<String>,
 }
 

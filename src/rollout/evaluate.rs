@@ -1,5 +1,5 @@
-//! The judge: verdict and cause of one object, as a pure function of the object, the world around it, the clock
-//! and a small memory. Watching only feeds it; a dump is judged by the same code.
+//! Evaluates verdict and cause of one object, as a pure function of the object, its surroundings, the clock and a
+//! small memory. Watches only feed it; a dump is judged by the same code.
 
 use serde_json::Value;
 
@@ -26,22 +26,22 @@ pub(crate) fn judge(
     let judgement = by_kind(&mut context);
     let mut judgement = context.close(judgement);
     judgement.warnings.extend(annotations::unreadable(object));
-    // Whatever is not well says so in a sentence, also where the cluster has none.
+    // Everything that is not ready has a message, even if the cluster gives none.
     if judgement.message.is_none() && judgement.verdict != Verdict::Ready {
         judgement.message = Some(format!("{} is {}", object::title(object), judgement.verdict));
     }
-    // What programs and webhooks said comes with its line breaks; a sentence has none.
+    // Messages of programs and webhooks may have line breaks; a sentence has none.
     judgement.message = judgement.message.map(|message| object::one_line(&message));
     memory.end();
     judgement
 }
 
-/// What holds for every kind, then the rule of the object's own.
+/// The rules for every kind, then the rule of the object's own kind.
 fn by_kind(context: &mut EvalContext) -> Health {
     preconditions::any_kind(context).unwrap_or_else(|| kinds::judge(context))
 }
 
-/// Judges an object of the release that is gone, by how it was last seen: a finished Job with
+/// Judges an object of the release that was deleted, by how it was last seen: a finished Job with
 /// `ttlSecondsAfterFinished` is deleted by the cluster itself.
 pub(crate) fn judge_gone(last_seen: &Value) -> Health {
     preconditions::gone(last_seen)

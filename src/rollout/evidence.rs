@@ -1,4 +1,4 @@
-//! What a judgement rests on: how containers ended, and what happened, in the order in which it did.
+//! The evidence for a verdict: how containers ended, and events in their order.
 
 use jiff::Timestamp;
 
@@ -7,17 +7,20 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::pod::container::Container;
 use crate::rollout::pod::finding::Finding;
-use crate::rollout::pod::{configuration, crashes};
+use crate::rollout::pod::{configuration, crashes, probe};
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::identity::Subject;
 use crate::rollout::snapshot::pod::Pod;
+use crate::text::display;
 
-/// So many lines are shown of what a container said at its end.
+/// How many of a container's last lines are shown.
 const LAST_WORDS: usize = 10;
-/// So many events are shown, the latest.
+/// The length at which the message of an event is cut, in characters.
+const LONGEST: usize = 500;
+/// How many of the latest events are shown.
 const EVENTS: usize = 8;
 
-/// Adds what was seen of a workload: the worst pod's containers, and the warnings among the events.
+/// Adds the evidence of a workload: the containers of its worst pod, and warning events.
 pub(super) fn of_workload<'a>(
     context: &EvalContext<'a>,
     finding: Option<&Finding<'a>>,
@@ -26,7 +29,7 @@ pub(super) fn of_workload<'a>(
     let mut about = vec![Subject::Object(context.object)];
     let subject = finding.map(|finding| finding.subject);
     about.extend(subject.filter(|subject| !subject.is(context.object)));
-    // A pod that no node takes may wait for its claims: what keeps them is why.
+    // A pod that cannot be scheduled may wait for its claims: show what keeps them.
     about.extend(subject.and_then(Subject::pod).into_iter().flat_map(|pod| unbound_claims(context, pod)));
     let judgement = match subject.and_then(Subject::pod) {
         Some(pod) => of_pod(pod, judgement),
@@ -44,20 +47,21 @@ fn unbound_claims<'a>(context: &EvalContext<'a>, pod: &'a Pod) -> impl Iterator<
     claims.filter(|claim| object::text(claim, "/status/phase") == "Pending").map(Subject::Object)
 }
 
-/// Adds how the containers of a pod are, where one of them is not well.
+/// Adds the state of a pod's containers if one of them is not ready.
 pub(super) fn of_pod(pod: &Pod, judgement: Health) -> Health {
     let lines: Vec<String> = Container::all(pod).iter().flat_map(container_lines).collect();
     judgement.showing(format!("pod {}", pod.name), lines)
 }
 
-/// Adds the events out of the ordinary about these objects, those that say the same as one.
+/// Adds the unusual events of these objects, equal ones combined.
 pub(super) fn with_events<'a>(context: &EvalContext<'a>, about: &[Subject<'a>], judgement: Health) -> Health {
     let mut seen: Vec<Happened> = Vec::new();
     for object in about {
         for event in context.events_of(object).into_iter().filter(|event| !is_noise(event)) {
             let line = format!("{} {}", event.reason, object.title());
             let message = words(&event);
-            match seen.iter_mut().find(|one| one.line == line && one.message == message) {
+            let is_same = |one: &Happened| display::lasting(&one.message) == display::lasting(&message);
+            match seen.iter_mut().find(|one| one.line == line && is_same(one)) {
                 Some(known) => {
                     known.count += event.count;
                     known.last = known.last.max(event.last);
@@ -71,7 +75,7 @@ pub(super) fn with_events<'a>(context: &EvalContext<'a>, about: &[Subject<'a>], 
     judgement.showing("events", seen[from..].iter().map(Happened::line).collect())
 }
 
-/// What happened to an object, as often as it did.
+/// An event of an object, with its count.
 struct Happened {
     last: Option<Timestamp>,
     count: i64,
@@ -84,17 +88,18 @@ impl Happened {
     /// `FailedMount Pod/web-1, 4 times: configmap "shop" not found`.
     fn line(&self) -> String {
         let times = if self.count > 1 { format!(", {} times", self.count) } else { String::new() };
-        format!("{}{times}: {}", self.line, self.message)
+        format!("{}{times}: {}", self.line, display::clip(&self.message, LONGEST))
     }
 }
 
-/// Ordinary events, and those that only say that the kubelet waits after what another event tells.
+/// Ordinary events, and those that only report the kubelet's back-off after another event.
 fn is_noise(event: &Event) -> bool {
     let is_word = |text: &str| !text.contains(' ');
     !event.is_warning()
         || event.reason == "BackOff"
         || (event.reason == "Failed" && event.message.strip_prefix("Error: ").is_some_and(is_word))
         || configuration::is_cache_trouble(event.message)
+        || probe::asked_the_dead(event.message)
 }
 
 /// In one line, and without the names of pods that never were.
@@ -123,7 +128,7 @@ fn container_lines(container: &Container) -> Vec<String> {
         match said.as_slice() {
             [] => lines.push(ended),
             [line] => lines.push(format!("{ended}: {line}")),
-            // The cause is at the end of what it said.
+            // The cause is at the end of the message.
             all => {
                 lines.push(format!("{ended}:"));
                 lines.extend(

@@ -1,4 +1,4 @@
-//! `explain`: verdicts and causes of what a dump holds, offline, by the same judge that watches a release.
+//! `explain`: verdicts and causes of the objects of a dump, offline, by the same code that watches a release.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,20 +19,23 @@ use crate::rollout::health::Health;
 use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::decode::Cached;
 use crate::rollout::snapshot::pod::Interner;
+use crate::rollout::snapshot::template::ContainerRole;
 use crate::rollout::snapshot::{ClusterSnapshot, Mark};
 use crate::secret;
 
-/// What is said of an object that no other object of the dump owns.
+/// The result for an object that no other object of the dump owns.
 #[derive(Debug, Clone)]
 pub struct Explained {
     object: ObjectRef,
-    /// Whether the dump holds objects of other namespaces, so that this one's is worth a word.
+    /// Whether the dump has objects of several namespaces, so that the namespace is shown.
     is_abroad: bool,
     judgement: Health,
+    /// When a container of it died first that is known, since the release that was good.
+    died_since: Option<Timestamp>,
 }
 
-/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages. Nothing shows the
-/// values of its Secrets from then on.
+/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages. The values of its
+/// Secrets are masked from then on.
 ///
 /// # Errors
 /// [`crate::error::Kind::Invalid`] with its place for anything that is no Kubernetes object.
@@ -49,7 +52,7 @@ pub fn explain(
     Ok(explain_dumped(dumped, now, health, &Known::default()))
 }
 
-/// What is known beyond the objects that are explained.
+/// What is known besides the objects to explain.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// The kinds of which every object is among them.
@@ -60,9 +63,11 @@ pub struct Known {
     pub had: BTreeSet<Unserved>,
     /// What is to be explained; `None` for everything that nothing else owns.
     pub wanted: Option<BTreeSet<ObjectId>>,
+    /// When the release that created them ended, if it was good.
+    pub good_at: Option<Timestamp>,
 }
 
-/// Explains objects as they are kept, with what is known besides.
+/// Explains stored objects, with what is known besides.
 pub(crate) fn explain_known(
     objects: Vec<Cached>,
     now: Timestamp,
@@ -73,7 +78,7 @@ pub(crate) fn explain_known(
     explain_cached(dumped, now, health, known)
 }
 
-/// Where Services and Ingresses of another set would lead nowhere, with these objects beside it. Pod templates and
+/// Which Services and Ingresses of another set would lack endpoints, with these objects beside it. Pod templates and
 /// custom resources are those of the set.
 pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTreeSet<Unserved> {
     let mut snapshot = known.snapshot();
@@ -113,9 +118,7 @@ fn explain_cached(
     let mut order = Vec::new();
     let mut warnings: Vec<(usize, String)> = Vec::new();
     for (object, repeated) in objects {
-        let said = repeated
-            .into_iter()
-            .map(|path| format!("the key {path} stands there twice: the last one counts"));
+        let said = repeated.into_iter().map(|path| format!("duplicate key {path}: the last one counts"));
         warnings.extend(said.map(|warning| (order.len(), warning)));
         order.extend(snapshot.insert(object, Mark::default()));
     }
@@ -135,7 +138,8 @@ fn explain_cached(
         let (mut judgement, _) = endpoints::weighed(object, &snapshot, &had, judgement);
         let mine = warnings.extract_if(.., |(of, _)| *of == index).map(|(_, warning)| warning);
         judgement.warnings.extend(mine);
-        explained.push(Explained::new(object, judgement));
+        let died_since = known.good_at.and_then(|good| died_since(&snapshot, object, good));
+        explained.push(Explained { died_since, ..Explained::new(object, judgement) });
     }
     explained.reverse();
     if let Some(first) = explained.first_mut() {
@@ -143,6 +147,31 @@ fn explain_cached(
     }
     mark_abroad(&mut explained);
     explained
+}
+
+/// The first of these objects of which a container that should keep running died after that time, and when, by the pods beside
+/// them.
+pub(crate) fn first_death<'a>(
+    objects: impl Iterator<Item = &'a Value>,
+    beside: impl IntoIterator<Item = Cached>,
+    good: Timestamp,
+) -> Option<(String, Timestamp)> {
+    let mut snapshot = ClusterSnapshot::default();
+    for one in beside {
+        snapshot.insert(one, Mark::default());
+    }
+    let died =
+        objects.filter_map(|object| Some((object::title(object), died_since(&snapshot, object, good)?)));
+    died.min_by_key(|(_, at)| *at)
+}
+
+/// When a container that should keep running died first that is known, after that time.
+fn died_since(snapshot: &ClusterSnapshot, object: &Value, good: Timestamp) -> Option<Timestamp> {
+    let pods = snapshot.pods_below(object).filter(|pod| !pod.is_being_deleted);
+    let containers = pods.flat_map(|pod| pod.template.containers.iter().zip(&pod.containers));
+    let kept = containers.filter(|(one, _)| one.is_kept_alive && one.role != ContainerRole::Init);
+    let deaths = kept.flat_map(|(_, status)| [&status.last, &status.terminated]).flatten();
+    deaths.filter_map(|death| death.finished).filter(|finished| *finished > good).min()
 }
 
 impl Known {
@@ -154,7 +183,7 @@ impl Known {
     }
 }
 
-/// Whether nothing here owns it, or only itself, be it by detours.
+/// Whether nothing here owns it, or only itself through a cycle.
 fn is_root(snapshot: &ClusterSnapshot, object: &Value) -> bool {
     let mut seen: Vec<&Value> = vec![object];
     let mut next = snapshot.owners(object).into_iter().next();
@@ -178,7 +207,7 @@ fn mark_abroad(explained: &mut [Explained]) {
 
 impl Explained {
     fn new(object: &Value, judgement: Health) -> Self {
-        Self { object: ObjectRef::of(object), is_abroad: false, judgement }
+        Self { object: ObjectRef::of(object), is_abroad: false, judgement, died_since: None }
     }
 
     /// Its namespace, where it has one.
@@ -206,7 +235,12 @@ impl Explained {
         self.object.id()
     }
 
-    /// How it is.
+    /// When a container of it died first that is known, since the release that was good.
+    pub fn died_since(&self) -> Option<Timestamp> {
+        self.died_since
+    }
+
+    /// Its verdict.
     pub fn verdict(&self) -> Verdict {
         self.judgement.verdict
     }
@@ -259,6 +293,37 @@ mod tests {
     }
 
     #[test]
+    fn what_dies_after_a_good_release_is_known() {
+        let metadata = |name: &str| json!({"name": name, "namespace": "shop", "uid": name});
+        let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata("db")});
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata("db-0"),
+            "spec": {"containers": [{"name": "db"}]}, "status": {"containerStatuses": [{"name": "db", "restartCount": 1,
+                "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1, "finishedAt": "2026-10-03T14:00:04Z"}}}]}});
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db", "uid": "db"}]);
+        let died = |good_at: &str| {
+            let known = Known { good_at: Some(good_at.parse().expect("a time")), ..Known::default() };
+            let mut interner = Interner::default();
+            let objects = [set.clone(), pod.clone()].map(|object| Cached::of(object, &mut interner)).into();
+            let now = "2026-10-03T14:01:00Z".parse().expect("a time");
+            explain_known(objects, now, &Arc::default(), &known)[0].died_since()
+        };
+        assert_eq!(died("2026-10-03T14:00:00Z"), "2026-10-03T14:00:04Z".parse().ok());
+        assert_eq!(died("2026-10-03T14:00:04Z"), None, "it was known when the release was called good");
+
+        // A recorded object has no uid.
+        let mut recorded = set.clone();
+        recorded["metadata"].as_object_mut().expect("it has some").shift_remove("uid");
+        let first = |good_at: &str| {
+            let beside = [Cached::of(pod.clone(), &mut Interner::default())];
+            first_death([&recorded].into_iter(), beside, good_at.parse().expect("a time"))
+        };
+        let (title, at) = first("2026-10-03T14:00:00Z").expect("it died");
+        assert_eq!((title.as_str(), at), ("StatefulSet/db", "2026-10-03T14:00:04Z".parse().expect("a time")));
+        assert_eq!(first("2026-10-03T14:00:04Z"), None);
+    }
+
+    #[test]
     fn warnings_are_evidence_or_the_sentence() {
         let api = Health { ready: Some("2/2".to_owned()), ..Health::ready() };
         assert_eq!(deployment("api", api), ready());
@@ -274,7 +339,11 @@ mod tests {
 
         let paused = deployment("paused", Health::paused("it is paused"));
         assert_eq!(paused, saying("paused", Verdict::Paused, "it is paused"));
-        let odd = Health { warnings: vec!["the key a stands there twice".to_owned()], ..Health::ready() };
-        assert_eq!(deployment("odd", odd), saying("odd", Verdict::Ready, "the key a stands there twice"));
+        let odd =
+            Health { warnings: vec!["duplicate key a: the last one counts".to_owned()], ..Health::ready() };
+        assert_eq!(
+            deployment("odd", odd),
+            saying("odd", Verdict::Ready, "duplicate key a: the last one counts")
+        );
     }
 }

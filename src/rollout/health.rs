@@ -1,10 +1,13 @@
-//! What is said of an object: its verdict, why, and what else is to be known of it.
+//! The health of an object: its verdict, the cause, and what else to know about it.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use crate::model::{Cause, Evidence, Verdict};
+use crate::rollout::memory::{ContainerKey, FirstLog};
 
-/// What a pod refers to and what does not exist.
+/// A missing object that a pod refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Missing {
     /// `ConfigMap` or `Secret`.
@@ -28,10 +31,23 @@ pub(crate) struct LogSource {
     pub previous: bool,
 }
 
-/// What is said of an object.
+/// A log that is read once: because the status lacks what the runtime wrote there, or because it will soon be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogQuestion {
+    /// The container.
+    pub key: ContainerKey,
+    /// The number of its instance.
+    pub instance: i64,
+    /// Where the log is.
+    pub source: LogSource,
+    /// Whether it is that of the first death of the release.
+    pub is_first: bool,
+}
+
+/// The health of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Health {
-    /// How it is.
+    /// Its verdict.
     pub verdict: Verdict,
     /// Why it is not ready; on a ready object, what a warning is about.
     pub cause: Option<Cause>,
@@ -39,22 +55,28 @@ pub(crate) struct Health {
     pub message: Option<String>,
     /// Replicas that are ready, of those wanted: `2/3`.
     pub ready: Option<String>,
+    /// Whether it counts as ready only because its status has no known condition or phase.
+    pub is_unjudged: bool,
     /// The rule that judged a custom resource: `catalogue: cert-manager Certificate`, `generic: Ready`.
     pub rule: Option<String>,
-    /// What was seen.
+    /// The evidence.
     pub evidence: Vec<Evidence>,
-    /// What a person should know although it changes no verdict.
+    /// Warnings, which do not change the verdict.
     pub warnings: Vec<String>,
     /// When to judge again even if nothing changes until then.
     pub again_at: Option<Timestamp>,
     /// Whose log lines are evidence.
     pub log_source: Option<LogSource>,
+    /// What that container wrote before it died for the first time.
+    pub first_log: Option<Arc<FirstLog>>,
     /// What the cause is about, as a JSON pointer into the object's manifest.
     pub pointer: Option<String>,
     /// The ConfigMap, Secret or key for the lack of which its pods do not start.
     pub lacks: Option<Missing>,
-    /// Its pods have died too often: it fails as soon as no other workload is on its way.
+    /// Its pods have died too often: it fails as soon as no other workload makes progress.
     pub out_of_strikes: bool,
+    /// The log that would tell more.
+    pub asks: Option<LogQuestion>,
 }
 
 impl Health {
@@ -65,14 +87,17 @@ impl Health {
             cause: None,
             message: None,
             ready: None,
+            is_unjudged: false,
             rule: None,
             evidence: Vec::new(),
             warnings: Vec::new(),
             again_at: None,
             log_source: None,
+            first_log: None,
             pointer: None,
             lacks: None,
             out_of_strikes: false,
+            asks: None,
         }
     }
 
@@ -105,14 +130,14 @@ impl Health {
         self
     }
 
-    /// Notes which rule judged; a rule that judged a part of it does not count.
+    /// Records which rule judged; one that judged only a part does not count.
     #[must_use]
     pub(crate) fn judged_by(mut self, rule: impl Into<String>) -> Self {
         self.rule = Some(rule.into());
         self
     }
 
-    /// Whether nothing is waited for any more, and nothing is wrong.
+    /// Whether it is ready or paused.
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.verdict, Verdict::Ready | Verdict::Paused)
     }

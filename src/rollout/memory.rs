@@ -15,6 +15,14 @@ pub(crate) struct Memory {
     look: u64,
     seen: HashMap<StateKey, Seen>,
     deaths: HashMap<ContainerKey, CountedCrashes>,
+    /// The part of the log of a container's instance that was read.
+    logs: HashMap<ContainerKey, (i64, String)>,
+    /// What was read of the log of the first death, by the names of containers.
+    first_logs: HashMap<Arc<str>, Arc<FirstLog>>,
+    /// Pods that were put off for a reason of their own, by their uids, and what was said of each.
+    faults: HashMap<Arc<str>, Box<str>>,
+    /// When pods beside the object were seen to end last.
+    pub(super) pods_ended: Option<Timestamp>,
 }
 
 /// A state that is remembered as long as it is seen.
@@ -24,6 +32,12 @@ pub(crate) enum StateKey {
     Container(ContainerKey, ContainerState),
     /// A pod, by its uid, waits for the ConfigMap or Secret of this name.
     Volume(Arc<str>, Box<str>),
+    /// A pod, by its uid, is being deleted.
+    Ending(Arc<str>),
+    /// The claim of this name has no volume.
+    Claim(Box<str>),
+    /// A pod, by its uid, names a claim of this name that does not exist.
+    MissingClaim(Arc<str>, Box<str>),
     /// A ReplicaSet, by its uid, cannot create its pods.
     ReplicaCreation(Arc<str>),
     /// The object cannot create its pods.
@@ -55,6 +69,8 @@ pub(crate) enum ContainerState {
     Creation,
     /// The probe of this cause has not succeeded.
     Probe(Cause),
+    /// The probe of this cause cannot succeed, whatever the container does.
+    Misfit(Cause),
     /// The instance after so many restarts runs.
     Run(i64),
 }
@@ -81,6 +97,17 @@ struct Seen {
     look: u64,
 }
 
+/// What a container wrote before its first death: of the kubelet, only the log of its last one is to be had later.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FirstLog {
+    /// The pod's name.
+    pub(crate) pod: String,
+    /// The container's name.
+    pub(crate) container: String,
+    /// The last lines of the log.
+    pub(crate) lines: Vec<String>,
+}
+
 /// The deaths of a container of a pod.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CountedCrashes {
@@ -91,9 +118,41 @@ pub(crate) struct CountedCrashes {
     pub(super) counted: BTreeSet<String>,
     /// Instances that ended well, and do not count.
     pub(super) harmless: BTreeSet<String>,
+    /// How many had died when another container of the pod made progress last: those are put up with until the next one.
+    pub(super) forgiven: Option<i64>,
 }
 
 impl Memory {
+    /// Keeps what the log of an instance of a container held.
+    pub(super) fn read_log(&mut self, container: ContainerKey, instance: i64, text: String) {
+        self.logs.insert(container, (instance, text));
+    }
+
+    /// Keeps what a container wrote before its first death; what is kept of another pod's stays.
+    pub(super) fn keep_first_log(&mut self, log: FirstLog) {
+        self.first_logs.entry(log.container.as_str().into()).or_insert_with(|| Arc::new(log));
+    }
+
+    /// The part of the log of the first death of a container of this name that was read.
+    pub(super) fn first_log(&self, container: &str) -> Option<&Arc<FirstLog>> {
+        self.first_logs.get(container)
+    }
+
+    /// What the log of this instance held; `None` where it was not read.
+    pub(super) fn log(&self, container: &ContainerKey, instance: i64) -> Option<&str> {
+        self.logs.get(container).filter(|(read, _)| *read == instance).map(|(_, text)| text.as_str())
+    }
+
+    /// Notes what a pod was put off for, which may be deleted soon.
+    pub(super) fn note_fault(&mut self, pod: &Arc<str>, said: &str) {
+        self.faults.entry(Arc::clone(pod)).or_insert_with(|| said.into());
+    }
+
+    /// How many pods were evicted or rejected for this reason.
+    pub(super) fn faults(&self, said: &str) -> usize {
+        self.faults.values().filter(|known| ***known == *said).count()
+    }
+
     /// Begins a look: what is not seen again until its end is forgotten.
     pub(super) fn begin(&mut self) {
         self.look += 1;
@@ -104,6 +163,8 @@ impl Memory {
         let look = self.look;
         self.seen.retain(|_, seen| seen.look == look);
         self.deaths.retain(|_, deaths| deaths.look == look);
+        let deaths = &self.deaths;
+        self.logs.retain(|container, _| deaths.contains_key(container));
     }
 
     /// Since when this state is seen without a break.

@@ -27,7 +27,7 @@ mod hint;
 mod kinds;
 pub(crate) mod made_elsewhere;
 mod memory;
-mod pod;
+pub(crate) mod pod;
 pub(crate) mod preconditions;
 pub(crate) mod snapshot;
 #[cfg(test)]

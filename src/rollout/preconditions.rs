@@ -59,12 +59,9 @@ fn deletion_sentence(object: &Value) -> String {
     let since = object::text(object, "/metadata/deletionTimestamp");
     let finalizers = object::list(object, "/metadata/finalizers").iter().filter_map(Value::as_str);
     let finalizers: Vec<&str> = finalizers.collect();
-    let waits = if finalizers.is_empty() {
-        String::new()
-    } else {
-        format!(", and waits for {}", finalizers.join(", "))
-    };
-    format!("{} is being deleted since {since}{waits}", object::title(object))
+    let waits =
+        if finalizers.is_empty() { String::new() } else { format!(", held by {}", finalizers.join(", ")) };
+    format!("{} has been terminating since {since}{waits}", object::title(object))
 }
 
 fn has_finished(object: &Value) -> bool {
@@ -102,7 +99,7 @@ fn not_ours_yet(context: &EvalContext) -> Option<Health> {
         release.uid.as_deref().is_none_or(|uid| object::same_if_known(uid, object::uid(context.object)));
     let generation = object::number(context.object, "/metadata/generation");
     let older = matches!((release.generation, generation), (Some(ours), Some(seen)) if seen < ours);
-    (!ours || older).then(|| Health::progressing("what was applied has not been seen yet"))
+    (!ours || older).then(|| Health::progressing("waiting for the applied version to appear"))
 }
 
 /// A status that was written for an earlier generation says nothing about this one.
@@ -125,5 +122,5 @@ fn unobserved(object: &Value) -> Option<Health> {
         (None, Some(_)) => OBSERVERS.contains(&kind),
         (_, None) => OBSERVERS.contains(&kind) && !object::has(object, "/status"),
     };
-    older.then(|| Health::progressing("its controller has not seen this generation yet"))
+    older.then(|| Health::progressing("waiting for the controller"))
 }

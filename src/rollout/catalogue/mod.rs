@@ -1,7 +1,7 @@
-//! How the custom resources that people use say how they are: rules in the form of `health:`, one file for each project.
+//! How well-known custom resources report their health: rules in the form of `health:`, one file for each project.
 //!
 //! Facts come from the source files of the controllers that each rule names; samples of each state are in
-//! `fixtures/catalogue`. A file is read when the first object of one of its groups appears, never before.
+//! `fixtures/catalogue`. A file is read when the first object of one of its groups appears.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use crate::project::{HealthRule, HealthRules, health_rules};
 /// A rule of the catalogue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CatalogueRule {
-    /// The project whose kind it is, as people call it.
+    /// The name of the project that the kind belongs to.
     pub(crate) project: &'static str,
     pub(crate) rule: &'static HealthRule,
 }
@@ -31,7 +31,7 @@ const fn project(name: &'static str, groups: &'static [&'static str], text: &'st
 
 impl Project {
     fn rules(&'static self) -> &'static HealthRules {
-        // That each file can be read is tested; one that could not would leave its kinds to the generic rule.
+        // A test reads each file; without its rule a kind falls back to the generic one.
         self.rules.get_or_init(|| health_rules(self.text, Path::new(self.name)).unwrap_or_default())
     }
 }

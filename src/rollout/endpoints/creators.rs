@@ -6,7 +6,7 @@ use crate::model::object;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::schema::may_create;
 
-/// The custom resources that may make pods or Services in this object's namespace.
+/// The custom resources that may create pods or Services in this object's namespace.
 pub(crate) fn all<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> impl Iterator<Item = &'a Value> {
     let namespace = object::namespace(object);
     snapshot.objects().filter(move |one| {

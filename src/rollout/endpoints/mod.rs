@@ -1,5 +1,5 @@
-//! `no-endpoints`: a Service that selects no pod, an Ingress that leads to no Service. Judged on top of the kind's own
-//! rule, and last: only when everything else is ready is it known what is there and what is not.
+//! `no-endpoints`: a Service that selects no pod, an Ingress without its Service. Judged after the kind's own rule, and
+//! last: only when everything else is ready is it known what exists.
 
 pub(crate) mod creators;
 pub(crate) mod template;
@@ -16,10 +16,10 @@ use crate::rollout::annotations;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::text::nearest;
 
-/// The port name that AWS's Ingress controller takes for an action of an annotation: no Service need have it.
+/// The port name with which AWS's Ingress controller refers to an annotation; no Service needs it.
 const USE_ANNOTATION: &str = "use-annotation";
 
-/// Something that is missing, and why that may be no failure.
+/// Something missing, and why that may not be a failure.
 struct Gap {
     wants: String,
     message: String,
@@ -28,14 +28,14 @@ struct Gap {
     excuse: Option<String>,
 }
 
-/// How much of a kind is known.
+/// How completely a kind is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sight {
-    /// What is not here does not exist.
+    /// Completely: what is not here does not exist.
     Whole,
     /// There may be others.
     Partial,
-    /// A dump that holds nothing of the kind says nothing about it.
+    /// Not at all: the dump has no object of the kind.
     None,
 }
 
@@ -44,8 +44,8 @@ pub(crate) fn concerns(object: &Value) -> bool {
     is_service(object) || is_ingress(object)
 }
 
-/// The judgement of an object that its own rule has judged, and what it lacks. `had` tells what the last good release
-/// lacked as well.
+/// The verdict of an object after its own rule, and what it lacks. `had` has what the last good release lacked as
+/// well.
 pub(crate) fn weighed(
     object: &Value,
     snapshot: &ClusterSnapshot,
@@ -65,7 +65,7 @@ pub(crate) fn weighed(
     (with_gaps(gaps, own), lacks)
 }
 
-/// What the Services and Ingresses of a set lack in this world.
+/// What the Services and Ingresses of a set lack in this snapshot.
 pub(crate) fn of_set(set: &[Value], snapshot: &ClusterSnapshot) -> BTreeSet<Unserved> {
     let leading = set.iter().filter(|object| concerns(object));
     leading.flat_map(|object| gaps(object, snapshot).into_iter().map(|gap| gap.of(object))).collect()
@@ -126,7 +126,7 @@ impl Gap {
     }
 }
 
-/// The labels that a Service selects pods by; `None` where others see to its endpoints.
+/// The labels that a Service selects pods by; `None` if its endpoints are managed elsewhere.
 pub(crate) fn selector(service: &Value) -> Option<&Map<String, Value>> {
     let selector = service.pointer("/spec/selector").and_then(Value::as_object)?;
     (text(service, "/spec/type") != "ExternalName" && !selector.is_empty()).then_some(selector)
@@ -151,13 +151,13 @@ fn of_service(service: &Value, snapshot: &ClusterSnapshot) -> Option<Gap> {
     let nearest = template::nearest(&templates, selector).map(|words| format!("; {words}"));
     let message =
         format!("selects {wants}, but no pod and no pod template has {these}{}", nearest.unwrap_or_default());
-    let by_others = creators::beside(service, snapshot).map(|title| format!("{title} may make such pods"));
+    let by_others = creators::beside(service, snapshot).map(|title| format!("{title} may create such pods"));
     let unknown = match sight {
         Sight::Whole | Sight::None => None,
         Sight::Partial if snapshot.is_denied("Pod") => Some("pods may not be listed".to_owned()),
         Sight::Partial => Some("the dump has no pods".to_owned()),
     };
-    // Whoever publishes pods that are not ready yet looks for them from the outside.
+    // A Service that publishes pods that are not ready yet is for discovery.
     let peers = text(service, "/spec/clusterIP") == "None"
         && object::is_true(service, "/spec/publishNotReadyAddresses");
     let peers = peers.then(|| "a headless Service that publishes addresses which are not ready".to_owned());
@@ -171,8 +171,8 @@ fn has_pod(service: &Value, selector: &Map<String, Value>, snapshot: &ClusterSna
     pods.any(|pod| pod.labels.have(selector)) || endpoints(service, snapshot) == Some(true)
 }
 
-/// Whether every pod is known: a watch or a list had all of them, or it is a dump that holds pods, or what became of
-/// them.
+/// Whether every pod is known: from a watch or a list of all of them, or from a dump that has pods or
+/// endpoints.
 fn sight_of_pods(service: &Value, snapshot: &ClusterSnapshot, has_templates: bool) -> Sight {
     let has_pods = snapshot.pods_beside(service).next().is_some();
     if snapshot.is_complete("Pod")
@@ -183,7 +183,7 @@ fn sight_of_pods(service: &Value, snapshot: &ClusterSnapshot, has_templates: boo
     if has_templates || snapshot.is_denied("Pod") { Sight::Partial } else { Sight::None }
 }
 
-/// Whether a dump shows endpoints of the Service; `None` where it does not hold them.
+/// Whether a dump shows endpoints of the Service; `None` if it has none at all.
 fn endpoints(service: &Value, snapshot: &ClusterSnapshot) -> Option<bool> {
     let name = object::name(service);
     let is_its = |slice: &&Value| object::label(slice, "kubernetes.io/service-name") == Some(name);
@@ -193,7 +193,7 @@ fn endpoints(service: &Value, snapshot: &ClusterSnapshot) -> Option<bool> {
     slices.chain(old.map(|one| has(one, "/subsets"))).reduce(|one, other| one || other)
 }
 
-/// The backends of an Ingress that are Services, each with the pointer that leads to it.
+/// The backends of an Ingress that are Services, each with its JSON pointer.
 pub(crate) fn backends(ingress: &Value) -> Vec<(String, &Value)> {
     let default = ingress.pointer("/spec/defaultBackend").map(|one| ("/spec/defaultBackend".to_owned(), one));
     let rules = list(ingress, "/spec/rules").iter().enumerate().flat_map(|(number, rule)| {
@@ -208,7 +208,7 @@ fn of_ingress(ingress: &Value, snapshot: &ClusterSnapshot) -> Vec<Gap> {
     let mut known = BTreeSet::new();
     let gaps =
         backends(ingress).into_iter().filter_map(|(pointer, one)| backend(ingress, snapshot, &pointer, one));
-    // Many paths may lead to one backend.
+    // Many paths may have the same backend.
     gaps.filter(|gap| known.insert(gap.wants.clone())).collect()
 }
 
@@ -244,7 +244,7 @@ impl Missing {
     }
 }
 
-/// `None` in a dump that holds no Service at all: it was not asked for them.
+/// `None` in a dump without any Service: it was probably made without them.
 fn missing(ingress: &Value, snapshot: &ClusterSnapshot, name: &str) -> Option<Missing> {
     let others: Vec<&str> = snapshot.beside(ingress, "", "Service").map(object::name).collect();
     let is_denied = snapshot.is_denied("Service");
@@ -254,7 +254,7 @@ fn missing(ingress: &Value, snapshot: &ClusterSnapshot, name: &str) -> Option<Mi
     let near = nearest(name, others.into_iter()).map(|near| format!("; did you mean `{near}`?"));
     let message = format!("backend Service `{name}` does not exist{}", near.unwrap_or_default());
     let unknown = is_denied.then(|| "Services may not be read".to_owned());
-    let by_others = creators::beside(ingress, snapshot).map(|title| format!("{title} may make it"));
+    let by_others = creators::beside(ingress, snapshot).map(|title| format!("{title} may create it"));
     Some(Missing(name.to_owned(), message, by_others.or(unknown)))
 }
 

@@ -1,4 +1,4 @@
-//! The pod templates of a set: which labels its pods will have, also where no pod runs yet or none is to run.
+//! The pod templates of a set: the labels of its pods, even if none runs yet or none should run.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::rollout::endpoints::creators;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::text::nearest::distance;
 
-/// Kinds with a pod template, and where it stands.
+/// Kinds with a pod template, and its path.
 const KINDS: &[(&str, &str, &str)] = &[
     ("apps", "Deployment", "/spec/template"),
     ("apps", "StatefulSet", "/spec/template"),
@@ -19,7 +19,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("argoproj.io", "Rollout", "/spec/template"),
 ];
 
-/// The labels of the pods that an object makes.
+/// The labels of the pods that an object creates.
 pub(crate) struct Template<'a> {
     owner: &'a Value,
     labels: &'a Map<String, Value>,
@@ -40,7 +40,7 @@ pub(crate) fn beside<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> Ve
     templates
 }
 
-/// What a controller made of another template, which counts in its place: a `ReplicaSet` of a Deployment, a Job of a
+/// Objects that a controller created from another template, which counts instead: a `ReplicaSet` of a Deployment, a Job of a
 /// `CronJob`.
 fn is_revision(object: &Value, snapshot: &ClusterSnapshot) -> bool {
     let is_old =
@@ -96,7 +96,7 @@ impl Template<'_> {
         }
     }
 
-    /// How like the selector it is; the more alike, the greater.
+    /// How similar it is to the selector; more is closer.
     fn likeness(&self, selector: &Map<String, Value>) -> (usize, usize, std::cmp::Reverse<usize>) {
         let pairs = selector
             .iter()
@@ -112,7 +112,7 @@ impl Template<'_> {
 
     /// `the pods of Deployment/web have app=web and no label tier`
     fn words(&self, selector: &Map<String, Value>) -> String {
-        /// More labels than these nobody compares.
+        /// The most labels that are compared.
         const SHOWN: usize = 3;
         let pair = |(key, value): (&String, &Value)| format!("{key}={}", value.as_str().unwrap_or_default());
         let common = |key: &&String| self.labels.contains_key(*key);
@@ -132,7 +132,7 @@ impl Template<'_> {
     }
 }
 
-/// What the template says that is most like the selector.
+/// The labels of the template that are most similar to the selector.
 pub(crate) fn nearest(templates: &[Template<'_>], selector: &Map<String, Value>) -> Option<String> {
     let nearest = templates.iter().max_by_key(|template| template.likeness(selector))?;
     Some(nearest.words(selector))

@@ -20,9 +20,9 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     let conditions = conditions(object);
     let all = conditions.as_array().map_or(&[][..], Vec::as_slice);
     if all.is_empty() {
-        return Health::progressing("its controller has not looked at it yet");
+        return Health::progressing("waiting for the autoscaler's controller");
     }
-    // What will not come right goes before what may.
+    // Permanent failures take precedence over temporary ones.
     let mut untrue: Vec<&Value> =
         all.iter().filter(|condition| text(condition, "/status") == "False").collect();
     untrue.sort_by_key(|condition| text(condition, "/reason") != "InvalidSelector");

@@ -1,4 +1,4 @@
-//! `CronJobs`: what their Jobs do at night decides about no release.
+//! `CronJobs`: their Jobs do not affect a release.
 
 use crate::model::object;
 use crate::model::object::is_true;

@@ -32,6 +32,6 @@ pub(crate) fn of_api(context: &mut EvalContext) -> Health {
             let judgement = Health::progressing(format!("the API is not available: {}", available.words()));
             evidence::with_events(context, &[context.object.into()], judgement)
         }
-        None => Health::progressing("nobody has looked at the API yet"),
+        None => Health::progressing("the API has not been checked yet"),
     }
 }

@@ -1,5 +1,5 @@
-//! Ingresses: ready when accepted, since many controllers never publish an address; waited for where asked. Whether the
-//! backends exist is judged last, by `endpoints`.
+//! Ingresses: ready when accepted, because many controllers never publish an address; an annotation waits for one.
+//! `endpoints` checks last whether the backends exist.
 
 use crate::model::Cause;
 use crate::model::object::has;

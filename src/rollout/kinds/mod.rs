@@ -1,17 +1,14 @@
-//! Which rule judges which kind.
+//! The rule for each kind.
 
 pub(crate) mod autoscaler;
 pub(crate) mod claim;
 pub(crate) mod cronjob;
 pub(crate) mod custom;
 pub(crate) mod definition;
-pub(crate) mod health_rule;
 pub(crate) mod ingress;
 pub(crate) mod namespace;
-pub(crate) mod owned;
 pub(crate) mod quota;
 pub(crate) mod service;
-mod vocabulary;
 pub(crate) mod workload;
 
 use crate::model::kinds::is_of_kubernetes;
@@ -24,7 +21,7 @@ use crate::rollout::kinds::workload::{bare_pod, daemonset, deployment, job, repl
 /// Judges by the rule of the object's kind.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
     if let Some(rule) = context.health() {
-        return health_rule::of_configuration(context, rule);
+        return custom::by_configuration(context, rule);
     }
     let group = object::group(object::api_version(context.object));
     match (group, object::kind(context.object)) {
@@ -43,11 +40,11 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
         ("apiregistration.k8s.io", "APIService") => definition::of_api(context),
         ("", "Namespace") => namespace::judge(context),
         ("", "ResourceQuota") => quota::judge(context),
-        // Nodes and volumes speak of themselves as custom resources do.
+        // Nodes and volumes report their health as custom resources do.
         ("", "Node" | "PersistentVolume") => custom::judge(context),
         (group, _) if is_of_kubernetes(group) => Health::ready(),
         _ => match catalogue::find(context.object) {
-            Some(rule) => health_rule::of_catalogue(context, rule),
+            Some(rule) => custom::by_catalogue(context, rule),
             None => custom::judge(context),
         },
     }

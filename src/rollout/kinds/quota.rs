@@ -1,4 +1,4 @@
-//! Quotas: in force as soon as their controller has taken over what they ask for.
+//! Quotas: in force as soon as their controller has copied the spec into the status.
 
 use serde_json::{Map, Value};
 

@@ -3,8 +3,8 @@
 use crate::model::Cause;
 use crate::model::object::{has, text};
 use crate::rollout::context::EvalContext;
-use crate::rollout::evidence;
 use crate::rollout::health::Health;
+use crate::rollout::{annotations, evidence};
 
 /// Judges a Service.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
@@ -13,7 +13,8 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     if kind == "ExternalName" {
         return Health::ready();
     }
-    if kind == "LoadBalancer" && !has(object, "/status/loadBalancer/ingress") {
+    let is_waited_for = !annotations::waits_for(object, "none");
+    if kind == "LoadBalancer" && is_waited_for && !has(object, "/status/loadBalancer/ingress") {
         let judgement = Health::progressing("the load balancer has no address yet");
         let judgement = judgement.with_cause(Cause::LoadBalancerPending).about("/spec/type");
         return evidence::with_events(context, &[object.into()], judgement);

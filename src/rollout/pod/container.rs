@@ -184,3 +184,9 @@ pub(crate) struct ContainerView<'v, 'a> {
     /// What was said of the pod.
     pub(crate) events: &'v [Event<'a>],
 }
+
+/// Where the field of a container stands in the manifest.
+pub(crate) fn pointer(context: &EvalContext, container: &Container, field: &str) -> Option<String> {
+    let (spec, prefix) = context.written_pod();
+    Some(format!("{prefix}{}", container.pointer(spec, field)?))
+}

@@ -6,8 +6,8 @@
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
 use crate::rollout::pod::container::{Container, ContainerView, Role, Termination};
-use crate::rollout::pod::probe;
 use crate::rollout::pod::probe::Probe;
+use crate::rollout::pod::{hook, probe};
 use crate::rollout::snapshot::event::Event;
 
 /// The kubelet forgets a container's deaths once it has run this long, and so do we.
@@ -23,9 +23,17 @@ pub(crate) struct CrashHistory<'a> {
     /// The latest of them.
     pub(crate) death: Termination<'a>,
     pub(crate) cause: Cause,
-    /// What the probe last heard, where a probe is the cause.
-    pub(crate) unhealthy: Option<Event<'a>>,
-    probe: Option<Probe>,
+    /// Who ended it, where it did not end by itself.
+    killer: Option<Killer<'a>>,
+}
+
+/// Why the kubelet ended an instance.
+#[derive(Debug, Clone)]
+pub(crate) enum Killer<'a> {
+    /// A probe failed; what it last heard.
+    Probe(Probe, Option<Event<'a>>),
+    /// Its `postStart` hook failed.
+    Hook,
 }
 
 /// The deaths of a container of a pod; `None` where none counts (any more).
@@ -37,8 +45,8 @@ pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<Cras
     }
     let known: Vec<Termination> = container.known_deaths().collect();
     let death = *known.iter().find(|death| !is_harmless(container, death, events))?;
-    let (cause, probe, unhealthy) = cause(container, &death, events);
-    Some(CrashHistory { strikes, death, cause, unhealthy, probe })
+    let (cause, killer) = cause(container, &death, events);
+    Some(CrashHistory { strikes, death, cause, killer })
 }
 
 /// The deaths that count: those of this release, without the instances that ended well.
@@ -74,9 +82,13 @@ fn count(view: &mut ContainerView<'_, '_>) -> i64 {
     }
 }
 
-/// An instance that ended well: exit code 0, and nobody made it end.
+/// An instance that ended well: exit code 0 where it was to end, and nobody made it end.
 fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> bool {
-    death.exit_code == 0 && !death.wanted_memory() && probe::killer(container, death, events).is_none()
+    let was_to_end = container.role == Role::Init || !container.is_kept_alive;
+    was_to_end
+        && death.exit_code == 0
+        && !death.wanted_memory()
+        && probe::killer(container, death, events).is_none()
 }
 
 /// Whether the instance that runs now shows that the deaths before it are over.
@@ -98,16 +110,20 @@ pub(crate) fn cause<'a>(
     container: &Container<'a>,
     death: &Termination,
     events: &[Event<'a>],
-) -> (Cause, Option<Probe>, Option<Event<'a>>) {
+) -> (Cause, Option<Killer<'a>>) {
     if container.role == Role::Init {
-        return (Cause::InitFailed, None, None);
+        return (Cause::InitFailed, None);
     }
     if death.wanted_memory() {
-        return (Cause::OutOfMemory, None, None);
+        return (Cause::OutOfMemory, None);
+    }
+    if hook::killed(container, death, events) {
+        return (Cause::CannotRun, Some(Killer::Hook));
     }
     match probe::killer(container, death, events) {
-        Some((probe, unhealthy)) => (probe.cause(), Some(probe), unhealthy),
-        None => (Cause::ExitCode, None, None),
+        Some((probe, unhealthy)) => (probe.cause(), Some(Killer::Probe(probe, unhealthy))),
+        None if death.exit_code == 0 => (Cause::CrashLoop, None),
+        None => (Cause::ExitCode, None),
     }
 }
 
@@ -117,12 +133,10 @@ pub(crate) fn ended_by<'a>(
     death: &Termination<'a>,
     events: &[Event<'a>],
 ) -> (Cause, String) {
-    let (cause, probe, unhealthy) = cause(container, death, events);
+    let (cause, killer) = cause(container, death, events);
     let title = container.title();
-    let message = match probe {
-        Some(probe) => {
-            format!("{}; {title} was killed for it", probe.sentence(container, unhealthy.as_ref()))
-        }
+    let message = match killer {
+        Some(killer) => format!("{}; {title} was killed by the kubelet", killer.sentence(container)),
         None => format!("{title} {}", how(container, death)),
     };
     (cause, message)
@@ -133,10 +147,9 @@ impl CrashHistory<'_> {
     pub(crate) fn sentence(&self, container: &Container) -> String {
         let title = container.title();
         let times = times(self.strikes);
-        match self.probe {
-            Some(probe) => {
-                let said = probe.sentence(container, self.unhealthy.as_ref());
-                format!("{said}; {title} was killed for it {times}")
+        match &self.killer {
+            Some(killer) => {
+                format!("{}; {title} was killed by the kubelet {times}", killer.sentence(container))
             }
             None => format!("{title} {} {times}", how(container, &self.death)),
         }
@@ -144,10 +157,21 @@ impl CrashHistory<'_> {
 
     /// The field of the container that the cause is about.
     pub(crate) fn field(&self) -> &'static str {
-        match (self.probe, self.death.wanted_memory()) {
-            (Some(probe), _) => probe.field(),
+        match (&self.killer, self.death.wanted_memory()) {
+            (Some(Killer::Probe(probe, _)), _) => probe.field(),
+            (Some(Killer::Hook), _) => hook::FIELD,
             (None, true) => "/resources/limits/memory",
             (None, false) => "",
+        }
+    }
+}
+
+impl Killer<'_> {
+    /// What it says of the container that it ended.
+    fn sentence(&self, container: &Container) -> String {
+        match self {
+            Self::Probe(probe, unhealthy) => probe.sentence(container, unhealthy.as_ref()),
+            Self::Hook => hook::sentence(container),
         }
     }
 }
@@ -163,6 +187,7 @@ pub(crate) fn how(container: &Container, death: &Termination) -> String {
         return format!("ran out of memory{limit}");
     }
     match death.exit_code {
+        0 => "should keep running, but exited with code 0".to_owned(),
         127 => "exited 127 (command not found)".to_owned(),
         126 => "exited 126 (command cannot be executed)".to_owned(),
         134 => "exited 134 (aborted)".to_owned(),

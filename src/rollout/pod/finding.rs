@@ -1,8 +1,16 @@
 //! What is wrong with a pod, and how bad it is.
 
+use std::sync::Arc;
+
 use crate::model::Cause;
-use crate::rollout::health::{Health, LogSource, Missing};
+use crate::rollout::context::EvalContext;
+use crate::rollout::health::{Health, LogQuestion, LogSource, Missing};
+use crate::rollout::memory::FirstLog;
 use crate::rollout::snapshot::identity::{Identified, Subject};
+
+/// So many deaths of a container (about 90 s) fail it whatever else makes progress: what is not ready because it crashes
+/// must not excuse its crashes.
+const PUT_UP_WITH: i64 = 5;
 
 /// How bad it is; the worse, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +39,12 @@ pub(crate) struct Finding<'a> {
     pub(crate) strikes: i64,
     /// What it lacks.
     pub(crate) missing: Option<Missing>,
+    /// Another container of its pod, which it may wait for by crashing, makes progress.
+    pub(crate) waits_for_sibling: bool,
+    /// The log that would tell why it died.
+    pub(crate) asks: Option<LogQuestion>,
+    /// What the container wrote before it died for the first time.
+    pub(crate) first_log: Option<Arc<FirstLog>>,
 }
 
 impl<'a> Finding<'a> {
@@ -41,7 +55,19 @@ impl<'a> Finding<'a> {
         message: impl Into<String>,
     ) -> Self {
         let (subject, message) = (subject.into(), message.into());
-        Self { grade, cause, message, subject, container: None, pointer: None, strikes: 0, missing: None }
+        Self {
+            grade,
+            cause,
+            message,
+            subject,
+            container: None,
+            pointer: None,
+            strikes: 0,
+            missing: None,
+            waits_for_sibling: false,
+            asks: None,
+            first_log: None,
+        }
     }
 
     #[must_use]
@@ -67,6 +93,17 @@ impl<'a> Finding<'a> {
         (self.grade, self.cause.map_or(0, precedence), self.strikes)
     }
 
+    /// Whether it fails its workload now. A container that died too often is put up with while something that it may
+    /// wait for makes progress, but not for long.
+    pub(crate) fn fails(&self, context: &EvalContext) -> bool {
+        let may_wait = self.waits_for_sibling || context.others_are_on_their_way();
+        match self.grade {
+            Severity::Failed => true,
+            Severity::OutOfStrikes => self.strikes >= PUT_UP_WITH || !may_wait,
+            Severity::Waiting => false,
+        }
+    }
+
     /// Whose log lines are evidence.
     pub(crate) fn log_source(&self) -> Option<LogSource> {
         let (container, previous) = self.container?;
@@ -85,13 +122,15 @@ impl<'a> Finding<'a> {
         judgement.log_source = self.log_source();
         judgement.pointer.clone_from(&self.pointer);
         judgement.lacks.clone_from(&self.missing);
+        judgement.asks.clone_from(&self.asks);
+        judgement.first_log.clone_from(&self.first_log);
         judgement.out_of_strikes = self.grade == Severity::OutOfStrikes;
         judgement
     }
 }
 
 /// How near a cause is to the user's mistake (contract, section 6): where two fit, the nearer one wins.
-fn precedence(cause: Cause) -> u8 {
+pub(crate) fn precedence(cause: Cause) -> u8 {
     match cause {
         Cause::InvalidImageName | Cause::ImageNotFound | Cause::ImagePullDenied => 100,
         Cause::ConfigMissing => 95,
@@ -104,10 +143,12 @@ fn precedence(cause: Cause) -> u8 {
         Cause::CrashLoop => 70,
         Cause::ImagePullFailed => 65,
         Cause::VolumeMount => 60,
+        // Of a pod that broke its own limit: that its replacement is not ready yet says less.
+        Cause::Evicted => 58,
         Cause::ReadinessProbe => 55,
+        Cause::VolumeUnbound => 52,
         Cause::Unschedulable => 50,
         Cause::NodeLost => 40,
-        Cause::Evicted => 30,
         _ => 1,
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn sentence(refusal: Refusal, container: &Container, explanation: Opt
     let what = format!("image {} of {}", container.image(), container.title());
     match refusal {
         Refusal::NotFound if container.waits() == "ErrImageNeverPull" => {
-            format!("{what} is not on the node, and imagePullPolicy Never forbids to pull it")
+            format!("{what} is not on the node, and imagePullPolicy Never forbids pulling it")
         }
         Refusal::NotFound if explanation.is_some_and(|text| text.contains("no match for platform")) => {
             format!("{what} does not exist for the platform of the node")

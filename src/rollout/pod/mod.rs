@@ -4,7 +4,9 @@
 pub(crate) mod configuration;
 pub(crate) mod container;
 pub(crate) mod crashes;
+pub(crate) mod death;
 pub(crate) mod finding;
+pub(crate) mod hook;
 pub(crate) mod image;
 pub(crate) mod placement;
 pub(crate) mod probe;
@@ -13,10 +15,9 @@ pub(crate) mod view;
 pub(crate) mod volume;
 
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, ContainerView};
+use crate::rollout::pod::container::{Container, ContainerView, pointer};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::view::pointer;
 use crate::rollout::snapshot::pod::Pod;
 
 /// The worst that is wrong with a pod; `None` where nothing is.
@@ -29,12 +30,13 @@ pub(crate) fn examine<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option
         findings.extend(view.examine());
     }
     if findings.is_empty() {
+        findings.extend(start::sandbox(context, pod, &events));
         findings.extend(placement::unplaced(context, pod, &events));
         findings.extend(volume::unmounted(context, pod, &containers, &events));
         findings.extend(placement::lost(context, pod, &events));
     }
     if findings.is_empty() {
-        findings.extend(placement::underway(pod, &containers, &events));
+        findings.extend(placement::underway(context, pod, &containers, &events));
     }
     findings.into_iter().reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst })
 }

@@ -1,16 +1,22 @@
 //! Where a pod is to run: no node takes it, its node is lost, or it is on its way.
 
+use serde_json::Value;
+
 use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
-use crate::rollout::pod::container::{Container, Role};
+use crate::rollout::memory::StateKey;
+use crate::rollout::pod::container::{Container, Role, pointer};
 use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::probe::Probe;
+use crate::rollout::pod::{hook, volume};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::snapshot::pod::{Pod, Said};
+use crate::rollout::snapshot::intern::Symbol;
+use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Said};
 
-/// No node takes it: the scheduler's sentence says why.
+/// No node takes it: one of its claims, or the scheduler's sentence, says why.
 pub(crate) fn unplaced<'a>(
-    context: &EvalContext<'a>,
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     events: &[Event<'a>],
 ) -> Option<Finding<'a>> {
@@ -19,6 +25,9 @@ pub(crate) fn unplaced<'a>(
         return Some(Finding::new(pod, Severity::Waiting, Some(Cause::Unschedulable), gated(pod)));
     }
     let placed = !pod.node.is_empty() || pod.scheduled.is_true();
+    if !placed && let Some(finding) = without_volume(context, pod, events) {
+        return Some(finding);
+    }
     let refused = || events.iter().rev().find(|event| event.reason == "FailedScheduling" && !placed);
     let said = match scheduled {
         Some(said) if !said.words().is_empty() => said.words(),
@@ -41,6 +50,53 @@ pub(crate) fn unplaced<'a>(
     )
 }
 
+/// A claim of it has no volume, or does not exist.
+fn without_volume<'a>(
+    context: &mut EvalContext<'a>,
+    pod: &'a Pod,
+    events: &[Event<'a>],
+) -> Option<Finding<'a>> {
+    let (snapshot, cause) = (context.snapshot, Some(Cause::VolumeUnbound));
+    for name in &pod.claims {
+        let Some(found) = snapshot.get("", "PersistentVolumeClaim", &pod.namespace, name) else { continue };
+        let Some(unbound) = volume::unbound(context, found) else { continue };
+        let grade = if unbound.has_failed { Severity::Failed } else { Severity::Waiting };
+        let message = format!("{} (PersistentVolumeClaim {name})", unbound.message);
+        return Some(Finding::new(pod, grade, cause, message).about(claim_pointer(
+            context,
+            name,
+            unbound.field,
+        )));
+    }
+    let told = pod.scheduled.why_false().map(Said::words).into_iter();
+    let mut told = told.chain(events.iter().map(|event| event.message));
+    let mut is_missing = |name: &&Symbol| {
+        let words = format!("persistentvolumeclaim \"{name}\" not found");
+        told.any(|said| said.contains(&words))
+    };
+    let name = pod.claims.iter().find(&mut is_missing)?;
+    let state = StateKey::MissingClaim(Symbol::clone(pod.key()), (&**name).into());
+    let lasts = context.has_lasted(state, pod.created, volume::CLAIM_PATIENCE)
+        && !context.is_made_elsewhere("PersistentVolumeClaim", name);
+    let grade = if lasts { Severity::Failed } else { Severity::Waiting };
+    let message = format!("PersistentVolumeClaim {name} does not exist");
+    Some(Finding::new(pod, grade, cause, message).about(claim_pointer(context, name, None)))
+}
+
+/// Where the manifest asks for a claim: in a template of claims, else in a volume.
+fn claim_pointer(context: &EvalContext, name: &str, field: Option<&str>) -> Option<String> {
+    let workload = object::name(context.object);
+    let templates = object::list(context.object, "/spec/volumeClaimTemplates");
+    let is_its = |template: &Value| name.starts_with(&format!("{}-{workload}-", object::name(template)));
+    if let Some(index) = templates.iter().position(is_its) {
+        return Some(format!("/spec/volumeClaimTemplates/{index}{}", field.unwrap_or_default()));
+    }
+    let (spec, prefix) = context.written_pod();
+    let is_its = |volume: &Value| object::text(volume, "/persistentVolumeClaim/claimName") == name;
+    let index = object::list(spec, "/volumes").iter().position(is_its)?;
+    Some(format!("{prefix}/volumes/{index}/persistentVolumeClaim/claimName"))
+}
+
 /// Whom it waits for that keeps the scheduler from it.
 fn gated(pod: &Pod) -> String {
     match pod.template.gates.join(", ") {
@@ -59,7 +115,7 @@ pub(crate) fn lost<'a>(context: &EvalContext<'a>, pod: &'a Pod, events: &[Event<
             pod,
             Severity::Waiting,
             Some(cause),
-            format!("the pod was put off: {said}"),
+            format!("the pod was not scheduled: {said}"),
         ));
     }
     let known = context.snapshot.get("", "Node", "", node);
@@ -68,12 +124,13 @@ pub(crate) fn lost<'a>(context: &EvalContext<'a>, pod: &'a Pod, events: &[Event<
     let is_told = events.iter().any(|event| event.reason == "NodeNotReady");
     let is_ready = pod.ready.is_true();
     (reason == "NodeLost" || (!is_ready && (is_down || is_told))).then(|| {
-        Finding::new(pod, Severity::Waiting, Some(Cause::NodeLost), format!("node {node} does not answer"))
+        Finding::new(pod, Severity::Waiting, Some(Cause::NodeLost), format!("node {node} does not respond"))
     })
 }
 
 /// Nothing is wrong with it as far as is known: what it does at the moment.
 pub(crate) fn underway<'a>(
+    context: &mut EvalContext<'a>,
     pod: &'a Pod,
     containers: &[Container<'a>],
     events: &[Event<'a>],
@@ -81,14 +138,70 @@ pub(crate) fn underway<'a>(
     if pod.ready.is_true() {
         return None;
     }
+    let waiting = |message: String| Finding::new(pod, Severity::Waiting, None, message);
     let gate = pod.ready.why_not().filter(|ready| &*ready.reason == "ReadinessGatesNotReady");
-    let init = containers.iter().find(|one| one.role == Role::Init && one.runs());
-    let sandbox = events.last().filter(|event| event.reason == "FailedCreatePodSandBox");
-    let pulling = events.last().filter(|event| event.reason == "Pulling");
-    let text = gate
-        .map(|gate| gate.message.to_string())
-        .or_else(|| init.map(|init| format!("{} still runs", init.title())))
-        .or_else(|| sandbox.map(|event| event.message.to_owned()))
-        .or_else(|| pulling.map(|event| event.message.to_owned()))?;
-    Some(Finding::new(pod, Severity::Waiting, None, text))
+    if let Some(gate) = gate {
+        return Some(waiting(gate.message.to_string()));
+    }
+    if let Some(init) = containers.iter().find(|one| one.role == Role::Init && one.runs()) {
+        return Some(waiting(format!("{} still runs", init.title())).of_container(init.name, false));
+    }
+    if let Some((hook, one)) = containers.iter().find_map(|one| Some((hook::unfinished(one, events)?, one))) {
+        return Some(waiting(hook).of_container(one.name, false).about(pointer(context, one, hook::FIELD)));
+    }
+    let last = events.last().filter(|event| matches!(event.reason, "FailedCreatePodSandBox" | "Pulling"));
+    if let Some(event) = last {
+        return Some(waiting(event.message.to_owned()));
+    }
+    not_begun(context, pod).or_else(|| not_asked(context, pod, containers))
+}
+
+/// Nobody has begun with it: its scheduler, or the kubelet of its node.
+fn not_begun<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
+    /// A scheduler and a kubelet take a moment.
+    const SOON: i64 = 10;
+    let has_begun = pod.started.is_some() || pod.containers.iter().any(ContainerStatus::has_begun);
+    let is_young = pod.created.is_some_and(|created| !context.is_past(created, SOON));
+    if has_begun || is_young || pod.scheduled.why_not().is_some() {
+        return None;
+    }
+    let (spec, prefix) = context.written_pod();
+    let scheduler = object::text(spec, "/schedulerName");
+    let (cause, message, field) = if !pod.node.is_empty() {
+        let message = format!(
+            "node {} has not started the pod: its kubelet does not respond, or does not exist",
+            pod.node
+        );
+        (Cause::NodeLost, message, "/nodeName")
+    } else if matches!(scheduler, "" | "default-scheduler") {
+        return None;
+    } else {
+        let message = format!("no scheduler has placed the pod: it asks for `{scheduler}` (schedulerName)");
+        (Cause::Unschedulable, message, "/schedulerName")
+    };
+    let field = Some(format!("{prefix}{field}")).filter(|_| object::has(spec, field));
+    Some(Finding::new(pod, Severity::Waiting, Some(cause), message).about(field))
+}
+
+/// Its probes have not been asked yet.
+fn not_asked<'a>(
+    context: &mut EvalContext<'a>,
+    pod: &'a Pod,
+    containers: &[Container<'a>],
+) -> Option<Finding<'a>> {
+    containers.iter().filter(|one| one.runs() && !one.is_ready()).find_map(|one| {
+        let starts = one.status.started == Some(false);
+        let probe = if starts && Probe::Startup.is_set(one) { Probe::Startup } else { Probe::Readiness };
+        let delay = probe.delay(one).filter(|delay| *delay > 0)?;
+        if one.running_since().is_some_and(|since| context.is_past(since, delay)) {
+            return None;
+        }
+        let message = format!(
+            "{} runs, and its {} starts after {delay} s (initialDelaySeconds)",
+            one.title(),
+            probe.title()
+        );
+        let field = format!("{}/initialDelaySeconds", probe.field());
+        Some(Finding::new(pod, Severity::Waiting, None, message).about(pointer(context, one, &field)))
+    })
 }

@@ -1,5 +1,9 @@
 //! Probes: what the manifest asks of a container, what it last answered, and whether a probe explains its death.
 
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
+use regex::Regex;
 use serde_json::Value;
 
 use crate::model::{Cause, object};
@@ -22,6 +26,16 @@ impl Probe {
             Self::Liveness => "liveness",
             Self::Readiness => "readiness",
         }
+    }
+
+    /// `readiness probe`.
+    pub(crate) fn title(self) -> String {
+        format!("{} probe", self.word())
+    }
+
+    /// After how many seconds it is asked for the first time; `None` where the container has none.
+    pub(crate) fn delay(self, container: &Container) -> Option<i64> {
+        self.is_set(container).then(|| self.seconds(container, "initialDelaySeconds", 0))
     }
 
     /// The container's field.
@@ -60,6 +74,13 @@ impl Probe {
         object::number(container.spec, &format!("{}/{field}", self.field())).unwrap_or(default)
     }
 
+    /// The port that it asks, where that is a number.
+    pub(crate) fn port(self, container: &Container) -> Option<i64> {
+        let probe = container.spec.pointer(self.field())?;
+        let ports = ["/httpGet/port", "/tcpSocket/port", "/grpc/port"];
+        ports.iter().find_map(|port| object::number(probe, port))
+    }
+
     /// Whether the kubelet has begun to end the instance that runs, because of this probe.
     pub(crate) fn is_killing(self, container: &Container, events: &[Event]) -> bool {
         let (words, began) = (format!("failed {} probe", self.word()), container.running_since());
@@ -76,7 +97,10 @@ impl Probe {
     pub(crate) fn failure<'a>(self, container: &Container, events: &[Event<'a>]) -> Option<Event<'a>> {
         let began = container.running_since();
         let is_its = |event: &&Event| {
-            event.reason == "Unhealthy" && event.is_about(container.name) && self.is_told_by(event.message)
+            event.reason == "Unhealthy"
+                && event.is_about(container.name)
+                && self.is_told_by(event.message)
+                && !asked_the_dead(event.message)
         };
         let newer = |event: &&Event| began.is_none() || event.last.is_none() || event.last >= began;
         events.iter().rev().filter(is_its).find(newer).copied()
@@ -88,6 +112,22 @@ impl Probe {
         message.len() > word.len() && message[..word.len()].eq_ignore_ascii_case(word)
     }
 
+    /// The same of a probe that goes on, of which the kubelet records only some answers: with the time of one that is
+    /// older than three of its periods.
+    pub(crate) fn sentence_now(
+        self,
+        container: &Container,
+        failure: Option<&Event>,
+        now: Timestamp,
+    ) -> String {
+        let sentence = self.sentence(container, failure);
+        let oldest = SignedDuration::from_secs(self.interval(container).saturating_mul(3).clamp(0, 86_400));
+        match failure.and_then(|event| event.last).filter(|last| now.duration_since(*last) > oldest) {
+            Some(last) => format!("{sentence} (last recorded at {last})"),
+            None => sentence,
+        }
+    }
+
     /// `readiness probe of container web: GET :8080/health answered 503`.
     pub(crate) fn sentence(self, container: &Container, failure: Option<&Event>) -> String {
         let target = target(container.spec.pointer(self.field()).unwrap_or(&Value::Null));
@@ -95,6 +135,28 @@ impl Probe {
         let target = if target.is_empty() { String::new() } else { format!("{target} ") };
         format!("{} probe of {}: {target}{answer}", self.word(), container.title())
     }
+}
+
+/// Whether a probe was to be asked in a container that had just ended: that it did is told elsewhere.
+pub(crate) fn asked_the_dead(message: &str) -> bool {
+    ["CONTAINER_EXITED state", "no running task found", "cannot exec in a stopped"]
+        .iter()
+        .any(|sign| message.contains(sign))
+}
+
+/// Why a probe fails whatever the container answers: its program is not in the image, or its port has no such name.
+pub(crate) fn misfit(message: &str) -> Option<String> {
+    static PROGRAM: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"exec: \\?"([^"\\]+)\\?": .*(executable file not found|no such file or directory)"#)
+            .expect("the pattern is a constant")
+    });
+    static PORT: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"\bport (\S+) not found").expect("the pattern is a constant"));
+    if let Some(found) = PROGRAM.captures(message) {
+        return Some(format!("its program `{}` is not in the image", &found[1]));
+    }
+    let found = PORT.captures(message)?;
+    Some(format!("the container has no port named `{}`", &found[1]))
 }
 
 /// The probe that had the kubelet end this instance: an `Unhealthy` and a `Killing` event tell.
@@ -142,7 +204,7 @@ pub(crate) fn killer<'a>(
 const LONGEST_KILL: i64 = 45;
 
 /// What a probe asks: `GET :8080/health`, `TCP :5432`, `gRPC :9000`, `command pg_isready`.
-fn target(probe: &Value) -> String {
+pub(super) fn target(probe: &Value) -> String {
     let port = |handler: &str| match probe.pointer(&format!("{handler}/port")) {
         Some(Value::Number(number)) => format!(":{number}"),
         Some(Value::String(name)) => format!(":{name}"),
@@ -185,7 +247,7 @@ fn answer(message: &str) -> String {
         return (*words).to_owned();
     }
     let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
-    if first.is_empty() { "failed without a word".to_owned() } else { format!("failed: {first}") }
+    if first.is_empty() { "failed without a message".to_owned() } else { format!("failed: {first}") }
 }
 
 #[cfg(test)]
@@ -207,11 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn what_no_answer_can_mend() {
+        let program = r#"Readiness probe errored and resulted in unknown state: rpc error: code = Unknown desc = failed to exec in container: failed to start exec "9a0b": OCI runtime exec failed: exec failed: unable to start container process: exec: "pg_isready": executable file not found in $PATH: unknown"#;
+        assert_eq!(misfit(program).as_deref(), Some("its program `pg_isready` is not in the image"));
+        let path = r#"exec failed: unable to start container process: exec: "/ready": stat /ready: no such file or directory: unknown"#;
+        assert_eq!(misfit(path).as_deref(), Some("its program `/ready` is not in the image"));
+        let port = "Startup probe errored and resulted in unknown state: port http not found";
+        assert_eq!(misfit(port).as_deref(), Some("the container has no port named `http`"));
+        assert_eq!(misfit("Readiness probe failed: cat: can't open '/up': No such file or directory"), None);
+        assert_eq!(misfit("Readiness probe failed: HTTP probe failed with statuscode: 404 not found"), None);
+    }
+
+    #[test]
+    fn a_container_that_has_ended_gives_no_answer() {
+        let task = "Readiness probe errored and resulted in unknown state: rpc error: code = NotFound desc = failed to exec in container: failed to load task: no running task found: task 7d3a not found: not found";
+        assert!(asked_the_dead(task) && misfit(task).is_none());
+        assert!(!asked_the_dead("Readiness probe failed: no response"));
+    }
+
+    #[test]
     fn the_answer_is_what_the_kubelet_saw() {
         let refused = "Readiness probe failed: Get \"http://10.1.0.7:8080/health\": dial tcp 10.1.0.7:8080: connect: connection refused";
         assert_eq!(answer(refused), "refused the connection");
         assert_eq!(answer("Liveness probe failed: HTTP probe failed with statuscode: 503"), "answered 503");
         assert_eq!(answer("Readiness probe failed: no response\nmore"), "failed: no response");
-        assert_eq!(answer("Readiness probe failed: "), "failed without a word");
+        assert_eq!(answer("Readiness probe failed: "), "failed without a message");
     }
 }

@@ -1,10 +1,16 @@
-//! Containers that the runtime cannot start: a command that does not exist, a file that cannot be mounted.
+//! Containers that the runtime cannot start: a command that does not exist, a file that cannot be mounted, a sandbox without
+//! room.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::rollout::pod::container::Container;
+use crate::model::{Cause, object};
+use crate::rollout::context::EvalContext;
+use crate::rollout::pod::container::{Container, pointer};
+use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::snapshot::event::Event;
+use crate::rollout::snapshot::pod::Pod;
 
 /// What the runtime said when it could not start the container; `None` where it did not try, or it could.
 pub(crate) fn complaint<'a>(container: &Container<'a>) -> Option<&'a str> {
@@ -30,8 +36,72 @@ pub(crate) fn is_lasting(complaint: &str) -> bool {
     SIGNS.is_match(complaint)
 }
 
+/// What the runtime wrote to the container's log in place of the program, where that is all there is: it could not be
+/// executed. The path, and why.
+pub(crate) fn refused_exec(log: &str) -> Option<(&str, Refused)> {
+    static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
+        let words = "exec format error|no such file or directory|permission denied|argument list too long";
+        Regex::new(&format!("^exec (\\S.*): ({words})$")).expect("the pattern is a constant")
+    });
+    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (first, None) = (lines.next()?, lines.next()) else { return None };
+    let found = REFUSED.captures(first)?;
+    let path = found.get(1)?.as_str();
+    let why = match found.get(2)?.as_str() {
+        "exec format error" => Refused::Format,
+        "no such file or directory" => Refused::Missing,
+        "permission denied" => Refused::Denied,
+        _ => Refused::TooLong,
+    };
+    Some((path, why))
+}
+
+/// Why the kernel did not execute a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Neither a program for this processor nor a script with a first line that names its interpreter.
+    Format,
+    /// The file is there, for else the runtime says so before: its interpreter or loader is not.
+    Missing,
+    /// It may not be executed.
+    Denied,
+    /// Its arguments and environment are too big.
+    TooLong,
+}
+
+impl Refused {
+    /// `exec format error: …`.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Format => {
+                "exec format error: it is built for another architecture than the node's, or is a script without a \
+                 `#!` line"
+            }
+            Self::Missing => {
+                "no such file or directory: its interpreter or loader is not in the image, or the first line of the \
+                 script ends as on Windows (CRLF)"
+            }
+            Self::Denied => {
+                "permission denied: the file, or its interpreter, may not be executed by this user"
+            }
+            Self::TooLong => {
+                "argument list too long: its arguments and environment are too big; each Service of the namespace adds \
+                 variables unless enableServiceLinks is false"
+            }
+        }
+    }
+}
+
 /// `container web cannot start: exec: "serve": executable file not found in $PATH`.
 pub(crate) fn sentence(container: &Container, complaint: &str) -> String {
+    match core(complaint) {
+        "" => format!("{} cannot start", container.title()),
+        core => format!("{} cannot start: {core}", container.title()),
+    }
+}
+
+/// What the runtime said, without what it was about to do.
+fn core(complaint: &str) -> &str {
     let marks = [
         "starting container process caused: ",
         "unable to start container process: ",
@@ -40,11 +110,63 @@ pub(crate) fn sentence(container: &Container, complaint: &str) -> String {
     ];
     let core = marks.iter().find_map(|mark| complaint.split_once(mark)).map_or(complaint, |(_, rest)| rest);
     let core = marks.iter().fold(core, |core, mark| core.strip_prefix(mark).unwrap_or(core));
-    let core = core.trim().trim_end_matches(": unknown").trim_end_matches(": unknown.");
-    if core.is_empty() {
-        return format!("{} cannot start", container.title());
-    }
-    format!("{} cannot start: {core}", container.title())
+    core.trim().trim_end_matches(": unknown").trim_end_matches(": unknown.")
+}
+
+/// So often the same is no stumble.
+const FAILS: i64 = 3;
+
+/// The sandbox of a pod, in which its containers are to run, and that cannot be made for a lasting reason.
+pub(crate) fn sandbox<'a>(
+    context: &EvalContext<'a>,
+    pod: &'a Pod,
+    events: &[Event<'a>],
+) -> Option<Finding<'a>> {
+    static LASTING: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?i)(oom-killed|memory limit|cannot allocate memory|memory\.(max|limit))|sysctl|\bdevices?\b",
+        )
+        .expect("the pattern is a constant")
+    });
+    let last = events.last().filter(|event| event.reason == SANDBOX)?;
+    let kind = |event: &Event| Some(LASTING.captures(event.message)?.get(1).is_some());
+    let is_memory = kind(last)?;
+    let alike = events.iter().filter(|event| event.reason == SANDBOX && kind(event) == Some(is_memory));
+    let grade = if alike.map(|event| event.count).sum::<i64>() >= FAILS {
+        Severity::Failed
+    } else {
+        Severity::Waiting
+    };
+    let said = core(last.message);
+    Some(if is_memory {
+        out_of_memory(context, pod, grade, &format!("it cannot be started: {said}"))
+    } else {
+        Finding::new(pod, grade, Some(Cause::CannotRun), format!("the pod cannot be started: {said}"))
+    })
+}
+
+/// The reason of the event about a sandbox that could not be made.
+const SANDBOX: &str = "FailedCreatePodSandBox";
+
+/// The field that limits a container's memory.
+const LIMIT: &str = "/resources/limits/memory";
+
+/// A pod whose memory limit is too small for what is needed before its programs run.
+pub(crate) fn out_of_memory<'a>(
+    context: &EvalContext<'a>,
+    pod: &'a Pod,
+    grade: Severity,
+    why: &str,
+) -> Finding<'a> {
+    let limit = |one: &Container<'a>| object::text(one.spec, LIMIT);
+    let limited: Vec<Container> =
+        Container::all(pod).into_iter().filter(|one| !limit(one).is_empty()).collect();
+    let limits: Vec<String> =
+        limited.iter().map(|one| format!("{} of {}", limit(one), one.title())).collect();
+    let limits = if limits.is_empty() { String::new() } else { format!(" ({})", limits.join(", ")) };
+    let message = format!("the memory limit of the pod{limits} is too small: {why}");
+    let place = limited.first().and_then(|one| pointer(context, one, LIMIT));
+    Finding::new(pod, grade, Some(Cause::OutOfMemory), message).about(place)
 }
 
 #[cfg(test)]
@@ -61,5 +183,18 @@ mod tests {
             "failed to reserve container name \"web_web-1\": name \"web_web-1\" is reserved for \"ab\""
         ));
         assert!(!is_lasting("context deadline exceeded"));
+    }
+
+    #[test]
+    fn what_the_runtime_wrote_is_told_from_what_a_program_wrote() {
+        assert_eq!(refused_exec("exec /app: exec format error\n"), Some(("/app", Refused::Format)));
+        assert_eq!(
+            refused_exec("exec /my entry.sh: no such file or directory"),
+            Some(("/my entry.sh", Refused::Missing))
+        );
+        assert_eq!(refused_exec("exec /app: argument list too long"), Some(("/app", Refused::TooLong)));
+        assert_eq!(refused_exec("starting\nexec /app: exec format error"), None, "a program wrote, too");
+        assert_eq!(refused_exec("cannot exec /app: permission denied"), None);
+        assert_eq!(refused_exec(""), None);
     }
 }

@@ -1,21 +1,20 @@
 //! A container of a pod, and what keeps it from being ready.
 
-use crate::model::Cause;
-use crate::rollout::annotations;
-use crate::rollout::context::EvalContext;
+use crate::model::{Cause, object};
 use crate::rollout::memory::ContainerState;
-use crate::rollout::pod::container::{Container, ContainerView, Role};
+use crate::rollout::pod::container::{ContainerView, Role};
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::image::Refusal;
 use crate::rollout::pod::probe::Probe;
-use crate::rollout::pod::{configuration, crashes, image, start};
+use crate::rollout::pod::{configuration, container, image, probe, start};
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::snapshot::pod::Pod;
 
 /// A pull that failed is not followed by a wait before this many seconds are over.
 const BACK_OFF: i64 = 15;
 /// After so many seconds the kubelet has tried again to create a container.
 const CREATE_RETRY: i64 = 20;
+/// A probe that cannot succeed has failed after so many seconds.
+const MISFIT: i64 = 20;
 
 impl<'a> ContainerView<'_, 'a> {
     /// The worst that is wrong with it.
@@ -143,67 +142,6 @@ impl<'a> ContainerView<'_, 'a> {
         )
     }
 
-    /// It died: too often, or not yet too often.
-    fn dies(&mut self) -> Option<Finding<'a>> {
-        if self.container.is_done() {
-            return None;
-        }
-        let previous = self.container.status.terminated.is_none();
-        let restarts =
-            self.container.is_kept_alive || (self.container.role == Role::Init && !is_mortal(self.pod));
-        if !restarts {
-            return self.died_for_good().map(|finding| finding.of_container(self.container.name, previous));
-        }
-        let allowed = annotations::failures_allowed(self.context.object);
-        let Some(crash_finding) = crashes::crash_finding(self) else {
-            return self.loops(allowed).map(|finding| finding.of_container(self.container.name, previous));
-        };
-        let grade = if crash_finding.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
-        let mut finding =
-            Finding::new(self.pod, grade, Some(crash_finding.cause), crash_finding.sentence(self.container))
-                .of_container(self.container.name, previous)
-                .about(self.pointer(crash_finding.field()));
-        finding.strikes = crash_finding.strikes;
-        Some(finding)
-    }
-
-    /// A container that is not started again, or only as long as its Job allows it.
-    fn died_for_good(&self) -> Option<Finding<'a>> {
-        let death =
-            self.container.known_deaths().find(|death| death.exit_code != 0 || death.wanted_memory())?;
-        let (cause, how) = crashes::ended_by(self.container, &death, self.events);
-        let often = match self.container.restarts() {
-            0 => String::new(),
-            _ => format!(" {}", crashes::times(self.container.ended())),
-        };
-        let message = format!("{how}{often}");
-        Some(Finding::new(self.pod, Severity::Waiting, Some(cause), message).about(self.pointer("")))
-    }
-
-    /// It ends with exit code 0 and is started again and again; or nobody says how it ended.
-    fn loops(&self, allowed: i64) -> Option<Finding<'a>> {
-        // Between its end and the wait the kubelet may take some seconds.
-        let ended_well =
-            self.container.status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
-        let is_between = self.container.restarts() > 0 && ended_well;
-        if self.container.waits() != "CrashLoopBackOff" && !is_between {
-            return None;
-        }
-        let title = self.container.title();
-        let (grade, message) = match self.container.known_deaths().next() {
-            Some(_) => {
-                let times = crashes::times(self.container.ended());
-                (Severity::Waiting, format!("{title} is meant to stay, but exited 0 {times}"))
-            }
-            None if self.container.restarts() > allowed => (
-                Severity::OutOfStrikes,
-                format!("{title} died {}", crashes::times(self.container.restarts())),
-            ),
-            None => (Severity::Waiting, format!("{title} dies and is started again")),
-        };
-        Some(Finding::new(self.pod, grade, Some(Cause::CrashLoop), message).about(self.pointer("")))
-    }
-
     /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
     fn probes(&mut self) -> Option<Finding<'a>> {
         if !self.container.runs() || (self.container.is_ready() && self.container.role != Role::Init) {
@@ -221,9 +159,9 @@ impl<'a> ContainerView<'_, 'a> {
             if failure.is_none() && !is_overdue {
                 continue;
             }
-            let message = probe.sentence(self.container, failure.as_ref());
+            let (grade, message) = self.probe_fails(*probe, failure.as_ref());
             return Some(
-                Finding::new(self.pod, Severity::Waiting, Some(probe.cause()), message)
+                Finding::new(self.pod, grade, Some(probe.cause()), message)
                     .of_container(self.container.name, false)
                     .about(self.pointer(probe.field())),
             );
@@ -231,19 +169,32 @@ impl<'a> ContainerView<'_, 'a> {
         None
     }
 
-    /// Where a field of the container stands in the manifest.
-    fn pointer(&self, field: &str) -> Option<String> {
-        pointer(self.context, self.container, field)
+    /// What is said of a probe that fails: what the container answered, or that no answer of it can help.
+    fn probe_fails(&mut self, probe: Probe, failure: Option<&Event<'a>>) -> (Severity, String) {
+        let misfit = failure.and_then(|event| Some((probe::misfit(event.message)?, event.first)));
+        if let Some((misfit, since)) = misfit {
+            let state = self.container.key().state(ContainerState::Misfit(probe.cause()));
+            let lasts = self.context.has_lasted(state, since, MISFIT);
+            let grade = if lasts { Severity::Failed } else { Severity::Waiting };
+            return (grade, format!("{} of {}: {misfit}", probe.title(), self.container.title()));
+        }
+        let sentence = probe.sentence_now(self.container, failure, self.context.now());
+        (Severity::Waiting, format!("{sentence}{}", self.undeclared_port(probe).unwrap_or_default()))
     }
-}
 
-/// Where the field of a container stands in the manifest.
-pub(crate) fn pointer(context: &EvalContext, container: &Container, field: &str) -> Option<String> {
-    let (spec, prefix) = context.written_pod();
-    Some(format!("{prefix}{}", container.pointer(spec, field)?))
-}
+    /// `; no container declares port 8080`, where they declare others.
+    fn undeclared_port(&self, probe: Probe) -> Option<String> {
+        let asked = probe.port(self.container)?;
+        let (spec, _) = self.context.written_pod();
+        let ports = object::list(spec, "/containers").iter().flat_map(|one| object::list(one, "/ports"));
+        let declared: Vec<i64> = ports.filter_map(|port| object::number(port, "/containerPort")).collect();
+        let is_odd = !declared.is_empty() && !declared.contains(&asked);
+        let known = declared.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        is_odd.then(|| format!("; no container declares port {asked} (declared: {known})"))
+    }
 
-/// Whether the pod is not there to stay: its containers are not started again whenever they end.
-fn is_mortal(pod: &Pod) -> bool {
-    !matches!(&*pod.template.restart_policy, "Always" | "")
+    /// Where a field of the container stands in the manifest.
+    pub(super) fn pointer(&self, field: &str) -> Option<String> {
+        container::pointer(self.context, self.container, field)
+    }
 }

@@ -1,17 +1,27 @@
-//! Volumes that cannot be mounted: because a ConfigMap or Secret is missing, or for any other reason.
+//! Volumes: claims that have none, and those that cannot be mounted, because a ConfigMap or Secret is missing, or for any
+//! other reason.
 
 use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
+use serde_json::Value;
 
-use crate::model::Cause;
+use crate::model::object::text;
+use crate::model::{Cause, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::memory::StateKey;
-use crate::rollout::pod::configuration;
 use crate::rollout::pod::container::Container;
 use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::{configuration, start};
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::pod::Pod;
+use crate::schema::Quantity;
+
+/// Why a claim waits whose class wants to know the node first.
+const WAITS: &str = "WaitForFirstConsumer";
+
+/// A class or a mode that is missing does not come by itself: what lasts so many seconds has failed.
+pub(crate) const CLAIM_PATIENCE: i64 = 20;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
 pub(crate) fn unmounted<'a>(
@@ -35,6 +45,12 @@ pub(crate) fn unmounted<'a>(
         Some((*event, missing))
     });
     let Some((event, missing)) = named else {
+        if latest.message.contains(FULL) && has_memory_limit(pod) {
+            let tries = failures.iter().filter(|event| event.message.contains(FULL));
+            let fails = tries.map(|event| event.count).sum::<i64>() >= MOUNTS_FAIL;
+            let grade = if fails { Severity::Failed } else { Severity::Waiting };
+            return Some(start::out_of_memory(context, pod, grade, &sentence(latest.message)));
+        }
         let cause = Some(Cause::VolumeMount);
         return Some(Finding::new(pod, Severity::Waiting, cause, sentence(latest.message)));
     };
@@ -47,6 +63,15 @@ pub(crate) fn unmounted<'a>(
     let place = missing.pointer_in_volumes(spec).map(|place| format!("{prefix}{place}"));
     let message = format!("{}{volume}", missing.sentence());
     Some(Finding::new(pod, grade, Some(Cause::ConfigMissing), message).about(place).lacking(missing))
+}
+
+/// What is said of a volume in memory, which counts against the limit of the pod, when that is used up.
+const FULL: &str = "no space left on device";
+/// So often the same is no stumble.
+const MOUNTS_FAIL: i64 = 3;
+
+fn has_memory_limit(pod: &Pod) -> bool {
+    pod.template.containers.iter().any(|one| object::has(&one.spec, "/resources/limits/memory"))
 }
 
 /// Failures to mount after which the kubelet did not get any further.
@@ -73,5 +98,143 @@ fn sentence(message: &str) -> String {
     match volume(message) {
         Some(name) => format!("volume {name} cannot be mounted: {said}"),
         None => said.to_owned(),
+    }
+}
+
+/// Whether the pods of a workload want volumes by claims: why a claim has none is why they do not start.
+pub(crate) fn wants_claims(workload: &Value) -> bool {
+    let volumes = object::list(workload, "/spec/template/spec/volumes");
+    !object::list(workload, "/spec/volumeClaimTemplates").is_empty()
+        || volumes.iter().any(|volume| object::has(volume, "/persistentVolumeClaim"))
+}
+
+/// Why a claim has no volume.
+pub(crate) struct Unbound {
+    pub(crate) message: String,
+    /// Whether it will not come right by itself.
+    pub(crate) has_failed: bool,
+    /// The field of the claim that it is about.
+    pub(crate) field: Option<&'static str>,
+}
+
+/// Why a claim has no volume; `None` where it has one, or gets it only with its first pod.
+pub(crate) fn unbound(context: &mut EvalContext, claim: &Value) -> Option<Unbound> {
+    match text(claim, "/status/phase") {
+        "Bound" => return None,
+        "Lost" => {
+            let volume = text(claim, "/spec/volumeName");
+            let message = format!("the volume {volume} that the claim was bound to is gone");
+            return Some(Unbound { message, has_failed: true, field: None });
+        }
+        _ if waits_for_pod(context, claim) => return None,
+        _ => {}
+    }
+    let missing = class(claim).filter(|class| is_class_missing(context, claim, class));
+    let missing = missing.filter(|class| !some_volume_fits(context, claim, class));
+    let events = context.events_of(claim);
+    // An ordinary event after it only says that the next try has begun.
+    let is_telling = |event: &&Event| event.reason != WAITS;
+    let warning = events.iter().rev().find(|event| event.is_warning());
+    let said = warning.or_else(|| events.iter().rev().find(is_telling)).map(|event| event.message);
+    let is_of_mode = missing.is_none() && said.is_some_and(wants_other_mode);
+    let mut lasts = || {
+        let state = StateKey::Claim(object::name(claim).into());
+        context.has_lasted(state, object::created(claim), CLAIM_PATIENCE)
+    };
+    let has_failed = (missing.is_some() || is_of_mode) && lasts();
+    let (message, field) = match (missing, said) {
+        (Some(class), _) => (format!("StorageClass {class} does not exist"), Some("/spec/storageClassName")),
+        (None, Some(said)) => (said.to_owned(), is_of_mode.then_some("/spec/accessModes")),
+        (None, None) => ("the claim is not bound to a volume yet".to_owned(), None),
+    };
+    Some(Unbound { message, has_failed, field })
+}
+
+/// Whether a provisioner makes no volumes that may be used as the claim asks.
+fn wants_other_mode(said: &str) -> bool {
+    static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
+        let words = "only supports? .*(access ?mode|ReadWrite|ReadOnly)|(unsupported|invalid) access ?modes?|\
+            access ?modes? .*not supported|does not support .*access ?mode";
+        Regex::new(&format!("(?i){words}")).expect("the pattern is a constant")
+    });
+    SIGNS.is_match(said)
+}
+
+/// The class that it names; none where it asks for a volume without a class.
+fn class(claim: &Value) -> Option<&str> {
+    let legacy = object::annotation(claim, "volume.beta.kubernetes.io/storage-class");
+    let class = claim.pointer("/spec/storageClassName").and_then(Value::as_str).or(legacy);
+    class.filter(|class| !class.is_empty())
+}
+
+/// Its class, or its latest event, says that it waits for a pod, and no pod has been placed yet.
+fn waits_for_pod(context: &EvalContext, claim: &Value) -> bool {
+    let is_placed = object::annotation(claim, "volume.kubernetes.io/selected-node").is_some();
+    if is_placed {
+        return false;
+    }
+    let events = context.events_of(claim);
+    match events.last().map(|last| last.reason) {
+        Some(WAITS | "WaitForPodScheduled") => return true,
+        Some(reason) if reason.contains("Failed") => return false,
+        _ => {}
+    }
+    class(claim)
+        .and_then(|class| context.snapshot.get("storage.k8s.io", "StorageClass", "", class))
+        .is_some_and(|class| text(class, "/volumeBindingMode") == WAITS)
+}
+
+/// Seen among the classes, or told by an event.
+fn is_class_missing(context: &EvalContext, claim: &Value, class: &str) -> bool {
+    let told = |message: &str| message.contains("storageclass") && message.contains("not found");
+    let by_event = context.events_of(claim).iter().any(|event| told(event.message));
+    let mut classes = context.snapshot.of_kind("storage.k8s.io", "StorageClass").peekable();
+    let are_known = classes.peek().is_some() || context.snapshot.is_complete("StorageClass");
+    let exists = classes.any(|one| object::name(one) == class);
+    !exists && (by_event || are_known)
+}
+
+/// Volumes made by hand need no class to exist. One that is not ready to be bound yet, or is kept for this claim, counts.
+fn some_volume_fits(context: &EvalContext, claim: &Value, class: &str) -> bool {
+    context.snapshot.of_kind("", "PersistentVolume").any(|volume| {
+        let is_kept = object::has(volume, "/spec/claimRef");
+        let may_be_bound = is_kept || matches!(text(volume, "/status/phase"), "Available" | "Pending" | "");
+        text(volume, "/spec/storageClassName") == class && may_be_bound && fits(claim, volume)
+    })
+}
+
+/// Whether a volume is large enough, may be used so, and is kept for no other claim.
+fn fits(claim: &Value, volume: &Value) -> bool {
+    let (kept, of) = (text(volume, "/spec/claimRef/name"), text(volume, "/spec/claimRef/namespace"));
+    let modes = |object: &Value| -> Vec<String> {
+        let modes = object::list(object, "/spec/accessModes").iter();
+        modes.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+    };
+    let offered = modes(volume);
+    let amount = |object: &Value, pointer: &str| {
+        object.pointer(pointer).filter(|amount| !amount.is_null()).and_then(Quantity::of)
+    };
+    let asked = amount(claim, "/spec/resources/requests/storage");
+    let has = amount(volume, "/spec/capacity/storage");
+    object::same_if_known(kept, object::name(claim))
+        && object::same_if_known(of, object::namespace(claim))
+        && (offered.is_empty() || modes(claim).iter().all(|mode| offered.contains(mode)))
+        && asked.zip(has).is_none_or(|(asked, has)| !asked.is_greater(has))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provisioner_tells_that_it_has_no_such_mode() {
+        assert!(wants_other_mode(
+            "failed to provision volume with StorageClass \"local-path\": Only support ReadWriteOnce access mode"
+        ));
+        assert!(wants_other_mode(
+            "NodePath only supports ReadWriteOnce and ReadWriteOncePod (1.22+) access modes"
+        ));
+        assert!(wants_other_mode("rpc error: code = InvalidArgument desc = unsupported access mode"));
+        assert!(!wants_other_mode("failed to provision volume: context deadline exceeded"));
     }
 }

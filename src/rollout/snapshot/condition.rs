@@ -20,7 +20,7 @@ pub(crate) struct Condition<'a> {
 }
 
 impl<'a> Condition<'a> {
-    fn read(value: &'a Value) -> Self {
+    pub(crate) fn read(value: &'a Value) -> Self {
         let since = object::time(value, "/lastTransitionTime");
         Self {
             kind: object::text(value, "/type"),

@@ -267,6 +267,11 @@ impl ClusterSnapshot {
         pods.filter(move |pod| owns(owner, &pod.namespace, pod.owners.iter().map(OwnerRef::view)))
     }
 
+    /// The pods of this object, and of what it owns.
+    pub(crate) fn pods_below<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
+        self.pods_of(owner).chain(self.children(owner).flat_map(|child| self.pods_of(child)))
+    }
+
     /// The objects known here that own this one.
     pub(crate) fn owners<'a>(&'a self, child: &Value) -> Vec<&'a Value> {
         self.owners_named(object::namespace(child), &OwnerView::all(child))

@@ -237,11 +237,11 @@ impl Pod {
     }
 
     /// Whether there is nothing to examine: most pods, most of the time.
-    pub(crate) fn is_well(&self) -> bool {
-        let is_well = |one: &ContainerStatus| {
+    pub(crate) fn is_healthy(&self) -> bool {
+        let is_healthy = |one: &ContainerStatus| {
             one.restarts == 0 && one.waiting.as_ref().is_none_or(|said| said.reason.is_empty())
         };
-        self.ready.is_true() && self.containers.iter().all(is_well)
+        self.ready.is_true() && self.containers.iter().all(is_healthy)
     }
 
     /// When the kubelet, else the API server, first knew of it.

@@ -20,6 +20,7 @@ pub(crate) const CONTAINER: Projection = Projection::Only(&[
     ("startupProbe", Projection::All),
     ("livenessProbe", Projection::All),
     ("readinessProbe", Projection::All),
+    ("lifecycle", Projection::Only(&[("postStart", Projection::All)])),
 ]);
 
 /// What a verdict asks of a volume, but for the claim, which a pod may have of its own.

@@ -18,9 +18,9 @@ const LAG: SignedDuration = SignedDuration::from_secs(5);
 pub(crate) enum Peers {
     /// One is on its way, and may be what this one crashes for the lack of.
     OnTheirWay,
-    /// All have arrived, or have themselves died too often.
+    /// Some have arrived, and the others have themselves died too often.
     There,
-    /// None is on its way, and one has failed.
+    /// None is on its way, and one has failed or makes no progress any more, or none has arrived.
     Failed,
 }
 
@@ -72,9 +72,7 @@ impl DependencyGrace {
 /// How often containers of the object's pods have died.
 pub(crate) fn deaths(snapshot: &ClusterSnapshot, object: &Value) -> CountedCrashes {
     let own = (object::kind(object) == "Pod").then(|| Pod::of(object));
-    let children: Vec<&Value> = snapshot.children(object).collect();
-    let of_sets = children.iter().flat_map(|child| snapshot.pods_of(child));
-    let pods = own.iter().chain(snapshot.pods_of(object)).chain(of_sets);
+    let pods = own.iter().chain(snapshot.pods_below(object));
     let statuses = pods.flat_map(|pod| &pod.containers);
     statuses.fold(CountedCrashes::default(), |deaths, status| CountedCrashes {
         count: deaths.count + deaths_of_container(status),

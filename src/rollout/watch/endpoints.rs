@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Outcome, Unserved, object};
 use crate::rollout::endpoints;
@@ -296,7 +296,7 @@ impl<'a> Asked<'a> {
 fn allowed<T>(answer: Result<T>, kind: &'static str, beside: &mut Beside) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.kind() == Kind::Denied => {
+        Err(error) if cluster::is_denied(&error) => {
             beside.denied.insert(kind);
             Ok(None)
         }

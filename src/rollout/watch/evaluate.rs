@@ -14,30 +14,39 @@ use crate::rollout::watch::watcher::Watcher;
 struct PeerCounts {
     on_their_way: usize,
     failed: usize,
+    there: usize,
 }
 
 /// Where one of the set stands, as the others see it.
 #[derive(Debug, Clone, Copy)]
 enum PeerState {
     OnItsWay,
+    /// It has failed, or makes no progress.
     Failed,
     There,
+    /// It has itself died too often, or is nothing that one may crash for.
+    Apart,
 }
 
 impl PeerCounts {
-    fn join(&mut self, one: PeerState) {
+    fn count(&mut self, one: PeerState) -> Option<&mut usize> {
         match one {
-            PeerState::OnItsWay => self.on_their_way += 1,
-            PeerState::Failed => self.failed += 1,
-            PeerState::There => {}
+            PeerState::OnItsWay => Some(&mut self.on_their_way),
+            PeerState::Failed => Some(&mut self.failed),
+            PeerState::There => Some(&mut self.there),
+            PeerState::Apart => None,
+        }
+    }
+
+    fn join(&mut self, one: PeerState) {
+        if let Some(count) = self.count(one) {
+            *count += 1;
         }
     }
 
     fn leave(&mut self, one: PeerState) {
-        match one {
-            PeerState::OnItsWay => self.on_their_way -= 1,
-            PeerState::Failed => self.failed -= 1,
-            PeerState::There => {}
+        if let Some(count) = self.count(one) {
+            *count -= 1;
         }
     }
 
@@ -47,10 +56,13 @@ impl PeerCounts {
     }
 
     fn others(self) -> Peers {
-        match self {
-            Self { on_their_way: 1.., .. } => Peers::OnTheirWay,
-            Self { failed: 1.., .. } => Peers::Failed,
-            Self { .. } => Peers::There,
+        if self.on_their_way > 0 {
+            Peers::OnTheirWay
+        } else if self.failed == 0 && self.there > 0 {
+            Peers::There
+        } else {
+            // Without one that has come there is nothing to try again for.
+            Peers::Failed
         }
     }
 }
@@ -62,7 +74,13 @@ impl Watcher {
         const ROUNDS: usize = 4;
         let now = self.cluster.now();
         for _ in 0..ROUNDS {
-            let mut peer_counts = self.peer_counts(ids);
+            let mut peer_counts = self.peer_counts(ids, now);
+            let waits_for_others = |id: &&ObjectId| {
+                self.set[*id].is_out_of_strikes()
+                    && peer_counts.without(self.peer_state(id, now)).others() != Peers::OnTheirWay
+            };
+            let alone: Vec<ObjectId> = ids.iter().filter(waits_for_others).cloned().collect();
+            self.dirty.extend(alone);
             let is_due = |id: &&ObjectId| self.dirty.contains(*id) || self.set[*id].is_due(now);
             let due: Vec<ObjectId> = ids.iter().filter(is_due).cloned().collect();
             if due.is_empty() {
@@ -70,18 +88,10 @@ impl Watcher {
             }
             for id in due {
                 self.dirty.remove(&id);
-                peer_counts.leave(self.peer_state(&id));
+                peer_counts.leave(self.peer_state(&id, now));
                 self.observe(&id, peer_counts.others(), now);
-                peer_counts.join(self.peer_state(&id));
+                peer_counts.join(self.peer_state(&id, now));
             }
-            let waits_for_others = |id: &&ObjectId| {
-                let judgement = self.set[*id].judgement.as_ref();
-                let out =
-                    judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing);
-                out && peer_counts.without(self.peer_state(id)).others() != Peers::OnTheirWay
-            };
-            let alone: Vec<ObjectId> = ids.iter().filter(waits_for_others).cloned().collect();
-            self.dirty.extend(alone);
         }
         self.tell(ids);
     }
@@ -91,30 +101,38 @@ impl Watcher {
         let jobs_follow = !is_of_kubernetes(&id.group)
             && self.set.iter().any(|(other, tracked)| other.kind == "Job" && !tracked.is_done());
         let Some(tracked) = self.set.get_mut(id) else { return };
-        let around =
-            Around { now, others, made_elsewhere: &self.made_elsewhere, health: &self.health, jobs_follow };
+        let around = Around {
+            now,
+            others,
+            made_elsewhere: &self.made_elsewhere,
+            health: &self.health,
+            jobs_follow,
+            good_at: self.good_at,
+        };
         tracked.observe(&self.snapshot, &around);
         if !self.feed.has_heard(&tracked.needs) {
             tracked.wait_until_heard();
         }
     }
 
-    fn peer_counts(&self, ids: &[ObjectId]) -> PeerCounts {
+    fn peer_counts(&self, ids: &[ObjectId], now: Timestamp) -> PeerCounts {
         let mut peer_counts = PeerCounts::default();
         for id in ids {
-            peer_counts.join(self.peer_state(id));
+            peer_counts.join(self.peer_state(id, now));
         }
         peer_counts
     }
 
-    fn peer_state(&self, id: &ObjectId) -> PeerState {
+    fn peer_state(&self, id: &ObjectId, now: Timestamp) -> PeerState {
         let tracked = &self.set[id];
-        if tracked.exists() && tracked.is_on_its_way() {
+        if tracked.exists() && tracked.is_on_its_way(now) {
             PeerState::OnItsWay
-        } else if tracked.verdict() == Some(Verdict::Failed) {
+        } else if tracked.verdict() == Some(Verdict::Failed) || tracked.is_stuck(now) {
             PeerState::Failed
-        } else {
+        } else if tracked.is_done() && tracked.is_workload() {
             PeerState::There
+        } else {
+            PeerState::Apart
         }
     }
 
@@ -137,5 +155,27 @@ impl Watcher {
                 self.session.reporter.warn(sentence);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PeerState::{Apart, Failed, OnItsWay, There};
+    use super::*;
+
+    #[test]
+    fn those_that_die_themselves_are_nothing_to_wait_for() {
+        let others = |states: &[PeerState]| {
+            let mut counts = PeerCounts::default();
+            for state in states {
+                counts.join(*state);
+            }
+            counts.others()
+        };
+        assert_eq!(others(&[]), Peers::Failed);
+        assert_eq!(others(&[Apart, Apart]), Peers::Failed, "all of them die");
+        assert_eq!(others(&[Apart, There]), Peers::There);
+        assert_eq!(others(&[Apart, There, Failed]), Peers::Failed);
+        assert_eq!(others(&[Apart, There, Failed, OnItsWay]), Peers::OnTheirWay);
     }
 }

@@ -1,8 +1,10 @@
 //! What is said of an object that did not become ready: the sentence, the log lines of the container that
 //! died, the events, the place in the manifest, and what would help.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use regex::Regex;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -11,12 +13,21 @@ use crate::error::{Error, Kind};
 use crate::model::{Cause, Evidence, Failure, ObjectId, Subject, Verdict, object};
 use crate::rollout::health::{Health, LogSource};
 use crate::rollout::hint;
+use crate::rollout::memory::FirstLog;
+use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::watch::tracked::TrackedObject;
 use crate::rollout::watch::watcher::Watcher;
 use crate::text::{display, pointer};
 
-/// So many of a container's last lines are shown.
-const LINES: u32 = 20;
+/// So many of a container's last lines are shown, …
+pub(super) const LINES: u32 = 20;
+/// … so many are read, for what was said before, …
+const LINES_READ: u32 = 400;
+/// … and so many of those are shown.
+const TELLING_LINES: usize = 5;
+/// More of a line is cut, in characters.
+const LONGEST_LINE: usize = 500;
 /// Evidence that takes longer is left out.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -29,7 +40,14 @@ impl Watcher {
             return None;
         }
         let message = format!("{} of {} objects failed: {}", failed.len(), ids.len(), titles(&failed));
-        Some(Error::new(Kind::Rollout, message).with_failures(gather(&self.cluster, failed).await))
+        // Whoever mends the one mistake wants to know the other.
+        let has_cause = |tracked: &&TrackedObject| {
+            let judgement = tracked.judgement.as_ref();
+            judgement.is_some_and(|one| one.verdict == Verdict::Progressing && one.cause.is_some())
+        };
+        let others = ids.iter().map(|id| &self.set[id]).filter(has_cause);
+        let all = failed.into_iter().chain(others).collect();
+        Some(Error::new(Kind::Rollout, message).with_failures(self.gather(all).await))
     }
 
     /// The error of the objects that did not become ready until the deadline.
@@ -59,7 +77,7 @@ impl Watcher {
         Error::new(Kind::Unreachable, message).with_failures(failures)
     }
 
-    /// What is known of the set while the API server does not answer: `state unknown, last seen 1m 05s ago:
+    /// What is known of the set while the API server does not respond: `state unknown, last seen 1m 05s ago:
     /// Deployment/web progressing 0/1`.
     pub fn last_seen(&self) -> String {
         let age = display::whole(self.cluster.heard_ago());
@@ -78,33 +96,46 @@ impl Watcher {
     }
 
     async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
-        let late: Vec<&TrackedObject> = waiting.iter().map(|id| &self.set[id]).collect();
-        let titles = titles(&late);
-        let mut message = format!("{} of {count} objects did not become ready in time: {titles}", late.len());
+        // What died too often has failed by a rule, and was only put up with.
+        let (spent, late): (Vec<&TrackedObject>, Vec<&TrackedObject>) =
+            waiting.iter().map(|id| &self.set[id]).partition(|tracked| tracked.is_out_of_strikes());
+        let failed = format!("{} of {count} objects failed: {}", spent.len(), titles(&spent));
+        let (kind, mut message) = match (spent.is_empty(), late.is_empty()) {
+            (true, _) => (
+                Kind::TimedOut,
+                format!("{} of {count} objects did not become ready in time: {}", late.len(), titles(&late)),
+            ),
+            (false, true) => (Kind::Rollout, failed),
+            (false, false) => (Kind::Rollout, format!("{failed}; not ready in time: {}", titles(&late))),
+        };
         if let Some(trouble) = self.feed.trouble.sentence(Instant::now()) {
             message = format!("{message}; {trouble}");
         }
-        Error::new(Kind::TimedOut, message).with_failures(gather(&self.cluster, late).await)
+        let all = spent.into_iter().chain(late).collect();
+        Error::new(kind, message).with_failures(self.gather(all).await)
+    }
+
+    /// What is said of these objects, asked for in parallel.
+    async fn gather(&self, objects: Vec<&TrackedObject>) -> Vec<Failure> {
+        let failures = objects.into_iter().map(|tracked| async move {
+            let log_source = tracked.judgement.as_ref().and_then(|judgement| judgement.log_source.as_ref());
+            let mut log = match log_source {
+                Some(log_source) => {
+                    let lines = last_lines(&self.cluster, log_source);
+                    tokio::time::timeout(PATIENCE, lines).await.unwrap_or_default()
+                }
+                None => Vec::new(),
+            };
+            let first_log = tracked.judgement.as_ref().and_then(|judgement| judgement.first_log.as_ref());
+            log.extend(first_log.and_then(|first_log| first(first_log, &log)));
+            failure(tracked, log, serving(tracked, &self.snapshot))
+        });
+        futures::future::join_all(failures).await
     }
 }
 
-/// What is said of these objects, asked for in parallel.
-async fn gather(cluster: &Cluster, objects: Vec<&TrackedObject>) -> Vec<Failure> {
-    let failures = objects.into_iter().map(|tracked| async move {
-        let log_source = tracked.judgement.as_ref().and_then(|judgement| judgement.log_source.as_ref());
-        let log = match log_source {
-            Some(log_source) => {
-                tokio::time::timeout(PATIENCE, last_lines(cluster, log_source)).await.unwrap_or_default()
-            }
-            None => None,
-        };
-        failure(tracked, log)
-    });
-    futures::future::join_all(failures).await
-}
-
 /// The last lines of the instance that died, or of the one that runs where nothing is left of that.
-async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Option<Evidence> {
+async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Vec<Evidence> {
     let container = ContainerRef {
         namespace: log_source.namespace.clone(),
         pod: log_source.pod.clone(),
@@ -112,18 +143,79 @@ async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Option<Evidenc
     };
     // Started again between two questions, the instance that died is the previous one after all.
     for previous in [true, false, true].into_iter().skip(usize::from(!log_source.previous)) {
-        match cluster.last_lines(&container, LINES, previous).await {
-            Ok(Some(lines)) => {
-                return Some(Evidence { title: title(log_source, previous, lines.len()), lines });
-            }
+        match cluster.last_lines(&container, LINES_READ, previous).await {
+            Ok(Some(lines)) => return shown(log_source, previous, &lines),
             Ok(None) => {}
             Err(error) => {
                 let title = format!("the log of container {} cannot be read", log_source.container);
-                return Some(Evidence { title, lines: vec![error.message().to_owned()] });
+                return vec![Evidence { title, lines: vec![error.message().to_owned()] }];
             }
         }
     }
-    None
+    let LogSource { container, pod, .. } = log_source;
+    vec![Evidence {
+        title: format!("container {container} of {pod} wrote nothing to its log"),
+        lines: Vec::new(),
+    }]
+}
+
+/// The last lines of a log, and earlier ones that tell of errors: what ends a program is often said some time before.
+fn shown(log_source: &LogSource, previous: bool, lines: &[String]) -> Vec<Evidence> {
+    static TELLING: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i:\b(fatal|error|panic|panicked|exception)\b)|[a-z](Error|Exception)\b")
+            .expect("the pattern is a constant")
+    });
+    let (earlier, last) = lines.split_at(lines.len().saturating_sub(LINES as usize));
+    let telling: Vec<&String> = earlier.iter().filter(|line| TELLING.is_match(line)).collect();
+    let telling: Vec<String> =
+        telling[telling.len().saturating_sub(TELLING_LINES)..].iter().map(|line| clip(line)).collect();
+    let title = title(log_source, previous, last.len());
+    let mut shown = Vec::new();
+    if !telling.is_empty() {
+        let count = display::count(telling.len(), "earlier line");
+        shown.push(Evidence {
+            title: format!("{count} of its log with fatal, error, panic or exception"),
+            lines: telling,
+        });
+    }
+    shown.insert(0, Evidence { title, lines: last.iter().map(|line| clip(line)).collect() });
+    shown
+}
+
+fn clip(line: &str) -> String {
+    display::clip(line, LONGEST_LINE)
+}
+
+/// The last lines before the first death, where they tell another story than those before the last one.
+fn first(first: &FirstLog, shown: &[Evidence]) -> Option<Evidence> {
+    let FirstLog { pod, container, lines } = first;
+    let lines: Vec<String> = lines.iter().map(|line| clip(line)).collect();
+    let last = shown.first().map_or(&[][..], |last| &last.lines);
+    let lasting = |lines: &[String]| display::lasting(&lines.join("\n")).into_owned();
+    let title =
+        format!("container {container} of {pod}, first death, last {}", display::count(lines.len(), "line"));
+    (!lines.is_empty() && lasting(&lines) != lasting(last)).then_some(Evidence { title, lines })
+}
+
+/// How many replicas are ready, and whether something serves: `0 of 2 replicas are ready; 2 pods from before the release still
+/// serve`.
+fn serving(tracked: &TrackedObject, snapshot: &ClusterSnapshot) -> Option<Evidence> {
+    let ready = tracked.judgement.as_ref()?.ready.as_deref()?;
+    let (ready, wanted) = ready.split_once('/')?;
+    let applied = tracked.applied_at()?;
+    let is_older = |pod: &&Pod| {
+        let created = pod.created.is_some_and(|created| created.as_second() < applied.as_second());
+        created && pod.ready.is_true() && !pod.is_being_deleted
+    };
+    let older = snapshot.pods_below(tracked.newest()).filter(is_older).count();
+    let serves = match older {
+        0 if ready == "0" => "nothing serves".to_owned(),
+        0 => "no pod from before the release serves".to_owned(),
+        1 => "1 pod from before the release still serves".to_owned(),
+        older => format!("{older} pods from before the release still serve"),
+    };
+    let title = format!("{ready} of {} ready; {serves}", display::count(wanted.parse().ok()?, "replica"));
+    Some(Evidence { title, lines: Vec::new() })
 }
 
 /// `container app of web-5d9-x2x, previous instance, last 20 lines`
@@ -133,26 +225,33 @@ fn title(log_source: &LogSource, previous: bool, count: usize) -> String {
     format!("container {container} of {pod}{instance}, last {}", display::count(count, "line"))
 }
 
-fn failure(tracked: &TrackedObject, log: Option<Evidence>) -> Failure {
+fn failure(tracked: &TrackedObject, log: Vec<Evidence>, serving: Option<Evidence>) -> Failure {
     let judgement = tracked.judgement.as_ref();
     let message = judgement.and_then(|judgement| judgement.message.clone());
-    let mut evidence: Vec<Evidence> = log.into_iter().collect();
+    let mut evidence = log;
+    evidence.extend(serving);
     evidence.extend(judgement.into_iter().flat_map(|judgement| judgement.evidence.iter().cloned()));
     evidence.extend(manifest(tracked, judgement));
+    let message = message.unwrap_or_else(|| "its state is not known yet".to_owned());
+    let cause = judgement.and_then(|judgement| judgement.cause);
+    if let Some(of_pod) = cause.filter(|cause| *cause != tracked.cause()) {
+        evidence.push(Evidence { title: "the Job".to_owned(), lines: vec![format!("its pod: {of_pod}")] });
+    }
     Failure {
         subject: Subject::Object(tracked.id().to_string()),
         cause: tracked.cause().to_string(),
-        message: message.unwrap_or_else(|| "nothing is known of it yet".to_owned()),
-        hint: judgement.and_then(|judgement| judgement.cause).and_then(hint::of).map(ToOwned::to_owned),
+        hint: cause.and_then(|cause| hint::of(cause, &message)).map(ToOwned::to_owned),
+        message,
         evidence,
     }
 }
 
 /// Where it stands in the user's files, and the field that it is about.
 fn manifest(tracked: &TrackedObject, judgement: Option<&Health>) -> Option<Evidence> {
-    let place = tracked.place.as_ref()?;
+    let written = tracked.place.as_ref()?;
     let pointer = judgement.and_then(|judgement| judgement.pointer.as_deref());
     let line = pointer.and_then(|pointer| field(&tracked.manifest, pointer));
+    let place = written.place_of(pointer.filter(|_| line.is_some()).unwrap_or_default());
     Some(Evidence { title: place.to_string(), lines: line.into_iter().collect() })
 }
 
@@ -189,6 +288,46 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn of_a_log_the_end_is_shown_and_what_told_of_errors_before() {
+        let source = LogSource {
+            namespace: "shop".into(),
+            pod: "web-1".into(),
+            container: "web".into(),
+            previous: true,
+        };
+        let mut lines: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
+        lines[3] = "FATAL: no such table".into();
+        lines[4] = "terror in the night".into();
+        lines[39] = "x".repeat(2000);
+        let shown = shown(&source, true, &lines);
+        let titles: Vec<&str> = shown.iter().map(|one| one.title.as_str()).collect();
+        assert_eq!(
+            titles,
+            [
+                "container web of web-1, previous instance, last 20 lines",
+                "1 earlier line of its log with fatal, error, panic or exception"
+            ]
+        );
+        assert_eq!((shown[0].lines.len(), shown[0].lines[19].chars().count()), (20, LONGEST_LINE));
+        assert_eq!(shown[1].lines, ["FATAL: no such table"]);
+    }
+
+    #[test]
+    fn the_first_death_is_shown_where_it_tells_another_story() {
+        let shown = |log: &str, last: &str| {
+            let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
+            let last = [Evidence { title: "container web".into(), lines: lines(last) }];
+            first(&FirstLog { pod: "web-1".into(), container: "web".into(), lines: lines(log) }, &last)
+        };
+        let told = shown("migrating\nno space left", "table is locked").expect("it differs");
+        assert_eq!(told.title, "container web of web-1, first death, last 2 lines");
+        assert_eq!(told.lines, ["migrating", "no space left"]);
+        let at = |second: u32| format!("2026-10-03T14:00:0{second}Z cannot bind :80");
+        assert_eq!(shown(&at(1), &at(9)), None, "only the time differs");
+        assert_eq!(shown("", "table is locked"), None);
+    }
 
     #[test]
     fn a_field_is_written_as_people_write_it() {

@@ -4,9 +4,9 @@
 //! | --- | --- |
 //! | `watcher` | waits until the outcome is known |
 //! | `cache` | opens the watches that are needed and no other, and brings what they say into the snapshot |
-//! | `tracked`, `dependency_grace`, `deadline` | one object while it is waited for, and how long it is |
-//! | `evaluate`, `evidence` | has the objects judged, and tells what is said of those that did not become ready |
-//! | `poll`, `endpoints`, `follow` | what no watch says: asked from time to time, asked last, and the logs of Jobs |
+//! | `tracked`, `progress`, `dependency_grace`, `deadline` | one object while it is waited for, and how long it is |
+//! | `evaluate`, `news`, `evidence` | has the objects judged, tells what changed, and why some did not become ready |
+//! | `poll`, `endpoints`, `follow` | what no watch says: asked from time to time, asked last, and logs |
 
 pub(crate) mod cache;
 pub(crate) mod deadline;
@@ -15,7 +15,9 @@ pub(crate) mod endpoints;
 pub(crate) mod evaluate;
 pub(crate) mod evidence;
 pub(crate) mod follow;
+mod news;
 pub(crate) mod poll;
+pub(crate) mod progress;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tracked;
@@ -23,5 +25,5 @@ pub(crate) mod watcher;
 
 pub use crate::rollout::made_elsewhere::made_by;
 pub use crate::rollout::watch::endpoints::{Before, LastQuestion};
-pub use crate::rollout::watch::tracked::Watched;
+pub use crate::rollout::watch::tracked::{Watched, Written};
 pub use crate::rollout::watch::watcher::{Goal, Watcher};

@@ -1,5 +1,5 @@
-//! What no watch says: objects that may be read but not watched, whether discovery serves a definition, and
-//! whether what a pod lacked has come since the kubelet looked last.
+//! What no watch says: objects that may be read but not watched, whether discovery serves a definition, whether what a pod
+//! lacked has come since the kubelet looked last, and what the runtime wrote into a log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster, ContainerRef};
+use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef, Verdict, object};
+use crate::rollout::health::{LogQuestion, LogSource};
 use crate::rollout::made_elsewhere;
+use crate::rollout::watch::evidence::LINES;
 use crate::rollout::watch::tracked::without_managed_fields;
 use crate::rollout::watch::watcher::{DISCOVER, POLL, Watcher};
 
@@ -32,7 +35,7 @@ impl Watcher {
                 Ok(Some(found)) => self.snapshot.upsert(without_managed_fields(found)),
                 Ok(None) => self.snapshot.remove(tracked.id()),
                 // The deadline ends it.
-                Err(error) if error.kind() == Kind::Unreachable => continue,
+                Err(error) if cluster::is_unreachable(&error) => continue,
                 Err(error) => return Err(error),
             }
             self.dirty.insert(id);
@@ -62,6 +65,25 @@ impl Watcher {
         !come.is_empty()
     }
 
+    /// Reads the logs that tell more of a death than the status. Returns whether some were read.
+    pub(crate) async fn read_logs(&mut self, ids: &[ObjectId]) -> bool {
+        let asked = |id: &ObjectId| Some((id.clone(), self.set[id].asks()?.clone()));
+        let asked: Vec<(ObjectId, LogQuestion)> = ids.iter().filter_map(asked).collect();
+        let read = asked.into_iter().map(|(id, question)| async {
+            // Where it cannot be read, nothing more is known than before.
+            let lines = tokio::time::timeout(PRESENCE, log_of(&self.cluster, &question)).await;
+            (id, question, lines.ok().and_then(Result::ok).flatten().unwrap_or_default())
+        });
+        let read = futures::future::join_all(read).await;
+        for (id, question, log) in &read {
+            if let Some(tracked) = self.set.get_mut(id) {
+                tracked.answer(question.clone(), log.clone());
+            }
+            self.dirty.insert(id.clone());
+        }
+        !read.is_empty()
+    }
+
     /// A definition is of use once discovery serves it. Returns whether it was asked.
     pub(crate) async fn ask_discovery(&mut self, ids: &[ObjectId]) -> bool {
         let unknown = |id: &&ObjectId| self.set[*id].is_served_unknown();
@@ -86,6 +108,20 @@ impl Watcher {
         }
         true
     }
+}
+
+/// The last lines of the log of an instance that died.
+async fn log_of(cluster: &Cluster, question: &LogQuestion) -> Result<Option<Vec<String>>> {
+    let LogSource { namespace, pod, container, previous } = question.source.clone();
+    let container = ContainerRef { namespace, pod, container };
+    // The first instance may have been started again since it was seen dead: then it is the previous one.
+    if !previous && question.instance == 1 {
+        let lines = cluster.last_lines(&container, LINES, true).await?;
+        if lines.is_some() {
+            return Ok(lines);
+        }
+    }
+    cluster.last_lines(&container, LINES, previous).await
 }
 
 fn has_key(found: &Value, key: Option<&str>) -> bool {

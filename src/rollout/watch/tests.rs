@@ -180,6 +180,65 @@ async fn at_the_deadline_it_is_said_what_was_waited_for() {
     assert_ne!(error.failures()[0].message, "");
 }
 
+/// A Deployment, and its ReplicaSet with a pod whose container is so.
+fn crashing(stage: &Lab, name: &str, container: &Value) -> Value {
+    let owned = |kind: &str, name: &str, by: &str, owner: &str| {
+        let mut object = thing(if kind == "Pod" { "v1" } else { "apps/v1" }, kind, name);
+        object["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": by, "name": owner, "uid": owner}]);
+        // The rollout begins in a moment, and times are whole seconds.
+        object["metadata"]["creationTimestamp"] =
+            json!(Timestamp::now() + jiff::SignedDuration::from_secs(1));
+        object
+    };
+    let mut web = deployment(false);
+    web["metadata"]["name"] = json!(name);
+    web["metadata"]["uid"] = json!(name);
+    web["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1});
+    let set = format!("{name}-1");
+    stage
+        .server
+        .put("/apis/apps/v1/namespaces/shop/replicasets", owned("ReplicaSet", &set, "Deployment", name));
+    let mut pod = owned("Pod", &format!("{set}-a"), "ReplicaSet", &set);
+    pod["spec"] = json!({"nodeName": "n", "containers": [{"name": "app", "image": "x"}]});
+    pod["status"] =
+        json!({"phase": "Running", "startTime": Timestamp::now(), "containerStatuses": [container]});
+    stage.server.put(PODS, pod);
+    web
+}
+
+#[tokio::test]
+async fn what_died_too_often_has_failed_also_when_it_was_put_up_with_until_the_deadline() {
+    let stage = Lab::set().await;
+    let died = json!({"name": "app", "restartCount": 2, "state": {"terminated": {"exitCode": 1, "containerID": "c"}}});
+    let starts = json!({"name": "app", "state": {"waiting": {"reason": "ContainerCreating"}}});
+    let (web, db) = (crashing(&stage, "web", &died), crashing(&stage, "db", &starts));
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &web), (DEPLOYMENTS, &db)]);
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let error = watcher.until(Goal::Ready(&ids), deadline).await.expect_err("it dies");
+    assert_eq!(error.kind(), Kind::Rollout);
+    assert_eq!(error.message(), "1 of 2 objects failed: Deployment/web; not ready in time: Deployment/db");
+    assert_eq!(error.failures()[0].cause, "exit-code");
+}
+
+#[tokio::test]
+async fn the_log_of_what_dies_at_once_is_read_and_both_mistakes_are_told() {
+    let stage = Lab::set().await;
+    let died = json!({"name": "app", "restartCount": 1, "state": {"terminated": {"exitCode": 255, "containerID": "c"}}});
+    let unknown =
+        json!({"name": "app", "state": {"waiting": {"reason": "ErrImagePull", "message": "x: not found"}}});
+    let (web, api) = (crashing(&stage, "web", &died), crashing(&stage, "api", &unknown));
+    stage.server.log("shop/web-1-a/app", "exec /app: exec format error\n");
+    let (mut watcher, ids) = stage.watcher(&[(DEPLOYMENTS, &web), (DEPLOYMENTS, &api)]);
+    let error = watcher.until(Goal::Ready(&ids), soon()).await.expect_err("it cannot start");
+    assert_eq!(error.message(), "1 of 2 objects failed: Deployment/web");
+    let causes: Vec<(&str, bool)> =
+        error.failures().iter().map(|one| (one.cause.as_str(), one.hint.is_some())).collect();
+    assert_eq!(causes, [("cannot-run", true), ("image-not-found", true)]);
+    let titles: Vec<&str> = error.failures()[0].evidence.iter().map(|one| one.title.as_str()).collect();
+    assert!(titles.contains(&"0 of 1 replica ready; nothing serves"), "{titles:?}");
+}
+
 #[tokio::test]
 async fn without_the_right_to_watch_it_is_read_and_without_events_less_is_said() {
     let stage = Lab::set().await;
@@ -227,6 +286,26 @@ async fn what_became_ready_a_moment_ago_is_watched_for_a_while() {
     let ids = [ObjectId::of(&deployment(false))];
     watcher.until(Goal::Ready(&ids), soon()).await.expect("it stays ready");
     assert!(stage.server.requests().iter().any(|request| request.contains("/pods")));
+}
+
+#[tokio::test]
+async fn what_a_good_release_waited_for_is_not_waited_for_again() {
+    let ended = Timestamp::now();
+    for (changed, is_asked) in [(-2, false), (1, true)] {
+        let stage = Lab::set().await;
+        let mut live = deployment(true);
+        live["spec"] = json!({"replicas": 1});
+        let changed = ended + jiff::SignedDuration::from_secs(changed);
+        live["status"]["conditions"][0]["lastTransitionTime"] = json!(changed);
+        let set =
+            vec![Watched { object: deployment(false).into(), place: None, live: Some(live.clone().into()) }];
+        stage.server.put(DEPLOYMENTS, live);
+        let mut watcher = Watcher::new(&stage.session, &stage.cluster, Stage::Release, set);
+        watcher.was_good_at(Some(ended));
+        let ids = [ObjectId::of(&deployment(false))];
+        watcher.until(Goal::Ready(&ids), soon()).await.expect("it is ready");
+        assert_eq!(!stage.server.requests().is_empty(), is_asked, "{changed}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! One object of the release while it is watched: what was applied, what was judged, what was told.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +14,18 @@ use crate::model::{Cause, ObjectId, Stage, Verdict, kinds, object};
 use crate::project::HealthRules;
 use crate::report::event::ObjectState;
 use crate::rollout::annotations;
-use crate::rollout::context::{Context, ReleaseContext};
+use crate::rollout::context::{Context, OwnLimits, ReleaseContext};
 use crate::rollout::evaluate::{judge, judge_gone};
-use crate::rollout::health::Health;
-use crate::rollout::memory::Memory;
+use crate::rollout::health::{Health, LogQuestion};
+use crate::rollout::memory::{FirstLog, Memory};
+use crate::rollout::pod::finding::precedence;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::watch::dependency_grace::{DependencyGrace, Peers, deaths};
+use crate::rollout::watch::news;
+use crate::rollout::watch::progress::ProgressLog;
+
+/// How long what was seen counts at the deadline.
+const LATELY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 /// An object of a release, before anything is applied.
 #[derive(Debug, Clone)]
@@ -26,15 +33,37 @@ pub struct Watched {
     /// As the manifests want it.
     pub object: Arc<Value>,
     /// Where it stands in the user's files.
-    pub place: Option<Place>,
+    pub place: Option<Written>,
     /// As it is now, if it is what is wanted and will not be applied.
     pub live: Option<Arc<Value>>,
+}
+
+/// Where the fields of an object stand in the user's files, by their JSON pointers.
+#[derive(Clone)]
+pub struct Written(Arc<dyn Fn(&str) -> Place + Send + Sync>);
+
+impl Written {
+    /// That which this tells of a pointer; the empty one is that of the object.
+    pub fn new(place_of: impl Fn(&str) -> Place + Send + Sync + 'static) -> Self {
+        Self(Arc::new(place_of))
+    }
+
+    /// Where the value at a pointer begins.
+    pub(super) fn place_of(&self, pointer: &str) -> Place {
+        (self.0)(pointer)
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Written({})", self.place_of(""))
+    }
 }
 
 /// An object of the release.
 pub(super) struct TrackedObject {
     pub(super) manifest: Arc<Value>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Written>,
     pub(super) judgement: Option<Health>,
     /// The watches without which a good verdict may be wrong.
     pub(super) needs: Vec<WatchSubject>,
@@ -46,6 +75,9 @@ pub(super) struct TrackedObject {
     stamp: Option<Stamp>,
     memory: Memory,
     patience: DependencyGrace,
+    progress: ProgressLog,
+    /// The judgement with the nearest cause of the last minute, and when it was made.
+    worst: Option<(Timestamp, Health)>,
     last_seen: Option<Arc<Value>>,
     told: Option<ObjectState>,
 }
@@ -65,6 +97,8 @@ pub(super) struct Around<'a> {
     pub(super) health: &'a Arc<HealthRules>,
     /// Whether Jobs of the release have not succeeded yet.
     pub(super) jobs_follow: bool,
+    /// When the release before ended, if it was good.
+    pub(super) good_at: Option<Timestamp>,
 }
 
 impl TrackedObject {
@@ -80,6 +114,8 @@ impl TrackedObject {
             stamp: None,
             memory: Memory::default(),
             patience: DependencyGrace::default(),
+            progress: ProgressLog::default(),
+            worst: None,
             last_seen: watched.live.map(|live| Arc::new(WITHOUT_MANAGED_FIELDS.copy(&live))),
             told: None,
         }
@@ -137,12 +173,55 @@ impl TrackedObject {
     }
 
     /// It may be what another workload crashes for the lack of.
-    pub(super) fn is_on_its_way(&self) -> bool {
+    pub(super) fn is_on_its_way(&self, now: Timestamp) -> bool {
+        self.may_be_waited_for() && self.stalls_at().is_none_or(|stalls| stalls > now)
+    }
+
+    /// It was on its way, and makes no progress any more.
+    pub(super) fn is_stuck(&self, now: Timestamp) -> bool {
+        self.may_be_waited_for() && !self.is_on_its_way(now)
+    }
+
+    /// From when on it counts as stuck, unless something happens.
+    pub(super) fn stalls_at(&self) -> Option<Timestamp> {
+        self.progress.stalls_at()
+    }
+
+    /// Whether it is something that another may crash for the lack of.
+    pub(super) fn is_workload(&self) -> bool {
+        is_workload(&self.id)
+    }
+
+    fn may_be_waited_for(&self) -> bool {
         is_workload(&self.id)
             && self.judgement.as_ref().is_none_or(|judgement| {
                 matches!(judgement.verdict, Verdict::Progressing | Verdict::Unknown)
                     && !judgement.out_of_strikes
             })
+    }
+
+    /// It has died too often, and is put up with while others make progress.
+    pub(super) fn is_out_of_strikes(&self) -> bool {
+        let judgement = self.judgement.as_ref();
+        judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing)
+    }
+
+    /// The log that would tell why it died, where that was not read yet.
+    pub(super) fn asks(&self) -> Option<&LogQuestion> {
+        let judgement = self.judgement.as_ref().filter(|one| one.verdict == Verdict::Progressing)?;
+        judgement.asks.as_ref()
+    }
+
+    /// Keeps what a log held that was asked for.
+    pub(super) fn answer(&mut self, question: LogQuestion, lines: Vec<String>) {
+        let LogQuestion { key, instance, source, is_first } = question;
+        self.memory.read_log(key, instance, lines.join("\n"));
+        if is_first {
+            self.memory.keep_first_log(FirstLog { pod: source.pod, container: source.container, lines });
+        }
+        if let Some(judgement) = &mut self.judgement {
+            judgement.asks = None;
+        }
     }
 
     /// Judges it as it is in the world now.
@@ -163,15 +242,38 @@ impl TrackedObject {
             (None, Some(last_seen)) => judge_gone(last_seen),
             (None, None) => return,
         };
+        if is_workload(&self.id)
+            && let Some(object) = &self.last_seen
+        {
+            self.progress.note(object, snapshot, &judgement, around.now);
+        }
+        self.note_worst(&judgement, around.now);
         self.judgement = Some(judgement);
+    }
+
+    fn note_worst(&mut self, judgement: &Health, now: Timestamp) {
+        let weight = |health: &Health| health.cause.map_or(0, precedence);
+        let is_over = |at: Timestamp| now.duration_since(at) > LATELY;
+        let is_worse = |(at, known): &(Timestamp, Health)| is_over(*at) || weight(judgement) >= weight(known);
+        let counts = judgement.verdict == Verdict::Progressing && judgement.cause.is_some();
+        if counts && self.worst.as_ref().is_none_or(is_worse) {
+            self.worst = Some((now, judgement.clone()));
+        }
+    }
+
+    /// At the deadline the last instant is chance: what was nearest to the user's mistake in the last minute speaks.
+    pub(super) fn recall_worst(&mut self, now: Timestamp) {
+        let weight = |health: &Health| health.cause.map_or(0, precedence);
+        let Some((at, worst)) = self.worst.take() else { return };
+        let is_nearer = self.judgement.as_ref().is_none_or(|judgement| weight(&worst) > weight(judgement));
+        if is_nearer && now.duration_since(at) <= LATELY {
+            self.judgement = Some(worst);
+        }
     }
 
     /// What was not applied, and was good for a while, needs no watch to be called good.
     fn as_it_was(&self, object: &Value, snapshot: &ClusterSnapshot, around: &Around<'_>) -> Option<Health> {
-        if self.is_applied()
-            || !self.needs.is_empty()
-            || !(is_long_settled(object, around.now) || is_probed(object))
-        {
+        if self.is_applied() || !self.needs.is_empty() || !(is_settled(object, around) || is_probed(object)) {
             return None;
         }
         let context = Context { now: around.now, release: None, health: around.health.clone() };
@@ -187,7 +289,10 @@ impl TrackedObject {
             generation: stamp.and_then(|stamp| stamp.generation),
             others_on_their_way: false,
             made_elsewhere: Arc::clone(around.made_elsewhere),
-            sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
+            limits: OwnLimits {
+                sets_progress_deadline: object::has(&self.manifest, "/spec/progressDeadlineSeconds"),
+                lacks_backoff_limit: !object::has(&self.manifest, "/spec/backoffLimit"),
+            },
             served: self.served,
             jobs_follow: around.jobs_follow,
         }
@@ -216,11 +321,16 @@ impl TrackedObject {
             message: judgement.message.clone(),
             ready: judgement.ready.clone(),
         };
-        if self.told.as_ref() == Some(&news) {
+        if self.told.as_ref().is_some_and(|told| news::is_same(told, &news)) {
             return None;
         }
         self.told = Some(news.clone());
         Some(news)
+    }
+
+    /// When our apply was written, where there was one.
+    pub(super) fn applied_at(&self) -> Option<Timestamp> {
+        self.stamp.as_ref().map(|stamp| stamp.at)
     }
 
     /// In what state it was seen last: `progressing 0/1`.
@@ -242,10 +352,14 @@ impl TrackedObject {
         annotations::timeout(&self.manifest)
     }
 
-    /// The word of its cause, where it did not become ready.
+    /// The word of its cause, where it did not become ready: of a Job whose pods have died that is its own.
     pub(super) fn cause(&self) -> Cause {
-        let cause = self.judgement.as_ref().and_then(|judgement| judgement.cause);
-        cause.unwrap_or(Cause::TimedOut)
+        match self.judgement.as_ref().and_then(|judgement| judgement.cause) {
+            Some(Cause::ExitCode | Cause::InitFailed | Cause::OutOfMemory) if self.id.kind == "Job" => {
+                Cause::JobFailed
+            }
+            cause => cause.unwrap_or(Cause::TimedOut),
+        }
     }
 
     /// Whether it is a definition that the cluster has accepted and nobody asked discovery for yet.
@@ -260,13 +374,17 @@ impl TrackedObject {
     }
 }
 
-/// Whether no condition changed lately: a program that crashes every few seconds is ready in between.
-fn is_long_settled(object: &Value, now: Timestamp) -> bool {
+/// Whether no condition changed lately, or since a release that was good: a program that crashes every few seconds is ready in
+/// between.
+fn is_settled(object: &Value, around: &Around<'_>) -> bool {
     const LONG: jiff::SignedDuration = jiff::SignedDuration::from_secs(15);
+    let is_settled = |changed: Timestamp| {
+        around.now.duration_since(changed) >= LONG || around.good_at.is_some_and(|good| changed <= good)
+    };
     object::list(object, "/status/conditions")
         .iter()
         .filter_map(|condition| object::time(condition, "/lastTransitionTime"))
-        .all(|changed| now.duration_since(changed) >= LONG)
+        .all(is_settled)
 }
 
 /// Whether a probe says of each of its containers that it can serve: then no more is to be waited for.
@@ -332,6 +450,28 @@ mod tests {
     }
 
     #[test]
+    fn at_the_deadline_the_worst_of_the_last_minute_speaks() {
+        let at = |second| Timestamp::from_second(second).expect("a small number");
+        let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}});
+        let judged = |cause: Cause| Health::progressing("no").with_cause(cause);
+        let ends = |seen: &[(i64, Cause)], last: Health| {
+            let mut tracked =
+                TrackedObject::new(Watched { object: object.clone().into(), place: None, live: None });
+            for (second, cause) in seen {
+                tracked.note_worst(&judged(*cause), at(*second));
+            }
+            tracked.judgement = Some(last);
+            tracked.recall_worst(at(100));
+            tracked.cause()
+        };
+        let plain = || Health::progressing("it comes");
+        let seen = [(50, Cause::ExitCode), (70, Cause::ReadinessProbe)];
+        assert_eq!(ends(&seen, plain()), Cause::ExitCode);
+        assert_eq!(ends(&seen, judged(Cause::ConfigMissing)), Cause::ConfigMissing);
+        assert_eq!(ends(&[(30, Cause::ExitCode)], plain()), Cause::TimedOut, "that was long ago");
+    }
+
+    #[test]
     fn only_what_changed_is_told() {
         let object =
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop"}});
@@ -341,8 +481,14 @@ mod tests {
         tracked.applied(&object, Timestamp::UNIX_EPOCH);
         let snapshot = ClusterSnapshot::new([object]);
         let (now, made, health) = (Timestamp::UNIX_EPOCH, Arc::default(), Arc::default());
-        let around =
-            Around { now, others: Peers::There, made_elsewhere: &made, health: &health, jobs_follow: false };
+        let around = Around {
+            now,
+            others: Peers::There,
+            made_elsewhere: &made,
+            health: &health,
+            jobs_follow: false,
+            good_at: None,
+        };
         tracked.observe(&snapshot, &around);
         assert_eq!(tracked.tell(Stage::Release).expect("it is new").verdict, Verdict::Ready);
         tracked.observe(&snapshot, &around);

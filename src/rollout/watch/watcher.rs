@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::model::{ObjectId, Stage, Verdict};
 use crate::project::HealthRules;
 use crate::rollout::made_elsewhere::made_by;
@@ -64,6 +64,8 @@ pub struct Watcher {
     pub(super) clock: Clock,
     pub(super) made_elsewhere: Arc<Vec<(String, String)>>,
     pub(super) health: Arc<HealthRules>,
+    /// When the release before ended, if it was good.
+    pub(super) good_at: Option<Timestamp>,
     /// Whose verdict may have changed.
     pub(super) dirty: BTreeSet<ObjectId>,
     pub(super) warned: BTreeSet<String>,
@@ -94,6 +96,7 @@ impl Watcher {
             follows: Follows::new(cluster, &session.reporter, stage),
             rights: Permissions::default(),
             health: Arc::default(),
+            good_at: None,
             clock: Clock::default(),
             dirty: BTreeSet::new(),
             warned: BTreeSet::new(),
@@ -106,6 +109,11 @@ impl Watcher {
     /// The configuration's own rules for kinds.
     pub fn judge_by(&mut self, health: Arc<HealthRules>) {
         self.health = health;
+    }
+
+    /// When the release before ended, if it was good: what it waited for and nobody has changed is not waited for again.
+    pub fn was_good_at(&mut self, ended: Option<Timestamp>) {
+        self.good_at = ended;
     }
 
     /// Kind and name of what others make (`external:`): a pod that lacks it is not failed at once.
@@ -134,6 +142,14 @@ impl Watcher {
         self.set.get(id).and_then(TrackedObject::verdict) == Some(Verdict::Ready)
     }
 
+    /// What counts as ready because its status has no known condition or phase.
+    pub fn unjudged(&self) -> Vec<ObjectId> {
+        let is_unjudged = |tracked: &TrackedObject| {
+            tracked.judgement.as_ref().is_some_and(|one| one.is_unjudged && one.verdict == Verdict::Ready)
+        };
+        self.set.values().filter(|tracked| is_unjudged(tracked)).map(|tracked| tracked.id().clone()).collect()
+    }
+
     /// When the rollout's time is over: objects with a time of their own do not use it up.
     pub fn end(&self, deadline: Instant) -> Instant {
         self.clock.end(Instant::now(), deadline)
@@ -142,9 +158,10 @@ impl Watcher {
     /// Waits until the goal is reached.
     ///
     /// # Errors
-    /// [`Kind::Rollout`] as soon as one of the objects has failed, [`Kind::TimedOut`] when the deadline (or an
-    /// object's own) is over, both with one failure per object and its evidence; [`Kind::Interrupted`];
-    /// [`Kind::Denied`] when an object may neither be watched nor read.
+    /// [`Kind::Rollout`](crate::error::Kind::Rollout) as soon as one of the objects has failed,
+    /// [`Kind::TimedOut`](crate::error::Kind::TimedOut) when the deadline (or an object's own) is over, both with one failure per
+    /// object and its evidence; [`Kind::Interrupted`](crate::error::Kind::Interrupted);
+    /// [`Kind::Denied`](crate::error::Kind::Denied) when an object may neither be watched nor read.
     pub async fn until(&mut self, goal: Goal<'_>, deadline: Instant) -> Result<()> {
         let (Goal::Ready(ids) | Goal::Stay(ids)) = goal;
         let stays = matches!(goal, Goal::Stay(_));
@@ -163,7 +180,7 @@ impl Watcher {
                 if stays { self.stay(&ids, deadline).await } else { self.wait(&ids, deadline).await }
             } => result,
         };
-        if !matches!(&result, Err(error) if error.kind() == Kind::Interrupted) {
+        if !matches!(&result, Err(error) if error.is_interruption()) {
             self.follows.finish().await;
         }
         self.rights.warn(&self.session.reporter);
@@ -176,7 +193,7 @@ impl Watcher {
         self.together = TOGETHER.saturating_add(TOGETHER_EACH.saturating_mul(each)).min(TOGETHER_AT_MOST);
         loop {
             self.judge(ids);
-            if self.ask_discovery(ids).await {
+            if self.ask_discovery(ids).await || self.read_logs(ids).await {
                 continue;
             }
             let waiting: Vec<ObjectId> = ids.iter().filter(|id| !self.set[*id].is_done()).cloned().collect();
@@ -198,6 +215,12 @@ impl Watcher {
             let limit = self.clock.next(times, deadline);
             self.cluster.end_at(Some(limit));
             if limit <= Instant::now() {
+                let now = self.cluster.now();
+                for id in &waiting {
+                    if let Some(tracked) = self.set.get_mut(id) {
+                        tracked.recall_worst(now);
+                    }
+                }
                 return Err(self.late(&waiting, ids.len()).await);
             }
             self.open(&waiting);
@@ -323,6 +346,11 @@ impl Watcher {
             Some(here + pause.max(TOGETHER))
         };
         let mut wake = waiting.iter().filter_map(of_one).min().unwrap_or(here + Duration::from_secs(3600));
+        if waiting.iter().any(|id| self.set[id].is_out_of_strikes()) {
+            let stalls = waiting.iter().filter_map(|id| self.set[id].stalls_at());
+            let pauses = stalls.filter_map(|at| Duration::try_from(at.duration_since(now)).ok());
+            wake = pauses.map(|pause| here + pause.max(TOGETHER)).fold(wake, Instant::min);
+        }
         if waiting.iter().any(|id| self.rights.is_unwatched(&self.set[id].needs)) {
             wake = wake.min(here + POLL);
         }

@@ -1,4 +1,4 @@
-//! Pods of their own: nobody replaces them.
+//! Bare pods: no controller replaces them.
 
 use crate::model::{Cause, Verdict};
 use crate::rollout::context::EvalContext;
@@ -31,11 +31,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
 fn alive<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
     workload::note_runs(context, pod);
     let finding = pod::examine(context, pod);
-    let fails = match finding.as_ref().map(|finding| finding.grade) {
-        Some(Severity::Failed) => true,
-        Some(Severity::OutOfStrikes) => !context.others_are_on_their_way(),
-        _ => false,
-    };
+    let fails = finding.as_ref().is_some_and(|finding| finding.fails(context));
     let stays = matches!(&*pod.template.restart_policy, "Always" | "");
     let is_ready = stays && pod.ready.is_true();
     let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
@@ -44,13 +40,13 @@ fn alive<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
         finding if is_ready && !is_spent => stable(context, pod, finding),
         Some(finding) => finding.explain(Health::new(Verdict::Progressing)),
         None if stays => Health::progressing("the pod is not ready yet"),
-        None => Health::progressing("the pod runs, and is to end by itself"),
+        None => Health::progressing("the pod runs and has not completed"),
     }
 }
 
 fn stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, finding: Option<Finding<'a>>) -> Health {
     let patience = i64::try_from(annotations::stable_for(context.object).as_secs()).unwrap_or(i64::MAX);
-    if workload::is_stable(context, pod, patience) {
+    if workload::is_stable(context, pod, Some(patience).filter(|patience| *patience > 0)) {
         return Health::ready();
     }
     if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
@@ -61,7 +57,7 @@ fn stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, finding: Option<Findi
 
 fn failed(context: &EvalContext, pod: &Pod) -> Health {
     let events = context.events_of(pod);
-    let finding = ending_of(pod, &events);
+    let finding = finding_of_ended(pod, &events);
     let is_managed = !pod.owners.is_empty();
     let put_off = matches!(finding.cause, Some(Cause::Evicted | Cause::NodeLost | Cause::Unschedulable));
     if is_managed && put_off {
@@ -72,7 +68,7 @@ fn failed(context: &EvalContext, pod: &Pod) -> Health {
 }
 
 /// How a pod that will not run again has ended.
-pub(crate) fn ending_of<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
+pub(crate) fn finding_of_ended<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
     let reason = pod.reason();
     let words = pod.said.as_deref().map_or("", Said::words);
     let by_reason = match reason {
@@ -87,7 +83,7 @@ pub(crate) fn ending_of<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
         return Finding::new(pod, Severity::Failed, Some(cause), format!("the pod failed: {words}"));
     }
     let all = Container::all(pod);
-    // A sidecar is stopped when the others have ended: only where nothing else died it may be the reason.
+    // A sidecar is stopped when the others have ended, so it is the reason only if nothing else died.
     let (sidecars, others): (Vec<&Container>, Vec<&Container>) =
         all.iter().partition(|one| one.role == Role::Sidecar);
     let found = [others, sidecars].into_iter().find_map(|some| {
@@ -99,7 +95,7 @@ pub(crate) fn ending_of<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
     })
 }
 
-/// What a container of a pod that will not run again has died of.
+/// Why a container of a pod that will not run again died.
 fn death_of<'a>(pod: &'a Pod, one: &Container<'a>, events: &[Event<'a>]) -> Option<Finding<'a>> {
     if one.is_done() {
         return None;

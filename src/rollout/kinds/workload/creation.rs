@@ -1,5 +1,9 @@
 //! Pods that the API server does not let a controller create: a quota, an admission rule, missing rights.
 
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use regex::Regex;
 use serde_json::Value;
 
 use crate::model::{Cause, object};
@@ -10,8 +14,12 @@ use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 use crate::rollout::snapshot::event::without_pod_names;
 
-/// A refusal may be over the next time: only one that lasts so many seconds is a failure.
+/// A refusal may be temporary: only one that lasts this many seconds is a failure.
 const PATIENCE: i64 = 30;
+/// A policy of the cluster does not change on its own.
+const RULE_PATIENCE: i64 = 10;
+/// A pod that ends frees its share of a quota, and the controller retries only after a while.
+const QUOTA_FREED: i64 = 60;
 
 /// What the `ReplicaFailure` of a ReplicaSet tells, or of a Deployment whose ReplicaSet cannot be seen.
 pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
@@ -19,13 +27,12 @@ pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) 
     let refused = condition::find(context.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
     if let Some(refused) = refused.filter(|condition| context.is_of_this_release(condition.written)) {
-        let lasts = context.has_lasted(StateKey::SetCreation, refused.since, PATIENCE);
-        return Some(finding(context.object, refused.message, lasts));
+        let state = (StateKey::SetCreation, refused.since);
+        return Some(finding(context, context.object, refused.message, state));
     }
     let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
-    let lasts =
-        context.has_lasted(StateKey::ReplicaCreation(object::uid(owner).into()), failure.since, PATIENCE);
-    Some(finding(owner, failure.message, lasts))
+    let state = (StateKey::ReplicaCreation(object::uid(owner).into()), failure.since);
+    Some(finding(context, owner, failure.message, state))
 }
 
 /// What the `FailedCreate` events of a controller without such a condition tell, where it did not get further.
@@ -42,36 +49,58 @@ pub(crate) fn by_events<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> 
     if created.is_some() && failure.last.is_some() && failure.last < created {
         return None;
     }
-    let lasts = context.has_lasted(StateKey::OwnCreation, since, PATIENCE);
-    Some(finding(owner, failure.message, lasts))
+    Some(finding(context, owner, failure.message, (StateKey::OwnCreation, since)))
 }
 
-fn finding<'a>(owner: &'a Value, message: &str, lasts: bool) -> Finding<'a> {
-    let (cause, is_final) = meaning(message);
-    let grade = if lasts && is_final { Severity::Failed } else { Severity::Waiting };
-    Finding::new(
-        owner,
-        grade,
-        Some(cause),
-        format!("its pods cannot be created: {}", without_pod_names(message)),
-    )
-}
-
-/// The cause, and whether the API server will say the same the next time.
-fn meaning(message: &str) -> (Cause, bool) {
-    if message.contains("exceeded quota") {
-        (Cause::QuotaExceeded, true)
-    } else if message.contains("failed calling webhook") {
-        (Cause::AdmissionDenied, false)
-    } else if message.contains("denied the request") || message.contains("denied request") {
-        (Cause::AdmissionDenied, true)
-    } else if message.contains("forbidden") || is_account_missing(message) {
-        (Cause::Forbidden, true)
-    } else if message.contains(" is invalid: ") {
-        (Cause::InvalidManifest, false)
-    } else {
-        (Cause::Unknown, false)
+/// The meaning of a refusal that has been in this state since then.
+fn finding<'a>(
+    context: &mut EvalContext<'a>,
+    owner: &'a Value,
+    message: &str,
+    (state, since): (StateKey, Option<Timestamp>),
+) -> Finding<'a> {
+    let (cause, patience) = meaning(message);
+    let lasts = patience.is_some_and(|patience| context.has_lasted(state, since, patience));
+    let mut words = format!("its pods cannot be created: {}", without_pod_names(message));
+    let mut grade = if lasts { Severity::Failed } else { Severity::Waiting };
+    if cause == Cause::QuotaExceeded {
+        let ending = context.snapshot.pods_beside(context.object).find(|pod| pod.is_being_deleted);
+        if let Some(pod) = ending {
+            words.push_str(&format!("; pod {} is terminating and frees its share", pod.name));
+        }
+        if context.ends_or_ended(ending.is_some(), QUOTA_FREED) {
+            grade = Severity::Waiting;
+        }
     }
+    Finding::new(owner, grade, Some(cause), words)
+}
+
+/// The cause, and after how many seconds the API server will say the same the next time; `None` of what may come right.
+fn meaning(message: &str) -> (Cause, Option<i64>) {
+    if message.contains("exceeded quota") {
+        (Cause::QuotaExceeded, Some(PATIENCE))
+    } else if message.contains("failed calling webhook") {
+        (Cause::AdmissionDenied, None)
+    } else if is_denied_by_rule(message) {
+        (Cause::AdmissionDenied, Some(RULE_PATIENCE))
+    } else if message.contains("forbidden") || is_account_missing(message) {
+        (Cause::Forbidden, Some(PATIENCE))
+    } else if message.contains(" is invalid: ") {
+        (Cause::InvalidManifest, None)
+    } else {
+        (Cause::Unknown, None)
+    }
+}
+
+/// Webhooks and policies, Pod Security, a `LimitRange`, a quota that wants numbers, a class that does not exist.
+fn is_denied_by_rule(message: &str) -> bool {
+    static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
+        let words = "denied the request|denied request|violates PodSecurity|must specify |\
+            (maximum|minimum) \\S+ (usage )?per (Container|Pod)|limit to request ratio per (Container|Pod)|\
+            no PriorityClass with name|RuntimeClass \\S+ not found";
+        Regex::new(words).expect("the pattern is a constant")
+    });
+    SIGNS.is_match(message)
 }
 
 fn is_account_missing(message: &str) -> bool {
@@ -85,27 +114,44 @@ mod tests {
     #[test]
     fn a_webhook_that_does_not_answer_may_answer_later() {
         let quota = r#"pods "web-7c-" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"#;
-        assert_eq!(meaning(quota), (Cause::QuotaExceeded, true));
+        assert_eq!(meaning(quota), (Cause::QuotaExceeded, Some(PATIENCE)));
         assert_eq!(
             without_pod_names(quota),
             "exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2"
         );
         assert_eq!(
             meaning(r#"admission webhook "deny.example.com" denied the request: no"#),
-            (Cause::AdmissionDenied, true)
+            (Cause::AdmissionDenied, Some(RULE_PATIENCE))
         );
         assert_eq!(
             meaning(
                 r#"Internal error occurred: failed calling webhook "deny.example.com": failed to call webhook: Post "https://deny.hooks.svc:443/": dial tcp: connect: connection refused"#
             ),
-            (Cause::AdmissionDenied, false)
+            (Cause::AdmissionDenied, None)
         );
         assert_eq!(
             meaning(
                 r#"pods "web-7c-" is forbidden: error looking up service account shop/robot: serviceaccount "robot" not found"#
             ),
-            (Cause::Forbidden, true)
+            (Cause::Forbidden, Some(PATIENCE))
         );
-        assert_eq!(meaning("etcdserver: request timed out"), (Cause::Unknown, false));
+        assert_eq!(meaning("etcdserver: request timed out"), (Cause::Unknown, None));
+    }
+
+    #[test]
+    fn a_rule_of_the_cluster_is_not_a_lack_of_rights() {
+        let rules = [
+            r#"pods "web-7c-" is forbidden: violates PodSecurity "restricted:latest": privileged (container "web" must not …)"#,
+            r#"pods "web-7c-" is forbidden: maximum memory usage per Container is 64Mi, but limit is 128Mi"#,
+            r#"pods "web-7c-" is forbidden: minimum cpu usage per Pod is 100m, but request is 10m"#,
+            r#"pods "web-7c-" is forbidden: memory max limit to request ratio per Container is 2, but provided ratio is 4.000000"#,
+            r#"pods "web-7c-" is forbidden: failed quota: compute: must specify limits.cpu for: web; requests.cpu for: web"#,
+            r#"pods "web-7c-" is forbidden: no PriorityClass with name critical was found"#,
+            r#"pods "web-7c-" is forbidden: pod rejected: RuntimeClass "gvisor" not found"#,
+            "pods \"web-7c-\" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no",
+        ];
+        for rule in rules {
+            assert_eq!(meaning(rule), (Cause::AdmissionDenied, Some(RULE_PATIENCE)), "{rule}");
+        }
     }
 }

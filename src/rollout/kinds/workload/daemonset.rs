@@ -40,7 +40,7 @@ fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete
     let status = |field: &str| count(context.object, &format!("/status/{field}"));
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
-    // Nodes that do not answer are not waited for: what they have of an earlier revision, and what they do not have.
+    // Do not wait for nodes that do not respond: what they have of an earlier revision, and what they do not have.
     let on = |name: &str, pods: &[&Pod]| pods.iter().any(|pod| node(pod) == name);
     let well: Vec<&Pod> =
         pods.current.iter().chain(&pods.stale).copied().filter(|pod| pod.ready.is_true()).collect();
@@ -49,7 +49,14 @@ fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete
     let (stale, down) = (i64::try_from(stale).unwrap_or(0), i64::try_from(down).unwrap_or(0));
     let is_updated = on_delete || updated + stale >= desired;
     let waits_for = if is_updated {
-        format!("{available} of {desired} pods are available")
+        match count(context.object, "/spec/minReadySeconds") {
+            seconds if seconds > 0 && ready >= desired => {
+                format!(
+                    "{ready} of {desired} pods are ready, and available after {seconds} s (minReadySeconds)"
+                )
+            }
+            _ => format!("{available} of {desired} pods are available"),
+        }
     } else {
         format!("{updated} of {desired} pods are of the new revision")
     };
@@ -80,7 +87,7 @@ impl<'a> Lost<'a> {
         let is_well =
             |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
         let mut lost = Self::default();
-        // Also of pods that are on their way out: on a node that does not answer they stay so for ever.
+        // Terminating pods count as well: on a node that does not respond they stay forever.
         for name in context.snapshot.pods_of(context.object).map(node) {
             match nodes.iter().find(|node| object::name(node) == name) {
                 _ if name.is_empty() => {}

@@ -10,7 +10,7 @@ use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
 use crate::rollout::snapshot::condition;
 
-/// The server's own value, which is nobody's wish.
+/// The server's default, which the manifest does not ask for.
 const DEFAULT_DEADLINE: i64 = 600;
 
 /// Judges a Deployment.
@@ -49,7 +49,7 @@ fn progress(context: &EvalContext, pods: &Pods) -> Progress {
     } else if updated > wanted {
         still_there(updated - wanted, "too many")
     } else if available < wanted {
-        of_wanted(available, wanted, "available")
+        workload::available(object, available, ready, wanted)
     } else if ready < wanted {
         of_wanted(ready, wanted, "ready")
     } else {
@@ -79,8 +79,9 @@ fn overdue(context: &EvalContext, pods: &Pods) -> Option<String> {
         return None;
     }
     let seconds = number(context.object, "/spec/progressDeadlineSeconds").unwrap_or(DEFAULT_DEADLINE);
-    let is_asked_for =
-        context.release().is_none_or(|release| release.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
+    let is_asked_for = context
+        .release()
+        .is_none_or(|release| release.limits.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
     let named = revision::named_set(condition.message).unwrap_or_default();
     let begun = pods.set.and_then(object::created);
     let is_older = matches!((begun, condition.written), (Some(begun), Some(told)) if told < begun);

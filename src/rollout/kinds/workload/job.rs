@@ -7,6 +7,8 @@ use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload::{bare_pod, creation, revision};
+use crate::rollout::pod::container::{Container, ContainerView, Role, pointer};
+use crate::rollout::pod::crashes;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::pod::Pod;
@@ -56,7 +58,17 @@ fn has_failed<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str,
 
 fn runs<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
     let alive: Vec<&Pod> = pods.iter().copied().filter(|pod| !pod.is_being_deleted).collect();
+    let refused = cannot_begin(context, pods);
+    if let Some(failed) = refused.as_ref().filter(|refused| refused.grade == Severity::Failed) {
+        let judgement = failed.explain(Health::new(Verdict::Failed));
+        return evidence::of_workload(context, Some(failed), judgement);
+    }
+    if let Some(said) = out_of_attempts(context, &alive) {
+        return has_failed(context, pods, "", &said);
+    }
     let finding = worst(context, &alive);
+    let asks = refused.and_then(|refused| refused.asks);
+    let finding = finding.map(|found| Finding { asks: found.asks.clone().or(asks), ..found });
     let refused = if pods.is_empty() { creation::by_events(context, context.object) } else { None };
     let finding = finding
         .into_iter()
@@ -68,9 +80,84 @@ fn runs<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
             let judgement = finding.explain(Health::new(Verdict::Progressing));
             judgement.saying(format!("{}{}", finding.message, attempts(context.object)))
         }
-        None => Health::progressing("the Job runs"),
+        None => still_runs(&alive),
     };
     evidence::of_workload(context, finding.as_ref(), judgement)
+}
+
+/// A program that the kernel does not execute, for the second time: it will not the next time either. Before its log was read,
+/// the question for that.
+fn cannot_begin<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
+    let mut deaths = 0;
+    let mut last: Option<(&'a Pod, Container<'a>)> = None;
+    for pod in pods.iter().copied().filter(|pod| !context.is_older_than_release(pod.created)) {
+        let all = Container::all(pod).into_iter().filter(|one| one.role != Role::Sidecar && !one.is_done());
+        for one in all.filter(|one| one.known_deaths().any(|death| death.exit_code != 0)) {
+            deaths += one.ended();
+            if last.as_ref().is_none_or(|(known, _)| known.created <= pod.created) {
+                last = Some((pod, one));
+            }
+        }
+    }
+    let (pod, container) = last.filter(|_| deaths > 1)?;
+    let death = container.known_deaths().find(|death| death.exit_code != 0)?;
+    let events = context.events_of(pod);
+    let (cause, _) = crashes::cause(&container, &death, &events);
+    if !matches!(cause, Cause::ExitCode | Cause::InitFailed) || death.never_ran() {
+        return None;
+    }
+    // What was read of its log is remembered as long as its deaths are.
+    context.deaths(container.key());
+    let view = ContainerView { context: &mut *context, pod, container: &container, events: &events };
+    let (grade, message, asks) = match view.refused(&death)? {
+        Ok(refused) => (Severity::Failed, refused, None),
+        Err(question) => (Severity::Waiting, String::new(), Some(question)),
+    };
+    let previous = container.status.terminated.is_none();
+    let finding = Finding::new(pod, grade, Some(Cause::CannotRun), message);
+    let finding = finding.of_container(container.name, previous).about(pointer(context, &container, ""));
+    Some(Finding { asks, ..finding })
+}
+
+/// Which container of it still runs: where others have ended, that one may be a sidecar that never does.
+fn still_runs(pods: &[&Pod]) -> Health {
+    let found = pods.iter().find_map(|pod| {
+        let all = Container::all(pod).into_iter().filter(|one| one.role == Role::Regular);
+        let (running, ended): (Vec<Container>, Vec<Container>) =
+            all.filter(|one| one.runs() || one.is_done()).partition(Container::runs);
+        Some((running.into_iter().next()?, ended.into_iter().next(), *pod))
+    });
+    let Some((running, ended, pod)) = found else { return Health::progressing("the Job runs") };
+    let message = match ended {
+        Some(ended) => format!(
+            "{} has ended, and {} still runs: the Job is complete only when all have ended",
+            ended.title(),
+            running.title()
+        ),
+        None => format!("the Job runs ({})", running.title()),
+    };
+    let finding = Finding::new(pod, Severity::Waiting, None, message);
+    finding.of_container(running.name, false).explain(Health::new(Verdict::Progressing))
+}
+
+/// Where the manifest sets no `backoffLimit`, the server's 6 is nobody's wish: a Job fails as often as other pods die.
+fn out_of_attempts(context: &EvalContext, alive: &[&Pod]) -> Option<String> {
+    let is_wish = context.release().is_none_or(|release| !release.limits.lacks_backoff_limit);
+    if is_wish || context.is_older_than_release(object::created(context.object)) {
+        return None;
+    }
+    let deaths = |pod: &Pod| -> i64 {
+        let all = Container::all(pod).into_iter().filter(|one| one.role != Role::Sidecar && !one.is_done());
+        all.map(|one| one.ended()).sum()
+    };
+    let failed = count(context.object, "/status/failed") + alive.iter().map(|pod| deaths(pod)).sum::<i64>();
+    let allowed = annotations::failures_allowed(context.object);
+    (failed > allowed).then(|| {
+        format!(
+            "{failed} attempts failed; the manifest sets no backoffLimit, so {allowed} are allowed \
+             (windlass.dev/failures-allowed)"
+        )
+    })
 }
 
 /// How many of the attempts that `backoffLimit` allows are spent.
@@ -92,7 +179,7 @@ fn worst<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<
             "Failed" => {
                 let ending = Finding {
                     grade: Severity::Waiting,
-                    ..bare_pod::ending_of(one, &context.events_of(*one))
+                    ..bare_pod::finding_of_ended(one, &context.events_of(*one))
                 };
                 unable += i32::from(ending.cause == Some(Cause::CannotRun));
                 findings.push(ending);

@@ -4,10 +4,15 @@ pub(crate) mod bare_pod;
 pub(crate) mod creation;
 pub(crate) mod daemonset;
 pub(crate) mod deployment;
+pub(crate) mod eviction;
 pub(crate) mod job;
 pub(crate) mod replicaset;
 pub(crate) mod revision;
 pub(crate) mod statefulset;
+
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use crate::model::{Cause, Verdict, object};
 use crate::rollout::context::EvalContext;
@@ -40,9 +45,10 @@ pub(crate) struct Progress {
 /// The worst that is wrong with the pods of the new revision, and with how many more of them.
 pub(crate) fn worst<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
-    for one in pods.current.iter().filter(|one| !one.is_well()) {
+    for one in pods.current.iter().filter(|one| !one.is_healthy()) {
         findings.extend(pod::examine(context, one));
     }
+    findings.extend(eviction::repeated(context, pods));
     let count = findings.len();
     let worst = (0..count).rev().max_by_key(|index| findings[*index].weight());
     let Some(mut worst) = worst.map(|index| findings.swap_remove(index)) else {
@@ -51,8 +57,8 @@ pub(crate) fn worst<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Optio
     let same = findings.iter().filter(|one| one.cause.is_some() && one.cause == worst.cause).count();
     match same {
         0 => {}
-        1 => worst.message.push_str("; 1 more pod alike"),
-        more => worst.message.push_str(&format!("; {more} more pods alike")),
+        1 => worst.message.push_str("; same for 1 more pod"),
+        more => worst.message.push_str(&format!("; same for {more} more pods")),
     }
     Some(worst)
 }
@@ -102,11 +108,7 @@ fn weigh<'a>(
             None => judgement,
         };
     }
-    let fails = match finding.map(|finding| finding.grade) {
-        Some(Severity::Failed) => true,
-        Some(Severity::OutOfStrikes) => !context.others_are_on_their_way(),
-        _ => false,
-    };
+    let fails = finding.is_some_and(|finding| finding.fails(context));
     match (finding, &progress.overdue) {
         (Some(finding), _) if fails => finding.explain(Health::new(Verdict::Failed)),
         (Some(finding), None) if finding.grade == Severity::OutOfStrikes => {
@@ -124,26 +126,30 @@ fn weigh<'a>(
         }
         (None, Some(overdue)) => Health::failed(Cause::DeadlineExceeded, overdue.clone()),
         (Some(finding), None) => finding.explain(Health::new(Verdict::Progressing)),
-        (None, None) => Health::progressing(progress.waits_for.clone()),
+        (None, None) => Health::progressing(format!("{}{}", progress.waits_for, slow_termination(context))),
     }
 }
 
 /// Ready by its counts: ready indeed once what no probe watches, and what has died before, has run for a while.
 fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progress) -> Health {
+    if let Some(put_off) = eviction::recent(context, pods) {
+        return put_off.explain(Health::new(Verdict::Progressing));
+    }
     let patience = annotations::stable_for(context.object).as_secs();
     let patience = i64::try_from(patience).unwrap_or(i64::MAX);
-    if patience == 0 || object::count(context.object, "/spec/minReadySeconds") > 0 {
-        return Health::ready();
-    }
+    let is_counted_elsewhere = patience == 0 || object::count(context.object, "/spec/minReadySeconds") > 0;
+    let seconds = Some(patience).filter(|_| !is_counted_elsewhere);
     let unseen = pods.current.is_empty() && progress.wanted > 0 && context.release().is_some();
-    if unseen && !context.has_lasted(StateKey::Stable, None, patience) {
-        return Health::progressing(format!("whether it stays up shows within {patience} s"));
+    if unseen && seconds.is_some_and(|seconds| !context.has_lasted(StateKey::Stable, None, seconds)) {
+        return Health::progressing(format!("it must run for {patience} s without a restart"));
     }
-    if let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(context, one)) {
+    if seconds.is_some()
+        && let Some(ailing) = pods.current.iter().find_map(|one| pod::ailing(context, one))
+    {
         return ailing.explain(Health::new(Verdict::Progressing));
     }
     let mut unstable = pods.current.clone();
-    unstable.retain(|one| !is_stable(context, one, patience));
+    unstable.retain(|one| !is_stable(context, one, seconds));
     if unstable.is_empty() {
         return Health::ready();
     }
@@ -154,34 +160,40 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progres
         return died.explain(Health::new(Verdict::Progressing));
     }
     let who = if unstable.len() == 1 { "a pod".to_owned() } else { format!("{} pods", unstable.len()) };
-    Health::progressing(format!("{who} without a readiness probe must run for {patience} s"))
+    Health::progressing(if unstable.iter().any(|one| Container::all(one).iter().any(must_prove_itself)) {
+        format!("{who} without a readiness probe must run for {patience} s")
+    } else {
+        format!("{who} started a moment ago")
+    })
 }
 
-/// Whether the containers of a pod stay up: without a readiness probe each must run for so many seconds, and
-/// recover from what it died of; a probe may have asked just before the program ends, so that one that died
-/// before must run as long, too.
-pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds: i64) -> bool {
+/// Whether the containers of a pod stay up: without a readiness probe each must run for so many seconds (`None` where that
+/// is asked of nobody), and recover from what it died of. A probe may have asked just before the program ends: one that
+/// died before must run as long, too, and any other for as long as the kubelet needs to tell of its death.
+pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds: Option<i64>) -> bool {
     let mut containers = Container::all(pod);
-    containers.retain(must_prove_itself);
-    if containers.is_empty() {
-        return true;
-    }
+    containers.retain(|container| container.role != Role::Init);
     let events = context.events_of(pod);
     containers.iter().all(|container| {
         let mut view = ContainerView { context: &mut *context, pod, container, events: &events };
         let has_died = crashes::crash_finding(&mut view).is_some();
         match (container.running_since(), Probe::Readiness.is_set(container)) {
-            (Some(since), false) => context.has_run(instance(container), since, seconds) && !has_died,
-            (Some(since), true) => !has_died || context.has_run(instance(container), since, seconds),
+            (Some(_), false) if has_died => false,
+            (Some(since), true) if !has_died => {
+                seconds.is_none() || context.has_run(instance(container), since, 0)
+            }
+            (Some(since), _) => {
+                seconds.is_none_or(|seconds| context.has_run(instance(container), since, seconds))
+            }
             (None, _) => container.waits().is_empty() && container.dead_now().is_none(),
         }
     })
 }
 
-/// Remembers since when the instances that are to prove themselves are seen to run.
+/// Remembers since when the instances of a pod's containers are seen to run.
 pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
     if context.release().is_some() {
-        for one in Container::all(pod).iter().filter(|one| must_prove_itself(one) && one.runs()) {
+        for one in Container::all(pod).iter().filter(|one| one.role != Role::Init && one.runs()) {
             context.remember(instance(one));
         }
     }
@@ -189,11 +201,35 @@ pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
 
 /// Whether only time shows that a container stays up: no readiness probe watches it, or it has died before.
 fn must_prove_itself(container: &Container) -> bool {
-    container.role != Role::Init && (container.restarts() > 0 || !Probe::Readiness.is_set(container))
+    let has_died = container.restarts() > 0 || container.dead_now().is_some();
+    container.role != Role::Init && (has_died || !Probe::Readiness.is_set(container))
 }
 
 fn instance(container: &Container) -> StateKey {
     container.key().state(ContainerState::Run(container.restarts()))
+}
+
+/// `2 of 3 replicas are available`; where they are ready, what they still wait for.
+pub(crate) fn available(object: &Value, available: i64, ready: i64, wanted: i64) -> String {
+    let seconds = object::count(object, "/spec/minReadySeconds");
+    if ready >= wanted && seconds > 0 {
+        let sentence = of_wanted(ready, wanted, "ready");
+        return format!("{sentence}, and counts as available after {seconds} s (minReadySeconds)");
+    }
+    of_wanted(available, wanted, "available")
+}
+
+/// A pod that takes long to end: what is to take its place may have to wait.
+fn slow_termination(context: &mut EvalContext) -> String {
+    /// Most pods end sooner.
+    const LONG: i64 = 10;
+    let snapshot = context.snapshot;
+    let mut ending = snapshot.pods_below(context.object).filter(|pod| pod.is_being_deleted);
+    let long = ending.find(|pod| context.has_lasted(StateKey::Ending(Arc::clone(pod.key())), None, LONG));
+    let Some(pod) = long else { return String::new() };
+    let (spec, _) = context.written_pod();
+    let grace = object::number(spec, "/terminationGracePeriodSeconds").unwrap_or(30);
+    format!("; pod {} has not ended yet (terminationGracePeriodSeconds: {grace})", pod.name)
 }
 
 /// `2 of 3 replicas are ready`.
@@ -207,5 +243,5 @@ pub(crate) fn stale_pods(pods: &Pods) -> String {
     let names: Vec<&str> = pods.stale.iter().map(|pod| &*pod.name).collect();
     let count = names.len();
     let noun = if count == 1 { "pod keeps" } else { "pods keep" };
-    format!("{count} {noun} running an earlier revision until somebody deletes them: {}", names.join(", "))
+    format!("{count} {noun} running an earlier revision until deleted: {}", names.join(", "))
 }

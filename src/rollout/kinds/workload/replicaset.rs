@@ -4,7 +4,7 @@ use crate::model::object::{count, number};
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
-use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+use crate::rollout::kinds::workload::{Progress, creation, revision};
 
 /// Judges a `ReplicaSet`.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
@@ -19,7 +19,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
         reaches_bar: false,
         ready,
         wanted,
-        waits_for: of_wanted(available.min(ready), wanted, "available"),
+        waits_for: workload::available(object, available.min(ready), ready, wanted),
         overdue: None,
     };
     let refused = creation::by_condition(context, object);

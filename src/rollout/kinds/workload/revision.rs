@@ -14,7 +14,7 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const CONTROLLER_REVISION: &str = "controller-revision-hash";
 const GENERATION: &str = "pod-template-generation";
 
-/// The pods of a workload, without those that are being deleted.
+/// The pods of a workload, without those that are being deleted but for what they failed for before.
 #[derive(Debug, Default)]
 pub(crate) struct Pods<'a> {
     /// The ReplicaSet of the new revision, of a Deployment.
@@ -32,7 +32,10 @@ pub(crate) struct Pods<'a> {
 impl<'a> Pods<'a> {
     fn sorted(pods: impl IntoIterator<Item = &'a Pod>, is_current: impl Fn(&Pod) -> bool) -> Self {
         let mut sorted = Self::default();
-        for pod in pods.into_iter().filter(|pod| !pod.is_being_deleted) {
+        // Some controllers delete at once what the kubelet has put off.
+        let counts =
+            |pod: &&Pod| !pod.is_being_deleted || (&*pod.phase == "Failed" && !pod.reason().is_empty());
+        for pod in pods.into_iter().filter(counts) {
             match (is_current(pod), &*pod.phase) {
                 (false, _) => sorted.stale.push(pod),
                 // One that succeeded was ended with its node, and its controller counts it no more.

@@ -42,7 +42,7 @@ fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
     } else if is_updated && status("replicas").max(ready) > wanted {
         format!("{} pods are still there, and {wanted} are asked for", status("replicas").max(ready))
     } else if is_updated {
-        of_wanted(status("availableReplicas"), wanted, "available")
+        workload::available(object, status("availableReplicas"), ready, wanted)
     } else {
         blocked(pods).unwrap_or_else(|| of_wanted(updated, needed, "of the new revision"))
     };

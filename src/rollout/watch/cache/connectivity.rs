@@ -1,4 +1,4 @@
-//! Saying that the API server does not answer, and that it does again: not for every hiccup, and not once a
+//! Saying that the API server does not respond, and that it does again: not for every hiccup, and not once a
 //! second.
 
 use std::collections::BTreeSet;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cluster::WatchSubject;
-use crate::error::{Error, Kind};
+use crate::cluster::{self, WatchSubject};
+use crate::error::Error;
 use crate::text::display;
 
 /// Trouble that is over sooner is nobody's business.
@@ -41,7 +41,7 @@ impl Connectivity {
         }
         let over = std::mem::take(self);
         let (since, _) = over.since.zip(over.said)?;
-        Some(format!("the API server answers again, after {}", display::whole(now - since)))
+        Some(format!("the API server responds again, after {}", display::whole(now - since)))
     }
 
     /// When there is something to say.
@@ -69,10 +69,10 @@ impl Connectivity {
         let (since, error) = self.since.zip(self.last.as_ref())?;
         let age = display::whole(now - since);
         let words = error.message();
-        Some(if error.kind() == Kind::Unreachable {
-            format!("the API server does not answer since {age}; going on as soon as it does ({words})")
+        Some(if cluster::is_unreachable(error) {
+            format!("the API server has not responded for {age}; continuing as soon as it does ({words})")
         } else {
-            format!("the API server refuses since {age}; asking again until it does not ({words})")
+            format!("the API server has refused requests for {age}; retrying ({words})")
         })
     }
 }
@@ -80,6 +80,8 @@ impl Connectivity {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ErrorClass;
+    use crate::error::Kind;
 
     fn subject(kind: &str) -> Arc<WatchSubject> {
         Arc::new(WatchSubject {
@@ -94,19 +96,22 @@ mod tests {
     fn it_is_said_after_a_while_and_when_it_is_over() {
         let (start, mut trouble) = (Instant::now(), Connectivity::default());
         let at = |seconds| start + Duration::from_secs(seconds);
-        let error = || Error::new(Kind::Unreachable, "the API server x refuses the connection");
+        let error = || {
+            let words = "the API server x refuses the connection";
+            Error::new(Kind::Unreachable, words).with_source(ErrorClass::Unreachable)
+        };
         trouble.begins(subject("Pod"), error(), at(0));
         trouble.begins(subject("Event"), error(), at(1));
         assert_eq!(trouble.say(at(9)), None);
         let said = trouble.say(at(12)).expect("it is due");
         assert!(
-            said.starts_with("the API server does not answer since 12 s; going on as soon as it does"),
+            said.starts_with("the API server has not responded for 12 s; continuing as soon as it does"),
             "{said}"
         );
         assert_eq!(trouble.say(at(13)), None, "once");
         assert_eq!(trouble.ends(&subject("Pod"), at(20)), None, "one is still in trouble");
         let over = trouble.ends(&subject("Event"), at(21));
-        assert_eq!(over.as_deref(), Some("the API server answers again, after 21 s"));
+        assert_eq!(over.as_deref(), Some("the API server responds again, after 21 s"));
         assert_eq!(trouble.due(), None);
     }
 

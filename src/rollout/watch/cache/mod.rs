@@ -182,15 +182,29 @@ fn roots(snapshot: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
         roots.extend(front.iter().map(|owner| ObjectId::of(owner)));
         front = front.into_iter().flat_map(|child| snapshot.owners(child)).collect();
     }
-    let Cached::Object(object) = object else { return roots };
-    let concerned = match object::kind(object) {
-        "Node" => ("apps", "DaemonSet"),
-        "PersistentVolume" | "StorageClass" => ("", "PersistentVolumeClaim"),
+    let kind = match object {
+        Cached::Object(object) => object::kind(object),
+        Cached::Event(event) if &*event.subject.kind == "PersistentVolumeClaim" => &event.subject.kind,
         _ => return roots,
     };
-    roots.extend(snapshot.of_kind(concerned.0, concerned.1).map(ObjectId::of));
+    let concerned: &[(&str, &str)] = match kind {
+        "Node" => &[("apps", "DaemonSet")],
+        "PersistentVolumeClaim" => CLAIMANTS,
+        "PersistentVolume" | "StorageClass" => {
+            roots.extend(snapshot.of_kind("", "PersistentVolumeClaim").map(ObjectId::of));
+            CLAIMANTS
+        }
+        _ => return roots,
+    };
+    for (group, kind) in concerned {
+        roots.extend(snapshot.of_kind(group, kind).map(ObjectId::of));
+    }
     roots
 }
+
+/// Whose pods want volumes: no claim says who uses it.
+const CLAIMANTS: &[(&str, &str)] =
+    &[("apps", "StatefulSet"), ("apps", "Deployment"), ("apps", "DaemonSet"), ("batch", "Job"), ("", "Pod")];
 
 fn about(subject: &EventSubject) -> ObjectId {
     ObjectId {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::cluster::WatchSubject;
 use crate::model::kinds::is_of_others;
 use crate::model::{group, labels, object};
+use crate::rollout::pod::volume::wants_claims;
 
 /// What a watch is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +38,8 @@ pub(crate) fn of(object: &Value, scope: Scope) -> Vec<(WatchSubject, Role)> {
         selector,
     };
     let own = subject(object::api_version(object), object::kind(object), namespace, selector(object));
-    let beside = beside(object).iter().map(|(api_version, kind, role)| {
+    let claims: Beside = if wants_claims(object) { &[CLAIMS, CLASSES, VOLUMES] } else { &[] };
+    let beside = beside(object).iter().chain(claims).map(|(api_version, kind, role)| {
         let namespace = namespace.filter(|_| !CLUSTER_WIDE.contains(kind));
         let selected = SELECTED.contains(kind) && scope == Scope::Selected;
         let selector = if selected { pod_selector(object) } else { None };
@@ -54,11 +56,16 @@ const SELECTED: [&str; 2] = ["Pod", "ReplicaSet"];
 const EVENTS: (&str, &str, Role) = ("v1", "Event", Role::Evidence);
 const PODS: (&str, &str, Role) = ("v1", "Pod", Role::Evidence);
 const SETS: (&str, &str, Role) = ("apps/v1", "ReplicaSet", Role::Evidence);
+const OWNED_SETS: (&str, &str, Role) = ("apps/v1", "ReplicaSet", Role::Extra);
+const DEPLOYMENTS: (&str, &str, Role) = ("apps/v1", "Deployment", Role::Extra);
+const STATEFUL_SETS: (&str, &str, Role) = ("apps/v1", "StatefulSet", Role::Extra);
+const CERTIFICATE_REQUESTS: (&str, &str, Role) = ("cert-manager.io/v1", "CertificateRequest", Role::Extra);
 const REVISIONS: (&str, &str, Role) = ("apps/v1", "ControllerRevision", Role::Extra);
 const NODES: (&str, &str, Role) = ("v1", "Node", Role::Extra);
 const CLASSES: (&str, &str, Role) = ("storage.k8s.io/v1", "StorageClass", Role::Extra);
 
 const VOLUMES: (&str, &str, Role) = ("v1", "PersistentVolume", Role::Extra);
+const CLAIMS: (&str, &str, Role) = ("v1", "PersistentVolumeClaim", Role::Extra);
 
 fn beside(object: &Value) -> Beside {
     match (group(object::api_version(object)), object::kind(object)) {
@@ -68,8 +75,9 @@ fn beside(object: &Value) -> Beside {
         ("apps", "ReplicaSet") | ("", "ReplicationController") | ("batch", "Job") => &[PODS, EVENTS],
         ("", "PersistentVolumeClaim") => &[EVENTS, CLASSES, VOLUMES],
         ("apiextensions.k8s.io" | "apiregistration.k8s.io", _) | ("", "Namespace") => &[],
+        ("cert-manager.io", "Certificate") => &[CERTIFICATE_REQUESTS, EVENTS],
         // What an operator makes for a custom resource tells why it does not get on.
-        (group, _) if is_of_others(group) => &[PODS, EVENTS],
+        (group, _) if is_of_others(group) => &[PODS, OWNED_SETS, DEPLOYMENTS, STATEFUL_SETS, EVENTS],
         _ => &[EVENTS],
     }
 }
@@ -98,12 +106,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_custom_resource_is_watched_with_the_pods_of_its_namespace() {
+    fn a_custom_resource_is_watched_with_the_pods_and_workloads_of_its_namespace() {
         let kinds = |api_version: &str| {
             let object = json!({"apiVersion": api_version, "kind": "Cluster", "metadata": {"name": "a", "namespace": "shop"}});
             of(&object, Scope::Selected).into_iter().map(|(need, _)| need.kind).collect::<Vec<_>>()
         };
-        assert_eq!(kinds("postgresql.cnpg.io/v1"), ["Cluster", "Pod", "Event"]);
+        let of_operators = ["Cluster", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Event"];
+        assert_eq!(kinds("postgresql.cnpg.io/v1"), of_operators);
         assert_eq!(kinds("networking.k8s.io/v1"), ["Cluster", "Event"]);
     }
 
@@ -143,6 +152,27 @@ mod tests {
             json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "a", "operator": "Exists"}]});
         for selector in [odd, json!({}), json!({"matchLabels": {}}), json!({"matchLabels": {"a": 1}})] {
             assert_eq!(selectors(selector.clone()), all, "{selector}");
+        }
+    }
+
+    #[test]
+    fn what_wants_volumes_is_watched_with_its_claims() {
+        let kinds = |spec: Value| -> Vec<String> {
+            let db = json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+                "metadata": {"name": "db", "namespace": "shop"}, "spec": spec});
+            of(&db, Scope::Selected).into_iter().map(|(need, _)| need.kind).collect()
+        };
+        assert!(!kinds(json!({})).contains(&"PersistentVolumeClaim".to_owned()));
+        let volumes = json!([{"persistentVolumeClaim": {"claimName": "data"}}]);
+        for spec in [
+            json!({"volumeClaimTemplates": [{"metadata": {"name": "data"}}]}),
+            json!({"template": {"spec": {"volumes": volumes}}}),
+        ] {
+            let kinds = kinds(spec);
+            assert_eq!(
+                kinds[kinds.len() - 3..],
+                ["PersistentVolumeClaim", "StorageClass", "PersistentVolume"]
+            );
         }
     }
 

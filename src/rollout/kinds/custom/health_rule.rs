@@ -1,4 +1,4 @@
-//! A rule in CEL: that of `windlass.yaml` for a kind (`health:`), which goes before every other one, and those of the
+//! Rules in CEL: those of `windlass.yaml` (`health:`), which take precedence over all others, and those of the
 //! catalogue.
 
 use jiff::Timestamp;
@@ -12,19 +12,20 @@ use crate::rollout::catalogue::CatalogueRule;
 use crate::rollout::context::EvalContext;
 use crate::rollout::evidence;
 use crate::rollout::health::Health;
-use crate::rollout::kinds::owned;
 use crate::rollout::memory::StateKey;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
-/// A controller may try again: only an error that lasts so many seconds is a failure.
+use super::{observed, owned};
+
+/// A controller may retry: only an error that lasts this many seconds is a failure.
 const ERROR_PATIENCE: i64 = 30;
 
 /// Judges an object by the configuration's rule for its kind.
-pub(crate) fn of_configuration(context: &EvalContext, rule: &HealthRule) -> Health {
+pub(crate) fn by_configuration(context: &EvalContext, rule: &HealthRule) -> Health {
     let object = context.object;
     let judgement = if is_unobserved(object) {
-        Health::progressing("waiting for the controller")
+        Health::progressing(observed::NOT_YET)
     } else {
         by_rule(object, rule, Errors::AreSaid)
     };
@@ -33,10 +34,11 @@ pub(crate) fn of_configuration(context: &EvalContext, rule: &HealthRule) -> Heal
 }
 
 /// Judges an object by the catalogue's rule for its kind.
-pub(crate) fn of_catalogue(context: &mut EvalContext, known: CatalogueRule) -> Health {
-    let object = context.object;
+pub(crate) fn by_catalogue(context: &mut EvalContext, known: CatalogueRule) -> Health {
+    let current = observed::without_outdated_conditions(context.object);
+    let object = &*current;
     let mut judgement = by_rule(object, known.rule, Errors::AreFalse);
-    // Errors of which the controller tries on.
+    // Errors that the controller retries.
     let is_failing = known.rule.failing.as_ref().is_some_and(|failing| failing.holds(object) == Ok(true));
     if is_failing && judgement.is_under_way() {
         let lasts = context.has_lasted(StateKey::ControllerError, since(object), ERROR_PATIENCE);
@@ -48,25 +50,26 @@ pub(crate) fn of_catalogue(context: &mut EvalContext, known: CatalogueRule) -> H
             Health::progressing(said).with_cause(Cause::ControllerFailed)
         };
     }
+    let judgement = observed::settled(context, judgement);
     let judgement = owned::weighed(context, judgement);
     let judgement =
         judgement.judged_by(format!("catalogue: {} {}", known.project, object::kind(context.object)));
     if judgement.is_done() { judgement } else { evidence::with_events(context, &[object.into()], judgement) }
 }
 
-/// A status of another generation says nothing about this one.
+/// A status for another generation says nothing about this one.
 fn is_unobserved(object: &Value) -> bool {
     let observed = object::number(object, "/status/observedGeneration");
     let generation = object::number(object, "/metadata/generation");
     matches!((observed, generation), (Some(observed), Some(generation)) if observed != generation)
 }
 
-/// What it means that an expression has no value.
+/// What an expression without a value means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Errors {
-    /// It is on its way, and the error is what there is to say: a person wrote the rule.
+    /// It is progressing, and the error is the message, because the user wrote the rule.
     AreSaid,
-    /// It is not in this state: the catalogue asks for fields that come later.
+    /// It is not in this state: rules of the catalogue refer to fields that appear later.
     AreFalse,
 }
 
@@ -76,7 +79,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         Err(_) if errors == Errors::AreFalse => Ok(false),
         held => held.map_err(|error| format!("`{key}` has no value: {error}")),
     };
-    // Nothing says that it is paused where that has no value.
+    // Without a value it is not paused.
     if rule.paused.as_ref().is_some_and(|paused| paused.holds(object) == Ok(true)) {
         let why = said().map(|said| format!(": {said}")).unwrap_or_default();
         return Health::paused(format!("it is paused and not waited for{why}"));
@@ -85,7 +88,11 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         if let Some(expression) = &rule.in_progress
             && holds("inProgress", expression)?
         {
-            return Ok(Health::progressing(said().unwrap_or_else(|| is_true(expression))));
+            let in_progress = || match errors {
+                Errors::AreSaid => is_true(expression),
+                Errors::AreFalse => observed::NOT_YET.to_owned(),
+            };
+            return Ok(Health::progressing(said().unwrap_or_else(in_progress)));
         }
         if let Some(expression) = &rule.failed
             && holds("failed", expression)?
@@ -98,13 +105,13 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         } else {
             let waits = || match errors {
                 Errors::AreSaid => format!("`{}` is not true yet", rule.current.source()),
-                Errors::AreFalse => "waiting for its controller".to_owned(),
+                Errors::AreFalse => observed::NOT_YET.to_owned(),
             };
             Health::progressing(said().unwrap_or_else(waits))
         })
     };
     judged().unwrap_or_else(|error: String| {
-        // Before its controller has come to it, that is all that there is to say.
+        // There is nothing else to report before its controller has handled it.
         let is_new = object
             .get("status")
             .is_none_or(|status| status.as_object().is_some_and(serde_json::Map::is_empty));
@@ -120,7 +127,7 @@ fn is_true(expression: &Expression) -> String {
     format!("`{}` is true", expression.source())
 }
 
-/// Why it is so: in the words of the rule's message, else of the condition that is not well, else of the status itself.
+/// The reason: the rule's message, else the message of the failing condition, else the status itself.
 fn said(object: &Value, rule: &HealthRule, errors: Errors) -> Option<String> {
     if let Some(message) = &rule.message {
         let words = message.words(object);
@@ -142,7 +149,7 @@ fn said(object: &Value, rule: &HealthRule, errors: Errors) -> Option<String> {
     }
 }
 
-/// The condition that tells most of what is not well.
+/// The condition that says most about the problem.
 fn unwell(object: &Value) -> Option<Condition<'_>> {
     let is_error = |one: &Condition| {
         one.is_true() && ["Failed", "Degraded", "Stalled", "Error", "NotReady"].contains(&one.kind)
@@ -156,7 +163,7 @@ fn unwell(object: &Value) -> Option<Condition<'_>> {
     })
 }
 
-/// Since when it is as it is: when the condition that is not well last changed.
+/// Since when it has been in this state: when the failing condition last changed.
 fn since(object: &Value) -> Option<Timestamp> {
     unwell(object)?.since
 }

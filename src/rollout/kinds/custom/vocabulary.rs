@@ -1,8 +1,8 @@
-//! The words in which controllers say how an object is: types of conditions, and values of phases and states.
+//! The words that controllers use for health: condition types, and values of phases and states.
 
 use crate::model::Verdict;
 
-/// What it says of an object that a condition is true.
+/// What a true condition says about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Polarity {
     /// It is done.
@@ -76,7 +76,7 @@ const DONE: &[&str] = &[
     "Connected",
 ];
 
-/// What the type of a condition says; `None` for one that says nothing of the whole.
+/// The meaning of a condition type; `None` if it says nothing about the whole object.
 pub(super) fn polarity(kind: &str) -> Option<Polarity> {
     let ends = |words: &[&str]| words.iter().any(|word| kind.ends_with(word));
     if ends(BROKEN) {
@@ -88,7 +88,7 @@ pub(super) fn polarity(kind: &str) -> Option<Polarity> {
     }
 }
 
-/// What the word of a phase or a state says, and whether somebody may still overcome it: `CreateFailed` is tried again.
+/// The meaning of a phase or state, and whether it is retried, like `CreateFailed`.
 pub(super) fn meaning(word: &str) -> Option<(Verdict, bool)> {
     let word: String =
         word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();

@@ -1,4 +1,9 @@
-//! The rule for every kind that has none of its own: custom resources, by the conventions that most of them keep.
+//! The rule for every kind without its own: custom resources, by the usual conventions.
+
+mod health_rule;
+mod observed;
+mod owned;
+mod vocabulary;
 
 use serde_json::Value;
 
@@ -6,29 +11,30 @@ use crate::model::object::{is_true, text};
 use crate::model::{Cause, Verdict, labels, object};
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
-use crate::rollout::kinds::owned;
-use crate::rollout::kinds::vocabulary::{Polarity, meaning, polarity};
 use crate::rollout::memory::StateKey;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 use crate::rollout::{annotations, evidence};
 use crate::text::pointer;
+use vocabulary::{Polarity, meaning, polarity};
 
-/// Conditions that say it is done, the most telling first.
+pub(crate) use health_rule::{by_catalogue, by_configuration};
+
+/// Conditions of success, the most significant first.
 const DONE: &[&str] =
     &["Ready", "Available", "Succeeded", "Complete", "Completed", "Established", "Synced", "Healthy"];
-/// Conditions that say it will not be done.
+/// Conditions of failure.
 const BROKEN: &[&str] = &["Stalled", "Failed", "Degraded"];
-/// Conditions that say it is on its way.
+/// Conditions of progress.
 const UNDERWAY: &[&str] = &["Reconciling", "Progressing"];
-/// Conditions that say it was told to stand still.
+/// Conditions of being paused.
 const HELD: &[&str] = &["Suspended", "Paused"];
-/// Where those without conditions keep a word about themselves, the most telling first.
+/// Where objects without conditions have a phase or state, the most significant first.
 const WORDS: &[&str] =
     &["/status/phase", "/status/state", "/status/health", "/status/health/status", "/status/health/state"];
 /// How other fields with such a word end: `currentState`, `updateStatus`.
 const WORD_ENDS: &[&str] = &["phase", "state", "status", "health"];
-/// What is wanted and what there is of it, as most projects name it.
+/// The wanted and the actual count, as most projects name them.
 const COUNTS: &[(&str, &str)] = &[
     ("/spec/replicas", "/status/readyReplicas"),
     ("/spec/replicas", "/status/availableReplicas"),
@@ -39,11 +45,11 @@ const COUNTS: &[(&str, &str)] = &[
     ("/status/desiredNumberScheduled", "/status/numberReady"),
     ("/status/replicas", "/status/readyReplicas"),
 ];
-/// A controller may try again: only an error that lasts so many seconds is a failure.
+/// A controller may retry: only an error that lasts this many seconds is a failure.
 const ERROR_PATIENCE: i64 = 30;
-/// One whose status says nothing is ready when nobody has written to it for so many seconds.
+/// An object with an unknown status is ready when nobody has written to it for this many seconds.
 const QUIET: i64 = 15;
-/// The same where others are waiting for it: what is in `phase: before`, or has Jobs after it.
+/// The same if others wait for it: in `phase: before`, or with Jobs after it.
 const QUIET_BEFORE_OTHERS: i64 = 60;
 
 /// Judges an object of any other kind.
@@ -58,6 +64,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
         .or_else(|| by_counts(context))
         .unwrap_or_else(|| unreadable(context));
     let rule = judgement.rule.clone();
+    let judgement = observed::settled(context, judgement);
     let judgement = owned::weighed(context, judgement);
     let judgement = Health { rule, ..judgement };
     match judgement.verdict {
@@ -72,7 +79,7 @@ fn generic(judgement: Health, rule: &str) -> Health {
 }
 
 fn find<'a>(object: &'a Value, kind: &str) -> Option<Condition<'a>> {
-    // What was written for an older generation says nothing about this one.
+    // A status for an older generation says nothing about this one.
     condition::find(object, kind).filter(|condition| !condition.is_older_than(object))
 }
 
@@ -80,7 +87,7 @@ fn by_failure(context: &EvalContext) -> Option<Health> {
     let object = context.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
-    // One that was aborted before is no failure of what was applied since.
+    // An abort before our apply does not fail what was applied since.
     let is_new = |one: &Condition| one.is_current_for(object) || context.is_of_this_release(one.written);
     let aborted = || {
         find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason) && is_new(one))
@@ -115,16 +122,14 @@ fn unobserved(object: &Value) -> Option<Health> {
     let is_text = |name: &str| status.get(name).is_some_and(Value::is_string);
     let above = (is_text("observedGeneration") || is_text("lastObservedGeneration")) && within(status);
     let below = || status.values().filter_map(Value::as_object).any(within);
-    (above || below()).then(|| {
-        generic(Health::progressing("its controller has not seen this generation yet"), "observedGeneration")
-    })
+    (above || below()).then(|| generic(Health::progressing(observed::NOT_YET), "observedGeneration"))
 }
 
 fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     let object = context.object;
     let ready = find(object, "Ready");
     let is_ready = ready.is_some_and(|condition| condition.is_true());
-    // Where a controller tries again after an error, the error is what there is to say.
+    // If a controller retries after an error, report the error.
     let has_failed = ready.is_some_and(|ready| ready.is_false() && speaks_of_error(ready.reason));
     let is_underway = |one: &Condition| {
         one.is_true() && !one.reason.ends_with("Available") && !(has_failed && one.reason.contains("Retry"))
@@ -139,7 +144,7 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     let kind = DONE.iter().find(|kind| condition::find(object, kind).is_some())?;
     let judgement = match find(object, kind) {
         Some(condition) => by_condition(context, kind, &condition),
-        None => Health::progressing("its controller has not seen this generation yet"),
+        None => Health::progressing(observed::NOT_YET),
     };
     Some(generic(judgement, kind))
 }
@@ -148,17 +153,15 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
 /// `status.ancestors[]`): all of them count.
 fn by_similar_conditions(context: &mut EvalContext) -> Option<Health> {
     let object = context.object;
-    let mut lists = Vec::new();
-    condition_lists(object.get("status")?, CONDITION_DEPTH, &mut lists);
-    let conditions = lists.into_iter().flat_map(condition::of_list);
+    let conditions =
+        observed::condition_lists(object.get("status")?).into_iter().flat_map(condition::of_list);
     let known = conditions.filter_map(|one| Some((polarity(one.kind)?, one)));
     let known: Vec<(Polarity, Condition)> = known.collect();
     let newest: Vec<(Polarity, Condition)> =
         known.iter().filter(|(_, one)| !one.is_older_than(object)).copied().collect();
     if newest.is_empty() {
         let (_, first) = known.first()?;
-        let waits = Health::progressing("its controller has not seen this generation yet");
-        return Some(generic(waits, first.kind));
+        return Some(generic(Health::progressing(observed::NOT_YET), first.kind));
     }
     let find = |wanted: Polarity, is_such: fn(&Condition) -> bool| {
         newest.iter().find(|(polarity, one)| *polarity == wanted && is_such(one)).map(|(_, one)| *one)
@@ -179,26 +182,7 @@ fn by_similar_conditions(context: &mut EvalContext) -> Option<Health> {
     })
 }
 
-/// So deep below the status lists of conditions are looked for.
-const CONDITION_DEPTH: usize = 3;
-
-/// What has a list of conditions, the value itself included.
-fn condition_lists<'a>(value: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {
-    if value.get("conditions").is_some_and(Value::is_array) {
-        found.push(value);
-    }
-    let Some(depth) = depth.checked_sub(1) else { return };
-    match value {
-        Value::Object(fields) => {
-            let below = fields.iter().filter(|(name, _)| *name != "conditions");
-            below.for_each(|(_, value)| condition_lists(value, depth, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| condition_lists(item, depth, found)),
-        _ => {}
-    }
-}
-
-/// By the condition that says whether it is done. Beside it another may tell of the error that keeps it.
+/// By the condition of success. Another condition may have the error that blocks it.
 fn by_condition(context: &mut EvalContext, kind: &str, condition: &Condition) -> Health {
     let object = context.object;
     let error = condition::all(object).find(|one| {
@@ -215,7 +199,7 @@ fn by_condition(context: &mut EvalContext, kind: &str, condition: &Condition) ->
     }
 }
 
-/// An error that lasts is a failure; anything else may still come right.
+/// A lasting error is a failure; anything else may still succeed.
 fn not_done(context: &mut EvalContext, condition: &Condition) -> Health {
     if !speaks_of_error(condition.reason) {
         return Health::progressing(condition.sentence());
@@ -223,7 +207,7 @@ fn not_done(context: &mut EvalContext, condition: &Condition) -> Health {
     lasting(context, condition)
 }
 
-/// What is wrong is a failure when it lasts.
+/// An error is a failure when it lasts.
 fn lasting(context: &mut EvalContext, condition: &Condition) -> Health {
     let lasts = context.has_lasted(StateKey::ControllerError, condition.since, ERROR_PATIENCE);
     let verdict = if lasts { Verdict::Failed } else { Verdict::Progressing };
@@ -238,13 +222,13 @@ fn speaks_of_error(reason: &str) -> bool {
         || reason.match_indices("Err").any(is_short)
 }
 
-/// Reasons for which nobody tries on: `RolloutAborted`, `ProgressDeadlineExceeded`.
+/// Reasons that are never retried: `RolloutAborted`, `ProgressDeadlineExceeded`.
 fn speaks_of_end(reason: &str) -> bool {
     let lower = reason.to_ascii_lowercase();
     speaks_of_error(reason) || ["abort", "deadline"].iter().any(|word| lower.contains(word))
 }
 
-/// Without any condition that is known: a word about itself.
+/// Without any known condition: by a phase or state.
 fn by_word(context: &mut EvalContext) -> Option<Health> {
     let object = context.object;
     let (pointer, word, (verdict, is_tried_again)) =
@@ -266,7 +250,7 @@ fn by_word(context: &mut EvalContext) -> Option<Health> {
     Some(generic(judgement, &field(&pointer)))
 }
 
-/// Its words about itself, the most telling first.
+/// Its phases and states, the most significant first.
 fn words(object: &Value) -> Vec<(String, &str)> {
     let told = WORDS.iter().map(|pointer| ((*pointer).to_owned(), text(object, pointer)));
     let mut words: Vec<(String, &str)> = told.filter(|(_, word)| !word.is_empty()).collect();
@@ -300,7 +284,7 @@ fn by_flag(context: &EvalContext) -> Option<Health> {
     Some(generic(judgement, "status.ready"))
 }
 
-/// By how many there are of how many.
+/// By its counts.
 fn by_counts(context: &EvalContext) -> Option<Health> {
     let object = context.object;
     let (wanted, ready, pointer) = COUNTS.iter().find_map(|(wanted, ready)| {
@@ -331,14 +315,14 @@ fn field(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-/// Its status says nothing that is understood, or there is none: it is ready when all that it owns is, and nobody has written
-/// to it for a while. Whether it is, nobody can say of a dump.
+/// Its status is unknown or missing: it is ready when everything it owns is, and nobody has written to it for a while. In a dump
+/// this cannot be told.
 fn unreadable(context: &mut EvalContext) -> Health {
     let object = context.object;
     let word = words(object).into_iter().next();
     let said = match (word, object::has(object, "/status")) {
         (Some((pointer, word)), _) => format!("{} is {word}, which windlass does not know", field(&pointer)),
-        (None, true) => "nothing in its status says how it is".to_owned(),
+        (None, true) => "its status has no known condition or phase".to_owned(),
         (None, false) => "it has no status".to_owned(),
     };
     let Some(release) = context.release() else {
@@ -351,16 +335,18 @@ fn unreadable(context: &mut EvalContext) -> Health {
     let version = StateKey::Written(text(object, "/metadata/resourceVersion").into());
     let is_quiet = !is_written || context.has_lasted(version, None, patience);
     let judgement = if annotations::waits_for(object, "health") {
-        Health::progressing(format!("{said}, and windlass.dev/wait: health asks for a rule in `health:`"))
+        Health::progressing(format!("{said}, and windlass.dev/wait: health needs a rule in `health:`"))
     } else if let Some(waiting) = owned::waiting(context) {
         Health::progressing(format!("{said}: waiting for {waiting}"))
     } else if is_quiet {
         let kind = object::kind(object);
-        Health::ready().warning(format!(
-            "{said}: it counts as ready because all that it owns is; a rule for {kind} in `health:` of windlass.yaml would tell"
-        ))
+        let ready = Health::ready().warning(format!(
+            "{said}: it counts as ready because everything it owns is; add a rule for {kind} to \
+             `health:` of windlass.yaml"
+        ));
+        Health { is_unjudged: true, ..ready }
     } else {
-        Health::progressing(format!("{said}: ready when nobody writes to it for {patience} s"))
+        Health::progressing(format!("{said}: ready when nobody has written to it for {patience} s"))
     };
     generic(judgement, "nothing to judge by")
 }

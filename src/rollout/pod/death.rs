@@ -1,0 +1,171 @@
+//! A container that died: too often, not yet too often, or in a way that tells that it will never run.
+
+use std::path::Path;
+
+use crate::model::{Cause, object};
+use crate::rollout::annotations;
+use crate::rollout::health::{LogQuestion, LogSource};
+use crate::rollout::pod::container::{Container, ContainerView, Role, Termination};
+use crate::rollout::pod::crashes::CrashHistory;
+use crate::rollout::pod::finding::{Finding, Severity};
+use crate::rollout::pod::start::Refused;
+use crate::rollout::pod::{crashes, start};
+use crate::rollout::snapshot::pod::Pod;
+
+/// A container that began so many seconds ago and is not ready is still on its way.
+const SIBLING_PROGRESS: i64 = 30;
+
+impl<'a> ContainerView<'_, 'a> {
+    /// It died: too often, or not yet too often.
+    pub(super) fn dies(&mut self) -> Option<Finding<'a>> {
+        if self.container.is_done() {
+            return None;
+        }
+        let previous = self.container.status.terminated.is_none();
+        let restarts =
+            self.container.is_kept_alive || (self.container.role == Role::Init && !is_mortal(self.pod));
+        if !restarts {
+            return self.died_for_good().map(|finding| finding.of_container(self.container.name, previous));
+        }
+        let allowed = annotations::failures_allowed(self.context.object);
+        let Some(crashes) = crashes::crash_finding(self) else {
+            return self.loops(allowed).map(|finding| finding.of_container(self.container.name, previous));
+        };
+        let grade = if crashes.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
+        let mut finding =
+            Finding::new(self.pod, grade, Some(crashes.cause), crashes.sentence(self.container))
+                .of_container(self.container.name, previous)
+                .about(self.pointer(crashes.field()));
+        finding.strikes = crashes.strikes;
+        finding.waits_for_sibling = self.waits_for_sibling(crashes.strikes);
+        match self.last_words(&crashes) {
+            Some(Ok(refused)) => {
+                finding.grade = Severity::Failed;
+                finding.cause = Some(Cause::CannotRun);
+                finding.message = refused;
+            }
+            Some(Err(question)) => finding.asks = Some(question),
+            None => finding.asks = self.first_words(&crashes),
+        }
+        finding.first_log = self.context.first_log(self.container.name).cloned();
+        Some(finding)
+    }
+
+    /// Whether another container of the pod makes progress, or has made it since the last death: this one may have
+    /// crashed for the lack of that.
+    fn waits_for_sibling(&mut self, strikes: i64) -> bool {
+        let own = self.container;
+        let others = Container::all(self.pod);
+        // Regular containers wait for the others themselves.
+        let may_serve = |other: &&Container| own.role == Role::Regular || other.role != Role::Regular;
+        let mut others = others.iter().filter(|other| other.name != own.name).filter(may_serve);
+        let makes_progress = others.any(|other| self.makes_progress(other));
+        let deaths = self.context.deaths(self.container.key());
+        if makes_progress {
+            deaths.forgiven = Some(strikes);
+        }
+        deaths.forgiven.is_some_and(|forgiven| strikes <= forgiven)
+    }
+
+    /// Whether a container that has never died is on its way: it does not exist yet, or began a moment ago and is not ready.
+    fn makes_progress(&mut self, other: &Container) -> bool {
+        if other.restarts() > 0 || other.dead_now().is_some() {
+            return false;
+        }
+        match other.running_since() {
+            Some(since) => !other.is_ready() && !self.context.is_past(since, SIBLING_PROGRESS),
+            None => other.waits() == "ContainerCreating",
+        }
+    }
+
+    /// Of an instance that died at its start for the second time: what the runtime says of it in its log, or the question
+    /// for that log. It says the same the next time, unless another container puts the file there.
+    fn last_words(&self, crashes: &CrashHistory) -> Option<Result<String, LogQuestion>> {
+        let death = &crashes.death;
+        let is_told = matches!(crashes.cause, Cause::ExitCode | Cause::InitFailed) && death.exit_code != 0;
+        if crashes.strikes < 2 || !is_told {
+            return None;
+        }
+        self.refused(death)
+    }
+
+    /// What the runtime says in the log of an instance that died at its start, where it did not even begin; or the question for
+    /// that log.
+    pub(crate) fn refused(&self, death: &Termination) -> Option<Result<String, LogQuestion>> {
+        if death.lived() > 1 {
+            return None;
+        }
+        let log = self.context.log(&self.container.key(), self.container.ended());
+        let Some(log) = log.or_else(|| Some(death.message).filter(|message| !message.is_empty())) else {
+            return Some(Err(self.question(false)));
+        };
+        let (path, why) = start::refused_exec(log)?;
+        let may_come = why == Refused::Missing && self.is_mounted(path);
+        (!may_come).then(|| Ok(format!("{} cannot start: {path}: {}", self.container.title(), why.words())))
+    }
+
+    /// The question for the log of the first death: often it tells another story than the later ones, and then it is gone.
+    fn first_words(&self, crashes: &CrashHistory) -> Option<LogQuestion> {
+        let is_known = self.context.first_log(self.container.name).is_some();
+        (crashes.strikes == 1 && !is_known).then(|| self.question(true))
+    }
+
+    /// The question for the log of the instance that died last.
+    fn question(&self, is_first: bool) -> LogQuestion {
+        let source = LogSource {
+            namespace: self.pod.namespace.to_string(),
+            pod: self.pod.name.to_string(),
+            container: self.container.name.to_owned(),
+            previous: self.container.status.terminated.is_none(),
+        };
+        LogQuestion { key: self.container.key(), instance: self.container.ended(), source, is_first }
+    }
+
+    /// Whether a file of the container is in one of its volumes.
+    fn is_mounted(&self, path: &str) -> bool {
+        let (spec, _) = self.context.written_pod();
+        let mounts = self.container.pointer(spec, "/volumeMounts");
+        let mounts = mounts.map(|pointer| object::list(spec, &pointer)).unwrap_or_default();
+        let mut mounts = mounts.iter().map(|mount| object::text(mount, "/mountPath"));
+        mounts.any(|mount| !mount.is_empty() && Path::new(path).starts_with(mount))
+    }
+
+    /// A container that is not started again, or only as long as its Job allows it.
+    fn died_for_good(&self) -> Option<Finding<'a>> {
+        let death =
+            self.container.known_deaths().find(|death| death.exit_code != 0 || death.wanted_memory())?;
+        let (cause, how) = crashes::ended_by(self.container, &death, self.events);
+        let often = match self.container.restarts() {
+            0 => String::new(),
+            _ => format!(" {}", crashes::times(self.container.ended())),
+        };
+        let message = format!("{how}{often}");
+        Some(Finding::new(self.pod, Severity::Waiting, Some(cause), message).about(self.pointer("")))
+    }
+
+    /// It ends and is started again and again, and no death counts: nobody says how it ended, or it was before the release.
+    fn loops(&self, allowed: i64) -> Option<Finding<'a>> {
+        // Between its end and the wait the kubelet may take some seconds.
+        let ended_well =
+            self.container.status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
+        let is_between = self.container.restarts() > 0 && ended_well;
+        if self.container.waits() != "CrashLoopBackOff" && !is_between {
+            return None;
+        }
+        let (title, restarts) = (self.container.title(), self.container.restarts());
+        let (grade, message) = match self.container.known_deaths().next() {
+            None if restarts > allowed => {
+                (Severity::OutOfStrikes, format!("{title} died {}", crashes::times(restarts)))
+            }
+            _ => (Severity::Waiting, format!("{title} keeps crashing and restarting")),
+        };
+        let mut finding = Finding::new(self.pod, grade, Some(Cause::CrashLoop), message);
+        finding.strikes = restarts;
+        Some(finding.about(self.pointer("")))
+    }
+}
+
+/// Whether the pod is meant to complete: its containers are not restarted whenever they exit.
+fn is_mortal(pod: &Pod) -> bool {
+    !matches!(&*pod.template.restart_policy, "Always" | "")
+}
