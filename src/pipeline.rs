@@ -1,5 +1,5 @@
-//! The mission in order: build, test, release, and the way back. Each stage hands the next a value with a
-//! type; here is only what connects them and what is said about them.
+//! The stages in order: build, test, release, rollback. Each stage passes a typed value to the next; this file
+//! only connects them and reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::secret;
 use crate::session::Session;
 use crate::test::{self, TestOptions, TestRun};
 
-/// The tests, as a release asks them.
+/// The tests, as a release runs them.
 struct Tests;
 
 impl TestStage for Tests {
@@ -69,7 +69,7 @@ pub(crate) struct Release {
 /// # Errors
 /// Those of the first stage that fails.
 pub(crate) async fn pipeline(session: &Session, project: &Project, stages: Stages) -> Result<RunResult> {
-    // A mistake in the manifests is known before minutes go into a build.
+    // Find errors in the manifests before spending minutes on a build.
     let release = match &stages.release {
         Some(release) => {
             let sources = session.unless_cancelled(manifest::read_valid(project, &release.tier)).await?;
@@ -88,7 +88,7 @@ pub(crate) async fn pipeline(session: &Session, project: &Project, stages: Stage
     }
 }
 
-/// What a run comes to that begins with these images.
+/// The result of a run that begins with these images.
 pub(crate) fn with_images(images: &Images, result: Result<RunResult>) -> Result<RunResult> {
     let images = RunResult::of_images(images);
     match result {
@@ -126,8 +126,8 @@ pub(crate) async fn build(
 /// Without a configuration there is one image by convention, if there is a Dockerfile.
 fn nothing_to_build(project: &Project) -> Option<Error> {
     (project.config_file.is_none() && project.config.images.is_empty()).then(|| {
-        Error::new(Kind::Invalid, "there is no Dockerfile here, and no windlass.yaml that names one")
-            .with_hint("where nothing is to be built, write a windlass.yaml with `images: {}`")
+        Error::new(Kind::Invalid, "there is neither a Dockerfile nor a windlass.yaml that names one")
+            .with_hint("if there is nothing to build, write a windlass.yaml with `images: {}`")
     })
 }
 
@@ -142,7 +142,7 @@ pub(crate) async fn find(session: &Session, project: &Project) -> Result<Images>
 /// As [`find`], for these tests only: all of them where none is named.
 ///
 /// # Errors
-/// As [`find`], and [`Kind::Invalid`](crate::error::Kind::Invalid) for a test that there is not.
+/// As [`find`], and [`Kind::Invalid`](crate::error::Kind::Invalid) for a test that does not exist.
 pub(crate) async fn find_for_tests(session: &Session, project: &Project, tests: &[String]) -> Result<Images> {
     find_these(session, project, test::images(project, tests)?).await
 }

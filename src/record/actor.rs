@@ -16,9 +16,8 @@ impl Actor {
     /// GitLab's user, or the local one with the host.
     pub(crate) fn this_person() -> String {
         ci::user().unwrap_or_else(|| {
-            let user = std::env::var("USER")
-                .or_else(|_| std::env::var("LOGNAME"))
-                .unwrap_or_else(|_| "root".to_owned());
+            let named = |name| std::env::var(name).ok().filter(|user: &String| !user.is_empty());
+            let user = named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "root".to_owned());
             let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
             format!("{user}@{}", if host.trim().is_empty() { "localhost" } else { host.trim() })
         })

@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub(crate) use crate::model::release::{
-    Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task,
+    Actor, Outcome, Override, Progress, RecordedCause, ReleaseKind, SentBack, Task,
 };
 use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
@@ -94,7 +94,7 @@ pub(crate) struct Summary {
     #[serde(deserialize_with = "revision")]
     pub revision: u64,
     /// What kind of release it is.
-    pub kind: Kind,
+    pub kind: ReleaseKind,
     /// The project's name.
     pub project: String,
     /// The tier's full name.
@@ -139,6 +139,9 @@ pub(crate) struct Summary {
     /// What an interrupted release sent back on its way out (`on_cancel: rollback`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_back: Option<SentBack>,
+    /// What counted as ready because its status has no known condition or phase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unjudged: Vec<ObjectId>,
     /// Whether its full set is still kept.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub kept: bool,
@@ -174,7 +177,7 @@ fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::E
     let maps = ["/metadata/labels", "/metadata/annotations"].into_iter().all(is_map);
     (texts && maps)
         .then(|| Arc::new(object))
-        .ok_or_else(|| D::Error::custom("an `object` is no object of Kubernetes"))
+        .ok_or_else(|| D::Error::custom("an `object` is not an object of Kubernetes"))
 }
 
 /// As for [`revision`]: what is given to Git as a commit is one.
@@ -199,7 +202,7 @@ impl Summary {
     /// A release of this project and tier as it begins: with nothing in it yet, and nothing done.
     pub(crate) fn begin(
         revision: u64,
-        kind: Kind,
+        kind: ReleaseKind,
         (project, tier): (&str, &str),
         by: Actor,
         started: Timestamp,
@@ -225,6 +228,7 @@ impl Summary {
             progress: None,
             jobs: Vec::new(),
             sent_back: None,
+            unjudged: Vec::new(),
             kept: true,
             causes: Vec::new(),
             overrides: Vec::new(),

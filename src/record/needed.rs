@@ -2,8 +2,8 @@
 
 use super::store::{self, Store};
 use super::{RecordedImage, Summary};
-use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster};
+use crate::error::Result;
 use crate::project::{Project, Tier};
 use crate::session::Session;
 
@@ -20,7 +20,7 @@ pub(crate) async fn digests(
 ) -> Result<Vec<(String, String)>> {
     let cluster = Cluster::connect(&tier.target(), session).await?;
     let mut summaries = match store::histories(&cluster, &project.name).await {
-        Err(error) if error.kind() == Kind::Denied && !everywhere => Vec::new(),
+        Err(error) if cluster::is_denied(&error) && !everywhere => Vec::new(),
         summaries => summaries?,
     };
     if !everywhere {

@@ -1,6 +1,6 @@
 //! What is on record when a command begins, and what a killed release left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{ObjectId, RunResult, job};
 use crate::record::content::STAMPS;
 use crate::record::store::Store;
-use crate::record::{Kind, Outcome, Progress, Record, Summary, Task};
+use crate::record::{Outcome, Progress, Record, ReleaseKind, Summary, Task};
 use crate::session::Session;
 use crate::text::pointer;
 
@@ -44,6 +44,19 @@ impl PriorReleases {
         before.map_or(now, |before| before.max(now))
     }
 
+    /// The revisions of releases that have ended and were not good.
+    pub(crate) fn not_good(&self) -> BTreeSet<u64> {
+        let ended =
+            self.summaries.iter().filter(|one| !matches!(one.outcome, Outcome::Good | Outcome::Running));
+        ended.map(|one| one.revision).collect()
+    }
+
+    /// When the release before this run ended, if it was good.
+    pub(crate) fn good_at(&self) -> Option<Timestamp> {
+        let newest = self.summaries.iter().find(|one| Some(one.revision) != self.current)?;
+        newest.finished.filter(|_| newest.outcome == Outcome::Good)
+    }
+
     /// What a run that ended from outside, without its lock say, had begun.
     pub(crate) fn begun(&self) -> RunResult {
         RunResult { revision: self.current, changed: self.current.map(|_| true), ..RunResult::default() }
@@ -66,7 +79,7 @@ impl PriorReleases {
         } else if newest.outcome != Outcome::Interrupted {
             return;
         }
-        session.reporter.warn(format!("{}; going on from what it left", interruption(newest)));
+        session.reporter.warn(format!("{}; resuming", interruption(newest)));
     }
 }
 
@@ -89,13 +102,13 @@ pub(crate) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Sum
 /// `release 7 was interrupted after 12 of 30 objects, by ann@laptop`
 pub(crate) fn interruption(summary: &Summary) -> String {
     let noun = match summary.kind {
-        Kind::Release => "release".to_owned(),
-        Kind::Adoption => "adoption".to_owned(),
-        Kind::Rollback { .. } => "rollback".to_owned(),
+        ReleaseKind::Release => "release".to_owned(),
+        ReleaseKind::Adoption => "adoption".to_owned(),
+        ReleaseKind::Rollback { .. } => "rollback".to_owned(),
     };
     let what = match summary.kind {
-        Kind::Release | Kind::Adoption => String::new(),
-        Kind::Rollback { .. } => format!(" ({})", summary.kind.describe()),
+        ReleaseKind::Release | ReleaseKind::Adoption => String::new(),
+        ReleaseKind::Rollback { .. } => format!(" ({})", summary.kind.describe()),
     };
     let after = match summary.progress {
         Some(Progress { written: Some(written), of }) => {
@@ -105,7 +118,7 @@ pub(crate) fn interruption(summary: &Summary) -> String {
     };
     let by = summary.by.job.as_deref().unwrap_or(&summary.by.person);
     let sent_back = summary.sent_back.map_or_else(String::new, |sent| {
-        format!("; {} of {} objects of release {} were sent back, unwatched", sent.sent, sent.of, sent.to)
+        format!("; {} of {} objects of release {} were restored, not watched", sent.sent, sent.of, sent.to)
     });
     format!("{noun} {}{what} was interrupted{after}, by {by}{sent_back}", summary.revision)
 }

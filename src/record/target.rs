@@ -2,8 +2,8 @@
 
 use jiff::SignedDuration;
 
-use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::record::{Kind, Outcome, RefusedAttempt, Summary, Task};
+use crate::error::{Error, Kind, Result};
+use crate::record::{Outcome, RefusedAttempt, ReleaseKind, Summary, Task};
 
 /// So far may two readings of the API server's clock be apart.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
@@ -43,22 +43,19 @@ pub(crate) enum Target {
 /// their first change: right after one of them a good release is not taken away.
 ///
 /// # Errors
-/// [`ErrorKind::Rule`] when there is nothing to go back to, [`ErrorKind::Invalid`] when `asked` is unknown.
+/// [`Kind::Rule`] when there is nothing to go back to, [`Kind::Invalid`] when `asked` is unknown.
 pub(crate) fn choose(
     newest_first: &[Summary],
     attempts: &[RefusedAttempt],
     asked: Option<u64>,
 ) -> Result<Target> {
     let Some(newest) = newest_first.first() else {
-        return Err(Error::new(
-            ErrorKind::Rule,
-            "nothing was released here yet: there is nothing to roll back",
-        ));
+        return Err(Error::new(Kind::Rule, "nothing was released here yet: there is nothing to roll back"));
     };
     if let Some(to) = asked {
         known(newest_first, to)?;
     }
-    if let (Kind::Rollback { from, to, .. }, Outcome::Good) = (&newest.kind, newest.outcome)
+    if let (ReleaseKind::Rollback { from, to, .. }, Outcome::Good) = (&newest.kind, newest.outcome)
         && asked.is_none_or(|asked| asked == *to)
     {
         return Ok(Target::Already {
@@ -81,7 +78,7 @@ pub(crate) fn choose(
     }
     match candidate(newest_first) {
         Some(summary) => Ok(Target::Release { to: summary.revision, from: newest.revision }),
-        None => Err(Error::new(ErrorKind::Rule, "no earlier good release differs from what runs")
+        None => Err(Error::new(Kind::Rule, "no earlier good release differs from what runs")
             .with_hint("`windlass history TIER` shows them; `--to REVISION` names one")),
     }
 }
@@ -92,7 +89,7 @@ fn known(newest_first: &[Summary], revision: u64) -> Result<()> {
     }
     let first = newest_first.last().map_or(0, |summary| summary.revision);
     let last = newest_first.first().map_or(0, |summary| summary.revision);
-    Err(Error::new(ErrorKind::Invalid, format!("there is no release {revision}"))
+    Err(Error::new(Kind::Invalid, format!("there is no release {revision}"))
         .with_hint(format!("the tier has releases {first} to {last}")))
 }
 
@@ -123,8 +120,8 @@ pub(crate) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
 
 fn rolled_back_from(summary: &Summary) -> Option<u64> {
     match summary.kind {
-        Kind::Rollback { from, redeployed: false, .. } => Some(from),
-        Kind::Rollback { .. } | Kind::Release | Kind::Adoption => None,
+        ReleaseKind::Rollback { from, redeployed: false, .. } => Some(from),
+        ReleaseKind::Rollback { .. } | ReleaseKind::Release | ReleaseKind::Adoption => None,
     }
 }
 
@@ -132,7 +129,7 @@ fn rolled_back_from(summary: &Summary) -> Option<u64> {
 pub(crate) fn original(newest_first: &[Summary], revision: u64) -> u64 {
     let mut revision = revision;
     // A rollback leads to an older revision; a record that says otherwise ends the search.
-    while let Some(Kind::Rollback { to, .. }) =
+    while let Some(ReleaseKind::Rollback { to, .. }) =
         newest_first.iter().find(|one| one.revision == revision).map(|one| &one.kind)
         && *to < revision
     {
@@ -187,10 +184,10 @@ pub(crate) mod tests {
 
     /// A good release of nothing in particular.
     pub(crate) fn summary(revision: u64) -> Summary {
-        release(revision, "set", Outcome::Good, Kind::Release)
+        release(revision, "set", Outcome::Good, ReleaseKind::Release)
     }
 
-    fn release(revision: u64, set: &str, outcome: Outcome, kind: Kind) -> Summary {
+    fn release(revision: u64, set: &str, outcome: Outcome, kind: ReleaseKind) -> Summary {
         let (identity, person) = ("admin".to_owned(), "ann@host".to_owned());
         let by = Actor { identity, person, job: None, pipeline: None };
         let begun = Summary::begin(revision, kind, ("shop", "staging"), by, Timestamp::UNIX_EPOCH);
@@ -202,10 +199,10 @@ pub(crate) mod tests {
         releases
     }
 
-    const REL: fn() -> Kind = || Kind::Release;
+    const REL: fn() -> ReleaseKind = || ReleaseKind::Release;
 
-    fn back(from: u64, to: u64) -> Kind {
-        Kind::Rollback { from, to, automatic: false, redeployed: false }
+    fn back(from: u64, to: u64) -> ReleaseKind {
+        ReleaseKind::Rollback { from, to, automatic: false, redeployed: false }
     }
 
     fn attempt(after: u64) -> RefusedAttempt {
@@ -287,7 +284,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_job_that_is_run_again_gives_nothing_up() {
-        let again = Kind::Rollback { from: 2, to: 1, automatic: false, redeployed: true };
+        let again = ReleaseKind::Rollback { from: 2, to: 1, automatic: false, redeployed: true };
         let history = newest_first(vec![
             release(1, "a", Outcome::Good, REL()),
             release(2, "b", Outcome::Good, REL()),
@@ -371,8 +368,8 @@ pub(crate) mod tests {
     #[test]
     fn nothing_good_is_a_refusal() {
         let history = newest_first(vec![release(1, "a", Outcome::Failed, REL())]);
-        assert_eq!(choose(&history, &[], None).unwrap_err().kind(), ErrorKind::Rule);
-        assert_eq!(choose(&[], &[], None).unwrap_err().kind(), ErrorKind::Rule);
-        assert_eq!(choose(&history, &[], Some(9)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(choose(&history, &[], None).unwrap_err().kind(), Kind::Rule);
+        assert_eq!(choose(&[], &[], None).unwrap_err().kind(), Kind::Rule);
+        assert_eq!(choose(&history, &[], Some(9)).unwrap_err().kind(), Kind::Invalid);
     }
 }

@@ -1,22 +1,21 @@
-//! Where the commit to release stands beside the one that runs: a newer one goes on; an older one is refused, unless a job of
-//! the very GitLab pipeline that released it runs again, which is what GitLab's own Rollback does: then its recorded set is
-//! brought back.
+//! How the commit to release relates to the one that runs: a newer one is released; an older one is refused, unless a job of the
+//! GitLab pipeline that released it runs again, which is what GitLab's own Rollback does: then its recorded set is restored.
 
 use crate::error::{Error, Kind, Result};
 use crate::git;
 use crate::model::revision;
 use crate::model::{Relation, Revision};
 use crate::project::ci;
-use crate::record::{Kind as ReleaseKind, Outcome, Summary};
+use crate::record::{Outcome, ReleaseKind, Summary};
 use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 
-/// What follows from where the commit stands.
+/// What to do with the commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Course {
     /// It is released.
     Release,
-    /// It is older and was good here, and its pipeline runs again: its recorded set is brought back.
+    /// It is older and was good here, and its pipeline runs again: its recorded set is restored.
     BringBack {
         /// The revision whose set that is.
         to: u64,
@@ -25,7 +24,7 @@ pub(crate) enum Course {
     },
 }
 
-/// What decides besides the releases of the tier.
+/// The facts that decide, besides the releases of the tier.
 struct Candidate<'a> {
     commit: &'a Revision,
     relation: Relation,
@@ -51,7 +50,7 @@ pub(crate) async fn course(context: TierContext<'_>, newest_first: &[Summary]) -
     let asked = context.session.unless_cancelled(related).await;
     let relation = match asked {
         Err(error)
-            if error.kind() != Kind::Interrupted
+            if !error.is_interruption()
                 && context.rules.overrides("older")
                 && context.rules.overrides("diverged") =>
         {
@@ -107,7 +106,7 @@ fn decide(newest_first: &[Summary], candidate: &Candidate<'_>, rules: &Rules) ->
     }
 }
 
-/// What was rolled back from does not come again this way either.
+/// Content that was rolled back does not return this way either.
 fn bring_back(newest_first: &[Summary], from: u64, good: &Summary, rules: &Rules) -> Result<Course> {
     rules.check_rolled_back(newest_first, &good.set)?;
     Ok(Course::BringBack { to: good.revision, from })
@@ -143,7 +142,7 @@ fn older(candidate: &Candidate<'_>, running: &Summary, good: Option<&Summary>) -
     Error::new(Kind::Rule, format!("{what}, and {commit} is older: it was good there as release {revision}"))
         .with_hint(format!(
             "for the newest commit run `git pull`; to go back to that release run `{} --to {revision}`; \
-             --override older --reason \"…\" releases it all the same",
+             --override older --reason \"…\" releases it anyway",
             candidate.rollback
         ))
 }
@@ -158,7 +157,7 @@ fn diverged(candidate: &Candidate<'_>, running: &Summary) -> Error {
 
 fn refusal(sentence: String, rule: &str) -> Error {
     Error::new(Kind::Rule, sentence)
-        .with_hint(format!("release it all the same with --override {rule} --reason \"…\""))
+        .with_hint(format!("release it anyway with --override {rule} --reason \"…\""))
 }
 
 #[cfg(test)]
@@ -251,7 +250,10 @@ mod tests {
         let rules = Rules::default();
         assert!(in_pipeline(&dirty, &mine("aaa"), &rules, "17").is_err(), "it was another content");
         let gone = [prior[0].clone(), Summary { kept: false, ..prior[2].clone() }];
-        assert!(in_pipeline(&gone, &mine("aaa"), &rules, "17").is_err(), "its set is no longer kept");
+        assert!(
+            in_pipeline(&gone, &mine("aaa"), &rules, "17").is_err(),
+            "its objects are no longer recorded"
+        );
     }
 
     #[test]

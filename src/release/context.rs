@@ -1,13 +1,13 @@
-//! Where a release happens: the connected cluster, the tier's records and its lock, opened together and
-//! closed together.
+//! The context of a release: the connected cluster, the tier's records and its lock, opened and closed
+//! together.
 
-use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::cluster::{Cluster, ErrorClass};
+use crate::error::Result;
 use crate::model::{Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
 use crate::record::store::Store;
-use crate::record::{Actor, Kind as ReleaseKind, Summary, kept_rules};
+use crate::record::{Actor, ReleaseKind, Summary, kept_rules};
 use crate::release::rules::Rules;
 use crate::session::Session;
 use crate::text::display;
@@ -31,12 +31,12 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// Connects to the tier's cluster; that it is not the one that the tier is pinned to may be overridden.
+    /// Connects to the tier's cluster; the pin to a cluster can be overridden.
     pub(crate) async fn connect(&self) -> Result<Cluster> {
         let Self { session, tier, rules, .. } = *self;
         match connect(session, tier).await {
             Err(error)
-                if error.kind() == Kind::Rule && tier.cluster.is_some() && rules.overrides("cluster") =>
+                if ErrorClass::of(&error) == Some(ErrorClass::OtherCluster) && rules.overrides("cluster") =>
             {
                 session.reporter.warn(format!("{} (overridden)", error.message()));
                 connect(session, &Tier { cluster: None, ..tier.clone() }).await
@@ -45,14 +45,14 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The same on a cluster that is connected.
+    /// The same with a connected cluster.
     pub(crate) fn on(self, cluster: &'a Cluster) -> TierContext<'a> {
         let Self { session, project, tier, rules } = self;
         TierContext { session, project, tier, rules, cluster }
     }
 }
 
-/// What stays the same from the lock to the last record: who does what to which tier, and where.
+/// What does not change between the lock and the last record: who releases what to which tier, and where.
 #[derive(Clone, Copy)]
 pub(crate) struct TierContext<'a> {
     pub(crate) session: &'a Session,
@@ -68,12 +68,12 @@ impl<'a> TierContext<'a> {
         Store::new(self.cluster, &self.project.name, &self.tier.slug)
     }
 
-    /// The same, for what is still done after a cancellation; the caller bounds it in time.
+    /// The same, for work after a cancellation; the caller limits its time.
     pub(crate) fn with_cluster(self, cluster: &'a Cluster) -> Self {
         Self { cluster, ..self }
     }
 
-    /// A release of this kind as it begins here; the caller says what is in it.
+    /// A release of this kind as it begins here; the caller fills in its content.
     pub(crate) async fn begin(
         &self,
         prior: &PriorReleases,
@@ -90,7 +90,7 @@ impl<'a> TierContext<'a> {
     }
 }
 
-/// How much was asked of the API server, for who wants to know everything.
+/// The number of requests to the API server, for verbose output.
 pub(crate) fn say_requests(session: &Session, cluster: &Cluster) {
     let requests = format!("{} to the API server", display::count(count(cluster.requests()), "request"));
     session.reporter.detail(Stage::Release, "cluster", requests);
@@ -100,7 +100,7 @@ fn count(requests: u64) -> usize {
     usize::try_from(requests).unwrap_or(usize::MAX)
 }
 
-/// Whether windlass made this namespace for the tier.
+/// Whether windlass created this namespace for the tier.
 pub(crate) fn is_made_for(namespace: &serde_json::Value, project: &Project, tier: &Tier) -> bool {
     namespace["metadata"]["annotations"].get(labels::MADE_FOR).and_then(serde_json::Value::as_str)
         == Some(tier.made_for(project).as_str())

@@ -1,11 +1,11 @@
-//! The way of a release, and of a rollback, which is the same with another input: check, connect, lock, plan, record, apply
-//! and watch, verify, prune, record.
+//! The steps of a release, and of a rollback, which differs only in its input: check, connect, lock, plan, record, apply and
+//! watch, verify, prune, record.
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::manifest::Sources;
 use crate::model::{Images, Outcome, RunResult, Stage};
-use crate::record::Kind as ReleaseKind;
+use crate::record::ReleaseKind;
 use crate::record::prior::PriorReleases;
 use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext};
@@ -14,7 +14,7 @@ use crate::release::rollback::{self, failed_and_restored, target_after};
 use crate::release::rules::promotion;
 use crate::release::run::{Attempt, Deployed, Desired, until_drained};
 use crate::release::tier_lock::TierLock;
-use crate::release::{TestStage, from_manifests, from_record};
+use crate::release::{TestStage, explain, from_manifests, from_record};
 
 /// Applies the tier's manifests with these images and watches the rollout to its end.
 ///
@@ -22,7 +22,7 @@ use crate::release::{TestStage, from_manifests, from_record};
 /// [`Kind::Refused`](crate::error::Kind::Refused) before anything is changed, [`Kind::Rollout`](crate::error::Kind::Rollout)
 /// and [`Kind::TimedOut`](crate::error::Kind::TimedOut) with what failed,
 /// [`Kind::RolledBack`](crate::error::Kind::RolledBack) and
-/// [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the tier rolls back by itself,
+/// [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the tier rolls back automatically,
 /// [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Rule`](crate::error::Kind::Rule), and what the cluster refuses.
 pub(crate) async fn release(
     request: Request<'_>,
@@ -33,7 +33,7 @@ pub(crate) async fn release(
     run(request, Input::Manifests { sources, images, tests }).await
 }
 
-/// Brings the tier back to a recorded release, the last good one where none is named: no Git, no CI, no rebuild.
+/// Rolls the tier back to a recorded release, by default the last good one, without Git, CI or a rebuild.
 ///
 /// # Errors
 /// As [`release`]; [`Kind::RollbackFailed`](crate::error::Kind::RollbackFailed) where the rollout fails or does not finish.
@@ -54,7 +54,7 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
     let deployed = match deployed.map_err(|error| error.after(prior.begun()).after(source.result())) {
         Ok(deployed) => Ok(deployed),
         Err(error) => {
-            // Also where the lock is lost meanwhile it is known what was done.
+            // Even if the lock is lost in the meantime, the result reports what was done.
             let known = RunResult { next: Vec::new(), ..error.result().clone() };
             let restoring = Box::pin(restore_previous(context, &mut prior, error));
             lock.hold(restoring).await.map_err(|error| error.after(known))
@@ -79,13 +79,14 @@ async fn open<'a>(request: Request<'_>, input: Input<'a>) -> Result<(Cluster, So
     Ok((cluster, source, lock))
 }
 
-/// Under the lock: what is to run is decided and planned, then carried out.
+/// Under the lock: decides what to run, plans it, then carries it out.
 async fn deploy<'a>(
     context: TierContext<'a>,
     prior: &mut PriorReleases,
     source: &'a Source<'a>,
 ) -> Result<Deployed> {
     *prior = PriorReleases::read(&context.store()).await?;
+    explain::warn_of_deaths(context, prior).await;
     let desired = match decide(context, prior, source).await? {
         Decision::Unchanged(deployed) => return Ok(deployed),
         Decision::Manifests(manifests) => from_manifests::prepare(context, prior, manifests).await?,
@@ -110,7 +111,7 @@ async fn decide<'a>(
     if let Course::BringBack { to, from } = ancestry::course(context, &prior.summaries).await? {
         return rollback::redeploy(context, prior, from, to).await;
     }
-    // The commit of the last good release, after one that failed, is a way back as well.
+    // Releasing the commit of the last good release, after one that failed, is a rollback as well.
     if let Some(good) = ancestry::returns_to(context.project.revision.as_ref(), &prior.summaries) {
         rollback::confirm_jobs(context, prior, good).await?;
     }
@@ -129,25 +130,25 @@ async fn carry_out<'a>(
         attempt.record_jobs().await?;
         attempt.apply_workloads().await?;
         attempt.verify().await?;
-        // Last: a release that does not hold leaves what the one before needs.
+        // Last, because a release that fails must leave what the previous one needs.
         attempt.prune().await
     };
     let applied = until_drained(context.session, applying).await;
     attempt.finish(applied).await
 }
 
-/// What comes after a release that failed: where the tier says `rollback: auto` and something was changed, the
-/// last good release is brought back, with a time budget of its own. The evidence stays that of the failure.
+/// Handles a failed release: if the tier has `rollback: auto` and something was changed, the last good release is
+/// restored, with a time limit of its own. The evidence stays that of the failure.
 ///
 /// # Errors
-/// Always: that of the release, with what came of the rollback.
+/// Always: that of the release, with the result of the rollback.
 async fn restore_previous(
     context: TierContext<'_>,
     prior: &mut PriorReleases,
     failed: Error,
 ) -> Result<Deployed> {
     let Some(way) = target_after(context, prior, &failed) else { return Err(failed) };
-    let title = format!("{} on {}, by itself", context.project.name, context.tier.name);
+    let title = format!("{} on {}, automatically", context.project.name, context.tier.name);
     let stage = context.session.stage(Stage::Rollback, title);
     let kind = ReleaseKind::Rollback { from: way.from, to: way.to, automatic: true, redeployed: false };
     let restored = async {
@@ -158,12 +159,12 @@ async fn restore_previous(
     Err(failed_and_restored(failed, restored, way))
 }
 
-/// That it was good here is what a later tier asks for.
+/// A later tier requires the proof that it was good here.
 async fn promote(context: TierContext<'_>, images: &Images, deployed: &Deployed) {
     let TierContext { session, project, tier, .. } = context;
     let Some(revision) = deployed.result.revision else { return };
     if let Err(error) = promotion::prove(project, tier, images, revision).await {
-        session.reporter.warn(format!("that this was good could not be noted in the registry: {error}"));
+        session.reporter.warn(format!("could not record success in the registry: {error}"));
     }
 }
 

@@ -1,12 +1,13 @@
-//! A release from its manifests: what it wants, what that would change, and whether it may be.
+//! A release from its manifests: what it wants, what that would change, and whether it is allowed.
 
 use crate::error::Result;
 use crate::model::{Image, Images, Stage};
 use crate::record;
 use crate::record::prior::PriorReleases;
-use crate::record::{Kind as ReleaseKind, RecordedImage, Summary, content};
+use crate::record::{RecordedImage, ReleaseKind, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::input::ReleaseManifests;
+use crate::release::plan::checks::missing;
 use crate::release::plan::dry_run::May;
 use crate::release::plan::jobs;
 use crate::release::plan::planner::build_plan;
@@ -15,7 +16,7 @@ use crate::release::plan::{Plan, Wanted, drift, namespaces, prune};
 use crate::release::run::Desired;
 use crate::release::run::verify::Checks;
 
-/// Plans the release, and sees whether what is planned may be done.
+/// Plans the release, and checks whether the plan is allowed.
 ///
 /// # Errors
 /// [`Kind::Rule`](crate::error::Kind::Rule) and [`Kind::Refused`](crate::error::Kind::Refused); nothing is changed.
@@ -31,6 +32,7 @@ pub(crate) async fn prepare<'a>(
     let set = content::set(wanted.iter().map(|one| &*one.object), &key, &prior.summaries);
     context.rules.check_rolled_back(&prior.summaries, &set)?;
     let plan = plan(context, prior, wanted, &key).await?;
+    missing::warn(context, &plan).await;
     warn_of_foreign(context, &plan);
     drift::warn(context, &plan);
     match prune::check(&plan, false) {
@@ -38,7 +40,7 @@ pub(crate) async fn prepare<'a>(
         checked => checked?,
     }
     let summary = Summary { set, tested: *tested, ..summary(context, images, prior, &plan).await? };
-    // What was good, has not changed, and was checked like this is not checked again.
+    // Do not check again what was good, has not changed, and was checked in the same way.
     let newest = prior.summaries.first();
     let known = newest.and_then(|one| one.verified.as_deref());
     let verified = checks.as_ref().map(|checks| checks.hash(&key, known));
@@ -49,7 +51,7 @@ pub(crate) async fn prepare<'a>(
     Ok(Desired { checks, ..Desired::new(Stage::Release, plan, summary) })
 }
 
-/// What would change, once the release before is known to have ended, and no Job of other content runs.
+/// What would change, once the previous release has ended and no Job with different content runs.
 async fn plan(
     context: TierContext<'_>,
     prior: &mut PriorReleases,
@@ -65,11 +67,11 @@ async fn plan(
     Ok(plan)
 }
 
-/// What others made is not taken over in silence.
+/// Report objects of others instead of taking them over silently.
 pub(crate) fn warn_of_foreign(context: TierContext<'_>, plan: &Plan) {
     if let Some(sentence) = plan.foreign_sentence() {
         let hint = format!(
-            "`{}` takes over what is there, as it is, and makes it a release to go back to",
+            "`{}` takes over what runs, without a change, as a release to roll back to",
             context.tier.command("adopt")
         );
         context.session.reporter.warn_with_hint(sentence, hint);

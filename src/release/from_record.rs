@@ -1,4 +1,4 @@
-//! A rollback from its record: what comes back, what is left alone, and whether it may be.
+//! A rollback from its record: what is restored, what is not changed, and whether it is allowed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::model::{ObjectId, RunResult, Stage, job};
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, Kind as ReleaseKind, Record, Summary, target};
+use crate::record::{Applied, Record, ReleaseKind, Summary, target};
 use crate::release::context::TierContext;
 use crate::release::plan::checks::{images, safeguard};
 use crate::release::plan::dry_run::May;
@@ -19,7 +19,7 @@ use crate::release::plan::redaction;
 use crate::release::plan::{Plan, Wanted, drift};
 use crate::release::run::{Desired, as_rollback};
 
-/// Plans the way back to a revision, says what it changes, and sees whether that may be done.
+/// Plans the rollback to a revision, shows what it changes, and checks whether that is allowed.
 ///
 /// # Errors
 /// [`Kind::Rule`] and [`Kind::RollbackFailed`]; nothing is changed.
@@ -53,13 +53,13 @@ pub(crate) async fn prepare<'a>(
     Ok(Desired { untouched, sentence, result, ..Desired::new(Stage::Rollback, plan, summary) })
 }
 
-/// Says what comes back, and what does not.
+/// Reports what is restored, and what is not.
 fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &PreparedRollback) {
     let PreparedRollback { record, kept, plan, held_back, .. } = prepared;
     let reporter = &context.session.reporter;
     for id in redaction::missing_secrets(&record.objects, kept) {
-        let sentence = format!("{id} of release {to} is gone, and no record has its values");
-        reporter.warn_with_hint(sentence, "a release from the commit makes it again");
+        let sentence = format!("{id} of release {to} was deleted, and no record has its values");
+        reporter.warn_with_hint(sentence, "a release of the commit creates it again");
     }
     drift::warn(context, plan);
     if plan.has_changes() {
@@ -68,20 +68,20 @@ fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &Prepare
     safeguard::warn_of_held(context, to, held_back);
 }
 
-/// A rollback that is planned, and not begun.
+/// A rollback that is planned but not started.
 pub(crate) struct PreparedRollback {
     record: Record,
-    /// The Secrets of the configuration that are there and stay.
+    /// The existing Secrets of the configuration, which are kept.
     kept: Vec<Applied>,
     pub(crate) plan: Plan,
-    /// What the set has and the rollback leaves alone.
+    /// What the set has and the rollback does not change.
     untouched: Vec<Applied>,
-    /// What differs and is left alone, since it grants rights or lies outside of the namespace.
+    /// What differs but is not changed, because it grants rights or is outside the namespace.
     pub(crate) held_back: Vec<Applied>,
     live: BTreeMap<ObjectId, Arc<Value>>,
 }
 
-/// Plans the way to a revision; nothing is changed.
+/// Plans the rollback to a revision; changes nothing.
 pub(crate) async fn plan(
     context: TierContext<'_>,
     prior: &PriorReleases,
@@ -113,7 +113,7 @@ pub(crate) async fn plan_record(
     Ok(PreparedRollback { record, kept, plan, untouched, held_back, live })
 }
 
-/// What a rollback to this record applies, what it leaves alone, and the tier's key.
+/// What a rollback to this record applies, what it does not change, and the tier's key.
 async fn sought(
     context: TierContext<'_>,
     record: &Record,
@@ -126,14 +126,14 @@ async fn sought(
     Ok((wanted, untouched, key))
 }
 
-/// A Job of the release that is left behind and still runs is not broken off: nobody knows what it is doing. The
-/// next release deletes it.
+/// A running Job of the release that is rolled back is not stopped: what it is doing is unknown. The next release
+/// deletes it.
 fn spare_running_jobs(context: TierContext<'_>, prior: &PriorReleases, plan: &mut Plan) -> Vec<Applied> {
     let runs = |object: &Value| object["kind"] == "Job" && !job::completed(object) && !job::failed(object);
     let (running, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(runs);
     plan.prune = prune;
     for job in &running {
-        context.session.reporter.warn(format!("{} still runs and is left alone", ObjectId::of(job)));
+        context.session.reporter.warn(format!("{} still runs and was not changed", ObjectId::of(job)));
     }
     let applied = |job: &Value| {
         let last = prior.last.as_ref()?.objects.iter();
@@ -142,7 +142,7 @@ fn spare_running_jobs(context: TierContext<'_>, prior: &PriorReleases, plan: &mu
     running.iter().filter_map(applied).collect()
 }
 
-/// The wanted set of a record, and what a rollback leaves alone: Jobs, which it never runs again, and claims.
+/// The wanted set of a record, and what a rollback does not change: Jobs, which it never runs again, and claims.
 pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
     let (untouched, wanted): (Vec<&Applied>, Vec<&Applied>) =
         record.objects.iter().filter(|one| !manifest::is_from_configuration(&one.object)).partition(|one| {
@@ -157,7 +157,7 @@ pub(crate) fn recorded(record: &Record) -> (Vec<Wanted>, Vec<Applied>) {
     (wanted.collect(), untouched.into_iter().cloned().collect())
 }
 
-/// The images and the commit are those of the release that is brought back.
+/// The images and the commit are those of the release that is restored.
 async fn summary(
     context: TierContext<'_>,
     record: &Record,
@@ -171,6 +171,6 @@ async fn summary(
 }
 
 fn no_longer_kept(revision: u64) -> Error {
-    Error::new(Kind::Rule, format!("the full set of release {revision} is no longer kept"))
-        .with_hint("the last ten are; `windlass history TIER` shows the releases")
+    Error::new(Kind::Rule, format!("the objects of release {revision} are no longer recorded"))
+        .with_hint("only the last ten sets are; `windlass history TIER` lists the releases")
 }

@@ -1,18 +1,18 @@
-//! What a release is made of: the tier's manifests with the images of the commit, or what a release before left on record.
+//! The input of a release: the tier's manifests with the images of the commit, or the record of an earlier release.
 
 use serde_json::Value;
 
 use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::manifest::{Manifests, Sources};
-use crate::model::{Image, Images, RunResult, Stage};
+use crate::model::{Image, Images, ObjectRef, Outcome, RunResult, Stage, object};
 use crate::project::{Project, Tier};
-use crate::record::{self, Kind as ReleaseKind, Summary, target};
+use crate::record::{self, ReleaseKind, Summary, target};
 use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext};
 use crate::release::plan::checks::external;
 use crate::release::plan::redaction;
-use crate::release::run::Deployed;
+use crate::release::run::{Deployed, deletion};
 use crate::release::tier_lock::LOCKING;
 use crate::release::{TestStage, manifest_check};
 use crate::secret::{self, Secret};
@@ -53,7 +53,7 @@ pub(crate) struct ReleaseManifests<'a> {
     pub(crate) images: &'a Images,
     /// The same under the tags that they run under already.
     pub(crate) running_images: Images,
-    /// Who tests against what was released.
+    /// Who runs tests against the release.
     pub(crate) tests: &'a dyn TestStage,
     /// Whether the images were tested, as far as that is known.
     pub(crate) tested: Option<bool>,
@@ -61,7 +61,7 @@ pub(crate) struct ReleaseManifests<'a> {
 
 /// What is to run.
 pub(crate) enum Decision<'a> {
-    /// What runs: nothing is done.
+    /// What runs already: nothing is done.
     Unchanged(Deployed),
     /// The manifests.
     Manifests(&'a ReleaseManifests<'a>),
@@ -93,7 +93,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What can be told without a cluster.
+    /// Checks that need no cluster.
     ///
     /// # Errors
     /// [`Kind::Rule`] for the branch and the work tree.
@@ -105,8 +105,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Connects, if that is what may be released: tested, and good on the tier before. What was good on this very tier comes
-    /// back without. Also gives whether it was tested, as far as that is known.
+    /// Connects, if this may be released: tested, and good on the tier before. What was good on this tier needs neither. Also
+    /// returns whether it was tested, as far as that is known.
     pub(crate) async fn connect(self, request: Request<'_>) -> Result<(Cluster, Option<bool>)> {
         let Self::Manifests { images, tests, .. } = self else { return Ok((request.connect().await?, None)) };
         let Request { session, project, tier, rules } = request;
@@ -135,7 +135,7 @@ impl<'a> Input<'a> {
                 Ok(Source::Manifests(Box::new(read)))
             }
             Self::Record { revision } => {
-                // Where nothing was released, nothing is locked either.
+                // If nothing was released, no lock is needed.
                 if context.store().history().await?.is_empty() {
                     target::choose(&[], &[], revision)?;
                 }
@@ -152,7 +152,8 @@ async fn read_manifests(
     images: &Images,
 ) -> Result<(Manifests, Images)> {
     let TierContext { session, project, tier, cluster, .. } = context;
-    // Whatever keeps the history from being read is said later, in its place.
+    until_deleted(context).await?;
+    // An error that keeps the history from being read is reported later.
     let history = context.store().history().await.unwrap_or_default();
     let images = as_they_run(images, newest_written(&history));
     let read = async {
@@ -168,8 +169,37 @@ async fn read_manifests(
     Ok((manifests, images))
 }
 
+/// If somebody has deleted the namespace, and this release creates it again, wait until it is deleted: everything in it is
+/// deleted with it.
+async fn until_deleted(context: TierContext<'_>) -> Result<()> {
+    let TierContext { session, tier, cluster, .. } = context;
+    let name = cluster.namespace();
+    // Other problems are reported by the requests that need it.
+    let Ok(Some(live)) = cluster.get(&ObjectRef::new("v1", "Namespace", name)).await else { return Ok(()) };
+    if !object::is_being_deleted(&live) {
+        return Ok(());
+    }
+    let title = format!("the namespace `{name}` is terminating: waiting until it is deleted");
+    let step = session.reporter.step(Stage::Release, "namespace", title);
+    let gone = deletion::until_gone(session, cluster, &live);
+    match tokio::time::timeout(tier.timeout, gone).await {
+        Ok(Ok(())) => {
+            step.finish(Outcome::Ok, format!("`{name}` was deleted"));
+            Ok(())
+        }
+        Ok(Err(error)) if error.kind() != Kind::TimedOut => Err(error),
+        _ => {
+            step.finish(Outcome::Failed, format!("`{name}` is still terminating"));
+            let since = object::text(&live, "/metadata/deletionTimestamp");
+            let sentence = format!("the namespace `{name}` has been terminating since {since}");
+            let hint = format!("its conditions say what blocks it: kubectl get namespace {name} -o yaml");
+            Err(Error::new(Kind::Refused, sentence).with_hint(hint))
+        }
+    }
+}
+
 impl Source<'_> {
-    /// The command that the lock is taken for.
+    /// The command that takes the lock.
     pub(crate) fn verb(&self) -> &'static str {
         match self {
             Self::Manifests(_) => "release",
@@ -177,7 +207,7 @@ impl Source<'_> {
         }
     }
 
-    /// What is known of the run's end before it begins.
+    /// What is known about the result of the run before it begins.
     pub(crate) fn result(&self) -> RunResult {
         match self {
             Self::Manifests(read) => {
@@ -189,7 +219,7 @@ impl Source<'_> {
 }
 
 impl ReleaseManifests<'_> {
-    /// Where the set answers: the first host of its first Ingress.
+    /// The address of the set: the first host of its first Ingress.
     pub(crate) fn url(&self) -> Option<String> {
         let mut objects = self.manifests.objects.iter().map(|object| &object.json);
         let ingress = objects.find(|object| object["kind"] == "Ingress")?;
@@ -202,7 +232,7 @@ impl ReleaseManifests<'_> {
     }
 }
 
-/// An image whose digest runs already keeps the tag that it runs under: of two tags of one image no pod is restarted.
+/// An image whose digest runs already keeps its tag there, so that a new tag of the same image restarts no pod.
 pub(crate) fn as_they_run(images: &Images, newest: Option<&Summary>) -> Images {
     let running = |image: &Image| {
         let running = newest?.images.get(&image.name)?.pinned()?;
@@ -216,7 +246,7 @@ pub(crate) fn as_they_run(images: &Images, newest: Option<&Summary>) -> Images {
     images.iter().map(|(name, image)| (name.clone(), kept(image))).collect()
 }
 
-/// The newest release that wrote anything: what it wrote runs, or is to.
+/// The newest release that wrote anything: its objects run, or should.
 pub(crate) fn newest_written(newest_first: &[Summary]) -> Option<&Summary> {
     let wrote = |one: &&Summary| {
         let counted = one.progress.and_then(|progress| progress.written);
@@ -231,8 +261,8 @@ async fn comes_back(context: TierContext<'_>) -> bool {
     matches!(ancestry::course(context, &history).await, Ok(Course::BringBack { .. }))
 }
 
-/// The tier's manifests as they would be applied with these images, without the stamps of a release. Nothing shows their Secrets
-/// from now on.
+/// The tier's manifests as they would be applied with these images, without the stamps of a release. From now on their
+/// Secrets are masked.
 ///
 /// # Errors
 /// [`Kind::Invalid`] with the place in the user's files; [`Kind::Rule`] where they use an image that was not built.
@@ -251,7 +281,7 @@ pub(crate) fn manifests(
     Ok(manifests)
 }
 
-/// The Secrets of the configuration with their values; nothing shows them from now on.
+/// The Secrets of the configuration with their values, which are masked from now on.
 pub(crate) async fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Vec<Secret>> {
     session.unless_cancelled(secret::fetch(project, tier, &session.reporter)).await
 }

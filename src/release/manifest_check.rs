@@ -1,4 +1,4 @@
-//! Whether the cluster would take the manifests, before anything is sent to it: by the schemas of its version, and by the kinds
+//! Whether the cluster would accept the manifests, before anything is sent to it: by the schemas of its version, and by the kinds
 //! that it serves.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, ErrorClass};
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{Against, Manifests, Object};
 use crate::model::object::{api_version, kind, text};
@@ -20,7 +20,7 @@ use crate::schema::Schemas;
 /// them, with their places.
 pub(crate) async fn check(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
     let version = cluster.version().await;
-    // Where it does not tell its version, every version that is known was asked before.
+    // If its version is unknown, all known versions were checked before.
     if let Some(schemas) = version.and_then(|version| Schemas::of(&version).ok()) {
         manifests.check(Against::Version(schemas))?;
     }
@@ -40,7 +40,7 @@ async fn served(cluster: &Cluster, manifests: &Manifests) -> Result<()> {
         served.err().map(|error| (object, error))
     });
     let missing: Vec<(&Object, Error)> = join_all(asked).await.into_iter().flatten().collect();
-    match missing.iter().position(|(_, error)| error.kind() != Kind::Refused) {
+    match missing.iter().position(|(_, error)| !ErrorClass::of(error).is_some_and(ErrorClass::is_refusal)) {
         Some(at) => Err(missing[at].1.clone()),
         None => refused(&missing),
     }

@@ -1,16 +1,16 @@
-//! Release and rollback: what is wanted, what would change, carrying it out in order, and the record of it.
+//! Release and rollback: what is wanted, what would change, the execution in order, and the record.
 //!
 //! | module | what it is |
 //! | --- | --- |
-//! | `deploy` | the way of a release and of a rollback: check, connect, lock, plan, record, apply, verify, prune, record |
-//! | `input`, `context` | what a release is made of; the connected cluster, the lock, who we are |
-//! | `from_manifests`, `from_record` | what is to run: of the tier's manifests, or of a record |
+//! | `deploy` | the steps of a release and of a rollback: check, connect, lock, plan, record, apply, verify, prune, record |
+//! | `input`, `context` | the input of a release; the connected cluster, the lock, the user |
+//! | `from_manifests`, `from_record` | what to run: from the tier's manifests, or from a record |
 //! | [`rules`] | what must be true before anything is changed |
 //! | [`plan`] | what would change, decided object by object |
 //! | `run` | carrying a plan out, from the record before the first change to the one after the last |
-//! | `rollback` | where a rollback leads |
-//! | `preview`, `explain` | what a release would change; how the last one is |
-//! | `refused` | attempts that end before their first change, and are no release |
+//! | `rollback` | the target of a rollback |
+//! | `preview`, `explain` | what a release would change; the health of the last one |
+//! | `refused` | attempts that end before their first change, and are not releases |
 //! | `tier_lock` | the tier's lock: taking it, and who holds it |
 
 pub(crate) mod ancestry;

@@ -9,12 +9,12 @@ use crate::record::prior::PriorReleases;
 use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext, say_requests};
 use crate::release::input::{as_they_run, manifests, newest_written, secrets};
-use crate::release::plan::checks::external;
+use crate::release::plan::checks::{external, missing};
 use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::build_plan;
 use crate::release::plan::{Plan, drift, namespaces, prune};
 use crate::release::plan::{jobs, redaction};
-use crate::release::{Rules, TestStage, context, from_manifests, manifest_check};
+use crate::release::{Rules, TestStage, context, explain, from_manifests, manifest_check};
 use crate::session::Session;
 
 /// What a release of these images would change; nothing is changed.
@@ -34,6 +34,7 @@ pub(crate) async fn plan(
     let context = Request { session, project, tier, rules: &rules }.on(&cluster);
     let store = context.store();
     let prior = PriorReleases::read(&store).await?;
+    explain::warn_of_deaths(context, &prior).await;
     let images = &as_they_run(images, newest_written(&prior.summaries));
     let manifests = manifests(session, sources, images, secrets)?;
     manifest_check::check(&cluster, &manifests).await?;
@@ -42,6 +43,7 @@ pub(crate) async fn plan(
     external::check(context, &wanted).await?;
     let set = content::set(wanted.iter().map(|one| &*one.object), &key, &prior.summaries);
     let plan = build_plan(context, &prior, wanted, &[], &key, May::Read).await?.plan;
+    missing::warn(context, &plan).await;
     warn_of_untried(context, &plan);
     say_requests(session, &cluster);
     preview_rules(context, &prior, (images, tests), &set).await;
@@ -62,7 +64,7 @@ fn warn_of_untried(context: TierContext<'_>, plan: &Plan) {
     let untried: Vec<String> = untried.map(|step| step.wanted.id().to_string()).collect();
     if !untried.is_empty() {
         let sentence = format!(
-            "this user may not change {}: compared with the last release, and not tried by the cluster",
+            "this user may not change {}: compared with the last release, without a dry run",
             untried.join(", ")
         );
         context.session.reporter.warn(sentence);

@@ -5,7 +5,7 @@ use crate::model::{Failure, RunResult, Stage, Verdict};
 use crate::project::Rollback;
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
-use crate::record::{Kind as ReleaseKind, Outcome, Summary, target};
+use crate::record::{Outcome, ReleaseKind, Summary, target};
 use crate::release::context::{Request, TierContext};
 use crate::release::from_record::{self, PreparedRollback};
 use crate::release::input::Decision;
@@ -25,6 +25,7 @@ pub(crate) async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -
     let cluster = request.connect().await?;
     let context = request.on(&cluster);
     let prior = PriorReleases::read(&context.store()).await?;
+    explain::warn_of_deaths(context, &prior).await;
     let mut attempts = context.store().attempts().await?;
     attempts.extend(refused::of_dead_run(context, &prior.summaries).await?);
     let to = match target::choose(&prior.summaries, &attempts, asked)? {
@@ -47,7 +48,7 @@ pub(crate) async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -
     let PreparedRollback { plan, held_back, .. } = prepared;
     safeguard::warn_of_held(context, to, &held_back);
     let back_to = target::back_to(&prior.summaries, to);
-    let sentence = format!("a rollback leads back to {back_to}");
+    let sentence = format!("a rollback would go back to {back_to}");
     Ok(RollbackPreview { to: Some(to), back_to: Some(back_to), sentence, plan: plan.view() })
 }
 
@@ -135,10 +136,10 @@ pub(crate) async fn redeploy(
 pub(crate) async fn confirm_jobs(context: TierContext<'_>, prior: &PriorReleases, to: u64) -> Result<()> {
     let Some((revision, task)) = target::refusing(&prior.summaries, to) else { return Ok(()) };
     let fact = format!(
-        "release {revision} ran {}, which says windlass.dev/rollback: refuse: what it did stays",
+        "release {revision} ran {}, which has windlass.dev/rollback: refuse: its effects remain",
         task.job
     );
-    context.rules.confirm(context.session, &fact, &format!("go back to release {to} all the same?")).await
+    context.rules.confirm(context.session, &fact, &format!("roll back to release {to} anyway?")).await
 }
 
 /// From one revision back to another.
@@ -173,7 +174,7 @@ pub(crate) fn target_after(
         context
             .session
             .reporter
-            .warn(format!("not rolled back: {} ran, and it says windlass.dev/rollback: refuse", task.job));
+            .warn(format!("not rolled back: {} ran, and it has windlass.dev/rollback: refuse", task.job));
         return None;
     }
     Some(WayBack { from, to })
@@ -216,10 +217,7 @@ pub(crate) fn failed_and_restored(
 
 /// The release failed, and so did the way back: both are said, the first one first.
 fn failed_too(error: &Error, rollback: &Error, to: u64) -> Error {
-    let kind = match rollback.kind() {
-        Kind::Interrupted | Kind::Terminated => rollback.kind(),
-        _ => Kind::RollbackFailed,
-    };
+    let kind = if rollback.is_interruption() { rollback.kind() } else { Kind::RollbackFailed };
     let whole =
         Error::new(kind, format!("{}; the rollback failed too: {}", error.message(), rollback.message()));
     let in_rollback = rollback.failures().iter().cloned().map(|failure| Failure {
@@ -260,8 +258,8 @@ async fn deviation(context: TierContext<'_>, prior: &PriorReleases, to: u64) -> 
     let plan = from_record::plan_record(context, prior, record, false).await?.plan;
     let differs = plan.steps.iter().find(|step| step.action != Action::Keep);
     if let Some(step) = differs {
-        let what = if step.action == Action::Create { "gone" } else { "no longer what it was" };
-        return Ok(Some(format!("{} is {what}", step.wanted.id())));
+        let what = if step.action == Action::Create { "deleted" } else { "changed" };
+        return Ok(Some(format!("{} was {what}", step.wanted.id())));
     }
     let explained = explain::explain(context, prior.last.as_ref()).await?;
     let brought = |one: &&Explained| plan.steps.iter().any(|step| one.is_about(&step.wanted.object));

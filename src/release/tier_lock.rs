@@ -6,7 +6,7 @@ use crate::cluster::{Holder, Lease, LeaseRequest, LeaseTask};
 use crate::error::{Error, Kind, Result};
 use crate::project::{Project, Tier, ci};
 use crate::record::store::base_name;
-use crate::record::{Actor, Kind as ReleaseKind, Outcome, Summary};
+use crate::record::{Actor, Outcome, ReleaseKind, Summary};
 use crate::release::context::{TierContext, say_requests};
 use crate::release::refused;
 use crate::release::rules::Rules;

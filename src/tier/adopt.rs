@@ -1,19 +1,19 @@
-//! Taking over what already runs: which live objects the manifests describe and whose they are, the ownership of their
-//! fields without a change to any of them, and a release that has the state as it is: a rollback may lead back to it.
+//! Takes over what already runs: finds the live objects of the manifests and their owners, takes ownership of their fields
+//! without changing them, and records the state as a release that a rollback can restore.
 
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::cluster::{ApplyOptions, Cluster};
+use crate::cluster::{ApplyOptions, Cluster, ErrorClass};
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
 use crate::manifest;
 use crate::model::{ObjectId, ObjectRef, Stage, labels};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
-use crate::record::{Applied, Kind as ReleaseKind, Outcome, Owned, Record, Summary, content};
+use crate::record::{Applied, Outcome, Owned, Record, ReleaseKind, Summary, content};
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::redaction;
@@ -23,18 +23,18 @@ use crate::release::{context, plan};
 use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};
 use crate::session::Session;
 
-/// How often an object is tried to be taken over that somebody else changes at the same time.
+/// How often to retry an object that somebody else changes at the same time.
 const TRIES: u32 = 20;
 
 /// An object that the manifests describe.
-struct Found {
+struct Adoptee {
     id: ObjectId,
     api_version: String,
-    state: State,
+    state: OwnershipState,
 }
 
-/// How it stands with an object.
-enum State {
+/// The state of an object.
+enum OwnershipState {
     /// It does not exist yet.
     Missing,
     /// It is the tier's.
@@ -50,7 +50,7 @@ enum State {
     },
 }
 
-/// Takes over what the tier's manifests describe and others made; with `dry_run` it is only shown.
+/// Takes over the objects of the tier's manifests that others created; with `dry_run`, only shows them.
 ///
 /// # Errors
 /// [`Kind::Invalid`] for the manifests, [`Kind::Rule`] for what is another project's or would change, [`Kind::Locked`], and
@@ -66,19 +66,19 @@ pub(crate) async fn adopt(
     let context = TierContext { session, project, tier, rules, cluster: &cluster };
     let prior = PriorReleases::read(&context.store()).await?;
     let objects = found_objects(context, &prior).await?;
-    if dry_run || !(objects.iter().any(Found::is_foreign) || was_killed(&prior)) {
+    if dry_run || !(objects.iter().any(Adoptee::is_foreign) || was_killed(&prior)) {
         return Ok(adoption(context, &objects, None));
     }
     context.locked("adopt", take_over(context)).await
 }
 
-/// Takes over under the lock what is there by then.
+/// Takes over, under the lock, what exists by then.
 async fn take_over(context: TierContext<'_>) -> Result<Adoption> {
     let mut prior = PriorReleases::read(&context.store()).await?;
     prior.settle(context.session, None);
     let objects = found_objects(context, &prior).await?;
     let revision = revision(&prior);
-    let foreign: Vec<&Found> = objects.iter().filter(|found| found.is_foreign()).collect();
+    let foreign: Vec<&Adoptee> = objects.iter().filter(|found| found.is_foreign()).collect();
     let key = context.store().key(true).await?;
     let record = record(context, &prior, revision, &foreign, &key).await?;
     context.store().write(&record, &mut prior.summaries).await?;
@@ -106,13 +106,13 @@ async fn take_over(context: TierContext<'_>) -> Result<Adoption> {
     Ok(adoption(context, &objects, Some(revision)))
 }
 
-/// Whether an adoption did not come to its end.
+/// Whether an adoption did not finish.
 fn was_killed(prior: &PriorReleases) -> bool {
     let newest = prior.summaries.first();
     newest.is_some_and(|newest| newest.kind == ReleaseKind::Adoption && newest.outcome != Outcome::Good)
 }
 
-/// An adoption that was killed is done again under its own number.
+/// A killed adoption is repeated under its own number.
 fn revision(prior: &PriorReleases) -> u64 {
     match prior.summaries.first() {
         None => 0,
@@ -126,7 +126,7 @@ async fn record(
     context: TierContext<'_>,
     prior: &PriorReleases,
     revision: u64,
-    foreign: &[&Found],
+    foreign: &[&Adoptee],
     key: &[u8],
 ) -> Result<Record> {
     let asked = foreign.iter().filter_map(|found| found.asked()).filter(|asked| is_kept(asked));
@@ -153,20 +153,20 @@ async fn record(
     Ok(Record { objects, owned, jobs, ..Record::new(summary) })
 }
 
-/// The values of the configuration's Secrets stand in no record.
+/// Records never contain the values of the configuration's Secrets.
 fn is_kept(asked: &Value) -> bool {
     !manifest::is_from_configuration(asked)
 }
 
-/// Takes an object over: its fields become ours as they are, and those who asked for them before are forgotten.
-async fn take(cluster: &Cluster, found: &Found, revision: u64) -> Result<Option<Applied>> {
-    let State::Foreign { live, asked, .. } = &found.state else { return Ok(None) };
+/// Takes an object over: its fields become ours unchanged, and their previous managers are removed.
+async fn take(cluster: &Cluster, found: &Adoptee, revision: u64) -> Result<Option<Applied>> {
+    let OwnershipState::Foreign { live, asked, .. } = &found.state else { return Ok(None) };
     let mut object = (**asked).clone();
     content::stamp(&mut object, revision, None);
     let applied = cluster.apply(&object, ApplyOptions { force: true, ..ApplyOptions::default() }).await?;
     let ours = forget_authors(cluster, applied).await?;
     if let Some(field) = changed(live, &ours) {
-        let sentence = format!("{field} of {} was changed by somebody while it was taken over", found.id);
+        let sentence = format!("{field} of {} was changed while it was being taken over", found.id);
         return Err(Error::new(Kind::Refused, sentence).with_hint("adopt it again"));
     }
     Ok(is_kept(asked)
@@ -182,7 +182,7 @@ fn changed(before: &Value, after: &Value) -> Option<String> {
     changes.into_iter().map(|change| change.field).find(|field| counts(field))
 }
 
-/// Forgets who else asked for something of the object. Its controller may write at the same time: then once more.
+/// Removes the other managers of the object. Its controller may write at the same time: then retry.
 async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
     for _ in 0..TRIES {
         let patch = json!({
@@ -206,12 +206,12 @@ async fn forget_authors(cluster: &Cluster, mut object: Value) -> Result<Value> {
             .await?
             .ok_or_else(|| Error::new(Kind::Refused, format!("{} was deleted meanwhile", reference.id())))?;
     }
-    let message = format!("{} is changed all the time by somebody else", ObjectId::of(&object));
-    Err(Error::new(Kind::Refused, message).with_hint("adopt it again when that has come to an end"))
+    let message = format!("something else keeps changing {}", ObjectId::of(&object));
+    Err(Error::new(Kind::Refused, message).with_hint("adopt it again when that has stopped"))
 }
 
-/// The objects of the manifests, and how it stands with each.
-async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Found>> {
+/// The objects of the manifests, and the state of each.
+async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Adoptee>> {
     let key = context.store().key(false).await?;
     let described =
         context.session.unless_cancelled(manifest::described(context.project, context.tier)).await?;
@@ -220,15 +220,17 @@ async fn found_objects(context: TierContext<'_>, prior: &PriorReleases) -> Resul
     stream::iter(objects).map(|object| find(context, prior, object)).buffered(CONCURRENCY).try_collect().await
 }
 
-async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value>) -> Result<Found> {
+async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value>) -> Result<Adoptee> {
     let id = ObjectId::of(&object);
     let api_version = object["apiVersion"].as_str().unwrap_or_default().to_owned();
-    let state = |state| Ok(Found { id: id.clone(), api_version: api_version.clone(), state });
+    let state = |state| Ok(Adoptee { id: id.clone(), api_version: api_version.clone(), state });
     let live = match context.cluster.get(&ObjectRef::of(&object)).await {
         Ok(Some(live)) => live,
-        Ok(None) => return state(State::Missing),
+        Ok(None) => return state(OwnershipState::Missing),
         // Its definition comes with the set.
-        Err(error) if error.kind() == Kind::Refused => return state(State::Missing),
+        Err(error) if ErrorClass::of(&error).is_some_and(ErrorClass::is_refusal) => {
+            return state(OwnershipState::Missing);
+        }
         Err(error) => return Err(error),
     };
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
@@ -237,11 +239,11 @@ async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value
         of_project == Some(&context.project.name) && label(labels::TIER) == Some(&context.tier.slug);
     let is_known = prior.last.iter().any(|last| last.owned.iter().any(|owned| owned.id == id));
     if is_marked && is_known && !(was_killed(prior) && ownership::has_other_authors(&live)) {
-        return state(State::Ours);
+        return state(OwnershipState::Ours);
     }
-    let owner = ownership::owner(&live).unwrap_or_else(|| "nobody who says so".to_owned());
+    let owner = ownership::owner(&live).unwrap_or_else(|| "an unknown manager".to_owned());
     if of_project.is_some() && !is_marked {
-        return Err(Error::new(Kind::Rule, format!("{id} is of {owner}"))
+        return Err(Error::new(Kind::Rule, format!("{id} is managed by {owner}"))
             .with_hint("two projects cannot have the same object: give one of them another name"));
     }
     let mut asked = ownership::asked_for(&live);
@@ -260,18 +262,18 @@ async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value
             Error::new(Kind::Rule, message).with_hint("release it instead: the plan shows what changes")
         );
     }
-    state(State::Foreign { owner, live: Box::new(live), asked: Box::new(asked) })
+    state(OwnershipState::Foreign { owner, live: Box::new(live), asked: Box::new(asked) })
 }
 
-impl Found {
+impl Adoptee {
     fn is_foreign(&self) -> bool {
-        matches!(self.state, State::Foreign { .. })
+        matches!(self.state, OwnershipState::Foreign { .. })
     }
 
     fn asked(&self) -> Option<&Value> {
         match &self.state {
-            State::Foreign { asked, .. } => Some(asked),
-            State::Missing | State::Ours => None,
+            OwnershipState::Foreign { asked, .. } => Some(asked),
+            OwnershipState::Missing | OwnershipState::Ours => None,
         }
     }
 
@@ -281,21 +283,21 @@ impl Found {
 
     fn view(&self) -> AdoptedObject {
         let state = match &self.state {
-            State::Missing => AdoptedState::Missing,
-            State::Ours => AdoptedState::Ours,
-            State::Foreign { owner, .. } => AdoptedState::Foreign { owner: owner.clone() },
+            OwnershipState::Missing => AdoptedState::Missing,
+            OwnershipState::Ours => AdoptedState::Ours,
+            OwnershipState::Foreign { owner, .. } => AdoptedState::Foreign { owner: owner.clone() },
         };
         let ObjectId { kind, namespace, name, .. } = &self.id;
         AdoptedObject { object: ObjectRef::new(&self.api_version, kind, name).in_namespace(namespace), state }
     }
 }
 
-fn adoption(context: TierContext<'_>, objects: &[Found], revision: Option<u64>) -> Adoption {
+fn adoption(context: TierContext<'_>, objects: &[Adoptee], revision: Option<u64>) -> Adoption {
     Adoption {
         tier: context.tier.name.clone(),
         context: context.cluster.context().to_owned(),
         namespace: context.cluster.namespace().to_owned(),
-        objects: objects.iter().map(Found::view).collect(),
+        objects: objects.iter().map(Adoptee::view).collect(),
         revision,
     }
 }
@@ -308,12 +310,13 @@ mod tests {
     fn what_is_shown_of_an_object_is_whose_it_is() {
         let object =
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}});
-        let found = |state| Found { id: ObjectId::of(&object), api_version: "v1".to_owned(), state };
+        let found = |state| Adoptee { id: ObjectId::of(&object), api_version: "v1".to_owned(), state };
         let owner = "Helm release shop".to_owned();
-        let foreign = State::Foreign { owner: owner.clone(), live: Box::default(), asked: Box::default() };
+        let foreign =
+            OwnershipState::Foreign { owner: owner.clone(), live: Box::default(), asked: Box::default() };
         for (state, shown) in [
-            (State::Missing, AdoptedState::Missing),
-            (State::Ours, AdoptedState::Ours),
+            (OwnershipState::Missing, AdoptedState::Missing),
+            (OwnershipState::Ours, AdoptedState::Ours),
             (foreign, AdoptedState::Foreign { owner }),
         ] {
             assert_eq!(found(state).view(), AdoptedObject { object: ObjectRef::of(&object), state: shown });

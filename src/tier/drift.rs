@@ -1,5 +1,5 @@
-//! Drift: what somebody changed by hand since the release, and what they added. The recorded set is tried against the
-//! cluster, as a plan would; nothing is changed.
+//! Drift: what somebody changed or added by hand since the release. Sends the recorded set as a dry run, as a plan does;
+//! changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::release::plan::redaction;
 use crate::release::plan::{Action, Step, claims};
 use crate::report::view::drift::{AddedField, ChangedObject, Drift, ExtendedObject};
 
-/// Compares what is there with what the newest release applied.
+/// Compares the live objects with what the newest release applied.
 ///
 /// # Errors
 /// What the cluster refuses, but for missing rights.
@@ -23,7 +23,7 @@ pub(crate) async fn drift(context: TierContext<'_>, prior: &PriorReleases) -> Re
     match &prior.last {
         None => return Ok(Drift::Known { changed: Vec::new(), others: Vec::new() }),
         Some(last) if last.summary.outcome != Outcome::Good => {
-            return Ok(Drift::Unknown("the newest release did not come to a good end".to_owned()));
+            return Ok(Drift::Unknown("the newest release did not succeed".to_owned()));
         }
         Some(_) => {}
     }
@@ -81,7 +81,7 @@ fn changed(step: &Step) -> Option<ChangedObject> {
     })
 }
 
-/// Which objects are gone; `None` where that was not looked at.
+/// Which objects were deleted; `None` if that was not checked.
 pub(crate) fn gone(drift: &Drift) -> Option<Vec<ObjectRef>> {
     match drift {
         Drift::Known { changed, .. } => {

@@ -13,13 +13,13 @@ use crate::session::Session;
 /// What a release was to the tier at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// It was what ran.
+    /// It ran.
     Ran,
     /// It was being carried out.
     UnderWay,
-    /// It had failed, or been broken off, and whatever it had changed was there.
+    /// It had failed or been interrupted, and its changes were live.
     Left,
-    /// It was what ran before that.
+    /// It ran before that.
     RanBefore,
 }
 
@@ -28,7 +28,7 @@ impl Then {
         match self {
             Self::Ran => "ran",
             Self::UnderWay => "was under way",
-            Self::Left => "had not come to a good end, and what it had changed was there",
+            Self::Left => "had not succeeded, and its changes were live",
             Self::RanBefore => "ran before",
         }
     }
@@ -78,6 +78,7 @@ impl From<Summary> for Release {
             sent_back: summary.sent_back,
             overrides: summary.overrides,
             causes: summary.causes,
+            unjudged: summary.unjudged.iter().map(ToString::to_string).collect(),
         }
     }
 }
@@ -146,7 +147,10 @@ pub(crate) async fn history(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::model::ObjectId;
     use crate::record::target::tests::summary;
     use crate::report::view::history::tests as sample;
 
@@ -230,11 +234,12 @@ mod tests {
             images: sample::tested().images.into_iter().map(|(name, image)| (name, image.into())).collect(),
             tested: Some(true),
             by: sample::tested().by,
+            unjudged: vec![ObjectId::of(&json!({"kind": "App", "metadata": {"name": "app"}}))],
             ..release(2, 20, Outcome::Good)
         };
         let at = "2026-10-03T14:45:00Z".parse().unwrap();
         let shown = entries(vec![rolled_back, tested], Vec::new(), Some(at));
-        let left = "had not come to a good end, and what it had changed was there";
+        let left = "had not succeeded, and its changes were live";
         let one = |release: Release, then| Entry::Release { release: Box::new(release), then: Some(then) };
         assert_eq!(shown, [one(wanted, left), one(sample::tested(), "ran before")]);
         assert_eq!(Attempt::from(attempt()), sample::attempt());

@@ -1,4 +1,4 @@
-//! `lock` and `unlock`: the tier's lock in a person's hand.
+//! `lock` and `unlock`: a lock of the tier that a person holds.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::release::{context, refused, tier_lock};
 use crate::report::view::lock::{Held, Lock, LockHolder};
 use crate::session::Session;
 
-/// Locks a tier in the name of whoever runs this, so that releases are refused.
+/// Locks a tier in the name of the user, so that releases are refused.
 ///
 /// # Errors
 /// [`Kind::Locked`] naming another holder, [`Kind::Usage`] without a message, what the cluster refuses.
@@ -28,14 +28,14 @@ pub(crate) async fn lock(
     message: &str,
     limit: Option<Duration>,
 ) -> Result<Lock> {
-    // Without words nobody is troubled: not even the cluster is asked.
+    // Check the message before connecting to the cluster.
     let hold = ManualLock::new(&session.reporter.masked(message), None)?;
     let cluster = context::connect(session, tier).await?;
     cluster.ensure_namespace(&tier.made_for(project), tier_lock::LOCKING).await?;
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
     let request =
         LeaseRequest { holder: Actor::this_person(), ..tier_lock::lease_request(project, tier, rules) };
-    // The lock that a killed release left is the only trace of it.
+    // The lock of a killed release is the only trace of it.
     if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
         refused::note_dead_run(TierContext { session, project, tier, rules, cluster: &cluster }, &dead)
             .await?;
@@ -44,15 +44,13 @@ pub(crate) async fn lock(
     if let Some((before, hold)) = before.as_ref().and_then(|one| Some((one, one.hold.as_ref()?)))
         && before.name == request.holder
     {
-        session
-            .reporter
-            .warn(format!("this takes the place of your lock since {:.0}: {}", before.since, hold.message));
+        session.reporter.warn(format!("this replaces your lock of {:.0}: {}", before.since, hold.message));
     }
     let holder = Lease::lock(session, &cluster, &request, &ManualLock { until, ..hold }).await?;
     Ok(Lock { tier: tier.name.clone(), holder: Some(shown(&holder, None)), freed: false })
 }
 
-/// Takes the lock from whoever holds it. A run that does not seem dead loses it only if a person agrees: it stops.
+/// Takes the lock from its holder. A run that seems alive loses it, and stops, only after a confirmation.
 ///
 /// # Errors
 /// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
@@ -65,13 +63,13 @@ pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, ru
         if holder.hold.is_none() {
             let (holder, release) = tier_lock::on_record(context, holder.clone()).await;
             let who = holder.described(release.as_deref());
-            let fact = format!("{who} holds the lock of {}, and stops without it", tier.name);
-            context.rules.confirm(session, &fact, "take the lock from it?").await?;
+            let fact = format!("{who} holds the lock of {} and stops when it loses it", tier.name);
+            context.rules.confirm(session, &fact, "remove its lock?").await?;
         }
         if !Lease::unlock(&cluster, &name, holder).await? {
             return Err(Error::new(
                 Kind::Locked,
-                format!("somebody else has locked {} meanwhile", tier.name),
+                format!("somebody else has locked {} in the meantime", tier.name),
             )
             .with_hint(tier.command("status")));
         }

@@ -1,4 +1,4 @@
-//! Commands on what runs on a tier: asking how it is and what was there, its lock, taking over and taking away.
+//! Commands on what runs on a tier: status, history, logs, lock, adopt, remove.
 
 pub(crate) mod adopt;
 pub(crate) mod drift;

@@ -1,5 +1,5 @@
-//! Where a rollback would lead, and whether it could: its set is kept, its images are there, and no Job in between says
-//! that what it did is not undone.
+//! Which release a rollback would go back to, and whether it can: its set is recorded, its images exist, and no Job in between
+//! refuses.
 
 use crate::error::Result;
 use crate::record::target::Target;
@@ -10,7 +10,7 @@ use crate::release::plan::checks::images;
 use crate::release::plan::checks::images::Presence;
 use crate::report::view::rollback::{PastJob, RollbackOutlook, RollbackTarget};
 
-/// Looks along the way.
+/// Checks the release that a rollback would go back to.
 ///
 /// # Errors
 /// What the cluster refuses.

@@ -1,9 +1,11 @@
-//! `status` and `explain TIER`: what runs on a tier now, how it is, what of it was changed by hand, and where a
-//! rollback would lead.
+//! `status` and `explain TIER`: what runs on a tier now, its health, changes by hand, and the rollback
+//! target.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::error::{Kind, Result};
+use crate::cluster;
+use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::project::{Project, Tier};
 use crate::record::prior::PriorReleases;
@@ -13,7 +15,6 @@ use crate::release::context::TierContext;
 use crate::release::rules::Rules;
 use crate::release::{context, explain, tier_lock};
 use crate::report::view::drift::Drift;
-use crate::report::view::explain::ObjectHealth;
 use crate::report::view::history::Release;
 use crate::report::view::rollback::RollbackOutlook;
 use crate::report::view::status::Status;
@@ -26,22 +27,29 @@ async fn read(context: TierContext<'_>) -> Result<Status> {
     let TierContext { project, tier, cluster, .. } = context;
     let mut summaries = context.store().history().await?;
     let lock = prior::as_it_is(cluster, &base_name(&project.name, &tier.slug), &mut summaries).await;
-    let (health, missing, drift, rollback) = match Box::pin(seen(context, &summaries)).await {
-        // Whoever may not read Secrets still sees what is in the history.
-        Err(error) if error.kind() == Kind::Denied => {
+    let (health, missing, drift, rollback, died) = match Box::pin(seen(context, &summaries)).await {
+        // A user who may not read Secrets still sees the history.
+        Err(error) if cluster::is_denied(&error) => {
             let why = error.message().to_owned();
-            (Err(why.clone()), Vec::new(), Drift::Unknown(why.clone()), RollbackOutlook::None(why))
+            (Err(why.clone()), Vec::new(), Drift::Unknown(why.clone()), RollbackOutlook::None(why), None)
         }
-        seen => seen.map(|(health, missing, drift, rollback)| (Ok(health), missing, drift, rollback))?,
+        seen => {
+            let (health, missing, drift, rollback) = seen?;
+            let died = first_death(&health);
+            (Ok(health.iter().map(Explained::view).collect()), missing, drift, rollback, died)
+        }
     };
     let lock = lock.map(|lock| lock::shown(&lock, tier_lock::held_by(summaries.first(), &lock)));
     let newest = summaries.into_iter().next();
-    let interrupted = newest.as_ref().filter(|newest| newest.outcome == Outcome::Interrupted);
+    let aftermath = newest.as_ref().and_then(|newest| match newest.outcome {
+        Outcome::Interrupted => Some(prior::interruption(newest)),
+        _ => explain::aftermath(newest, died),
+    });
     Ok(Status {
         tier: tier.name.clone(),
         context: cluster.context().to_owned(),
         namespace: cluster.namespace().to_owned(),
-        interruption: interrupted.map(prior::interruption),
+        aftermath,
         release: newest.map(Release::from),
         health,
         missing,
@@ -55,7 +63,7 @@ async fn read(context: TierContext<'_>) -> Result<Status> {
 async fn seen(
     context: TierContext<'_>,
     summaries: &[Summary],
-) -> Result<(Vec<ObjectHealth>, Vec<ObjectRef>, Drift, RollbackOutlook)> {
+) -> Result<(Vec<Explained>, Vec<ObjectRef>, Drift, RollbackOutlook)> {
     let prior = PriorReleases::of(&context.store(), summaries.to_vec()).await?;
     let (health, drift, way_back) = futures::join!(
         explain::explain(context, prior.last.as_ref()),
@@ -64,11 +72,17 @@ async fn seen(
     );
     let (health, drift) = (health?, drift?);
     let missing = crate::tier::drift::gone(&drift).unwrap_or_else(|| missing(prior.last.as_ref(), &health));
-    Ok((health.iter().map(Explained::view).collect(), missing, drift, way_back?))
+    Ok((health, missing, drift, way_back?))
 }
 
-/// What the newest release has, or was to have, and the cluster has not; a Job may be gone when it has run, and what lies
-/// outside of namespaces may be another tier's as well, and bear its labels.
+/// Which object's containers died since the newest release was good, and when: the earliest that is known.
+fn first_death(health: &[Explained]) -> Option<(String, Timestamp)> {
+    let died = health.iter().filter_map(|one| Some((one.title(), one.died_since()?)));
+    died.min_by_key(|(_, at)| *at)
+}
+
+/// Objects of the newest release that the cluster lacks. A Job may be deleted after it has run; a cluster-wide object may be
+/// shared and have another tier's labels.
 fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectRef> {
     let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &*one.object);
     let is_alone = |object: &Value| object["kind"] != "Job" && !ObjectId::of(object).namespace.is_empty();

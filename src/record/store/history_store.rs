@@ -9,7 +9,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::error::{Kind, Result};
+use crate::cluster;
+use crate::error::Result;
 use crate::http::CONCURRENCY;
 use crate::record::store::{Store, check_format, unreadable};
 use crate::record::{RecordedCause, Summary};
@@ -29,7 +30,7 @@ impl Store {
     /// is kept.
     ///
     /// # Errors
-    /// What the cluster refuses; [`Kind::Invalid`] when a newer windlass wrote them.
+    /// What the cluster refuses; [`Kind::Invalid`](crate::error::Kind::Invalid) when a newer windlass wrote them.
     pub(crate) async fn history(&self) -> Result<Vec<Summary>> {
         Ok(self.lines(&self.name).await?.unwrap_or_default())
     }
@@ -88,7 +89,7 @@ impl Store {
             let map = self.reference("ConfigMap", &self.map_of(index));
             match self.delete_own(&map).await {
                 // Lines that are kept for longer than promised harm nobody.
-                Err(error) if error.kind() == Kind::Denied => return Ok(()),
+                Err(error) if cluster::is_denied(&error) => return Ok(()),
                 deleted => deleted.map(drop)?,
             }
         }
@@ -211,6 +212,7 @@ fn shortened(summary: &Summary) -> Summary {
 mod tests {
     use super::*;
     use crate::cluster::fake::FakeServer;
+    use crate::error::Kind;
     use crate::record::target::tests::summary;
     use crate::report::Reporter;
     use crate::session::Session;

@@ -358,7 +358,7 @@ fn unpack(head: &Value, bytes: &[u8]) -> Result<Record> {
     let mut text = GzDecoder::new(bytes).take(limit as u64 + 1);
     text.read_to_end(&mut json).map_err(|error| unreadable(name, &error))?;
     if json.len() > limit || values(&json) > most_values(bytes.len()) {
-        return Err(unreadable(name, &format!("it unfolds to more than {} MiB", limit >> 20)));
+        return Err(unreadable(name, &format!("it decompresses to more than {} MiB", limit >> 20)));
     }
     let value: Value = serde_json::from_slice(&json).map_err(|error| unreadable(name, &error))?;
     check_format(head, value.pointer("/summary/format").and_then(Value::as_u64))?;
@@ -475,7 +475,7 @@ mod tests {
         let zeros = packed(&vec![b' '; 200 << 20]);
         let refused = unpack(&head, &zeros).unwrap_err();
         assert_eq!(refused.kind(), Kind::Invalid);
-        let said = "the record r in the cluster cannot be read: it unfolds to more than";
+        let said = "the record r in the cluster cannot be read: it decompresses to more than";
         assert!(refused.message().starts_with(said), "{refused}");
         let refused = unpack(&head, &packed("[0,".repeat(300_000).as_bytes())).unwrap_err();
         assert!(refused.message().starts_with(said), "{refused}");

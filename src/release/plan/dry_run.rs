@@ -59,7 +59,7 @@ impl DryRun<'_> {
             Known::JobToRun if live.is_some() => return self.decide_again(wanted, live).await,
             Known::MayDiffer | Known::JobToRun => {}
         }
-        // Of what is not there yet nothing is compared.
+        // What does not exist yet is not compared.
         let takes_back = TakeOver::of(live.is_some_and(|live| is_ours(live)), self.takes_back);
         let sending = ApplyMode { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
@@ -259,8 +259,8 @@ fn role(binding: &Value) -> (String, String) {
 /// What of a StatefulSet stays as it was made.
 const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "podManagementPolicy"];
 
-const OF_CLAIMS: &str = "leave it in the manifest as it was; a claim that is there grows with `kubectl patch pvc`, where its \
-                         StorageClass allows that";
+const OF_CLAIMS: &str = "restore the old value in the manifest; an existing claim grows with `kubectl patch pvc`, if its \
+                         StorageClass allows it";
 
 /// Of a StatefulSet the server does not say which field was changed.
 fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
@@ -275,11 +275,11 @@ fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> 
     let words: Vec<String> = fields.iter().map(|one| format!("`{}` ({})", one.field, one.message)).collect();
     let of_claims = fields.iter().any(|one| one.field.contains("volumeClaimTemplates"));
     let (keeps, hint) = if of_claims {
-        (": the claims that are there keep what they have", Some(OF_CLAIMS.to_owned()))
+        (": existing claims do not change", Some(OF_CLAIMS.to_owned()))
     } else {
         ("", error.hint.clone())
     };
-    let message = format!("of a StatefulSet that exists, {} cannot be changed{keeps}", words.join(" and "));
+    let message = format!("{} of an existing StatefulSet cannot be changed{keeps}", words.join(" and "));
     ApplyError { message, hint, fields, ..error }
 }
 
@@ -320,7 +320,7 @@ fn in_words(value: &Value) -> Cow<'_, str> {
 
 /// A conflict about fields of an object of ours, with what takes them back.
 fn taken_back(error: ApplyError) -> ApplyError {
-    let hint = "take the fields out of the manifest, or stop the other from setting them, or take them back once with \
+    let hint = "remove the fields from the manifest, or stop the other manager from setting them, or take them over once with \
                 --override conflict --reason \"…\"";
     ApplyError { hint: Some(hint.to_owned()), ..error }
 }
@@ -417,10 +417,9 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
     Some(ApplyError {
         object: ObjectRef::of(&wanted.object),
         refusal: Refusal::Conflict(Vec::new()),
-        message: format!("it is there already, of {}", ownership::owner(there).unwrap_or_default()),
+        message: format!("it already exists, managed by {}", ownership::owner(there).unwrap_or_default()),
         hint: Some(
-            "two tiers cannot have the same object: give it another name, or the tier another namespace"
-                .to_owned(),
+            "two tiers cannot have the same object: rename it, or give the tier another namespace".to_owned(),
         ),
         fields: Vec::new(),
     })

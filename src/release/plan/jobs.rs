@@ -1,4 +1,4 @@
-//! Jobs: which ones of other content still run, what becomes of them, and in which order those of a set do.
+//! Jobs: which ones with different content still run, what to do with them, and the order of those of a set.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,9 +40,13 @@ fn runs(job: &Value) -> bool {
     !suspended && !goes && !job::completed(job) && !job::failed(job)
 }
 
-/// Without those that will not come to run as they are: their image does not exist, say. Whoever may not look at pods
-/// has them all.
-pub(crate) async fn not_stuck(cluster: &Cluster, running: Vec<Value>) -> Vec<Value> {
+/// Without those that will not come to run as they are (their image does not exist, say), and those that a release which
+/// was not good left in their back-off: what mends it must not wait for them. Whoever may not look at pods has them all.
+pub(crate) async fn not_stuck(
+    cluster: &Cluster,
+    running: Vec<Value>,
+    not_good: &BTreeSet<u64>,
+) -> Vec<Value> {
     let namespaces: BTreeSet<String> = running.iter().map(|job| ObjectId::of(job).namespace).collect();
     if running.is_empty() {
         return running;
@@ -52,7 +56,11 @@ pub(crate) async fn not_stuck(cluster: &Cluster, running: Vec<Value>) -> Vec<Val
     for namespace in &namespaces {
         for kind in ["Pod", "Event"] {
             let read = |item: Item<'_>| decoder.read(item);
-            seen.extend(cluster.list_each("v1", kind, Some(namespace), None, read).await.unwrap_or_default());
+            match cluster.list_each("v1", kind, Some(namespace), None, read).await {
+                Ok(found) => seen.extend(found),
+                Err(_) if kind == "Pod" => return running,
+                Err(_) => {}
+            }
         }
     }
     let at_work = at_work(&seen);
@@ -62,7 +70,11 @@ pub(crate) async fn not_stuck(cluster: &Cluster, running: Vec<Value>) -> Vec<Val
     let works = |job: &Value| at_work.contains(object::uid(job));
     let has_failed =
         |job: &Value| explained.iter().any(|one| one.verdict() == Verdict::Failed && one.is_about(job));
-    let is_stuck = |job: &Value| has_failed(job) && !works(job);
+    let is_left = |job: &Value| {
+        let revision = object::annotation(job, labels::REVISION).and_then(|text| text.parse().ok());
+        revision.is_some_and(|revision| not_good.contains(&revision))
+    };
+    let is_stuck = |job: &Value| (has_failed(job) || is_left(job)) && !works(job);
     running.into_iter().filter(|job| !is_stuck(job)).collect()
 }
 
@@ -86,13 +98,14 @@ pub(crate) fn running_sentence(prior: &PriorReleases, plan: &Plan) -> Option<Str
 fn title(prior: &PriorReleases, job: &Value) -> String {
     let id = ObjectId::of(job);
     let revision = object::annotation(job, labels::REVISION);
-    let Some(revision) = revision else { return format!("{id}, which no release made,") };
+    let Some(revision) = revision else { return format!("{id}, which no release created,") };
     let summary = prior.summaries.iter().find(|one| one.revision.to_string() == revision);
     let by = summary.map(|one| format!(" ({})", one.by.job.as_deref().unwrap_or(&one.by.person)));
     format!("{id} of release {revision}{}", by.unwrap_or_default())
 }
 
-/// Sees to Jobs of other content that still run; whether they were waited for, so that the plan is an old one.
+/// Waits for or deletes Jobs with different content that still run; returns whether it waited, in which case the plan is
+/// outdated.
 ///
 /// # Errors
 /// [`Kind::Rule`] naming the Job, its release and its pipeline, where nobody said what to do with it;

@@ -1,5 +1,5 @@
-//! What a release would change: decided object by object from what is wanted, what is live, and what the last
-//! record says was applied. Deciding is pure; asking the cluster is in [`crate::release::plan::planner`].
+//! What a release would change, decided object by object from the wanted, the live and the last applied state. The
+//! decision is pure; requests to the cluster are in [`crate::release::plan::planner`].
 
 pub(crate) mod checks;
 pub(crate) mod claims;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::cluster::Conflict;
+use crate::error::Error;
 use crate::manifest::{Origin, Phase};
 pub(crate) use crate::model::{Action, Taken};
 use crate::model::{FieldChange, ObjectId, group, job};
@@ -30,6 +31,7 @@ use crate::record::{Applied, JobRun, Record};
 use crate::release::plan::drift::Added;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::redaction::SecretValues;
+use crate::schema::Finding;
 
 /// An object as the set wants it.
 #[derive(Debug, Clone)]
@@ -72,11 +74,11 @@ pub(crate) struct Step {
     pub live: Option<Arc<Value>>,
     /// What the server said would come of changing it.
     pub tried: Option<Arc<Value>>,
-    /// What was edited by hand and is taken back.
+    /// What was edited by hand and is reverted.
     pub taken: Vec<Taken>,
     /// Why it must be recreated.
     pub because: Option<String>,
-    /// Whose it is, where it is there already and no release of the tier made it.
+    /// Its owner, if it already exists and no release of the tier created it.
     pub foreign: Option<String>,
     /// What others added to its pod template.
     pub added: Vec<Added>,
@@ -104,6 +106,16 @@ impl Step {
         }
     }
 
+    /// Whether anything is done about it.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.action != Action::Keep
+    }
+
+    /// What was found of the object, at its line; `None` where nobody wrote it.
+    pub(crate) fn mistake(&self, finding: &Finding) -> Option<Error> {
+        self.wanted.origin.as_ref().map(|origin| origin.mistake(finding))
+    }
+
     /// What a person added by hand.
     pub(crate) fn drift(&self) -> impl Iterator<Item = &Added> {
         self.added.iter().filter(|one| one.by_hand)
@@ -127,22 +139,22 @@ impl From<&Conflict> for Taken {
 pub(crate) struct Plan {
     /// The wanted objects, in apply order.
     pub steps: Vec<Step>,
-    /// What the manifests no longer have, in the order in which it would be deleted.
+    /// Objects removed from the manifests, in the order in which they would be deleted.
     pub prune: Vec<Value>,
-    /// What the manifests no longer have, and what stays all the same.
+    /// Objects removed from the manifests that are kept.
     pub left: Vec<KeptObject>,
     /// How many live objects earlier releases own.
     pub owned: usize,
-    /// Live Jobs of other content than the set's that still run.
+    /// Live Jobs with different content that still run.
     pub running: Vec<Value>,
 }
 
-/// What is known of an object before the cluster is asked to try it.
+/// What is known about an object before its dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
     /// It is what is wanted: nothing to ask.
     Unchanged,
-    /// It may differ: the server must try it.
+    /// It may differ: needs a dry run.
     MayDiffer,
     /// A Job that has run: nothing to do.
     JobDone,
@@ -270,8 +282,8 @@ impl Plan {
             self.steps.iter().filter_map(|step| Some((step, step.foreign.as_ref()?))).collect();
         let (first, owner) = foreign.first()?;
         Some(match foreign.len() {
-            1 => format!("{} is there already, of {owner}", first.wanted.id()),
-            more => format!("{} and {} more are there already, of {owner}", first.wanted.id(), more - 1),
+            1 => format!("{} already exists, managed by {owner}", first.wanted.id()),
+            more => format!("{} and {} more already exist, managed by {owner}", first.wanted.id(), more - 1),
         })
     }
 

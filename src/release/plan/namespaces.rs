@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::cluster::{Cluster, ErrorClass};
+use crate::error::Result;
 use crate::model::group;
 use crate::release::plan::Wanted;
 
 /// The wanted set with the tier's namespace on every namespaced object that names none.
 ///
 /// # Errors
-/// [`Kind::Unreachable`] and [`Kind::Denied`]; a kind that is not served is left to the dry run to refuse.
+/// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied); a kind that is not
+/// served is left to the dry run to refuse.
 pub(crate) async fn placed(cluster: &Cluster, mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>> {
     let defined = scopes(&wanted);
     for one in &mut wanted {
@@ -26,7 +27,7 @@ pub(crate) async fn placed(cluster: &Cluster, mut wanted: Vec<Wanted>) -> Result
             Some(namespaced) => *namespaced,
             None => match cluster.resource(&api_version, &kind).await {
                 Ok(resource) => resource.namespaced,
-                Err(error) if error.kind() == Kind::Refused => false,
+                Err(error) if ErrorClass::of(&error).is_some_and(ErrorClass::is_refusal) => false,
                 Err(error) => return Err(error),
             },
         };

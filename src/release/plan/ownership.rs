@@ -1,4 +1,4 @@
-//! Whose a live object is, and the part of it that somebody asked for: read from labels, annotations and managed fields.
+//! The owner of a live object, and the fields that its owner set: read from labels, annotations and managed fields.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
-//! What is there, and what would differ: one list per kind and namespace, and a server-side dry run of what
-//! may differ, which is validation and difference in one.
+//! What exists, and what would change: one list per kind and namespace, and a server-side dry run of what may
+//! differ, which gives validation and difference at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use crate::cluster::{ApplyError, Cluster};
+use crate::cluster::{ApplyError, Cluster, ErrorClass};
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
 use crate::model::{Failure, ObjectId, group, labels};
@@ -21,7 +21,7 @@ use crate::release::plan::jobs;
 use crate::release::plan::prune::PruneSet;
 use crate::release::plan::{Before, Known, Plan, Step, Wanted, drift, prune};
 
-/// What a survey compares.
+/// The input of a plan.
 pub(crate) struct PlanInput<'a> {
     /// The wanted set, in apply order.
     pub wanted: Vec<Wanted>,
@@ -33,7 +33,7 @@ pub(crate) struct PlanInput<'a> {
     pub places: BTreeSet<KindPlace>,
     /// `windlass.dev/project=…,windlass.dev/tier=…`
     pub selector: String,
-    /// What stands in the place of values that must not be seen.
+    /// What replaces secret values.
     pub mask: Mask,
     /// Whether fields of our objects are taken back whoever wrote them.
     pub takes_back: bool,
@@ -41,6 +41,8 @@ pub(crate) struct PlanInput<'a> {
     pub removes_drift: bool,
     /// What the user needs to be allowed to do.
     pub may: May,
+    /// The revisions of releases that ended and were not good.
+    pub not_good: BTreeSet<u64>,
 }
 
 /// A kind in a namespace; the namespace is empty for cluster-scoped kinds.
@@ -80,7 +82,7 @@ pub(crate) struct Survey {
     pub live: BTreeMap<ObjectId, Arc<Value>>,
 }
 
-/// Looks at the cluster and plans, with everything that earlier releases own in view.
+/// Reads the cluster and plans, with everything that earlier releases own.
 pub(crate) async fn build_plan(
     context: TierContext<'_>,
     prior: &PriorReleases,
@@ -101,13 +103,14 @@ pub(crate) async fn build_plan(
         takes_back: context.rules.overrides("conflict"),
         removes_drift: context.rules.is_overridden("drift"),
         may,
+        not_good: prior.not_good(),
     };
     let mut looked = survey(context.cluster, subjects).await?;
     drift::find(context, &mut looked.plan, &Mask::new(key)).await;
     Ok(looked)
 }
 
-/// Looks at the cluster and plans.
+/// Reads the cluster and plans.
 ///
 /// # Errors
 /// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a right is missing,
@@ -149,7 +152,7 @@ pub(crate) async fn survey(cluster: &Cluster, mut subjects: PlanInput<'_>) -> Re
         mask: &subjects.mask,
     };
     let wanted = std::mem::take(&mut subjects.wanted);
-    let running = jobs::not_stuck(cluster, jobs::running(&wanted, &live)).await;
+    let running = jobs::not_stuck(cluster, jobs::running(&wanted, &live), &subjects.not_good).await;
     let decisions = wanted.into_iter().zip(known).map(|(wanted, known)| trial.decide(wanted, known));
     let decided: Vec<Decided> = stream::iter(decisions).buffered(CONCURRENCY).collect().await;
     let steps = accepted(decided)?;
@@ -173,7 +176,7 @@ async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<Ob
                     // A kind that this very set defines is not served before its definition is applied, and one whose
                     // definition is gone has no objects any more.
                     Err(error)
-                        if error.kind() == Kind::Refused
+                        if ErrorClass::of(&error).is_some_and(ErrorClass::is_refusal)
                             && (own.contains(&defined(&place)) || !wanted.contains(&place)) =>
                     {
                         Ok(Vec::new())
@@ -277,7 +280,11 @@ pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
     if let Some(hint) = refused.iter().find_map(|(_, error)| error.hint.clone()) {
         whole = whole.with_hint(hint);
     }
-    whole.with_failures(refused.iter().flat_map(|(wanted, error)| failures(wanted, error)))
+    let cause = refused.iter().find(|(_, error)| Error::from(error.clone()).kind() == kind);
+    let (_, cause) = cause.unwrap_or(&refused[0]);
+    whole
+        .with_source(cause.clone())
+        .with_failures(refused.iter().flat_map(|(wanted, error)| failures(wanted, error)))
 }
 
 /// One for each field that the server names, at its place in the manifest.

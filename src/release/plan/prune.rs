@@ -1,5 +1,5 @@
-//! What the manifests no longer have: what of it goes, what stays although nobody wants it, and when it is too much to
-//! go without a word.
+//! Objects removed from the manifests: which are deleted, which are kept, and when there are too many to delete without an
+//! override.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,33 +10,33 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, job, labels, object};
 use crate::release::plan::Plan;
 
-/// So many objects go without a word.
+/// This many objects are deleted without an override.
 const MOST: usize = 20;
 
 /// The word of charts for the same.
 const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
 
-/// An object that stays although the manifests no longer have it.
+/// An object that is kept although it was removed from the manifests.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeptObject {
     /// As it is.
     pub object: Value,
-    /// Why it stays.
+    /// Why it is kept.
     pub why: &'static str,
 }
 
-/// What earlier releases own and the manifests no longer have.
+/// Objects of earlier releases that were removed from the manifests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PruneSet {
-    /// What goes, in reverse apply order.
+    /// What is deleted, in reverse apply order.
     pub prune: Vec<Value>,
-    /// What stays.
+    /// What is kept.
     pub left: Vec<KeptObject>,
     /// How many live objects earlier releases own, without Jobs that have ended.
     pub owned: usize,
 }
 
-/// Marks an object as one that tiers share: none of them takes it along when it goes.
+/// Marks an object as shared by tiers: removing one of them does not delete it.
 pub(crate) fn share(object: &mut Value) {
     object["metadata"]["annotations"][labels::SHARED] = "true".into();
 }
@@ -46,7 +46,7 @@ pub(crate) fn is_shared(object: &Value) -> bool {
     object["metadata"]["annotations"].get(labels::SHARED).is_some()
 }
 
-/// Parts the live objects that earlier releases own, and that are no longer wanted, into what goes and what stays.
+/// Parts the live objects that earlier releases own, and that are no longer wanted, into those to delete and those to keep.
 pub(crate) fn leftovers(
     inventory: &BTreeSet<ObjectId>,
     wanted: &BTreeSet<ObjectId>,
@@ -70,21 +70,21 @@ pub(crate) fn leftovers(
     leftovers
 }
 
-/// Why an object stays; `None` where it goes.
+/// Why an object is kept; `None` if it is deleted.
 pub(crate) fn stays(id: &ObjectId, object: &Value) -> Option<&'static str> {
     match (object::annotation(object, labels::PRUNE), id.kind.as_str()) {
         (None, _) if object.pointer(HELM).is_some_and(|policy| policy == "keep") => {
-            Some("it says helm.sh/resource-policy: keep")
+            Some("it has helm.sh/resource-policy: keep")
         }
-        (Some("never"), _) => Some("it says windlass.dev/prune: never"),
+        (Some("never"), _) => Some("it has windlass.dev/prune: never"),
         (Some("allowed"), _) => None,
         _ if is_shared(object) => {
-            Some("another tier of the project released it, too; windlass.dev/prune: allowed lets it go")
+            Some("another tier of the project released it as well; windlass.dev/prune: allowed deletes it")
         }
-        (_, "PersistentVolumeClaim") => Some("it holds data; windlass.dev/prune: allowed lets it go"),
-        (_, "Namespace") => Some("others may have something in it; windlass.dev/prune: allowed lets it go"),
+        (_, "PersistentVolumeClaim") => Some("it holds data; windlass.dev/prune: allowed deletes it"),
+        (_, "Namespace") => Some("it may contain objects of others; windlass.dev/prune: allowed deletes it"),
         (_, "CustomResourceDefinition") => {
-            Some("all objects of its kind would go with it; windlass.dev/prune: allowed lets it go")
+            Some("all objects of its kind would be deleted with it; windlass.dev/prune: allowed deletes it")
         }
         _ => None,
     }
@@ -94,14 +94,14 @@ fn has_ended(object: &Value) -> bool {
     object["kind"] == "Job" && (job::completed(object) || job::failed(object))
 }
 
-/// Why so many objects do not go without a word.
+/// Why deleting so many objects needs an override.
 pub(crate) fn mass_deletion(plan: &Plan) -> Option<String> {
     let count = plan.prune.iter().filter(|object| !has_ended(object)).count();
     (count > MOST || count * 2 > plan.owned)
         .then(|| format!("it would delete {count} of the {} objects that earlier releases made", plan.owned))
 }
 
-/// Refuses to delete too much without a word.
+/// Refuses to delete too much without an override.
 ///
 /// # Errors
 /// [`Kind::Rule`] with the numbers and the override.
@@ -109,7 +109,7 @@ pub(crate) fn check(plan: &Plan, overridden: bool) -> Result<()> {
     match mass_deletion(plan).filter(|_| !overridden) {
         None => Ok(()),
         Some(sentence) => Err(Error::new(Kind::Rule, sentence).with_hint(
-            "`windlass plan TIER` lists them; if they are meant to go: --override mass-deletion --reason \"…\"",
+            "`windlass plan TIER` lists them; to delete them: --override mass-deletion --reason \"…\"",
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! The values of Secrets of the configuration: sent to the cluster and kept nowhere else. In the plan and in records
-//! a keyed hash stands in the place of each.
+//! The values of Secrets of the configuration: sent to the cluster and stored nowhere else. Plans and records have a
+//! keyed hash instead of each.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl SecretValues {
     }
 }
 
-/// Takes the values out of a Secret of the configuration; a hash keyed with the tier's own key stays for each.
+/// Replaces each value of a Secret of the configuration by a hash keyed with the tier's own key.
 pub(crate) fn redact(mut object: Value, key: &[u8]) -> (Value, Option<SecretValues>) {
     if !manifest::is_from_configuration(&object) {
         return (object, None);

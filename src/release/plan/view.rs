@@ -18,7 +18,7 @@ impl Plan {
             (Action::Recreate, "to recreate"),
             (Action::Run, "to run"),
             (Action::Prune, "to prune"),
-            (Action::Leave, "no longer wanted but left"),
+            (Action::Leave, "no longer in the manifests, kept"),
             (Action::Keep, "unchanged"),
         ];
         let parts: Vec<String> = words

@@ -23,7 +23,7 @@ use crate::session::Session;
 use crate::text::nearest;
 
 /// The rules that this version knows.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "tested",
     "rolled-back",
     "images",
@@ -31,6 +31,7 @@ const KNOWN: [&str; 13] = [
     "branches",
     "protected",
     "confirm",
+    "environment",
     "older",
     "diverged",
     "cluster",
@@ -50,7 +51,7 @@ pub(crate) struct Rules {
     wait_lock: Option<Duration>,
     yes: bool,
     running_jobs: RunningJobs,
-    /// What a rollback may apply although it grants rights or lies outside of the namespace, as `KIND/NAME`.
+    /// What a rollback may apply although it grants rights or is outside the namespace, as `KIND/NAME`.
     allowed: Vec<String>,
     /// Which overrides made a difference.
     used: Arc<Mutex<BTreeSet<String>>>,
@@ -106,7 +107,7 @@ impl Rules {
         Self { allowed, ..self }
     }
 
-    /// Whether a rollback may apply this object, which grants rights or lies outside of the namespace.
+    /// Whether a rollback may apply this object, which grants rights or is outside the namespace.
     pub(crate) fn allows(&self, id: &ObjectId) -> bool {
         let name = format!("{}/{}", id.kind, id.name);
         self.allowed.iter().any(|one| one.eq_ignore_ascii_case(&name))
@@ -213,7 +214,7 @@ impl Rules {
             return Ok(Some(false));
         }
         Err(Error::new(Kind::Rule, sentence)
-            .with_hint("run `windlass test`, or release it all the same with --untested"))
+            .with_hint("run `windlass test`, or release it anyway with --untested"))
     }
 
     /// The branch must be one of the tier's; to a protected tier goes only what is committed, and from a GitLab job
@@ -229,20 +230,30 @@ impl Rules {
             self.enforce(session, "branches", sentence, remedy)?;
         }
         if tier.protected && revision.is_some_and(|revision| revision.dirty) {
-            let sentence = format!("{} is protected, and the work tree is not what was committed", tier.name);
+            let sentence = format!("{} is protected, and the work tree has uncommitted changes", tier.name);
             self.enforce(session, "protected", sentence, "commit or stash, then build and test that")?;
         }
-        self.check_job(session, tier)
+        self.check_job(session, project, tier)
     }
 
-    /// What a GitLab job may do to a protected tier, its branch's or tag's protection must let it do.
+    /// What a GitLab job may do to a protected tier, its branch's or tag's protection must let it do; and a job of the
+    /// environment of another tier is not this one's.
     ///
     /// # Errors
     /// [`Kind::Rule`]
-    pub(crate) fn check_job(&self, session: &Session, tier: &Tier) -> Result<()> {
+    pub(crate) fn check_job(&self, session: &Session, project: &Project, tier: &Tier) -> Result<()> {
         if tier.protected && ci::is_protected() == Some(false) {
             let sentence = format!("{} is protected, and this job's branch or tag is not", tier.name);
             self.enforce(session, "protected", sentence, "protect it in GitLab (Settings, Repository)")?;
+        }
+        let environment = ci::environment().unwrap_or_default();
+        if let Some(other) = project.tier_of_environment(&environment, tier) {
+            let sentence = format!(
+                "this job is of the environment `{environment}`, which is the tier {other}, and not {}",
+                tier.name
+            );
+            let remedy = format!("name {other} in the job's script, or change its `environment:`");
+            self.enforce(session, "environment", sentence, &remedy)?;
         }
         Ok(())
     }
@@ -292,23 +303,69 @@ impl Rules {
     }
 }
 
-/// Why this branch may not be released to the tier. A merge request is on none of the project's branches, whatever its own
+/// Why this branch or tag may not be released to the tier. A merge request is on none of the project's branches, whatever its own
 /// is called: anybody can call one `main` in a fork.
 fn wrong_branch(revision: Option<&Revision>, tier: &Tier) -> Option<String> {
-    let fits = |pattern: &String, branch: &str| match pattern.strip_suffix('*') {
-        Some(prefix) => branch.starts_with(prefix),
-        None => pattern == branch,
-    };
-    let allowed = tier.branches.join(", ");
-    let request = revision.and_then(|revision| revision.merge_request.as_ref());
-    if let Some(request) = request.filter(|_| !tier.branches.is_empty()) {
-        let number = &request.number;
-        return Some(format!("{} takes only {allowed}, and this is merge request !{number}", tier.name));
+    if tier.branches.is_empty() && tier.tags.is_empty() {
+        return None;
     }
-    match revision.and_then(Revision::own_branch) {
-        _ if tier.branches.is_empty() => None,
-        Some(branch) if tier.branches.iter().any(|pattern| fits(pattern, branch)) => None,
-        Some(branch) => Some(format!("{} takes only {allowed}, and this is {branch}", tier.name)),
-        None => Some(format!("{} takes only {allowed}, and no branch is checked out", tier.name)),
+    let fits = |pattern: &String, name: &str| match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    };
+    let tags = tier.tags.iter().map(|tag| format!("tag {tag}"));
+    let allowed = tier.branches.iter().cloned().chain(tags).collect::<Vec<_>>().join(", ");
+    let only = format!("{} takes only {allowed}", tier.name);
+    if let Some(request) = revision.and_then(|revision| revision.merge_request.as_ref()) {
+        return Some(format!("{only}, and this is merge request !{}", request.number));
+    }
+    let tag = revision.and_then(|revision| revision.git_tag.as_deref());
+    if tag.is_some_and(|tag| tier.tags.iter().any(|pattern| fits(pattern, tag))) {
+        return None;
+    }
+    match (revision.and_then(Revision::own_branch), tag) {
+        (Some(branch), _) if tier.branches.iter().any(|pattern| fits(pattern, branch)) => None,
+        (Some(branch), _) => Some(format!("{only}, and this is {branch}")),
+        (None, Some(tag)) => Some(format!("{only}, and this is tag {tag}")),
+        (None, None) => Some(format!("{only}, and no branch is checked out")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MergeRequest;
+    use crate::project::TierOverrides;
+
+    #[test]
+    fn a_tier_takes_its_branches_or_its_tags() {
+        let overrides = TierOverrides {
+            context: Some("lab".to_owned()),
+            namespace: Some("shop".to_owned()),
+            ..TierOverrides::default()
+        };
+        let project = Project::of_records("shop").unwrap();
+        let wrong =
+            |branches: &[&str], tags: &[&str], branch: Option<&str>, tag: Option<&str>, request: bool| {
+                let texts = |all: &[&str]| all.iter().map(|&one| one.to_owned()).collect();
+                let tier = project.tier("live", &overrides).unwrap();
+                let tier = Tier { branches: texts(branches), tags: texts(tags), ..tier };
+                let merge_request =
+                    request.then(|| MergeRequest { number: "3".to_owned(), from_fork: false });
+                let (branch, git_tag) = (branch.map(str::to_owned), tag.map(str::to_owned));
+                wrong_branch(Some(&Revision { branch, git_tag, merge_request, ..Revision::default() }), &tier)
+            };
+        assert_eq!(wrong(&[], &[], Some("x"), None, false), None);
+        assert_eq!(wrong(&["main"], &["v*"], Some("main"), None, false), None);
+        assert_eq!(wrong(&["main"], &["v*"], None, Some("v1.2"), false), None);
+        let only = |why: &str| Some(format!("live takes only main, tag v*, {why}"));
+        assert_eq!(wrong(&["main"], &["v*"], Some("x"), None, false), only("and this is x"));
+        assert_eq!(wrong(&["main"], &["v*"], None, Some("w1"), false), only("and this is tag w1"));
+        assert_eq!(wrong(&["main"], &["v*"], None, None, false), only("and no branch is checked out"));
+        assert_eq!(
+            wrong(&["main"], &["v*"], Some("main"), Some("v1"), true),
+            only("and this is merge request !3")
+        );
+        assert!(wrong(&[], &["v*"], Some("main"), None, false).is_some(), "tags alone");
     }
 }

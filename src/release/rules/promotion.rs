@@ -22,13 +22,13 @@ const BESIDE_ALL: &str = "beside_all";
 
 /// What was good, or is to be: all images by their digests, and the manifests as they stand in the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Set {
+struct ReleasedSet {
     project: String,
     images: BTreeMap<String, String>,
     source: String,
 }
 
-impl Set {
+impl ReleasedSet {
     fn of(project: &Project, images: &Images) -> Result<Self> {
         Ok(Self {
             project: project.name.clone(),
@@ -60,7 +60,7 @@ fn kind(tier: &str) -> String {
 pub(crate) async fn prove(project: &Project, tier: &Tier, images: &Images, revision: u64) -> Result<()> {
     let Some(first) = images.values().next() else { return Ok(()) };
     let registry = Registry::of(project);
-    let set = Set::of(project, images)?;
+    let set = ReleasedSet::of(project, images)?;
     let entry = json!({
         "project": set.project,
         "source": set.source,
@@ -90,7 +90,7 @@ async fn beside(
     registry: &Registry,
     image: &PinnedImage,
     tier: &Tier,
-    set: &Set,
+    set: &ReleasedSet,
     entry: &Value,
 ) -> Result<()> {
     let (image, kind) = (image.reference(), kind(&tier.name));
@@ -115,13 +115,13 @@ pub(crate) async fn check(project: &Project, before: &str, images: &Images) -> R
     let Some(image) = images.values().next() else {
         return Err(Error::new(
             Kind::Rule,
-            format!("nothing proves that this was good on {before}: it has no image"),
+            format!("nothing proves that this was good on {before}: the project has no image"),
         )
         .with_hint(
-            "`after:` needs an image, beside which the proof lies; or --override after --reason \"…\"",
+            "`after:` needs an image, beside which the proof is stored; or --override after --reason \"…\"",
         ));
     };
-    let set = Set::of(project, images)?;
+    let set = ReleasedSet::of(project, images)?;
     // The entry beside one image names all of them.
     let proof = Registry::of(project).read_record(&image.pinned.reference(), &kind(before)).await?;
     match missing_proof(&set, &entries(proof.as_ref())) {
@@ -136,15 +136,15 @@ fn entries(proof: Option<&Value>) -> Vec<Value> {
 }
 
 /// What the proof does not prove, where it does not.
-fn missing_proof(set: &Set, entries: &[Value]) -> Option<&'static str> {
+fn missing_proof(set: &ReleasedSet, entries: &[Value]) -> Option<&'static str> {
     let of_project = || entries.iter().filter(|entry| entry["project"] == set.project.as_str());
     if entries.iter().any(|entry| set.is(entry)) {
         return None;
     }
     Some(if of_project().any(|entry| entry["images"] == json!(set.images)) {
-        "these images were good on {} with other manifests than these"
+        "these images were good on {} with different manifests"
     } else if of_project().any(|entry| entry["source"] == set.source.as_str()) {
-        "these manifests were good on {} with other images than these"
+        "these manifests were good on {} with different images"
     } else {
         "this was not good on {}"
     })
@@ -180,24 +180,25 @@ mod tests {
 
     #[test]
     fn a_proof_is_of_these_images_together_and_of_these_manifests() {
-        let set = |web: &str, worker: &str, source: &str| Set {
+        let set = |web: &str, worker: &str, source: &str| ReleasedSet {
             project: "shop".to_owned(),
             images: [("web", web), ("worker", worker)]
                 .map(|(name, id)| (name.to_owned(), id.to_owned()))
                 .into(),
             source: source.to_owned(),
         };
-        let entry = |set: &Set| json!({"project": set.project, "images": set.images, "source": set.source});
+        let entry =
+            |set: &ReleasedSet| json!({"project": set.project, "images": set.images, "source": set.source});
         let good = [entry(&set("1", "1", "a")), entry(&set("2", "2", "b"))];
         assert_eq!(missing_proof(&set("1", "1", "a"), &good), None);
         assert_eq!(missing_proof(&set("2", "2", "b"), &good), None);
-        assert!(missing_proof(&set("1", "1", "b"), &good).unwrap().contains("other manifests"));
+        assert!(missing_proof(&set("1", "1", "b"), &good).unwrap().contains("different manifests"));
         assert!(
-            missing_proof(&set("1", "2", "a"), &good).unwrap().contains("other images"),
+            missing_proof(&set("1", "2", "a"), &good).unwrap().contains("different images"),
             "never together"
         );
         assert!(missing_proof(&set("3", "3", "c"), &good).unwrap().contains("not good"));
-        let other = Set { project: "toys".to_owned(), ..set("1", "1", "a") };
+        let other = ReleasedSet { project: "toys".to_owned(), ..set("1", "1", "a") };
         assert!(missing_proof(&other, &good).unwrap().contains("not good"));
     }
 }

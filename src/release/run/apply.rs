@@ -20,7 +20,7 @@ use crate::release::plan::planner::refusal;
 use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run};
 use crate::release::run::unstick::Suspects;
 use crate::release::run::{deletion, unstick};
-use crate::rollout::watch::{Goal, Watched, Watcher};
+use crate::rollout::watch::{Goal, Watched, Watcher, Written};
 use crate::session::{Session, interrupted};
 
 /// What of an applied object is asked for later.
@@ -222,7 +222,7 @@ impl Execution<'_> {
             return Ok(());
         }
         let report =
-            self.session.reporter.step(self.stage, "prune", "deleting what the manifests no longer have");
+            self.session.reporter.step(self.stage, "prune", "deleting objects removed from the manifests");
         self.deleted = true;
         self.cluster.end_at(Some(self.watcher.end(self.deadline)));
         self.mark_claims().await;
@@ -257,7 +257,8 @@ impl Execution<'_> {
             if let Err(error) = marked.await {
                 let name = set["metadata"]["name"].as_str().unwrap_or_default();
                 let sentence = format!(
-                    "the claims of StatefulSet/{name} stay, and could not be marked as the tier's: {error}"
+                    "the claims of StatefulSet/{name} are kept, but could not be labelled as the \
+                     tier's: {error}"
                 );
                 self.session.reporter.warn(sentence);
             }
@@ -391,7 +392,11 @@ pub(crate) fn watched(plan: &Plan) -> Vec<Watched> {
         .iter()
         .map(|step| Watched {
             object: step.wanted.object.clone(),
-            place: step.wanted.origin.as_ref().map(|origin| origin.place().clone()),
+            place: step
+                .wanted
+                .origin
+                .clone()
+                .map(|origin| Written::new(move |pointer| origin.place_of(pointer))),
             live: match step.action {
                 Action::Keep => step.live.clone(),
                 _ => None,

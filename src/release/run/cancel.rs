@@ -34,12 +34,12 @@ pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
         return None;
     };
     if let Some(job) = refuses(attempt, to) {
-        let sentence = format!("nothing is sent back: {job} ran, and it says windlass.dev/rollback: refuse");
+        let sentence = format!("nothing is restored: {job} ran, and it has windlass.dev/rollback: refuse");
         context.session.reporter.warn(sentence);
         return None;
     }
     let report =
-        context.session.reporter.step(execution.stage, "send back", format!("sending release {to} back"));
+        context.session.reporter.step(execution.stage, "send back", format!("restoring release {to}"));
     let cluster = context.cluster.for_cleanup();
     let mut sent = SentBack { to, sent: 0, of: 0 };
     let sending = async {
@@ -60,7 +60,10 @@ pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
     };
     let _ = tokio::time::timeout(LIMIT, sending).await;
     let outcome = if sent.sent == sent.of { Outcome::Ok } else { Outcome::Interrupted };
-    report.finish(outcome, format!("{} of {} objects of release {to} sent, not watched", sent.sent, sent.of));
+    report.finish(
+        outcome,
+        format!("{} of {} objects of release {to} restored, not watched", sent.sent, sent.of),
+    );
     Some(sent)
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef, labels};
+use crate::release::plan::checks::images::PODS;
 use crate::release::plan::ownership;
 use crate::session::Session;
 
@@ -26,7 +27,7 @@ pub(crate) async fn delete_only(session: &Session, cluster: &Cluster, live: &Val
     let deleted = delete_and_wait(session, cluster, live).await?;
     if deleted == Deleted::Replaced {
         let id = ObjectId::of(live);
-        session.reporter.warn(format!("somebody created {id} again meanwhile: the new one was not deleted"));
+        session.reporter.warn(format!("{id} was created again in the meantime: the new one was not deleted"));
     }
     Ok(deleted)
 }
@@ -59,7 +60,7 @@ pub(crate) async fn make_room(
         }
         live = new;
     }
-    let message = format!("{} is created again by somebody each time it is deleted", ObjectId::of(&live));
+    let message = format!("{} is created again each time it is deleted", ObjectId::of(&live));
     Err(Error::new(Kind::Refused, message)
         .with_hint("find out who creates it: kubectl get -o yaml --show-managed-fields"))
 }
@@ -108,9 +109,8 @@ pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Valu
 
 /// How long the pods of an object may take to end.
 fn grace(object: &Value) -> Duration {
-    let pods = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
     let grace = |pod: &&str| object.pointer(pod)?.get("terminationGracePeriodSeconds")?.as_u64();
-    pods.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
+    PODS.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Failure, ObjectId, RunResult, Stage, labels, object};
+use crate::project::ci;
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{
@@ -32,6 +33,7 @@ use crate::release::run::verify::Checks;
 use crate::report::Reporter;
 use crate::rollout::watch::Watcher;
 use crate::session::{Session, interrupted};
+use crate::text::display;
 
 /// How long what is under way may take to come to its end after a signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -151,7 +153,7 @@ impl<'a> Attempt<'a> {
 
     /// Whether what is ready answers.
     pub(crate) async fn verify(&mut self) -> Result<()> {
-        // Before the checks: an address without endpoints does not answer, and that would be the worse sentence.
+        // Before the checks: an address without endpoints does not respond, and that would be the worse sentence.
         self.judge_endpoints().await?;
         match &self.checks {
             Some(checks) => Box::pin(checks.hold(&mut self.execution)).await,
@@ -238,6 +240,7 @@ impl<'a> Attempt<'a> {
         if summary.outcome == Outcome::Interrupted {
             summary.sent_back = cancel::send_back(self).await;
         }
+        summary.unjudged = if good { execution.watcher.unjudged() } else { Vec::new() };
         summary.finished = Some(self.context.cluster.now().max(summary.started));
         let sent_back = summary.sent_back.is_some();
         let mut record = self.record(summary, good);
@@ -297,15 +300,15 @@ impl<'a> Attempt<'a> {
         let written = tokio::time::timeout(limit, write).await;
         prior.last = Some(record);
         written
-            .unwrap_or_else(|_| Err(Error::new(Kind::Unreachable, "the API server did not answer in time")))
+            .unwrap_or_else(|_| Err(Error::new(Kind::Unreachable, "the API server did not respond in time")))
     }
 
-    /// Of an API server that does not answer nobody knows how the release is.
+    /// Of an API server that does not respond nobody knows how the release is.
     fn unless_known(&self, error: Error) -> Error {
         if error.kind() != Kind::Unreachable {
             return error;
         }
-        let hint = format!("once it answers: {}", self.context.tier.command("status"));
+        let hint = format!("once it responds: {}", self.context.tier.command("status"));
         error.context(self.execution.watcher.last_seen()).with_hint(hint)
     }
 
@@ -314,7 +317,7 @@ impl<'a> Attempt<'a> {
     fn with_way_on(self, error: Error) -> Error {
         let (stage, tier) = (self.execution.stage, self.context.tier);
         let way_back = target::choose(&self.prior.summaries, &[], None).ok();
-        let interrupted = is_interruption(&error);
+        let interrupted = error.is_interruption();
         let newest = self.prior.summaries.first();
         let sent_back_to = newest.and_then(|newest| newest.sent_back).map(|sent| sent.to);
         let mut next = Vec::new();
@@ -398,6 +401,22 @@ async fn withdraw(context: TierContext<'_>, prior: &mut PriorReleases, stage: St
     prior.current = None;
 }
 
+/// How long a rollout may take: in a job of CI it ends so early that it can be rolled back and recorded before the job is killed.
+fn within_job(session: &Session, timeout: Duration, left: Option<Duration>) -> Duration {
+    const FOR_THE_REST: Duration = Duration::from_secs(60);
+    const LEAST: Duration = Duration::from_secs(10);
+    let Some(left) = left else { return timeout };
+    let room = left.saturating_sub(FOR_THE_REST).max(LEAST);
+    if room < timeout {
+        let (room, left, timeout) = (display::whole(room), display::whole(left), display::whole(timeout));
+        session.reporter.warn_with_hint(
+            format!("the job ends in {left}: the rollout may take {room} instead of {timeout}"),
+            "a longer `timeout:` of the job, or a shorter one of the tier",
+        );
+    }
+    room.min(timeout)
+}
+
 /// The plan, ready to be carried out.
 fn execution<'a>(
     context: TierContext<'a>,
@@ -410,13 +429,14 @@ fn execution<'a>(
     let mut watcher = Watcher::new(session, cluster, stage, apply::watched(&plan));
     watcher.made_elsewhere(external::names(context));
     watcher.judge_by(tier.health.clone());
+    watcher.was_good_at(prior.good_at());
     Execution {
         session,
         cluster,
         stage,
         revision: summary.revision,
         commit: summary.commit.clone(),
-        deadline: Instant::now() + tier.timeout,
+        deadline: Instant::now() + within_job(session, tier.timeout, ci::time_left()),
         plan,
         watcher,
         kill_jobs: stage == Stage::Release && context.rules.running_jobs() == RunningJobs::Kill,
@@ -442,15 +462,11 @@ fn suspects(prior: &PriorReleases, stage: Stage, revision: u64) -> Suspects {
     }
 }
 
-fn is_interruption(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Interrupted | Kind::Terminated)
-}
-
 /// How an attempt ended.
 fn outcome(result: &Result<()>) -> Outcome {
     match result {
         Ok(()) => Outcome::Good,
-        Err(error) if is_interruption(error) => Outcome::Interrupted,
+        Err(error) if error.is_interruption() => Outcome::Interrupted,
         Err(error) if error.kind() == Kind::TimedOut => Outcome::TimedOut,
         Err(_) => Outcome::Failed,
     }
@@ -515,6 +531,16 @@ mod tests {
 
     use super::*;
     use crate::model::Subject;
+
+    #[test]
+    fn a_rollout_ends_before_its_job_does() {
+        let session = Session::new(Reporter::silent());
+        let room = |left: Option<u64>| {
+            within_job(&session, Duration::from_secs(600), left.map(Duration::from_secs)).as_secs()
+        };
+        assert_eq!((room(None), room(Some(3600)), room(Some(660))), (600, 600, 600));
+        assert_eq!((room(Some(300)), room(Some(65)), room(Some(0))), (240, 10, 10));
+    }
 
     #[test]
     fn what_no_output_shows_does_not_stand_in_the_history() {

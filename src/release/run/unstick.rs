@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, DeleteOptions, Deleted, Item, Projection, SeenObject};
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster, DeleteOptions, Deleted, Item, Projection, SeenObject};
+use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::session::Session;
 
@@ -46,13 +46,13 @@ pub(crate) async fn unstick(
     }
     let Some(set) = noticed(cluster, &ObjectRef::of(wanted)).await? else { return Ok(()) };
     let stuck = match pods(cluster, &set).await {
-        Err(error) if error.kind() == Kind::Denied => return Ok(()),
+        Err(error) if cluster::is_denied(&error) => return Ok(()),
         pods => pods?.into_iter().filter(|pod| is_in_the_way(pod, &set, suspects)).collect::<Vec<_>>(),
     };
     for pod in stuck {
         let (id, owner) = (ObjectId::of(&pod), ObjectId::of(wanted));
         match cluster.delete(&SeenObject::of(&pod)?, DeleteOptions::default()).await {
-            Err(error) if error.kind() == Kind::Denied => session.reporter.warn_with_hint(
+            Err(error) if cluster::is_denied(&error) => session.reporter.warn_with_hint(
                 format!("{id} holds up the rollout of {owner}, and the right to delete it is missing"),
                 format!("kubectl -n {} delete pod {}", id.namespace, id.name),
             ),

@@ -148,7 +148,7 @@ impl<'a> Checks<'a> {
         Ok(format!("{}{held}", answer.sentence))
     }
 
-    /// The error of an address that does not answer as it should.
+    /// The error of an address that does not respond as it should.
     fn unanswered(&self, address: &str, answer: &ProbeResult, how_long: &str) -> Error {
         let message = format!("{address} {} {how_long}", answer.sentence);
         // What is cut could no longer be recognised as a secret.
@@ -198,7 +198,7 @@ fn is_plain(name: &str) -> bool {
 
 /// Whatever a check failed for, the release is not good because it could not be verified.
 fn as_unverified(error: Error) -> Error {
-    if matches!(error.kind(), Kind::Interrupted | Kind::Terminated) {
+    if error.is_interruption() {
         return error;
     }
     let unverified =

@@ -1,5 +1,5 @@
-//! Logs that are followed: over restarts of a container, over pods that come and go, over an API server that is
-//! away, until somebody has seen enough.
+//! Follows logs across restarts of containers, new pods and outages of the API server, until
+//! interrupted.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
-use crate::error::{Error, Kind, Result};
+use crate::cluster::{self, Cluster, ContainerRef, LogLine, LogOptions, WatchItem, WatchSubject, Watches};
+use crate::error::{Error, Result};
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Members;
 use crate::tier::logs::pod::{Instance, LogPod};
-use crate::tier::logs::{Wanted, show};
+use crate::tier::logs::{LogSelection, show};
 
 /// So many lines wait to be shown before the containers' logs have to wait.
 const QUEUE: usize = 256;
-/// A log that ended although its container runs is asked for again after this.
+/// The pause before a log that ended although its container runs is requested again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How often it is looked whether anybody reads.
+/// How often to check whether anybody still reads.
 const LOOK: Duration = Duration::from_millis(500);
 
 type Line = (ContainerRef, Result<LogLine>);
@@ -27,7 +27,7 @@ type Line = (ContainerRef, Result<LogLine>);
 pub(crate) async fn follow(
     session: &Session,
     cluster: &Cluster,
-    wanted: &Wanted<'_>,
+    wanted: &LogSelection<'_>,
     members: Members,
     namespaces: BTreeSet<String>,
 ) -> Result<()> {
@@ -59,7 +59,7 @@ pub(crate) async fn follow(
 /// What is followed.
 struct Following<'a> {
     cluster: &'a Cluster,
-    wanted: &'a Wanted<'a>,
+    wanted: &'a LogSelection<'a>,
     members: Members,
     sender: mpsc::Sender<Line>,
     /// The pods by their uid, each with its containers.
@@ -79,7 +79,7 @@ impl Following<'_> {
             // Its log goes on until its containers have ended.
             WatchItem::Deleted(pod) => drop(self.pods.remove(&*pod.uid)),
             WatchItem::Denied(error) => return Err(error),
-            WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods is in trouble"),
+            WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods failed"),
             WatchItem::Listed | WatchItem::Back => {}
         }
         Ok(())
@@ -89,7 +89,7 @@ impl Following<'_> {
     async fn refresh(&mut self, pod: &LogPod) -> Result<()> {
         if !self.pods.contains_key(&*pod.uid) {
             let member = match self.members.of(pod).await {
-                Err(error) if error.kind() == Kind::Unreachable => return Ok(()),
+                Err(error) if cluster::is_unreachable(&error) => return Ok(()),
                 member => member?,
             };
             if !member.is_some_and(|member| member.is(self.wanted.request.object.as_deref())) {
@@ -169,7 +169,7 @@ impl ContainerLog {
         self.options.since = log.position();
         self.options.tail = None;
         match end {
-            Err(error) if error.kind() == Kind::Denied => self.send(Err(error)).await,
+            Err(error) if cluster::is_denied(&error) => self.send(Err(error)).await,
             Err(error) => {
                 tracing::debug!(%error, "a log cannot be followed");
                 Some(())

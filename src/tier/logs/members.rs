@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster};
+use crate::error::Result;
 use crate::model::{labels, object};
 use crate::record::Record;
 use crate::tier::logs::pod::{LogPod, owner};
@@ -101,7 +101,7 @@ impl Members {
             Some((uid, _)) if self.known.contains_key(uid) => self.known[uid].clone(),
             Some((uid, _)) => {
                 let found = match self.root(pod).await {
-                    Err(error) if error.kind() == Kind::Denied => self.selected(pod),
+                    Err(error) if cluster::is_denied(&error) => self.selected(pod),
                     found => found?,
                 };
                 self.known.insert(uid.clone(), found.clone());

@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::{Cluster, ContainerRef, LogLine, LogOptions};
 use crate::error::{Error, Kind, Result};
+use crate::model::ObjectId;
 use crate::project::Tier;
 use crate::record::Record;
 use crate::record::prior::PriorReleases;
@@ -73,7 +74,7 @@ pub(crate) async fn logs(session: &Session, project: &str, tier: &Tier, request:
         tail: request.tail,
         since: request.since.map(|since| before(cluster.now(), since)),
     };
-    let wanted = Wanted { request, options };
+    let wanted = LogSelection { request, options };
     if request.follow {
         follow::follow(session, &cluster, &wanted, members, namespaces).await
     } else {
@@ -81,13 +82,33 @@ pub(crate) async fn logs(session: &Session, project: &str, tier: &Tier, request:
     }
 }
 
+/// The objects of the last release that may have pods, as `Deployment/web`.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(crate) async fn objects(session: &Session, project: &str, tier: &Tier) -> Result<Vec<String>> {
+    let cluster = context::connect(session, tier).await?;
+    let last = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?.last;
+    let owned = last.map(|last| last.owned).unwrap_or_default();
+    Ok(owned.iter().map(|one| &one.id).filter(|id| may_have_pods(id)).map(ObjectId::to_string).collect())
+}
+
+/// Whether it is a workload, a pod itself, or a custom resource.
+fn may_have_pods(id: &ObjectId) -> bool {
+    match id.group.as_str() {
+        "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
+        "apps" | "batch" => true,
+        group => group.contains('.') && !group.ends_with(".k8s.io"),
+    }
+}
+
 /// Which lines of which containers.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct LogSelection<'a> {
     request: &'a LogRequest,
     options: LogOptions,
 }
 
-impl Wanted<'_> {
+impl LogSelection<'_> {
     /// The containers of a pod whose logs are wanted, those that run first before the others.
     fn containers(&self, pod: &LogPod) -> Vec<(ContainerRef, Option<Instance>)> {
         pod.containers(self.request.container.as_deref()).collect()

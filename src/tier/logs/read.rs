@@ -1,11 +1,11 @@
 //! Logs that are read to their end: the lines of all containers in the order in which they were written.
 
-use crate::cluster::{Cluster, ContainerRef, LogFollower, LogLine};
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster, ContainerRef, LogFollower, LogLine};
+use crate::error::Result;
 use crate::session::{Session, interrupted};
 use crate::tier::logs::members::Member;
 use crate::tier::logs::pod::LogPod;
-use crate::tier::logs::{Wanted, show};
+use crate::tier::logs::{LogSelection, show};
 
 /// So many logs are read at the same time: a server serves no more over one connection.
 const TOGETHER: usize = 80;
@@ -14,7 +14,7 @@ const TOGETHER: usize = 80;
 pub(crate) async fn read(
     session: &Session,
     cluster: &Cluster,
-    wanted: &Wanted<'_>,
+    wanted: &LogSelection<'_>,
     pods: &[(Member, LogPod)],
 ) -> Result<()> {
     let containers = pods.iter().flat_map(|(_, pod)| wanted.containers(pod));
@@ -53,7 +53,7 @@ async fn merge(session: &Session, mut logs: Vec<(ContainerRef, LogFollower)>) ->
 /// missing for all.
 async fn next(session: &Session, container: &ContainerRef, log: &mut LogFollower) -> Result<Option<LogLine>> {
     match log.next_line().await {
-        Err(error) if matches!(error.kind(), Kind::Denied | Kind::Interrupted) => Err(error),
+        Err(error) if cluster::is_denied(&error) || error.is_interruption() => Err(error),
         Err(error) => {
             let ContainerRef { pod, container, .. } = container;
             session.reporter.warn(format!("the log of {pod}/{container} cannot be read further: {error}"));

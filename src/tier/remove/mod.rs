@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, DeleteOptions, Deleted, Lease, SeenObject};
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster, DeleteOptions, Deleted, Lease, SeenObject};
+use crate::error::Result;
 use crate::http::CONCURRENCY;
 use crate::manifest::phase_of;
 use crate::model::{ObjectId, Outcome, Stage, labels};
@@ -52,8 +52,8 @@ pub(crate) struct RemoveRequest {
 /// Removes all that the tier's records own. `agreed` is asked before anything is deleted, with what would be.
 ///
 /// # Errors
-/// Whatever `agreed` says, [`Kind::Locked`], [`Kind::Usage`] where data would go that nobody spoke of, and what the cluster
-/// refuses.
+/// Whatever `agreed` says, [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Usage`](crate::error::Kind::Usage) where data
+/// would go that nobody spoke of, and what the cluster refuses.
 pub(crate) async fn remove(
     session: &Session,
     project: &Project,
@@ -236,7 +236,7 @@ fn kept_objects(
         let stay = std::mem::take(goes).into_iter().map(|object| Kept { object, why: String::new() });
         kept.extend(stay);
         for kept in &mut kept {
-            "it stays as it is, without windlass's labels".clone_into(&mut kept.why);
+            "it stays, without windlass's labels".clone_into(&mut kept.why);
         }
     }
     kept
@@ -303,7 +303,7 @@ async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Val
     data.extend(claims.into_iter().filter(|claim| of.is_its(claim)));
     match cluster.list("v1", "PersistentVolume", None, Some(&of.selector())).await {
         // Who has rights in namespaces alone has never made a volume.
-        Err(error) if error.kind() == Kind::Denied => {}
+        Err(error) if cluster::is_denied(&error) => {}
         volumes => data.extend(volumes?.into_iter().filter(|volume| of.is_its(volume))),
     }
     data.retain(|object| !object["metadata"]["deletionTimestamp"].is_string());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::cluster::Contents;
+use crate::cluster::{self, Contents};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef};
 use crate::release::context;
@@ -46,8 +46,8 @@ pub(crate) async fn decide(
     let live = match context.cluster.get(&ObjectRef::new("v1", "Namespace", &name)).await {
         Ok(Some(live)) => live,
         Ok(None) => return Ok((Namespace::Missing, BTreeSet::new())),
-        Err(error) if error.kind() == Kind::Denied && !draft.request.with_namespace => {
-            return Ok(stays("whose it is may not be seen".to_owned(), None, Vec::new()));
+        Err(error) if cluster::is_denied(&error) && !draft.request.with_namespace => {
+            return Ok(stays("its owner cannot be read".to_owned(), None, Vec::new()));
         }
         Err(error) => return Err(error),
     };
@@ -76,21 +76,21 @@ fn why_it_stays(others: &[Value], unknown: Vec<String>) -> Option<String> {
     let verb = if others.len() == 1 { "is" } else { "are" };
     let held = (!others.is_empty()).then(|| format!("{} {verb} in it", names(others)));
     let reasons: Vec<String> = held.into_iter().chain(unknown).collect();
-    let why = format!("{}; --with-namespace deletes it with all that is in it", reasons.join("; "));
+    let why = format!("{}; --with-namespace deletes it with everything in it", reasons.join("; "));
     (!reasons.is_empty()).then_some(why)
 }
 
 /// Why the namespace stays whatever is in it.
 fn kept_anyway(context: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
     if draft.request.records_only {
-        return Some("--records-only deletes the records alone".to_owned());
+        return Some("--records-only deletes only the records".to_owned());
     }
     if draft.request.with_namespace {
         return None;
     }
     let is_made = context::is_made_for(live, context.project, context.tier);
     match draft.said {
-        Some(false) => return Some("it says windlass.dev/prune: never".to_owned()),
+        Some(false) => return Some("it has windlass.dev/prune: never".to_owned()),
         None if !is_made => return Some("windlass did not create it for this tier".to_owned()),
         Some(true) | None => {}
     }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::cluster::Cluster;
-use crate::error::{Kind, Result};
+use crate::cluster::{self, Cluster};
+use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::tier::remove::removal::Kept;
 
@@ -52,7 +52,7 @@ async fn is_there(cluster: &Cluster, claim: &ObjectId, volume: &Value) -> Result
             let bound = &volume["spec"]["claimRef"]["uid"];
             bound.is_null() || *bound == found["metadata"]["uid"]
         })),
-        Err(error) if error.kind() == Kind::Denied => Ok(true),
+        Err(error) if cluster::is_denied(&error) => Ok(true),
         Err(error) => Err(error),
     }
 }

@@ -1,4 +1,4 @@
-//! `external:` of the configuration: what others make is there, with the keys that pods ask for, before anything is
+//! `external:` of the configuration: objects created elsewhere exist, with the keys that pods use, before anything is
 //! changed.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use serde_json::Value;
 
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::{Cause, Failure, ObjectRef, Subject, group};
 use crate::project::{External, ExternalObject};
@@ -14,13 +14,13 @@ use crate::release::context::TierContext;
 use crate::release::plan::Wanted;
 use crate::rollout::watch;
 
-/// Kind and name of what others make: a pod that lacks it is not failed at once.
+/// Kind and name of objects created elsewhere: a pod that lacks one does not fail at once.
 pub(crate) fn names(context: TierContext<'_>) -> Vec<(String, String)> {
     let read = |external: &External| context.tier.external(external).ok();
     context.tier.externals.iter().filter_map(read).map(|named| (named.kind, named.name)).collect()
 }
 
-/// Whether everything is there that others make.
+/// Checks that all external objects exist.
 ///
 /// # Errors
 /// [`Kind::Refused`] naming what is missing, [`Kind::Invalid`] for a kind that the cluster does not have.
@@ -33,19 +33,20 @@ pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result
         .await?
         .into_iter()
         .zip(&named)
-        // What an object of this very set makes cannot be there before it.
+        // What an object of this set creates cannot exist before it.
         .filter(|(_, one)| !made.contains(&(one.kind.clone(), one.name.clone())))
         .filter_map(|(failure, one)| Some((one.place.clone(), failure?)))
         .collect();
     let Some((place, first)) = failures.first() else { return Ok(()) };
     let message = match failures.len() {
         1 => format!("{} {}", first.subject.name(), first.message),
-        count => format!("{count} objects that others make are not as the pods need them"),
+        count => format!("{count} external objects are not as the pods need them"),
     };
     let error = Error::new(Kind::Refused, message).at(place.clone());
     Err(error
         .with_hint(
-            "nothing was changed: see to whoever makes it (`external` in windlass.yaml), then release again",
+            "nothing was changed: have it created or corrected (`external` in windlass.yaml), then \
+             release again",
         )
         .with_failures(failures.into_iter().map(|(_, failure)| failure)))
 }
@@ -58,7 +59,7 @@ async fn missing(
     let reference = ObjectRef::new(api_version(context.cluster, named).await?, &named.kind, &named.name);
     let live = match context.cluster.get(&reference).await {
         Ok(live) => live,
-        Err(error) if error.kind() == Kind::Denied => {
+        Err(error) if cluster::is_denied(&error) => {
             context.session.reporter.warn(format!("{} cannot be checked: {error}", named.title()));
             return Ok(None);
         }
@@ -76,9 +77,7 @@ async fn missing(
 /// What is wrong with it, in one sentence.
 fn lacks(named: &ExternalObject, live: Option<&Value>, wanted: &[Wanted], namespace: &str) -> Option<String> {
     let Some(live) = live else {
-        return Some(format!(
-            "does not exist in the namespace `{namespace}`, and `external` says that others make it"
-        ));
+        return Some(format!("does not exist in the namespace `{namespace}`, but is declared as `external`"));
     };
     let keys = wanted.iter().filter(|one| one.object["metadata"]["namespace"] == namespace);
     let keys: BTreeSet<String> = keys.flat_map(|one| asked_keys(&one.object, named)).collect();
@@ -88,7 +87,7 @@ fn lacks(named: &ExternalObject, live: Option<&Value>, wanted: &[Wanted], namesp
     let missing: Vec<String> = keys.iter().filter(|key| !has(key)).map(|key| format!("`{key}`")).collect();
     let plural = if missing.len() == 1 { "the key" } else { "the keys" };
     (!missing.is_empty())
-        .then(|| format!("lacks {plural} {}, which the manifests ask for", missing.join(" and ")))
+        .then(|| format!("lacks {plural} {}, which the manifests use", missing.join(" and ")))
 }
 
 /// The keys of this object that a manifest asks for.
@@ -184,7 +183,7 @@ mod tests {
         assert_eq!(lacks(Some(json!({"data": {"password": "", "ca.crt": ""}}))), None);
         assert_eq!(
             lacks(Some(json!({"data": {}}))).as_deref(),
-            Some("lacks the keys `ca.crt` and `password`, which the manifests ask for")
+            Some("lacks the keys `ca.crt` and `password`, which the manifests use")
         );
         assert!(lacks(None).expect("it is missing").contains("does not exist in the namespace `shop`"));
     }

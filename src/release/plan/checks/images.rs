@@ -1,19 +1,23 @@
-//! Whether the images of a recorded set can still be pulled: looked up before a rollback changes anything.
+//! Checks, before anything is changed, whether images can be pulled: those of a recorded set, which a rollback needs, and the
+//! new ones of a release, with a warning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
-use crate::model::{ObjectId, Reference};
-use crate::registry::Registry;
+use crate::model::object::{kind, text};
+use crate::model::{ObjectId, ObjectRef, Reference, object};
+use crate::registry::{Refused, Registry};
 use crate::release::context::TierContext;
 use crate::release::plan::{Action, Plan};
+use crate::schema::Finding;
 
-/// How long all look-ups together may take: whoever rolls back is in a hurry, and nodes may have the images.
+/// The time limit for all lookups: a rollback is urgent, and the nodes may have the images.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The same where nobody waits for it in particular.
 pub(crate) const IN_PASSING: Duration = Duration::from_secs(3);
@@ -51,7 +55,7 @@ pub(crate) async fn check(context: TierContext<'_>, plan: &Plan) -> Result<()> {
         let sentence = format!("the image {image} of {object} is no longer in its registry");
         if *needed && !context.rules.overrides("images") {
             return Err(Error::new(Kind::Rule, sentence).with_hint(
-                "take another revision with --to, push the image again, or, where the nodes still have it, \
+                "choose another revision with --to, push the image again, or, where the nodes still have it, \
                  --override images --reason \"…\"",
             ));
         }
@@ -68,7 +72,7 @@ pub(crate) async fn look_up(
 ) -> Vec<(String, Presence)> {
     let images: Vec<String> = images.into_iter().collect();
     let registry = &Registry::of(context.project);
-    let end = tokio::time::Instant::now() + limit;
+    let end = Instant::now() + limit;
     let asked = stream::iter(images).map(|image| async move {
         let answer = tokio::time::timeout_at(end, ask(registry, &image)).await;
         let late = || Presence::Unknown(format!("no answer within {} s", limit.as_secs()));
@@ -87,6 +91,128 @@ async fn ask(registry: &Registry, image: &str) -> Presence {
         Ok(None) => Presence::Missing,
         Err(error) => Presence::Unknown(error.message().to_owned()),
     }
+}
+
+/// What the pods that a release changes will not be able to pull. Images that the tier runs already are not asked for.
+pub(super) async fn unpullable(context: TierContext<'_>, plan: &Plan, end: Instant) -> Vec<Error> {
+    let live = || plan.steps.iter().filter_map(|step| step.live.as_deref());
+    let running: BTreeSet<String> = live().flat_map(images_of).collect();
+    let changed = plan.steps.iter().enumerate().filter(|(_, step)| step.is_changed());
+    let asked: Vec<Use> = changed
+        .flat_map(|(at, step)| uses(at, &step.wanted.object))
+        .filter(|one| !running.contains(&one.image))
+        .collect();
+    let lookup = Lookup {
+        accounts: tokio::time::timeout_at(end, accounts(context, plan, &asked)).await.unwrap_or_default(),
+        known: running.iter().filter_map(|image| Some(image.parse::<Reference>().ok()?.registry)).collect(),
+        ours: Registry::of(context.project),
+        anybody: Registry::without_credentials(context.project),
+    };
+    let lookup = &lookup;
+    let answers = stream::iter(asked).map(|one| async move {
+        let finding = tokio::time::timeout_at(end, lookup.ask(&one)).await.ok()??;
+        Some((one.step, finding))
+    });
+    let found: Vec<Option<(usize, Finding)>> = answers.buffered(CONCURRENCY).collect().await;
+    found.into_iter().flatten().filter_map(|(at, one)| plan.steps[at].mistake(&one)).collect()
+}
+
+/// What it takes to ask for images as the kubelet would: it has the Secrets of the pod and of its service account.
+struct Lookup {
+    /// Whether service accounts have Secrets to pull with, as far as that is known.
+    accounts: BTreeMap<String, bool>,
+    /// The registries that the tier pulls from already: of these the nodes may know more than anybody.
+    known: BTreeSet<String>,
+    ours: Registry,
+    anybody: Registry,
+}
+
+impl Lookup {
+    /// What is wrong with an image, if that is known.
+    async fn ask(&self, one: &Use) -> Option<Finding> {
+        let has_secret = one.has_secret || self.accounts.get(&one.account) != Some(&false);
+        let registry = if has_secret { &self.ours } else { &self.anybody };
+        let reference = one.image.parse::<Reference>().ok()?;
+        match registry.digest_at_once(&reference).await {
+            Ok(None) => Some(not_there(one)),
+            Err(error) if error.find::<Refused>().is_some() && !has_secret => {
+                (!self.known.contains(&reference.registry)).then(|| not_for_anybody(one))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A container of a changed object.
+struct Use {
+    /// The index of the object's step.
+    step: usize,
+    image: String,
+    /// Where it stands.
+    pointer: String,
+    /// Whether its pod names Secrets to pull with.
+    has_secret: bool,
+    /// The service account of its pod.
+    account: String,
+}
+
+fn uses(step: usize, object: &Value) -> Vec<Use> {
+    let mut uses = Vec::new();
+    for pod in PODS {
+        let Some(spec) = object.pointer(pod) else { continue };
+        let account = Some(text(spec, "/serviceAccountName")).filter(|name| !name.is_empty());
+        for list in ["initContainers", "containers"] {
+            for (index, container) in object::list(spec, &format!("/{list}")).iter().enumerate() {
+                uses.push(Use {
+                    step,
+                    image: text(container, "/image").to_owned(),
+                    pointer: format!("{pod}/{list}/{index}/image"),
+                    has_secret: !object::list(spec, "/imagePullSecrets").is_empty(),
+                    account: account.unwrap_or("default").to_owned(),
+                });
+            }
+        }
+    }
+    uses.retain(|one| !one.image.is_empty());
+    uses
+}
+
+/// Whether the service accounts of these pods have Secrets to pull with, which they give to their pods; those of which nothing is
+/// known are left out.
+async fn accounts(context: TierContext<'_>, plan: &Plan, asked: &[Use]) -> BTreeMap<String, bool> {
+    let without = asked.iter().filter(|one| !one.has_secret);
+    let names: BTreeSet<String> = without.map(|one| one.account.clone()).collect();
+    let has_secrets = |account: &Value| !object::list(account, "/imagePullSecrets").is_empty();
+    let answers = names.into_iter().map(|name| async move {
+        let mut set = plan.steps.iter().map(|step| &*step.wanted.object);
+        let own = set.find(|one| kind(one) == "ServiceAccount" && object::name(one) == name);
+        if let Some(own) = own {
+            return Some((name, has_secrets(own)));
+        }
+        let namespace = context.cluster.namespace();
+        let reference = ObjectRef::new("v1", "ServiceAccount", &name).in_namespace(namespace);
+        let live = context.cluster.get(&reference).await.ok()?;
+        Some((name, live.as_ref().is_some_and(has_secrets)))
+    });
+    futures::future::join_all(answers).await.into_iter().flatten().collect()
+}
+
+fn not_there(one: &Use) -> Finding {
+    Finding::warning(&*one.pointer, format!("the image `{}` does not exist in its registry", one.image))
+        .with_hint("its pods cannot start until it is pushed")
+}
+
+fn not_for_anybody(one: &Use) -> Finding {
+    let message = format!(
+        "the registry does not have `{}`, or requires credentials for it, and the pod has no \
+         imagePullSecrets",
+        one.image
+    );
+    Finding::warning(&*one.pointer, message).with_hint(
+        "`secrets: {registry: {pull: …}}` creates one for the project's own registry; ignore this if \
+         the nodes have credentials \
+         of their own",
+    )
 }
 
 /// Who runs an image.
@@ -108,9 +234,11 @@ fn users<'a>(objects: impl Iterator<Item = (&'a Value, bool)>) -> BTreeMap<Strin
     users
 }
 
+/// Where the specification of pods stands.
+pub(crate) const PODS: [&str; 3] = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
+
 /// The images that an object's pods run.
 pub(crate) fn images_of(object: &Value) -> BTreeSet<String> {
-    const PODS: [&str; 3] = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
     let pods = PODS.iter().filter_map(|pointer| object.pointer(pointer));
     let containers = pods
         .flat_map(|pod| [&pod["initContainers"], &pod["containers"]])
@@ -161,6 +289,29 @@ mod tests {
             assert_eq!(images_of(&object).into_iter().collect::<Vec<_>>(), ["a", "b", "c"], "{object}");
         }
         assert!(images_of(&json!({"kind": "ConfigMap", "data": {"image": "x"}})).is_empty());
+    }
+
+    #[test]
+    fn a_container_is_pulled_with_the_secrets_of_its_pod_or_of_its_account() {
+        let object = json!({"kind": "CronJob", "spec": {"jobTemplate": {"spec": {"template": {"spec": {
+            "serviceAccountName": "batch", "imagePullSecrets": [{"name": "registry"}],
+            "initContainers": [{"image": "a"}], "containers": [{"name": "variable"}, {"image": "b"}]}}}}}});
+        let uses = uses(0, &object);
+        let shown: Vec<(&str, &str)> =
+            uses.iter().map(|one| (one.image.as_str(), one.pointer.as_str())).collect();
+        let spec = "/spec/jobTemplate/spec/template/spec";
+        assert_eq!(
+            shown,
+            [
+                ("a", format!("{spec}/initContainers/0/image").as_str()),
+                ("b", format!("{spec}/containers/1/image").as_str()),
+            ]
+        );
+        assert!(uses.iter().all(|one| one.has_secret && one.account == "batch"));
+        assert_eq!(
+            super::uses(0, &json!({"kind": "Pod", "spec": {"containers": [{"image": "c"}]}}))[0].account,
+            "default"
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::release::plan::{Action, Plan, Step, prune};
 
 /// Why a rollback leaves what its release does not have.
 const LEFT_BY_ROLLBACK: &str =
-    "it grants rights or lies outside of the namespace; a rollback with --allow KIND/NAME deletes it";
+    "it grants rights or is outside the namespace; a rollback with --allow KIND/NAME deletes it";
 
 /// Why an automatic rollback leaves what holds data.
 const LEFT_BY_AUTOMATIC: &str = "an automatic rollback deletes nothing that holds data";
@@ -48,8 +48,7 @@ pub(crate) fn warn_of_held(context: TierContext<'_>, to: u64, held: &[Applied]) 
     for one in held {
         let id = ObjectId::of(&one.object);
         let name = format!("{}/{}", id.kind, id.name);
-        let why =
-            if grants_rights(&one.object) { "it grants rights" } else { "it lies outside of the namespace" };
+        let why = if grants_rights(&one.object) { "it grants rights" } else { "it is outside the namespace" };
         context.session.reporter.warn_with_hint(
             format!("{id} is not what release {to} had and was not changed: {why}"),
             format!("look at it with --dry-run --allow {name}; a rollback with --allow {name} applies it"),
@@ -84,11 +83,11 @@ pub(crate) async fn confirm_deletions(context: TierContext<'_>, plan: &Plan, to:
         .map(|object| ObjectId::of(object).to_string())
         .collect();
     let fact = match (sets.is_empty(), prune::mass_deletion(plan)) {
-        (false, _) => format!("going back to release {to} deletes {}", sets.join(", ")),
-        (true, Some(sentence)) => format!("going back to release {to}: {sentence}"),
+        (false, _) => format!("rolling back to release {to} deletes {}", sets.join(", ")),
+        (true, Some(sentence)) => format!("rolling back to release {to}: {sentence}"),
         (true, None) => return Ok(()),
     };
-    context.rules.confirm(context.session, &fact, "go back all the same?").await
+    context.rules.confirm(context.session, &fact, "roll back anyway?").await
 }
 
 fn take_out(plan: &mut Plan, is_taken: impl Fn(&Step) -> bool) -> Vec<Applied> {

@@ -84,7 +84,7 @@ async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>
     let operations = json!([{"op": "replace", "path": "/spec", "value": rest["spec"]}]);
     match cluster.try_json_patch(live, &operations).await {
         Ok(result) => found.retain(|one| one.value_in(&result) != Some(&one.value)),
-        Err(error) => tracing::debug!(%error, "which fields are defaults is not known"),
+        Err(error) => tracing::debug!(%error, "the server's defaults are not known"),
     }
     found
 }
@@ -176,7 +176,7 @@ pub(crate) fn first(live: &Value) -> Option<Added> {
 /// A refusal that what was added by hand may be the reason of: `value` beside its `valueFrom`.
 pub(crate) fn in_the_way(error: ApplyError, added: &Added) -> ApplyError {
     let hint = format!(
-        "{} added {} by hand: if that is in the way, remove it with --override drift --reason \"…\"",
+        "{} added {} by hand: to remove it, use --override drift --reason \"…\"",
         added.manager, added.field
     );
     ApplyError { hint: error.hint.or(Some(hint)), ..error }

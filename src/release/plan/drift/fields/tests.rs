@@ -184,7 +184,7 @@ fn replicas_that_a_person_set_are_drift_unless_an_autoscaler_of_the_set_scales()
 }
 
 #[test]
-fn pods_of_a_cron_job_are_looked_at_and_a_job_is_not() {
+fn pods_of_a_cron_job_are_compared_and_a_job_is_not() {
     let mut live = live(&[set_env()], &two_variables(), &json!({}));
     live["kind"] = json!("Job");
     assert_eq!(added(&live, false), Vec::new());
