@@ -49,8 +49,10 @@ pub(super) fn line(at: Moment, event: &Event) -> Option<String> {
     Some(escaped(&serde_json::to_string(&line).expect("an event has only string keys")))
 }
 
-/// JSON need not escape all that a terminal obeys; whoever reads it as JSON sees no difference.
+/// JSON need not escape all that a terminal obeys, nor what GitHub's runner does (`##[name]`); whoever reads it as JSON sees no
+/// difference.
 fn escaped(json: &str) -> String {
+    let json = json.replace("##[", r"#\u0023[");
     let mut result = String::with_capacity(json.len());
     for one in json.chars() {
         if display::is_hidden(one) {

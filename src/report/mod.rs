@@ -7,7 +7,7 @@
 //! | `masker` | what must never be shown, and taking it out |
 //! | `live` | what is written while a command runs |
 //! | `json` | one object a line |
-//! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env` and the run as they tell it |
+//! | `files` | `--report DIR`: `junit.xml`, `report.html`, `windlass.env`, `annotations.json` and the run as they tell it |
 //! | `prompt` | questions to whoever sits at the terminal |
 //! | `style` | colours |
 //! | `view` | the answers of commands that were asked for data: plain values, drawn for people and for machines |
@@ -63,6 +63,11 @@ pub trait Renderer: Send {
     /// `json` is the answer for machines, where there is one (an array is written one element a line); `text`
     /// that for people, which may carry colour.
     fn answer(&mut self, json: Option<&Value>, text: &str);
+
+    /// As [`Renderer::answer`], of what was drawn for people, with words of others in it.
+    fn show(&mut self, json: Option<&Value>, text: &str) {
+        self.answer(json, text);
+    }
 
     /// Whether its answers can still be written.
     fn is_read(&self) -> bool {
@@ -172,7 +177,11 @@ impl Reporter {
 
     /// Gives a view as the answer.
     pub(crate) fn show(&self, view: &impl View) {
-        self.answer(Some(&view.to_json()), &view.to_text());
+        let (json, text) =
+            (self.secrets.clean_json(&view.to_json()), self.secrets.clean_text(&view.to_text()));
+        for renderer in &mut self.lock().renderers {
+            renderer.show(Some(&json), &text);
+        }
     }
 
     /// Gives any number of views as the answer, one by one.
@@ -195,7 +204,7 @@ impl Reporter {
         let json = json::log_line(time.unwrap_or_else(Timestamp::now), source, &line);
         let text = format!("{} {line}", style::source(source));
         for renderer in &mut self.lock().renderers {
-            renderer.answer(Some(&json), &text);
+            renderer.show(Some(&json), &text);
         }
     }
 

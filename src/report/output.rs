@@ -10,6 +10,8 @@ use super::sink::Sink;
 use super::{Renderer, Reporter};
 use crate::error::Result;
 use crate::report::files::Directory;
+use crate::report::files::github::Step;
+use crate::report::live::github::Workspace;
 use crate::report::live::plain::Plain;
 use crate::report::live::screen::Progress;
 use crate::report::live::terminal::Terminal;
@@ -29,14 +31,16 @@ pub struct OutputOptions {
     pub answering: bool,
     /// As `answering`, of what a machine reads: the files of `--report` are the same whatever the screen shows.
     pub answering_machines: bool,
-    /// Where to leave the run in files as well: `events.jsonl`, `junit.xml`, `report.html`, `windlass.env`.
+    /// The directory of the run: what files are named from.
+    pub start: PathBuf,
+    /// Where to leave the run in files as well: `events.jsonl`, `junit.xml`, `report.html`, `windlass.env`, `annotations.json`.
     pub directory: Option<PathBuf>,
 }
 
 /// The kinds of readers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Format {
-    /// A terminal where standard error is one, GitLab's log inside a GitLab job, else a plain log.
+    /// A terminal where standard error is one, GitLab's or GitHub's log inside such a job, else a plain log.
     #[default]
     Auto,
     /// Lines that move while something runs.
@@ -45,6 +49,8 @@ pub enum Format {
     Plain,
     /// A log that only grows, with GitLab's collapsible sections.
     Gitlab,
+    /// A log that only grows, with GitHub's groups, and errors and warnings at their lines.
+    Github,
     /// One JSON object a line on standard output.
     Json,
 }
@@ -79,9 +85,10 @@ pub enum Verbosity {
 /// [`Kind::Usage`](crate::error::Kind::Usage) where the directory cannot be written; [`streams`] can say so.
 pub fn start(options: &OutputOptions) -> Result<Reporter> {
     let mut renderers = vec![renderer(options)];
+    renderers.extend(step(options));
     if let Some(path) = &options.directory {
         let color = people_color(options, resolve_here(options));
-        let directory = Directory::open(path, options.answering_machines, Sink::new(stderr(), color))?;
+        let directory = Directory::open(path, options.answering_machines, people(color))?;
         renderers.push(Box::new(directory));
     }
     Ok(Reporter::new(renderers))
@@ -100,6 +107,37 @@ pub fn streams(options: &OutputOptions) -> Reporter {
     Reporter::new(vec![renderer(options)])
 }
 
+/// What a step of GitHub leaves in files.
+fn step(options: &OutputOptions) -> Option<Box<dyn Renderer>> {
+    let file = |name| variable(name).map(PathBuf::from).filter(|_| in_github());
+    let people = people(people_color(options, resolve_here(options)));
+    let step =
+        Step::new(file("GITHUB_STEP_SUMMARY"), file("GITHUB_OUTPUT"), options.answering_machines, people)?;
+    Some(Box::new(step))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Whether GitHub's runner reads the standard streams.
+fn in_github() -> bool {
+    variable("GITHUB_ACTIONS").is_some_and(|word| word == "true")
+}
+
+/// Standard error.
+fn people(color: bool) -> Sink {
+    Sink::new(stderr(), color).for_github(in_github())
+}
+
+/// Where the files of the run lie.
+fn workspace(options: &OutputOptions) -> Workspace {
+    let whole = |path: PathBuf| path.canonicalize().unwrap_or(path);
+    let directory = whole(options.start.clone());
+    let root = variable("GITHUB_WORKSPACE").map_or_else(|| directory.clone(), |root| whole(root.into()));
+    Workspace { directory, root }
+}
+
 fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
     let format = resolve_here(options);
     let color = people_color(options, format);
@@ -109,7 +147,7 @@ fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
         |name| std::env::var(name).ok(),
         || AutoStream::<Stdout>::choice(&stdout()) != ColorChoice::Never,
     );
-    let people = Sink::new(stderr(), color);
+    let people = people(color);
     let answers = Sink::new(stdout(), answers);
     let (verbosity, answering) = (options.verbosity, options.answering);
     match format {
@@ -118,6 +156,10 @@ fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
         }
         Format::Gitlab => {
             Box::new(Plain::new(people, answers, verbosity).answering(answering).with_sections())
+        }
+        Format::Github => {
+            let plain = Plain::new(people, answers, verbosity).answering(answering);
+            Box::new(plain.for_github(workspace(options)))
         }
         Format::Json => Box::new(Json::new(Sink::new(stdout(), true), people, answering)),
         Format::Auto | Format::Plain => Box::new(Plain::new(people, answers, verbosity).answering(answering)),
@@ -144,6 +186,7 @@ fn resolve(options: &OutputOptions, terminal: bool, env: impl Fn(&str) -> Option
     let format = match options.format {
         Format::Auto if terminal && env("TERM").is_some_and(|term| term != "dumb") => Format::Terminal,
         Format::Auto if set("CI_PIPELINE_ID") && set("CI_SERVER_URL") => Format::Gitlab,
+        Format::Auto if env("GITHUB_ACTIONS").is_some_and(|word| word == "true") => Format::Github,
         Format::Auto => Format::Plain,
         format => format,
     };
@@ -165,8 +208,8 @@ fn color_on(
     match color {
         Color::Always => true,
         Color::Never => false,
-        // A GitLab job is no terminal, but its log shows colours.
-        Color::Auto if format == Format::Gitlab => !set("NO_COLOR"),
+        // These jobs have no terminal, but their logs show colours.
+        Color::Auto if matches!(format, Format::Gitlab | Format::Github) => !set("NO_COLOR"),
         Color::Auto => auto(),
     }
 }
@@ -189,6 +232,8 @@ mod tests {
         assert_eq!(auto(true, &[]), Format::Plain);
         assert_eq!(auto(false, &[("TERM", "xterm")]), Format::Plain);
         assert_eq!(auto(false, &gitlab), Format::Gitlab);
+        assert_eq!(auto(false, &[("GITHUB_ACTIONS", "true")]), Format::Github);
+        assert_eq!(auto(false, &[("GITHUB_ACTIONS", "")]), Format::Plain);
         // gitlab-ci-local sets some variables to nothing: empty means unset.
         assert_eq!(auto(false, &[("CI_PIPELINE_ID", ""), gitlab[1]]), Format::Plain);
     }
@@ -200,6 +245,7 @@ mod tests {
         assert_eq!(resolve(&quiet(Format::Terminal), true, |_| None), Format::Plain);
         assert_eq!(resolve(&quiet(Format::Gitlab), false, |_| None), Format::Plain);
         assert_eq!(resolve(&quiet(Format::Json), false, |_| None), Format::Json);
+        assert_eq!(resolve(&quiet(Format::Github), false, |_| None), Format::Github, "errors stand at lines");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Questions to whoever sits at the terminal. Nothing moves on the screen while one waits for its answer, and whoever asks
+//! Questions to the user at the terminal. Nothing moves on the screen while one waits for its answer, and whoever asks
 //! may stop waiting: a question that is dropped is taken back.
 
 use std::io::IsTerminal;
@@ -22,6 +22,13 @@ pub(crate) async fn type_name(reporter: &Reporter, question: &str, name: &str) -
     let _paused = Paused::new(reporter);
     reporter.answer(None, question);
     read(typed).await.trim() == name
+}
+
+/// Asks with `question` as the beginning of the line; what was typed, without spaces around it.
+pub(crate) async fn line(reporter: &Reporter, question: &str) -> String {
+    let _paused = Paused::new(reporter);
+    reporter.answer(None, question);
+    read(typed).await.trim().to_owned()
 }
 
 fn is_yes(line: &str) -> bool {

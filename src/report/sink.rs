@@ -1,16 +1,19 @@
-//! The way out to one stream: colour taken out where it is not wanted, and a closed pipe is not an accident.
+//! Writes to one stream: removes colours that are not wanted, and accepts a closed pipe.
 
 use std::io::{ErrorKind, Write};
 
 use anstream::adapter::strip_str;
 
 use crate::report::style;
+use crate::text::workflow;
 
 /// A stream that lines are written to.
 pub(crate) struct Sink {
     out: Box<dyn Write + Send>,
     color: bool,
     closed: bool,
+    /// Whether GitHub's runner reads along, who must find no command in what others wrote.
+    inert: bool,
     /// Why it could not be written to, where nobody closed it.
     fault: Option<String>,
 }
@@ -18,7 +21,12 @@ pub(crate) struct Sink {
 impl Sink {
     /// Writes to this stream, with colour or without.
     pub(super) fn new(out: impl Write + Send + 'static, color: bool) -> Self {
-        Self { out: Box::new(out), color, closed: false, fault: None }
+        Self { out: Box::new(out), color, closed: false, inert: false, fault: None }
+    }
+
+    /// The same for a log that GitHub's runner reads.
+    pub(super) fn for_github(self, inert: bool) -> Self {
+        Self { inert, ..self }
     }
 
     /// Whether anybody reads.
@@ -26,23 +34,31 @@ impl Sink {
         !self.closed
     }
 
-    /// Why what was written is not there: a full disk. A reader who had enough is no fault.
+    /// Why what was written is missing: a full disk. A reader who had enough is no fault.
     pub(super) fn fault(&self) -> Option<String> {
         self.fault.clone()
     }
 
     /// Writes a line.
     pub(super) fn line(&mut self, line: &str) {
+        let line = if self.inert { workflow::inert(line) } else { line.into() };
         if self.color {
             self.raw(&format!("{line}\n"));
         } else {
-            self.raw(&format!("{}\n", strip_str(line)));
+            self.raw(&format!("{}\n", strip_str(&line)));
         }
     }
 
     /// Writes lines.
     pub(super) fn lines<S: AsRef<str>>(&mut self, lines: impl IntoIterator<Item = S>) {
         lines.into_iter().for_each(|line| self.line(line.as_ref()));
+    }
+
+    /// Writes commands of our own to GitHub's runner.
+    pub(super) fn commands(&mut self, commands: &[String]) {
+        for command in commands {
+            self.raw(&format!("{command}\n"));
+        }
     }
 
     /// Writes a text that may have several lines; the last one ends with a line break afterwards.

@@ -1,4 +1,5 @@
-//! `windlass.env`: what later jobs of a GitLab pipeline need to know, as variables (`artifacts:reports:dotenv`).
+//! `windlass.env`: what later jobs of a GitLab pipeline need to know, as variables (`artifacts:reports:dotenv`). The outputs of a step
+//! of GitHub are the same.
 //!
 //! GitLab takes each line for a variable: no comments, no empty lines, no quotes, and values of one line. By
 //! default it takes 5 KiB and 50 variables, which is room for some fifteen images.
@@ -9,20 +10,29 @@ use crate::report::event::Finished;
 
 /// The file's content, and what had to be left out.
 pub(crate) fn dotenv(end: &Finished) -> (String, Vec<String>) {
-    let (mut text, mut left_out) = (String::new(), Vec::new());
+    let (values, left_out) = values(end);
+    // What has several lines can have none here.
+    let lines = values.iter().filter(|(_, value)| !value.contains(char::is_control));
+    (lines.map(|(name, value)| format!("{name}={value}\n")).collect(), left_out)
+}
+
+/// The variables, and what had to be left out.
+pub(super) fn values(end: &Finished) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut values, mut left_out) = (Vec::new(), Vec::new());
     for (variable, images) in by_variable(end) {
         match images[..] {
             [(_, reference)] => {
-                line(&mut text, &format!("{variable}_IMAGE"), reference);
-                let digest = reference.rsplit_once('@').map_or("", |(_, digest)| digest);
-                line(&mut text, &format!("{variable}_DIGEST"), digest);
+                values.push((format!("{variable}_IMAGE"), reference.to_owned()));
+                let digest = reference.rsplit_once('@').map(|(_, digest)| digest.to_owned());
+                values.extend(digest.map(|digest| (format!("{variable}_DIGEST"), digest)));
             }
             _ => left_out.push(ambiguous(&variable, &images)),
         }
     }
-    line(&mut text, "WINDLASS_REVISION", &end.revision.map(|number| number.to_string()).unwrap_or_default());
-    line(&mut text, "WINDLASS_URL", end.url.as_deref().unwrap_or_default());
-    (text, left_out)
+    values.extend(end.revision.map(|number| ("WINDLASS_REVISION".to_owned(), number.to_string())));
+    values.extend(end.url.as_ref().map(|url| ("WINDLASS_URL".to_owned(), url.clone())));
+    values.retain(|(_, value)| !value.is_empty());
+    (values, left_out)
 }
 
 /// The images, as name and reference, by the beginning of their variables' names.
@@ -39,22 +49,15 @@ fn by_variable(end: &Finished) -> BTreeMap<String, Vec<(&str, &str)>> {
 /// A variable that could be one image or another would lead to the wrong one.
 fn ambiguous(variable: &str, images: &[(&str, &str)]) -> String {
     let names: Vec<_> = images.iter().map(|(name, _)| format!("`{name}`")).collect();
-    format!("windlass.env has no {variable}_IMAGE: it could be image {}", names.join(" or "))
-}
-
-/// What is not known has no line; what has several lines can have none.
-fn line(text: &mut String, variable: &str, value: &str) {
-    if !value.is_empty() && !value.contains(char::is_control) {
-        text.extend([variable, "=", value, "\n"]);
-    }
+    format!("there is no {variable}_IMAGE for later jobs: it could be image {}", names.join(" or "))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::model::Outcome;
 
-    fn end(images: &[(&str, &str)], url: Option<&str>) -> Finished {
+    pub(in crate::report::files) fn end(images: &[(&str, &str)], url: Option<&str>) -> Finished {
         Finished {
             command: "release".into(),
             outcome: Outcome::Ok,
@@ -90,6 +93,9 @@ mod tests {
     fn an_ambiguous_variable_is_left_out_and_said() {
         let (text, left_out) = dotenv(&end(&[("a-b", "r/1@sha256:1"), ("a_b", "r/2@sha256:2")], None));
         assert_eq!(text, "WINDLASS_REVISION=7\n");
-        assert_eq!(left_out, ["windlass.env has no WINDLASS_A_B_IMAGE: it could be image `a-b` or `a_b`"]);
+        assert_eq!(
+            left_out,
+            ["there is no WINDLASS_A_B_IMAGE for later jobs: it could be image `a-b` or `a_b`"]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `junit.xml`: a test case for each image that was built, each test that ran and each object that was rolled
 //! out, for GitLab (`artifacts:reports:junit`) and whatever else reads such files.
 //!
-//! Only what happened is told: what was not begun is not there, what was already done is skipped, and what had no
+//! Only what happened is told: what was not begun is missing, what was already done is skipped, and what had no
 //! verdict when the run ended is skipped and says so. GitLab shows the text of a failure but not its attributes,
 //! so the sentence stands in both.
 
@@ -10,6 +10,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::model::{Failure, Outcome, Stage, Subject, Verdict};
+use crate::report::event::Warning;
 use crate::report::files::run_log::{End, ObjectEntry, RunLog, StageEntry, StepEntry};
 use crate::report::live::{format, summary};
 
@@ -17,11 +18,27 @@ use crate::report::live::{format, summary};
 pub(crate) fn junit(run: &RunLog) -> String {
     let mut report = Report::new("windlass");
     let causes = run.end.as_ref().map(|end| end.causes.as_slice()).unwrap_or_default();
-    report.add_test_suites(suites(run, causes).filter(|suite| !suite.test_cases.is_empty()));
+    let mut suites: Vec<TestSuite> =
+        suites(run, causes).filter(|suite| !suite.test_cases.is_empty()).collect();
+    if let (Some(first), false) = (suites.first_mut(), run.warnings.is_empty()) {
+        first.set_system_err(warnings(run));
+    }
+    report.add_test_suites(suites);
     if let Some(end) = &run.end {
         report.set_time(time(end.seconds));
     }
     report.to_string().expect("writing to memory cannot fail, and the names are clean")
+}
+
+/// The warnings of the run, a block each. Such a file has no place for what is no case, except what a suite says beside
+/// its cases.
+fn warnings(run: &RunLog) -> String {
+    let block = |warning: &Warning| {
+        let help = warning.hint.iter().map(|hint| format!("hint: {hint}"));
+        let lines = [format!("warning: {}", warning.message)].into_iter().chain(warning.snippet.clone());
+        lines.chain(help).collect::<Vec<_>>().join("\n")
+    };
+    run.warnings.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
 fn suites<'r>(run: &'r RunLog, causes: &'r [Failure]) -> impl Iterator<Item = TestSuite> {

@@ -1,10 +1,12 @@
-//! `--report DIR`: the run in files, for other programs and for people who come later.
+//! `--report DIR`: the run in files, for other programs and for people who come later; and the files of a step of GitHub.
 //!
 //! `events.jsonl` grows line by line. The other files tell the run as a whole; they are written at its beginning
 //! (so that nothing of a former run is taken for this one), now and then (so that little is lost when the process
 //! is killed), and at its end. A file is replaced at once, never half written.
 
+mod annotations;
 pub(crate) mod dotenv;
+pub(crate) mod github;
 pub(crate) mod html;
 pub(crate) mod junit;
 pub(crate) mod run_log;
@@ -20,6 +22,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::report::event::{Event, Warning};
+use crate::report::files::annotations::annotations;
 use crate::report::files::dotenv::dotenv;
 use crate::report::files::html::page;
 use crate::report::files::junit::junit;
@@ -74,6 +77,7 @@ impl Directory {
     fn write(&self) -> io::Result<()> {
         let variables = self.ledger.end.as_ref().map(|end| dotenv(end).0).unwrap_or_default();
         self.replace("windlass.env", &variables)?;
+        self.replace("annotations.json", &annotations(self.ledger.end.as_ref()))?;
         self.replace("junit.xml", &junit(&self.ledger))?;
         self.replace("report.html", &page(&self.ledger))
     }
@@ -180,7 +184,7 @@ pub fn is_ours(path: &Path) -> bool {
 }
 
 /// The files that a run writes into a directory that is not its own.
-pub const FILES: [&str; 4] = ["events.jsonl", "junit.xml", "report.html", "windlass.env"];
+pub const FILES: [&str; 5] = ["events.jsonl", "junit.xml", "report.html", "windlass.env", "annotations.json"];
 
 const IGNORED: &str = "*\n";
 

@@ -1,17 +1,19 @@
 //! A log that only grows: a line when something changes, a heartbeat when nothing did for a while, no cursor
-//! movement. For pipes, files, dumb terminals, and, with sections, for GitLab.
+//! movement. For pipes, files, dumb terminals, and, with sections or groups, for GitLab and GitHub.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::model::Outcome;
-use crate::report::event::{Event, Finished};
-use crate::report::live::gitlab::Sections;
+use crate::report::event::{Event, Finished, Warning};
+use crate::report::live::github::{self, Workspace};
 use crate::report::live::progress::{Progress, Tracked};
+use crate::report::live::sections::{Markers, Sections};
 use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
 use crate::report::{Moment, Renderer, Verbosity};
+use crate::text::workflow;
 
 /// After so much silence it is said what is waited for.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
@@ -26,6 +28,8 @@ pub(crate) struct Plain {
     /// Whether the command is only there for its answer: then a good end needs no words.
     pub(crate) answering: bool,
     pub(crate) sections: Option<Sections>,
+    /// In a job of GitHub: where the files lie that messages name.
+    github: Option<Workspace>,
     pub(crate) board: Progress,
     state: State,
 }
@@ -52,6 +56,7 @@ impl Plain {
             verbosity,
             answering: false,
             sections: None,
+            github: None,
             board: Progress::default(),
             state: State::default(),
         }
@@ -59,7 +64,14 @@ impl Plain {
 
     /// The same with GitLab's collapsible sections.
     pub(crate) fn with_sections(mut self) -> Self {
-        self.sections = Some(Sections::default());
+        self.sections = Some(Sections::new(Markers::Gitlab));
+        self
+    }
+
+    /// The same with GitHub's groups, and what it shows at the lines of files.
+    pub(crate) fn for_github(mut self, workspace: Workspace) -> Self {
+        self.sections = Some(Sections::new(Markers::Github));
+        self.github = Some(workspace);
         self
     }
 
@@ -81,6 +93,25 @@ impl Plain {
         for line in lines {
             self.say(at, line);
         }
+    }
+
+    /// Commands to GitHub's runner.
+    fn instruct(&mut self, at: Moment, commands: &[String]) {
+        self.state.spoke = at.age;
+        if let Some(sections) = &mut self.sections {
+            sections.leave_step(&mut self.people, at);
+        }
+        self.people.commands(commands);
+    }
+
+    fn warn(&mut self, at: Moment, warning: &Warning) {
+        let lines = format::warning(warning);
+        let Some(workspace) = &self.github else { return self.say_all(at, &lines) };
+        // The runner shows the message itself.
+        let command = github::warning(workspace, warning);
+        self.instruct(at, &[command]);
+        let snippet = warning.snippet.iter().flat_map(|snippet| snippet.lines());
+        self.say_all(at, &snippet.map(|line| format!("  {line}")).collect::<Vec<_>>());
     }
 
     fn paragraph(&mut self, at: Moment) {
@@ -134,7 +165,7 @@ impl Plain {
                     _ => self.state.bad_end = Some(line),
                 }
             }
-            Event::Warning(warning) => self.say_all(at, &format::warning(warning)),
+            Event::Warning(warning) => self.warn(at, warning),
             Event::Finished(finished) => self.end(at, finished),
         }
     }
@@ -167,6 +198,10 @@ impl Plain {
             || self.verbosity == Verbosity::Quiet && finished.exit_code == 0
         {
             return;
+        }
+        if let Some(workspace) = &self.github {
+            let errors = github::errors(workspace, finished);
+            self.instruct(at, &errors);
         }
         self.paragraph(at);
         let lines = summary::summary(&self.board.with_tails(finished));
@@ -213,6 +248,14 @@ impl Renderer for Plain {
     fn answer(&mut self, _json: Option<&Value>, text: &str) {
         self.state.answered = true;
         self.answers.text(text);
+    }
+
+    fn show(&mut self, json: Option<&Value>, text: &str) {
+        let Some(workspace) = &self.github else { return self.answer(json, text) };
+        let findings = json.map(|json| github::findings(workspace, json)).unwrap_or_default();
+        self.people.commands(&findings);
+        let inert: Vec<_> = text.split('\n').map(workflow::inert).collect();
+        self.answer(json, &inert.join("\n"));
     }
 
     fn is_read(&self) -> bool {

@@ -128,14 +128,14 @@ pub(crate) fn deed(finished: &Finished) -> Option<String> {
     match (finished.stage, finished.exit_code, finished.rolled_back_to) {
         // A rollback knows where it leads to before it is there.
         (Some(Stage::Rollback), 40 | 130 | 143, Some(revision)) => {
-            Some(format!("the rollback to revision {revision} is not complete: the tier is left as it is"))
+            Some(format!("the rollback to revision {revision} is not complete: the tier was left as it is"))
         }
-        (_, 40, _) => Some("the rollback is not complete: the tier is left as it is".to_owned()),
+        (_, 40, _) => Some("the rollback is not complete: the tier was left as it is".to_owned()),
         (_, 35, Some(revision)) | (Some(Stage::Release), 130 | 143, Some(revision)) => {
             Some(format!("rolled back: revision {revision} serves again"))
         }
         (Some(Stage::Release), 130 | 143, None) if finished.sent_back_to.is_some() => {
-            finished.sent_back_to.map(|to| format!("revision {to} was sent back; nobody watched it"))
+            finished.sent_back_to.map(|to| format!("revision {to} was restored, but not watched"))
         }
         (Some(Stage::Release), 31 | 32 | 130 | 143, None) => Some(left(finished)),
         // Refused before the first change there is no revision.
@@ -153,7 +153,7 @@ fn left(finished: &Finished) -> String {
         .collect();
     let release = finished.still_runs.map(|runs| format!(", still release {runs}")).unwrap_or_default();
     match untouched.as_slice() {
-        [] => "nothing was rolled back: the tier is left as it is".to_owned(),
+        [] => "nothing was rolled back: the tier was left as it is".to_owned(),
         [one] => format!("nothing was rolled back; {one} untouched{release}"),
         [some @ .., last] if some.len() < UNTOUCHED => {
             format!("nothing was rolled back; {} and {last} untouched{release}", some.join(", "))

@@ -11,6 +11,7 @@ use crate::error::Kind;
 use crate::model::{Evidence, Subject};
 use crate::report::event::Event;
 use crate::report::files::Directory;
+use crate::report::files::github::Step;
 use crate::report::{Renderer, Reporter};
 use crate::text::display;
 
@@ -191,11 +192,50 @@ fn a_hidden_secret_is_in_no_file() {
     }
     reporter.warn_with_hint("KeyError", "KeyError");
     drop(reporter);
-    for name in ["events.jsonl", "junit.xml", "report.html", "windlass.env"] {
+    for name in crate::report::FILES {
         let text = fs::read_to_string(path.join(name)).unwrap();
-        assert_eq!(text.contains("[MASKED]"), name != "windlass.env", "{name}: {text}");
+        assert_eq!(
+            text.contains("[MASKED]"),
+            !["windlass.env", "annotations.json"].contains(&name),
+            "{name}: {text}"
+        );
         for secret in ["KeyError", "windlass explain"] {
             assert!(!text.contains(secret), "{name}: {text}");
         }
     }
+}
+
+#[test]
+fn a_step_of_github_leaves_a_summary_and_outputs() {
+    let directory = tempfile::tempdir().unwrap();
+    let (summary, output) = (directory.path().join("summary.md"), directory.path().join("output"));
+    fs::write(&output, "of=others\n").unwrap();
+    let step = |run: &[Act], answering| {
+        let people = Page::default();
+        let files = (Some(summary.clone()), Some(output.clone()));
+        play(&mut Step::new(files.0, files.1, answering, people.sink(false)).unwrap(), run, |_| {});
+        assert_eq!(people.read(), "");
+    };
+    step(&recorded::good(), false);
+    insta::assert_snapshot!("good_summary", fs::read_to_string(&summary).unwrap());
+    let outputs = fs::read_to_string(&output).unwrap();
+    assert!(
+        outputs.starts_with("of=others\nWINDLASS_WEB_IMAGE=registry.test/shop/web:1f3c9a0b@sha256:"),
+        "{outputs}"
+    );
+    assert!(outputs.ends_with("\nWINDLASS_REVISION=7\n"), "{outputs}");
+    fs::remove_file(&summary).unwrap();
+    step(&recorded::good(), true);
+    assert!(!summary.exists(), "an answer is read where it was asked for");
+    step(&recorded::failing_release(), true);
+    insta::assert_snapshot!("failing_summary", fs::read_to_string(&summary).unwrap());
+
+    let people = Page::default();
+    let missing = Some(directory.path().join("missing/summary.md"));
+    play(&mut Step::new(missing, None, false, people.sink(false)).unwrap(), &recorded::good(), |_| {});
+    assert!(
+        people.read().contains("missing/summary.md of this step cannot be written: "),
+        "{}",
+        people.read()
+    );
 }

@@ -1,6 +1,7 @@
 //! What people see: the same recorded runs through every renderer, as snapshots.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use serde_json::json;
 use super::event::Finished;
 use super::json::Json;
 use super::sink::Sink;
-use crate::model::{Outcome, Stage};
+use crate::model::{Outcome, Stage, Verdict};
+use crate::report::live::github::Workspace;
 use crate::report::live::plain::Plain;
 use crate::report::live::screen::Screen;
 use crate::report::live::summary;
@@ -97,6 +99,15 @@ fn gitlab(run: &[Act], color: bool) -> String {
     page.read().replace('\x1b', "␛").replace('\r', "␍")
 }
 
+fn github(run: &[Act]) -> String {
+    let page = Page::default();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/shop");
+    let workspace = Workspace { directory: root.clone(), root };
+    let people = page.sink(false).for_github(true);
+    play(&mut Plain::new(people, page.sink(false), Verbosity::Normal).for_github(workspace), run, |_| {});
+    page.read()
+}
+
 fn terminal(run: &[Act], verbosity: Verbosity) -> String {
     let (text, moving) = drawn(run, verbosity);
     assert!(moving.is_empty(), "nothing moves after the end");
@@ -133,6 +144,7 @@ fn a_good_run() {
     let run = recorded::good();
     insta::assert_snapshot!("good_plain", plain(&run, Verbosity::Normal));
     insta::assert_snapshot!("good_gitlab", gitlab(&run, false));
+    insta::assert_snapshot!("good_github", github(&run));
     insta::assert_snapshot!("good_terminal", terminal(&run, Verbosity::Normal));
     insta::assert_snapshot!("good_json", machine(&run, false));
     assert_eq!(
@@ -146,6 +158,7 @@ fn a_release_that_fails() {
     let run = recorded::failing_release();
     insta::assert_snapshot!("failing_plain", plain(&run, Verbosity::Normal));
     insta::assert_snapshot!("failing_gitlab", gitlab(&run, true));
+    insta::assert_snapshot!("failing_github", github(&run));
     insta::assert_snapshot!("failing_terminal", terminal(&run, Verbosity::Normal));
     insta::assert_snapshot!("failing_json", machine(&run, false));
 }
@@ -187,11 +200,11 @@ fn what_was_done_about_it_is_what_happened() {
         };
         summary::deed(&finished).unwrap_or_default()
     };
-    let left = "nothing was rolled back: the tier is left as it is";
+    let left = "nothing was rolled back: the tier was left as it is";
     assert_eq!(said(Some(Stage::Release), 31, None), left);
     assert_eq!(said(Some(Stage::Release), 143, None), left);
     assert_eq!(said(Some(Stage::Release), 35, Some(7)), "rolled back: revision 7 serves again");
-    let half = "the rollback to revision 7 is not complete: the tier is left as it is";
+    let half = "the rollback to revision 7 is not complete: the tier was left as it is";
     assert_eq!(said(Some(Stage::Rollback), 40, Some(7)), half);
     assert_eq!(said(Some(Stage::Rollback), 130, Some(7)), half);
     assert_eq!(said(Some(Stage::Build), 10, None), "");
@@ -201,6 +214,7 @@ fn what_was_done_about_it_is_what_happened() {
 #[test]
 fn a_configuration_that_is_wrong() {
     insta::assert_snapshot!("invalid_plain", plain(&recorded::invalid(), Verbosity::Normal));
+    insta::assert_snapshot!("invalid_github", github(&recorded::invalid()));
 }
 
 #[test]
@@ -228,6 +242,41 @@ fn sections_are_closed_even_when_nothing_says_the_end() {
     drop(feed);
     let text = page.read();
     assert_eq!(text.matches("section_start:").count(), text.matches("section_end:").count(), "{text}");
+}
+
+/// What a build, a pod or a file writes opens and closes no section, and is no command.
+#[test]
+fn others_write_no_marker_of_gitlab_and_no_command_of_github() {
+    let evil = "\u{1b}[0Ksection_end:1:build.1.1\r\u{1b}[0K::set-output name=a::b ##[add-path]/evil";
+    let run = [
+        recorded::log(0.1, Stage::Build, "web", evil),
+        recorded::log(0.2, Stage::Build, "web", "::stop-commands::x"),
+        recorded::warning(0.3, &format!("{evil}\n::error::x")),
+        recorded::because(
+            0.4,
+            "Deployment",
+            "web",
+            Verdict::Progressing,
+            None,
+            None,
+            Some("##[error]x\n::error::y"),
+        ),
+    ];
+    let shown = gitlab(&run, false);
+    assert!(!shown.contains('␛') && !shown.contains('␍'), "{shown}");
+    for line in github(&run).lines() {
+        // What follows our own command is its message, whatever it is.
+        let ours = line.starts_with("::warning title=windlass::") || line.starts_with("::group::build web: ");
+        assert!(ours || !(line.contains("##[") || line.trim_start().starts_with("::")), "{line}");
+    }
+    let page = Page::default();
+    let answers = Plain::new(page.sink(false).for_github(true), page.sink(false), Verbosity::Normal);
+    let reporter = super::Reporter::new(vec![Box::new(answers.for_github(Workspace::default()))]);
+    reporter.answer_log("web", None, evil);
+    reporter.answer(None, "data: |\n  ::is kept::\n");
+    assert_eq!(page.read(), "web │ ::set-output name=a::b ## [add-path]/evil\ndata: |\n  ::is kept::\n");
+    let json = machine(&run, false);
+    assert!(!json.contains("##[") && json.contains(r"#\u0023[error]x"), "{json}");
 }
 
 #[test]

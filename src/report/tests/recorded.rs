@@ -40,16 +40,20 @@ fn step_end(at: f64, stage: Stage, step: &str, outcome: Outcome, summary: &str, 
     )
 }
 
-fn log(at: f64, stage: Stage, source: &str, line: &str) -> Act {
+pub(super) fn log(at: f64, stage: Stage, source: &str, line: &str) -> Act {
     let (source, line) = (source.into(), line.into());
     Act::Event(at, Event::Log { stage, source, stream: Stream::Stdout, line })
+}
+
+pub(super) fn warning(at: f64, message: &str) -> Act {
+    Act::Event(at, Event::Warning(Warning { message: message.into(), ..Warning::default() }))
 }
 
 fn object(at: f64, kind: &str, name: &str, verdict: Verdict, ready: Option<&str>) -> Act {
     because(at, kind, name, verdict, ready, None, None)
 }
 
-fn because(
+pub(super) fn because(
     at: f64,
     kind: &str,
     name: &str,

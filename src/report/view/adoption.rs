@@ -99,7 +99,7 @@ impl AdoptedObject {
     fn line(&self) -> String {
         let words = match &self.state {
             AdoptedState::Missing => "does not exist yet".to_owned(),
-            AdoptedState::Ours => "is this tier's already".to_owned(),
+            AdoptedState::Ours => "is already managed by this tier".to_owned(),
             AdoptedState::Foreign { owner } => format!("of {owner}"),
         };
         format!("{}  {words}\n", style::strong(&format!("{:<32}", self.object.id())))

@@ -93,7 +93,7 @@ impl Drift {
     pub(super) fn lines(&self) -> Vec<String> {
         match self {
             Self::Known { changed, .. } if changed.is_empty() => {
-                vec!["none: everything is as it was released".to_owned()]
+                vec!["none: everything is as released".to_owned()]
             }
             Self::Known { changed, .. } => changed.iter().flat_map(ChangedObject::lines).collect(),
             Self::Unknown(why) => vec![format!("not known: {why}")],
@@ -126,7 +126,7 @@ impl ChangedObject {
 
     fn lines(&self) -> Vec<String> {
         if self.gone {
-            return vec![format!("{} is gone", self.object.id())];
+            return vec![format!("{} was deleted", self.object.id())];
         }
         let by = self.by.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let by = if by.is_empty() { String::new() } else { format!(" by {by}") };

@@ -1,4 +1,4 @@
-//! `explain`: how an object is, why, and what was seen of it.
+//! `explain`: the verdict, the cause and the evidence of an object.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(crate) struct ObjectHealth {
 
 impl ObjectHealth {
     /// Whether nobody needs to look at it. A release does not fail for what says nothing of itself, so `status` does not either.
-    pub(super) fn is_well(&self) -> bool {
+    pub(super) fn is_healthy(&self) -> bool {
         matches!(self.verdict, Verdict::Ready | Verdict::Paused | Verdict::Unknown)
     }
 }
@@ -129,7 +129,7 @@ pub(crate) mod tests {
             failed(),
             saying("paused", Verdict::Paused, "it is paused"),
             deployment("going", Verdict::Terminating),
-            saying("odd", Verdict::Ready, "the key a stands there twice"),
+            saying("odd", Verdict::Ready, "duplicate key a: the last one counts"),
             ObjectHealth {
                 rule: Some("catalogue: cert-manager Certificate".to_owned()),
                 ..saying("judged", Verdict::Progressing, "waiting for the order")

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::View;
-use crate::model::release::{Actor, Kind, Outcome, Override, Progress, RecordedCause, SentBack, Task};
+use crate::model::release::{Actor, Outcome, Override, Progress, RecordedCause, ReleaseKind, SentBack, Task};
 use crate::model::revision;
 use crate::report::style;
 
@@ -28,7 +28,7 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Release {
     pub(crate) revision: u64,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ReleaseKind,
     pub(crate) outcome: Outcome,
     pub(crate) started: Timestamp,
     pub(crate) finished: Option<Timestamp>,
@@ -48,6 +48,8 @@ pub(crate) struct Release {
     pub(crate) sent_back: Option<SentBack>,
     pub(crate) overrides: Vec<Override>,
     pub(crate) causes: Vec<RecordedCause>,
+    /// What counted as ready because its status has no known condition or phase: `App/app`.
+    pub(crate) unjudged: Vec<String>,
 }
 
 /// What is on record of an attempt. It has no revision: it is no release.
@@ -96,6 +98,17 @@ impl Release {
         Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }
 
+    /// Whether every object became ready.
+    pub(crate) fn is_good(&self) -> bool {
+        self.outcome == Outcome::Good
+    }
+
+    /// When it was, and of which commit: `2026-11-30 21:40, 1f3c9a0b`.
+    pub(crate) fn in_brief(&self) -> String {
+        let time = self.started.to_zoned(TimeZone::system()).strftime("%F %H:%M").to_string();
+        [Some(time), self.short_commit()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+
     fn to_json(&self) -> Value {
         let mut line = json!({
             "revision": self.revision,
@@ -118,7 +131,10 @@ impl Release {
             "overrides": self.overrides,
             "causes": self.causes,
         });
-        if let Kind::Rollback { from, to, .. } = self.kind {
+        if !self.unjudged.is_empty() {
+            line["unjudged"] = json!(self.unjudged);
+        }
+        if let ReleaseKind::Rollback { from, to, .. } = self.kind {
             line["rolled_back_from"] = json!(from);
             line["rolled_back_to"] = json!(to);
         }
@@ -152,6 +168,11 @@ impl Release {
         }
         for cause in &self.causes {
             lines += &format!("        {}: {}: {}\n", cause.object, cause.cause, cause.message);
+        }
+        if !self.unjudged.is_empty() {
+            let unjudged = self.unjudged.join(", ");
+            lines +=
+                &format!("        unjudged: {unjudged} (no rule reads the status; `health:` may have one)\n");
         }
         lines
     }
@@ -243,7 +264,7 @@ pub(crate) mod tests {
     pub(crate) fn release(revision: u64, minute: u8) -> Release {
         Release {
             revision,
-            kind: Kind::Release,
+            kind: ReleaseKind::Release,
             outcome: Outcome::Good,
             started: time(minute),
             finished: Some(time(minute + 1)),
@@ -262,6 +283,7 @@ pub(crate) mod tests {
             progress: None,
             jobs: Vec::new(),
             sent_back: None,
+            unjudged: Vec::new(),
             overrides: Vec::new(),
             causes: Vec::new(),
         }
@@ -280,7 +302,7 @@ pub(crate) mod tests {
             name: "migrate".into(),
         };
         Release {
-            kind: Kind::Rollback { from: 3, to: 1, automatic: true, redeployed: false },
+            kind: ReleaseKind::Rollback { from: 3, to: 1, automatic: true, redeployed: false },
             outcome: Outcome::TimedOut,
             progress: Some(Progress { written: Some(2), of: 5 }),
             jobs: vec![Task { job, completed: true, refuses_rollback: true }],
@@ -307,6 +329,7 @@ pub(crate) mod tests {
             images: [("web".to_owned(), image())].into(),
             tested: Some(true),
             by: Actor { job: Some("https://gitlab.test/jobs/42".to_owned()), ..by },
+            unjudged: vec!["App/app".to_owned()],
             ..release(2, 20)
         }
     }
@@ -334,7 +357,7 @@ pub(crate) mod tests {
         let one = |release: Release| Entry::Release { release: Box::new(release), then: None };
         let at = |release: Release, then| Entry::Release { release: Box::new(release), then: Some(then) };
         let attempted = |attempt: Attempt| Entry::Attempt(Box::new(attempt));
-        let left = "had not come to a good end, and what it had changed was there";
+        let left = "had not succeeded, and its changes were live";
         let all = [
             one(running()),
             one(rolled_back()),

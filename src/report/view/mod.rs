@@ -1,4 +1,4 @@
-//! What commands answer: for each view a struct of plain values, which whoever knows them fills in, with its text and its JSON.
+//! The output of commands: for each view a struct of plain values, with its text and its JSON.
 
 pub(crate) mod adoption;
 pub(crate) mod drift;

@@ -196,7 +196,7 @@ pub(crate) mod tests {
                 because("it holds data", planned("PersistentVolumeClaim", "data", Action::Leave)),
             ],
             sentence: "1 to create, 2 to change, 1 to recreate, 1 to run, 1 to prune, \
-                       1 no longer wanted but left, 1 unchanged"
+                       1 no longer in the manifests, kept, 1 unchanged"
                 .to_owned(),
         }
     }

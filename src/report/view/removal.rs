@@ -76,7 +76,7 @@ impl View for Removal {
     fn to_text(&self) -> String {
         let head = format!("{}  {}\n", style::strong(&self.tier), self.place);
         if self.is_nothing && self.kept.is_empty() {
-            return head + "there is nothing of it\n";
+            return head + "nothing to remove\n";
         }
         let (removed, kept) = if self.done { ("removed", "kept") } else { ("remove", "keep") };
         let line = |word: &str, rest: &str| format!("{word:<9} {rest}\n");

@@ -1,4 +1,4 @@
-//! Where a rollback would lead: the row of `status`, and what `rollback --dry-run` answers.
+//! The target of a rollback: the row of `status`, and the output of `rollback --dry-run`.
 
 use serde_json::{Value, json};
 
@@ -124,9 +124,9 @@ impl RollbackTarget {
         let head = if self.is_free() { style::good("ready") } else { style::bad("not ready") };
         let mut parts = vec![format!("{head} → {}", self.to)];
         if !self.kept {
-            parts.push("its set is no longer kept".to_owned());
+            parts.push("its objects are no longer recorded".to_owned());
         }
-        parts.extend(self.missing.iter().map(|image| format!("the image {image} is gone")));
+        parts.extend(self.missing.iter().map(|image| format!("the image {image} was deleted")));
         parts.extend(self.present_images());
         parts.extend(self.jobs.iter().map(PastJob::sentence));
         if self.jobs.is_empty() {
@@ -140,14 +140,14 @@ impl RollbackTarget {
         match (self.present, self.unknown) {
             (0, 0) => None,
             (_, 0) => Some(format!("{images} present")),
-            (_, unknown) => Some(format!("{images} present, of {unknown} nothing is known")),
+            (_, unknown) => Some(format!("{images} present, {unknown} unknown")),
         }
     }
 }
 
 impl PastJob {
     fn sentence(&self) -> String {
-        let refuses = if self.refuses { " and says windlass.dev/rollback: refuse" } else { "" };
+        let refuses = if self.refuses { " and has windlass.dev/rollback: refuse" } else { "" };
         format!("{} of release {} ran in between{refuses}", self.job, self.revision)
     }
 }
@@ -177,7 +177,7 @@ pub(crate) mod tests {
         RollbackPreview {
             to: Some(6),
             back_to: Some("89147efa, release 6".to_owned()),
-            sentence: "a rollback leads back to 89147efa, release 6".to_owned(),
+            sentence: "a rollback would go back to 89147efa, release 6".to_owned(),
             plan,
         }
     }

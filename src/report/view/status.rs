@@ -1,4 +1,4 @@
-//! `status`: what runs on a tier, how it is, what of it was changed by hand, and where a rollback would lead.
+//! `status`: what runs on a tier, its health, changes by hand, and the rollback target.
 
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ pub(crate) struct Status {
     pub(crate) namespace: String,
     /// The newest release.
     pub(crate) release: Option<Release>,
-    /// How it was interrupted, where it was.
-    pub(crate) interruption: Option<String>,
+    /// How it was interrupted, or what of it died after it was good.
+    pub(crate) aftermath: Option<String>,
     /// How each object is; or why that is not known.
     pub(crate) health: Result<Vec<ObjectHealth>, String>,
     /// What the newest release has and the cluster has not.
@@ -59,11 +59,11 @@ impl View for Status {
             Some(release) => lines.extend(self.release_lines(release)),
         }
         lines.push(format!("health    {}", self.health_sentence()));
-        for object in self.objects().filter(|one| !one.is_well()) {
+        for object in self.objects().filter(|one| !one.is_healthy()) {
             lines.push(format!("          {}", object.to_text().trim_end()));
         }
         if let Drift::Unknown(_) = self.drift {
-            lines.extend(self.missing.iter().map(|one| format!("          {} is not there", one.id())));
+            lines.extend(self.missing.iter().map(|one| format!("          {} is missing", one.id())));
         }
         if self.release.is_some() {
             lines.extend(row("drift", &self.drift.lines()));
@@ -87,14 +87,14 @@ impl Status {
         self.release.is_some()
             && self.health.is_ok()
             && self.missing.is_empty()
-            && self.objects().all(ObjectHealth::is_well)
+            && self.objects().all(ObjectHealth::is_healthy)
     }
 
     fn health_sentence(&self) -> String {
         if let Err(why) = &self.health {
             return style::doubtful(&format!("not known: {why}"));
         }
-        let ready = self.objects().filter(|one| one.is_well()).count();
+        let ready = self.objects().filter(|one| one.is_healthy()).count();
         let sentence = format!("{ready} of {} objects ready", self.objects().count() + self.missing.len());
         if self.all_ready() { style::good(&sentence) } else { style::bad(&sentence) }
     }
@@ -109,7 +109,7 @@ impl Status {
             "release   {} ({outcome}), {kind}, {when}, by {}",
             release.revision, release.by.person
         )];
-        lines.extend(self.interruption.iter().map(|how| format!("          {how}")));
+        lines.extend(self.aftermath.iter().map(|how| format!("          {how}")));
         lines.push(format!("commit    {commit}{branch}"));
         lines.extend(release.images.values().map(|image| format!("image     {image}")));
         lines
@@ -168,7 +168,7 @@ mod tests {
             context: "lab".to_owned(),
             namespace: "shop-staging".to_owned(),
             release: Some(release(Outcome::Good)),
-            interruption: None,
+            aftermath: None,
             health: Ok(vec![explain::tests::ready()]),
             missing: Vec::new(),
             drift: Drift::Known { changed: Vec::new(), others: Vec::new() },
@@ -185,7 +185,7 @@ mod tests {
             status(),
             Status {
                 release: Some(release(Outcome::Interrupted)),
-                interruption: Some("release 7 was interrupted, by ann@host".to_owned()),
+                aftermath: Some("release 7 was interrupted, by ann@host".to_owned()),
                 health: Ok(vec![explain::tests::ready(), explain::tests::failed()]),
                 drift: drift::tests::drift(),
                 missing: missing.clone(),
@@ -194,7 +194,7 @@ mod tests {
             },
             Status {
                 release: Some(Release { outcome: Outcome::Running, finished: None, ..first }),
-                drift: Drift::Unknown("the newest release did not come to a good end".to_owned()),
+                drift: Drift::Unknown("the newest release did not succeed".to_owned()),
                 missing,
                 ..status()
             },

@@ -68,8 +68,8 @@ impl FoundImage {
 
     fn line(&self, dry_run: bool) -> String {
         let word = match (&self.why, dry_run) {
-            (Some(_), _) => style::faint("stays   "),
-            (None, true) => style::doubtful("goes    "),
+            (Some(_), _) => style::faint("keep    "),
+            (None, true) => style::doubtful("delete  "),
             (None, false) => style::good("deleted "),
         };
         let (name, digest) = (self.repository.name(), display::shorten(self.digest.as_str()));

@@ -1,4 +1,4 @@
-//! `doctor`: what a release needs, tried, and what would mend it.
+//! `doctor`: the checks of what a release needs, and how to fix it.
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,10 @@ use crate::report::view::View;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Doctor {
     pub(crate) checks: Vec<Check>,
+    /// What an administrator may apply to give the rights that are missing.
+    pub(crate) remedy: Vec<Value>,
+    /// The same as YAML.
+    pub(crate) yaml: String,
 }
 
 /// One thing that was tried.
@@ -16,13 +20,22 @@ pub(crate) struct Doctor {
 pub(crate) struct Check {
     /// `registry`
     pub(crate) name: String,
-    /// What was found, in one sentence; or what is wrong.
-    pub(crate) result: Result<String, Fault>,
+    pub(crate) outcome: CheckOutcome,
+}
+
+/// How it went.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum CheckOutcome {
+    /// What was found, in one sentence.
+    Good(String),
+    /// In nobody's way, and probably not meant.
+    Doubtful(Problem),
+    Failed(Problem),
 }
 
 /// What does not work.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fault {
+pub(crate) struct Problem {
     /// One sentence, with its place.
     pub(crate) message: String,
     /// What would help.
@@ -31,37 +44,51 @@ pub(crate) struct Fault {
 
 impl View for Doctor {
     fn to_json(&self) -> Value {
-        json!({
-            "ok": self.checks.iter().all(|check| check.result.is_ok()),
+        let failed = |check: &Check| matches!(check.outcome, CheckOutcome::Failed(_));
+        let mut json = json!({
+            "ok": !self.checks.iter().any(failed),
             "checks": self.checks.iter().map(Check::to_json).collect::<Vec<_>>(),
-        })
+        });
+        if !self.remedy.is_empty() {
+            json["apply"] = self.remedy.clone().into();
+        }
+        json
     }
 
     fn to_text(&self) -> String {
         let width = self.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
-        self.checks.iter().map(|check| check.lines(width)).collect()
+        let mut text: String = self.checks.iter().map(|check| check.lines(width)).collect();
+        if !self.yaml.is_empty() {
+            text += &format!("\n# For an administrator of the cluster: kubectl apply -f -\n{}", self.yaml);
+        }
+        text
     }
 }
 
 impl Check {
     fn to_json(&self) -> Value {
-        match &self.result {
-            Ok(found) => json!({"check": self.name, "ok": true, "found": found}),
-            Err(Fault { message, hint }) => {
-                json!({"check": self.name, "ok": false, "message": message, "hint": hint})
+        let (status, fault) = match &self.outcome {
+            CheckOutcome::Good(found) => {
+                return json!({"check": self.name, "ok": true, "status": "ok", "found": found});
             }
-        }
+            CheckOutcome::Doubtful(fault) => ("warning", fault),
+            CheckOutcome::Failed(fault) => ("failed", fault),
+        };
+        let Problem { message, hint } = fault;
+        json!({"check": self.name, "ok": status == "warning", "status": status, "message": message, "hint": hint})
     }
 
     fn lines(&self, width: usize) -> String {
-        match &self.result {
-            Ok(found) => format!("{}  {:width$}  {found}\n", style::good("ok  "), self.name),
-            Err(Fault { message, hint }) => {
-                let line = format!("{}  {:width$}  {message}\n", style::bad("FAIL"), self.name);
-                let hint = hint.as_ref().map(|hint| style::command(&format!("hint: {hint}")));
-                line + &hint.map(|hint| format!("      {:width$}  {hint}\n", "")).unwrap_or_default()
+        let (word, fault) = match &self.outcome {
+            CheckOutcome::Good(found) => {
+                return format!("{}       {:width$}  {found}\n", style::good("ok"), self.name);
             }
-        }
+            CheckOutcome::Doubtful(fault) => (style::doubtful("warning"), fault),
+            CheckOutcome::Failed(fault) => (style::bad("failed "), fault),
+        };
+        let line = format!("{word}  {:width$}  {}\n", self.name, fault.message);
+        let hint = fault.hint.as_ref().map(|hint| style::command(&format!("hint: {hint}")));
+        line + &hint.map(|hint| format!("         {:width$}  {hint}\n", "")).unwrap_or_default()
     }
 }
 
@@ -72,19 +99,27 @@ mod tests {
 
     #[test]
     fn what_was_tried_is_read_by_people_and_machines() {
-        let check = |name: &str, result| Check { name: name.to_owned(), result };
-        let fault = |message: &str, hint: Option<&str>| {
-            Err(Fault { message: message.to_owned(), hint: hint.map(str::to_owned) })
+        let check = |name: &str, outcome| Check { name: name.to_owned(), outcome };
+        let fault = |message: &str, hint: Option<&str>| Problem {
+            message: message.to_owned(),
+            hint: hint.map(str::to_owned),
         };
-        let git = || check("git", Ok("commit 1f3c9a0b".to_owned()));
+        let good = || check("cluster", CheckOutcome::Good("lab as nora".to_owned()));
+        let changed = fault("commit 1f3c9a0b: `a` (changed)", Some("commit them"));
         let report = Doctor {
             checks: vec![
-                git(),
-                check("manifests", fault("windlass.yaml:3:1: unknown key `imges`", None)),
-                check("registry", fault("you may not log in", Some("docker login registry.test"))),
+                good(),
+                check("git", CheckOutcome::Doubtful(changed)),
+                check(
+                    "manifests",
+                    CheckOutcome::Failed(fault("windlass.yaml:3:1: unknown key `imges`", None)),
+                ),
+                check("rights", CheckOutcome::Failed(fault("missing", Some("ask an administrator")))),
             ],
+            remedy: vec![json!({"kind": "Role"})],
+            yaml: "---\nkind: Role\n".to_owned(),
         };
-        let texts = [shown(&report), shown(&Doctor { checks: vec![git()] })];
-        insta::assert_snapshot!("doctor", texts.join("\n\n"));
+        let fine = Doctor { checks: vec![good()], remedy: Vec::new(), yaml: String::new() };
+        insta::assert_snapshot!("doctor", [shown(&report), shown(&fine)].join("\n\n"));
     }
 }

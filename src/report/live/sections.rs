@@ -1,9 +1,10 @@
-//! GitLab's collapsible sections: one a stage, and one, closed at first, for the log of each step.
+//! The collapsible parts of a job's log: GitLab's sections, one a stage, and one, closed at first, for the log of each step; or GitHub's
+//! groups, which cannot stand inside each other, so that only the logs have one.
 //!
 //! Steps of one stage run at the same time, but sections cannot be interleaved: the step that logged first has
 //! the floor and streams; what others log is kept until it has finished. Only log lines stand inside a step's
-//! section, since it is closed at first: whatever else is said leaves it. The markers are those
-//! of GitLab's documentation (`doc/ci/jobs/job_logs.md`); a name must be unique in the whole job, which may run
+//! section, since it is closed at first: whatever else is said leaves it. GitLab's markers are those
+//! of its documentation (`doc/ci/jobs/job_logs.md`); a name must be unique in the whole job, which may run
 //! windlass more than once, so it carries the time.
 
 use std::collections::{HashMap, VecDeque};
@@ -12,13 +13,25 @@ use crate::model::Stage;
 use crate::report::Moment;
 use crate::report::live::format;
 use crate::report::sink::Sink;
+use crate::text::workflow;
 
 /// So many lines of a step that does not have the floor are kept; older ones are dropped, and that is said.
 const KEPT: usize = 2000;
 
+/// Whose markers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Markers {
+    /// Sections.
+    #[default]
+    Gitlab,
+    /// Groups.
+    Github,
+}
+
 /// The sections that are open, and the steps that wait for the floor.
 #[derive(Default)]
 pub(crate) struct Sections {
+    markers: Markers,
     stage: Option<Section>,
     /// The step that has the floor, and its section while that is open.
     floor: Option<(String, Option<Section>)>,
@@ -30,7 +43,8 @@ pub(crate) struct Sections {
 }
 
 struct Section {
-    name: String,
+    /// Its name for GitLab; none for GitHub, which knows which group is open.
+    name: Option<String>,
 }
 
 /// A step that logged while another had the floor.
@@ -42,10 +56,21 @@ struct Waiting {
 }
 
 impl Sections {
+    pub(crate) fn new(markers: Markers) -> Self {
+        Self { markers, ..Self::default() }
+    }
+
     /// Opens the section of a stage, closing whatever is open.
     pub(crate) fn open_stage(&mut self, sink: &mut Sink, at: Moment, stage: Stage, header: &str) {
         self.close_all(sink, at);
-        self.stage = Some(self.open(sink, at, format::stage_name(stage), header, false));
+        self.last_seen = at.time.as_second();
+        match self.markers {
+            Markers::Github => sink.line(header),
+            Markers::Gitlab => {
+                let section = self.section(sink, self.last_seen, format::stage_name(stage), header, false);
+                self.stage = Some(section);
+            }
+        }
     }
 
     /// A step begins.
@@ -144,12 +169,11 @@ impl Sections {
         // Of a step that speaks again the first section has told how long it took.
         self.begun.insert(step.to_owned(), now);
         self.last_seen = now;
+        if self.markers == Markers::Github {
+            sink.commands(&[workflow::command("group", &[], &format!("{step}: {title}"))]);
+            return Section { name: None };
+        }
         self.section(sink, began, step, &format::step_running(step, title), true)
-    }
-
-    fn open(&mut self, sink: &mut Sink, at: Moment, label: &str, header: &str, collapsed: bool) -> Section {
-        self.last_seen = at.time.as_second();
-        self.section(sink, self.last_seen, label, header, collapsed)
     }
 
     fn section(&mut self, sink: &mut Sink, time: i64, label: &str, header: &str, collapsed: bool) -> Section {
@@ -162,7 +186,7 @@ impl Sections {
         let collapsed = if collapsed { "[collapsed=true]" } else { "" };
         sink.raw(&format!("\x1b[0Ksection_start:{time}:{name}{collapsed}\r\x1b[0K"));
         sink.line(header);
-        Section { name }
+        Section { name: Some(name) }
     }
 }
 
@@ -179,5 +203,8 @@ impl Waiting {
 }
 
 fn close(sink: &mut Sink, time: i64, section: &Section) {
-    sink.raw(&format!("\x1b[0Ksection_end:{time}:{}\r\x1b[0K\n", section.name));
+    match &section.name {
+        Some(name) => sink.raw(&format!("\x1b[0Ksection_end:{time}:{name}\r\x1b[0K\n")),
+        None => sink.commands(&[workflow::command("endgroup", &[], "")]),
+    }
 }
