@@ -1,0 +1,95 @@
+//! The files that are written, each unless it is there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Kind, Place, Result};
+use crate::init::configuration::Configuration;
+use crate::init::pipeline::{self, Pipeline};
+use crate::project::{IN_NO_IMAGE, Project};
+use crate::report::view::setup::init::FirstFiles;
+
+/// A file to write, unless it is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct File {
+    pub(super) path: PathBuf,
+    pub(super) content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Content {
+    Text(String),
+    /// A link to this directory, relative to the root.
+    Link(PathBuf),
+}
+
+impl File {
+    /// A file of text.
+    pub(super) fn text(path: &str, text: String) -> Self {
+        Self { path: PathBuf::from(path), content: Content::Text(text) }
+    }
+}
+
+/// The files around the manifests.
+pub(super) fn add_others(
+    project: &Project,
+    config: &Configuration,
+    pipeline: &Pipeline,
+    files: &mut Vec<File>,
+    report: &mut FirstFiles,
+) {
+    files.insert(0, File::text("windlass.yaml", config.text()));
+    let jobs = pipeline.jobs(project, config, report);
+    let place = pipeline::place(&project.root, &jobs, report);
+    if !project.root.join(place).exists() {
+        report
+            .need("set the CI/CD variable WINDLASS_IMAGE in GitLab to an image that has windlass".to_owned());
+    }
+    files.push(File::text(place, jobs));
+    if config.images.iter().any(|image| image.context == Path::new(".")) {
+        files.push(File::text(".dockerignore", format!("{}\nreport/\n", IN_NO_IMAGE.join("\n"))));
+        unignored(&project.root, report);
+    }
+}
+
+/// What an existing `.dockerignore` lets into the images with every commit.
+fn unignored(root: &Path, report: &mut FirstFiles) {
+    let Ok(text) = std::fs::read_to_string(root.join(".dockerignore")) else { return };
+    let lines: BTreeSet<&str> = text.lines().map(|line| line.trim().trim_matches('/')).collect();
+    let is_missing = |name: &&str| !lines.contains(name) && !lines.contains("*") && !lines.contains("**");
+    let missing: Vec<&str> = IN_NO_IMAGE.into_iter().filter(is_missing).collect();
+    if !missing.is_empty() {
+        report.need(format!(
+            "add {} to .dockerignore: a change there would rebuild the images",
+            missing.join(", ")
+        ));
+    }
+}
+
+/// Writes each file that is missing, and notes which that were.
+///
+/// # Errors
+/// [`Kind::Invalid`] for the first that cannot be written.
+pub(super) fn write_all(root: &Path, files: &[File], report: &mut FirstFiles) -> Result<()> {
+    for file in files {
+        let written = write(root, file)?;
+        report.files.push((file.path.clone(), written));
+    }
+    Ok(())
+}
+
+/// Writes a file that is missing; whether it was written.
+fn write(root: &Path, file: &File) -> Result<bool> {
+    let path = root.join(&file.path);
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
+    }
+    let made = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = made.and_then(|()| match &file.content {
+        Content::Text(text) => std::fs::write(&path, text),
+        Content::Link(target) => std::os::unix::fs::symlink(target, &path),
+    });
+    written.map(|()| true).map_err(|error| {
+        Error::new(Kind::Invalid, format!("it cannot be written: {error}")).at(Place::file(&file.path))
+    })
+}
