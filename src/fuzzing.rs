@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::expression::Expression;
 use crate::model::{PinnedImage, labels};
-use crate::project::{Project, TestConfig, Tier};
+use crate::project::{GitFacts, Options, Project, TestConfig, Tier};
 use crate::report::Reporter;
 use crate::report::view::View;
 use crate::rollout::explain;
-use crate::{build, cluster, manifest, project, registry, test, tier};
+use crate::session::Session;
+use crate::{build, cluster, init, manifest, project, registry, test, tier};
 
 /// The line between the parts of an input that has more than one.
 pub const CUT: &str = "\n---8<---\n";
@@ -26,7 +27,7 @@ pub type Signs = Vec<String>;
 pub type Reader = fn(&[u8]) -> Signs;
 
 /// Readers by their names.
-pub const TARGETS: [(&str, Reader); 14] = [
+pub const TARGETS: [(&str, Reader); 15] = [
     ("manifests", manifests),
     ("dumps", dumps),
     ("windlass-yaml", windlass_yaml),
@@ -41,6 +42,7 @@ pub const TARGETS: [(&str, Reader); 14] = [
     ("junit", junit),
     ("archives", archives),
     ("expressions", expressions),
+    ("first-files", first_files),
 ];
 
 /// The project whose manifests are read: variables of each sort, images, a test with reports.
@@ -227,4 +229,44 @@ fn junit(input: &[u8]) -> Signs {
 
 fn archives(input: &[u8]) -> Signs {
     signs(test::fuzzing::archive(&SHOP.test, input))
+}
+
+/// A repository with this compose file, and behind the line this Dockerfile, for which `init` writes the first files. Whatever it came
+/// upon, what it writes can be read.
+fn first_files(input: &[u8]) -> Signs {
+    let input = text(input);
+    let (compose, dockerfile) = input.split_once(CUT).unwrap_or((&input, "FROM scratch\n"));
+    let root = std::env::current_dir().unwrap_or_default().join("first-files");
+    let _ = std::fs::remove_dir_all(&root);
+    let write = |name: &str, text: &str| std::fs::write(root.join(name), text);
+    let written = std::fs::create_dir_all(&root).and_then(|()| write("Dockerfile", dockerfile));
+    written.and_then(|()| write("compose.yaml", compose)).expect("a file can be written");
+    let project = || {
+        let options = Options { directory: root.clone(), ..Options::default() };
+        Project::open(&options, GitFacts::default(), &|_| None)
+    };
+    let request = init::Request {
+        from: (!compose.is_empty()).then(|| root.join("compose.yaml")),
+        context: Some("lab".to_owned()),
+        ..init::Request::default()
+    };
+    let session = Session::new(Reporter::silent());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let made = project().and_then(|project| runtime.block_on(init::init(&session, &project, &request)));
+    let made = match made {
+        Ok(made) => made,
+        Err(error) => return vec![sign(&error)],
+    };
+    if let Err(error) = project() {
+        panic!("windlass.yaml cannot be read: {error}");
+    }
+    let mut signs = vec![format!("{} notes", made.left_aside.len().min(9))];
+    for (file, _) in made.files.iter().filter(|(file, _)| file.starts_with(".kube")) {
+        let text = std::fs::read(root.join(file)).unwrap_or_default();
+        match manifest::fuzzing::documents(&text) {
+            Ok(documents) => signs.push(format!("{documents} documents")),
+            Err(error) => panic!("{} cannot be read: {error}", file.display()),
+        }
+    }
+    signs
 }

@@ -1,31 +1,32 @@
-//! windlass: a commit becomes an image, the image is tested, the tested digest is released, and the way back
-//! is always open.
+//! windlass builds an image from a commit, tests it, releases the tested digest, and can always roll
+//! back.
 //!
-//! The modules, from what people type down to what everything is made of. `tests/layers.rs` holds their layers.
+//! The modules, from commands down to shared values. `tests/layers.rs` checks the layers.
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | `cli` | one file for each command |
-//! | `pipeline` | the stages in order, what each hands to the next |
+//! | `pipeline` | the stages in order, and the values passed between them |
 //! | `tier` | commands on what runs on a tier: status, history, logs, lock, adopt, remove |
 //! | `build`, `test`, `release` | context, build, push; the tests inside the built image; plan, apply, roll back |
-//! | `cleanup`, `init`, `doctor` | registry tags that nothing needs any more; first files; what a release needs, tried |
-//! | `manifest` | YAML in, variables, images, overlays, order, checks |
+//! | `cleanup`, `init`, `doctor` | registry tags that nothing needs any more; the first files; checks of what a release needs |
+//! | `manifest` | parsing YAML, variables, images, overlays, order, checks |
 //! | `rollout` | verdict and cause of every object, and the watch that feeds them |
 //! | `schema` | what Kubernetes accepts, known without a cluster |
-//! | `record` | what a release leaves in the cluster, and what can be gone back to |
+//! | `record` | what a release leaves in the cluster, and what can be rolled back to |
 //! | `cluster`, `engine`, `registry`, `git` | Kubernetes, the Docker Engine, the registry, the repository |
-//! | `http`, `program` | asking an HTTP address how it is, pauses between tries; the user's own programs |
-//! | `secret`, `project` | values that never stand in Git; `windlass.yaml`, tiers, the variables of CI |
-//! | `report`, `session` | one type of event, one renderer for each reader; where to report and when to stop |
-//! | `expression` | CEL: rules on the fields of an object |
-//! | `graph`, `error` | what needs what, and running side by side what may; what failed and the exit code |
-//! | `model`, `text` | the values that all share; small functions on text |
+//! | `http`, `program` | probing an HTTP address, pauses between retries; running the user's programs |
+//! | `secret`, `project` | values that are never stored in Git; `windlass.yaml`, tiers, CI variables |
+//! | `report`, `session` | one event type and several renderers; where to report and when to stop |
+//! | `expression`, `dockerfile` | CEL: rules on the fields of an object; the instructions of a Dockerfile |
+//! | `graph`, `error` | dependencies, and running in parallel what does not depend on each other; errors and exit codes |
+//! | `model`, `text` | values shared by all modules; small functions on text |
 
 pub(crate) mod build;
 pub(crate) mod cleanup;
 pub mod cli;
 pub mod cluster;
+pub(crate) mod dockerfile;
 pub(crate) mod doctor;
 pub(crate) mod engine;
 pub mod error;

@@ -1,8 +1,8 @@
-//! The program: hand the arguments to the library, end with the contract's exit code.
+//! The program: passes the arguments to the library and exits with its exit code.
 
 use std::process::ExitCode;
 
-/// Faster than the allocator of musl, with which the binary is shipped.
+/// Faster than the allocator of musl, which release binaries are linked with.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,12 +1,13 @@
-//! The command line: one file per command, its arguments (whose doc comments are the help) and the call it
-//! makes. Here: what all commands share, and how a run begins and ends.
+//! The command line: one file per command, with its arguments (whose doc comments are the help) and its call.
+//! This file has what all commands share.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::RunResult;
@@ -14,12 +15,17 @@ use crate::project::{self, Project, Tier, TierOverrides};
 use crate::session::Session;
 use crate::{git, secret};
 
+mod complete;
 mod help;
 mod records;
 mod run;
 pub(crate) mod setup;
 pub(crate) mod stages;
 pub(crate) mod tier;
+
+/// Where more is explained.
+const TOPICS: &str =
+    "`windlass help topics` lists what is explained besides: each cause, exit codes, secrets …";
 
 /// Build, test, release and roll back a Git repository on Kubernetes.
 ///
@@ -28,14 +34,32 @@ pub(crate) mod tier;
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, max_term_width = 110, propagate_version = true)]
 #[command(disable_help_subcommand = true)]
-#[command(
-    after_help = "`windlass help topics` lists what is explained besides: each cause, exit codes, secrets …"
-)]
+#[command(after_help = TOPICS, after_long_help = format!("{}\n{TOPICS}", help::exit_codes()))]
 struct Arguments {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
     command: Command,
+}
+
+impl Arguments {
+    /// What was typed, and what the environment says of what was not.
+    fn read(words: &[OsString]) -> std::result::Result<Self, clap::Error> {
+        let mut command = with_environment(Self::command());
+        let read = |matches: ArgMatches| Self::from_arg_matches(&matches);
+        command.try_get_matches_from_mut(words).and_then(read).map_err(|error| error.format(&mut command))
+    }
+}
+
+/// In jobs of CI variables may be there and empty: that is as if they were not.
+fn with_environment(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let names: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
+    let command = command.mut_args(|argument| match argument.get_env() {
+        Some(name) if is_empty(name) => argument.env(Resettable::Reset),
+        _ => argument,
+    });
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_environment))
 }
 
 /// The options of every command.
@@ -46,25 +70,25 @@ struct Global {
     #[arg(short = 'C', value_name = "DIR", global = true, default_value = ".", hide_default_value = true)]
     directory: PathBuf,
     /// Read this file instead of windlass.yaml
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, env = "WINDLASS_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// How to report
-    #[arg(short, long, value_enum, global = true, default_value_t = Output::Auto)]
+    #[arg(short, long, value_enum, global = true, default_value_t = Output::Auto, env = "WINDLASS_OUTPUT", hide_env_values = true)]
     output: Output,
-    /// Leave events.jsonl, junit.xml, report.html, windlass.env and the tests' reports in this directory
-    #[arg(long, value_name = "DIR", global = true)]
+    /// Write events.jsonl, junit.xml, report.html, windlass.env, annotations.json and the tests' reports to this directory
+    #[arg(long, value_name = "DIR", global = true, env = "WINDLASS_REPORT", hide_env_values = true)]
     report: Option<PathBuf>,
     /// When to colour
-    #[arg(long, value_enum, global = true, default_value_t = Color::Auto)]
+    #[arg(long, value_enum, global = true, default_value_t = Color::Auto, env = "WINDLASS_COLOR", hide_env_values = true)]
     color: Color,
-    /// Only warnings, failures and answers
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    /// Show only warnings, failures and results
+    #[arg(short, long, global = true, conflicts_with = "verbose", env = "WINDLASS_QUIET", hide_env_values = true, value_parser = FalseyValueParser::new())]
     quiet: bool,
-    /// Everything, also what went well
-    #[arg(short, long, global = true)]
+    /// Show everything, successes included
+    #[arg(short, long, global = true, env = "WINDLASS_VERBOSE", hide_env_values = true, value_parser = FalseyValueParser::new())]
     verbose: bool,
     /// How long a rollout may take: 90s, 5m, 1h30m [default: the tier's, else 10m]
-    #[arg(long, value_name = "DURATION", global = true, value_parser = duration)]
+    #[arg(long, value_name = "DURATION", global = true, value_parser = duration, env = "WINDLASS_TIMEOUT", hide_env_values = true)]
     timeout: Option<Duration>,
     /// Answer every question with yes
     #[arg(long, global = true)]
@@ -81,7 +105,7 @@ impl Global {
 /// How a run reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// What fits the place: terminal, gitlab or plain
+    /// Choose terminal, gitlab, github or plain from the environment
     Auto,
     /// Live, with progress
     Terminal,
@@ -89,6 +113,8 @@ enum Output {
     Plain,
     /// As plain, in collapsible sections
     Gitlab,
+    /// As plain, with groups, and errors and warnings annotated at their lines
+    Github,
     /// One JSON object a line on standard output
     Json,
 }
@@ -96,7 +122,7 @@ enum Output {
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Color {
-    /// When the reader can show it and NO_COLOR is not set
+    /// If the terminal supports it and NO_COLOR is not set
     Auto,
     /// Always
     Always,
@@ -128,6 +154,7 @@ enum Command {
     Init(setup::init::Init),
     Generate(setup::generate::Generate),
     Help(help::Help),
+    Version(setup::version::Version),
 }
 
 impl Command {
@@ -154,15 +181,16 @@ impl Command {
             Self::Init(_) => "init",
             Self::Generate(_) => "generate",
             Self::Help(_) => "help",
+            Self::Version(_) => "version",
         }
     }
 
     /// The command that these words name, also where they are wrong; empty where they name none.
     fn named_in(arguments: &[OsString]) -> &'static str {
-        const NAMES: [&str; 21] = [
+        const NAMES: [&str; 22] = [
             "pipeline", "build", "test", "release", "rollback", "plan", "status", "history", "logs",
             "remove", "adopt", "lock", "unlock", "explain", "render", "validate", "cleanup", "doctor",
-            "init", "generate", "help",
+            "init", "generate", "help", "version",
         ];
         let known = |word: &OsString| NAMES.into_iter().find(|name| word == name);
         arguments.iter().skip(1).find_map(known).unwrap_or_default()
@@ -189,6 +217,7 @@ impl Command {
                 | Self::Render(_)
                 | Self::Generate(_)
                 | Self::Help(_)
+                | Self::Version(_)
         );
         alone || matches!(self, Self::Build(_) | Self::Rollback(_)) && self.answers()
     }
@@ -211,10 +240,14 @@ impl Command {
             Self::Logs(command) => command.run(run).await,
             Self::Explain(command) => command.run(run).await,
             Self::Validate(command) => command.run(run).await,
-            Self::Init(command) => command.run(run),
+            Self::Init(command) => command.run(run).await,
             Self::Doctor(command) => command.run(run).await,
             Self::Generate(command) => command.run(run),
             Self::Help(command) => command.run(run),
+            Self::Version(_) => {
+                setup::version::Version::run(run);
+                Ok(())
+            }
             Self::Cleanup(command) => command.run(run).await,
         }
         .map(|()| RunResult::default())
@@ -271,7 +304,7 @@ impl Run {
 #[derive(Debug, Clone, Args)]
 struct TierArguments {
     /// The tier: staging, production, review/feature-x …
-    #[arg(value_name = "TIER")]
+    #[arg(value_name = "TIER", add = complete::tiers())]
     tier: String,
     #[command(flatten)]
     overrides: TierOverrideArguments,
@@ -284,9 +317,9 @@ struct TierOverrideArguments {
     #[arg(long, value_name = "NAME")]
     project: Option<String>,
     /// The context of the kubeconfig, instead of the tier's
-    #[arg(long, value_name = "CONTEXT")]
+    #[arg(long, value_name = "CONTEXT", add = complete::contexts())]
     context: Option<String>,
-    /// The namespace, instead of the tier's
+    /// The namespace, instead of the tier's; may have `${WINDLASS_SLUG}`
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// The kubeconfig, instead of KUBECONFIG and ~/.kube/config
@@ -313,7 +346,7 @@ impl TierOverrideArguments {
     fn refuse_with_a_dump(&self) -> Result<()> {
         let given = self.given();
         match given.iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => Err(Error::new(Kind::Usage, format!("{flag} has no meaning for a dump"))),
+            Some((flag, _)) => Err(Error::new(Kind::Usage, format!("{flag} does not apply to a dump"))),
             None => Ok(()),
         }
     }
@@ -338,7 +371,7 @@ struct SourceArguments {
     /// The registry that images are pushed to, as `host/path`, instead of the configuration's
     #[arg(long, value_name = "REGISTRY", env = "WINDLASS_REGISTRY")]
     registry: Option<String>,
-    /// A variable for the manifests; may be given several times
+    /// Set a variable for the manifests; may be given several times
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = variable)]
     vars: Vec<(String, String)>,
 }
@@ -363,7 +396,7 @@ async fn at_commit(run: &Run, project: Project) -> Result<Project> {
 fn variable(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, _)) if name.starts_with("WINDLASS_") => {
-            Err(format!("{name} is windlass's own: names of variables do not begin with WINDLASS_"))
+            Err(format!("{name} is reserved: names that begin with WINDLASS_ are windlass's own"))
         }
         Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

@@ -36,9 +36,9 @@ impl TierOverrideArguments {
     pub(super) fn open(&self, run: &Run, name: &str) -> Result<(Project, Tier)> {
         if let (Some(project), Some(_), Some(_)) = (&self.project, &self.context, &self.namespace) {
             if run.global.config.is_some() {
-                run.session.reporter.warn(
-                    "--config is not read: --project, --context and --namespace say all that is needed",
-                );
+                run.session
+                    .reporter
+                    .warn("--config is ignored: --project, --context and --namespace are enough");
             }
             let project = Project::of_records(project)?;
             // What CI hides is hidden here as well.
@@ -54,7 +54,7 @@ impl TierOverrideArguments {
         })?;
         secret::hide_at_hand(&project, &run.session.reporter);
         if let Some(trouble) = &project.git_error {
-            let sentence = format!("going on without the Git repository: {}", trouble.message());
+            let sentence = format!("continuing without the Git repository: {}", trouble.message());
             match trouble.hint() {
                 Some(advice) => run.session.reporter.warn_with_hint(sentence, advice),
                 None => run.session.reporter.warn(sentence),

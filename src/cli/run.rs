@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use super::{Arguments, Color, Command, Global, Output, Run};
-use crate::error::{Error, Kind, Result};
+use super::{Arguments, Color, Command, Global, Output, Run, complete};
+use crate::error::{Error, Kind, Result, sources};
 use crate::model::{Outcome, RunResult};
+use crate::project::variable;
 use crate::report::event::{Event, Finished};
 use crate::report::{self, Reporter};
 use crate::session::Session;
@@ -26,10 +26,13 @@ const STACK: usize = 16 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(super) fn main(arguments: &[OsString]) -> ExitCode {
-    let parsed = match Arguments::try_parse_from(arguments) {
+    if complete::is_asked() {
+        return complete::answer(arguments);
+    }
+    let parsed = match Arguments::read(arguments) {
         // `help COMMAND` is what clap says to `COMMAND --help`.
         Ok(Arguments { command: Command::Help(help), global }) => match help.of_command() {
-            Some(words) => Arguments::try_parse_from(words),
+            Some(words) => Arguments::read(&words.into_iter().map(OsString::from).collect::<Vec<_>>()),
             None => Ok(Arguments { command: Command::Help(help), global }),
         },
         parsed => parsed,
@@ -55,7 +58,9 @@ fn usage(arguments: &[OsString], error: &clap::Error) -> ExitCode {
         let end = Event::Finished(finished(command, &Err(error), Instant::now()));
         let json = report::OutputOptions { format: report::Format::Json, ..Default::default() };
         let machines = wants_json(arguments).then(|| report::streams(&json));
-        let files = named(arguments, &["--report"]).and_then(|directory| {
+        let report =
+            named(arguments, &["--report"]).or_else(|| variable("WINDLASS_REPORT").map(PathBuf::from));
+        let files = report.and_then(|directory| {
             let from = named(arguments, &["-C"]).unwrap_or_default();
             report::files(&from.join(directory)).ok()
         });
@@ -92,7 +97,9 @@ fn named(arguments: &[OsString], flags: &[&str]) -> Option<PathBuf> {
 }
 
 fn wants_json(arguments: &[OsString]) -> bool {
-    arguments.iter().any(|word| word == "-ojson" || word == "--output=json")
+    let is_said = named(arguments, &["-o", "--output"]).is_some();
+    (!is_said && variable("WINDLASS_OUTPUT").is_some_and(|output| output == "json"))
+        || arguments.iter().any(|word| word == "-ojson" || word == "--output=json")
         || arguments.windows(2).any(|pair| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json")
 }
 
@@ -127,7 +134,7 @@ fn start(arguments: Arguments, words: &[OsString]) -> ExitCode {
         }
         Err(error) => Err(Error::new(Kind::Defect, format!("cannot start the runtime: {error}"))),
     };
-    // What a release did is done, whoever hears of it; an answer that is not there whole is none.
+    // What a release did is done, whoever hears of it; an incomplete answer is none.
     let result = match (result, reporter.fault()) {
         (Ok(done), Some(fault)) if answers || name == "build" => Err(unwritten(&fault).with_result(done)),
         (Ok(done), Some(fault)) => {
@@ -216,7 +223,7 @@ async fn obey_signals(session: Session, first: Arc<AtomicU8>, quietly: bool) {
             exit_now(code);
         }
         if !quietly {
-            session.reporter.warn("stopping: tidying up for up to 5 s; a second signal ends at once");
+            session.reporter.warn("stopping: cleaning up for up to 5 s; a second signal stops at once");
         }
         session.cancel.cancel();
     }
@@ -229,7 +236,7 @@ fn ignores_hangup() -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
-#[expect(clippy::exit, reason = "the second signal means now")]
+#[expect(clippy::exit, reason = "stopping at once after the second signal")]
 fn exit_now(code: u8) -> ! {
     program::end_all(Duration::ZERO);
     std::process::exit(i32::from(code))
@@ -248,6 +255,11 @@ fn finish(reporter: &Reporter, name: &str, result: &Result<RunResult>, began: In
 }
 
 fn finished(command: &str, result: &Result<RunResult>, began: Instant) -> Finished {
+    if let Err(error) = result {
+        for source in sources(error) {
+            tracing::debug!(%source, "caused by");
+        }
+    }
     let (done, error) = match result {
         Ok(done) => (done, None),
         Err(error) => (error.result(), Some(error)),
@@ -285,6 +297,7 @@ fn output_options(global: &Global, answering: bool, answering_machines: bool) ->
             Output::Terminal => report::Format::Terminal,
             Output::Plain => report::Format::Plain,
             Output::Gitlab => report::Format::Gitlab,
+            Output::Github => report::Format::Github,
             Output::Json => report::Format::Json,
         },
         color: match global.color {
@@ -299,6 +312,7 @@ fn output_options(global: &Global, answering: bool, answering_machines: bool) ->
         },
         answering,
         answering_machines,
+        start: global.directory.clone(),
         directory: global.report(),
     }
 }

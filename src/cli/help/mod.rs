@@ -9,7 +9,7 @@ mod tests;
 use clap::{Args, CommandFactory};
 use serde_json::{Value, json};
 
-use crate::cli::{Arguments, Run};
+use crate::cli::{Arguments, Run, complete};
 use crate::error::{Error, Kind, Result};
 use crate::report::style;
 use crate::text::nearest;
@@ -25,7 +25,7 @@ const TOPICS: &str = "topics";
 #[derive(Debug, Args)]
 pub(crate) struct Help {
     /// A command, a cause (image-not-found), or another topic (exit-codes, secrets)
-    #[arg(value_name = "TOPIC")]
+    #[arg(value_name = "TOPIC", add = complete::words(topics))]
     words: Vec<String>,
 }
 
@@ -58,15 +58,32 @@ fn pages() -> impl Iterator<Item = &'static Page> {
     GROUPS.iter().flat_map(|(_, pages)| pages.iter())
 }
 
+/// The exit codes, each in a line: the beginning of what their page says.
+pub(crate) fn exit_codes() -> String {
+    let page = pages().find(|page| page.name == "exit-codes").map_or("", |page| page.text);
+    let rows = page.lines().filter_map(|line| {
+        let (code, meaning) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        let code: u8 = code.parse().ok()?;
+        let meaning = terminal::without_links(&meaning.split("; ").next()?.replace('`', ""));
+        Some(format!("  {code:>3}  {meaning}\n"))
+    });
+    rows.fold("Exit codes:\n".to_owned(), |text, row| text + &row)
+}
+
 /// The names of the commands that have help of their own.
 fn command_names() -> Vec<String> {
     Arguments::command().get_subcommands().map(|one| one.get_name().to_owned()).collect()
 }
 
+/// What help there is on: commands, and pages.
+fn topics() -> Vec<String> {
+    let pages = pages().map(|page| page.name).chain([TOPICS]);
+    command_names().into_iter().chain(pages.map(str::to_owned)).collect()
+}
+
 fn unknown(topic: &str) -> Error {
-    let commands = command_names();
-    let known = pages().map(|page| page.name).chain(commands.iter().map(String::as_str)).chain([TOPICS]);
-    let hint = nearest(topic, known).map_or_else(
+    let known = topics();
+    let hint = nearest(topic, known.iter().map(String::as_str)).map_or_else(
         || format!("`windlass help {TOPICS}` lists the topics"),
         |near| format!("did you mean `windlass help {near}`?"),
     );

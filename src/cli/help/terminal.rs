@@ -129,7 +129,7 @@ fn is_rule(row: &[String]) -> bool {
 }
 
 /// A link is its text.
-fn without_links(text: &str) -> String {
+pub(super) fn without_links(text: &str) -> String {
     static LINK: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"\[([^\[\]]+)\]\([^()\s]+\)").expect("the pattern is a constant"));
     LINK.replace_all(text, "$1").replace("**", "")

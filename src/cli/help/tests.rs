@@ -27,10 +27,8 @@ fn read(file: &str) -> String {
 
 /// All Markdown of docs/, and what lies beside it, from the root of the repository.
 fn markdown() -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "pipelines/web/README.md"]
-        .map(PathBuf::from)
-        .to_vec();
-    let mut directories = vec![PathBuf::from("docs")];
+    let mut files = ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(PathBuf::from).to_vec();
+    let mut directories = ["docs", "pipelines"].map(PathBuf::from).to_vec();
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(root().join(&directory)).unwrap().flatten() {
             let path = directory.join(entry.file_name());
@@ -103,6 +101,11 @@ fn every_exit_code_is_in_the_table() {
         code.captures_iter(include_str!("../../error.rs")).map(|found| found[1].to_owned()).collect();
     assert!(codes.len() > 15);
     has_all("docs/reference/exit-codes.md", codes.iter().map(|code| format!("\n| {code} |")));
+    let help = Arguments::command().render_long_help().to_string();
+    for code in codes {
+        assert!(help.contains(&format!("\n{code:>5}  ")), "`windlass --help` does not have {code}: {help}");
+    }
+    assert!(help.contains("\n   31  the rollout failed, or a verify check failed\n"), "{help}");
 }
 
 #[test]
@@ -156,8 +159,8 @@ fn is_current(page: &str, current: &str) {
 #[test]
 fn the_reference_of_commands_is_current() {
     let mut page = String::from(
-        "# Commands\n\nMade from the program: this is what `windlass COMMAND --help` prints. The options that all commands share stand \
-         at the end.\n",
+        "# Commands\n\nGenerated from the program: the output of `windlass COMMAND --help`. The options that all commands share are at the \
+         end.\n",
     );
     let mut whole = Arguments::command().term_width(100);
     whole.build();
@@ -190,8 +193,8 @@ fn options(command: &Command, global: bool) -> String {
 fn the_reference_of_keys_is_current() {
     let schema = project::schema();
     let mut page = String::from(
-        "# Keys of windlass.yaml\n\nMade from the program's schema ([windlass.schema.json](../windlass.schema.json)). \
-         [configuration](../configuration.md) shows them in one example and says more about them.\n",
+        "# Keys of windlass.yaml\n\nGenerated from the program's schema ([windlass.schema.json](../windlass.schema.json)). \
+         [configuration](../configuration.md) shows them in one example and explains them.\n",
     );
     page += &table("The file", &schema);
     for (name, of) in schema["$defs"].as_object().into_iter().flatten() {

@@ -92,6 +92,7 @@ pub(super) const CAUSES: &[Page] = pages! {
 
 const LEARNING: &[Page] = pages! {
     "first-hour": "first-hour.md",
+    "installing": "installing.md",
     "concepts": "concepts.md",
     "inside": "inside.md",
     "causes": "causes.md",
@@ -111,6 +112,7 @@ const GUIDES: &[Page] = pages! {
     "custom-resources": "guides/custom-resources.md",
     "night": "guides/night.md",
     "review-apps": "guides/review-apps.md",
+    "github": "guides/github.md",
 };
 
 const REFERENCE: &[Page] = pages! {

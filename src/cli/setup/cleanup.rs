@@ -10,16 +10,16 @@ use crate::error::Result;
 
 /// Delete registry tags that nothing needs any more
 ///
-/// What a tier runs or may be rolled back to, the commits of the branches and tags of `origin`, young images, and what windlass
-/// did not make stays: an image with one other tag, such as v1.0, too, and what was good on a tier that this windlass.yaml does
-/// not list. Where one tier's records cannot be read, nothing is deleted. The registry gives the space back at its own garbage
-/// collection.
+/// Keeps what a tier runs or can be rolled back to, the commits of the branches and tags of `origin`, recent images, images that
+/// windlass did not build or that have another tag, such as v1.0, and images that were good on a tier that this
+/// windlass.yaml does not list. If the records of one tier cannot be read, nothing is deleted. The registry frees the
+/// space at its own garbage collection.
 #[derive(Debug, Args)]
 pub(crate) struct Cleanup {
     /// Only show what would be deleted
     #[arg(long)]
     dry_run: bool,
-    /// Keep images of commits that are younger than this
+    /// Keep images of commits younger than this
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "336h")]
     keep_for: Duration,
     #[command(flatten)]

@@ -2,15 +2,15 @@
 
 use clap::Args;
 
-use crate::cli::{Run, SourceArguments, TierOverrideArguments};
+use crate::cli::{Run, SourceArguments, TierOverrideArguments, complete};
 use crate::error::Result;
 use crate::{build, doctor};
 
 /// Check Docker, registry, cluster and permissions, and say what to fix
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// The tier whose cluster is checked too
-    #[arg(value_name = "TIER")]
+    /// Also check the cluster of this tier
+    #[arg(value_name = "TIER", add = complete::tiers())]
     tier: Option<String>,
     #[command(flatten)]
     source: SourceArguments,

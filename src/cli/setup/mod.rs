@@ -1,6 +1,7 @@
-//! The commands around a project: its first files, what a release needs, what nobody needs any more.
+//! The commands around a project: its first files, checks, and cleanup.
 
 pub(crate) mod cleanup;
 pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod init;
+pub(crate) mod version;

@@ -3,27 +3,27 @@
 use clap::Args;
 
 use crate::build::BuildOptions;
-use crate::cli::{Run, SourceArguments};
+use crate::cli::{Run, SourceArguments, complete};
 use crate::error::Result;
 use crate::model::RunResult;
 use crate::{build, pipeline};
 
-/// Build and push the images; prints each as repository:tag@sha256:…
+/// Build and push the images; print each as repository:tag@sha256:…
 ///
-/// The tag is the commit; where something that an image or a manifest is made of was not committed, it is
-/// COMMIT-dirty-HASH, and the files are named. Files that .dockerignore leaves out do not count.
+/// The tag is the commit. With uncommitted changes in an image or a manifest it is COMMIT-dirty-HASH, and the
+/// changed files are listed. Files that .dockerignore excludes do not count.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The images of windlass.yaml to build; all of them when none is named
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", add = complete::images())]
     images: Vec<String>,
-    /// Run every step again, and take nothing from an earlier build; the tags lead to the new image
+    /// Run every step again without a cache; the tags point to the new image
     #[arg(long, conflicts_with = "context_list")]
     no_cache: bool,
-    /// Fetch the base images again, and build if one of them has changed
+    /// Pull the base images again, and build if one has changed
     #[arg(long, conflicts_with = "context_list")]
     pull: bool,
-    /// Build nothing; show which files the build would see, and which line of .dockerignore keeps the others out
+    /// Build nothing; list the files that the build would see, and the line of .dockerignore that excludes each other file
     #[arg(long)]
     context_list: bool,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! The commands that carry a commit to a tier, and those that show what they would do.
+//! The commands that bring a commit to a tier, and those that preview them.
 
 pub(crate) mod build;
 pub(crate) mod pipeline;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::stages::release::RuleArguments;
-use crate::cli::{Run, SourceArguments, TierOverrideArguments};
+use crate::cli::{Run, SourceArguments, TierOverrideArguments, complete};
 use crate::error::{Error, Kind, Result};
 use crate::model::RunResult;
 use crate::test::TestOptions;
@@ -12,10 +12,10 @@ use crate::{pipeline, release};
 /// Build, test and, with a tier, release: the stages in order
 #[derive(Debug, Args)]
 pub(crate) struct Pipeline {
-    /// The tier to release to; without one nothing is released
-    #[arg(value_name = "TIER")]
+    /// The tier to release to; without one, only build and test
+    #[arg(value_name = "TIER", add = complete::tiers())]
     tier: Option<String>,
-    /// Run tests again whose record says that they passed
+    /// Run tests again even if their record says that they passed
     #[arg(long)]
     again: bool,
     #[command(flatten)]
@@ -32,7 +32,7 @@ impl Pipeline {
         if self.tier.is_none() && (self.rules.is_given() || self.tier_overrides.is_given()) {
             return Err(Error::new(
                 Kind::Usage,
-                "without a tier nothing is released: flags of a release have no meaning",
+                "flags of a release need a tier: without one nothing is released",
             )
             .with_hint("name the tier: windlass pipeline TIER"));
         }

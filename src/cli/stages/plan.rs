@@ -7,14 +7,14 @@ use crate::error::{Error, Kind, Result};
 use crate::model::RunResult;
 use crate::{manifest, pipeline, release};
 
-/// What a release would change
+/// Show what a release would change
 #[derive(Debug, Args)]
 pub(crate) struct Plan {
     #[command(flatten)]
     tier: TierArguments,
     #[command(flatten)]
     source: SourceArguments,
-    /// Exit 4 when there are changes
+    /// Exit with code 4 if there are changes
     #[arg(long)]
     exit_code: bool,
 }

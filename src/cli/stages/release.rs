@@ -45,10 +45,10 @@ pub(crate) struct RuleArguments {
     untested: bool,
     #[command(flatten)]
     overrides: OverrideArguments,
-    /// Wait for a Job of other content that still runs
+    /// Wait for a Job with different content that still runs
     #[arg(long, conflicts_with = "kill_jobs")]
     wait_jobs: bool,
-    /// Delete a Job of other content that still runs
+    /// Delete a Job with different content that still runs
     #[arg(long)]
     kill_jobs: bool,
 }
@@ -77,7 +77,7 @@ pub(crate) struct OverrideArguments {
     /// Override rules of the tier by name: tested,after,branches …
     #[arg(long = "override", value_name = "RULE", value_delimiter = ',')]
     overrides: Vec<String>,
-    /// Why a rule is overridden; the record keeps it
+    /// The reason for overriding a rule, kept in the record
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
@@ -89,14 +89,11 @@ impl OverrideArguments {
     pub(crate) fn rules(&self, run: &Run, untested: bool) -> Result<Rules> {
         if !self.overrides.is_empty() && self.reason.as_deref().is_none_or(|reason| reason.trim().is_empty())
         {
-            return Err(Error::new(
-                Kind::Usage,
-                "--override needs a reason, which the release's record keeps",
-            )
-            .with_hint("--reason \"INC-123\""));
+            return Err(Error::new(Kind::Usage, "--override needs a reason, which the release records")
+                .with_hint("--reason \"INC-123\""));
         }
         if self.overrides.is_empty() && self.reason.is_some() && !untested {
-            return Err(Error::new(Kind::Usage, "--reason says why a rule is overridden, and none is")
+            return Err(Error::new(Kind::Usage, "--reason needs --override: no rule is overridden")
                 .with_hint("--override RULE names one"));
         }
         let mut overridden = self.overrides.clone();

@@ -12,7 +12,7 @@ use crate::report::Reporter;
 use crate::secret::{self, Secret};
 use crate::{manifest, pipeline, release};
 
-/// The manifests exactly as they would be applied, on standard output
+/// Print the manifests exactly as they would be applied
 #[derive(Debug, Args)]
 pub(crate) struct Render {
     #[command(flatten)]
@@ -29,8 +29,11 @@ impl Render {
         let project = self.source.commit(run, self.tier.overrides.project.as_deref()).await?;
         let (json, kept) = (run.global.output == Output::Json, run.global.report.is_some());
         if self.show_secrets && json && kept {
-            return Err(Error::new(Kind::Usage, "--report would keep the values that --show-secrets shows")
-                .with_hint("leave one of the two out"));
+            return Err(Error::new(
+                Kind::Usage,
+                "--report would store the values that --show-secrets prints",
+            )
+            .with_hint("remove one of the two"));
         }
         let tier = self.tier.overrides.tier(run, &project, &self.tier.tier)?;
         let sources = run.session.unless_cancelled(manifest::read(&project, &tier)).await?;
@@ -66,18 +69,16 @@ impl Render {
     /// Warns of what is not in the answer as a release would apply it.
     fn warn(&self, reporter: &Reporter, tier: &Tier, objects: &[Value], text: &str) {
         if !self.show_secrets && reporter.masked(text) != text {
-            reporter.warn(
-                "a value that is secret stands among the rest of the manifests too: it is masked there",
-            );
+            reporter.warn("a secret value also appears elsewhere in the manifests: it is masked there");
         }
         let unknown = manifest::of_unknown_scope(objects);
         if !unknown.is_empty() {
             reporter.warn_with_hint(
+                format!("only the cluster knows whether these are namespaced: {}", unknown.join(", ")),
                 format!(
-                    "whether these have a namespace is known to the cluster alone: {}",
-                    unknown.join(", ")
+                    "a release asks the cluster; for kubectl, name the namespace: kubectl -n {} apply …",
+                    tier.namespace
                 ),
-                format!("a release asks it; for kubectl name it: kubectl -n {} apply …", tier.namespace),
             );
         }
     }

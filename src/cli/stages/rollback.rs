@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::cli::stages::release::OverrideArguments;
-use crate::cli::{Run, TierArguments};
+use crate::cli::{Run, TierArguments, complete};
 use crate::error::Result;
 use crate::model::RunResult;
 use crate::release::{self, Request};
@@ -16,13 +16,13 @@ pub(crate) struct Rollback {
     #[command(flatten)]
     tier: TierArguments,
     /// Roll back to this revision instead of the last good one
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, value_name = "REVISION", add = complete::revisions())]
     to: Option<u64>,
-    /// Show what would be changed, and change nothing
+    /// Show what would change, without changing anything
     #[arg(long)]
     dry_run: bool,
-    /// Apply an object that grants rights or lies outside of the tier's namespace, as ClusterRole/web; may be given several
-    /// times. Without this such objects are not changed
+    /// Apply an object that grants rights or is outside the tier's namespace, such as ClusterRole/web; may be given several
+    /// times. Without it such objects are not changed
     #[arg(long = "allow", value_name = "KIND/NAME", value_parser = kind_and_name)]
     allowed: Vec<String>,
     #[command(flatten)]
@@ -45,7 +45,7 @@ impl Rollback {
             return Ok(RunResult::default());
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;
-        rules.check_job(&run.session, &tier)?;
+        rules.check_job(&run.session, &project, &tier)?;
         rules.confirm_tier(&run.session, &tier, "rollback of").await?;
         let request = Request { session: &run.session, project: &project, tier: &tier, rules: &rules };
         release::rollback(request, self.to).await

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{Run, SourceArguments};
+use crate::cli::{Run, SourceArguments, complete};
 use crate::error::Result;
 use crate::model::RunResult;
 use crate::pipeline;
@@ -13,16 +13,16 @@ use crate::test::TestOptions;
 #[derive(Debug, Args)]
 pub(crate) struct Test {
     /// The tests of windlass.yaml to run; all of them when none is named
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = complete::tests())]
     tests: Vec<String>,
-    /// Run tests again whose record says that they passed
+    /// Run tests again even if their record says that they passed
     #[arg(long)]
     again: bool,
-    /// Leave the containers of the tests standing, and say how to get a shell in
+    /// Keep the containers of the tests, and print how to get a shell in them
     #[arg(long)]
     keep: bool,
     /// The tier on whose cluster tests with `on: cluster` run
-    #[arg(long, value_name = "TIER")]
+    #[arg(long, value_name = "TIER", add = complete::tiers())]
     tier: Option<String>,
     #[command(flatten)]
     source: SourceArguments,

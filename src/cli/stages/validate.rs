@@ -14,13 +14,13 @@ use crate::{build, manifest, secret};
 
 /// Check the configuration and every tier's manifests, offline
 ///
-/// Errors are what the API server refuses. Warnings are what may be made elsewhere, or is probably not meant.
+/// Errors are what the API server refuses. Warnings are what may be created elsewhere or is probably not intended.
 #[derive(Debug, Args)]
 pub(crate) struct Validate {
-    /// The version of Kubernetes to check against, instead of the configuration's; the newest that is known by default
+    /// The version of Kubernetes to check against, instead of the configuration's; by default the newest that windlass knows
     #[arg(long, value_name = "VERSION", value_parser = version)]
     kubernetes: Option<Schemas>,
-    /// Refuse warnings, too
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -61,7 +61,7 @@ impl Validate {
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
-            count => Err(Error::new(Kind::Invalid, format!("{count} mistakes, all listed above"))),
+            count => Err(Error::new(Kind::Invalid, format!("{count} errors, all listed above"))),
         }
     }
 }
@@ -90,14 +90,14 @@ fn doubts(project: &Project) -> Vec<Error> {
     let waiting = config.tiers.iter().find(|(_, tier)| tier.after.is_some());
     if let (true, Some((tier, _))) = (config.images.is_empty(), waiting) {
         doubts.push(doubt(
-            format!("`tiers.{tier}.after` cannot hold: that something was good is noted beside its images, and there are none"),
-            "leave `after` out, or release with --override after --reason \"…\"",
+            format!("`tiers.{tier}.after` can never be met: the proof is stored beside the images, and there are none"),
+            "remove `after`, or release with --override after --reason \"…\"",
         ));
     }
     if !config.tiers.is_empty() && !project.is_named() {
         doubts.push(doubt(
-            "nothing says what this project is called, so that nothing can be released",
-            "`project:` in windlass.yaml, --project NAME, or a Git remote `origin`",
+            "this project has no name, so nothing can be released",
+            "set `project:` in windlass.yaml, pass --project NAME, or add a Git remote `origin`",
         ));
     }
     doubts
@@ -106,9 +106,9 @@ fn doubts(project: &Project) -> Vec<Error> {
 fn of_base(base: &str) -> Error {
     doubt(
         format!(
-            "the base image `{base}` has no digest: when its tag moves to another image, nothing is built anew"
+            "the base image `{base}` has no digest: when its tag moves to another image, nothing is rebuilt"
         ),
-        format!("write `{base}@sha256:…` to build anew with each base"),
+        format!("write `{base}@sha256:…` to rebuild with each new base"),
     )
 }
 

@@ -12,15 +12,15 @@ use crate::tier;
 
 /// Take over what already runs there (from Helm, kubectl …) as release 0
 ///
-/// The objects that the manifests describe become the tier's as they are: no field changes, no pod restarts. Release 0 has the
-/// state as it is, so that a rollback may lead back to it.
+/// The objects of the manifests become the tier's without a change: no field changes, no pod restarts. Release 0 records the
+/// current state, so that a rollback can restore it.
 #[derive(Debug, Args)]
 pub(crate) struct Adopt {
     #[command(flatten)]
     tier: TierArguments,
     #[command(flatten)]
     source: SourceArguments,
-    /// Only show whose the objects are
+    /// Only show who owns the objects
     #[arg(long)]
     dry_run: bool,
     /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]

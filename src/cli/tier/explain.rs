@@ -7,23 +7,23 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 
-use crate::cli::{Run, TierOverrideArguments};
+use crate::cli::{Run, TierOverrideArguments, complete};
 use crate::error::{Error, Kind, Result};
 use crate::project::HealthRules;
 use crate::rollout::explain;
 use crate::rollout::explain::Explained;
 use crate::tier;
 
-/// Verdicts and causes of what runs there now, or of a dump of objects
+/// Explain the health of what runs now, or of a dump of objects
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
     /// The tier to explain
-    #[arg(value_name = "TIER")]
+    #[arg(value_name = "TIER", add = complete::tiers())]
     tier: Option<String>,
     /// Explain what `kubectl get … -o yaml` or `-o json` printed, offline; `-` reads standard input
     #[arg(short, long, value_name = "FILE", conflicts_with = "tier")]
     file: Option<PathBuf>,
-    /// The time at which the dump is judged, as 2026-10-03T14:00:00Z [default: now]
+    /// The time at which to evaluate the dump, such as 2026-10-03T14:00:00Z [default: now]
     #[arg(long, value_name = "RFC3339", conflicts_with = "tier", value_parser = time)]
     now: Option<Timestamp>,
     #[command(flatten)]
@@ -49,7 +49,7 @@ impl Explain {
                 tier::explain(&run.session, &project, &tier).await?
             }
             (None, None) => {
-                return Err(Error::new(Kind::Usage, "what is to be explained?")
+                return Err(Error::new(Kind::Usage, "there is nothing to explain")
                     .with_hint("`windlass explain TIER`, or `windlass explain -f FILE` for a dump (`-` reads standard input)"));
             }
         };
@@ -70,7 +70,7 @@ fn health(run: &Run) -> HealthRules {
     match run.project_for_records(None) {
         Ok(project) => project.config.health,
         Err(error) => {
-            run.session.reporter.warn(format!("the `health` of windlass.yaml is left aside: {error}"));
+            run.session.reporter.warn(format!("ignoring `health` of windlass.yaml: {error}"));
             HealthRules::default()
         }
     }

@@ -6,12 +6,12 @@ use crate::cli::{Run, TierArguments};
 use crate::error::Result;
 use crate::tier;
 
-/// The releases, newest first
+/// List releases, newest first
 #[derive(Debug, Args)]
 pub(crate) struct History {
     #[command(flatten)]
     tier: TierArguments,
-    /// Only what ran at this time: 2026-10-03T14:00, in the local time zone unless it says another
+    /// Show only what ran at this time: 2026-10-03T14:00, in the local time zone unless another is given
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
 }

@@ -9,15 +9,15 @@ use crate::error::Result;
 use crate::release::Rules;
 use crate::tier;
 
-/// Refuse releases until unlocked
+/// Block releases until unlocked
 #[derive(Debug, Args)]
 pub(crate) struct Lock {
     #[command(flatten)]
     tier: TierArguments,
-    /// Why: what those read who are refused
+    /// The reason, shown to everyone who is refused
     #[arg(long, value_name = "TEXT")]
     message: String,
-    /// For how long [default: until unlocked]
+    /// How long to hold the lock [default: until unlocked]
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     limit: Option<Duration>,
     /// How long to wait for a release that holds the lock [default: 0 in a terminal, 10m in CI]

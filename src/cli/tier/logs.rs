@@ -4,31 +4,31 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Run, TierArguments, duration};
+use crate::cli::{Run, TierArguments, complete, duration};
 use crate::error::Result;
 use crate::tier::{self, LogRequest};
 
-/// Logs of the tier's pods, in the order in which they were written
+/// Show logs of the tier's pods, in the order in which they were written
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     #[command(flatten)]
     tier: TierArguments,
-    /// Only of this object: Deployment/web, web, or a pod's name
-    #[arg(value_name = "OBJECT")]
+    /// Only this object: Deployment/web, web, or the name of a pod
+    #[arg(value_name = "OBJECT", add = complete::objects())]
     object: Option<String>,
-    /// Go on with what is written from now on, over restarts and new pods, until interrupted
+    /// Keep following, across restarts and new pods, until interrupted
     #[arg(short, long)]
     follow: bool,
-    /// Only of containers with this name
+    /// Only containers with this name
     #[arg(short, long, value_name = "NAME")]
     container: Option<String>,
-    /// Only the last lines of each container [default: all]
+    /// Only the last LINES of each container [default: all]
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,
-    /// Only what is not older than this: 90s, 5m, 1h30m
+    /// Only lines newer than this: 90s, 5m, 1h30m
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     since: Option<Duration>,
-    /// Of the instances before the ones that run: what a container wrote before it was started again
+    /// Show the previous instances: what a container wrote before it was restarted
     #[arg(long, conflicts_with = "follow")]
     previous: bool,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use futures::FutureExt;
 
-use crate::cli::{Run, TierArguments, duration};
+use crate::cli::{Run, TierArguments, complete, duration};
 use crate::error::{Error, Kind, Result};
 use crate::release::Rules;
 use crate::report::prompt;
@@ -13,24 +13,24 @@ use crate::tier::{self, Removal, RemoveRequest};
 
 /// Delete what the tier's records own
 ///
-/// Claims and their volumes stay unless --with-data is given, and so do definitions of custom resources. A namespace is deleted
-/// only if windlass created it for this tier and nothing of anybody else is in it (`ignore:` of the tier names what does not
-/// count). What stays loses windlass's labels, so that another project can take it over. The records are deleted last: a removal
-/// that was killed is run again.
+/// Keeps claims and their volumes unless --with-data is given, and always keeps definitions of custom resources. Deletes the
+/// namespace only if windlass created it for this tier and it contains nothing else (except what `ignore:` of the tier
+/// names). Objects that are kept lose windlass's labels, so that another project can take them over. The records are
+/// deleted last: run the command again if it was killed.
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
     #[command(flatten)]
     tier: TierArguments,
-    /// Name the tier once more: that it is meant
-    #[arg(long, value_name = "TIER")]
+    /// Repeat the name of the tier to confirm
+    #[arg(long, value_name = "TIER", add = complete::tiers())]
     confirm: Option<String>,
-    /// Delete the claims and their volumes, too
+    /// Also delete the claims and their volumes
     #[arg(long)]
     with_data: bool,
-    /// Delete the namespace, too, after listing what is in it
+    /// Also delete the namespace, after listing what is in it
     #[arg(long)]
     with_namespace: bool,
-    /// Delete only what windlass keeps about the tier (records, lock, labels); what runs, runs on
+    /// Delete only what windlass stores about the tier (records, lock, labels); everything keeps running
     #[arg(long, conflicts_with_all = ["with_data", "with_namespace"])]
     records_only: bool,
     /// How long to wait for another release's lock [default: 0 in a terminal, 10m in CI]
@@ -41,15 +41,15 @@ pub(crate) struct Remove {
 impl Remove {
     pub(crate) async fn run(self, run: &Run) -> Result<()> {
         if let Some(other) = self.confirm.as_ref().filter(|name| **name != self.tier.tier) {
-            let message = format!("--confirm names {other}, and {} is to be removed", self.tier.tier);
+            let message = format!("--confirm names {other}, but the tier to remove is {}", self.tier.tier);
             return Err(Error::new(Kind::Usage, message));
         }
         let (project, tier) = self.tier.open_under_rules(run).await?;
         let rules = Rules::new(Vec::new(), None, self.wait_lock)?;
         // Nothing overrides this rule here.
         rules
-            .check_job(&run.session, &tier)
-            .map_err(|refused| refused.with_hint("run it for a protected branch or tag"))?;
+            .check_job(&run.session, &project, &tier)
+            .map_err(|refused| refused.with_hint("run it in a job of this tier's environment, for a protected branch or tag where the tier is protected"))?;
         let confirmed = self.confirm.is_some();
         let agreed = async |removal: &Removal| {
             if confirmed { Ok(()) } else { confirm(run, removal, &tier.name).await }

@@ -6,7 +6,7 @@ use crate::cli::{Run, TierArguments};
 use crate::error::Result;
 use crate::tier;
 
-/// What runs there now: revision, commit, image digests, health, lock, where a rollback would lead
+/// Show what runs: revision, commit, image digests, health, drift, lock, rollback target
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     #[command(flatten)]

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::release::Rules;
 use crate::tier;
 
-/// Remove a lock, after showing whose it is
+/// Remove a lock, after showing who holds it
 #[derive(Debug, Args)]
 pub(crate) struct Unlock {
     #[command(flatten)]
