@@ -23,7 +23,7 @@ const LEVELS: &[&[&str]] = &[
     &["session"],
     &["report"],
     &["program"],
-    &["graph", "expression"],
+    &["graph", "expression", "dockerfile"],
     &["error"],
     &["model"],
     &["text"],

@@ -18,6 +18,9 @@ pub(crate) fn seeds(target: &str) -> Vec<Vec<u8>> {
         "windlass-yaml" => files_of(&["fixtures/shop", "."], &["windlass.yaml"]),
         "dockerfiles" => files_of(&["fixtures/shop", "."], &["Dockerfile"]),
         "dockerignore" => files_of(&["fixtures/shop"], &[".dockerignore"]),
+        "first-files" => {
+            files_of(&["fixtures/init/compose", "fixtures/init/two-dockerfiles"], &[".yml", ".yaml"])
+        }
         _ => Vec::new(),
     });
     let mut seeds: Vec<Vec<u8>> =

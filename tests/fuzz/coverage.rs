@@ -50,6 +50,7 @@ fn sources(target: &str) -> &'static [&'static str] {
             "text/duration.rs",
             "project/config/quantity.rs",
         ],
+        "first-files" => &["init"],
         "dockerfiles" => &["build/dockerfile/mod.rs", "build/dockerfile/reads.rs"],
         "dockerignore" => &["build/context/ignore/mod.rs", "build/context/ignore/pattern.rs"],
         "kubeconfigs" => &["cluster/kubeconfig/mod.rs"],

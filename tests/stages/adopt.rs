@@ -9,21 +9,21 @@ use crate::bench::{Project, Run, lab, text};
 use crate::proxy::{Upstream, was_killed};
 
 /// The shop's manifests as somebody has them who does not know windlass.
-fn plain_manifests(project: &Project) -> String {
+pub(crate) fn plain_manifests(project: &Project) -> String {
     project.windlass(&["pipeline"]).exits(0);
     let rendered = project.windlass(&["render", "staging", "--show-secrets"]).exits(0).stdout;
     let ours = |line: &&str| !line.contains("windlass.dev/") && !line.contains("managed-by: windlass");
     rendered.lines().filter(ours).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-fn pods(project: &Project) -> Vec<String> {
+pub(crate) fn pods(project: &Project) -> Vec<String> {
     let listed = project.kubectl(&["get", "pods", "-o", "jsonpath={range .items[*]}{.metadata.uid} {end}"]);
     let mut uids: Vec<String> = listed.split_whitespace().map(str::to_owned).collect();
     uids.sort();
     uids
 }
 
-fn wait_for_the_shop(project: &Project) {
+pub(crate) fn wait_for_the_shop(project: &Project) {
     project.kubectl(&["rollout", "status", "deployment/web", "--timeout=180s"]);
     project.kubectl(&["wait", "--for=condition=complete", "job/migrate", "--timeout=120s"]);
 }
@@ -154,7 +154,7 @@ fn what_is_another_projects_is_not_taken() {
     let project = applied("adopt-other");
     project.kubectl(&["label", "service/web", "windlass.dev/project=blog", "windlass.dev/tier=staging"]);
     let refused = project.windlass(&["adopt", "staging"]).exits(34);
-    refused.says("Service/web is of windlass project blog, tier staging");
+    refused.says("Service/web is managed by windlass project blog, tier staging");
     assert_eq!(project.kubectl(&["get", "leases,secrets", "-o", "name"]).trim(), "", "nothing was written");
 }
 
@@ -176,7 +176,7 @@ fn what_another_tier_released_is_not_taken_by_a_release() {
     let refused = project.windlass(&["release", "other", "-o", "json"]).exits(30);
     let causes = refused.finished()["causes"].clone();
     assert_eq!((causes.as_array().unwrap().len(), &causes[0]["cause"]), (3, &"conflict".into()), "{refused}");
-    let tier = format!("of windlass project {}, tier staging", project.name);
+    let tier = format!("managed by windlass project {}, tier staging", project.name);
     assert!(causes[0]["message"].as_str().unwrap().contains(&tier), "{refused}");
     assert_eq!(project.object("configmap/settings"), before, "nothing was changed");
     project.windlass(&["plan", "other"]).exits(30);
@@ -193,7 +193,7 @@ fn what_tiers_share_outside_of_namespaces_they_may_share() {
     project.windlass(&["release", "other"]).exits(0).says("tier staging");
     // Whoever goes first leaves it to the other.
     let removed = project.windlass(&["remove", "other", "--confirm", "other"]).exits(0);
-    removed.says("another tier of the project released it, too");
+    removed.says("another tier of the project released it as well");
     assert!(!project.object(&format!("priorityclass/{name}")).is_null());
     project.windlass(&["release", "staging"]).exits(0);
     project.kubectl(&["delete", "priorityclass", &name]);

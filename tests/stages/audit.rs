@@ -57,7 +57,7 @@ fn after_twelve_releases_it_is_known_what_ran_when_and_who_released_it() {
     );
     project.windlass(&["history", "staging", "--at", when]).exits(0).says("eve").says(&commits[4][..8]);
     project.windlass(&["history", "staging", "--at", "2020-01-01T00:00Z"]).exits(0);
-    project.windlass(&["rollback", "staging", "--to", "2"]).exits(34).says("no longer kept");
+    project.windlass(&["rollback", "staging", "--to", "2"]).exits(34).says("no longer recorded");
 
     // A release of the same again is on record, and pushes no other set out.
     project.windlass(&["release", "staging"]).exits(0);

@@ -269,3 +269,32 @@ fn a_wrong_call_ends_as_every_other_for_machines() {
         assert!(project.path().join("report").join(file).exists(), "{file}");
     }
 }
+
+/// Variables stand for the global options where nothing is typed, and CI leaves empty ones behind.
+#[test]
+fn the_environment_gives_the_global_options() {
+    let mut project = Project::small("environment", DOCKERFILE, WEB);
+    let reports = project.path().join("reports");
+    project.set("WINDLASS_OUTPUT", "json");
+    project.set("WINDLASS_REPORT", reports.to_str().unwrap());
+    let machines = project.windlass(&["validate"]).exits(0);
+    assert_eq!(machines.finished()["command"], "validate");
+    assert!(reports.join("events.jsonl").is_file());
+    let wrong = project.windlass(&["release"]).exits(2);
+    assert_eq!(wrong.finished()["exit_code"], 2, "{wrong}");
+    let people = project.windlass(&["validate", "-o", "plain"]).exits(0);
+    assert!(!people.stdout.contains('{'), "{people}");
+    for name in
+        ["WINDLASS_OUTPUT", "WINDLASS_REPORT", "WINDLASS_TIMEOUT", "WINDLASS_QUIET", "WINDLASS_REGISTRY"]
+    {
+        project.set(name, "");
+    }
+    let people = project.windlass(&["validate"]).exits(0);
+    assert!(!people.stdout.contains('{'), "{people}");
+    project.set("WINDLASS_TIMEOUT", "soon");
+    project.windlass(&["validate"]).exits(2).says("--timeout");
+    project.set("WINDLASS_TIMEOUT", "");
+    let version = project.windlass(&["version", "-o", "json"]).exits(0);
+    let version: serde_json::Value = serde_json::from_str(&version.stdout).unwrap();
+    assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+}

@@ -267,6 +267,11 @@ impl Project {
         self.windlass_in(&self.path(), arguments)
     }
 
+    /// The variables that its commands get.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// Runs windlass with the project's environment, elsewhere.
     pub(crate) fn windlass_in(&self, directory: &Path, arguments: &[&str]) -> Run {
         let began = Instant::now();
@@ -345,6 +350,11 @@ impl Drop for Project {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.rights());
         if self.guest {
+            if std::thread::panicking() {
+                // What a test that failed leaves in a namespace that others share would fail them, too.
+                let remove = ["remove", "staging", "--confirm", "staging", "--with-data"];
+                let _ = self.windlass(&remove);
+            }
             return;
         }
         let _ = Command::new("kubectl")

@@ -249,8 +249,8 @@ fn what_an_old_engine_cannot_read_is_shown_with_its_line() {
     let project =
         Project::small("novelty", "ARG BASE\nFROM ${BASE}/busybox\n\nRUN <<EOT\necho hello\nEOT\n", "");
     let run = project.windlass(&["build"]).exits(10).says("Dockerfile:4").says("4 │ RUN <<EOT");
-    run.says("does not know here-documents (`<<`)").says("`builder:`");
+    run.says("does not support here-documents (`<<`)").says("`builder:`");
     project.write("Dockerfile", "ARG BASE\nFROM ${BASE}/busybox\nCOPY --link Dockerfile /\n");
     project.commit("link");
-    project.windlass(&["build"]).exits(10).says("Dockerfile:3").says("does not know `--link`");
+    project.windlass(&["build"]).exits(10).says("Dockerfile:3").says("does not support `--link`");
 }

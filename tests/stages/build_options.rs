@@ -59,7 +59,7 @@ fn tags(project: &Project) -> Vec<String> {
 #[test]
 fn the_same_content_is_built_again_where_that_is_asked_for() {
     for builder in BUILDERS {
-        let dockerfile = "ARG BASE\nFROM ${BASE}/busybox\nRUN date +%s%N > /made\n";
+        let dockerfile = "ARG BASE\nFROM ${BASE}/busybox\nRUN cat /proc/sys/kernel/random/uuid > /made\n";
         let project = project("rebuilt", builder, dockerfile, "");
         let first = image(&built(&project, &[]));
         assert_eq!(image(&built(&project, &[])), first, "{builder}");
@@ -176,7 +176,7 @@ fn an_image_of_a_matrix_is_several() {
 
 #[test]
 fn a_daemon_knows_directories_by_name_writes_annotations_and_leaves_the_layers_of_all_stages() {
-    let dockerfile = "ARG BASE\nFROM ${BASE}/busybox AS tools\nRUN date +%s%N > /made\n\
+    let dockerfile = "ARG BASE\nFROM ${BASE}/busybox AS tools\nRUN cat /proc/sys/kernel/random/uuid > /made\n\
          FROM ${BASE}/busybox\nCOPY --from=tools /made /made\nCOPY --from=assets logo /logo\n";
     let keys =
         "contexts: {assets: assets}, annotations: {org.opencontainers.image.title: shop}, cache: {mode: max}";
@@ -215,7 +215,7 @@ fn a_build_has_a_limit() {
     for builder in BUILDERS {
         let project =
             project("late", builder, "ARG BASE\nFROM ${BASE}/busybox\nRUN sleep 60\n", "timeout: 3s");
-        project.windlass(&["build"]).exits(10).says("was not done within 3 s").says("images.app.timeout");
+        project.windlass(&["build"]).exits(10).says("did not finish within 3 s").says("images.app.timeout");
     }
 }
 

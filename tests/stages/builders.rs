@@ -85,7 +85,7 @@ fn a_daemon_is_lent_secrets_as_long_as_the_build_takes() {
     project.commit("a secret");
     project.set("TOKEN", "a-secret-of-24-letters..");
     // A builder that says nothing for half a minute is asked whether it is still there.
-    let run = project.windlass(&["build", "-v"]).exits(0).says("24").says("no word for 3");
+    let run = project.windlass(&["build", "-v"]).exits(0).says("24").says("no output for 3");
     assert!(!run.to_string().contains("a-secret"), "{run}");
 }
 
@@ -113,11 +113,60 @@ fn a_daemon_behind_tls_wants_a_certificate() {
     project.windlass(&["build"]).exits(0);
     project.edit("windlass.yaml", &format!(", {files}"), &format!(", ca: {pki}/ca.crt"));
     project.edit("Dockerfile", "echo tls", "echo again");
-    project.windlass(&["build"]).exits(5).says("the builder at tcp://").says("does not answer");
+    project.windlass(&["build"]).exits(5).says("the builder at tcp://").says("does not respond");
     project.set("BUILDER", "tcp://127.0.0.1:1");
-    project.windlass(&["build"]).exits(5).says("the builder at tcp://127.0.0.1:1 does not answer");
+    project.windlass(&["build"]).exits(5).says("the builder at tcp://127.0.0.1:1 does not respond");
+}
+
+/// Writes down a builder as `docker buildx create` does.
+fn created(store: &std::path::Path, name: &str, driver: &str, endpoint: &str, options: &Value) {
+    let node = serde_json::json!({"Name": format!("{name}0"), "Endpoint": endpoint, "Platforms": null, "DriverOpts": options,
+        "Flags": null, "Files": null});
+    let builder = serde_json::json!({"Name": name, "Driver": driver, "Nodes": [node], "Dynamic": false});
+    std::fs::create_dir_all(store.join("instances")).unwrap();
+    std::fs::write(store.join("instances").join(name), builder.to_string()).unwrap();
+}
+
+#[test]
+fn a_builder_of_buildx_is_found_by_its_name() {
+    let mut project = built_elsewhere("buildx", "ARG BASE\nFROM ${BASE}/busybox\nRUN echo buildx > /said\n");
+    let store = tempfile::tempdir().unwrap();
+    project.set("BUILDX_CONFIG", store.path().to_str().unwrap());
+    let pki = lab("LAB_PKI");
+    let files = serde_json::json!({"cacert": format!("{pki}/ca.crt"), "cert": format!("{pki}/admin.crt"),
+        "key": format!("{pki}/admin.key")});
+    created(store.path(), "far", "remote", &lab("LAB_BUILDER_TLS"), &files);
+    project.set("BUILDER", "far");
+    project.windlass(&["build"]).exits(0);
+    // One in a container, as buildx starts it: what runs there is asked through the Engine.
+    let name = format!("{}-near", project.name);
+    let container = format!("buildx_buildkit_{name}0");
+    let socket = lab("LAB_BUILDER").trim_start_matches("unix://").to_owned();
+    let mounts = [
+        format!("{socket}:/run/buildkit/buildkitd.sock"),
+        format!("{}:/bin/buildctl:ro", lab("LAB_BUILDCTL")),
+    ];
+    let image = format!("{}/base/busybox", lab("LAB_REGISTRY"));
+    created(store.path(), &name, "docker-container", "default", &Value::Null);
+    project.set("BUILDER", &name);
+    project.edit("Dockerfile", "echo buildx", "echo a container");
+    project.commit("another way");
+    project.windlass(&["build"]).exits(5).says(&format!("docker buildx inspect --bootstrap {name}"));
+    text(Command::new("docker").args([
+        "run", "-d", "--name", &container, "-v", &mounts[0], "-v", &mounts[1], &image, "sleep", "1000000",
+    ]));
+    let built = project.windlass(&["build", "-o", "json"]).exits(0);
+    text(Command::new("docker").args(["rm", "-f", &container]));
+    let said = text(Command::new("docker").args(["run", "--rm", &image_of(&built), "cat", "/said"]));
+    assert_eq!(said, "a container\n");
+    project.set("BUILDER", "fra");
+    project.windlass(&["build"]).exits(3).says("did you mean `far`?");
     project.set("BUILDER", "docker.test");
     project.windlass(&["build"]).exits(3).says("tcp://buildkitd:1234");
+}
+
+fn image_of(run: &crate::bench::Run) -> String {
+    image(&run.finished())
 }
 
 /// That the image is an index of both platforms, each with its own file, and that a test runs in it.
@@ -176,7 +225,7 @@ fn the_engine_builds_for_several_platforms() {
     let one = image(&project.windlass(&["build", "-o", "json"]).exits(0).finished());
     assert!(manifest(&project, digest(&one))["config"].is_object());
     project.edit("windlass.yaml", "[linux/arm64]", "[arm64]");
-    project.windlass(&["build"]).exits(3).says("`arm64`, which is no platform");
+    project.windlass(&["build"]).exits(3).says("`arm64`, which is not a platform");
 }
 
 #[test]

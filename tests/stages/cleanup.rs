@@ -66,7 +66,7 @@ fn what_nothing_needs_goes_and_nothing_else() {
         "release 2 of staging",
         "release 1 of review/x",
         "the commit of main",
-        "windlass did not make it",
+        "not built by windlass",
     ] {
         assert!(shown.stdout.contains(why), "{why}: {shown}");
     }
@@ -146,7 +146,7 @@ fn a_tag_of_somebody_else_and_a_tier_of_another_checkout_keep_an_image() {
 
     let shown = project.windlass(&["cleanup", "--dry-run", "--keep-for", "1s"]).exits(0);
     let shown = shown.says("good on production, which this windlass.yaml does not list");
-    let shown = shown.says("windlass did not make its tag v1.0").says("3 images would be deleted");
+    let shown = shown.says("its tag v1.0 is not from windlass").says("3 images would be deleted");
     assert!(!shown.stdout.contains("its tag main"), "{shown}");
 
     // Where the cluster or the registry cannot be asked, nothing is deleted.
@@ -164,11 +164,46 @@ fn a_tag_of_somebody_else_and_a_tier_of_another_checkout_keep_an_image() {
 
     tag(&project, &late, "stable");
     let swept = project.windlass(&["cleanup", "--keep-for", "1s"]).exits(0).says("2 images deleted");
-    swept.says("windlass did not make its tag stable");
+    swept.says("its tag stable is not from windlass");
     let left = tags(&project);
     for tag in [&elsewhere, &tagged, &late, &"v1.0".to_owned(), &"stable".to_owned()] {
         assert!(left.contains(tag), "{tag} of {left:?}");
     }
     assert!(!left.contains(&forgotten), "{left:?}");
     project.drop_namespace(&format!("{}-p", project.namespace));
+}
+
+#[test]
+fn the_layers_of_a_branch_that_is_no_more_go() {
+    let mut project = Project::small(
+        "cleanup-caches",
+        DOCKERFILE,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: app}\n",
+    );
+    project.on("lab-fake");
+    project.edit("windlass.yaml", "images:", "builder: ${BUILDER}\nimages:");
+    project.edit("windlass.yaml", "{app: {context: .,", "{app: {context: ., cache: {mode: max},");
+    project.set("BUILDER", lab("LAB_BUILDER"));
+    project.write("version", "1");
+    project.commit("on main");
+    project.windlass(&["build"]).exits(0);
+    project.git(&["checkout", "-q", "-b", "feature/Login"]);
+    project.write("version", "2");
+    project.commit("on a branch");
+    project.windlass(&["build"]).exits(0);
+    let caches = || {
+        let mut caches = tags(&project);
+        caches.retain(|tag| tag.starts_with("windlass.cache-"));
+        caches
+    };
+    let both = caches();
+    assert_eq!(both.len(), 2, "{both:?}");
+    project.windlass(&["cleanup"]).exits(0).says("0 images deleted");
+    assert_eq!(caches(), both);
+    project.git(&["checkout", "-q", "main"]);
+    project.git(&["branch", "-D", "feature/Login"]);
+    // The image itself is young.
+    project.windlass(&["cleanup", "--dry-run"]).exits(0).says("1 image would be deleted");
+    project.windlass(&["cleanup"]).exits(0).says("1 image deleted");
+    assert_eq!(caches(), ["windlass.cache-main"]);
 }

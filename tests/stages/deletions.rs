@@ -35,7 +35,7 @@ fn replaced_meanwhile(project: &Project, arguments: &[&str]) -> crate::bench::Ru
 fn what_somebody_created_again_meanwhile_is_not_deleted() {
     let project = Project::bare("replaced", "", TWO);
     project.windlass(&["release", "staging"]).exits(0);
-    let words = "somebody created ConfigMap/old again meanwhile: the new one was not deleted";
+    let words = "ConfigMap/old was created again in the meantime: the new one was not deleted";
     project.write(".kube/app.yaml", TWO.split("---").next().unwrap());
     project.commit("one is enough");
     replaced_meanwhile(&project, &["release", "staging"]).exits(0).says(words);

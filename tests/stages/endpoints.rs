@@ -35,7 +35,7 @@ fn documents(all: &[String]) -> String {
 impl Project {
     fn commit_manifests(&self, manifests: &[String]) {
         self.write(".kube/app.yaml", &documents(manifests));
-        self.commit("other manifests");
+        self.commit("different manifests");
     }
 
     fn release(&self) -> Run {
@@ -204,5 +204,5 @@ fn a_custom_resource_may_make_the_pods() {
         Project::bare("endpoints-custom", "", &documents(&[definition, database, service("db", "db", "")]));
     let released = project.release();
     project.kubectl(&["delete", "crd", &format!("databases.{group}"), "--wait=false"]);
-    released.exits(0).says("(Database/db may make such pods)");
+    released.exits(0).says("(Database/db may create such pods)");
 }

@@ -59,8 +59,10 @@ fn an_engine_behind_ssh_is_as_good() {
     project.set("DOCKER_HOST", lab("LAB_DOCKER_SSH"));
     does_everything(&project);
     project.set("DOCKER_HOST", "ssh://nobody@127.0.0.1:5794");
-    let refused =
-        project.windlass(&["build"]).exits(5).says("no Docker Engine answers at ssh://nobody@127.0.0.1:5794");
+    let refused = project
+        .windlass(&["build"])
+        .exits(5)
+        .says("no Docker Engine responds at ssh://nobody@127.0.0.1:5794");
     refused.says("Permission denied");
 }
 
@@ -68,7 +70,7 @@ fn an_engine_behind_ssh_is_as_good() {
 fn podman_is_as_good_but_takes_no_secrets() {
     let mut project = project("engine-podman");
     project.set("DOCKER_HOST", lab("LAB_PODMAN"));
-    project.windlass(&["build"]).exits(10).says("takes no secrets");
+    project.windlass(&["build"]).exits(10).says("supports neither secrets");
     project.write("Dockerfile", "ARG BASE\nFROM ${BASE}/busybox\nRUN echo made > /made\n");
     project.edit("windlass.yaml", " secrets: {token: {env: TOKEN}},", "");
     project.commit("no secret");

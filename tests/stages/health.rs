@@ -38,7 +38,9 @@ fn a_custom_resource_of_which_nothing_is_known_does_not_fail_a_release() {
     let project = Project::bare("health-unknown", "", &format!("{}---\n{widget}", definition(&group)));
     let released = project.windlass(&["release", "staging"]);
     let explained = project.windlass(&["explain", "staging"]);
+    let history = project.windlass(&["history", "staging", "-o", "json"]);
     project.kubectl(&["delete", "crd", &format!("widgets.{group}"), "--wait=false"]);
-    released.exits(0).says("`health:` of windlass.yaml would tell");
+    assert_eq!(history.exits(0).events()[0]["unjudged"], serde_json::json!(["Widget/lamp"]));
+    released.exits(0).says("to `health:` of windlass.yaml");
     explained.exits(0).says("Widget/lamp").says("unknown").says("it has no status");
 }

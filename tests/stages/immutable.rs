@@ -113,3 +113,31 @@ fn a_build_that_was_broken_off_between_two_tags_goes_on() {
     project.windlass(&["build"]).exits(0);
     project.windlass(&["build"]).exits(0).says("already built");
 }
+
+#[test]
+fn a_rebuild_is_refused_where_its_tags_cannot_move() {
+    for (builder, buildkit) in [("classic", "0"), ("buildkit", "1"), ("daemon", "1")] {
+        let registry = Faulty::start(|asked| moves_a_tag(asked).then_some(ECR));
+        let mut project = project(&format!("fixed-rebuilt-{builder}"), &registry, "true");
+        project.write(
+            "Dockerfile",
+            "ARG BASE\nFROM ${BASE}/busybox\nRUN cat /proc/sys/kernel/random/uuid > /made\n",
+        );
+        project.set("DOCKER_BUILDKIT", buildkit);
+        if builder == "daemon" {
+            project.edit("windlass.yaml", "images:", "builder: ${BUILDER}\nimages:");
+            project.set("BUILDER", lab("LAB_BUILDER"));
+        }
+        project.commit("an image that no two builds make alike");
+        let first = project.windlass(&["build", "-o", "json"]).exits(0).finished();
+        let again = project.windlass(&["build", "--no-cache"]).exits(11);
+        assert!(again.stderr.contains("delete the tag"), "{builder}: {again}");
+        let found = project.windlass(&["build", "-o", "json"]).exits(0).finished();
+        assert_eq!(found["images"], first["images"], "{builder}");
+        // A rebuild that comes to the same image has nothing to move.
+        project.write("Dockerfile", "ARG BASE\nFROM ${BASE}/busybox\nCOPY made /made\n");
+        project.commit("an image that every build makes alike");
+        project.windlass(&["build"]).exits(0);
+        project.windlass(&["build", "--no-cache"]).exits(0);
+    }
+}

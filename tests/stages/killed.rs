@@ -83,6 +83,41 @@ impl Running {
     }
 }
 
+/// A release as the script of a job that GitLab Runner's shell executor runs: bash in a process group of its own, with no
+/// terminal.
+struct RunningJob {
+    shell: Child,
+}
+
+impl RunningJob {
+    fn start(project: &Project) -> Self {
+        use std::os::unix::process::CommandExt as _;
+        let windlass = project.command(&project.path(), &[]);
+        let mut shell = Command::new("bash");
+        shell.args([
+            "-c",
+            ": | eval 'set -eo pipefail; \"$0\" release staging; echo the next line of the script'",
+        ]);
+        shell.arg(windlass.get_program()).current_dir(project.path()).process_group(0);
+        for (name, value) in windlass.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        Self { shell: shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap() }
+    }
+
+    /// Sends SIGTERM to the whole group, as the runner does for a job that is cancelled or out of time, and reads the
+    /// job's log to its end.
+    fn cancel(self) -> Run {
+        let began = Instant::now();
+        text(Command::new("kill").args(["-TERM", "--", &format!("-{}", self.shell.id())]));
+        let output = self.shell.wait_with_output().unwrap();
+        run(&output, began.elapsed())
+    }
+}
+
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
@@ -123,6 +158,46 @@ fn terminated_it_leaves_within_five_seconds_and_says_how_to_go_on() {
 }
 
 #[test]
+fn a_job_that_gitlab_cancels_leaves_a_record_and_is_run_again() {
+    let mut project = released("cancelled");
+    let jobs = ["CI", "GITLAB_CI"].map(|name| (name, "true"));
+    for (name, value) in [&jobs[..], &[("CI_PIPELINE_ID", "17"), ("CI_ENVIRONMENT_NAME", "staging")]].concat()
+    {
+        project.set(name, value);
+    }
+    change(&project, "2", 0, 12);
+    project.set("CI_COMMIT_SHA", project.git(&["rev-parse", "HEAD"]).trim());
+    let job = RunningJob::start(&project);
+    stamped(&project, "deployment/web", "2");
+    let log = job
+        .cancel()
+        .says("stopping: cleaning up")
+        .says("release 2 was interrupted after 3 of 3 objects, by ");
+    assert_eq!(log.code, -15, "the shell of the script is ended by the same signal: {log}");
+    assert!(log.took < Duration::from_secs(5), "{:?}", log.took);
+    let log = log.says("windlass rollback staging");
+    assert!(!log.stdout.contains("the next line"), "{log}");
+    assert_eq!(holder(&project), "", "the lock was given back");
+
+    // "Retry" runs the same job once more, in the same pipeline.
+    let again = project.windlass(&["release", "staging"]).exits(0).says("release 2 was interrupted");
+    assert!(again.took < Duration::from_secs(60), "{:?}", again.took);
+    assert_eq!(project.object("configmap/settings")["data"]["VERSION"], "2");
+    // Cancelled before anything was changed, it leaves nothing to go on from.
+    project.set("CI_COMMIT_SHA", "");
+    change(&project, "3", 0, 0);
+    project.set("CI_COMMIT_SHA", project.git(&["rev-parse", "HEAD"]).trim());
+    project.windlass(&["lock", "staging", "--message", "held", "--for", "5m"]).exits(0);
+    let job = RunningJob::start(&project);
+    std::thread::sleep(Duration::from_secs(1));
+    let log = job.cancel();
+    assert!(log.took < Duration::from_secs(5), "{:?}", log.took);
+    project.windlass(&["unlock", "staging"]).exits(0);
+    assert_eq!(project.object("configmap/settings")["data"]["VERSION"], "2", "{log}");
+    project.windlass(&["release", "staging"]).exits(0);
+}
+
+#[test]
 fn interrupted_during_its_job_another_release_takes_over() {
     let project = released("interrupted");
     change(&project, "2", 300, 0);
@@ -153,7 +228,7 @@ fn a_cancelled_release_sends_the_old_set_back_where_the_tier_says_so() {
     stamped(&project, "deployment/web", "2");
     let ended = running.signal("-TERM").exits(143);
     assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
-    let ended = ended.says("2 of 2 objects of release 1 were sent back, unwatched");
+    let ended = ended.says("2 of 2 objects of release 1 were restored, not watched");
     assert_eq!(project.object("configmap/settings")["data"]["VERSION"], "1", "{ended}");
     let container = &project.object("deployment/web")["spec"]["template"]["spec"]["containers"][0];
     assert!(container["readinessProbe"]["initialDelaySeconds"].as_i64().unwrap_or(0) < 300, "{container}");

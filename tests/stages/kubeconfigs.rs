@@ -106,7 +106,7 @@ fn what_is_wrong_with_a_kubeconfig_is_said_by_its_field() {
         ("{server: 'https://127.0.0.1:1'}", "{token: \"s3cr3t\\nx\"}", "token"),
         ("{server: 'https://127.0.0.1:1'}", "{exec: {apiVersion: v1}}", "`command`"),
         ("{server: 'https://127.0.0.1:1'}", "{auth-provider: {name: gcp}}", "gcp"),
-        ("{server: 'https://127.0.0.1:1'}", "[s3cr3t]", "is no kubeconfig (line"),
+        ("{server: 'https://127.0.0.1:1'}", "[s3cr3t]", "is not a kubeconfig (line"),
     ] {
         let run = status(directory.path(), cluster, user).exits(3).says(words);
         assert!(!run.to_string().contains("s3cr3t") && run.took < Duration::from_secs(5), "{run}");

@@ -67,7 +67,7 @@ fn a_build_may_ask_the_ssh_agent() {
         format!("ARG BASE\nFROM ${{BASE}}/python:3.11\nRUN --mount=type=ssh python3 -c \"{ask}\"\n");
     let mut project = lent("lent-ssh", &dockerfile, "ssh: true");
     project.set("SSH_AUTH_SOCK", "/nowhere/agent");
-    project.windlass(&["build"]).exits(3).says("SSH_AUTH_SOCK names none");
+    project.windlass(&["build"]).exits(3).says("SSH_AUTH_SOCK does not point to one");
     // An agent that has no keys.
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("agent");

@@ -70,7 +70,7 @@ fn a_release_whose_lock_is_taken_away_stops_and_changes_nothing_more() {
     while project.object("job/slow").is_null() {
         std::thread::sleep(Duration::from_millis(50));
     }
-    project.windlass(&["unlock", "staging"]).exits(34).says("stops without it").says("--yes");
+    project.windlass(&["unlock", "staging"]).exits(34).says("stops when it loses it").says("--yes");
     project.windlass(&["unlock", "staging", "--yes"]).exits(0);
     running.join().unwrap().exits(33).says("the tier's lock was lost");
     project.windlass(&["status", "staging"]).exits(0).says("interrupted");

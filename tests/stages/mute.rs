@@ -54,7 +54,7 @@ fn pass(mut client: TcpStream, mute: &str, asked: impl Fn(&str)) -> std::io::Res
     client.shutdown(std::net::Shutdown::Both)
 }
 
-/// Runs windlass until the Engine is asked what it does not answer: a signal ends that at once.
+/// Runs windlass until the Engine is asked what it does not respond: a signal ends that at once.
 pub(crate) fn ends_by_a_signal(project: &Project, arguments: &[&str], words: &'static str) {
     let (address, asked) = engine(words);
     let mut command = project.command(&project.path(), arguments);
@@ -100,7 +100,7 @@ fn a_web_page_is_no_engine() {
     let mut project = Project::small("page-engine", "FROM scratch\n", "");
     for head in [OK, LOGIN] {
         project.set("DOCKER_HOST", format!("tcp://{}", page(head)));
-        let run = project.windlass(&["build"]).exits(5).says("is no Docker Engine");
+        let run = project.windlass(&["build"]).exits(5).says("is not a Docker Engine");
         assert!(run.took < Duration::from_secs(10), "{run}");
     }
 }
@@ -109,8 +109,8 @@ fn a_web_page_is_no_engine() {
 fn a_web_page_is_no_registry() {
     let mut project = Project::small("page-registry", "ARG BASE\nFROM ${BASE}/busybox\n", MANIFEST);
     project.set("REGISTRY", format!("{}/shop", page(OK)));
-    project.windlass(&["build"]).exits(5).says("is no registry: it sent a web page (text/html)");
-    project.windlass(&["doctor"]).exits(5).says("is no registry: it sent a web page (text/html)");
+    project.windlass(&["build"]).exits(5).says("is not a registry: it sent a web page (text/html)");
+    project.windlass(&["doctor"]).exits(5).says("is not a registry: it sent a web page (text/html)");
     project.set("REGISTRY", format!("{}/shop", page(LOGIN)));
     project.windlass(&["build"]).exits(5);
 }
@@ -128,7 +128,7 @@ fn a_web_page_is_no_api_server() {
         kubectl(&["set-cluster", "page", &format!("--server=http://{}", page(head))]);
         kubectl(&["set-context", "lab-fake", "--cluster=page"]);
         project.set("KUBECONFIG", config);
-        project.windlass(&["status", "staging"]).exits(5).says("is no API server");
+        project.windlass(&["status", "staging"]).exits(5).says("is not an API server");
     }
     let _ = std::fs::remove_file(&config);
 }

@@ -96,7 +96,7 @@ fn what_fails_there_is_told_apart() {
     assert!(run.finished().to_string().contains("the last words"), "{run}");
     let (word, message) = cause(&run, "memory");
     assert_eq!(word, "out-of-memory", "{message}");
-    assert_eq!(cause(&run, "late"), ("timed-out".to_owned(), "it did not end within 4.0 s".to_owned()));
+    assert_eq!(cause(&run, "late"), ("timed-out".to_owned(), "it did not finish within 4.0 s".to_owned()));
     let brought = std::fs::read_to_string(project.path().join("out/tests/late/a.txt"));
     assert_eq!(brought.unwrap_or_else(|error| panic!("{error}: {run}")), "so far\n");
     let (word, message) = cause(&run, "nothing");
@@ -104,10 +104,7 @@ fn what_fails_there_is_told_apart() {
     assert!(message.contains("`/there/is/none` cannot be run in the image"), "{message}");
     let (word, message) = cause(&run, "wordless");
     assert_eq!(word, "test-not-run");
-    assert!(
-        message.contains("its pod does not come to run") && message.contains("there-is-none"),
-        "{message}"
-    );
+    assert!(message.contains("its pod does not start") && message.contains("there-is-none"), "{message}");
     assert_eq!(left(&project), "");
 }
 

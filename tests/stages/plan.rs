@@ -262,7 +262,7 @@ fn what_the_manifests_no_longer_have_goes_last_and_data_stays() {
     project.edit(".kube/app.yaml", "name: m1", "name: m3");
     project.commit("less");
     let plan = project.windlass(&["plan", "staging"]).exits(0);
-    let plan = plan.says("1 to create, 2 to prune, 1 no longer wanted but left, 5 unchanged");
+    let plan = plan.says("1 to create, 2 to prune, 1 no longer in the manifests, kept, 5 unchanged");
     assert!(plan.stdout.contains("- prune    ConfigMap/gone"), "{plan}");
     assert!(plan.stdout.contains("leave      ConfigMap/protected"), "{plan}");
     let run = project.windlass(&["release", "staging"]).exits(0);
@@ -271,7 +271,7 @@ fn what_the_manifests_no_longer_have_goes_last_and_data_stays() {
     assert_ne!(project.object("configmap/protected"), Value::Null, "{run}");
     assert_ne!(project.object("configmap/kept"), Value::Null);
     // What was left is still known, and goes when somebody lets it.
-    project.windlass(&["plan", "staging"]).exits(0).says("1 no longer wanted but left");
+    project.windlass(&["plan", "staging"]).exits(0).says("1 no longer in the manifests, kept");
     project.kubectl(&["annotate", "configmap/protected", "windlass.dev/prune-", "--overwrite"]);
     project.windlass(&["plan", "staging"]).exits(0).says("1 to prune");
     project.windlass(&["release", "staging"]).exits(0);
@@ -449,7 +449,7 @@ fn what_is_rendered_kubectl_accepts() {
     let rendered = project.windlass(&["render", "staging"]).exits(0);
     rendered.says("Certificate/shop").says(&format!("kubectl -n {} apply", project.namespace));
     let kept = ["render", "staging", "--show-secrets", "-o", "json", "--report", "out"];
-    project.windlass(&kept).exits(2).says("--report would keep the values");
+    project.windlass(&kept).exits(2).says("--report would store the values");
 }
 
 #[test]

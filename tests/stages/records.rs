@@ -84,7 +84,7 @@ fn a_repository_of_somebody_else_is_read_where_git_would_read_it() {
     project.set("GIT_CONFIG_GLOBAL", "/dev/null");
     project.windlass(&["plan", "staging"]).exits(6).says("safe.directory");
     let status =
-        project.windlass(&["status", "staging"]).exits(0).says("going on without the Git repository");
+        project.windlass(&["status", "staging"]).exits(0).says("continuing without the Git repository");
     assert!(status.stdout.contains("release   2"), "{status}");
     project.windlass(&["rollback", "staging"]).exits(0);
     assert_eq!(value(&project), "1");
@@ -120,7 +120,7 @@ fn a_repository_that_cannot_be_read_does_not_stop_a_rollback() {
     std::fs::create_dir(other.path().join("below")).unwrap();
     project.windlass_in(other.path(), &["plan", "staging"]).exits(3).says("Git repository cannot be read");
     let below = other.path().join("below");
-    project.windlass_in(&below, &["rollback", "staging"]).exits(0).says("going on without the Git");
+    project.windlass_in(&below, &["rollback", "staging"]).exits(0).says("continuing without the Git");
     assert_eq!(value(&project), "1");
 
     // Reftable, which libgit2 does not know either; the remote still names the project.

@@ -165,7 +165,7 @@ fn a_rollback_shows_what_it_deletes_and_asks() {
     let json = project.windlass(&["rollback", "staging", "--dry-run", "-o", "json"]).exits(0).events();
     assert_eq!((json.len(), &json[0]["rolled_back_to"], &json[0]["changes"]), (1, &1.into(), &true.into()));
     let refused = project.windlass(&["rollback", "staging"]).exits(34);
-    refused.says("going back to release 1 deletes StatefulSet/db").says("--yes");
+    refused.says("rolling back to release 1 deletes StatefulSet/db").says("--yes");
     assert!(!project.object("statefulset/db").is_null());
     assert_eq!(revisions(&project), ["2 good", "1 good"]);
     let back = project.windlass(&["rollback", "staging", "--yes"]).exits(0);

@@ -91,7 +91,7 @@ fn a_tier_goes_and_its_data_stays_until_somebody_says_otherwise() {
     let namespace =
         project.kubectl(&["get", "namespace", &project.namespace, "--ignore-not-found", "-o", "name"]);
     assert_eq!(namespace.trim(), "");
-    remove(&project, &["--confirm", "staging"]).exits(0).says("there is nothing of it");
+    remove(&project, &["--confirm", "staging"]).exits(0).says("nothing to remove");
 }
 
 #[test]

@@ -89,7 +89,7 @@ spec:
     spec:
       serviceAccountName: web
       terminationGracePeriodSeconds: 0
-      containers: [{name: web, image: IMAGE, command: [sh, -c, "echo serving WHICH; sleep 100000"], envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: password}}], readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}}]
+      containers: [{name: web, image: IMAGE, command: [sh, -c, "echo serving WHICH; touch /tmp/up; sleep 100000"], envFrom: [{configMapRef: {name: settings}}, {secretRef: {name: password}}], readinessProbe: {exec: {command: [test, -e, /tmp/up]}, periodSeconds: 1}}]
 ---
 apiVersion: apps/v1
 kind: DaemonSet
@@ -122,7 +122,7 @@ fn live_a_life(project: &Project) {
     project.windlass(&["lock", "staging", "--message", "audit"]).exits(0);
     project.windlass(&["unlock", "staging"]).exits(0);
     // What a release broke says why.
-    project.edit(".kube/app.yaml", "echo serving two; sleep 100000", "echo no table; exit 3");
+    project.edit(".kube/app.yaml", "echo serving two; touch /tmp/up; sleep 100000", "echo no table; exit 3");
     project.commit("broken");
     let broken =
         project.windlass(&["release", "staging", "--override", "rolled-back", "--reason", "t"]).exits(31);
@@ -210,4 +210,31 @@ fn whoever_has_one_namespace_needs_nothing_beyond_it() {
     project.commit("as a tenant");
     project.move_into("tenant");
     live_a_life(&project);
+}
+
+#[test]
+fn doctor_prints_the_role_that_is_missing_and_it_is_enough() {
+    let mut project = Project::bare(
+        "rights-doctor",
+        "",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: b}\n",
+    );
+    project.kubectl(&["create", "namespace", &project.namespace.clone()]);
+    project.with_rights(r#"[{apiGroups: [""], resources: [pods], verbs: [list]}]"#);
+    let lacking = project.windlass(&["doctor", "staging"]).exits(6);
+    assert!(
+        lacking.stdout.contains("failed   rights") && lacking.stdout.contains("kind: RoleBinding"),
+        "{lacking}"
+    );
+    let json = project.windlass(&["doctor", "staging", "-o", "json"]);
+    let answer = json.events().remove(0);
+    let role = answer["apply"].as_array().unwrap();
+    assert_eq!((role.len(), &role[0]["kind"]), (2, &"Role".into()), "{json}");
+    let yaml = lacking.stdout.split_once("kubectl apply -f -\n").unwrap().1.to_owned();
+    project.pipe_to_kubectl(&yaml, &["apply", "-f", "-"]).exits(0);
+    project
+        .windlass(&["doctor", "staging"])
+        .exits(0)
+        .says("the clocks of this machine and the cluster agree");
+    project.windlass(&["release", "staging"]).exits(0);
 }

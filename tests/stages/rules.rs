@@ -61,10 +61,7 @@ fn a_tier_takes_its_branches_and_what_was_good_before() {
     );
     project.commit("production");
     project.windlass(&["pipeline", "--kill-jobs"]).exits(2);
-    project
-        .windlass(&["release", "staging", "--reason", "x"])
-        .exits(2)
-        .says("--reason says why a rule is overridden");
+    project.windlass(&["release", "staging", "--reason", "x"]).exits(2).says("--reason needs --override");
     project.windlass(&["build"]).exits(0);
     project.windlass(&["release", "production"]).exits(34).says("must be confirmed").says("--yes");
     project
@@ -221,4 +218,18 @@ fn content_that_comes_back_under_another_commit_is_that_content() {
     project.commit("a word about it");
     project.windlass(&["build"]).exits(0);
     project.windlass(&["release", "staging"]).exits(34).says("rolled back from");
+}
+
+#[test]
+fn a_job_of_the_environment_of_another_tier_is_refused() {
+    let tier = "  production: {context: lab-fake, namespace: nobody-s}\n";
+    let mut project = Project::bare("environment", tier, WEB);
+    project.set("CI_ENVIRONMENT_NAME", "Production");
+    let refused = project.windlass(&["release", "staging"]).exits(34);
+    refused
+        .says("is of the environment `Production`, which is the tier production")
+        .says("--override environment");
+    project.windlass(&["release", "staging", "--override", "environment", "--reason", "a test"]).exits(0);
+    project.set("CI_ENVIRONMENT_NAME", "staging");
+    project.windlass(&["release", "staging"]).exits(0);
 }

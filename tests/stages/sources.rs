@@ -95,7 +95,7 @@ fn a_chart_that_makes_values_up_is_refused() {
         "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: {{ randAlphaNum 12 | quote }}}\n",
     );
     let run = project.windlass(&["release", "staging"]).exits(3);
-    let run = run.says("`stringData.password` of Secret/db is another one each time the chart is rendered");
+    let run = run.says("`stringData.password` of Secret/db changes each time the chart is rendered");
     let run = run.says(".kube/templates/secret.yaml").says("secrets:");
     assert_eq!(project.object("deployment"), Value::Null, "{run}");
 

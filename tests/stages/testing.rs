@@ -58,8 +58,8 @@ fn exit_code_signal_memory_and_time_are_told_apart() {
     };
     assert_eq!(of("code"), "tests-failed: it ended with exit code 3");
     assert_eq!(of("signal"), "tests-failed: it ended with exit code 139 (SIGSEGV)");
-    assert_eq!(of("memory"), "out-of-memory: it ended with exit code 137 (it was out of memory)");
-    assert_eq!(of("time"), "timed-out: it did not end within 2.0 s");
+    assert_eq!(of("memory"), "out-of-memory: it ended with exit code 137 (out of memory)");
+    assert_eq!(of("time"), "timed-out: it did not finish within 2.0 s");
     assert!(
         of("absent").starts_with("cannot-run: `nothing-like-this` cannot be run in the image"),
         "{}",
@@ -155,7 +155,7 @@ fn services_are_asked_whether_they_are_ready() {
     let refused = summary(&run, "test refused");
     assert!(
         refused
-            .contains("service `web` was not ready within 12.0 s: http :8080/none does not answer with 2xx"),
+            .contains("service `web` was not ready within 12.0 s: http :8080/none does not respond with 2xx"),
         "{refused}"
     );
     assert!(run.finished()["causes"][0]["evidence"].to_string().contains("GET /none"), "{run}");
@@ -298,7 +298,7 @@ fn a_kept_test_has_a_shell_and_its_services_stand() {
     // Neither a next run nor an empty directory's takes it away; the command that was printed does.
     let other = project.windlass(&["test", "-o", "json"]).exits(20);
     assert_ne!(left(&project), "", "{other}");
-    let (_, removal) = warning["hint"].as_str().unwrap().split_once("rid of it: ").unwrap();
+    let (_, removal) = warning["hint"].as_str().unwrap().split_once("to delete it: ").unwrap();
     text(Command::new("sh").args(["-c", removal]));
     assert_eq!(left(&project), "");
 }

@@ -83,6 +83,7 @@ fn the_field_that_stays_as_it_was_is_named() {
     project.edit(".kube/db.yaml", "storage: 10Mi", "storage: 20Mi");
     project.commit("more room");
     let refused = project.windlass(&["plan", "staging"]).exits(30);
-    let refused = refused.says(".kube/db.yaml:15:98: ").says("10Mi → 20Mi").says("keep what they have");
+    let refused =
+        refused.says(".kube/db.yaml:15:98: ").says("10Mi → 20Mi").says("existing claims do not change");
     assert!(!refused.stderr.contains("statefulset spec for fields other than"), "{refused}");
 }

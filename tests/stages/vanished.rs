@@ -63,8 +63,9 @@ fn a_release_ends_when_its_time_is_over() {
     let project = Project::bare("vanished", "", &web("1", NOWHERE));
     let ended = cut(&project, &["release", "staging", "--timeout", "25s"], watches_pods).exits(5);
     let ended = ends_in_time(ended, 25).says("state unknown, last seen 2").says("Deployment/web");
-    let ended =
-        ended.says("the API server has not responded for 2").says("once it answers: windlass status staging");
+    let ended = ended
+        .says("the API server has not responded for 2")
+        .says("once it responds: windlass status staging");
     // What it left is understood, and goes on.
     project.write(".kube/app.yaml", &web("1", ""));
     project.commit("anywhere");

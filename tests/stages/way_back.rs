@@ -41,10 +41,10 @@ fn released(test: &str, key: &str, rest: &str) -> Project {
     project
 }
 
-/// Commits other manifests and releases them.
+/// Commits different manifests and releases them.
 fn release(project: &Project, line: &str, rest: &str) -> Run {
     project.write(".kube/app.yaml", &manifests(line, rest));
-    project.commit("other manifests");
+    project.commit("different manifests");
     project.windlass(&["pipeline", "staging", "-o", "json"])
 }
 
@@ -124,9 +124,9 @@ fn what_a_job_did_that_refuses_rollback_is_said_first() {
     let project = released("refuse", ", rollback: auto", &rest);
     let refusing = job("migrate", "windlass.dev/rollback: refuse");
     let failed = release(&project, BAD, &refusing).exits(31);
-    let failed = failed.says("not rolled back: Job/migrate ran, and it says windlass.dev/rollback: refuse");
+    let failed = failed.says("not rolled back: Job/migrate ran, and it has windlass.dev/rollback: refuse");
     assert_eq!(failed.stages().last().unwrap(), "release failed");
-    let refused = project.windlass(&["rollback", "staging"]).exits(34).says("what it did stays");
+    let refused = project.windlass(&["rollback", "staging"]).exits(34).says("its effects remain");
     refused.says("--yes");
     assert!(command_of_web(&project).contains("no ledger"), "a refused rollback changes nothing");
     // Also a release later, for which the Job had nothing to do.
@@ -135,8 +135,8 @@ fn what_a_job_did_that_refuses_rollback_is_said_first() {
     let uid = project.object("job/migrate")["metadata"]["uid"].clone();
     // Nor as GitLab's own Rollback, which runs the old job again.
     project.git(&["checkout", "-q", "HEAD~2"]);
-    project.windlass(&["release", "staging"]).exits(34).says("what it did stays");
-    project.windlass(&["rollback", "staging", "--yes"]).exits(0).says("what it did stays");
+    project.windlass(&["release", "staging"]).exits(34).says("its effects remain");
+    project.windlass(&["rollback", "staging", "--yes"]).exits(0).says("its effects remain");
     assert!(command_of_web(&project).contains(GOOD));
     assert_eq!(project.object("job/migrate")["metadata"]["uid"], uid, "no Job runs");
 }
@@ -296,10 +296,10 @@ fn a_rollback_that_does_not_hold_is_made_again() {
     project.windlass(&["rollback", "staging"]).exits(0).says("release 3 is already the rollback of 2 to 1");
 
     project.kubectl(&["patch", "configmap/settings", "--type=merge", "-p", r#"{"data":{"A":"9"}}"#]);
-    project.windlass(&["rollback", "staging"]).exits(0).says("ConfigMap/settings is no longer what it was");
+    project.windlass(&["rollback", "staging"]).exits(0).says("ConfigMap/settings was changed");
     assert_eq!(project.object("configmap/settings")["data"]["A"], "1");
     project.kubectl(&["delete", "configmap/settings"]);
-    project.windlass(&["rollback", "staging", "--to", "1"]).exits(0).says("ConfigMap/settings is gone");
+    project.windlass(&["rollback", "staging", "--to", "1"]).exits(0).says("ConfigMap/settings was deleted");
     assert_eq!(project.object("configmap/settings")["data"]["A"], "1");
     // What was brought back is not what was rolled back from.
     project.edit(".kube/app.yaml", "\"2\"", "\"1\"");

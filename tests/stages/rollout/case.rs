@@ -86,6 +86,11 @@ impl Case {
         Self { within: seconds, ..self }
     }
 
+    /// The cluster itself takes its time: the kubelet measures volumes once a minute.
+    pub(super) fn slowly(self, seconds: u64) -> Self {
+        Self { timeout: seconds, within: seconds, ..self }
+    }
+
     /// From this status on its end is certain.
     pub(super) fn decided_by(self, resource: &'static str, holds: fn(&Value) -> bool) -> Self {
         Self { decisive: Some((Decisive { resource, holds }, Duration::ZERO)), ..self }

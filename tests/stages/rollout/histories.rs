@@ -53,6 +53,60 @@ pub(super) fn histories() -> Vec<Case> {
         })
         .within(40)
         .alone(),
+        Case::new(
+            "dies-after",
+            "a program that dies just after its release was good",
+            deployment(
+                "dies-after",
+                &script("sleep 12; exit 1", "readinessProbe: {exec: {command: [\"true\"]}, periodSeconds: 1}"),
+            ),
+        )
+        .afterwards(|scene| {
+            scene.until("its death", |project| {
+                let pods = project.kubectl(&["get", "pods", "-l", "app=dies-after", "-o", "json"]);
+                pods.contains("\"exitCode\": 1")
+            });
+            let died = "release 1 was good, but Deployment/dies-after died";
+            for command in [&["status", "staging"][..], &["plan", "staging"], &["rollback", "staging", "--dry-run"]] {
+                scene.project.windlass(command).says(died);
+            }
+            scene.release_changed("exit 1", "sleep 100000").exits(0).says(died);
+            let plan = scene.project.windlass(&["plan", "staging"]).exits(0);
+            assert!(!plan.stderr.contains("was good, but"), "{plan}");
+        })
+        .within(20),
+        Case::new(
+            "first-death",
+            "a program whose first death tells why, and whose later ones do not",
+            deployment(
+                "first-death",
+                &format!(
+                    "volumes: [{{name: v, emptyDir: {{}}}}], {}",
+                    script(
+                        "[ -f /v/lock ] && { echo the lock is held; exit 1; }; touch /v/lock; echo no such table; exit 1",
+                        "volumeMounts: [{name: v, mountPath: /v}]"
+                    )
+                ),
+            ),
+        )
+        .fails("Deployment/first-death exit-code")
+        .says("no such table")
+        .says("the lock is held")
+        .says("first death, last 1 line")
+        .within(40),
+        Case::new(
+            "namespace-ends",
+            "the release after somebody deleted the namespace, while it is still terminating",
+            deployment("namespace-ends", &stays())
+                .replace("terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 8"),
+        )
+        .before(|scene| {
+            scene.release(None).run.exits(0);
+            scene.project.kubectl(&["delete", "namespace", &scene.project.namespace, "--wait=false"]);
+        })
+        .says("is terminating: waiting until it is deleted")
+        .within(60)
+        .alone(),
         Case::new("again", "the same release again", deployment("again", &stays()))
             .before(|scene| {
                 scene.release(None).run.exits(0);

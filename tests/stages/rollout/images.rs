@@ -1,4 +1,4 @@
-//! Images that cannot be pulled, configuration that is not there, pods that cannot be placed.
+//! Images that cannot be pulled, configuration that is missing, pods that cannot be placed.
 
 use super::case::{Case, deployment, documents, script, stays, workload};
 use super::observe::{is, waits};
@@ -12,6 +12,7 @@ pub(super) fn images() -> Vec<Case> {
         Case::new("no-image", "an image that does not exist", with_image("no-image", "${BASE}/nothing:1"))
             .fails("Deployment/no-image image-not-found")
             .says("base/nothing:1 of container app does not exist in its registry")
+            .says("base/nothing:1` does not exist in its registry")
             .says("spec.template.spec.containers[0].image")
             .decided_by("pods", |pod| waits(pod, "ErrImagePull"))
             .after_a_grace_of(15)
@@ -19,6 +20,7 @@ pub(super) fn images() -> Vec<Case> {
         Case::new("denied", "a registry that denies", with_image("denied", "${PRIVATE}/shop/web:1"))
             .fails("Deployment/denied image-pull-denied")
             .says("imagePullSecret")
+            .says("shop/web:1`, or requires credentials for it")
             .decided_by("pods", |pod| waits(pod, "ErrImagePull"))
             .after_a_grace_of(15)
             .within(35),
@@ -82,6 +84,7 @@ pub(super) fn configuration() -> Vec<Case> {
         )
         .fails("Deployment/no-secret config-missing")
         .says("Secret credentials does not exist")
+        .says("have no Secret `credentials`")
         .decided_by("pods", |pod| waits(pod, "CreateContainerConfigError"))
         .after_a_grace_of(10)
         .within(30),
@@ -191,9 +194,107 @@ pub(super) fn placement() -> Vec<Case> {
             .fails("Deployment/admission admission-denied")
             .says("nobody may have this")
             .decided_by("replicasets", |set| is(set, "ReplicaFailure"))
-            .after_a_grace_of(30)
-            .within(50)
+            .after_a_grace_of(10)
+            .within(30)
             .alone(),
+        Case::new(
+            "pod-security",
+            "pods that Pod Security does not admit",
+            deployment("pod-security", &script("sleep 1000", "securityContext: {privileged: true}")),
+        )
+        .before(|scene| {
+            let label = "pod-security.kubernetes.io/enforce=baseline";
+            scene.project.kubectl(&["label", "namespace", &scene.project.namespace, label]);
+        })
+        .fails("Deployment/pod-security admission-denied")
+        .says("violates PodSecurity")
+        .decided_by("replicasets", |set| is(set, "ReplicaFailure"))
+        .after_a_grace_of(10)
+        .within(30)
+        .alone(),
+        Case::new(
+            "quota-frees",
+            "a full quota while the old pod takes 40 s to end",
+            workload(
+                "Deployment",
+                "quota-frees",
+                "strategy: {rollingUpdate: {maxUnavailable: 1, maxSurge: 1}}",
+                &stays(),
+            )
+            .replace("terminationGracePeriodSeconds: 0", "terminationGracePeriodSeconds: 40"),
+        )
+        .before(|scene| {
+            scene.project.kubectl(&["create", "quota", "one", "--hard=pods=1"]);
+            scene.until("the quota", |project| !project.object("quota/one")["status"]["hard"].is_null());
+            scene.release(None).run.exits(0);
+            scene.write(&scene.manifests().replace("periodSeconds: 1", "periodSeconds: 2"));
+        })
+        .within(110)
+        .alone(),
+        Case::new(
+            "sysctl",
+            "a sysctl that the node does not allow",
+            deployment(
+                "sysctl",
+                &format!("securityContext: {{sysctls: [{{name: kernel.msgmax, value: \"65536\"}}]}}, {}", stays()),
+            ),
+        )
+        .fails("Deployment/sysctl admission-denied")
+        .says("kernel.msgmax")
+        .within(30),
+        Case::new(
+            "full-volume",
+            "a volume that outgrows its own limit again and again",
+            deployment(
+                "full-volume",
+                &format!(
+                    "volumes: [{{name: cache, emptyDir: {{sizeLimit: 1Mi}}}}], {}",
+                    script(
+                        "dd if=/dev/zero of=/cache/a bs=1M count=8; sleep 100000",
+                        "volumeMounts: [{name: cache, mountPath: /cache}], \
+                         readinessProbe: {exec: {command: [cat, /up]}, periodSeconds: 1}"
+                    )
+                ),
+            ),
+        )
+        .fails("Deployment/full-volume evicted")
+        .says("its pods are evicted for their own limit")
+        .says("sizeLimit: 1Mi")
+        .slowly(260),
+        Case::new(
+            "claim-template",
+            "a StatefulSet whose claims name a class that does not exist",
+            workload(
+                "StatefulSet",
+                "claim-template",
+                "serviceName: none\n  volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce], \
+                 storageClassName: nowhere, resources: {requests: {storage: 1Mi}}}}]",
+                &stays(),
+            ),
+        )
+        .fails("StatefulSet/claim-template volume-unbound")
+        .says("StorageClass nowhere does not exist (PersistentVolumeClaim data-claim-template-0)")
+        .says("have no Service `none`")
+        .within(40),
+        Case::new(
+            "static-volume",
+            "a volume and its claim, made by hand without a class",
+            documents(&[
+                "apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: windlass-static-volume}\nspec: {storageClassName: by-hand, \
+                 accessModes: [ReadWriteOnce], capacity: {storage: 1Mi}, persistentVolumeReclaimPolicy: Delete, \
+                 hostPath: {path: /tmp/windlass-static-volume, type: DirectoryOrCreate}}\n",
+                &claim("static-volume", ", storageClassName: by-hand"),
+                &deployment(
+                    "static-volume",
+                    &format!("volumes: [{{name: d, persistentVolumeClaim: {{claimName: static-volume}}}}], {}", stays()),
+                ),
+            ]),
+        )
+        .before(|scene| {
+            let volume = ["persistentvolume", "windlass-static-volume", "--ignore-not-found"];
+            scene.project.kubectl(&[&["delete"], &volume[..]].concat());
+        })
+        .within(40),
         Case::new(
             "admission-own",
             "an admission rule that denies the Deployment itself",

@@ -37,6 +37,37 @@ pub(super) fn jobs() -> Vec<Case> {
             ),
         )
         .within(50),
+        Case::new(
+            "job-back-off",
+            "a Job that fails again and again, without a backoffLimit; the next release mends it",
+            job("job-back-off", "completions: 1", &script("echo no such table; exit 2", "")),
+        )
+        .fails("Job/job-back-off job-failed")
+        .says("no such table")
+        .afterwards(|scene| {
+            scene.release_changed("exit 2", "exit 0").exits(0);
+        })
+        .within(70),
+        Case::new(
+            "job-exec",
+            "a Job whose program is a script without a first line that names its interpreter",
+            job(
+                "job-exec",
+                "backoffLimit: 6",
+                &format!(
+                    "volumes: [{{name: v, emptyDir: {{}}}}], initContainers: [{}], containers: [{{name: app, \
+                     image: \"${{BASE}}/busybox\", command: [/v/run], volumeMounts: [{{name: v, mountPath: /v}}]}}]",
+                    container(
+                        "write",
+                        "echo echo hello > /v/run; chmod +x /v/run",
+                        "volumeMounts: [{name: v, mountPath: /v}]"
+                    )
+                ),
+            ),
+        )
+        .fails("Job/job-exec cannot-run")
+        .says("/v/run: exec format error")
+        .within(30),
         Case::new("job-ttl", "a Job that is deleted when it is done", job("job-ttl", "ttlSecondsAfterFinished: 0", &script("sleep 1", "")))
             .within(20),
         Case::new("job-suspended", "a suspended Job", job("job-suspended", "suspend: true", &script("true", "")))
@@ -128,7 +159,7 @@ pub(super) fn others() -> Vec<Case> {
         metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]\n";
     let disruption = "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: scaler}\nspec: {maxUnavailable: 1, selector: {matchLabels: {app: scaler}}}\n";
     let balancer = "apiVersion: v1\nkind: Service\nmetadata: {name: balancer}\nspec: {type: LoadBalancer, selector: {app: scaler}, ports: [{port: 80}]}\n";
-    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: entry}\nspec: {rules: [{host: entry.test, http: {paths: \
+    let ingress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: entry}\nspec: {ingressClassName: nowhere, rules: [{host: entry.test, http: {paths: \
         [{path: /, pathType: Prefix, backend: {service: {name: not-there, port: {number: 80}}}}]}}]}\n";
     vec![
         Case::new("nobody", "a Service whose selector matches nothing", service)
@@ -138,6 +169,7 @@ pub(super) fn others() -> Vec<Case> {
         Case::new("entry", "an Ingress whose Service is missing", ingress)
             .fails("Ingress/entry no-endpoints")
             .says("backend Service `not-there` does not exist")
+            .says("the cluster has no IngressClass `nowhere`")
             .within(45),
         Case::new("balancer", "a load balancer that nobody makes", balancer)
             .times_out(10, "Service/balancer load-balancer-pending"),

@@ -38,8 +38,10 @@ pub(super) fn that_fail() -> Vec<Case> {
             "a server that ends with 0 at once",
             deployment("exits-0", &script("exit 0", "")),
         )
-        .times_out(25, "Deployment/exits-0 crash-loop")
-        .says("is meant to stay, but exited 0"),
+        .fails("Deployment/exits-0 crash-loop")
+        .says("should keep running, but exited with code 0 three times")
+        .decided_by("pods", |pod| deaths(pod) >= 3)
+        .within(40),
         Case::new(
             "no-memory",
             "needs more memory than its limit",
@@ -111,6 +113,71 @@ pub(super) fn that_fail() -> Vec<Case> {
         .fails("Deployment/startup startup-probe")
         .says("cat /started")
         .decided_by("pods", |pod| deaths(pod) >= 3)
+        .within(60),
+        Case::new(
+            "hook-fails",
+            "a postStart hook that fails",
+            deployment(
+                "hook-fails",
+                &script("sleep 1000", "lifecycle: {postStart: {exec: {command: [cat, /nothing]}}}"),
+            ),
+        )
+        .fails("Deployment/hook-fails cannot-run")
+        .says("the postStart hook of container app (command `cat /nothing`) failed")
+        .within(60),
+        Case::new(
+            "no-interpreter",
+            "a script without a first line that names its interpreter",
+            deployment(
+                "no-interpreter",
+                &format!(
+                    "volumes: [{{name: v, emptyDir: {{}}}}], initContainers: [{}], containers: [{{name: app, \
+                     image: \"${{BASE}}/busybox\", command: [/v/run], volumeMounts: [{{name: v, mountPath: /v}}]}}]",
+                    container(
+                        "write",
+                        "echo echo hello > /v/run; chmod +x /v/run",
+                        "volumeMounts: [{name: v, mountPath: /v}]"
+                    )
+                ),
+            ),
+        )
+        .fails("Deployment/no-interpreter cannot-run")
+        .says("/v/run: exec format error")
+        .decided_by("pods", |pod| deaths(pod) >= 2)
+        .within(25),
+        Case::new(
+            "shield",
+            "a crash, and another workload that is unready because of it",
+            documents(&[
+                &deployment("shield", &script("exit 1", "")),
+                &deployment(
+                    "shield-behind",
+                    &script("sleep 1000", "readinessProbe: {exec: {command: [cat, /up]}, periodSeconds: 1}"),
+                ),
+            ]),
+        )
+        .fails("Deployment/shield exit-code")
+        .decided_by("pods", |pod| deaths(pod) >= 3)
+        .after_a_grace_of(20)
+        .within(60),
+        Case::new(
+            "both-crash",
+            "two workloads that crash, neither of which excuses the other",
+            documents(&[
+                &deployment("both-crash", &script("exit 1", "")),
+                &deployment("both-crash-too", &script("sleep 1; exit 2", "")),
+            ]),
+        )
+        .fails("Deployment/both-crash exit-code")
+        .says("exited 1 three times")
+        .within(38),
+        Case::new(
+            "tiny-limit",
+            "a memory limit without room for the pod itself",
+            deployment("tiny-limit", &script("sleep 1000", "resources: {limits: {memory: 100Ki}}")),
+        )
+        .fails("Deployment/tiny-limit out-of-memory")
+        .says("the memory limit of the pod (100Ki of container app) is too small")
         .within(60),
         Case::new(
             "never-ready",

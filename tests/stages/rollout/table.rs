@@ -127,7 +127,8 @@ fn course(run: &Run) -> String {
         Some(format!("  {} {}", time.get(11..23).unwrap_or_default(), about.join(" ")))
     };
     let lines: Vec<String> = run.stdout.lines().filter_map(line).collect();
-    format!("{}\n{}", lines.join("\n"), run.stderr)
+    let causes = run.events().pop().map(|finished| finished["causes"].to_string()).unwrap_or_default();
+    format!("{}\n  {causes}\n{}", lines.join("\n"), run.stderr)
 }
 
 /// The table of the documentation.
