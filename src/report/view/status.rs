@@ -42,6 +42,7 @@ impl View for Status {
             "commit": release.and_then(|one| one.commit.as_ref()),
             "images": release.map(|one| one.images.clone()).unwrap_or_default(),
             "release": release.map(release_json),
+            "message": self.aftermath,
             "ready": self.all_ready(),
             "objects": self.objects().map(ObjectHealth::to_json).collect::<Vec<_>>(),
             "drift": self.drift.to_json(),
