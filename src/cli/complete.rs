@@ -82,6 +82,12 @@ pub(super) fn tiers() -> ArgValueCandidates {
     })
 }
 
+/// The names and patterns of the tiers of the windlass.yaml that a command line means.
+pub(super) fn tiers_of(words: &[OsString]) -> Vec<String> {
+    let project = read(words.iter().cloned()).and_then(|(run, _)| run.project_for_records(None).ok());
+    project.map(|project| project.config.tiers.keys().cloned().collect()).unwrap_or_default()
+}
+
 /// The images of windlass.yaml.
 pub(super) fn images() -> ArgValueCandidates {
     of_project(|project| project.config.images.keys().cloned().collect())
@@ -145,7 +151,10 @@ fn of_tier<T>(ask: impl AsyncFnOnce(&Run, &Project, &Tier) -> Result<T>) -> Opti
 
 /// What stands on the command line so far, as far as it is right: the global options, and the command's own.
 fn typed() -> Option<(Run, ArgMatches)> {
-    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    read(std::env::args_os().skip_while(|word| word != "--").skip(1))
+}
+
+fn read(words: impl Iterator<Item = OsString>) -> Option<(Run, ArgMatches)> {
     let command = with_environment(Arguments::command()).ignore_errors(true);
     let matches = command.try_get_matches_from(words).ok()?;
     let global = Global::from_arg_matches(&matches).ok()?;

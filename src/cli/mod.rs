@@ -22,6 +22,7 @@ mod run;
 pub(crate) mod setup;
 pub(crate) mod stages;
 pub(crate) mod tier;
+mod usage;
 
 /// Where more is explained.
 const TOPICS: &str =

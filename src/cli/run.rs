@@ -39,7 +39,7 @@ pub(super) fn main(arguments: &[OsString]) -> ExitCode {
     };
     match parsed {
         Ok(parsed) => start(parsed, arguments),
-        Err(error) => usage(arguments, &error),
+        Err(error) => usage(arguments, &super::usage::explained(error, arguments)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::environment::{ExpandError, Lookup, expand};
 use crate::project::config::table::{Keys, ROOT, Table, list, text};
 use crate::project::config::verify::VerifyConfig;
-use crate::project::config::yaml::{Key, Node, Value};
+use crate::project::config::yaml::{ConfigNode, Key, Value};
 use crate::project::config::{
     BuilderConfig, Config, HealthRules, ImageConfig, OnCancel, Rollback, Tested, TierConfig, health, ignored,
     names, secrets, table, verify, yaml,
@@ -37,7 +37,7 @@ const WHOLE: Keys = Keys {
         "health",
         "tiers",
     ],
-    unbuilt: &[],
+    unbuilt: &["manifests", "notify", "proofs"],
 };
 const BUILDER: Keys = Keys { known: &["address", "ca", "cert", "key"], unbuilt: &[] };
 const TIER: Keys = Keys {
@@ -62,7 +62,7 @@ const TIER: Keys = Keys {
         "secrets",
         "external",
     ],
-    unbuilt: &[],
+    unbuilt: &["freeze", "max", "ttl"],
 };
 
 /// The keys of each type, by its JSON pointer in the schema.
@@ -113,7 +113,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn whole(&mut self, root: Node) -> Result<()> {
+    fn whole(&mut self, root: ConfigNode) -> Result<()> {
         let mut table = Table::open(ROOT, root, &WHOLE)?;
         self.config.version = version(&mut table)?;
         if let Some(node) = table.take("project") {
@@ -150,7 +150,7 @@ impl Reader<'_> {
     }
 
     /// The address alone, or with the files of TLS; `None` where the address is empty.
-    fn builder(&mut self, node: Node) -> Result<Option<BuilderConfig>> {
+    fn builder(&mut self, node: ConfigNode) -> Result<Option<BuilderConfig>> {
         if matches!(node.value, Value::Scalar(_)) {
             let address = self.builder_address("builder", &node)?;
             let is_given = address.as_ref().is_none_or(|address| !address.is_empty());
@@ -169,7 +169,7 @@ impl Reader<'_> {
         Ok(is_given.then_some(builder))
     }
 
-    fn builder_address(&mut self, path: &str, node: &Node) -> Result<Option<String>> {
+    fn builder_address(&mut self, path: &str, node: &ConfigNode) -> Result<Option<String>> {
         let address = self.expanded(path, node)?;
         let is_of_name = |letter: char| letter.is_ascii_alphanumeric() || "-_.+".contains(letter);
         let known = |address: &String| {
@@ -244,7 +244,7 @@ impl Reader<'_> {
         false
     }
 
-    fn tier(&mut self, key: &Key, node: Node) -> Result<TierConfig> {
+    fn tier(&mut self, key: &Key, node: ConfigNode) -> Result<TierConfig> {
         let name = key.text.as_str();
         names::tier(name).map_err(|error| error.at(key.place.clone()))?;
         let mut table = Table::open(&format!("tiers.{name}"), node, &TIER)?;
@@ -338,7 +338,7 @@ impl Reader<'_> {
     }
 
     /// The text with its variables replaced; `None`, and a note of it, where the environment lacks one.
-    fn expanded(&mut self, path: &str, node: &Node) -> Result<Option<String>> {
+    fn expanded(&mut self, path: &str, node: &ConfigNode) -> Result<Option<String>> {
         match expand(&text(path, node)?, &mut |name| Ok((self.lookup)(name))) {
             Ok(text) => Ok(Some(text)),
             Err(fault @ ExpandError::Missing { .. }) => {
@@ -390,7 +390,7 @@ fn rule<T: Copy>(table: &mut Table, key: &str, words: &[(&str, Option<T>)]) -> R
     }
 }
 
-fn contexts(path: &str, node: Node) -> Result<Vec<String>> {
+fn contexts(path: &str, node: ConfigNode) -> Result<Vec<String>> {
     let place = node.place.clone();
     let contexts = match &node.value {
         Value::Scalar(one) => vec![one.clone()],

@@ -376,6 +376,11 @@ fn the_example_of_the_documentation_is_valid() {
 
 #[test]
 fn what_is_not_built_says_so() {
+    for (key, place) in [("notify: {}", "2:1"), ("tiers: {review/*: {ttl: 7d}}", "2:20")] {
+        let error = read(&format!("version: 1\n{key}\n")).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("windlass.yaml:{place}: the key ")), "{error}");
+        assert_eq!(error.kind(), Kind::Usage);
+    }
     let error = read("version: 1\nimages: {app: {}}\ntests: {a: {secrets: {}}}\n").unwrap_err();
     let said = "windlass.yaml:3:13: the key `secrets` is not implemented";
     assert_eq!((error.to_string().as_str(), error.kind()), (said, Kind::Usage));
