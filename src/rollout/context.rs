@@ -257,6 +257,19 @@ impl<'a> EvalContext<'a> {
         judgement
     }
 
+    /// What its controller has not observed yet. Where it should have, long ago, the message asks for the controller.
+    pub(crate) fn unobserved(&mut self) -> Health {
+        /// A controller observes a change at once; a busy one, or one that starts, within so many seconds.
+        const SILENCE: i64 = 30;
+        let applied = self.release().and_then(|release| release.applied_at);
+        let is_silent = applied.is_some_and(|applied| self.is_past(applied, SILENCE));
+        Health::progressing(if is_silent {
+            format!("its controller has not observed the change for more than {SILENCE} s: does it run?")
+        } else {
+            "waiting for the controller".to_owned()
+        })
+    }
+
     /// Ends the evaluation.
     pub(crate) fn close(self, mut judgement: Health) -> Health {
         judgement.again_at = self.again_at;

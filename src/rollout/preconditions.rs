@@ -21,8 +21,8 @@ const OBSERVERS: &[(&str, &str)] = &[
 ];
 
 /// The judgement of an object that no kind's rule is asked about; `None` when one is.
-pub(crate) fn any_kind(context: &EvalContext) -> Option<Health> {
-    deletion(context).or_else(|| not_ours_yet(context)).or_else(|| unobserved(context.object))
+pub(crate) fn any_kind(context: &mut EvalContext) -> Option<Health> {
+    deletion(context).or_else(|| not_ours_yet(context)).or_else(|| unobserved(context))
 }
 
 /// An object of the release that is gone.
@@ -103,7 +103,8 @@ fn not_ours_yet(context: &EvalContext) -> Option<Health> {
 }
 
 /// A status that was written for an earlier generation says nothing about this one.
-fn unobserved(object: &Value) -> Option<Health> {
+fn unobserved(context: &mut EvalContext) -> Option<Health> {
+    let object = context.object;
     let kind = (object::group(object::api_version(object)), object::kind(object));
     let generation = object::number(object, "/metadata/generation");
     let observed = object::number(object, "/status/observedGeneration");
@@ -122,5 +123,5 @@ fn unobserved(object: &Value) -> Option<Health> {
         (None, Some(_)) => OBSERVERS.contains(&kind),
         (_, None) => OBSERVERS.contains(&kind) && !object::has(object, "/status"),
     };
-    older.then(|| Health::progressing("waiting for the controller"))
+    older.then(|| context.unobserved())
 }

@@ -60,9 +60,14 @@ fn a_status_that_names_no_generation_is_believed_once_its_controller_had_time() 
 fn a_condition_of_an_older_generation_says_nothing_of_this_one() {
     for (api_version, kind) in KINDS {
         let of = |observed| object(api_version, kind, BEFORE, &is_ready(BEFORE, Some(observed)));
-        let old = at(60, &of(1), &[]);
-        assert_eq!(old.verdict, Verdict::Progressing, "{kind}");
-        assert_eq!(old.message.as_deref(), Some("waiting for the controller"), "{kind}");
+        let said = |seconds| {
+            let old = at(seconds, &of(1), &[]);
+            assert_eq!(old.verdict, Verdict::Progressing, "{kind}");
+            old.message.unwrap_or_default()
+        };
+        assert_eq!(said(10), "waiting for the controller", "{kind}");
+        let silent = "its controller has not observed the change for more than 30 s: does it run?";
+        assert_eq!(said(60), silent, "{kind}");
         assert_eq!(at(0, &of(2), &[]).verdict, Verdict::Ready, "{kind}");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::expression::Expression;
 use crate::model::object::text;
-use crate::model::{Cause, object};
+use crate::model::{Cause, Verdict, object};
 use crate::project::HealthRule;
 use crate::rollout::catalogue::CatalogueRule;
 use crate::rollout::context::EvalContext;
@@ -22,13 +22,10 @@ use super::{observed, owned};
 const ERROR_PATIENCE: i64 = 30;
 
 /// Judges an object by the configuration's rule for its kind.
-pub(crate) fn by_configuration(context: &EvalContext, rule: &HealthRule) -> Health {
+pub(crate) fn by_configuration(context: &mut EvalContext, rule: &HealthRule) -> Health {
     let object = context.object;
-    let judgement = if is_unobserved(object) {
-        Health::progressing(observed::NOT_YET)
-    } else {
-        by_rule(object, rule, Errors::AreSaid)
-    };
+    let judgement =
+        if is_unobserved(object) { context.unobserved() } else { by_rule(object, rule, Errors::AreSaid) };
     let judgement = judgement.judged_by("windlass.yaml");
     if judgement.is_done() { judgement } else { evidence::with_events(context, &[object.into()], judgement) }
 }
@@ -38,6 +35,9 @@ pub(crate) fn by_catalogue(context: &mut EvalContext, known: CatalogueRule) -> H
     let current = observed::without_outdated_conditions(context.object);
     let object = &*current;
     let mut judgement = by_rule(object, known.rule, Errors::AreFalse);
+    if judgement.is_under_way() && judgement.message.is_none() {
+        judgement = context.unobserved();
+    }
     // Errors that the controller retries.
     let is_failing = known.rule.failing.as_ref().is_some_and(|failing| failing.holds(object) == Ok(true));
     if is_failing && judgement.is_under_way() {
@@ -88,11 +88,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         if let Some(expression) = &rule.in_progress
             && holds("inProgress", expression)?
         {
-            let in_progress = || match errors {
-                Errors::AreSaid => is_true(expression),
-                Errors::AreFalse => observed::NOT_YET.to_owned(),
-            };
-            return Ok(Health::progressing(said().unwrap_or_else(in_progress)));
+            return Ok(progressing(said(), errors, || is_true(expression)));
         }
         if let Some(expression) = &rule.failed
             && holds("failed", expression)?
@@ -103,11 +99,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         Ok(if holds("current", &rule.current)? {
             Health::ready()
         } else {
-            let waits = || match errors {
-                Errors::AreSaid => format!("`{}` is not true yet", rule.current.source()),
-                Errors::AreFalse => observed::NOT_YET.to_owned(),
-            };
-            Health::progressing(said().unwrap_or_else(waits))
+            progressing(said(), errors, || format!("`{}` is not true yet", rule.current.source()))
         })
     };
     judged().unwrap_or_else(|error: String| {
@@ -121,6 +113,12 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
             error
         })
     })
+}
+
+/// Without words, where nobody wrote the rule, its controller has said nothing yet.
+fn progressing(said: Option<String>, errors: Errors, why: impl Fn() -> String) -> Health {
+    let why = said.or_else(|| (errors == Errors::AreSaid).then(why));
+    Health { message: why, ..Health::new(Verdict::Progressing) }
 }
 
 fn is_true(expression: &Expression) -> String {

@@ -56,7 +56,7 @@ const QUIET_BEFORE_OTHERS: i64 = 60;
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
     let judgement = by_failure(context)
         .or_else(|| held(context))
-        .or_else(|| unobserved(context.object))
+        .or_else(|| unobserved(context))
         .or_else(|| by_conditions(context))
         .or_else(|| by_similar_conditions(context))
         .or_else(|| by_word(context))
@@ -109,7 +109,8 @@ fn held(context: &EvalContext) -> Option<Health> {
 }
 
 /// A part of its status that was written for an older generation: below a field of it, or as a text.
-fn unobserved(object: &Value) -> Option<Health> {
+fn unobserved(context: &mut EvalContext) -> Option<Health> {
+    let object = context.object;
     let generation = object::number(object, "/metadata/generation")?;
     let status = object.get("status")?.as_object()?;
     let within = |fields: &serde_json::Map<String, Value>| {
@@ -122,7 +123,7 @@ fn unobserved(object: &Value) -> Option<Health> {
     let is_text = |name: &str| status.get(name).is_some_and(Value::is_string);
     let above = (is_text("observedGeneration") || is_text("lastObservedGeneration")) && within(status);
     let below = || status.values().filter_map(Value::as_object).any(within);
-    (above || below()).then(|| generic(Health::progressing(observed::NOT_YET), "observedGeneration"))
+    (above || below()).then(|| generic(context.unobserved(), "observedGeneration"))
 }
 
 fn by_conditions(context: &mut EvalContext) -> Option<Health> {
@@ -144,7 +145,7 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     let kind = DONE.iter().find(|kind| condition::find(object, kind).is_some())?;
     let judgement = match find(object, kind) {
         Some(condition) => by_condition(context, kind, &condition),
-        None => Health::progressing(observed::NOT_YET),
+        None => context.unobserved(),
     };
     Some(generic(judgement, kind))
 }
@@ -161,7 +162,7 @@ fn by_similar_conditions(context: &mut EvalContext) -> Option<Health> {
         known.iter().filter(|(_, one)| !one.is_older_than(object)).copied().collect();
     if newest.is_empty() {
         let (_, first) = known.first()?;
-        return Some(generic(Health::progressing(observed::NOT_YET), first.kind));
+        return Some(generic(context.unobserved(), first.kind));
     }
     let find = |wanted: Polarity, is_such: fn(&Condition) -> bool| {
         newest.iter().find(|(polarity, one)| *polarity == wanted && is_such(one)).map(|(_, one)| *one)

@@ -10,8 +10,6 @@ use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
-/// The message while the controller has not seen the generation.
-pub(super) const NOT_YET: &str = "waiting for the controller";
 /// Lists of conditions are looked for so deep below the status (`status.parents[].conditions`).
 const CONDITION_DEPTH: usize = 3;
 /// A controller reacts to a change within so many seconds of its time, which has no fractions: in most cases at once.
