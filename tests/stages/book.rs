@@ -14,17 +14,24 @@ fn commands(page: &str) -> Vec<String> {
     let text = std::fs::read_to_string(page).unwrap();
     let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
     let commands: Vec<String> = blocks.flat_map(str::lines).map(str::to_owned).collect();
-    assert!(commands.len() > 3, "{commands:?}");
+    assert!(!commands.is_empty());
     commands
 }
 
 /// Makes the lab's cluster the current one of a kubeconfig of the project's own, as a reader has it.
-fn with_current_context(project: &mut Project) {
+fn with_current_context(project: &mut Project, context: &str) {
     let kubeconfig = project.path().join(".git/kubeconfig");
     std::fs::copy(lab("KUBECONFIG"), &kubeconfig).unwrap();
     let kubeconfig = kubeconfig.display().to_string();
-    text(Command::new("kubectl").args(["--kubeconfig", &kubeconfig, "config", "use-context", "lab-real"]));
-    project.set("KUBECONFIG", kubeconfig);
+    let config = ["--kubeconfig", &kubeconfig, "config"];
+    text(Command::new("kubectl").args(config).args(["use-context", context]));
+    text(Command::new("kubectl").args(config).args([
+        "set-context",
+        context,
+        "--namespace",
+        &project.namespace,
+    ]));
+    project.set("KUBECONFIG", &kubeconfig);
 }
 
 /// Types a line into a shell in the project's directory.
@@ -42,7 +49,7 @@ fn typed(project: &Project, line: &str) -> Run {
 #[test]
 fn the_first_hour() {
     let mut project = repository_for("book-hour", "one-dockerfile");
-    with_current_context(&mut project);
+    with_current_context(&mut project, "lab-real");
     for line in commands("first-hour.md") {
         match line.as_str() {
             "cargo install --locked --path ." => {}
@@ -91,7 +98,7 @@ fn moves(project: &Project, page: &str, named: &str) {
 #[test]
 fn moving_here_from_helm() {
     let mut project = Project::shop("book-helm");
-    with_current_context(&mut project);
+    with_current_context(&mut project, "lab-real");
     let chart = tempfile::tempdir().unwrap();
     std::fs::create_dir(chart.path().join("templates")).unwrap();
     std::fs::write(chart.path().join("Chart.yaml"), "apiVersion: v2\nname: shop\nversion: 0.1.0\n").unwrap();
@@ -114,7 +121,7 @@ fn moving_here_from_helm() {
 #[test]
 fn moving_here_from_kubectl() {
     let mut project = Project::shop("book-kubectl");
-    with_current_context(&mut project);
+    with_current_context(&mut project, "lab-real");
     project.kubectl(&["create", "namespace", &project.namespace]);
     let manifests = plain_manifests(&project);
     project.pipe_to_kubectl(&manifests, &["apply", "-f", "-"]).exits(0);
@@ -196,10 +203,65 @@ fn a_user_for_the_gitlab_job() {
     let role = role.to_owned() + &crate::rights::rules() + "\n";
     project.write("windlass-role.yaml", &role);
     project.commit("access");
-    with_current_context(&mut project);
+    with_current_context(&mut project, "lab-real");
     for line in commands("guides/access.md") {
         typed(&project, &line.replace("shop-staging", &project.namespace)).exits(0);
     }
     let user = format!("system:serviceaccount:{}:windlass", project.namespace);
     project.kubectl(&["auth", "can-i", "patch", "deployments.apps", "--as", &user]);
+}
+
+/// A Job that its release starts and does not wait for.
+fn conversion(command: &str) -> String {
+    format!(
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: convert, annotations: {{windlass.dev/wait: started}}}}\nspec:\n  \
+         backoffLimit: 0\n  template:\n    spec:\n      restartPolicy: Never\n      terminationGracePeriodSeconds: 0\n      \
+         containers: [{{name: convert, image: {}/base/busybox, command: [sh, -c, '{command}']}}]\n",
+        lab("LAB_REGISTRY")
+    )
+}
+
+#[test]
+fn a_job_that_still_runs() {
+    let project = Project::bare_on("lab-real", "book-jobs", "", &conversion("sleep 20"));
+    project.windlass(&["release", "staging"]).exits(0);
+    let lines = commands("guides/migrations.md");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for (line, version) in lines.iter().zip(2..) {
+        project.write(".kube/app.yaml", &conversion(&format!("sleep 100000; echo {version}")));
+        project.commit("another content");
+        project.windlass(&["release", "staging"]).exits(34).says("Job/convert");
+        typed(&project, line).exits(0);
+        let runs = project.kubectl(&["get", "job", "convert", "-o", "jsonpath={..command}"]);
+        assert!(runs.contains(&format!("echo {version}")), "{runs}");
+    }
+}
+
+#[test]
+fn a_rule_is_tried_on_what_runs() {
+    let group = format!("book-{}.example.com", std::process::id());
+    let definition = crate::health::definition(&group);
+    let widget = format!(
+        "apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: orders}}\nstatus: {{stage: Serving, why: none}}\n"
+    );
+    let mut project = Project::bare("book-health", "", &definition);
+    project.windlass(&["release", "staging"]).exits(0);
+    let created = project.pipe_to_kubectl(&widget, &["create", "-f", "-"]);
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guides/custom-resources.md"));
+    let page = page.unwrap().replace("example.com/v1", &format!("{group}/v1")).replace("Database", "Widget");
+    let rule = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = std::fs::read_to_string(project.path().join("windlass.yaml")).unwrap();
+    project.write("windlass.yaml", &(config + rule));
+    with_current_context(&mut project, "lab-fake");
+    let tried: Vec<Run> = commands("guides/custom-resources.md")
+        .iter()
+        .map(|line| typed(&project, &line.replace("databases.example.com", &format!("widgets.{group}"))))
+        .collect();
+    project.kubectl(&["delete", "crd", &format!("widgets.{group}"), "--wait=false"]);
+    created.exits(0);
+    assert_eq!(tried.len(), 1, "one line of the page");
+    for run in tried {
+        run.exits(0).says("Widget/orders").says("ready").says("(windlass.yaml)");
+    }
 }

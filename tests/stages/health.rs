@@ -2,7 +2,7 @@
 
 use crate::bench::Project;
 
-fn definition(group: &str) -> String {
+pub(crate) fn definition(group: &str) -> String {
     format!(
         "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: widgets.{group}}}\nspec:\n  \
          group: {group}\n  scope: Namespaced\n  names: {{plural: widgets, singular: widget, kind: Widget}}\n  \
