@@ -47,3 +47,47 @@ fn what_somebody_created_again_meanwhile_is_not_deleted() {
     assert_eq!(project.object("configmap/old")["data"]["of"], "others");
     assert!(project.object("configmap/settings").is_null());
 }
+
+/// Runs `release staging` while that namespace is being deleted, which something holds up for a while.
+fn released_while_deleted(project: &Project, namespace: &str) -> crate::bench::Run {
+    let held = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: held, namespace: {namespace}, finalizers: [windlass.test/hold]}}\n"
+    );
+    project.pipe_to_kubectl(&held, &["create", "-n", namespace, "-f", "-"]).exits(0);
+    project.kubectl(&["delete", "namespace", namespace, "--wait=false"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(3));
+            let free = r#"{"metadata":{"finalizers":null}}"#;
+            project.kubectl(&["patch", "configmap", "held", "-n", namespace, "--type", "merge", "-p", free]);
+        });
+        project.windlass(&["release", "staging"])
+    })
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted_is_waited_for() {
+    let project = Project::bare("terminating", "", TWO);
+    project.windlass(&["release", "staging"]).exits(0);
+    let own = &project.namespace;
+    released_while_deleted(&project, own)
+        .exits(0)
+        .says(&format!("the namespace `{own}` is terminating"))
+        .says(&format!("`{own}` was deleted"));
+    assert_eq!(project.object("configmap/settings")["data"]["A"], "1");
+
+    // One of the set, besides the tier's own.
+    let beside = format!("{own}-beside");
+    let there = format!(
+        "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {beside}}}\n---\n\
+         apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: there, namespace: {beside}}}\ndata: {{A: \"1\"}}\n"
+    );
+    project.write(".kube/beside.yaml", &there);
+    project.commit("another namespace");
+    project.windlass(&["release", "staging"]).exits(0);
+    let released = released_while_deleted(&project, &beside);
+    let found = project.kubectl(&["get", "configmap", "there", "-n", &beside, "-o", "name"]);
+    project.kubectl(&["delete", "namespace", &beside, "--wait=false"]);
+    released.exits(0).says(&format!("the namespace `{beside}` is terminating"));
+    assert_eq!(found.trim(), "configmap/there");
+}
