@@ -14,7 +14,7 @@ use futures::StreamExt;
 use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
 use super::failure;
-use super::progress::Progress;
+use super::progress::BuildProgress;
 use super::session::SessionHandle;
 use crate::build::request::{BuildRequest, Ended, attend, listen, session_id, tell, unreadable};
 use crate::build::session::file_sync::{Files, TransferError};
@@ -113,7 +113,7 @@ async fn once(
         }
     };
     let mut stream = docker.build_image(options, Some(credentials), Some(body));
-    let mut progress = Progress::default();
+    let mut progress = BuildProgress::default();
     let (mut silence, mut upload) = (Watchdog::new(), Upload::new(sent));
     let mut id = None;
     let builder = format!("the Docker Engine at {}", engine.address());
@@ -252,12 +252,12 @@ fn image_id(info: &BuildInfo) -> Option<String> {
 }
 
 /// How a build ended that no error ended.
-fn built(engine: &Engine, progress: &Progress, id: Option<String>) -> Result<Built, Ended> {
+fn built(engine: &Engine, progress: &BuildProgress, id: Option<String>) -> Result<Built, Ended> {
     let id = id.ok_or_else(|| Ended::Error(silent(engine)))?;
     Ok(Built { summary: progress.summary(), id })
 }
 
-async fn ended(engine: &Engine, progress: Progress, error: &Bollard, way: Way) -> Ended {
+async fn ended(engine: &Engine, progress: BuildProgress, error: &Bollard, way: Way) -> Ended {
     // A context that could not be read is the reason, not the builder.
     let unreadable = match way {
         Way::Sent(sending) => unreadable(sending).await,

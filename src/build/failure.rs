@@ -31,7 +31,7 @@ static PATH: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The Dockerfile that an error points into.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source<'a> {
+pub(super) struct DockerfileSource<'a> {
     /// The name of the image that is built from it.
     pub(super) image: &'a str,
     /// What `windlass.yaml` says of it.
@@ -42,14 +42,19 @@ pub(super) struct Source<'a> {
 }
 
 /// The error of a build that failed in this step.
-pub(super) fn error(source: Source<'_>, reporter: &Reporter, file: &Dockerfile, failed: &Failed) -> Error {
+pub(super) fn error(
+    source: DockerfileSource<'_>,
+    reporter: &Reporter,
+    file: &Dockerfile,
+    failed: &Failed,
+) -> Error {
     // What is cut could no longer be recognised as a secret.
     let failed = &Failed { step: reporter.masked(&failed.step), ..failed.clone() };
     explained(source, file, failed)
 }
 
-fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
-    let Source { image, config, path, text } = source;
+fn explained(source: DockerfileSource<'_>, file: &Dockerfile, failed: &Failed) -> Error {
+    let DockerfileSource { image, config, path, text } = source;
     let lines = match text.lines().position(|line| is_frontend(failed) && line.contains("syntax=")) {
         Some(index) => u32::try_from(index + 1).ok().map(|line| (line, line)),
         None => file
@@ -84,7 +89,7 @@ fn explained(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Error {
 }
 
 /// The error of a Dockerfile that the Engine's own builder cannot read.
-pub(super) fn too_new(source: Source<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
+pub(super) fn too_new(source: DockerfileSource<'_>, engine: &str, novelty: UnsupportedSyntax) -> Error {
     let line = novelty.line;
     let place = Place { file: source.path.to_path_buf(), line: Some(line), column: None };
     let message = format!("the builder of Engine {engine} does not support {}", novelty.what);
@@ -105,7 +110,7 @@ pub(super) fn too_new(source: Source<'_>, engine: &str, novelty: UnsupportedSynt
 }
 
 /// A warning of the builder's checks, with its line.
-pub(super) fn finding(source: Source<'_>, check: &Check) -> Error {
+pub(super) fn finding(source: DockerfileSource<'_>, check: &Check) -> Error {
     let place = Place { file: source.path.to_path_buf(), line: check.line, column: None };
     let mut finding = Error::new(Kind::Build, check.message.clone()).at(place);
     if let Some(line) = check.line {
@@ -115,7 +120,7 @@ pub(super) fn finding(source: Source<'_>, check: &Check) -> Error {
 }
 
 /// A step that wants a secret which the configuration does not have may fail in any way.
-fn unknown_secret(source: Source<'_>, file: &Dockerfile, failed: &Failed) -> Option<String> {
+fn unknown_secret(source: DockerfileSource<'_>, file: &Dockerfile, failed: &Failed) -> Option<String> {
     let wanted = file.secrets_of(&failed.step);
     let id = wanted.iter().find(|id| !source.config.secrets.contains_key(*id))?;
     let image = source.image;
@@ -280,9 +285,9 @@ mod tests {
         Failed { step: step.to_owned(), message: message.to_owned(), lines: vec!["last".to_owned()] }
     }
 
-    fn source(text: &str) -> Source<'_> {
+    fn source(text: &str) -> DockerfileSource<'_> {
         static CONFIG: LazyLock<ImageConfig> = LazyLock::new(ImageConfig::default);
-        Source { image: "web", config: &CONFIG, path: Path::new("Dockerfile"), text }
+        DockerfileSource { image: "web", config: &CONFIG, path: Path::new("Dockerfile"), text }
     }
 
     fn told(step: &str, message: &str) -> Error {

@@ -13,7 +13,7 @@ const CACHE: &str = "importing cache manifest";
 
 /// The state of a build, fed with what the builder reports.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct BuildProgress {
     steps: HashMap<String, Step>,
     /// The step that failed first, with the builder's words.
     failed: Option<Failed>,
@@ -77,7 +77,7 @@ pub(super) struct News<'a> {
     pub(super) error: &'a str,
 }
 
-impl Progress {
+impl BuildProgress {
     /// BuildKit has news of a step.
     pub(super) fn news(&mut self, news: News<'_>) -> Option<Said> {
         let step = self.step(news.id);
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_step_that_failed_is_not_one_that_was_cancelled() {
-        let mut progress = Progress::default();
+        let mut progress = BuildProgress::default();
         assert_eq!(progress.news(news("i", "[internal] load build definition")), None);
         assert_eq!(
             progress.news(news("a", "[a 2/2] RUN sleep 9")),
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_cache_that_cannot_be_read_is_not_why_a_build_fails() {
-        let mut progress = Progress::default();
+        let mut progress = BuildProgress::default();
         let import = news("c", "importing cache manifest from r.test/web:main");
         let said = progress.news(News { error: "r.test/web:main: not found", ..import });
         assert!(matches!(said, Some(Said::Trouble(text)) if text.contains("r.test/web:main")));
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_came_from_the_cache_is_counted() {
-        let mut progress = Progress::default();
+        let mut progress = BuildProgress::default();
         progress.news(news("i", "[internal] load metadata for x"));
         progress.news(News { cached: true, ..news("a", "[1/2] FROM x") });
         progress.news(news("b", "[2/2] RUN make"));
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_classic_builder_is_understood_too() {
-        let mut progress = Progress::default();
+        let mut progress = BuildProgress::default();
         progress.classic("Step 1/2 : FROM x\n");
         progress.classic(" ---> 0123\n");
         progress.classic("Step 2/2 : RUN false\n");
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_build_that_never_began_has_only_a_message() {
-        let failed = Progress::default().failure("dockerfile parse error line 3");
+        let failed = BuildProgress::default().failure("dockerfile parse error line 3");
         assert_eq!((failed.step.as_str(), failed.message.as_str()), ("", "dockerfile parse error line 3"));
     }
 }

@@ -19,7 +19,7 @@ use crate::build::context::{Context, TIME};
 use crate::build::dockerfile::Dockerfile;
 use crate::build::dockerfile::reads::Reads;
 use crate::build::failure;
-use crate::build::progress::{Check, Failed, News, Progress, Said};
+use crate::build::progress::{BuildProgress, Check, Failed, News, Said};
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::{Liveness, Watchdog};
@@ -89,8 +89,8 @@ impl From<Trouble> for Ended {
 
 impl BuildRequest<'_> {
     /// What its errors point into.
-    pub(super) fn source(&self) -> failure::Source<'_> {
-        failure::Source {
+    pub(super) fn source(&self) -> failure::DockerfileSource<'_> {
+        failure::DockerfileSource {
             image: self.name,
             config: self.image,
             path: &self.dockerfile,
@@ -266,7 +266,7 @@ pub(crate) fn session_id() -> String {
 }
 
 /// What BuildKit said, in our words.
-pub(crate) fn listen(progress: &mut Progress, status: &StatusResponse) -> Vec<Said> {
+pub(crate) fn listen(progress: &mut BuildProgress, status: &StatusResponse) -> Vec<Said> {
     let mut said = Vec::new();
     for vertex in &status.vertexes {
         said.extend(progress.news(News {

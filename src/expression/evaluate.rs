@@ -6,7 +6,7 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::function::{Function, Operation};
-use super::syntax::{Kind, Macro, Node, TYPES, VARIABLES};
+use super::syntax::{Kind, Macro, SyntaxNode, TYPES, VARIABLES};
 use super::value::{Steps, Value};
 use super::{Stop, arithmetic, strings, time};
 
@@ -24,7 +24,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The value of a node.
-    pub(super) fn value(&mut self, node: &'a Node) -> Result<Value<'a>, Stop> {
+    pub(super) fn value(&mut self, node: &'a SyntaxNode) -> Result<Value<'a>, Stop> {
         self.steps.take(1)?;
         Ok(match &node.kind {
             Kind::Null => Value::Null,
@@ -62,7 +62,7 @@ impl<'a> Evaluation<'a> {
         })
     }
 
-    fn flag(&mut self, node: &'a Node) -> Result<bool, Stop> {
+    fn flag(&mut self, node: &'a SyntaxNode) -> Result<bool, Stop> {
         truth(&self.value(node)?)
     }
 
@@ -80,14 +80,14 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether a node is a variable that the object lacks: `status` before its controller has seen it.
-    fn is_absent(&self, node: &Node) -> bool {
+    fn is_absent(&self, node: &SyntaxNode) -> bool {
         matches!(&node.kind, Kind::Name(name)
             if VARIABLES.contains(&name.as_str())
                 && self.object.get(name).is_none()
                 && self.items.iter().all(|(item, _)| item != name))
     }
 
-    fn has(&mut self, of: &'a Node, field: &str) -> Result<bool, Stop> {
+    fn has(&mut self, of: &'a SyntaxNode, field: &str) -> Result<bool, Stop> {
         if self.is_absent(of) {
             return Ok(false);
         }
@@ -98,7 +98,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn select(&mut self, of: &'a Node, field: &str, optional: bool) -> Result<Value<'a>, Stop> {
+    fn select(&mut self, of: &'a SyntaxNode, field: &str, optional: bool) -> Result<Value<'a>, Stop> {
         if optional && self.is_absent(of) {
             return Ok(Value::Optional(None));
         }
@@ -111,7 +111,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn index(&mut self, of: &'a Node, by: &'a Node, optional: bool) -> Result<Value<'a>, Stop> {
+    fn index(&mut self, of: &'a SyntaxNode, by: &'a SyntaxNode, optional: bool) -> Result<Value<'a>, Stop> {
         if optional && self.is_absent(of) {
             return Ok(Value::Optional(None));
         }
@@ -129,7 +129,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn list(&mut self, nodes: &'a [(Node, bool)]) -> Result<Value<'a>, Stop> {
+    fn list(&mut self, nodes: &'a [(SyntaxNode, bool)]) -> Result<Value<'a>, Stop> {
         let mut items = Vec::new();
         for (node, optional) in nodes {
             match (self.value(node)?, optional) {
@@ -141,7 +141,7 @@ impl<'a> Evaluation<'a> {
         Ok(Value::List(items.into()))
     }
 
-    fn map(&mut self, nodes: &'a [(Node, Node, bool)]) -> Result<Value<'a>, Stop> {
+    fn map(&mut self, nodes: &'a [(SyntaxNode, SyntaxNode, bool)]) -> Result<Value<'a>, Stop> {
         let mut entries: Vec<(Value, Value)> = Vec::new();
         for (key, value, optional) in nodes {
             let key = self.value(key)?;
@@ -165,7 +165,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Whether one of the nodes is the flag that decides; then an error in another does not matter.
-    fn any_is(&mut self, nodes: &'a [Node], flag: bool) -> Result<bool, Stop> {
+    fn any_is(&mut self, nodes: &'a [SyntaxNode], flag: bool) -> Result<bool, Stop> {
         let mut error = None;
         for node in nodes {
             match self.flag(node) {
@@ -178,7 +178,7 @@ impl<'a> Evaluation<'a> {
         error.map_or(Ok(false), Err)
     }
 
-    fn call(&mut self, function: &Function, nodes: &'a [Node]) -> Result<Value<'a>, Stop> {
+    fn call(&mut self, function: &Function, nodes: &'a [SyntaxNode]) -> Result<Value<'a>, Stop> {
         // What stands for a missing value is not asked for while there is one.
         if let (Operation::OrValue | Operation::Or, [of, other]) = (function.operation, nodes) {
             return match (self.value(of)?, function.operation) {
@@ -265,10 +265,10 @@ impl<'a> Evaluation<'a> {
     fn expand(
         &mut self,
         name: Macro,
-        of: &'a Node,
+        of: &'a SyntaxNode,
         item: &'a str,
-        condition: Option<&'a Node>,
-        value: &'a Node,
+        condition: Option<&'a SyntaxNode>,
+        value: &'a SyntaxNode,
     ) -> Result<Value<'a>, Stop> {
         let range = self.value(of)?;
         if matches!(name, Macro::OptMap | Macro::OptFlatMap) {
@@ -316,7 +316,11 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The value for one item; `None` where its condition leaves it out.
-    fn one_item(&mut self, condition: Option<&'a Node>, value: &'a Node) -> Result<Option<Value<'a>>, Stop> {
+    fn one_item(
+        &mut self,
+        condition: Option<&'a SyntaxNode>,
+        value: &'a SyntaxNode,
+    ) -> Result<Option<Value<'a>>, Stop> {
         if let Some(condition) = condition
             && !self.flag(condition)?
         {
@@ -330,7 +334,7 @@ impl<'a> Evaluation<'a> {
         name: Macro,
         range: Value<'a>,
         item: &'a str,
-        value: &'a Node,
+        value: &'a SyntaxNode,
     ) -> Result<Value<'a>, Stop> {
         let within = match range {
             Value::Optional(Some(within)) => within.as_ref().clone(),

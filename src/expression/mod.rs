@@ -19,7 +19,7 @@ mod value;
 use serde_json::Value as Json;
 
 use self::evaluate::Evaluation;
-use self::syntax::{Kind, Macro, Node};
+use self::syntax::{Kind, Macro, SyntaxNode};
 use self::value::Value;
 
 /// An expression has so many bytes at most.
@@ -33,7 +33,7 @@ const MOST_STEPS: usize = 400_000;
 #[derive(Debug, Clone)]
 pub struct Expression {
     source: String,
-    root: Node,
+    root: SyntaxNode,
 }
 
 /// What is wrong with the text of an expression.

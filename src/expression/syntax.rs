@@ -48,7 +48,7 @@ const MACROS: &[&str] =
 
 /// A node, with the number of characters before it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(super) struct SyntaxNode {
     pub(super) at: usize,
     pub(super) kind: Kind,
     /// How many nodes lie below each other here.
@@ -68,48 +68,48 @@ pub(super) enum Kind {
     Name(String),
     /// `a.b`, and `a.?b`, which has no value where the field is missing.
     Select {
-        of: Box<Node>,
+        of: Box<SyntaxNode>,
         field: String,
         optional: bool,
     },
     Index {
-        of: Box<Node>,
-        by: Box<Node>,
+        of: Box<SyntaxNode>,
+        by: Box<SyntaxNode>,
         optional: bool,
     },
     /// `has(a.b)`
     Has {
-        of: Box<Node>,
+        of: Box<SyntaxNode>,
         field: String,
     },
     /// An item with a question mark before it is left out where it has no value.
-    List(Vec<(Node, bool)>),
-    Map(Vec<(Node, Node, bool)>),
-    Not(Box<Node>),
-    Negate(Box<Node>),
-    And(Vec<Node>),
-    Or(Vec<Node>),
+    List(Vec<(SyntaxNode, bool)>),
+    Map(Vec<(SyntaxNode, SyntaxNode, bool)>),
+    Not(Box<SyntaxNode>),
+    Negate(Box<SyntaxNode>),
+    And(Vec<SyntaxNode>),
+    Or(Vec<SyntaxNode>),
     Binary {
         operator: &'static str,
-        left: Box<Node>,
-        right: Box<Node>,
+        left: Box<SyntaxNode>,
+        right: Box<SyntaxNode>,
     },
     Choice {
-        condition: Box<Node>,
-        yes: Box<Node>,
-        no: Box<Node>,
+        condition: Box<SyntaxNode>,
+        yes: Box<SyntaxNode>,
+        no: Box<SyntaxNode>,
     },
     /// The target of a method is its first argument.
     Call {
         function: &'static Function,
-        arguments: Vec<Node>,
+        arguments: Vec<SyntaxNode>,
     },
     Macro {
         name: Macro,
-        of: Box<Node>,
+        of: Box<SyntaxNode>,
         item: String,
-        condition: Option<Box<Node>>,
-        value: Box<Node>,
+        condition: Option<Box<SyntaxNode>>,
+        value: Box<SyntaxNode>,
     },
 }
 
@@ -124,7 +124,7 @@ pub(super) enum Macro {
     OptFlatMap,
 }
 
-impl Node {
+impl SyntaxNode {
     fn new(at: usize, kind: Kind) -> Result<Self, Fault> {
         let mut below = 0;
         kind.for_each_child(&mut |child| below = below.max(child.depth));
@@ -143,7 +143,7 @@ impl Node {
 }
 
 impl Kind {
-    fn for_each_child<'a>(&'a self, see: &mut dyn FnMut(&'a Node)) {
+    fn for_each_child<'a>(&'a self, see: &mut dyn FnMut(&'a SyntaxNode)) {
         match self {
             Self::Null
             | Self::Bool(_)
@@ -185,7 +185,7 @@ fn too_deep(at: usize) -> Fault {
 }
 
 /// Reads a whole expression.
-pub(super) fn parse(text: &str) -> Result<Node, Fault> {
+pub(super) fn parse(text: &str) -> Result<SyntaxNode, Fault> {
     let mut parser = Parser { tokens: tokens(text)?, at: 0, items: Vec::new(), open: 0 };
     if *parser.peek() == Token::End {
         return Err(Fault::new(0, "the expression is empty").with_hint("such as `status.phase == 'Ready'`"));
@@ -242,7 +242,7 @@ impl Parser {
         result
     }
 
-    fn expression(&mut self) -> Result<Node, Fault> {
+    fn expression(&mut self) -> Result<SyntaxNode, Fault> {
         self.enter(|parser| {
             let condition = parser.either()?;
             if !parser.take("?") {
@@ -251,24 +251,24 @@ impl Parser {
             let yes = Box::new(parser.either()?);
             parser.expect(":")?;
             let no = Box::new(parser.expression()?);
-            Node::new(condition.at, Kind::Choice { condition: Box::new(condition), yes, no })
+            SyntaxNode::new(condition.at, Kind::Choice { condition: Box::new(condition), yes, no })
         })
     }
 
-    fn either(&mut self) -> Result<Node, Fault> {
+    fn either(&mut self) -> Result<SyntaxNode, Fault> {
         self.chain("||", Self::both, Kind::Or)
     }
 
-    fn both(&mut self) -> Result<Node, Fault> {
+    fn both(&mut self) -> Result<SyntaxNode, Fault> {
         self.chain("&&", Self::relation, Kind::And)
     }
 
     fn chain(
         &mut self,
         mark: &str,
-        read: fn(&mut Self) -> Result<Node, Fault>,
-        kind: fn(Vec<Node>) -> Kind,
-    ) -> Result<Node, Fault> {
+        read: fn(&mut Self) -> Result<SyntaxNode, Fault>,
+        kind: fn(Vec<SyntaxNode>) -> Kind,
+    ) -> Result<SyntaxNode, Fault> {
         let first = read(self)?;
         let at = first.at;
         let mut all = vec![first];
@@ -280,26 +280,26 @@ impl Parser {
         {
             return Ok(alone);
         }
-        Node::new(at, kind(all))
+        SyntaxNode::new(at, kind(all))
     }
 
-    fn relation(&mut self) -> Result<Node, Fault> {
+    fn relation(&mut self) -> Result<SyntaxNode, Fault> {
         self.operators(&["==", "!=", "<=", ">=", "<", ">", "in"], Self::sum)
     }
 
-    fn sum(&mut self) -> Result<Node, Fault> {
+    fn sum(&mut self) -> Result<SyntaxNode, Fault> {
         self.operators(&["+", "-"], Self::product)
     }
 
-    fn product(&mut self) -> Result<Node, Fault> {
+    fn product(&mut self) -> Result<SyntaxNode, Fault> {
         self.operators(&["*", "/", "%"], Self::unary)
     }
 
     fn operators(
         &mut self,
         operators: &[&'static str],
-        read: fn(&mut Self) -> Result<Node, Fault>,
-    ) -> Result<Node, Fault> {
+        read: fn(&mut Self) -> Result<SyntaxNode, Fault>,
+    ) -> Result<SyntaxNode, Fault> {
         let mut left = read(self)?;
         loop {
             let is_next = |operator: &&&'static str| match self.peek() {
@@ -310,31 +310,31 @@ impl Parser {
             let Some(operator) = operators.iter().find(is_next) else { return Ok(left) };
             self.at += 1;
             let right = Box::new(read(self)?);
-            left = Node::new(left.at, Kind::Binary { operator, left: Box::new(left), right })?;
+            left = SyntaxNode::new(left.at, Kind::Binary { operator, left: Box::new(left), right })?;
         }
     }
 
-    fn unary(&mut self) -> Result<Node, Fault> {
+    fn unary(&mut self) -> Result<SyntaxNode, Fault> {
         let at = self.place();
         if self.take("!") {
             let node = self.enter(Self::unary)?;
-            return Node::new(at, Kind::Not(Box::new(node)));
+            return SyntaxNode::new(at, Kind::Not(Box::new(node)));
         }
         if self.take("-") {
             if *self.peek() == Token::IntMinimum {
                 self.at += 1;
-                let number = Node::new(at, Kind::Int(i64::MIN))?;
+                let number = SyntaxNode::new(at, Kind::Int(i64::MIN))?;
                 return self.members(number);
             }
             let node = self.enter(Self::unary)?;
-            return Node::new(at, Kind::Negate(Box::new(node)));
+            return SyntaxNode::new(at, Kind::Negate(Box::new(node)));
         }
         let primary = self.primary()?;
         self.members(primary)
     }
 
     /// What follows a value: fields, methods, indices.
-    fn members(&mut self, mut node: Node) -> Result<Node, Fault> {
+    fn members(&mut self, mut node: SyntaxNode) -> Result<SyntaxNode, Fault> {
         loop {
             let at = self.place();
             if self.take(".") {
@@ -348,13 +348,13 @@ impl Parser {
                 if !optional && self.take("(") {
                     node = self.method(node, &field, place)?;
                 } else {
-                    node = Node::new(node.at, Kind::Select { of: Box::new(node), field, optional })?;
+                    node = SyntaxNode::new(node.at, Kind::Select { of: Box::new(node), field, optional })?;
                 }
             } else if self.take("[") {
                 let optional = self.take("?");
                 let by = Box::new(self.expression()?);
                 self.expect("]")?;
-                node = Node::new(node.at, Kind::Index { of: Box::new(node), by, optional })?;
+                node = SyntaxNode::new(node.at, Kind::Index { of: Box::new(node), by, optional })?;
             } else if matches!(self.peek(), Token::Mark("{")) {
                 return Err(
                     Fault::new(at, "messages cannot be constructed here").with_hint("maps are `{'a': 1}`")
@@ -365,7 +365,7 @@ impl Parser {
         }
     }
 
-    fn primary(&mut self) -> Result<Node, Fault> {
+    fn primary(&mut self) -> Result<SyntaxNode, Fault> {
         let at = self.place();
         let token = self.peek().clone();
         self.at += 1;
@@ -407,7 +407,7 @@ impl Parser {
                 return Err(Fault::new(at, format!("expected a value, found {}", other.describe())));
             }
         };
-        Node::new(at, kind)
+        SyntaxNode::new(at, kind)
     }
 
     /// A comma, or the bracket that ends a list.
@@ -418,7 +418,7 @@ impl Parser {
         Err(Fault::new(self.place(), format!("expected `,` or `{end}`, found {}", self.peek().describe())))
     }
 
-    fn arguments(&mut self) -> Result<Vec<Node>, Fault> {
+    fn arguments(&mut self) -> Result<Vec<SyntaxNode>, Fault> {
         let mut arguments = Vec::new();
         while !self.take(")") {
             arguments.push(self.expression()?);
@@ -427,10 +427,10 @@ impl Parser {
         Ok(arguments)
     }
 
-    fn named(&mut self, name: String, at: usize) -> Result<Node, Fault> {
+    fn named(&mut self, name: String, at: usize) -> Result<SyntaxNode, Fault> {
         match name.as_str() {
-            "true" | "false" => return Node::new(at, Kind::Bool(name == "true")),
-            "null" => return Node::new(at, Kind::Null),
+            "true" | "false" => return SyntaxNode::new(at, Kind::Bool(name == "true")),
+            "null" => return SyntaxNode::new(at, Kind::Null),
             "has" if self.take("(") => return self.has(at),
             word if RESERVED.contains(&word) || word == "in" => {
                 return Err(Fault::new(at, format!("`{word}` is a reserved word")));
@@ -454,7 +454,7 @@ impl Parser {
             || VARIABLES.contains(&name.as_str())
             || TYPES.contains(&name.as_str());
         if is_known {
-            return Node::new(at, Kind::Name(name));
+            return SyntaxNode::new(at, Kind::Name(name));
         }
         let fault = Fault::new(at, format!("unknown variable `{name}`"));
         let near = nearest(&name, VARIABLES.iter().copied().chain(self.items.iter().map(String::as_str)));
@@ -470,18 +470,18 @@ impl Parser {
     }
 
     /// `has(a.b)`, from its argument on.
-    fn has(&mut self, at: usize) -> Result<Node, Fault> {
+    fn has(&mut self, at: usize) -> Result<SyntaxNode, Fault> {
         let place = self.place();
         let argument = self.expression()?;
         self.expect(")")?;
         if let Kind::Select { of, field, optional: false } = argument.kind {
-            return Node::new(at, Kind::Has { of, field });
+            return SyntaxNode::new(at, Kind::Has { of, field });
         }
         Err(Fault::new(place, "`has` asks for a field").with_hint("such as `has(status.phase)`"))
     }
 
     /// `of.name(…)`, from the first argument on.
-    fn method(&mut self, of: Node, name: &str, at: usize) -> Result<Node, Fault> {
+    fn method(&mut self, of: SyntaxNode, name: &str, at: usize) -> Result<SyntaxNode, Fault> {
         if !MACROS.contains(&name) {
             let mut arguments = vec![of];
             arguments.extend(self.arguments()?);
@@ -512,11 +512,11 @@ impl Parser {
             return Err(wrong);
         }
         let (of, value) = (Box::new(of), Box::new(value));
-        Node::new(at, Kind::Macro { name: macro_name, of, item, condition, value })
+        SyntaxNode::new(at, Kind::Macro { name: macro_name, of, item, condition, value })
     }
 }
 
-fn call(name: &str, arguments: Vec<Node>, is_method: bool, at: usize) -> Result<Node, Fault> {
+fn call(name: &str, arguments: Vec<SyntaxNode>, is_method: bool, at: usize) -> Result<SyntaxNode, Fault> {
     let known = || function::ALL.iter().filter(|one| one.is_method == is_method);
     let Some(first) = known().find(|one| one.name == name) else {
         let what = if is_method { "method" } else { "function" };
@@ -541,5 +541,5 @@ fn call(name: &str, arguments: Vec<Node>, is_method: bool, at: usize) -> Result<
     {
         function::pattern(pattern).map_err(|message| Fault::new(arguments[1].at, message))?;
     }
-    Node::new(at, Kind::Call { function: first, arguments })
+    SyntaxNode::new(at, Kind::Call { function: first, arguments })
 }

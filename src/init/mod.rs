@@ -43,7 +43,7 @@ pub(crate) struct Request {
 }
 
 /// Where the manifests come from.
-enum Source {
+enum ManifestSource {
     /// `.kube` has some, and whoever has manifests knows what they hold.
     Kept,
     Existing(Existing),
@@ -63,13 +63,13 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     let mut config = Configuration { project: project.name.clone(), ..Configuration::default() };
     let mut files = Vec::new();
     let composition = match &source {
-        Source::Compose(file) => Some(compose::read(&project.root, file, &mut report)?),
+        ManifestSource::Compose(file) => Some(compose::read(&project.root, file, &mut report)?),
         _ => None,
     };
     if let (Some(composition), None) = (&composition, &project.config_file) {
         images.clone_from(&composition.images);
     }
-    if matches!(source, Source::Kept) && project.config_file.is_none() {
+    if matches!(source, ManifestSource::Kept) && project.config_file.is_none() {
         existing::kept::name_image(&project.root, &mut images);
     }
     images::describe(&images, &mut report);
@@ -81,8 +81,8 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
         config.branch = repository::default_branch(project, &mut report);
     }
     match source {
-        Source::Kept => config.tiers = existing::kept::tiers(project, &mut report),
-        Source::Existing(existing) => {
+        ManifestSource::Kept => config.tiers = existing::kept::tiers(project, &mut report),
+        ManifestSource::Existing(existing) => {
             let registry = config
                 .registry
                 .as_ref()
@@ -92,7 +92,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
             let taken = existing.take(&target, &mut report)?;
             add_taken(&mut config, &mut files, taken);
         }
-        Source::Compose(_) | Source::Dockerfiles => {
+        ManifestSource::Compose(_) | ManifestSource::Dockerfiles => {
             let composition = composition.unwrap_or_else(|| of_images(&images));
             add_workloads(project, request, &mut config, &mut files, composition, &mut report);
         }
@@ -109,7 +109,12 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
 ///
 /// # Errors
 /// [`Kind::Invalid`] where nothing is there, and where it is not known which of several is meant.
-fn source(project: &Project, request: &Request, images: &[Image], report: &mut FirstFiles) -> Result<Source> {
+fn source(
+    project: &Project,
+    request: &Request,
+    images: &[Image],
+    report: &mut FirstFiles,
+) -> Result<ManifestSource> {
     let root = &project.root;
     let kube = root.join(".kube");
     if kube.symlink_metadata().is_ok() && !kube.is_dir() {
@@ -129,13 +134,13 @@ fn source(project: &Project, request: &Request, images: &[Image], report: &mut F
         );
     }
     if has_manifests {
-        return Ok(Source::Kept);
+        return Ok(ManifestSource::Kept);
     }
     let mut existing = existing::find(root);
     match existing.len() {
         0 if images.is_empty() && project.config_file.is_none() => Err(nothing_to_begin_with(compose)),
-        0 => Ok(Source::Dockerfiles),
-        1 => Ok(Source::Existing(existing.remove(0))),
+        0 => Ok(ManifestSource::Dockerfiles),
+        1 => Ok(ManifestSource::Existing(existing.remove(0))),
         _ => Err(several(&existing)),
     }
 }
@@ -173,7 +178,7 @@ fn several(existing: &[Existing]) -> Error {
         .with_hint(format!("pass --from {}; --from Dockerfile uses none of them", names[0]))
 }
 
-fn from_given(root: &Path, from: &Path) -> Result<Source> {
+fn from_given(root: &Path, from: &Path) -> Result<ManifestSource> {
     let invalid = |message: String| Error::new(Kind::Invalid, message).at(Place::file(from));
     let path = root.join(from);
     let inside =
@@ -185,12 +190,12 @@ fn from_given(root: &Path, from: &Path) -> Result<Source> {
         None => return Err(invalid("there is no such file or directory".to_owned())),
     };
     if path.is_dir() {
-        return existing::named(root, &shown).map(Source::Existing);
+        return existing::named(root, &shown).map(ManifestSource::Existing);
     }
     let is_yaml = shown.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
     match shown.file_name().and_then(|name| name.to_str()) {
-        _ if is_yaml => Ok(Source::Compose(shown)),
-        Some(name) if name.to_lowercase().contains("dockerfile") => Ok(Source::Dockerfiles),
+        _ if is_yaml => Ok(ManifestSource::Compose(shown)),
+        Some(name) if name.to_lowercase().contains("dockerfile") => Ok(ManifestSource::Dockerfiles),
         _ => {
             Err(invalid("--from takes a compose file, a directory of manifests, or a Dockerfile".to_owned()))
         }

@@ -89,7 +89,7 @@ pub(crate) struct Actor {
 
 /// How far a release got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Progress {
+pub(crate) struct ReleaseProgress {
     /// How many objects it wrote; `None` before they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<usize>,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub(crate) use crate::model::release::{
-    Actor, Outcome, Override, Progress, RecordedCause, ReleaseKind, SentBack, Task,
+    Actor, Outcome, Override, RecordedCause, ReleaseKind, ReleaseProgress, SentBack, Task,
 };
 use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
@@ -132,7 +132,7 @@ pub(crate) struct Summary {
     pub objects: usize,
     /// How far it came, where it did not come to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<Progress>,
+    pub progress: Option<ReleaseProgress>,
     /// The Jobs that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<Task>,

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::model::{ObjectId, RunResult, job};
 use crate::record::content::STAMPS;
 use crate::record::store::Store;
-use crate::record::{Outcome, Progress, Record, ReleaseKind, Summary, Task};
+use crate::record::{Outcome, Record, ReleaseKind, ReleaseProgress, Summary, Task};
 use crate::session::Session;
 use crate::text::pointer;
 
@@ -111,7 +111,7 @@ pub(crate) fn interruption(summary: &Summary) -> String {
         ReleaseKind::Rollback { .. } => format!(" ({})", summary.kind.describe()),
     };
     let after = match summary.progress {
-        Some(Progress { written: Some(written), of }) => {
+        Some(ReleaseProgress { written: Some(written), of }) => {
             format!(" after {written} of {of} {}", if of == 1 { "object" } else { "objects" })
         }
         _ => String::new(),
@@ -132,7 +132,7 @@ fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Arc<Value>>) {
     };
     let written = live.values().filter(is_its).count();
     let of = killed.progress.map_or(killed.objects, |progress| progress.of).max(written);
-    killed.progress = Some(Progress { written: Some(written), of });
+    killed.progress = Some(ReleaseProgress { written: Some(written), of });
     let ran = |task: &Task| live.get(&task.job).filter(is_its);
     killed.jobs.retain(|task| task.completed || ran(task).is_some());
     for task in &mut killed.jobs {

@@ -9,7 +9,7 @@ use crate::record::ReleaseKind;
 use crate::record::prior::PriorReleases;
 use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext};
-use crate::release::input::{Decision, Input, Source};
+use crate::release::input::{Decision, Input, LoadedInput};
 use crate::release::rollback::{self, failed_and_restored, target_after};
 use crate::release::rules::promotion;
 use crate::release::run::{Attempt, Deployed, Desired, until_drained};
@@ -62,7 +62,7 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
     };
     lock.release(context).await;
     let deployed = deployed?;
-    if let Source::Manifests(read) = &source
+    if let LoadedInput::Manifests(read) = &source
         && !deployed.from_record
     {
         promote(context, read.images, &deployed).await;
@@ -71,7 +71,7 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
 }
 
 /// Check, connect, lock: nothing is changed but what the lock needs.
-async fn open<'a>(request: Request<'_>, input: Input<'a>) -> Result<(Cluster, Source<'a>, TierLock)> {
+async fn open<'a>(request: Request<'_>, input: Input<'a>) -> Result<(Cluster, LoadedInput<'a>, TierLock)> {
     input.check(request)?;
     let (cluster, tested) = input.connect(request).await?;
     let source = input.read(request.on(&cluster), tested).await?;
@@ -83,7 +83,7 @@ async fn open<'a>(request: Request<'_>, input: Input<'a>) -> Result<(Cluster, So
 async fn deploy<'a>(
     context: TierContext<'a>,
     prior: &mut PriorReleases,
-    source: &'a Source<'a>,
+    source: &'a LoadedInput<'a>,
 ) -> Result<Deployed> {
     *prior = PriorReleases::read(&context.store()).await?;
     explain::warn_of_deaths(context, prior).await;
@@ -102,11 +102,11 @@ async fn deploy<'a>(
 async fn decide<'a>(
     context: TierContext<'_>,
     prior: &PriorReleases,
-    source: &'a Source<'a>,
+    source: &'a LoadedInput<'a>,
 ) -> Result<Decision<'a>> {
     let read = match source {
-        Source::Record(revision) => return rollback::decide(context, prior, *revision).await,
-        Source::Manifests(read) => read,
+        LoadedInput::Record(revision) => return rollback::decide(context, prior, *revision).await,
+        LoadedInput::Manifests(read) => read,
     };
     if let Course::BringBack { to, from } = ancestry::course(context, &prior.summaries).await? {
         return rollback::redeploy(context, prior, from, to).await;

@@ -38,7 +38,7 @@ pub(crate) enum Input<'a> {
 }
 
 /// What was asked for, read.
-pub(crate) enum Source<'a> {
+pub(crate) enum LoadedInput<'a> {
     /// The tier's manifests.
     Manifests(Box<ReleaseManifests<'a>>),
     /// What a release left on record; `None` is the last good one.
@@ -127,19 +127,23 @@ impl<'a> Input<'a> {
     }
 
     /// Reads what is to run, as far as that is possible before the lock is held.
-    pub(crate) async fn read(self, context: TierContext<'_>, tested: Option<bool>) -> Result<Source<'a>> {
+    pub(crate) async fn read(
+        self,
+        context: TierContext<'_>,
+        tested: Option<bool>,
+    ) -> Result<LoadedInput<'a>> {
         match self {
             Self::Manifests { sources, images, tests } => {
                 let (manifests, running_images) = read_manifests(context, sources, images).await?;
                 let read = ReleaseManifests { manifests, images, running_images, tests, tested };
-                Ok(Source::Manifests(Box::new(read)))
+                Ok(LoadedInput::Manifests(Box::new(read)))
             }
             Self::Record { revision } => {
                 // If nothing was released, no lock is needed.
                 if context.store().history().await?.is_empty() {
                     target::choose(&[], &[], revision)?;
                 }
-                Ok(Source::Record(revision))
+                Ok(LoadedInput::Record(revision))
             }
         }
     }
@@ -152,13 +156,16 @@ async fn read_manifests(
     images: &Images,
 ) -> Result<(Manifests, Images)> {
     let TierContext { session, project, tier, cluster, .. } = context;
-    until_deleted(context).await?;
+    until_deleted(context, cluster.namespace()).await?;
     // An error that keeps the history from being read is reported later.
     let history = context.store().history().await.unwrap_or_default();
     let images = as_they_run(images, newest_written(&history));
     let read = async {
         let secrets = secrets(session, project, tier).await?;
         let manifests = manifests(session, sources, &images, secrets)?;
+        for namespace in namespaces_besides(&manifests, cluster.namespace()) {
+            until_deleted(context, namespace).await?;
+        }
         manifest_check::check(cluster, &manifests).await?;
         external::check(context, &redaction::wanted(manifests.clone(), b"")).await?;
         cluster.ensure_namespace(&tier.made_for(project), LOCKING).await?;
@@ -169,11 +176,17 @@ async fn read_manifests(
     Ok((manifests, images))
 }
 
-/// If somebody has deleted the namespace, and this release creates it again, wait until it is deleted: everything in it is
+/// The namespaces that the set has, besides the tier's own.
+fn namespaces_besides<'a>(manifests: &'a Manifests, own: &'a str) -> impl Iterator<Item = &'a str> {
+    let objects = manifests.objects.iter().map(|object| &object.json);
+    let namespaces = objects.filter(|object| object::kind(object) == "Namespace").map(object::name);
+    namespaces.filter(move |name| *name != own)
+}
+
+/// If somebody has deleted a namespace, and this release creates it again, wait until it is deleted: everything in it is
 /// deleted with it.
-async fn until_deleted(context: TierContext<'_>) -> Result<()> {
+async fn until_deleted(context: TierContext<'_>, name: &str) -> Result<()> {
     let TierContext { session, tier, cluster, .. } = context;
-    let name = cluster.namespace();
     // Other problems are reported by the requests that need it.
     let Ok(Some(live)) = cluster.get(&ObjectRef::new("v1", "Namespace", name)).await else { return Ok(()) };
     if !object::is_being_deleted(&live) {
@@ -198,7 +211,7 @@ async fn until_deleted(context: TierContext<'_>) -> Result<()> {
     }
 }
 
-impl Source<'_> {
+impl LoadedInput<'_> {
     /// The command that takes the lock.
     pub(crate) fn verb(&self) -> &'static str {
         match self {

@@ -10,10 +10,10 @@ use super::sink::Sink;
 use super::{Renderer, Reporter};
 use crate::error::Result;
 use crate::report::files::Directory;
-use crate::report::files::github::Step;
+use crate::report::files::github::StepFiles;
 use crate::report::live::github::Workspace;
 use crate::report::live::plain::Plain;
-use crate::report::live::screen::Progress;
+use crate::report::live::screen::ProgressScreen;
 use crate::report::live::terminal::Terminal;
 
 /// How to report.
@@ -111,8 +111,12 @@ pub fn streams(options: &OutputOptions) -> Reporter {
 fn step(options: &OutputOptions) -> Option<Box<dyn Renderer>> {
     let file = |name| variable(name).map(PathBuf::from).filter(|_| in_github());
     let people = people(people_color(options, resolve_here(options)));
-    let step =
-        Step::new(file("GITHUB_STEP_SUMMARY"), file("GITHUB_OUTPUT"), options.answering_machines, people)?;
+    let step = StepFiles::new(
+        file("GITHUB_STEP_SUMMARY"),
+        file("GITHUB_OUTPUT"),
+        options.answering_machines,
+        people,
+    )?;
     Some(Box::new(step))
 }
 
@@ -151,9 +155,9 @@ fn renderer(options: &OutputOptions) -> Box<dyn Renderer> {
     let answers = Sink::new(stdout(), answers);
     let (verbosity, answering) = (options.verbosity, options.answering);
     match format {
-        Format::Terminal => {
-            Box::new(Terminal::new(Progress::new(), people, answers, color, verbosity).answering(answering))
-        }
+        Format::Terminal => Box::new(
+            Terminal::new(ProgressScreen::new(), people, answers, color, verbosity).answering(answering),
+        ),
         Format::Gitlab => {
             Box::new(Plain::new(people, answers, verbosity).answering(answering).with_sections())
         }

@@ -2,7 +2,7 @@
 
 pub(crate) use super::cluster::fuzzing::log;
 use super::junit::Tally;
-use super::reports::{Reports, Source};
+use super::reports::{FetchedReports, Reports};
 use crate::error::Result;
 use crate::project::TestConfig;
 
@@ -20,7 +20,7 @@ pub(crate) fn junit(text: &str) -> String {
 /// # Errors
 /// Those of the reports.
 pub(crate) fn archive(test: &TestConfig, bytes: &[u8]) -> Result<String> {
-    let archives = test.reports.values().flatten().map(|_| Source::Archive(bytes.to_vec())).collect();
+    let archives = test.reports.values().flatten().map(|_| FetchedReports::Archive(bytes.to_vec())).collect();
     let reports = Reports::of(test, None, archives)?;
     Ok(format!("{:?} {:?}", reports.tally, reports.complaints))
 }

@@ -49,7 +49,7 @@ struct ReportFile {
 
 /// What came of asking for a pattern's base.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum FetchedReports {
     /// There is no such file.
     Nothing,
     /// A tar whose first name is the last word of the base.
@@ -112,7 +112,11 @@ impl Reports {
     ///
     /// # Errors
     /// [`Kind::Invalid`] where the directory cannot be written.
-    pub(super) fn of(test: &TestConfig, directory: Option<&Path>, sources: Vec<Source>) -> Result<Self> {
+    pub(super) fn of(
+        test: &TestConfig,
+        directory: Option<&Path>,
+        sources: Vec<FetchedReports>,
+    ) -> Result<Self> {
         let mut reports = Self::default();
         let (mut taken, mut sources) = (BTreeSet::new(), sources.into_iter());
         if let Some(directory) = directory {
@@ -123,7 +127,7 @@ impl Reports {
         }
         for (kind, pattern) in wanted(test, directory) {
             let found = match Glob::parse(pattern) {
-                Ok(glob) => glob.found(pattern, sources.next().unwrap_or(Source::Nothing)),
+                Ok(glob) => glob.found(pattern, sources.next().unwrap_or(FetchedReports::Nothing)),
                 Err(why) => Err(why),
             };
             match found {
@@ -193,11 +197,11 @@ impl Glob {
     }
 
     /// The files that the pattern fits, or why they cannot be known.
-    fn found(&self, pattern: &str, source: Source) -> Result<Vec<ReportFile>, String> {
+    fn found(&self, pattern: &str, source: FetchedReports) -> Result<Vec<ReportFile>, String> {
         match source {
-            Source::Nothing => Ok(Vec::new()),
-            Source::Complaint(complaint) => Err(format!("`{}`: {complaint}", self.base)),
-            Source::Archive(archive) => unpack(self, &archive)
+            FetchedReports::Nothing => Ok(Vec::new()),
+            FetchedReports::Complaint(complaint) => Err(format!("`{}`: {complaint}", self.base)),
+            FetchedReports::Archive(archive) => unpack(self, &archive)
                 .map_err(|error| format!("the files that match `{pattern}` cannot be read: {error}")),
         }
     }
@@ -232,17 +236,17 @@ fn component(part: &str) -> String {
 }
 
 /// The files of a container that the pattern fits.
-async fn fetch(engine: &Engine, container: &str, glob: Glob) -> Result<Source> {
+async fn fetch(engine: &Engine, container: &str, glob: Glob) -> Result<FetchedReports> {
     let base = glob.base.clone();
     let fits = move |name: &Path| name.is_relative() && glob.name(name).is_some();
     Ok(match engine.archive(container, &base, LIMIT, fits).await? {
-        Archive::Nothing => Source::Nothing,
-        Archive::Tar(archive) => Source::Archive(archive),
+        Archive::Nothing => FetchedReports::Nothing,
+        Archive::Tar(archive) => FetchedReports::Archive(archive),
         Archive::TooBig => {
             let size = LIMIT >> 20;
-            Source::Complaint(format!("its files are too large to copy: more than {size} MiB"))
+            FetchedReports::Complaint(format!("its files are too large to copy: more than {size} MiB"))
         }
-        Archive::Unreadable(error) => Source::Complaint(format!("its files cannot be read: {error}")),
+        Archive::Unreadable(error) => FetchedReports::Complaint(format!("its files cannot be read: {error}")),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::release::from_record;
 use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::build_plan;
 use crate::release::plan::redaction;
-use crate::release::plan::{Action, Step, claims};
+use crate::release::plan::{Action, PlanStep, claims};
 use crate::report::view::drift::{AddedField, ChangedObject, Drift, ExtendedObject};
 
 /// Compares the live objects with what the newest release applied.
@@ -57,12 +57,12 @@ async fn compared(
     Ok((all, looked.plan.steps.iter().filter_map(others).collect()))
 }
 
-fn others(step: &Step) -> Option<ExtendedObject> {
+fn others(step: &PlanStep) -> Option<ExtendedObject> {
     let added: Vec<AddedField> = step.others().map(AddedField::from).collect();
     (!added.is_empty()).then(|| ExtendedObject { object: ObjectRef::of(&step.wanted.object), added })
 }
 
-fn changed(step: &Step) -> Option<ChangedObject> {
+fn changed(step: &PlanStep) -> Option<ChangedObject> {
     let added: Vec<AddedField> = step.drift().map(AddedField::from).collect();
     let gone = match step.action {
         Action::Create => true,
@@ -102,9 +102,9 @@ mod tests {
     use crate::release::plan::{Taken, Wanted};
     use crate::report::view::drift::tests::{by_hand, by_mesh};
 
-    fn step(action: Action) -> Step {
+    fn step(action: Action) -> PlanStep {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shop"}});
-        Step::new(
+        PlanStep::new(
             Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None },
             action,
             None,

@@ -55,18 +55,18 @@ pub(crate) fn rules_files(directory: &Path, dockerfile: Option<&Path>) -> impl I
 /// [`Kind::Invalid`](crate::error::Kind::Invalid) for what cannot be read.
 pub(crate) fn walk(top: &Path, ignore: &Ignore, listing: bool) -> Result<ContextFiles> {
     let found = ContextFiles { entries: Vec::new(), decisions: listing.then(Vec::new) };
-    let mut walk = Walk { top, ignore, found };
+    let mut walk = ContextWalk { top, ignore, found };
     walk.directory(Path::new(""), &Matched::default())?;
     Ok(walk.found)
 }
 
-struct Walk<'a> {
+struct ContextWalk<'a> {
     top: &'a Path,
     ignore: &'a Ignore,
     found: ContextFiles,
 }
 
-impl Walk<'_> {
+impl ContextWalk<'_> {
     fn directory(&mut self, below: &Path, parent: &Matched) -> Result<()> {
         let directory = self.top.join(below);
         let failed = |error: io::Error| unreadable(&directory, &error);

@@ -15,13 +15,13 @@ use crate::text::nearest;
 #[serde(rename_all = "PascalCase")]
 struct Instance {
     driver: String,
-    nodes: Vec<Node>,
+    nodes: Vec<BuilderNode>,
 }
 
 /// One of the daemons of a builder.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Node {
+struct BuilderNode {
     name: String,
     endpoint: String,
     driver_opts: Option<BTreeMap<String, String>>,
@@ -71,7 +71,7 @@ fn store(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
 }
 
 /// The files that the driver `remote` was given.
-fn tls(node: &Node) -> Option<Tls> {
+fn tls(node: &BuilderNode) -> Option<Tls> {
     let option = |name: &str| node.driver_opts.as_ref()?.get(name).filter(|value| !value.is_empty());
     let file = |name: &str| option(name).map(PathBuf::from);
     let identity = file("cert").zip(file("key"));

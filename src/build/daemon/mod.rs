@@ -24,7 +24,7 @@ use tonic::{Code, Request, Status};
 use self::connection::{Location, Tls};
 use crate::build::context::is_elsewhere;
 use crate::build::dockerfile::Dockerfile;
-use crate::build::progress::Progress;
+use crate::build::progress::BuildProgress;
 use crate::build::request::{BuildRequest, Ended, attend, listen, session_id, tell};
 use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
@@ -177,7 +177,7 @@ impl Daemon {
         let solving = control.solve(self.request(order, &id));
         tokio::pin!(solving);
         let (_listening, mut news) = self.hear(id.clone());
-        let (mut progress, mut silence) = (Progress::default(), Watchdog::new());
+        let (mut progress, mut silence) = (BuildProgress::default(), Watchdog::new());
         let mut upload = Upload::new(sent);
         let builder = format!("the builder at {}", self.address);
         let solved = loop {
@@ -210,7 +210,7 @@ impl Daemon {
     }
 
     /// What a build ended with that the builder refused, or could not finish; `trouble` says what was wrong with the files.
-    fn ended(&self, status: &Status, trouble: Option<Trouble>, progress: Progress) -> Ended {
+    fn ended(&self, status: &Status, trouble: Option<Trouble>, progress: BuildProgress) -> Ended {
         match trouble {
             Some(trouble) => trouble.into(),
             // What the daemon says comes over the connection; what has a source here is the connection's end.

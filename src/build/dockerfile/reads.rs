@@ -16,12 +16,12 @@ pub(crate) enum Reads {
     /// All of it.
     Everything,
     /// What these paths lead to, and all that lies below.
-    Only(BTreeSet<Source>),
+    Only(BTreeSet<ContextPath>),
 }
 
 /// A path in a context, as a Dockerfile names it: `src`, `package*.json`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source(Vec<String>);
+pub(crate) struct ContextPath(Vec<String>);
 
 /// How a path of a context lies to a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Reads {
 
     /// Whether a path that a builder asks for is among what can be read.
     pub(crate) fn covers(&self, asked: &str) -> bool {
-        match (self, Source::parse(asked)) {
+        match (self, ContextPath::parse(asked)) {
             (Self::Everything, _) => true,
             (Self::Only(_), None) => false,
             (Self::Only(sources), Some(asked)) => sources.iter().any(|source| asked.0.starts_with(&source.0)),
@@ -90,7 +90,7 @@ impl Reads {
     }
 }
 
-impl Source {
+impl ContextPath {
     /// A path as a Dockerfile writes it; `None` for the whole context, and for what only the builder understands.
     fn parse(path: &str) -> Option<Self> {
         if path.contains(['$', '"', '\'', '\\', '`']) {
@@ -251,7 +251,7 @@ fn stages_of(one: &Instruction) -> Vec<&str> {
 }
 
 /// What an instruction reads of the context; `None` for everything.
-fn sources_of(keyword: &str, rest: &str) -> Option<Vec<Source>> {
+fn sources_of(keyword: &str, rest: &str) -> Option<Vec<ContextPath>> {
     match keyword {
         "COPY" | "ADD" => copied(rest),
         "RUN" => mounted(rest),
@@ -265,7 +265,7 @@ fn sources_of(keyword: &str, rest: &str) -> Option<Vec<Source>> {
     }
 }
 
-fn copied(rest: &str) -> Option<Vec<Source>> {
+fn copied(rest: &str) -> Option<Vec<ContextPath>> {
     if flags(rest).any(|flag| flag.starts_with("--from=")) {
         return Some(Vec::new());
     }
@@ -280,10 +280,10 @@ fn copied(rest: &str) -> Option<Vec<Source>> {
     // The last one is where to. A text in the Dockerfile is no file, and an address is none either.
     let sources = paths.split_last().map_or(&[][..], |(_, sources)| sources);
     let files = sources.iter().filter(|path| !is_heredoc(path) && !path.contains("://"));
-    files.map(|path| Source::parse(path)).collect()
+    files.map(|path| ContextPath::parse(path)).collect()
 }
 
-fn mounted(rest: &str) -> Option<Vec<Source>> {
+fn mounted(rest: &str) -> Option<Vec<ContextPath>> {
     let mut sources = Vec::new();
     for mount in mounts(rest) {
         let value = |names: &[&str]| {
@@ -297,7 +297,7 @@ fn mounted(rest: &str) -> Option<Vec<Source>> {
             "cache" | "tmpfs" | "secret" | "ssh" => {}
             // An empty name is the context, as none is.
             "bind" if value(&["from"]).is_some_and(|from| !from.is_empty()) => {}
-            "bind" => sources.push(Source::parse(value(&["source", "src"]).unwrap_or("."))?),
+            "bind" => sources.push(ContextPath::parse(value(&["source", "src"]).unwrap_or("."))?),
             _ => return None,
         }
     }

@@ -13,7 +13,7 @@ pub(crate) fn object(object: &mut Node, patch: Node) -> Result<()> {
     let text = |key: &str| object.text_at(&[key]).unwrap_or_default().to_owned();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let schemas = Schemas::all().find(|one| one.kind(&api_version, &kind).is_some());
-    Walk { schemas, api_version: &api_version, kind: &kind, keys: Vec::new() }.merge(object, patch)
+    Merge { schemas, api_version: &api_version, kind: &kind, keys: Vec::new() }.merge(object, patch)
 }
 
 /// How the items of a list find each other.
@@ -26,7 +26,7 @@ enum By {
 }
 
 /// Where in an object we are: keys of maps, without the places in lists.
-struct Walk<'a> {
+struct Merge<'a> {
     /// Of the newest version that has the kind; `None` where none has it.
     schemas: Option<Schemas>,
     api_version: &'a str,
@@ -34,7 +34,7 @@ struct Walk<'a> {
     keys: Vec<String>,
 }
 
-impl Walk<'_> {
+impl Merge<'_> {
     fn merge(&mut self, target: &mut Node, patch: Node) -> Result<()> {
         match (&mut target.content, patch.content) {
             (Content::Map(_), Content::Map(entries)) if !self.is_replaced() => {

@@ -37,7 +37,7 @@ pub(crate) struct Names {
 /// Replaces the names in an object, except in what is left alone. `room` is how much larger objects may become.
 pub(crate) fn substitute(object: &mut Node, names: &Names, room: &mut usize, mistakes: &mut Vec<Error>) {
     if word(object) != Some("off") {
-        Walk { names, scripts: false, room, mistakes }.object(object);
+        Substitution { names, scripts: false, room, mistakes }.object(object);
     }
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn substitute_scripts(
     mistakes: &mut Vec<Error>,
 ) {
     if word(object) == Some("on") {
-        Walk { names, scripts: true, room, mistakes }.object(object);
+        Substitution { names, scripts: true, room, mistakes }.object(object);
     }
 }
 
@@ -59,7 +59,7 @@ fn word(object: &Node) -> Option<&str> {
     object.text_at(&["metadata", "annotations", labels::SUBSTITUTE])
 }
 
-struct Walk<'a> {
+struct Substitution<'a> {
     names: &'a Names,
     /// Replace in what is left alone, and only there.
     scripts: bool,
@@ -76,7 +76,7 @@ struct Region {
     string: bool,
 }
 
-impl Walk<'_> {
+impl Substitution<'_> {
     fn object(&mut self, object: &mut Node) {
         let settings = is_settings(object);
         let Content::Map(entries) = &mut object.content else { return };

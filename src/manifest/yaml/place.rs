@@ -59,8 +59,8 @@ impl Node {
         for step in steps(path) {
             let Some(here) = node else { break };
             let name = match &step {
-                Step::Key(name) => name.clone(),
-                Step::Keys(keys) => here.item_with(keys)?.to_string(),
+                PathStep::Key(name) => name.clone(),
+                PathStep::Keys(keys) => here.item_with(keys)?.to_string(),
             };
             node = here.step(&name).map(|found| found.node);
             pointer.extend(["/", &pointer::escape(&name)]);
@@ -93,7 +93,7 @@ struct Found<'a> {
 
 /// A step of a path of the API server.
 #[derive(Debug, PartialEq)]
-enum Step {
+enum PathStep {
     /// A field, the key of a map, or the index of an item.
     Key(String),
     /// The fields that tell an item of a list from the others; an empty one is the item itself.
@@ -101,7 +101,7 @@ enum Step {
 }
 
 /// The steps of `.spec.ports[port=80,protocol="TCP"].name`; what cannot be read ends them.
-fn steps(path: &str) -> Vec<Step> {
+fn steps(path: &str) -> Vec<PathStep> {
     let mut steps = Vec::new();
     let mut rest = path.trim();
     loop {
@@ -115,7 +115,7 @@ fn steps(path: &str) -> Vec<Step> {
             return steps;
         } else {
             let (name, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
-            steps.push(Step::Key(name.to_owned()));
+            steps.push(PathStep::Key(name.to_owned()));
             rest = after;
         }
     }
@@ -134,10 +134,10 @@ fn closing(text: &str) -> Option<usize> {
     })
 }
 
-fn in_brackets(content: &str) -> Step {
+fn in_brackets(content: &str) -> PathStep {
     match keys(content) {
-        Some(keys) => Step::Keys(keys),
-        None => Step::Key(content.trim_matches('"').to_owned()),
+        Some(keys) => PathStep::Keys(keys),
+        None => PathStep::Key(content.trim_matches('"').to_owned()),
     }
 }
 
@@ -265,7 +265,7 @@ spec:
     fn brackets_hold_keys_or_a_name() {
         assert_eq!(
             steps("a[\"b]\"].c"),
-            [Step::Key("a".into()), Step::Key("b]".into()), Step::Key("c".into())]
+            [PathStep::Key("a".into()), PathStep::Key("b]".into()), PathStep::Key("c".into())]
         );
         assert_eq!(keys("name=\"a,b=]\",port=80").map(|keys| keys.len()), Some(2));
         assert_eq!(keys("app.kubernetes.io/name=x"), None);

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Kind, Place, Result};
 use crate::expression::{Expression, Fault};
 use crate::project::config::table::{Keys, Table, entries, text};
-use crate::project::config::yaml::{self, Node, Value};
+use crate::project::config::yaml::{self, ConfigNode, Value};
 use crate::text::pointer;
 
 /// The rules by kind: `Database.example.com`. As with Flux, the version does not matter.
@@ -42,11 +42,11 @@ const CATALOGUE_RULE: Keys = Keys {
 };
 
 /// Reads `health`; what is valid and may not be meant is added to the doubts.
-pub(super) fn rules(path: &str, node: Node, doubts: &mut Vec<Error>) -> Result<HealthRules> {
+pub(super) fn rules(path: &str, node: ConfigNode, doubts: &mut Vec<Error>) -> Result<HealthRules> {
     rules_of(path, node, &RULE, doubts)
 }
 
-fn rules_of(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Result<HealthRules> {
+fn rules_of(path: &str, node: ConfigNode, keys: &Keys, doubts: &mut Vec<Error>) -> Result<HealthRules> {
     let items = match node.value {
         Value::List(items) => items,
         Value::Map(_) => return Err(of_pointers(path, node)),
@@ -77,7 +77,7 @@ pub(crate) fn health_rules(source: &str, file: &Path) -> Result<HealthRules> {
     rules_of("rules", yaml::read(source, file)?, &CATALOGUE_RULE, &mut Vec::new())
 }
 
-fn rule(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Result<(String, HealthRule)> {
+fn rule(path: &str, node: ConfigNode, keys: &Keys, doubts: &mut Vec<Error>) -> Result<(String, HealthRule)> {
     let mut table = Table::open(path, node, keys)?;
     let api_version = table.require("apiVersion")?;
     let version_text = text(&table.path("apiVersion"), &api_version)?;
@@ -94,7 +94,7 @@ fn rule(path: &str, node: Node, keys: &Keys, doubts: &mut Vec<Error>) -> Result<
             .with_hint("such as `Certificate`"));
     }
     let current = table.require("current")?;
-    let mut read = |key: &str, node: Node| expression(&format!("{path}.{key}"), &node, doubts);
+    let mut read = |key: &str, node: ConfigNode| expression(&format!("{path}.{key}"), &node, doubts);
     let current = read("current", current)?;
     let mut optional = |key: &str| table.take(key).map(|node| read(key, node)).transpose();
     let rule = HealthRule {
@@ -123,7 +123,7 @@ fn is_kind(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-fn expression(path: &str, node: &Node, doubts: &mut Vec<Error>) -> Result<Expression> {
+fn expression(path: &str, node: &ConfigNode, doubts: &mut Vec<Error>) -> Result<Expression> {
     let source = text(path, node)?;
     let expression = Expression::compile(&source).map_err(|fault| wrong(path, node, &source, fault))?;
     if expression.asks_all_of_a_filter() {
@@ -138,7 +138,7 @@ fn expression(path: &str, node: &Node, doubts: &mut Vec<Error>) -> Result<Expres
 }
 
 /// What is wrong, at its place in the file. In a text over several lines the place is counted in the expression.
-fn wrong(path: &str, node: &Node, source: &str, fault: Fault) -> Error {
+fn wrong(path: &str, node: &ConfigNode, source: &str, fault: Fault) -> Error {
     let Fault { at, message, hint } = fault;
     let message = format!("`{path}` is not an expression in CEL: {message}");
     let offset = u32::try_from(at).unwrap_or(u32::MAX).saturating_add(u32::from(node.quoted));
@@ -160,7 +160,7 @@ fn wrong(path: &str, node: &Node, source: &str, fault: Fault) -> Error {
 }
 
 /// The error for the form that named fields by JSON pointers, with the same rule in the form of today.
-fn of_pointers(path: &str, node: Node) -> Error {
+fn of_pointers(path: &str, node: ConfigNode) -> Error {
     let place = node.place.clone();
     let first = entries(path, node).unwrap_or_default().into_iter().next();
     let place = first.as_ref().map_or(place, |(key, _)| key.place.clone());
@@ -177,7 +177,7 @@ fn of_pointers(path: &str, node: Node) -> Error {
 }
 
 /// A rule of the old form as one of the new.
-fn converted(kind: &str, node: Node) -> Option<String> {
+fn converted(kind: &str, node: ConfigNode) -> Option<String> {
     let (kind, group) = kind.split_once('.')?;
     let mut keys = entries("", node).ok()?;
     let mut take = |name: &str| {
@@ -191,15 +191,15 @@ fn converted(kind: &str, node: Node) -> Option<String> {
         let asked: Option<Vec<String>> = fields.iter().map(|(key, node)| asked(&key.text, node)).collect();
         rule += &format!(", {new}: \"{}\"", asked?.join(between));
     }
-    if let Some(Node { value: Value::Scalar(message), .. }) = take("message") {
+    if let Some(ConfigNode { value: Value::Scalar(message), .. }) = take("message") {
         rule += &format!(", message: \"{}\"", field(&message)?);
     }
     Some(rule + "}")
 }
 
 /// `status.stage in ['Serving', 'Idle']`
-fn asked(pointer: &str, node: &Node) -> Option<String> {
-    let word = |node: &Node| match &node.value {
+fn asked(pointer: &str, node: &ConfigNode) -> Option<String> {
+    let word = |node: &ConfigNode| match &node.value {
         Value::Scalar(text)
             if !node.quoted && (text == "true" || text == "false" || text.parse::<i64>().is_ok()) =>
         {

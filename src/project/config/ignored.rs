@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::kinds;
 use crate::project::config::table;
 use crate::project::config::table::text;
-use crate::project::config::yaml::{Node, Value};
+use crate::project::config::yaml::{ConfigNode, Value};
 
 /// One entry: `Kind/name-*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,14 +24,14 @@ impl Ignored {
 }
 
 /// Reads `ignore`.
-pub(super) fn ignored(path: &str, node: Node) -> Result<Vec<Ignored>> {
+pub(super) fn ignored(path: &str, node: ConfigNode) -> Result<Vec<Ignored>> {
     let Value::List(items) = node.value else {
         return table::list(path, node).map(|_| Vec::new());
     };
     items.iter().map(|item| one(path, item)).collect()
 }
 
-fn one(path: &str, node: &Node) -> Result<Ignored> {
+fn one(path: &str, node: &ConfigNode) -> Result<Ignored> {
     let text = text(path, node)?;
     let wrong = |message: String| Error::new(Kind::Invalid, message).at(node.place.clone());
     let parts = text.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty());

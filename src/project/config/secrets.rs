@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::kinds;
 use crate::project::config::table::{Keys, Table, entries, list, text};
-use crate::project::config::yaml::{Key, Node, Value};
+use crate::project::config::yaml::{ConfigNode, Key, Value};
 use crate::project::config::{names, table};
 
 /// One Secret that is made in each tier.
@@ -100,7 +100,7 @@ const PULL: Keys = Keys { known: &["user", "password", "host"], unbuilt: &[] };
 const SOURCE: Keys = Keys { known: &["env", "file", "command"], unbuilt: &[] };
 
 /// Reads one entry of `secrets`, of all tiers or of one: `below` are the keys that lead there.
-pub(crate) fn secret(below: &str, key: &Key, node: Node) -> Result<SecretConfig> {
+pub(crate) fn secret(below: &str, key: &Key, node: ConfigNode) -> Result<SecretConfig> {
     names::object(&key.text).map_err(|error| error.at(key.place.clone()))?;
     let path = format!("{below}.{}", key.text);
     let place = node.place.clone();
@@ -119,7 +119,7 @@ pub(crate) fn secret(below: &str, key: &Key, node: Node) -> Result<SecretConfig>
 }
 
 /// `{command: […]}` and `{file: …}` are the whole Secret; `{command: {env: …}}` is a key of that name.
-fn content(path: &str, place: &Place, mut keys: Vec<(Key, Node)>) -> Result<SecretContent> {
+fn content(path: &str, place: &Place, mut keys: Vec<(Key, ConfigNode)>) -> Result<SecretContent> {
     if let [(key, node)] = keys.as_slice() {
         let whole = match (key.text.as_str(), &node.value) {
             ("command", Value::List(_) | Value::Scalar(_)) | ("file", Value::Scalar(_)) => true,
@@ -127,7 +127,8 @@ fn content(path: &str, place: &Place, mut keys: Vec<(Key, Node)>) -> Result<Secr
             _ => false,
         };
         if whole {
-            let node = Node { value: Value::Map(keys), place: place.clone(), quoted: false, verbatim: false };
+            let node =
+                ConfigNode { value: Value::Map(keys), place: place.clone(), quoted: false, verbatim: false };
             return source(path, node).map(SecretContent::Whole);
         }
         if key.text == "pull" && (has_key(node, "password") || has_key(node, "user")) {
@@ -150,13 +151,13 @@ fn content(path: &str, place: &Place, mut keys: Vec<(Key, Node)>) -> Result<Secr
 
 const SHAPES: &str = "`{password: {env: DB_PASSWORD}}`, `{command: [sops, -d, secrets.yaml]}` or `{pull: {user: …, password: …}}`";
 
-fn one_value(path: &str, node: &Node) -> Error {
+fn one_value(path: &str, node: &ConfigNode) -> Error {
     Error::new(Kind::Invalid, format!("`{path}` has one value and no key for it"))
         .at(node.place.clone())
         .with_hint("write `{password: {env: NAME}}`: the keys of a Secret have names")
 }
 
-fn pull(path: &str, node: Node) -> Result<PullConfig> {
+fn pull(path: &str, node: ConfigNode) -> Result<PullConfig> {
     let mut table = Table::open(path, node, &PULL)?;
     let user = table.require("user")?;
     let password = table.require("password")?;
@@ -188,12 +189,12 @@ pub(crate) fn short_lived(name: &str, source: &SecretSource) -> Error {
 }
 
 /// Reads what a build is lent under an id.
-pub(crate) fn build_secret(path: &str, key: &Key, node: Node) -> Result<SecretSource> {
+pub(crate) fn build_secret(path: &str, key: &Key, node: ConfigNode) -> Result<SecretSource> {
     source(&format!("{path}.{}", key.text), node)
 }
 
 /// `{env: NAME}`, `{file: PATH}` or `{command: [PROGRAM, ARGUMENT…]}`
-fn source(path: &str, node: Node) -> Result<SecretSource> {
+fn source(path: &str, node: ConfigNode) -> Result<SecretSource> {
     let place = node.place.clone();
     if is_scalar(&node) {
         return Err(Error::new(Kind::Invalid, format!("`{path}` has its value in windlass.yaml itself"))
@@ -215,7 +216,7 @@ fn source(path: &str, node: Node) -> Result<SecretSource> {
     }
 }
 
-fn command(path: &str, node: Node) -> Result<Vec<String>> {
+fn command(path: &str, node: ConfigNode) -> Result<Vec<String>> {
     let place = node.place.clone();
     if let Value::Scalar(text) = &node.value {
         return Err(Error::new(Kind::Invalid, format!("`{path}` must be a list, not a single value"))
@@ -230,14 +231,14 @@ fn command(path: &str, node: Node) -> Result<Vec<String>> {
 }
 
 /// Reads `external`.
-pub(crate) fn external(path: &str, node: Node) -> Result<Vec<External>> {
+pub(crate) fn external(path: &str, node: ConfigNode) -> Result<Vec<External>> {
     let Value::List(items) = node.value else {
         return table::list(path, node).map(|_| Vec::new());
     };
     items.iter().map(|node| one_external(path, node)).collect()
 }
 
-fn one_external(path: &str, node: &Node) -> Result<External> {
+fn one_external(path: &str, node: &ConfigNode) -> Result<External> {
     let text = text(path, node)?;
     let whole = text.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty());
     if !whole {
@@ -255,11 +256,11 @@ fn one_external(path: &str, node: &Node) -> Result<External> {
     Ok(External { text, place: node.place.clone() })
 }
 
-fn is_scalar(node: &Node) -> bool {
+fn is_scalar(node: &ConfigNode) -> bool {
     matches!(node.value, Value::Scalar(_))
 }
 
-fn has_key(node: &Node, name: &str) -> bool {
+fn has_key(node: &ConfigNode, name: &str) -> bool {
     matches!(&node.value, Value::Map(keys) if keys.iter().any(|(key, _)| key.text == name))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Place, Result};
-use crate::project::config::yaml::{Key, Node, Value};
+use crate::project::config::yaml::{ConfigNode, Key, Value};
 use crate::text::{duration, nearest};
 
 /// The keys that a map may have.
@@ -20,12 +20,12 @@ pub(crate) struct Table {
     /// The keys that lead here, for messages: `tests.unit`.
     path: String,
     place: Place,
-    entries: Vec<(Key, Node)>,
+    entries: Vec<(Key, ConfigNode)>,
 }
 
 impl Table {
     /// Takes a map and checks its keys.
-    pub(crate) fn open(path: &str, node: Node, keys: &Keys) -> Result<Self> {
+    pub(crate) fn open(path: &str, node: ConfigNode, keys: &Keys) -> Result<Self> {
         let place = node.place.clone();
         let entries = entries(path, node)?;
         for (key, _) in &entries {
@@ -35,14 +35,14 @@ impl Table {
     }
 
     /// The value of a key; a key with nothing behind it is as good as none.
-    pub(crate) fn take(&mut self, key: &str) -> Option<Node> {
+    pub(crate) fn take(&mut self, key: &str) -> Option<ConfigNode> {
         let index = self.entries.iter().position(|(one, _)| one.text == key)?;
         Some(self.entries.swap_remove(index).1).filter(|node| !matches!(node.value, Value::Null))
     }
 
     /// The value of a key, where it is a map.
-    pub(crate) fn take_map(&mut self, key: &str) -> Option<Node> {
-        let is_map = |(one, node): &(Key, Node)| one.text == key && matches!(node.value, Value::Map(_));
+    pub(crate) fn take_map(&mut self, key: &str) -> Option<ConfigNode> {
+        let is_map = |(one, node): &(Key, ConfigNode)| one.text == key && matches!(node.value, Value::Map(_));
         let index = self.entries.iter().position(is_map)?;
         Some(self.entries.swap_remove(index).1)
     }
@@ -53,7 +53,7 @@ impl Table {
     }
 
     /// The value of a key that must be there.
-    pub(crate) fn require(&mut self, key: &str) -> Result<Node> {
+    pub(crate) fn require(&mut self, key: &str) -> Result<ConfigNode> {
         self.take(key).ok_or_else(|| {
             Error::new(Kind::Invalid, format!("`{}` has no `{key}`", self.path)).at(self.place.clone())
         })
@@ -85,7 +85,7 @@ impl Table {
     pub(crate) fn maps<T>(
         &mut self,
         key: &str,
-        mut read: impl FnMut(&Key, Node) -> Result<T>,
+        mut read: impl FnMut(&Key, ConfigNode) -> Result<T>,
     ) -> Result<BTreeMap<String, T>> {
         let path = self.path(key);
         let Some(node) = self.take(key) else { return Ok(BTreeMap::new()) };
@@ -112,7 +112,7 @@ impl Table {
 pub(crate) const ROOT: &str = "windlass.yaml";
 
 /// The entries of a map.
-pub(crate) fn entries(path: &str, node: Node) -> Result<Vec<(Key, Node)>> {
+pub(crate) fn entries(path: &str, node: ConfigNode) -> Result<Vec<(Key, ConfigNode)>> {
     match node.value {
         Value::Map(entries) => Ok(entries),
         Value::Null => Ok(Vec::new()),
@@ -121,7 +121,7 @@ pub(crate) fn entries(path: &str, node: Node) -> Result<Vec<(Key, Node)>> {
 }
 
 /// A single value, with the letters of the file.
-pub(crate) fn text(path: &str, node: &Node) -> Result<String> {
+pub(crate) fn text(path: &str, node: &ConfigNode) -> Result<String> {
     match &node.value {
         Value::Scalar(text) => Ok(text.clone()),
         Value::Null => Err(Error::new(Kind::Invalid, format!("`{path}` has no value"))
@@ -132,7 +132,7 @@ pub(crate) fn text(path: &str, node: &Node) -> Result<String> {
 }
 
 /// A list of single values.
-pub(crate) fn list(path: &str, node: Node) -> Result<Vec<String>> {
+pub(crate) fn list(path: &str, node: ConfigNode) -> Result<Vec<String>> {
     match node.value {
         Value::List(items) => items.iter().map(|item| text(path, item)).collect(),
         other => Err(wrong(path, "a list", &other, node.place)),

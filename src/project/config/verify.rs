@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use crate::error::{Error, Kind, Place, Result};
 use crate::project::config::schema;
 use crate::project::config::table::{Keys, Table, list, text};
-use crate::project::config::yaml::{Node, Value};
+use crate::project::config::yaml::{ConfigNode, Value};
 
 /// What is checked after a rollout.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema)]
@@ -46,7 +46,7 @@ const FIVE_SECONDS: Duration = Duration::from_secs(5);
 const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 
 /// Reads `tiers.<name>.verify`.
-pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
+pub(super) fn verify(path: &str, node: ConfigNode) -> Result<VerifyConfig> {
     let place = node.place.clone();
     let mut table = Table::open(path, node, &VERIFY)?;
     let http = table.take("http");
@@ -57,7 +57,7 @@ pub(super) fn verify(path: &str, node: Node) -> Result<VerifyConfig> {
             .with_hint("add an address: `http: \"https://${HOST}/health\"`"));
     }
     let http = match http {
-        Some(Node { value: Value::Scalar(one), .. }) => vec![one],
+        Some(ConfigNode { value: Value::Scalar(one), .. }) => vec![one],
         Some(node) => list(&table.path("http"), node)?,
         None => Vec::new(),
     };

@@ -15,7 +15,7 @@ pub(crate) const MOST_REPEATED: usize = 50_000;
 
 /// A value and where it stands; behind an alias, where the anchor is: there it can be put right.
 #[derive(Debug, Clone)]
-pub(crate) struct Node {
+pub(crate) struct ConfigNode {
     pub(crate) value: Value,
     pub(crate) place: Place,
     /// Whether the file has it in quotes: then it is a text, whatever it looks like.
@@ -29,8 +29,8 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Null,
     Scalar(String),
-    List(Vec<Node>),
-    Map(Vec<(Key, Node)>),
+    List(Vec<ConfigNode>),
+    Map(Vec<(Key, ConfigNode)>),
 }
 
 /// A key and where it stands.
@@ -83,7 +83,7 @@ fn plain(value: Value) -> serde_json::Value {
 /// # Errors
 /// [`Kind::Invalid`] with its place for what is not YAML, for a key that stands there twice, and for a second
 /// document.
-pub(crate) fn read(text: &str, file: &Path) -> Result<Node> {
+pub(crate) fn read(text: &str, file: &Path) -> Result<ConfigNode> {
     // What aliases repeat is counted too: they may not make more of a file than a file of that size could hold itself.
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -95,7 +95,7 @@ pub(crate) fn read(text: &str, file: &Path) -> Result<Node> {
         non_finite_float_policy: NonFiniteFloatPolicy::AsString,
     };
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
-        Ok(raw) => Ok(Source { text, file }.node(raw)),
+        Ok(raw) => Ok(SourceText { text, file }.node(raw)),
         Err(error) => Err(refused(&error, file)),
     }
 }
@@ -141,13 +141,13 @@ fn place(file: &Path, location: Location) -> Place {
 }
 
 /// The text that was read: what a plain scalar looked like can only be seen there.
-struct Source<'a> {
+struct SourceText<'a> {
     text: &'a str,
     file: &'a Path,
 }
 
-impl Source<'_> {
-    fn node(&self, raw: Spanned<Raw>) -> Node {
+impl SourceText<'_> {
+    fn node(&self, raw: Spanned<Raw>) -> ConfigNode {
         let written = self.written(raw.defined);
         let quoted = written.as_ref().is_some_and(|text| text.starts_with(['"', '\'']));
         let verbatim = match (&raw.value, &written) {
@@ -166,7 +166,7 @@ impl Source<'_> {
                 Value::Map(map.into_iter().map(|(key, value)| (self.key(key), self.node(value))).collect())
             }
         };
-        Node { value, place: place(self.file, raw.defined), quoted, verbatim }
+        ConfigNode { value, place: place(self.file, raw.defined), quoted, verbatim }
     }
 
     fn key(&self, key: Spanned<String>) -> Key {
@@ -265,18 +265,18 @@ impl<'de> Visitor<'de> for RawVisitor {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Result<Node> {
+    fn parse(text: &str) -> Result<ConfigNode> {
         read(text, Path::new("windlass.yaml"))
     }
 
-    fn entries(node: &Node) -> &[(Key, Node)] {
+    fn entries(node: &ConfigNode) -> &[(Key, ConfigNode)] {
         match &node.value {
             Value::Map(map) => map,
             other => panic!("{other:?}"),
         }
     }
 
-    fn scalar(node: &Node) -> &str {
+    fn scalar(node: &ConfigNode) -> &str {
         match &node.value {
             Value::Scalar(text) => text,
             other => panic!("{other:?}"),

@@ -13,7 +13,9 @@ use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::{Action, Before, Known, Step, Taken, Wanted, difference, drift, ownership, prune};
+use crate::release::plan::{
+    Action, Before, Known, PlanStep, Taken, Wanted, difference, drift, ownership, prune,
+};
 
 /// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +50,14 @@ pub(crate) struct DryRun<'a> {
 }
 
 /// A step, or what the server refuses.
-pub(crate) type Decided = Result<Step, (Wanted, ApplyError)>;
+pub(crate) type Decided = Result<PlanStep, (Wanted, ApplyError)>;
 
 impl DryRun<'_> {
     /// What happens to an object.
     pub(crate) async fn decide(&self, mut wanted: Wanted, known: Known) -> Decided {
         let live = self.live.get(&wanted.id());
         match known {
-            Known::Unchanged | Known::JobDone => return Ok(Step::new(wanted, Action::Keep, live)),
+            Known::Unchanged | Known::JobDone => return Ok(PlanStep::new(wanted, Action::Keep, live)),
             Known::JobToRun if live.is_some() => return self.decide_again(wanted, live).await,
             Known::MayDiffer | Known::JobToRun => {}
         }
@@ -64,7 +66,7 @@ impl DryRun<'_> {
         let sending = ApplyMode { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
             Ok(sent) if live.is_none() && is_there(&sent.object) => self.decide_foreign(wanted, known).await,
-            Ok(sent) => Ok(self.compared(Step::new(wanted, Action::Change, live), known, sent)),
+            Ok(sent) => Ok(self.compared(PlanStep::new(wanted, Action::Change, live), known, sent)),
             Err(error) => {
                 let there = match live {
                     Some(_) => None,
@@ -87,7 +89,7 @@ impl DryRun<'_> {
     }
 
     /// What this user may not change, and so not try: compared with what the last release applied.
-    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Arc<Value>>) -> Step {
+    fn untried(&self, wanted: Wanted, known: Known, live: Option<&Arc<Value>>) -> PlanStep {
         let applied = self.before.applied(&wanted.id());
         let changes =
             live.and(applied).map(|applied| difference::fields(&applied.object, &wanted.object, self.mask));
@@ -98,7 +100,7 @@ impl DryRun<'_> {
         };
         let foreign = live.filter(|live| !is_ours(live)).and_then(|live| ownership::owner(live));
         let changes = changes.unwrap_or_default();
-        Step { untried: true, changes, foreign, ..Step::new(wanted, action, live) }
+        PlanStep { untried: true, changes, foreign, ..PlanStep::new(wanted, action, live) }
     }
 
     /// What is there already without the labels of the release.
@@ -111,16 +113,18 @@ impl DryRun<'_> {
             prune::share(Arc::make_mut(&mut wanted.object));
         }
         match apply(self.cluster, &mut wanted, ApplyMode { dry_run: true, ..ApplyMode::default() }).await {
-            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => Ok(Step {
-                tried: Some(Arc::new(sent.object)),
-                ..Step::new(wanted, Action::Keep, there.as_ref())
-            }),
+            Ok(sent) if there.as_ref().is_some_and(|there| is_the_same(there, &sent.object)) => {
+                Ok(PlanStep {
+                    tried: Some(Arc::new(sent.object)),
+                    ..PlanStep::new(wanted, Action::Keep, there.as_ref())
+                })
+            }
             Ok(sent) => {
                 let foreign = there
                     .as_ref()
                     .and_then(|there| ownership::owner(there))
                     .filter(|owner| owner != FIELD_MANAGER);
-                let step = Step { foreign, ..Step::new(wanted, Action::Change, there.as_ref()) };
+                let step = PlanStep { foreign, ..PlanStep::new(wanted, Action::Change, there.as_ref()) };
                 Ok(self.compared(step, known, sent))
             }
             Err(error) => Ok(in_its_place(self.refused(wanted, known, None, error).await?, there)),
@@ -131,11 +135,11 @@ impl DryRun<'_> {
     async fn decide_again(&self, wanted: Wanted, live: Option<&Arc<Value>>) -> Decided {
         let same =
             live.and_then(|live| job::content(live)) == Some(content::content(&wanted.object).as_str());
-        let step = Step::new(wanted, Action::Run, live);
+        let step = PlanStep::new(wanted, Action::Run, live);
         if same { Ok(step) } else { self.tried_under_another_name(step).await }
     }
 
-    fn compared(&self, mut step: Step, known: Known, sent: Sent) -> Step {
+    fn compared(&self, mut step: PlanStep, known: Known, sent: Sent) -> PlanStep {
         match (known, &step.live) {
             (Known::JobToRun, _) => step.action = Action::Run,
             (_, None) => step.action = Action::Create,
@@ -165,11 +169,11 @@ impl DryRun<'_> {
             && cannot_be_changed(&error.refusal)
         {
             let because = Some(format!("{field} cannot be changed"));
-            let step = Step { because, ..Step::new(wanted, Action::Recreate, live) };
+            let step = PlanStep { because, ..PlanStep::new(wanted, Action::Recreate, live) };
             return self.tried_under_another_name(step).await;
         }
         if let Some(action) = self.not_to_be_tried(&wanted, known, live.map(Arc::as_ref), &error.refusal) {
-            Ok(Step::new(wanted, action, live))
+            Ok(PlanStep::new(wanted, action, live))
         } else {
             let error = explained(error, live.map(Arc::as_ref), &wanted);
             Err((wanted, error))
@@ -207,7 +211,7 @@ impl DryRun<'_> {
     }
 
     /// Whether the server would take the object if there were none of its name.
-    async fn tried_under_another_name(&self, step: Step) -> Decided {
+    async fn tried_under_another_name(&self, step: PlanStep) -> Decided {
         let mut other = step.wanted.sent().into_owned();
         let name = step.wanted.id().name;
         let start: String = name.chars().take(40).collect();
@@ -245,9 +249,9 @@ fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyE
 }
 
 /// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
-fn in_its_place(step: Step, there: Option<Arc<Value>>) -> Step {
+fn in_its_place(step: PlanStep, there: Option<Arc<Value>>) -> PlanStep {
     let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
-    Step { live, ..step }
+    PlanStep { live, ..step }
 }
 
 /// Kind and name of the role that a binding refers to.
@@ -470,7 +474,7 @@ fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
 }
 
 /// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.
-pub(crate) fn unexpected_changes(step: &Step, sent: &Sent) -> Option<String> {
+pub(crate) fn unexpected_changes(step: &PlanStep, sent: &Sent) -> Option<String> {
     let tried = step.tried.as_ref()?;
     let changes = difference::fields(tried, &sent.object, &Mask::new(b""));
     let fields = changes.iter().map(|change: &FieldChange| Cow::from(change.field.as_str()));

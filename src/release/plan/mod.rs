@@ -63,7 +63,7 @@ impl Wanted {
 
 /// One object of a plan.
 #[derive(Debug, Clone)]
-pub(crate) struct Step {
+pub(crate) struct PlanStep {
     /// The object.
     pub wanted: Wanted,
     /// What happens to it.
@@ -88,7 +88,7 @@ pub(crate) struct Step {
     pub untried: bool,
 }
 
-impl Step {
+impl PlanStep {
     /// A step of which no more is known.
     pub(crate) fn new(wanted: Wanted, action: Action, live: Option<&Arc<Value>>) -> Self {
         Self {
@@ -138,7 +138,7 @@ impl From<&Conflict> for Taken {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Plan {
     /// The wanted objects, in apply order.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     /// Objects removed from the manifests, in the order in which they would be deleted.
     pub prune: Vec<Value>,
     /// Objects removed from the manifests that are kept.
@@ -278,7 +278,7 @@ impl Plan {
 
     /// What of the set others made, in one sentence; `None` where there is nothing.
     pub(crate) fn foreign_sentence(&self) -> Option<String> {
-        let foreign: Vec<(&Step, &String)> =
+        let foreign: Vec<(&PlanStep, &String)> =
             self.steps.iter().filter_map(|step| Some((step, step.foreign.as_ref()?))).collect();
         let (first, owner) = foreign.first()?;
         Some(match foreign.len() {

@@ -19,7 +19,7 @@ use crate::release::plan::difference::Mask;
 use crate::release::plan::dry_run::{Decided, DryRun, May};
 use crate::release::plan::jobs;
 use crate::release::plan::prune::PruneSet;
-use crate::release::plan::{Before, Known, Plan, Step, Wanted, drift, prune};
+use crate::release::plan::{Before, Known, Plan, PlanStep, Wanted, drift, prune};
 
 /// The input of a plan.
 pub(crate) struct PlanInput<'a> {
@@ -239,7 +239,7 @@ fn keep_replicas(
 }
 
 /// The steps, or one error with everything that the server refused.
-fn accepted(decided: Vec<Decided>) -> Result<Vec<Step>> {
+fn accepted(decided: Vec<Decided>) -> Result<Vec<PlanStep>> {
     let mut steps = Vec::new();
     let mut refused = Vec::new();
     for one in decided {

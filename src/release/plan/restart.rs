@@ -2,7 +2,7 @@
 
 use crate::manifest;
 use crate::model::ObjectId;
-use crate::release::plan::{Action, Plan, Step};
+use crate::release::plan::{Action, Plan, PlanStep};
 
 /// The field of the configuration's hash.
 const CONFIGURATION: &str = "spec.template.metadata.annotations[windlass.dev/config]";
@@ -10,7 +10,7 @@ const CONFIGURATION: &str = "spec.template.metadata.annotations[windlass.dev/con
 const SAID: usize = 4;
 
 /// Why a step's pods restart, each reason in a few words; none where they do not.
-pub(crate) fn reasons(plan: &Plan, step: &Step) -> Vec<String> {
+pub(crate) fn reasons(plan: &Plan, step: &PlanStep) -> Vec<String> {
     if !restarts_by_itself(step) {
         return Vec::new();
     }
@@ -32,7 +32,7 @@ pub(crate) fn reasons(plan: &Plan, step: &Step) -> Vec<String> {
 }
 
 /// A workload whose controller replaces its pods when the template changes.
-fn restarts_by_itself(step: &Step) -> bool {
+fn restarts_by_itself(step: &PlanStep) -> bool {
     let object = &step.wanted.object;
     let on_delete = ["/spec/updateStrategy/type"]
         .iter()
@@ -51,7 +51,7 @@ fn words(field: &str) -> String {
 }
 
 /// What changed in the `ConfigMaps` and Secrets that the pods refer to: `ConfigMap/web LOG_LEVEL changed`.
-fn of_configuration(plan: &Plan, workload: &Step) -> Vec<String> {
+fn of_configuration(plan: &Plan, workload: &PlanStep) -> Vec<String> {
     let referred = manifest::referred_settings(&workload.wanted.object);
     let namespace = workload.wanted.id().namespace;
     let is_referred = |id: &ObjectId| {
@@ -70,7 +70,7 @@ fn of_configuration(plan: &Plan, workload: &Step) -> Vec<String> {
     reasons
 }
 
-fn of_settings(step: &Step) -> Option<String> {
+fn of_settings(step: &PlanStep) -> Option<String> {
     let id = step.wanted.id();
     if step.action != Action::Change {
         return Some(format!("{id} is new"));
@@ -99,14 +99,14 @@ mod tests {
     use crate::model::FieldChange;
     use crate::release::plan::Wanted;
 
-    fn step(object: Value, action: Action, fields: &[&str]) -> Step {
+    fn step(object: Value, action: Action, fields: &[&str]) -> PlanStep {
         let change = |field: &&str| FieldChange {
             field: (*field).to_owned(),
             before: Some("a".into()),
             after: Some("b".into()),
         };
         let wanted = Wanted { object: object.into(), phase: Phase::Workloads, origin: None, values: None };
-        Step { changes: fields.iter().map(change).collect(), ..Step::new(wanted, action, None) }
+        PlanStep { changes: fields.iter().map(change).collect(), ..PlanStep::new(wanted, action, None) }
     }
 
     fn web(spec: &Value) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::drift::Added;
-use super::{Action, Plan, Step, restart};
+use super::{Action, Plan, PlanStep, restart};
 use crate::model::ObjectRef;
 use crate::report::view;
 use crate::report::view::drift::AddedField;
@@ -46,7 +46,7 @@ impl Plan {
         }
     }
 
-    fn planned(&self, step: &Step) -> PlannedObject {
+    fn planned(&self, step: &PlanStep) -> PlannedObject {
         PlannedObject {
             object: ObjectRef::of(&step.wanted.object),
             action: step.action,
@@ -90,10 +90,10 @@ mod tests {
         json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop"}})
     }
 
-    fn step(kind: &str, name: &str, action: Action) -> Step {
+    fn step(kind: &str, name: &str, action: Action) -> PlanStep {
         let wanted =
             Wanted { object: object(kind, name).into(), phase: Phase::Settings, origin: None, values: None };
-        Step::new(wanted, action, None)
+        PlanStep::new(wanted, action, None)
     }
 
     /// A plan with every kind of step.

@@ -17,7 +17,7 @@ use crate::model::{ObjectId, Outcome, Stage, Unserved, job, labels};
 use crate::record::{Applied, JobRun, content};
 use crate::release::plan;
 use crate::release::plan::planner::refusal;
-use crate::release::plan::{Action, Plan, Step, Wanted, claims, drift, dry_run};
+use crate::release::plan::{Action, Plan, PlanStep, Wanted, claims, drift, dry_run};
 use crate::release::run::unstick::Suspects;
 use crate::release::run::{deletion, unstick};
 use crate::rollout::watch::{Goal, Watched, Watcher, Written};
@@ -98,9 +98,10 @@ impl Execution<'_> {
 
     /// Applies what differs in a phase, in parallel.
     async fn apply(&mut self, phase: Phase) -> Result<()> {
-        let of_phase = |step: &&Step| step.wanted.phase == phase && step.action != Action::Keep;
-        let is_no_job = |step: &&Step| !job::is_job(&step.wanted.object);
-        let steps: Vec<Step> = self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
+        let of_phase = |step: &&PlanStep| step.wanted.phase == phase && step.action != Action::Keep;
+        let is_no_job = |step: &&PlanStep| !job::is_job(&step.wanted.object);
+        let steps: Vec<PlanStep> =
+            self.plan.steps.iter().filter(of_phase).filter(is_no_job).cloned().collect();
         for step in steps.iter().filter(|step| step.action == Action::Recreate) {
             if let Some(live) = &step.live {
                 self.deleted = true;
@@ -108,7 +109,7 @@ impl Execution<'_> {
             }
         }
         // A binding is taken only when the role is there.
-        let (bindings, rest): (Vec<Step>, Vec<Step>) =
+        let (bindings, rest): (Vec<PlanStep>, Vec<PlanStep>) =
             steps.into_iter().partition(|step| step.wanted.id().kind.ends_with("RoleBinding"));
         if rest.iter().all(|step| !step.wanted.id().kind.ends_with("Role")) {
             return self.send(phase.describe(), rest.into_iter().chain(bindings).collect()).await;
@@ -118,7 +119,7 @@ impl Execution<'_> {
     }
 
     /// Sends objects, in parallel.
-    async fn send(&mut self, what: &str, steps: Vec<Step>) -> Result<()> {
+    async fn send(&mut self, what: &str, steps: Vec<PlanStep>) -> Result<()> {
         if steps.is_empty() {
             return Ok(());
         }
@@ -164,7 +165,7 @@ impl Execution<'_> {
     /// Runs the Jobs of a phase whose content has not completed yet, each weight after the one before has
     /// completed. One that is there with other content, or that failed, is deleted first.
     async fn run_jobs(&mut self, phase: Phase) -> Result<()> {
-        let mut waves: BTreeMap<i64, Vec<Step>> = BTreeMap::new();
+        let mut waves: BTreeMap<i64, Vec<PlanStep>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
             if step.action == Action::Run {
                 waves.entry(job::weight(&step.wanted.object)).or_default().push(step.clone());
@@ -278,12 +279,12 @@ impl Execution<'_> {
     pub(crate) fn untouched(&self) -> Vec<ObjectId> {
         let is_workload =
             |id: &ObjectId| matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
-        let differs = |step: &&Step| matches!(step.action, Action::Change | Action::Recreate);
+        let differs = |step: &&PlanStep| matches!(step.action, Action::Change | Action::Recreate);
         let ids = self.plan.steps.iter().filter(differs).map(|step| step.wanted.id());
         ids.filter(|id| is_workload(id) && !self.begun.contains(id)).collect()
     }
 
-    fn stamped(&self, mut step: Step) -> Step {
+    fn stamped(&self, mut step: PlanStep) -> PlanStep {
         let object = Arc::make_mut(&mut step.wanted.object);
         if step.action == Action::Run {
             let content = content::content(object);
@@ -296,7 +297,7 @@ impl Execution<'_> {
     /// The applied set as the record keeps it.
     pub(crate) fn applied(&self) -> Vec<Applied> {
         let scaled = self.scaled();
-        let fields = |step: &Step| {
+        let fields = |step: &PlanStep| {
             let id = step.wanted.id();
             match (self.done.get(&id), step.action, &step.live) {
                 (Some(state), _, _) => state.fields.clone(),
@@ -304,7 +305,7 @@ impl Execution<'_> {
                 (None, _, _) => None,
             }
         };
-        let applied = |step: &Step| Applied { object: step.wanted.object.clone(), fields: fields(step) };
+        let applied = |step: &PlanStep| Applied { object: step.wanted.object.clone(), fields: fields(step) };
         self.plan.steps.iter().map(applied).collect()
     }
 
@@ -338,7 +339,7 @@ fn names(objects: &[Value]) -> String {
 async fn apply_all(
     session: &Session,
     cluster: &Cluster,
-    steps: Vec<Step>,
+    steps: Vec<PlanStep>,
 ) -> (Vec<Value>, Vec<(Wanted, ApplyError)>) {
     let cluster = &cluster.for_cleanup();
     let results: Vec<_> = stream::iter(steps)
@@ -362,7 +363,7 @@ async fn apply_all(
 async fn apply_one(
     session: &Session,
     cluster: &Cluster,
-    mut step: Step,
+    mut step: PlanStep,
 ) -> std::result::Result<Value, (Wanted, ApplyError)> {
     if step.removes_drift
         && let Err(error) = drift::take_over(cluster, &step).await

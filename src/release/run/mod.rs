@@ -21,7 +21,7 @@ use crate::project::ci;
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{
-    Applied, JobRun, Outcome, Owned, Progress, Record, RecordedCause, Summary, Task, prior, target,
+    Applied, JobRun, Outcome, Owned, Record, RecordedCause, ReleaseProgress, Summary, Task, prior, target,
 };
 use crate::release::context::TierContext;
 use crate::release::plan::checks::external;
@@ -115,7 +115,7 @@ impl<'a> Attempt<'a> {
         summary.jobs = tasks(&plan);
         let changed = plan.has_changes();
         if changed {
-            summary.progress = Some(Progress { written: None, of: writes(&plan) });
+            summary.progress = Some(ReleaseProgress { written: None, of: writes(&plan) });
             let running = running(&plan, &untouched, prior, summary.clone());
             if let Err(error) = context.store().write(&running, &mut prior.summaries).await {
                 withdraw(context, prior, stage, summary.revision).await;
@@ -235,7 +235,7 @@ impl<'a> Attempt<'a> {
         if let Some(progress) = summary.progress.take().filter(|_| !good) {
             // A deletion is a change as well.
             let written = execution.done.len().max(usize::from(execution.deleted));
-            summary.progress = Some(Progress { written: Some(written), ..progress });
+            summary.progress = Some(ReleaseProgress { written: Some(written), ..progress });
         }
         if summary.outcome == Outcome::Interrupted {
             summary.sent_back = cancel::send_back(self).await;

@@ -20,7 +20,7 @@ use crate::text::{display, random};
 const LONGEST: usize = 256 << 10;
 
 /// The files of a step.
-pub(crate) struct Step {
+pub(crate) struct StepFiles {
     summary: Option<PathBuf>,
     output: Option<PathBuf>,
     log: RunLog,
@@ -30,7 +30,7 @@ pub(crate) struct Step {
     answering: bool,
 }
 
-impl Step {
+impl StepFiles {
     /// The files that GitHub names, where it names one.
     pub(crate) fn new(
         summary: Option<PathBuf>,
@@ -66,7 +66,7 @@ impl Step {
     }
 }
 
-impl Renderer for Step {
+impl Renderer for StepFiles {
     fn event(&mut self, at: Moment, event: &Event) {
         self.log.note(at, event);
         if matches!(event, Event::Finished(_)) {

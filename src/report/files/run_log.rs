@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::model::{Outcome, Stage};
 use crate::report::Moment;
 use crate::report::event::{Event, Finished, ObjectState, Warning};
-use crate::report::live::progress::Progress;
+use crate::report::live::progress::LiveProgress;
 use crate::report::live::{format, progress};
 use crate::text::display;
 
@@ -35,7 +35,7 @@ pub(crate) struct RunLog {
     pub(crate) answer: Option<String>,
     /// The end, with the last lines of what failed where nobody gave any evidence.
     pub(crate) end: Option<Finished>,
-    board: Progress,
+    board: LiveProgress,
 }
 
 /// A stage that ran or runs.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::Outcome;
 use crate::report::event::{Event, Finished, Warning};
 use crate::report::live::github::{self, Workspace};
-use crate::report::live::progress::{Progress, Tracked};
+use crate::report::live::progress::{LiveProgress, Tracked};
 use crate::report::live::sections::{Markers, Sections};
 use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
@@ -30,7 +30,7 @@ pub(crate) struct Plain {
     pub(crate) sections: Option<Sections>,
     /// In a job of GitHub: where the files lie that messages name.
     github: Option<Workspace>,
-    pub(crate) board: Progress,
+    pub(crate) board: LiveProgress,
     state: State,
 }
 
@@ -57,7 +57,7 @@ impl Plain {
             answering: false,
             sections: None,
             github: None,
-            board: Progress::default(),
+            board: LiveProgress::default(),
             state: State::default(),
         }
     }

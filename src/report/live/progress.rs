@@ -16,11 +16,11 @@ const NAMED: usize = 3;
 
 /// What runs at the moment.
 #[derive(Default)]
-pub(crate) struct Progress {
+pub(crate) struct LiveProgress {
     /// The stage that runs, and since when.
     pub(crate) stage: Option<(Stage, Duration)>,
     /// The steps that run, in the order in which they began.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<RunningStep>,
     /// The objects that were heard of in the stage that runs, in that order.
     pub(crate) objects: Vec<Tracked>,
     /// The last lines of each source.
@@ -28,7 +28,7 @@ pub(crate) struct Progress {
 }
 
 /// A step that runs.
-pub(crate) struct Step {
+pub(crate) struct RunningStep {
     pub(crate) stage: Stage,
     pub(crate) name: String,
     pub(crate) title: String,
@@ -59,7 +59,7 @@ pub(crate) fn is_waited_for(state: &ObjectState) -> bool {
     matches!(state.verdict, Verdict::Progressing | Verdict::Terminating | Verdict::Unknown)
 }
 
-impl Progress {
+impl LiveProgress {
     /// Takes in what happened. Returns whether an object looks different from before.
     pub(crate) fn note(&mut self, at: Moment, event: &Event) -> bool {
         match event {
@@ -67,7 +67,7 @@ impl Progress {
                 self.stage = Some((*stage, at.age));
                 self.objects.clear();
             }
-            Event::StepStarted { stage, step, title } => self.steps.push(Step {
+            Event::StepStarted { stage, step, title } => self.steps.push(RunningStep {
                 stage: *stage,
                 name: step.clone(),
                 title: title.clone(),
@@ -95,7 +95,7 @@ impl Progress {
     }
 
     /// A step that runs, by its name.
-    pub(crate) fn step(&mut self, stage: Stage, name: &str) -> Option<&mut Step> {
+    pub(crate) fn step(&mut self, stage: Stage, name: &str) -> Option<&mut RunningStep> {
         self.steps.iter_mut().find(|step| step.stage == stage && step.name == name)
     }
 
@@ -190,7 +190,7 @@ impl Progress {
     }
 }
 
-impl Step {
+impl RunningStep {
     /// Whether log lines of this source come out of this step: those of `unit` and of its service `unit/db`
     /// belong to the step `test unit`, those of `Job/migrate` to `run Job/migrate`.
     pub(crate) fn is_source(&self, source: &str) -> bool {

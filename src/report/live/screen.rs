@@ -20,12 +20,12 @@ pub(crate) trait Screen: Send {
 }
 
 /// A real terminal on standard error.
-pub(crate) struct Progress {
+pub(crate) struct ProgressScreen {
     bars: MultiProgress,
     lines: Vec<ProgressBar>,
 }
 
-impl Progress {
+impl ProgressScreen {
     /// The terminal that standard error is.
     pub(crate) fn new() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -43,7 +43,7 @@ impl Progress {
     }
 }
 
-impl Screen for Progress {
+impl Screen for ProgressScreen {
     fn print(&mut self, print: &mut dyn FnMut()) {
         self.bars.suspend(print);
     }

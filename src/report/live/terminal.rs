@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::model::Outcome;
 use crate::report::event::Event;
-use crate::report::live::progress::{Progress, Step, Tracked};
+use crate::report::live::progress::{LiveProgress, RunningStep, Tracked};
 use crate::report::live::screen::Screen;
 use crate::report::live::{format, summary};
 use crate::report::sink::Sink;
@@ -26,7 +26,7 @@ pub(crate) struct Terminal<S> {
     color: bool,
     verbosity: Verbosity,
     answering: bool,
-    board: Progress,
+    board: LiveProgress,
     /// What was last printed of each object.
     printed: BTreeMap<String, String>,
     began: bool,
@@ -45,7 +45,7 @@ impl<S: Screen> Terminal<S> {
             color,
             verbosity,
             answering: false,
-            board: Progress::default(),
+            board: LiveProgress::default(),
             printed: BTreeMap::new(),
             began: false,
             ended: false,
@@ -154,7 +154,7 @@ impl<S: Screen> Terminal<S> {
     }
 }
 
-fn live_step(at: Moment, step: &Step) -> String {
+fn live_step(at: Moment, step: &RunningStep) -> String {
     let text = step.latest.as_ref().unwrap_or(&step.title);
     format::live(&step.name, since(at, step.since), &style::faint(text))
 }

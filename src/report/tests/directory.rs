@@ -11,7 +11,7 @@ use crate::error::Kind;
 use crate::model::{Evidence, Subject};
 use crate::report::event::Event;
 use crate::report::files::Directory;
-use crate::report::files::github::Step;
+use crate::report::files::github::StepFiles;
 use crate::report::{Renderer, Reporter};
 use crate::text::display;
 
@@ -213,7 +213,7 @@ fn a_step_of_github_leaves_a_summary_and_outputs() {
     let step = |run: &[Act], answering| {
         let people = Page::default();
         let files = (Some(summary.clone()), Some(output.clone()));
-        play(&mut Step::new(files.0, files.1, answering, people.sink(false)).unwrap(), run, |_| {});
+        play(&mut StepFiles::new(files.0, files.1, answering, people.sink(false)).unwrap(), run, |_| {});
         assert_eq!(people.read(), "");
     };
     step(&recorded::good(), false);
@@ -232,7 +232,7 @@ fn a_step_of_github_leaves_a_summary_and_outputs() {
 
     let people = Page::default();
     let missing = Some(directory.path().join("missing/summary.md"));
-    play(&mut Step::new(missing, None, false, people.sink(false)).unwrap(), &recorded::good(), |_| {});
+    play(&mut StepFiles::new(missing, None, false, people.sink(false)).unwrap(), &recorded::good(), |_| {});
     assert!(
         people.read().contains("missing/summary.md of this step cannot be written: "),
         "{}",

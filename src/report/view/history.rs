@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::View;
-use crate::model::release::{Actor, Outcome, Override, Progress, RecordedCause, ReleaseKind, SentBack, Task};
+use crate::model::release::{
+    Actor, Outcome, Override, RecordedCause, ReleaseKind, ReleaseProgress, SentBack, Task,
+};
 use crate::model::revision;
 use crate::report::style;
 
@@ -43,7 +45,7 @@ pub(crate) struct Release {
     pub(crate) by: Actor,
     /// How many objects its set has.
     pub(crate) objects: usize,
-    pub(crate) progress: Option<Progress>,
+    pub(crate) progress: Option<ReleaseProgress>,
     pub(crate) jobs: Vec<Task>,
     pub(crate) sent_back: Option<SentBack>,
     pub(crate) overrides: Vec<Override>,
@@ -304,7 +306,7 @@ pub(crate) mod tests {
         Release {
             kind: ReleaseKind::Rollback { from: 3, to: 1, automatic: true, redeployed: false },
             outcome: Outcome::TimedOut,
-            progress: Some(Progress { written: Some(2), of: 5 }),
+            progress: Some(ReleaseProgress { written: Some(2), of: 5 }),
             jobs: vec![Task { job, completed: true, refuses_rollback: true }],
             sent_back: Some(SentBack { to: 1, sent: 2, of: 3 }),
             overrides: vec![

@@ -19,7 +19,7 @@ impl Schemas {
     pub fn check(&self, object: &Value) -> Vec<Finding> {
         let mut found = self.check_kind(object);
         if let Some(kind) = self.kind(api_version(object), kind(object)) {
-            let mut walk = walk::Walk::new(self, &mut found);
+            let mut walk = walk::ObjectWalk::new(self, &mut found);
             walk.object(kind.type_name, object, &mut String::new());
             let dropped = walk.dropped();
             rules::object(self, object, &mut found);

@@ -19,7 +19,7 @@ const DEEPEST: usize = 128;
 /// More findings than these nobody reads.
 const ENOUGH: usize = 200;
 
-pub(super) struct Walk<'a> {
+pub(super) struct ObjectWalk<'a> {
     schemas: &'a Schemas,
     found: &'a mut Vec<Finding>,
     /// Fields that the server drops.
@@ -27,7 +27,7 @@ pub(super) struct Walk<'a> {
     depth: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ObjectWalk<'a> {
     pub(super) fn new(schemas: &'a Schemas, found: &'a mut Vec<Finding>) -> Self {
         Self { schemas, found, dropped: Vec::new(), depth: 0 }
     }

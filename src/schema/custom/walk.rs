@@ -21,20 +21,20 @@ pub(super) fn root(schema: &Value, object: &Value, has_status: bool, found: &mut
     let Value::Object(map) = object else { return };
     let skipped: &[&str] =
         if has_status { &["apiVersion", "kind", "metadata", "status"] } else { &OF_OBJECTS };
-    Walk { found, depth: 0 }.fields(schema, map, "", skipped);
+    CustomWalk { found, depth: 0 }.fields(schema, map, "", skipped);
 }
 
 /// Checks a value against a part of a schema.
 pub(super) fn part(schema: &Value, value: &Value, pointer: &str, found: &mut Vec<Finding>) {
-    Walk { found, depth: 0 }.value(schema, value, pointer);
+    CustomWalk { found, depth: 0 }.value(schema, value, pointer);
 }
 
-struct Walk<'a> {
+struct CustomWalk<'a> {
     found: &'a mut Vec<Finding>,
     depth: usize,
 }
 
-impl Walk<'_> {
+impl CustomWalk<'_> {
     fn value(&mut self, schema: &Value, value: &Value, pointer: &str) {
         // The server drops null or takes it as the default; whether it does depends on more than is known here.
         if value.is_null() || self.depth >= DEEPEST {

@@ -90,7 +90,7 @@ impl LogStream {
 
     /// The reports in the log, which is heard to its end, but no longer than `patience`; where it was cut short it is
     /// read once more.
-    pub(crate) async fn reports(&mut self, patience: Duration) -> Vec<reports::Source> {
+    pub(crate) async fn reports(&mut self, patience: Duration) -> Vec<reports::FetchedReports> {
         let Some((container, listening)) = self.listener.take() else { return Vec::new() };
         let _ = timeout(patience, listening).await;
         let (mut archives, again) = {

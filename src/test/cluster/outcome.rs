@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::reports::Source;
+use super::super::reports::FetchedReports;
 use crate::text::{hex, shell_word};
 
 /// What the last mark says.
@@ -84,13 +84,13 @@ impl Log {
     }
 
     /// The archives, in the order in which they were asked for.
-    pub(super) fn archives(&self) -> Vec<Source> {
+    pub(super) fn archives(&self) -> Vec<FetchedReports> {
         self.archives
             .iter()
             .map(|text| match STANDARD.decode(text) {
-                Ok(archive) if archive.is_empty() => Source::Nothing,
-                Ok(archive) => Source::Archive(archive),
-                Err(error) => Source::Complaint(format!("its archive was cut short: {error}")),
+                Ok(archive) if archive.is_empty() => FetchedReports::Nothing,
+                Ok(archive) => FetchedReports::Archive(archive),
+                Err(error) => FetchedReports::Complaint(format!("its archive was cut short: {error}")),
             })
             .collect()
     }
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(said, ["one", "", "two"]);
         assert!(!log.is_cut_short() && log.again().is_cut_short());
         let archives = log.archives();
-        let [Source::Archive(archive), Source::Nothing] = archives.as_slice() else {
+        let [FetchedReports::Archive(archive), FetchedReports::Nothing] = archives.as_slice() else {
             panic!("one archive, and nothing: {archives:?}")
         };
         let mut archive = tar::Archive::new(archive.as_slice());
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(said, ["Terminated", "dead"]);
         let archives = log.archives();
         assert!(
-            matches!(archives.as_slice(), [Source::Archive(bytes)] if bytes == b"abcdef"),
+            matches!(archives.as_slice(), [FetchedReports::Archive(bytes)] if bytes == b"abcdef"),
             "{archives:?}"
         );
     }

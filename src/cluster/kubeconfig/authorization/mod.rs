@@ -44,13 +44,13 @@ const SECRET: usize = 6;
 
 /// The `Authorization` of requests.
 pub(crate) struct Authorization {
-    source: Source,
+    source: CredentialSource,
     current: Mutex<Option<Current>>,
     /// The credential program, where it runs to give another token. It goes on when a request no longer waits for it.
     renewal: Mutex<Option<JoinHandle<Result<Given>>>>,
 }
 
-enum Source {
+enum CredentialSource {
     /// The header, if any, is what it is.
     Fixed,
     File(PathBuf),
@@ -66,13 +66,13 @@ struct Current {
 }
 
 impl Authorization {
-    fn new(source: Source, current: Option<Current>) -> Self {
+    fn new(source: CredentialSource, current: Option<Current>) -> Self {
         Self { source, current: Mutex::new(current), renewal: Mutex::new(None) }
     }
 
     /// None at all.
     pub(crate) fn none() -> Self {
-        Self::new(Source::Fixed, None)
+        Self::new(CredentialSource::Fixed, None)
     }
 
     /// Takes out of the kubeconfig's user what requests carry in a header. A credential program is run at once: what it gives
@@ -99,7 +99,7 @@ impl Authorization {
         }
         if let Some(file) = file.filter(|file| !file.is_empty()) {
             let current = of_file(&file).await?;
-            return Ok(Self::new(Source::File(file.into()), Some(current)));
+            return Ok(Self::new(CredentialSource::File(file.into()), Some(current)));
         }
         let Some(exec) = exec else { return Ok(Self::none()) };
         let given = run(&exec).await?;
@@ -110,7 +110,7 @@ impl Authorization {
         let Some(current) = given.current(&exec)? else { return Ok(Self::none()) };
         credentials::hide_header(&current.header, reporter);
         let lasts = current.until == Timestamp::MAX;
-        let source = if lasts { Source::Fixed } else { Source::Program(Box::new(exec)) };
+        let source = if lasts { CredentialSource::Fixed } else { CredentialSource::Program(Box::new(exec)) };
         Ok(Self::new(source, Some(current)))
     }
 
@@ -119,7 +119,7 @@ impl Authorization {
             broken(context, "its user's token has an invalid character: a line end, or one that is not ASCII")
         })?;
         let current = Current { header, until: Timestamp::MAX, expires: Timestamp::MAX };
-        Ok(Self::new(Source::Fixed, Some(current)))
+        Ok(Self::new(CredentialSource::Fixed, Some(current)))
     }
 
     /// The header of a request that is sent now. No output shows what is new in it.
@@ -130,7 +130,7 @@ impl Authorization {
         let mut current = self.current.lock().await;
         let is_old = current.as_ref().is_some_and(|current| current.until <= Timestamp::now());
         match &self.source {
-            Source::File(file) if is_old => {
+            CredentialSource::File(file) if is_old => {
                 // What was read last is used on where the file is gone: some hand it out once.
                 match (of_file(&file.to_string_lossy()).await, current.as_mut()) {
                     (Ok(new), _) => *current = Some(new),
@@ -138,7 +138,7 @@ impl Authorization {
                     (Err(error), None) => return Err(error),
                 }
             }
-            Source::Program(exec) if is_old => self.renew(exec, &mut current).await?,
+            CredentialSource::Program(exec) if is_old => self.renew(exec, &mut current).await?,
             _ => {}
         }
         let header = current.as_ref().map(|current| current.header.clone());

@@ -8,7 +8,7 @@ use crate::graph::{self, Needs};
 use crate::model::{TAG_SHAPE, is_tag};
 use crate::project::config::read::{Reader, choice, flag, rule, testing};
 use crate::project::config::table::{Keys, Table, list, text};
-use crate::project::config::yaml::{Key, Node, Value};
+use crate::project::config::yaml::{ConfigNode, Key, Value};
 use crate::project::config::{CacheMode, ImageConfig, ONE_HOUR, Ulimit, names, quantity, secrets, table};
 
 pub(crate) const IMAGE: Keys = Keys {
@@ -47,7 +47,7 @@ type Matrix = BTreeMap<String, Vec<String>>;
 const MOST_COMBINATIONS: usize = 100;
 
 impl Reader<'_> {
-    pub(crate) fn images(&mut self, node: Node) -> Result<BTreeMap<String, ImageConfig>> {
+    pub(crate) fn images(&mut self, node: ConfigNode) -> Result<BTreeMap<String, ImageConfig>> {
         let (mut images, mut places) = (BTreeMap::new(), BTreeMap::new());
         for (key, node) in table::entries("images", node)? {
             let (image, needs, matrix) = self.image(&key, node)?;
@@ -66,7 +66,7 @@ impl Reader<'_> {
         Ok(images)
     }
 
-    fn image(&mut self, key: &Key, node: Node) -> Result<(ImageConfig, Places, Matrix)> {
+    fn image(&mut self, key: &Key, node: ConfigNode) -> Result<(ImageConfig, Places, Matrix)> {
         names::image(&key.text).map_err(|error| error.at(key.place.clone()))?;
         let mut table = Table::open(&format!("images.{}", key.text), node, &IMAGE)?;
         let context = PathBuf::from(table.text("context")?.unwrap_or_else(|| ".".to_owned()));
@@ -198,7 +198,7 @@ fn ulimits(table: &mut Table) -> Result<BTreeMap<String, Ulimit>> {
     })
 }
 
-fn limit(path: &str, node: &Node) -> Result<i64> {
+fn limit(path: &str, node: &ConfigNode) -> Result<i64> {
     let text = text(path, node)?;
     text.parse().ok().filter(|number| *number >= -1).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{path}` must be a number, not `{text}`"))
@@ -248,9 +248,9 @@ fn is_platform(text: &str) -> bool {
 }
 
 /// `[base]`, for the argument `WINDLASS_IMAGE_BASE`, or `{BASE: base}`.
-fn needs(path: &str, node: Node) -> Result<(BTreeMap<String, String>, Places)> {
+fn needs(path: &str, node: ConfigNode) -> Result<(BTreeMap<String, String>, Places)> {
     let (mut needs, mut places) = (BTreeMap::new(), BTreeMap::new());
-    let mut keep = |argument: String, image: &Node| {
+    let mut keep = |argument: String, image: &ConfigNode| {
         needs.insert(argument.clone(), text(path, image)?);
         places.insert(argument, image.place.clone());
         Ok::<_, Error>(())

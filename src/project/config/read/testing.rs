@@ -9,7 +9,7 @@ use crate::graph::{self, Needs};
 use crate::project::config::environment::is_name;
 use crate::project::config::read::{Reader, TEN_MINUTES, choice, rule};
 use crate::project::config::table::{Keys, Table, list, text};
-use crate::project::config::yaml::{Key, Node, Value};
+use crate::project::config::yaml::{ConfigNode, Key, Value};
 use crate::project::config::{names, quantity};
 use crate::project::{On, Ready, ServiceConfig, TestConfig};
 
@@ -27,7 +27,7 @@ pub(crate) const READY: Keys = Keys { known: &["command", "tcp", "http", "log", 
 const ONE_MINUTE: Duration = Duration::from_secs(60);
 
 impl Reader<'_> {
-    pub(crate) fn test(&mut self, key: &Key, node: Node) -> Result<TestConfig> {
+    pub(crate) fn test(&mut self, key: &Key, node: ConfigNode) -> Result<TestConfig> {
         let name = &key.text;
         names::test(name).map_err(|error| error.at(key.place.clone()))?;
         let mut table = Table::open(&format!("tests.{name}"), node, &TEST)?;
@@ -92,7 +92,7 @@ impl Reader<'_> {
         Err(at(error, &cycle[0], &cycle[1]))
     }
 
-    fn declared_image(&self, path: &str, node: &Node) -> Result<String> {
+    fn declared_image(&self, path: &str, node: &ConfigNode) -> Result<String> {
         let name = text(path, node)?;
         if self.config.images.contains_key(&name) {
             return Ok(name);
@@ -103,7 +103,7 @@ impl Reader<'_> {
         Err(error.at(node.place.clone()).with_hint(choice(&name, known, "images")))
     }
 
-    fn service(&mut self, path: &str, key: &Key, node: Node) -> Result<ServiceConfig> {
+    fn service(&mut self, path: &str, key: &Key, node: ConfigNode) -> Result<ServiceConfig> {
         names::service(&key.text).map_err(|error| error.at(key.place.clone()))?;
         let mut table = Table::open(&format!("{path}.{}", key.text), node, &SERVICE)?;
         let image = table.require("image")?;
@@ -151,7 +151,7 @@ fn quantity_of<T>(table: &mut Table, key: &str, read: fn(&str) -> Result<T>) -> 
     amount.map(Some).map_err(|error| error.at(node.place.clone()).context(format!("`{path}`")))
 }
 
-fn command(path: &str, node: Node) -> Result<Vec<String>> {
+fn command(path: &str, node: ConfigNode) -> Result<Vec<String>> {
     if let Value::Scalar(text) = &node.value {
         return Err(Error::new(Kind::Invalid, format!("`{path}` must be a list, not a single value"))
             .at(node.place)
@@ -165,7 +165,7 @@ fn command(path: &str, node: Node) -> Result<Vec<String>> {
     Ok(words)
 }
 
-fn ready(path: &str, node: Node) -> Result<Ready> {
+fn ready(path: &str, node: ConfigNode) -> Result<Ready> {
     let mut table = Table::open(path, node, &READY)?;
     let command = table.take("command").map(|node| command(&table.path("command"), node)).transpose()?;
     let tcp = table.take("tcp").map(|node| port(&table.path("tcp"), &node)).transpose()?;
@@ -184,7 +184,7 @@ fn ready(path: &str, node: Node) -> Result<Ready> {
     Ok(ready)
 }
 
-fn port(path: &str, node: &Node) -> Result<u16> {
+fn port(path: &str, node: &ConfigNode) -> Result<u16> {
     let text = text(path, node)?;
     text.parse().ok().filter(|&port| port > 0).ok_or_else(|| {
         Error::new(Kind::Invalid, format!("`{path}` must be a port, not `{text}`")).at(node.place.clone())

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::release::context::TierContext;
 use crate::release::plan::checks::{images, references};
-use crate::release::plan::{Plan, Step};
+use crate::release::plan::{Plan, PlanStep};
 
 /// How long all questions together may take: whoever releases does not wait for them.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(1);
 /// Warns of what the objects that a plan changes will lack, and of images that cannot be pulled.
 pub(crate) fn warn<'a>(context: TierContext<'a>, plan: &'a Plan) -> BoxFuture<'a, ()> {
     let asked = async move {
-        if !plan.steps.iter().any(Step::is_changed) {
+        if !plan.steps.iter().any(PlanStep::is_changed) {
             return;
         }
         let end = Instant::now() + LIMIT;

@@ -15,14 +15,14 @@ use crate::model::object::{kind, name, namespace, text};
 use crate::model::{ObjectRef, object};
 use crate::release::context::TierContext;
 use crate::release::plan::checks::external;
-use crate::release::plan::{Plan, Step};
+use crate::release::plan::{Plan, PlanStep};
 use crate::schema::{self, Finding, Set};
 use crate::text::nearest;
 
 /// The objects of other kinds than Ingress classes, and keys of them, that are neither in the set nor in the namespace.
 pub(super) async fn missing(context: TierContext<'_>, plan: &Plan, end: Instant) -> Vec<Error> {
     let cluster = context.cluster;
-    let steps: Vec<&Step> =
+    let steps: Vec<&PlanStep> =
         plan.steps.iter().filter(|step| is_beside(&step.wanted.object, cluster)).collect();
     let set: Vec<&Value> = steps.iter().map(|step| &*step.wanted.object).collect();
     let mut asked = asked(&set, cluster.namespace());
@@ -131,7 +131,7 @@ fn is_worth_it(object: &Value, finding: &Finding) -> bool {
 pub(super) async fn classes(cluster: &Cluster, plan: &Plan, end: Instant) -> Vec<Error> {
     let ingresses =
         plan.steps.iter().filter(|step| step.is_changed() && kind(&step.wanted.object) == "Ingress");
-    let named: Vec<(&Step, &str)> = ingresses
+    let named: Vec<(&PlanStep, &str)> = ingresses
         .map(|step| (step, text(&step.wanted.object, CLASS)))
         .filter(|(_, class)| !class.is_empty())
         .collect();

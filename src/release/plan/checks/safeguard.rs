@@ -14,7 +14,7 @@ use crate::model::{ObjectId, group};
 use crate::record::Applied;
 use crate::release::context::TierContext;
 use crate::release::plan::prune::KeptObject;
-use crate::release::plan::{Action, Plan, Step, prune};
+use crate::release::plan::{Action, Plan, PlanStep, prune};
 
 /// Why a rollback leaves what its release does not have.
 const LEFT_BY_ROLLBACK: &str =
@@ -90,7 +90,7 @@ pub(crate) async fn confirm_deletions(context: TierContext<'_>, plan: &Plan, to:
     context.rules.confirm(context.session, &fact, "roll back anyway?").await
 }
 
-fn take_out(plan: &mut Plan, is_taken: impl Fn(&Step) -> bool) -> Vec<Applied> {
+fn take_out(plan: &mut Plan, is_taken: impl Fn(&PlanStep) -> bool) -> Vec<Applied> {
     let (taken, steps) = std::mem::take(&mut plan.steps).into_iter().partition::<Vec<_>, _>(is_taken);
     plan.steps = steps;
     taken.into_iter().map(|step| Applied { object: step.wanted.object, fields: None }).collect()

@@ -71,7 +71,7 @@ pub(crate) fn added(live: &Value, scaled: bool) -> Vec<Added> {
             {
                 continue;
             }
-            let mut walk = Walk { found: Vec::new() };
+            let mut walk = FieldWalk { found: Vec::new() };
             walk.down(&root, &entry["fieldsV1"], Some(&ours["fieldsV1"]), live);
             found.extend(walk.found.into_iter().map(|(field, steps, value)| Added {
                 field,
@@ -114,11 +114,11 @@ fn roots(live: &Value) -> Vec<Vec<&'static str>> {
 }
 
 /// One walk through what somebody owns, with what we own beside it.
-struct Walk {
+struct FieldWalk {
     found: Vec<(String, Vec<String>, Value)>,
 }
 
-impl Walk {
+impl FieldWalk {
     /// Goes down to a root, and looks from there.
     fn down(&mut self, root: &[&str], theirs: &Value, ours: Option<&Value>, live: &Value) {
         let (mut theirs, mut ours, mut here) = (theirs, ours, live);

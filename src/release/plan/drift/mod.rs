@@ -15,7 +15,7 @@ use crate::release::context::TierContext;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
 pub(crate) use crate::release::plan::drift::fields::Added;
-use crate::release::plan::{Action, Plan, Step, difference};
+use crate::release::plan::{Action, Plan, PlanStep, difference};
 use crate::report::view::drift::AddedField;
 
 /// How often taking fields over is tried while somebody else writes to the object.
@@ -27,7 +27,7 @@ const NAMED: usize = 3;
 /// removed.
 pub(crate) async fn find(context: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
     let scaled = plan::scaled_targets(plan.steps.iter().map(|step| &step.wanted));
-    let scaled = |step: &Step| plan::is_scaled(&scaled, &step.wanted.id());
+    let scaled = |step: &PlanStep| plan::is_scaled(&scaled, &step.wanted.id());
     // Made at once: a closure inside the stream would have to hold for steps of every lifetime.
     let asked: Vec<_> =
         plan.steps.iter().map(|step| of_step(context.cluster, step, scaled(step), mask)).collect();
@@ -40,7 +40,7 @@ pub(crate) async fn find(context: TierContext<'_>, plan: &mut Plan, mask: &Mask)
     }
 }
 
-async fn of_step(cluster: &Cluster, step: &Step, scaled: bool, mask: &Mask) -> Vec<Added> {
+async fn of_step(cluster: &Cluster, step: &PlanStep, scaled: bool, mask: &Mask) -> Vec<Added> {
     let (Action::Keep | Action::Change, Some(live)) = (step.action, &step.live) else { return Vec::new() };
     // What a changed manifest mentions by now is no drift.
     let found = fields::added(step.tried.as_ref().unwrap_or(live), scaled);
@@ -90,7 +90,7 @@ async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>
 }
 
 /// Makes the removal of what was added by hand a change of the step.
-fn remove(step: &mut Step) {
+fn remove(step: &mut PlanStep) {
     let changes: Vec<FieldChange> = step
         .drift()
         .map(|one| FieldChange { field: one.field.clone(), before: Some(one.shown.clone()), after: None })
@@ -135,7 +135,7 @@ pub(crate) fn warn(context: TierContext<'_>, plan: &Plan) {
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn take_over(cluster: &Cluster, step: &Step) -> Result<(), ApplyError> {
+pub(crate) async fn take_over(cluster: &Cluster, step: &PlanStep) -> Result<(), ApplyError> {
     let drift: Vec<Added> = step.drift().cloned().collect();
     let Some(mut live) = step.live.clone() else { return Ok(()) };
     for attempt in 1.. {

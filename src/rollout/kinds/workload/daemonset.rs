@@ -10,7 +10,7 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::kinds::workload::{Progress, creation, revision};
+use crate::rollout::kinds::workload::{WorkloadProgress, creation, revision};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::pod::Pod;
 
@@ -36,7 +36,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     judgement
 }
 
-fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> Progress {
+fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete: bool) -> WorkloadProgress {
     let status = |field: &str| count(context.object, &format!("/status/{field}"));
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
@@ -60,7 +60,7 @@ fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete
     } else {
         format!("{updated} of {desired} pods are of the new revision")
     };
-    Progress {
+    WorkloadProgress {
         is_complete: is_updated && available + down >= desired,
         reaches_bar: false,
         ready,

@@ -7,7 +7,7 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+use crate::rollout::kinds::workload::{WorkloadProgress, creation, of_wanted, revision};
 use crate::rollout::snapshot::condition;
 
 /// The server's default, which the manifest does not ask for.
@@ -29,7 +29,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     workload::conclude(context, &pods, refused, &progress)
 }
 
-fn progress(context: &EvalContext, pods: &Pods) -> Progress {
+fn progress(context: &EvalContext, pods: &Pods) -> WorkloadProgress {
     let object = context.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let status = |field: &str| count(object, &format!("/status/{field}"));
@@ -55,7 +55,7 @@ fn progress(context: &EvalContext, pods: &Pods) -> Progress {
     } else {
         "its controller does not call it available yet".to_owned()
     };
-    Progress {
+    WorkloadProgress {
         is_complete: counts && is_available,
         reaches_bar: bar.is_some_and(|bar| updated >= bar && of_new("availableReplicas", available) >= bar),
         ready: of_new("readyReplicas", ready).min(wanted),

@@ -29,7 +29,7 @@ use crate::rollout::{annotations, evidence, pod};
 
 /// How far a workload is, by its own status.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub(crate) struct WorkloadProgress {
     /// Whether its counts are those that were asked for.
     pub(crate) is_complete: bool,
     /// Whether a bar lower than all of its replicas is reached.
@@ -77,7 +77,7 @@ pub(crate) fn conclude<'a>(
     context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     refused: Option<Finding<'a>>,
-    progress: &Progress,
+    progress: &WorkloadProgress,
 ) -> Health {
     for one in &pods.current {
         note_runs(context, one);
@@ -99,7 +99,7 @@ fn weigh<'a>(
     context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
     finding: Option<&Finding<'a>>,
-    progress: &Progress,
+    progress: &WorkloadProgress,
 ) -> Health {
     if progress.reaches_bar {
         let judgement = Health::ready();
@@ -131,7 +131,7 @@ fn weigh<'a>(
 }
 
 /// Ready by its counts: ready indeed once what no probe watches, and what has died before, has run for a while.
-fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Progress) -> Health {
+fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &WorkloadProgress) -> Health {
     if let Some(put_off) = eviction::recent(context, pods) {
         return put_off.explain(Health::new(Verdict::Progressing));
     }

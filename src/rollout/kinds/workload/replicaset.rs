@@ -4,7 +4,7 @@ use crate::model::object::{count, number};
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
-use crate::rollout::kinds::workload::{Progress, creation, revision};
+use crate::rollout::kinds::workload::{WorkloadProgress, creation, revision};
 
 /// Judges a `ReplicaSet`.
 pub(crate) fn judge(context: &mut EvalContext) -> Health {
@@ -14,7 +14,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     let (ready, available) =
         (count(object, "/status/readyReplicas"), count(object, "/status/availableReplicas"));
     let is_complete = ready == wanted && available == wanted && count(object, "/status/replicas") == wanted;
-    let progress = Progress {
+    let progress = WorkloadProgress {
         is_complete,
         reaches_bar: false,
         ready,

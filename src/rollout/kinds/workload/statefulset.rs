@@ -6,7 +6,7 @@ use crate::rollout::context::EvalContext;
 use crate::rollout::health::Health;
 use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
-use crate::rollout::kinds::workload::{Progress, creation, of_wanted, revision};
+use crate::rollout::kinds::workload::{WorkloadProgress, creation, of_wanted, revision};
 use crate::rollout::pod::container;
 
 /// Judges a `StatefulSet`.
@@ -26,7 +26,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     judgement
 }
 
-fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
+fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> WorkloadProgress {
     let object = context.object;
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition").max(0);
@@ -46,7 +46,7 @@ fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> Progress {
     } else {
         blocked(pods).unwrap_or_else(|| of_wanted(updated, needed, "of the new revision"))
     };
-    Progress {
+    WorkloadProgress {
         is_complete: is_updated && ready == wanted && is_available && status("replicas") <= wanted,
         reaches_bar: false,
         ready: ready.min(wanted),

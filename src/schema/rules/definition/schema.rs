@@ -39,7 +39,7 @@ enum Level {
 
 /// Checks the schema of a version.
 pub(super) fn check(root: &Value, pointer: &str, found: &mut Vec<Finding>) {
-    let mut walk = Walk { found, depth: 0 };
+    let mut walk = SchemaWalk { found, depth: 0 };
     walk.schema(root, Level::Root, pointer);
     walk.metadata(root, pointer);
     if is_true(root, "/nullable") {
@@ -76,12 +76,12 @@ fn at<'a>(root: &'a Value, path: &str) -> Option<&'a Value> {
     Some(found)
 }
 
-struct Walk<'a> {
+struct SchemaWalk<'a> {
     found: &'a mut Vec<Finding>,
     depth: usize,
 }
 
-impl Walk<'_> {
+impl SchemaWalk<'_> {
     fn say(&mut self, pointer: &str, message: impl Into<String>) {
         self.found.push(Finding::error(pointer, message));
     }
