@@ -89,6 +89,27 @@ fn without_a_clone_gitlab_names_the_project() {
 }
 
 #[test]
+fn a_job_and_its_clone_agree_on_the_name() {
+    let directory = tempfile::tempdir().unwrap();
+    write(directory.path(), "Dockerfile", "FROM scratch\n");
+    let repository = commit_all(directory.path());
+    repository.remote("origin", "https://example.com/gitlab/group/shop.git").unwrap();
+    let options = || Options { directory: directory.path().to_path_buf(), ..Options::default() };
+    let of = |path: &'static str| {
+        open_project_with(&options(), &move |name: &str| (name == "CI_PROJECT_PATH").then(|| path.to_owned()))
+    };
+    assert_eq!(of("gitlab/group/shop").unwrap().name, "gitlab-group-shop");
+    assert_eq!(of("").unwrap().name, "gitlab-group-shop");
+    let error = of("group/shop").unwrap_err();
+    assert_eq!(
+        (error.kind(), error.hint().unwrap().contains("`project: group-shop`")),
+        (Kind::Invalid, true)
+    );
+    write(directory.path(), "windlass.yaml", "version: 1\nproject: shop\nimages: {}\n");
+    assert_eq!(of("group/shop").unwrap().name, "shop");
+}
+
+#[test]
 fn a_configuration_that_leads_nowhere_is_not_taken_for_none() {
     let directory = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("elsewhere.yaml", directory.path().join("windlass.yaml")).unwrap();

@@ -32,7 +32,7 @@ fn known_with(
 ) -> Option<PartialConfig> {
     let directory = directory(&options.directory).ok()?;
     let config = config(&directory, options, git.root.as_deref()).unwrap_or_default();
-    let origin = || names::of_origin(&git.origin.or_else(|| project_path(environment))?);
+    let origin = || names::of_origin(&project_path(environment).or(git.origin)?);
     let configured = config["project"].as_str().and_then(|name| check_name(name).ok());
     let tier = of_tier(&config, tier);
     Some(PartialConfig { project: options.project.clone().or(configured).or_else(origin), ..tier })

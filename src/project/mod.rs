@@ -126,7 +126,7 @@ pub enum Named {
     /// `project:` in `windlass.yaml`.
     #[default]
     Configured,
-    /// The address of the Git remote `origin`; without one, the project's path in GitLab.
+    /// The project's path in GitLab; outside its jobs, the address of the Git remote `origin`.
     Remote,
     /// The directory's name: enough to build and to validate, not for a cluster, where others would see another
     /// name.
@@ -144,9 +144,8 @@ impl Project {
         let top = git.root.as_deref();
         let ConfigLocation { root, config_file } = find(&directory, options.config.as_deref(), top)?;
         let config = read_config(&root, config_file.as_deref(), environment)?;
-        let of_ci = project_path(environment);
-        let origin = git.origin.as_deref().or(of_ci.as_deref());
-        let (name, named) = name(options.project.as_deref(), &config, origin, &root)?;
+        let remote = Remote { path: project_path(environment), origin: git.origin.as_deref() };
+        let (name, named) = name(options.project.as_deref(), &config, &remote, &root)?;
         let work_tree = git.root.as_ref().and_then(|top| top.canonicalize().ok());
         let (revision, no_revision) = match git.revision {
             Some(Ok(revision)) => (Some(revision), None),
@@ -353,7 +352,37 @@ fn conventional_images(root: &Path) -> BTreeMap<String, ImageConfig> {
         .collect()
 }
 
-fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path) -> Result<(String, Named)> {
+/// Where the project is for others.
+struct Remote<'a> {
+    /// In GitLab, of whose job this is.
+    path: Option<String>,
+    /// The address of the remote `origin`.
+    origin: Option<&'a str>,
+}
+
+impl Remote<'_> {
+    /// The name that others know the project by.
+    ///
+    /// # Errors
+    /// [`Kind::Invalid`] where the job and the remote disagree: on a laptop the project would have another name.
+    fn name(&self) -> Result<Option<String>> {
+        let of = |address: &str| config::names::of_origin(address);
+        let (job, origin) = (self.path.as_deref().and_then(of), self.origin.and_then(of));
+        match (job, origin) {
+            (Some(job), Some(origin)) if job != origin => {
+                let path = self.path.as_deref().unwrap_or_default();
+                let sentence = format!(
+                    "the project is `{path}` in GitLab, but the remote `origin` gives it the name `{origin}`"
+                );
+                let hint = format!("name it in windlass.yaml: `project: {job}`");
+                Err(Error::new(Kind::Invalid, sentence).with_hint(hint))
+            }
+            (job, origin) => Ok(job.or(origin)),
+        }
+    }
+}
+
+fn name(given: Option<&str>, config: &Config, remote: &Remote<'_>, root: &Path) -> Result<(String, Named)> {
     if let Some(given) = given {
         return check_name(given).map(|name| (name, Named::Given));
     }
@@ -361,7 +390,7 @@ fn name(given: Option<&str>, config: &Config, origin: Option<&str>, root: &Path)
         let name = check_name(configured).map_err(|error| at(error, config, "project"))?;
         return Ok((name, Named::Configured));
     }
-    if let Some(name) = origin.and_then(config::names::of_origin) {
+    if let Some(name) = remote.name()? {
         return Ok((name, Named::Remote));
     }
     let directory = root.file_name().map_or_else(|| "project".into(), |name| name.to_string_lossy());

@@ -34,7 +34,7 @@ pub struct Config {
     /// The version of this format.
     #[schemars(schema_with = "schema::version")]
     pub version: u32,
-    /// The project's name: a-z, 0-9 and `-`, 40 characters at most. Without it, the path of the `origin` remote.
+    /// The project's name: a-z, 0-9 and `-`, 40 characters at most. Without it, `CI_PROJECT_PATH`, else the path of the `origin` remote.
     pub project: Option<String>,
     /// Where images are pushed to: `host/path`; an image is `<registry>/<image>`. May have `${NAME}`.
     pub registry: Option<String>,

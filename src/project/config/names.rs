@@ -105,9 +105,19 @@ pub(crate) fn secret_key(name: &str) -> Result<()> {
 
 /// The path of a repository's address, as one word: `git@host:group/shop.git` is `group-shop`, on a laptop with SSH
 /// as in CI with HTTPS and a token.
+///
+/// Bitbucket Server has `/scm/` in front of the path and Azure DevOps `/_git/` in it, both with HTTPS only; Azure DevOps has
+/// `v3/` in front of it with SSH only.
 pub(crate) fn of_origin(origin: &str) -> Option<String> {
-    let path = RemoteAddress::read(origin).path;
-    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
+    let RemoteAddress { host, path } = RemoteAddress::read(origin);
+    let mut parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | "." | ".." | "~")).collect();
+    if host.is_some() {
+        match parts.as_slice() {
+            ["scm", _, _] | ["v3", _, _, _] => drop(parts.remove(0)),
+            [.., "_git", _] => drop(parts.remove(parts.len() - 2)),
+            _ => {}
+        }
+    }
     (!parts.is_empty()).then(|| slug(&parts.join("-")))
 }
 
@@ -144,6 +154,21 @@ mod tests {
         ] {
             assert_eq!(of_origin(origin).as_deref(), Some("group-shop"), "{origin}");
         }
+        for (https, ssh, name) in [
+            (
+                "https://bb.example.com/scm/proj/repo.git",
+                "ssh://git@bb.example.com:7999/proj/repo.git",
+                "proj-repo",
+            ),
+            (
+                "https://dev.azure.com/org/proj/_git/repo",
+                "git@ssh.dev.azure.com:v3/org/proj/repo",
+                "org-proj-repo",
+            ),
+        ] {
+            assert_eq!((of_origin(https).as_deref(), of_origin(ssh).as_deref()), (Some(name), Some(name)));
+        }
+        assert_eq!(of_origin("/srv/scm/group/shop.git").as_deref(), Some("srv-scm-group-shop"));
         assert_eq!(of_origin("file:///srv/shop.git").as_deref(), Some("srv-shop"));
         assert_eq!(of_origin("https://example.com/"), None);
         assert_eq!(of_origin("https://example.com"), None);
