@@ -21,6 +21,7 @@ mod stage;
 mod table;
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
@@ -68,8 +69,11 @@ fn every_scenario_ends_as_the_rules_say() {
         }
     });
     let mut lines = lines.into_inner().unwrap();
-    for line in lines.iter_mut().filter(|line| line.wrong.is_some() && is_quarantined(line.name)) {
-        println!("in tests/quarantine, once more alone: {}", table::mistakes(&[line]));
+    // As tests/run does with other tests: what other work on the machine did to one or two does not fail the run.
+    let is_rare = lines.iter().filter(|line| line.wrong.is_some()).count() <= 2;
+    for line in lines.iter_mut().filter(|line| is_rare && line.wrong.is_some()) {
+        // Not by println, which is shown of tests that fail only.
+        let _ = writeln!(std::io::stderr(), "FLAKY if it passes alone: {}", table::mistakes(&[line]));
         if let Some(case) = all().into_iter().find(|case| case.name == line.name) {
             let again = catch_unwind(AssertUnwindSafe(|| play(&case, &shared, &observer)));
             *line = again.unwrap_or_else(|panic| Line::of_panic(&case, &panic));
@@ -92,12 +96,6 @@ fn every_scenario_ends_as_the_rules_say() {
 /// Whether it is one of those that somebody asked for.
 fn is_wanted(case: &Case, wanted: &str) -> bool {
     if wanted == "must-succeed" { case.code == 0 } else { case.name.contains(wanted) }
-}
-
-/// Whether a scenario may pass only when it plays alone.
-fn is_quarantined(name: &str) -> bool {
-    let lines = include_str!("../../quarantine").lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| line.split_whitespace().nth(1)).any(|quarantined| quarantined == name)
 }
 
 /// Plays one scenario and says how it ended.
