@@ -46,6 +46,16 @@ pub fn of_unknown_scope(objects: &[Value]) -> Vec<String> {
     objects.iter().filter(is_one).map(name).collect()
 }
 
+/// The address of a set: the first host of its first Ingress.
+pub(crate) fn address<'a>(mut objects: impl Iterator<Item = &'a Value>) -> Option<String> {
+    let ingress = objects.find(|object| object["kind"] == "Ingress")?;
+    let host = ingress.pointer("/spec/rules/0/host")?.as_str().filter(|host| !host.contains('*'))?;
+    let secured = ingress.pointer("/spec/tls").and_then(Value::as_array).into_iter().flatten();
+    let is_secured = |hosts: &Value| hosts.as_array().is_some_and(|all| all.iter().any(|one| one == host));
+    let scheme = if secured.map(|tls| &tls["hosts"]).any(is_secured) { "https" } else { "http" };
+    Some(format!("{scheme}://{host}"))
+}
+
 /// Marks an object as the project's and the tier's, as every object of its manifests is.
 pub fn mark(object: &mut Value, project: &Project, tier: &Tier) {
     let owner = stamp::Owner {

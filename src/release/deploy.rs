@@ -51,13 +51,14 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
     let mut prior = PriorReleases::default();
     let deployed = lock.hold(Box::pin(deploy(context, &mut prior, &source))).await;
     let deployed = stage.close(deployed, Deployed::summary);
-    let deployed = match deployed.map_err(|error| error.after(prior.begun()).after(source.result())) {
+    let known = source.result(&prior);
+    let deployed = match deployed.map_err(|error| error.after(prior.begun()).after(known.clone())) {
         Ok(deployed) => Ok(deployed),
         Err(error) => {
             // Even if the lock is lost in the meantime, the result reports what was done.
-            let known = RunResult { next: Vec::new(), ..error.result().clone() };
+            let done = RunResult { next: Vec::new(), ..error.result().clone() };
             let restoring = Box::pin(restore_previous(context, &mut prior, error));
-            lock.hold(restoring).await.map_err(|error| error.after(known))
+            lock.hold(restoring).await.map_err(|error| error.after(done))
         }
     };
     lock.release(context).await;
@@ -67,7 +68,7 @@ async fn run(request: Request<'_>, input: Input<'_>) -> Result<RunResult> {
     {
         promote(context, read.images, &deployed).await;
     }
-    Ok(deployed.result.after(source.result()))
+    Ok(deployed.result.after(known))
 }
 
 /// Check, connect, lock: nothing is changed but what the lock needs.

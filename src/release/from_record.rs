@@ -45,12 +45,18 @@ pub(crate) async fn prepare<'a>(
     let summary = summary(context, &record, prior, kind).await?;
     let sentence = format!("rollback {}: back to {back_to}: {}", summary.revision, plan.sentence());
     let result = RunResult {
+        url: url(&record),
         rolled_back_to: Some(to),
         back_to: Some(back_to),
         images: record.summary.images.into_iter().map(|(name, image)| (name, image.to_string())).collect(),
         ..RunResult::default()
     };
     Ok(Desired { untouched, sentence, result, ..Desired::new(Stage::Rollback, plan, summary) })
+}
+
+/// The address of a recorded set.
+pub(crate) fn url(record: &Record) -> Option<String> {
+    manifest::address(record.objects.iter().map(|one| &*one.object))
 }
 
 /// Reports what is restored, and what is not.

@@ -1,12 +1,11 @@
 //! The input of a release: the tier's manifests with the images of the commit, or the record of an earlier release.
 
-use serde_json::Value;
-
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::manifest::{Manifests, Sources};
+use crate::manifest::{self, Manifests, Sources};
 use crate::model::{Image, Images, ObjectRef, Outcome, RunResult, Stage, object};
 use crate::project::{Project, Tier};
+use crate::record::prior::PriorReleases;
 use crate::record::{self, ReleaseKind, Summary, target};
 use crate::release::ancestry::{self, Course};
 use crate::release::context::{Request, TierContext};
@@ -14,7 +13,7 @@ use crate::release::plan::checks::external;
 use crate::release::plan::redaction;
 use crate::release::run::{Deployed, deletion};
 use crate::release::tier_lock::LOCKING;
-use crate::release::{TestStage, manifest_check};
+use crate::release::{TestStage, from_record, manifest_check};
 use crate::secret::{self, Secret};
 use crate::session::Session;
 
@@ -221,27 +220,23 @@ impl LoadedInput<'_> {
     }
 
     /// What is known about the result of the run before it begins.
-    pub(crate) fn result(&self) -> RunResult {
+    pub(crate) fn result(&self, prior: &PriorReleases) -> RunResult {
         match self {
             Self::Manifests(read) => {
                 RunResult { url: read.url(), ..RunResult::of_images(&read.running_images) }
             }
-            Self::Record(_) => RunResult::default(),
+            // If nothing is rolled back.
+            Self::Record(_) => {
+                RunResult { url: prior.last.as_ref().and_then(from_record::url), ..RunResult::default() }
+            }
         }
     }
 }
 
 impl ReleaseManifests<'_> {
-    /// The address of the set: the first host of its first Ingress.
+    /// The address of the set.
     pub(crate) fn url(&self) -> Option<String> {
-        let mut objects = self.manifests.objects.iter().map(|object| &object.json);
-        let ingress = objects.find(|object| object["kind"] == "Ingress")?;
-        let host = ingress.pointer("/spec/rules/0/host")?.as_str().filter(|host| !host.contains('*'))?;
-        let secured = ingress.pointer("/spec/tls").and_then(Value::as_array).into_iter().flatten();
-        let is_secured =
-            |hosts: &Value| hosts.as_array().is_some_and(|all| all.iter().any(|one| one == host));
-        let scheme = if secured.map(|tls| &tls["hosts"]).any(is_secured) { "https" } else { "http" };
-        Some(format!("{scheme}://{host}"))
+        manifest::address(self.manifests.objects.iter().map(|object| &object.json))
     }
 }
 

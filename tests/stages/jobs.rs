@@ -144,6 +144,19 @@ fn gitlab_s_rollback_runs_the_old_job_again_and_brings_its_image_back() {
     in_job(&mut project, "19", &commits[0]);
     project.windlass_in(clone.path(), &again).exits(34).says("is older");
     assert_eq!(image(&project), images[1]);
+
+    rolls_back_with_its_address(&project, clone.path());
+    assert_eq!(image(&project), images[0]);
+}
+
+/// A rollback job links to its environment, too, whether it changes anything or not.
+fn rolls_back_with_its_address(project: &Project, clone: &std::path::Path) {
+    for _ in 0..2 {
+        let back = ["rollback", "staging", "--to", "1", "--yes", "--report", "back"];
+        project.windlass_in(clone, &back).exits(0);
+        let variables = std::fs::read_to_string(clone.join("back/windlass.env")).unwrap();
+        assert!(variables.contains("WINDLASS_URL=http://web.shop.test\n"), "{variables}");
+    }
 }
 
 #[test]
