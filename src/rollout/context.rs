@@ -1,4 +1,5 @@
-//! The context of one evaluation: the object, the snapshot of its surroundings, the clock, the memory, and how long states last.
+//! The context of one evaluation: the object, the snapshot of its surroundings, the clock, the memory, and how long
+//! states last.
 
 use std::sync::Arc;
 
