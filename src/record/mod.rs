@@ -156,7 +156,7 @@ pub(crate) struct Summary {
     pub rules: Option<TierRules>,
 }
 
-/// More releases than any tier has; 0 means before the first release.
+/// More releases than any tier has; 0 is the state before the first release.
 const MOST_REVISIONS: u64 = 1_000_000_000;
 
 /// Everyone who may write ConfigMaps may write records: refuse revisions that would make a number overflow.
