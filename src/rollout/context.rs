@@ -39,7 +39,7 @@ pub(crate) struct ReleaseContext {
     /// Another workload of the same release still makes progress, and has not used up its failures: it may be the
     /// database that this one needs.
     pub others_on_their_way: bool,
-    /// Kind and name of objects created elsewhere: declared `external`, or created by a custom resource of the set.
+    /// Kind and name of objects created elsewhere: declared `external`, or created by a custom resource of the release.
     pub made_elsewhere: Arc<Vec<(String, String)>>,
     /// Which limits the manifest sets.
     pub limits: OwnLimits,
@@ -61,7 +61,7 @@ pub(crate) struct OwnLimits {
 /// The input of a rule.
 pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
-    /// The object, where it is a pod.
+    /// The object, if it is a pod.
     pub(crate) pod: Option<&'a Pod>,
     pub(crate) snapshot: &'a ClusterSnapshot,
     context: &'a Context,

@@ -209,7 +209,7 @@ impl Explained {
         Self { object: ObjectRef::of(object), is_abroad: false, judgement, died_since: None }
     }
 
-    /// Its namespace, where it has one.
+    /// Its namespace, if it has one.
     fn namespace(&self) -> Option<&str> {
         self.object.namespace.as_deref().filter(|namespace| !namespace.is_empty())
     }

@@ -1,5 +1,5 @@
-//! Takes over what already runs: finds the live objects of the manifests and their owners, takes ownership of their fields
-//! without changing them, and records the state as a release that a rollback can restore.
+//! Takes over what already runs: finds the live objects of the manifests and their owners, takes ownership of their
+//! fields without changing them, and records the state as a release that a rollback can restore.
 
 use std::sync::Arc;
 

@@ -32,7 +32,7 @@ pub(crate) struct DryRun<'a> {
     pub(crate) live: &'a BTreeMap<ObjectId, Arc<Value>>,
     /// `group/kind` of the kinds whose `CustomResourceDefinition` changes with this release.
     pub(crate) defined: &'a BTreeSet<String>,
-    /// The namespaces that will exist once the set is applied.
+    /// The namespaces that will exist once the release is applied.
     pub(crate) namespaces: &'a BTreeSet<String>,
     /// The roles in the manifests, by kind and name.
     pub(crate) roles: &'a BTreeSet<(String, String)>,

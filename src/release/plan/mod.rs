@@ -164,7 +164,7 @@ pub(crate) enum Known {
     JobToRun,
 }
 
-/// What the last release applied, indexed by object because the set may be large.
+/// What the last release applied, indexed by object because there may be many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Before<'a> {
     applied: BTreeMap<ObjectId, &'a Applied>,

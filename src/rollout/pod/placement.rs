@@ -34,7 +34,7 @@ pub(crate) fn unplaced<'a>(
         Some(_) => refused().map_or("the scheduler does not say why", |event| event.message),
         None => refused()?.message,
     };
-    // That preemption does not help either says nothing new.
+    // What follows about preemption only repeats the reasons.
     let said = said.split(" preemption: ").next().unwrap_or(said).trim();
     let said = said.trim_end_matches("no new claims to deallocate,").trim();
     let (spec, prefix) = context.written_pod();

@@ -39,7 +39,7 @@ impl<V: ?Sized + Eq + Hash> Shared<Arc<V>>
 where
     Arc<V>: Borrow<V>,
 {
-    /// Return the shared value that equals this one.
+    /// Returns the shared value that equals this one.
     pub(crate) fn get<Q>(&mut self, value: Q) -> Arc<V>
     where
         Q: Borrow<V> + Into<Arc<V>>,
@@ -58,7 +58,7 @@ where
 }
 
 impl Symbols {
-    /// Return the shared string that equals this one.
+    /// Returns the shared string that equals this one.
     pub(crate) fn get(&mut self, text: &str) -> Symbol {
         self.0.get(text)
     }
@@ -71,7 +71,7 @@ impl<T> Default for ByText<T> {
 }
 
 impl<T> ByText<T> {
-    /// Return the value for this string; make it if there is none yet.
+    /// Returns the value for this string; make it if there is none yet.
     pub(crate) fn get(&mut self, text: String, make: impl FnOnce() -> T) -> Arc<T> {
         if let Some(known) = self.values.get(text.as_str()) {
             return Arc::clone(known);

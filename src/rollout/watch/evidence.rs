@@ -78,7 +78,7 @@ impl Watcher {
         Error::new(Kind::Unreachable, message).with_failures(failures)
     }
 
-    /// What is known of the set while the API server does not respond: `state unknown, last seen 1m 05s ago:
+    /// The last known state of the release while the API server does not respond: `state unknown, last seen 1m 05s ago:
     /// Deployment/web progressing 0/1`.
     pub fn last_seen(&self) -> String {
         let age = display::whole(self.cluster.heard_ago());
