@@ -6,7 +6,7 @@ use crate::project::ci;
 use crate::record::Actor;
 
 impl Actor {
-    /// Who this run is, for its cluster and for its colleagues.
+    /// The identity of this run, as the cluster knows it and for colleagues.
     pub(crate) async fn of(cluster: &Cluster) -> Result<Self> {
         let identity = cluster.identity().await?;
         let person = Self::this_person();

@@ -1,4 +1,4 @@
-//! Whether two contents of an object are the same, and which release last changed it.
+//! Whether two versions of an object have the same content, and which release last changed it.
 
 use hmac::{Hmac, Mac};
 use serde_json::Value;
@@ -11,8 +11,8 @@ use crate::text::hex;
 /// Annotations that say which release last changed an object: they change without the content changing.
 pub(crate) const STAMPS: [&str; 2] = [labels::REVISION, labels::COMMIT];
 
-/// A hash of what an object asks for, whatever the order of its keys and whichever release it is stamped with. An image
-/// that is named by its digest is that image under every tag.
+/// A hash of the object's content, independent of the order of keys and of the release that stamped it. An image with a
+/// digest is the same image under every tag.
 pub(crate) fn content(object: &Value) -> String {
     let mut object = object.clone();
     unstamp(&mut object);
@@ -46,7 +46,7 @@ fn without_tag(image: &str) -> Option<String> {
     (!tag.contains('/')).then(|| format!("{repository}@sha256:{digest}"))
 }
 
-/// Takes the stamps of a release off an object.
+/// Removes the annotations of a release from an object.
 pub(crate) fn unstamp(object: &mut Value) {
     if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
         for stamp in STAMPS {
@@ -55,7 +55,7 @@ pub(crate) fn unstamp(object: &mut Value) {
     }
 }
 
-/// Puts the stamps of a release on an object.
+/// Sets the annotations of a release on an object.
 pub(crate) fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
     let annotations = metadata.entry("annotations").or_insert_with(|| Value::Object(serde_json::Map::new()));
@@ -67,9 +67,9 @@ pub(crate) fn stamp(object: &mut Value, revision: u64, commit: Option<&str>) {
     }
 }
 
-/// A hash of all contents together: two sets with the same one run the same. It is keyed with the tier's own key, so that
-/// whoever may read the history cannot try what a Secret of the set holds. A content that the history already has under
-/// the unkeyed hash of earlier versions keeps that.
+/// A hash of all objects together: releases with the same hash run the same content. It is keyed with the tier's own
+/// key, so that someone who may read the history cannot guess the values of a Secret. If the history has this content
+/// under the unkeyed hash of earlier versions, that hash is kept.
 pub(crate) fn set<'a>(
     objects: impl IntoIterator<Item = &'a Value>,
     key: &[u8],
@@ -85,7 +85,7 @@ pub(crate) fn set<'a>(
     keyed(&all, key)[..16].to_owned()
 }
 
-/// Stands in the hashes of records: it must stay as it is, whatever the type and its fields are called.
+/// Part of the hashes in existing records: the format must not change, even if the type and its fields are renamed.
 fn line(object: &Value) -> String {
     let ObjectId { group, kind, namespace, name } = ObjectId::of(object);
     let content = content(object);
@@ -94,7 +94,7 @@ fn line(object: &Value) -> String {
     )
 }
 
-/// A hash of a text that nobody can try without the key.
+/// A hash of a text that cannot be guessed without the key.
 pub(crate) fn keyed(text: &str, key: &[u8]) -> String {
     let mut hasher = Hmac::<Sha256>::new_from_slice(key).expect("a key may have any length");
     hasher.update(text.as_bytes());
@@ -157,12 +157,12 @@ mod tests {
         let (one, other) = (set([&secret], b"one", &[]), set([&secret], b"other", &[]));
         assert!(one != other && one != unkeyed && one.len() == 16, "{one} {other}");
         assert_eq!(set([&secret], b"one", &[]), one);
-        // What a record of an earlier version says of the same content still holds.
+        // The hash that an earlier version recorded for the same content is still valid.
         let old = Summary { set: unkeyed.clone(), ..summary(1) };
         assert_eq!(set([&secret], b"one", &[old]), unkeyed);
     }
 
-    /// Records that exist have these.
+    /// Existing records contain these.
     #[test]
     fn hashes_stay_what_they_are() {
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"namespace": "shop", "name": "we\"b"}});

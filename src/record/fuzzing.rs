@@ -1,4 +1,4 @@
-//! The entrance of the fuzzer: what stands in a cluster of earlier releases.
+//! The entry point of the fuzzer: the records of earlier releases in a cluster.
 
 use serde_json::Value;
 

@@ -6,13 +6,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::PinnedImage;
 
-/// An image as a record has it: `repository:tag@sha256:…`. Whoever may write ConfigMaps may write records: what is none is
-/// kept as the text that it is, so that it can be shown.
+/// An image in a record: `repository:tag@sha256:…`. Everyone who may write ConfigMaps may write records: anything else
+/// is kept as text, so that it can be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordedImage {
     /// An image.
     Pinned(PinnedImage),
-    /// A text that is none.
+    /// A text that is not an image.
     Text(String),
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for RecordedImage {
 impl From<String> for RecordedImage {
     fn from(text: String) -> Self {
         match text.parse::<PinnedImage>() {
-            // A short name of Docker Hub says less than the whole one: the record stays as it was written.
+            // A short name of Docker Hub is not the same text as the full one: keep the record as it was written.
             Ok(pinned) if pinned.to_string() == text => Self::Pinned(pinned),
             _ => Self::Text(text),
         }

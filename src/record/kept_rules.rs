@@ -1,14 +1,14 @@
-//! The rules of a tier in its records: they hold for commands that read no configuration, too.
+//! The rules of a tier in its records, for commands that read no configuration.
 
 use super::Summary;
 use crate::project::{Tier, TierRules};
 
-/// What a record says of the tier's rules: those of the configuration, else what was on record before.
+/// The tier's rules for a new record: those of the configuration, else those of the newest record.
 pub(crate) fn to_record(tier: &Tier, newest_first: &[Summary]) -> Option<TierRules> {
     if tier.configured { Some(tier.rules()) } else { newest(newest_first) }
 }
 
-/// An older windlass leaves lines that say nothing of the rules.
+/// The rules of the newest record that has any: an older windlass writes records without them.
 pub(crate) fn newest(newest_first: &[Summary]) -> Option<TierRules> {
     newest_first.iter().find_map(|summary| summary.rules)
 }

@@ -1,5 +1,5 @@
-//! What a release leaves in the cluster: enough to roll back without Git, CI or the work tree, and to say
-//! later what ran, who released it and whether it was tested.
+//! What a release stores in the cluster: enough to roll back without Git, CI or the work tree, and to tell later what
+//! ran, who released it and whether it was tested.
 
 mod actor;
 pub(crate) mod content;
@@ -26,36 +26,36 @@ use crate::model::{ObjectId, Unserved, is_commit, revision};
 use crate::project::TierRules;
 pub(crate) use image::RecordedImage;
 
-/// The version of the record's own format; a newer one than this program's is refused, never guessed at. It grows with
-/// every field whose loss would matter, for an older program drops what it does not know when it rewrites the history.
-/// 2: the pipeline of an [`Actor`], and rollbacks that leave the newer release as it is.
+/// The version of the record format. A version newer than this program's is refused, never guessed at. It increases
+/// with every field whose loss would matter, because an older program drops unknown fields when it rewrites the
+/// history. 2: the pipeline of an [`Actor`], and rollbacks that leave the newer release as it is.
 pub(crate) const FORMAT: u32 = 2;
 
 /// One release: one attempt to bring a tier to a commit's manifests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// What `history` shows; it also stands, alone, in the tier's ConfigMap.
+    /// What `history` shows; the tier's ConfigMap has it as well, without the rest of the record.
     pub summary: Summary,
-    /// The whole applied set, in apply order.
+    /// All applied objects, in apply order.
     pub objects: Vec<Applied>,
-    /// The Jobs of the set, with how the last run of their content ended.
+    /// The Jobs of the release, with the result of the last run of their content.
     #[serde(default)]
     pub jobs: Vec<JobRun>,
-    /// What the release deleted because its manifests no longer have it.
+    /// The objects that the release deleted because they were removed from its manifests.
     #[serde(default)]
     pub pruned: Vec<ObjectId>,
-    /// Everything that this and earlier releases applied and that may still be there: the set itself, and
-    /// while a release runs or after it failed also what it had not yet pruned.
+    /// Everything that this and earlier releases applied and that may still exist: the objects of this release, and
+    /// while it runs or after it failed also those that it has not pruned yet.
     #[serde(default)]
     pub owned: BTreeSet<Owned>,
-    /// Where Services and Ingresses of a good release lead nowhere, which was worth a warning only; `None` in a
-    /// record of a version that did not ask.
+    /// Services and Ingresses of a good release without endpoints, which caused only a warning; `None` in a record of a
+    /// version that did not check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unserved: Option<Vec<Unserved>>,
 }
 
 impl Record {
-    /// A record of which nothing but the summary is known yet.
+    /// A record with only a summary so far.
     pub(crate) fn new(summary: Summary) -> Self {
         Self {
             summary,
@@ -68,17 +68,17 @@ impl Record {
     }
 }
 
-/// An object that a release applied, and where its kind is served.
+/// An object that a release applied, with the API version of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Owned {
     /// `apps/v1`.
     pub api_version: String,
-    /// Which object.
+    /// The object.
     pub id: ObjectId,
 }
 
 impl Owned {
-    /// How this object is owned.
+    /// The API version and identity of this object.
     pub(crate) fn of(object: &Value) -> Self {
         let api_version = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         Self { api_version: api_version.to_owned(), id: ObjectId::of(object) }
@@ -108,13 +108,13 @@ pub(crate) struct Summary {
     /// The images by name, as `repository:tag@sha256:…`.
     #[serde(default)]
     pub images: BTreeMap<String, RecordedImage>,
-    /// Whether every test that the commit declares had a passed record; `None` where it declares none.
+    /// Whether every test of the commit had a passed record; `None` if it has no tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tested: Option<bool>,
-    /// A hash of the checks that it passed after the rollout (`verify`); `None` where none was made.
+    /// A hash of the checks that it passed after the rollout (`verify`); `None` if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<String>,
-    /// Whether what was released is not what the commit has.
+    /// Whether the work tree differed from the commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dirty: bool,
     /// Who released it, and from where.
@@ -126,23 +126,23 @@ pub(crate) struct Summary {
     pub finished: Option<Timestamp>,
     /// How it ended.
     pub outcome: Outcome,
-    /// A hash of the whole set's content: two releases with the same one run the same.
+    /// A hash of the content of all objects: two releases with the same one run the same content.
     pub set: String,
-    /// How many objects the set has.
+    /// The number of objects.
     pub objects: usize,
-    /// How far it came, where it did not come to its end.
+    /// How far it got, if it did not finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<ReleaseProgress>,
     /// The Jobs that it ran.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<Task>,
-    /// What an interrupted release sent back on its way out (`on_cancel: rollback`).
+    /// What an interrupted release restored before it exited (`on_cancel: rollback`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_back: Option<SentBack>,
-    /// What counted as ready because its status has no known condition or phase.
+    /// The objects that counted as ready because their status has no known condition or phase.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unjudged: Vec<ObjectId>,
-    /// Whether its full set is still kept.
+    /// Whether its full record is still stored.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub kept: bool,
     /// What failed.
@@ -151,22 +151,22 @@ pub(crate) struct Summary {
     /// The rules that were overridden, with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrides: Vec<Override>,
-    /// The tier's rules as its configuration had them, for commands that read none.
+    /// The tier's rules as in its configuration, for commands that read no configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<TierRules>,
 }
 
-/// More releases than any tier has; 0 is what was there before the first.
+/// More releases than any tier has; 0 is the state before the first release.
 const MOST_REVISIONS: u64 = 1_000_000_000;
 
-/// Whoever may write ConfigMaps may write records: what would make a number overflow is none of ours.
+/// Everyone who may write ConfigMaps may write records: refuse revisions that would make a number overflow.
 fn revision<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let revision = u64::deserialize(deserializer)?;
     let is_one = revision <= MOST_REVISIONS;
     is_one.then_some(revision).ok_or_else(|| D::Error::custom("`revision` is not a revision"))
 }
 
-/// As for [`revision`]: what is changed before it is sent again has the shape of an object.
+/// As for [`revision`]: must have the shape of an object, because it is changed and applied again.
 fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::Error> {
     let object = Value::deserialize(deserializer)?;
     let is_text =
@@ -180,7 +180,7 @@ fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Value>, D::E
         .ok_or_else(|| D::Error::custom("an `object` is not an object of Kubernetes"))
 }
 
-/// As for [`revision`]: what is given to Git as a commit is one.
+/// As for [`revision`]: must be a commit, because it is passed to Git.
 fn commit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let commit = Option::<String>::deserialize(deserializer)?;
     if commit.as_deref().is_none_or(is_commit) {
@@ -199,7 +199,7 @@ fn yes() -> bool {
 }
 
 impl Summary {
-    /// A release of this project and tier as it begins: with nothing in it yet, and nothing done.
+    /// A release of this project and tier at its start: no objects, and nothing done.
     pub(crate) fn begin(
         revision: u64,
         kind: ReleaseKind,
@@ -236,19 +236,19 @@ impl Summary {
         }
     }
 
-    /// The commit for people: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` where there is none.
+    /// The short commit: `1f3c9a0b`, `1f3c9a0b-dirty`; `None` if there is none.
     pub(crate) fn short_commit(&self) -> Option<String> {
         Some(revision::short_with_state(self.commit.as_deref()?, self.dirty))
     }
 }
 
-/// An attempt to release that ended before its first change. It takes no revision and is no release: a rollback never
-/// counts it, `history` shows it.
+/// An attempt to release that ended before its first change. It has no revision and is not a release: a rollback
+/// ignores it, `history` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RefusedAttempt {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
-    /// The newest revision on record when it ended; 0 where nothing was released yet.
+    /// The newest recorded revision when it ended; 0 if nothing was released yet.
     pub after: u64,
     /// When it ended, by the API server's clock.
     pub at: Timestamp,
@@ -258,25 +258,25 @@ pub(crate) struct RefusedAttempt {
     /// The branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
-    /// Whether the work tree was not what the commit has.
+    /// Whether the work tree differed from the commit.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dirty: bool,
     /// Who tried, and from where.
     pub by: Actor,
-    /// The exit code of the contract.
+    /// The exit code (see the contract).
     pub exit_code: u8,
-    /// One sentence: why it ended.
+    /// Why it ended, in one sentence.
     pub message: String,
 }
 
-/// An object of the applied set.
+/// An applied object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Applied {
-    /// What was sent.
+    /// The object that was sent.
     #[serde(deserialize_with = "object")]
     pub object: Arc<Value>,
-    /// A hash of the fields that the cluster's managed fields said were ours after the apply; `None` when the
-    /// object was not reached. While it is still what the cluster says, nobody changed a field of ours.
+    /// A hash of the managed fields that were ours after the apply; `None` if the object was not reached. As long as
+    /// the cluster has the same hash, nobody changed a field of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<String>,
 }
@@ -284,7 +284,7 @@ pub(crate) struct Applied {
 /// The last run of a Job's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct JobRun {
-    /// Which Job.
+    /// The Job.
     pub job: ObjectId,
     /// The hash of its content, image digests included.
     pub content: String,

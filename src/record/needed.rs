@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::project::{Project, Tier};
 use crate::session::Session;
 
-/// The digests that a tier runs or may be rolled back to, each with who needs it, and those of the project's other tiers in
-/// that cluster. `everywhere`: the tier is one of many, and without the right to look for all of them nothing is known.
+/// The digests that a tier runs or may be rolled back to, each with the release that needs it, and those of the
+/// project's other tiers in that cluster. `everywhere`: the tier is one of many, and a missing permission to list all
+/// of them is an error.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -35,7 +36,7 @@ pub(crate) async fn digests(
     Ok(needed.flat_map(digests).collect())
 }
 
-/// What stands behind the `@`: also of what is no image, for what cannot be read is not taken for unneeded.
+/// The part after the `@`, even if the text is not an image: what cannot be parsed must not count as unneeded.
 fn digest(image: &RecordedImage) -> String {
     match image {
         RecordedImage::Pinned(pinned) => pinned.digest.to_string(),

@@ -1,4 +1,4 @@
-//! What is on record when a command begins, and what a killed release left behind.
+//! The records when a command starts, and what a killed release left behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::text::pointer;
 pub(crate) struct PriorReleases {
     pub(crate) summaries: Vec<Summary>,
     pub(crate) last: Option<Record>,
-    /// The revision of this run, while its record stands among the others.
+    /// The revision of this run, once its record is among the others.
     pub(crate) current: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl PriorReleases {
         Self::of(store, store.history().await?).await
     }
 
-    /// With the newest full record of a history that was read before.
+    /// Adds the newest full record to a history that was read before.
     pub(crate) async fn of(store: &Store, summaries: Vec<Summary>) -> Result<Self> {
         let last = match summaries.first() {
             Some(newest) => store.recorded(&summaries, newest.revision).await?,
@@ -38,26 +38,27 @@ impl PriorReleases {
         Ok(Self { summaries, last, current: None })
     }
 
-    /// When a release begins: not before the one before has ended, whatever two readings of the server's clock say.
+    /// The start time of a release: never before the end of the previous one, even if two readings of the server's
+    /// clock differ.
     pub(crate) fn begin(&self, now: Timestamp) -> Timestamp {
         let before = self.summaries.first().and_then(|newest| newest.finished);
         before.map_or(now, |before| before.max(now))
     }
 
-    /// The revisions of releases that have ended and were not good.
+    /// The revisions of releases that ended and did not succeed.
     pub(crate) fn not_good(&self) -> BTreeSet<u64> {
         let ended =
             self.summaries.iter().filter(|one| !matches!(one.outcome, Outcome::Good | Outcome::Running));
         ended.map(|one| one.revision).collect()
     }
 
-    /// When the release before this run ended, if it was good.
+    /// When the previous release ended, if it was good.
     pub(crate) fn good_at(&self) -> Option<Timestamp> {
         let newest = self.summaries.iter().find(|one| Some(one.revision) != self.current)?;
         newest.finished.filter(|_| newest.outcome == Outcome::Good)
     }
 
-    /// What a run that ended from outside, without its lock say, had begun.
+    /// The result of a run that was ended from outside, for example because it lost its lock.
     pub(crate) fn begun(&self) -> RunResult {
         RunResult { revision: self.current, changed: self.current.map(|_| true), ..RunResult::default() }
     }
@@ -66,9 +67,8 @@ impl PriorReleases {
         self.summaries.first().map_or(1, |newest| newest.revision + 1)
     }
 
-    /// Says that the release before did not come to its end, and how far it came, which is counted in the cluster
-    /// where it was killed: its line of the history says so too from the next write on. Called under the
-    /// lock, so nobody runs it any more.
+    /// Marks the previous release as interrupted, if it did not finish, and counts in the cluster how far it got. The
+    /// history shows this from the next write on. Called under the lock, so nobody runs that release any more.
     pub(crate) fn settle(&mut self, session: &Session, live: Option<&BTreeMap<ObjectId, Arc<Value>>>) {
         let Some(newest) = self.summaries.first_mut() else { return };
         if newest.outcome == Outcome::Running {
@@ -83,9 +83,9 @@ impl PriorReleases {
     }
 }
 
-/// For those who only look: a release that is on record as running while nobody holds the lock was killed.
+/// For read-only commands: a release that is recorded as running while nobody holds the lock was killed.
 pub(crate) async fn as_it_is(cluster: &Cluster, name: &str, summaries: &mut [Summary]) -> Option<Holder> {
-    // Who may not read leases sees what the record says.
+    // Without permission to read leases, show what the record says.
     let (holder, known) = match Lease::holder(cluster, name).await {
         Ok(holder) => (holder, true),
         Err(_) => (None, false),
@@ -123,7 +123,7 @@ pub(crate) fn interruption(summary: &Summary) -> String {
     format!("{noun} {}{what} was interrupted{after}, by {by}{sent_back}", summary.revision)
 }
 
-/// What a killed release wrote, from the stamps in the cluster.
+/// Counts what a killed release wrote, by the annotations in the cluster.
 fn count(killed: &mut Summary, live: &BTreeMap<ObjectId, Arc<Value>>) {
     let revision = killed.revision.to_string();
     let stamp = pointer::escape(STAMPS[0]);

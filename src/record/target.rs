@@ -1,49 +1,49 @@
-//! Where a rollback leads: a pure function of the releases' summaries.
+//! The target of a rollback: a pure function of the releases' summaries.
 
 use jiff::SignedDuration;
 
 use crate::error::{Error, Kind, Result};
 use crate::record::{Outcome, RefusedAttempt, ReleaseKind, Summary, Task};
 
-/// So far may two readings of the API server's clock be apart.
+/// The most by which two readings of the API server's clock may differ.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_secs(5);
 
 /// What a rollback would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Target {
-    /// Bring back this revision's set; the second is what runs now.
+    /// Restore the objects of this revision.
     Release {
-        /// The revision to bring back.
+        /// The revision to restore.
         to: u64,
-        /// The newest revision: what is rolled back from.
+        /// The newest revision, which is rolled back.
         from: u64,
     },
-    /// The newest release is already a good rollback, and nobody asked for another revision than it led to.
+    /// The newest release is already a good rollback, and no revision other than its target was requested.
     Already {
         /// The rollback.
         revision: u64,
-        /// What it was rolled back from.
+        /// The release that was rolled back.
         from: u64,
-        /// Where it led.
+        /// Its target.
         to: u64,
-        /// The next good release further back, if there is one.
+        /// The next good release before that, if there is one.
         further: Option<u64>,
     },
-    /// The last attempt changed nothing, the release before it is good and runs, and nobody asked for another.
+    /// The last attempt changed nothing, the release before it is good and runs, and no revision was requested.
     Unchanged {
-        /// What runs.
+        /// The release that runs.
         runs: u64,
-        /// The next good release further back, if there is one.
+        /// The next good release before that, if there is one.
         further: Option<u64>,
     },
 }
 
-/// Chooses the revision: `asked`, or the newest good release whose set differs from the newest release's and
-/// that was not itself rolled back from. `newest_first` holds all releases of the tier, `attempts` those that ended before
-/// their first change: right after one of them a good release is not taken away.
+/// Chooses the revision: `asked`, or the newest good release whose content differs from the newest release's and that
+/// was not itself rolled back. `newest_first` has all releases of the tier, `attempts` those that ended before their
+/// first change: right after such an attempt, the good release that runs is not rolled back.
 ///
 /// # Errors
-/// [`Kind::Rule`] when there is nothing to go back to, [`Kind::Invalid`] when `asked` is unknown.
+/// [`Kind::Rule`] when there is nothing to roll back to, [`Kind::Invalid`] when `asked` is unknown.
 pub(crate) fn choose(
     newest_first: &[Summary],
     attempts: &[RefusedAttempt],
@@ -93,10 +93,10 @@ fn known(newest_first: &[Summary], revision: u64) -> Result<()> {
         .with_hint(format!("the tier has releases {first} to {last}")))
 }
 
-/// The newest good release whose set differs from what runs and that nobody rolled back from.
+/// The newest good release whose content differs from what runs and that was not rolled back.
 ///
-/// While an interrupted or failed rollback is the newest release, its source still counts as rolled back
-/// from: going on must not lead back to the broken one.
+/// While an interrupted or failed rollback is the newest release, the release that it rolls back still counts as rolled
+/// back: a retry must not lead to the broken release.
 fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
     let running = &newest_first.first()?.set;
     newest_first.iter().find(|summary| {
@@ -106,7 +106,7 @@ fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
     })
 }
 
-/// The newest good release before this one that differs from it.
+/// The newest good release before this one with other content.
 pub(crate) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
     let running = &newest_first.iter().find(|one| one.revision == to)?.set;
     let fits = |one: &&Summary| {
@@ -125,10 +125,10 @@ fn rolled_back_from(summary: &Summary) -> Option<u64> {
     }
 }
 
-/// The release whose content a revision has: itself, or where the rollbacks lead that brought it back.
+/// The release whose content a revision has: itself, or the release that the rollbacks restored.
 pub(crate) fn original(newest_first: &[Summary], revision: u64) -> u64 {
     let mut revision = revision;
-    // A rollback leads to an older revision; a record that says otherwise ends the search.
+    // A rollback's target is an older revision; a record that says otherwise ends the search.
     while let Some(ReleaseKind::Rollback { to, .. }) =
         newest_first.iter().find(|one| one.revision == revision).map(|one| &one.kind)
         && *to < revision
@@ -138,7 +138,7 @@ pub(crate) fn original(newest_first: &[Summary], revision: u64) -> u64 {
     revision
 }
 
-/// The Job that ran after this revision and whose work is not undone by going back to it, newest first.
+/// The newest Job after this revision whose work is not undone by a rollback.
 pub(crate) fn refusing(newest_first: &[Summary], to: u64) -> Option<(u64, &Task)> {
     all_refusing(newest_first, to).next()
 }
@@ -151,13 +151,14 @@ pub(crate) fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<I
         .filter(|(_, task)| task.refuses_rollback)
 }
 
-/// Whether this set was rolled back from, and was not good again since: it needs an override to come again.
+/// The release of this content that was rolled back, unless it was good again since: releasing it again needs an
+/// override.
 pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> {
     for summary in newest_first {
         if summary.set == set && summary.outcome == Outcome::Good {
             return None;
         }
-        // A release of the set that it led to, broken off, is no reason to leave that set.
+        // An interrupted rollback to this content does not count as a rollback away from it.
         let left = rolled_back_from(summary).filter(|_| summary.set != set);
         let left = left.filter(|from| newest_first.iter().any(|one| one.revision == *from && one.set == set));
         if left.is_some() {
@@ -167,7 +168,7 @@ pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Optio
     None
 }
 
-/// `89147efa, release 1`: the commit, and the release that first brought it.
+/// `89147efa, release 1`: the commit, and the release that first had it.
 pub(crate) fn back_to(newest_first: &[Summary], to: u64) -> String {
     let original = original(newest_first, to);
     let commit = newest_first.iter().find(|one| one.revision == to).and_then(Summary::short_commit);
@@ -182,7 +183,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::record::{Actor, FORMAT};
 
-    /// A good release of nothing in particular.
+    /// A good release with arbitrary content.
     pub(crate) fn summary(revision: u64) -> Summary {
         release(revision, "set", Outcome::Good, ReleaseKind::Release)
     }

@@ -16,11 +16,12 @@ const FAILURES_ALLOWED: i64 = 2;
 /// How many seconds a pod without a readiness probe must run by default.
 const STABLE_FOR: Duration = Duration::from_secs(5);
 
-/// A Job's controller reports its own deadline; after this much longer, windlass does.
+/// A Job's controller reports `activeDeadlineSeconds` itself; windlass reports it only if this much more time has
+/// passed.
 const CONTROLLER: Duration = Duration::from_secs(15);
 
-/// The time limit of an object, if it has its own: that of the annotation, else of a Job the one after which its
-/// controller stops it.
+/// The timeout of an object, if it has its own: the annotation's, else for a Job the time after which its controller
+/// stops it.
 pub(super) fn timeout(object: &Value) -> Option<Duration> {
     let given = object::annotation(object, labels::TIMEOUT).and_then(duration);
     let of_job = || {
@@ -58,8 +59,8 @@ pub(super) fn required_rollout(object: &Value, wanted: i64) -> Option<i64> {
     }
 }
 
-/// What is waited for where a kind offers a choice: `started` of a Job, `address` of an Ingress, `health` of a custom
-/// resource, `none` of a Service.
+/// Whether the annotation selects this way to wait: `started` for a Job, `address` for an Ingress, `health` for a
+/// custom resource, `none` for a Service.
 pub(super) fn waits_for(object: &Value, what: &str) -> bool {
     object::annotation(object, labels::WAIT).is_some_and(|value| value.trim() == what)
 }

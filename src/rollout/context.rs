@@ -1,4 +1,5 @@
-//! The context of one evaluation: the object, the snapshot of its surroundings, the clock, the memory, and how long states last.
+//! The context of one evaluation: the object, the snapshot of its surroundings, the clock, the memory, and how long
+//! states last.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub(crate) struct Context {
 /// What a release knows about an object beyond what the cluster says.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReleaseContext {
-    /// When the release began to change the object; older conditions are left over.
+    /// When the release began to change the object; older conditions are leftovers.
     pub applied_at: Option<Timestamp>,
     /// The uid that our apply returned.
     pub uid: Option<String>,
@@ -38,7 +39,7 @@ pub(crate) struct ReleaseContext {
     /// Another workload of the same release still makes progress, and has not used up its failures: it may be the
     /// database that this one needs.
     pub others_on_their_way: bool,
-    /// Kind and name of objects created elsewhere: declared `external`, or created by a custom resource of the set.
+    /// Kind and name of objects created elsewhere: declared `external`, or created by a custom resource of the release.
     pub made_elsewhere: Arc<Vec<(String, String)>>,
     /// Which limits the manifest sets.
     pub limits: OwnLimits,
@@ -60,7 +61,7 @@ pub(crate) struct OwnLimits {
 /// The input of a rule.
 pub(crate) struct EvalContext<'a> {
     pub(crate) object: &'a Value,
-    /// The object, where it is a pod.
+    /// The object, if it is a pod.
     pub(crate) pod: Option<&'a Pod>,
     pub(crate) snapshot: &'a ClusterSnapshot,
     context: &'a Context,
@@ -104,8 +105,8 @@ impl<'a> EvalContext<'a> {
         self.context.health.get(&format!("{}.{group}", object::kind(self.object)))
     }
 
-    /// Whether a state has lasted so many seconds: since its own timestamp (but not from before our apply), else
-    /// since it was first seen. In a dump one without a timestamp has lasted long.
+    /// Whether a state has lasted this many seconds: since its own timestamp (but not from before our apply), else
+    /// since it was first seen. In a dump, a state without a timestamp has lasted long.
     pub(crate) fn has_lasted(&mut self, state: StateKey, since: Option<Timestamp>, seconds: i64) -> bool {
         let since = match (self.release(), since) {
             (None, None) => return true,
@@ -131,14 +132,14 @@ impl<'a> EvalContext<'a> {
     pub(crate) fn has_run(&mut self, instance: StateKey, since: Timestamp, seconds: i64) -> bool {
         /// The kubelet checks its containers once a second, and its node may be busy.
         const DELAY: i64 = 2;
-        /// A longer delay has another reason: the container was there before us.
+        /// A longer delay has another reason: the container ran before windlass saw it.
         const LONGEST_DELAY: i64 = 5;
         if self.release().is_none() {
             return self.is_past(since, seconds);
         }
         let seen = self.memory.since(instance, self.context.now);
         let delay = seen.as_second().saturating_sub(since.as_second()).clamp(0, LONGEST_DELAY);
-        // Kubernetes writes whole seconds: it started up to one later.
+        // Kubernetes writes whole seconds: it started up to 1 s later.
         self.is_past(since, seconds.saturating_add((2 * delay - 1).max(DELAY)))
     }
 
@@ -218,8 +219,8 @@ impl<'a> EvalContext<'a> {
         made.iter().any(|(made_kind, made_name)| made_kind == kind && made_name == name)
     }
 
-    /// Whether a dump has what a pod lacked when the kubelet checked, since the kubelet will check again. A release asks
-    /// the cluster.
+    /// Whether the dump has the object that a pod lacked, since the kubelet will check again. A release asks the
+    /// cluster instead.
     pub(crate) fn has_come(&self, missing: &Missing) -> bool {
         let mut named = self
             .snapshot
@@ -231,8 +232,7 @@ impl<'a> EvalContext<'a> {
         self.release().is_none() && named.any(|one| missing.key.as_ref().is_none_or(|key| has_key(one, key)))
     }
 
-    /// The pod's spec as in the manifest, without what others added to the pod itself, and the JSON pointer to
-    /// it.
+    /// The pod's spec as in the manifest, without what others added to the pod itself, and the JSON pointer to it.
     pub(crate) fn written_pod(&self) -> (&'a Value, &'static str) {
         match self.object.pointer("/spec/template/spec") {
             Some(spec) => (spec, "/spec/template/spec"),
@@ -257,9 +257,10 @@ impl<'a> EvalContext<'a> {
         judgement
     }
 
-    /// What its controller has not observed yet. Where it should have, long ago, the message asks for the controller.
+    /// The health while the controller has not observed the change yet. After a while the message asks whether the
+    /// controller runs.
     pub(crate) fn unobserved(&mut self) -> Health {
-        /// A controller observes a change at once; a busy one, or one that starts, within so many seconds.
+        /// A controller observes a change at once, or within this many seconds if it is busy or just starts.
         const SILENCE: i64 = 30;
         let applied = self.release().and_then(|release| release.applied_at);
         let is_silent = applied.is_some_and(|applied| self.is_past(applied, SILENCE));

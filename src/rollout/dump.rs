@@ -23,7 +23,7 @@ pub(super) struct Dumped {
 /// Reads all objects of a dump, those of lists one by one.
 ///
 /// # Errors
-/// [`Kind::Invalid`] with its place for what is no Kubernetes object, and for a dump without any.
+/// [`Kind::Invalid`] with its place for anything that is not a Kubernetes object, and for an empty dump.
 pub(super) fn read(text: &str, name: &str) -> Result<Vec<Dumped>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let documents = documents(text, name)?;
@@ -180,7 +180,7 @@ fn flatten(
     Ok(())
 }
 
-/// The paths of a list by the item that they are in, and those that are in none.
+/// The duplicate keys of a list by the item that contains them, and those outside of all items.
 fn by_item(repeated: Vec<String>) -> (BTreeMap<usize, Vec<String>>, Vec<String>) {
     let (mut of_items, mut rest) = (BTreeMap::<usize, Vec<String>>::new(), Vec::new());
     let item = |path: &str| path.strip_prefix("items[")?.split_once("].")?.0.parse().ok();
@@ -216,7 +216,7 @@ fn stranger(value: &Value, at: &str, place: &Place) -> Error {
     Error::new(Kind::Invalid, message).at(place.clone()).with_hint(HOW)
 }
 
-/// As deep as JSON may be, and deeper than any object is.
+/// The limit for JSON, and deeper than any object is.
 const DEEPEST: usize = 128;
 /// A level of nesting takes some 20 KB of stack without optimization.
 const ROOM: usize = 64 << 20;

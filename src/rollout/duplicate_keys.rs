@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// No object that etcd accepts comes near it.
+/// More than any object that fits into etcd.
 const MOST_FIELDS: usize = 1_000_000;
 
 /// A value that may have duplicate keys.

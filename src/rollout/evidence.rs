@@ -13,7 +13,7 @@ use crate::rollout::snapshot::identity::Subject;
 use crate::rollout::snapshot::pod::Pod;
 use crate::text::display;
 
-/// How many of a container's last lines are shown.
+/// How many lines of a container's termination message are shown.
 const LAST_WORDS: usize = 10;
 /// The length at which the message of an event is cut, in characters.
 const LONGEST: usize = 500;
@@ -29,7 +29,7 @@ pub(super) fn of_workload<'a>(
     let mut about = vec![Subject::Object(context.object)];
     let subject = finding.map(|finding| finding.subject);
     about.extend(subject.filter(|subject| !subject.is(context.object)));
-    // A pod that cannot be scheduled may wait for its claims: show what keeps them.
+    // A pod that cannot be scheduled may wait for its claims: show why they are not bound.
     about.extend(subject.and_then(Subject::pod).into_iter().flat_map(|pod| unbound_claims(context, pod)));
     let judgement = match subject.and_then(Subject::pod) {
         Some(pod) => of_pod(pod, judgement),
@@ -102,7 +102,7 @@ fn is_noise(event: &Event) -> bool {
         || probe::asked_the_dead(event.message)
 }
 
-/// In one line, and without the names of pods that never were.
+/// The message in one line, without the names of pods that were never created.
 fn words(event: &Event) -> String {
     let message = match event.reason {
         "FailedCreate" => event.without_pod_names(),

@@ -27,18 +27,18 @@ use crate::secret;
 #[derive(Debug, Clone)]
 pub struct Explained {
     object: ObjectRef,
-    /// Whether the dump has objects of several namespaces, so that the namespace is shown.
+    /// Whether the namespace is shown, because the dump has objects of several.
     is_abroad: bool,
     judgement: Health,
-    /// When a container of it died first that is known, since the release that was good.
+    /// The first known death of one of its containers after the last good release.
     died_since: Option<Timestamp>,
 }
 
-/// Explains a dump: YAML documents or JSON values, single objects or lists. Its name is for messages. The values of its
-/// Secrets are masked from then on.
+/// Explains a dump: YAML documents or JSON values, single objects or lists. `name` is used in messages. From then on,
+/// the values of its Secrets are masked.
 ///
 /// # Errors
-/// [`crate::error::Kind::Invalid`] with its place for anything that is no Kubernetes object.
+/// [`crate::error::Kind::Invalid`] with its place for anything that is not a Kubernetes object.
 pub fn explain(
     text: &str,
     name: &str,
@@ -55,19 +55,19 @@ pub fn explain(
 /// What is known besides the objects to explain.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
-    /// The kinds of which every object is among them.
+    /// The kinds whose objects are all included.
     pub complete: BTreeSet<String>,
     /// The kinds that may not be listed.
     pub denied: BTreeSet<String>,
     /// What the last good release lacked as well.
     pub had: BTreeSet<Unserved>,
-    /// What is to be explained; `None` for everything that nothing else owns.
+    /// What to explain; `None` for everything that has no owner here.
     pub wanted: Option<BTreeSet<ObjectId>>,
     /// When the release that created them ended, if it was good.
     pub good_at: Option<Timestamp>,
 }
 
-/// Explains stored objects, with what is known besides.
+/// Explains objects that are already decoded.
 pub(crate) fn explain_known(
     objects: Vec<Cached>,
     now: Timestamp,
@@ -78,8 +78,8 @@ pub(crate) fn explain_known(
     explain_cached(dumped, now, health, known)
 }
 
-/// Which Services and Ingresses of another set would lack endpoints, with these objects beside it. Pod templates and
-/// custom resources are those of the set.
+/// Which Services and Ingresses of another set of manifests would lack endpoints, with these objects in the cluster.
+/// Pod templates and custom resources are taken from the manifests.
 pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTreeSet<Unserved> {
     let mut snapshot = known.snapshot();
     let is_kept = |one: &&Cached| match one {
@@ -149,8 +149,7 @@ fn explain_cached(
     explained
 }
 
-/// The first of these objects of which a container that should keep running died after that time, and when, by the pods beside
-/// them.
+/// The first of these objects whose pods had a container die after that time although it should keep running, and when.
 pub(crate) fn first_death<'a>(
     objects: impl Iterator<Item = &'a Value>,
     beside: impl IntoIterator<Item = Cached>,
@@ -165,7 +164,7 @@ pub(crate) fn first_death<'a>(
     died.min_by_key(|(_, at)| *at)
 }
 
-/// When a container that should keep running died first that is known, after that time.
+/// The first known death, after that time, of a container that should keep running.
 fn died_since(snapshot: &ClusterSnapshot, object: &Value, good: Timestamp) -> Option<Timestamp> {
     let pods = snapshot.pods_below(object).filter(|pod| !pod.is_being_deleted);
     let containers = pods.flat_map(|pod| pod.template.containers.iter().zip(&pod.containers));
@@ -183,7 +182,7 @@ impl Known {
     }
 }
 
-/// Whether nothing here owns it, or only itself through a cycle.
+/// Whether it has no owner here, or only itself through a cycle.
 fn is_root(snapshot: &ClusterSnapshot, object: &Value) -> bool {
     let mut seen: Vec<&Value> = vec![object];
     let mut next = snapshot.owners(object).into_iter().next();
@@ -210,12 +209,12 @@ impl Explained {
         Self { object: ObjectRef::of(object), is_abroad: false, judgement, died_since: None }
     }
 
-    /// Its namespace, where it has one.
+    /// Its namespace, if it has one.
     fn namespace(&self) -> Option<&str> {
         self.object.namespace.as_deref().filter(|namespace| !namespace.is_empty())
     }
 
-    /// Which object it is.
+    /// The object's identity.
     pub(crate) fn id(&self) -> ObjectId {
         ObjectId {
             group: group(&self.object.api_version).to_owned(),
@@ -235,7 +234,7 @@ impl Explained {
         self.object.id()
     }
 
-    /// When a container of it died first that is known, since the release that was good.
+    /// The first known death of one of its containers after the last good release.
     pub fn died_since(&self) -> Option<Timestamp> {
         self.died_since
     }
@@ -245,7 +244,7 @@ impl Explained {
         self.judgement.verdict
     }
 
-    /// What is shown of it.
+    /// The object and its health as they are shown.
     pub(crate) fn view(&self) -> ObjectHealth {
         ObjectHealth {
             object: self.object.clone(),
@@ -259,7 +258,7 @@ impl Explained {
         }
     }
 
-    /// The sentence; where there is none, the first warning is worth one.
+    /// The message, or else the first warning.
     fn message(&self) -> Option<String> {
         self.judgement.message.clone().or_else(|| self.judgement.warnings.first().cloned())
     }

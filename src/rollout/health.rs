@@ -31,7 +31,7 @@ pub(crate) struct LogSource {
     pub previous: bool,
 }
 
-/// A log that is read once: because the status lacks what the runtime wrote there, or because it will soon be deleted.
+/// A log to read once: because the status lacks what the runtime wrote there, or because it will soon be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LogQuestion {
     /// The container.
@@ -71,11 +71,11 @@ pub(crate) struct Health {
     pub first_log: Option<Arc<FirstLog>>,
     /// What the cause is about, as a JSON pointer into the object's manifest.
     pub pointer: Option<String>,
-    /// The ConfigMap, Secret or key for the lack of which its pods do not start.
+    /// The missing ConfigMap, Secret or key that keeps its pods from starting.
     pub lacks: Option<Missing>,
-    /// Its pods have died too often: it fails as soon as no other workload makes progress.
+    /// Its containers have crashed too often: it fails as soon as no other workload makes progress.
     pub out_of_strikes: bool,
-    /// The log that would tell more.
+    /// The log that would say more.
     pub asks: Option<LogQuestion>,
 }
 

@@ -1,5 +1,5 @@
-//! Hints: the next thing to check or to change. They depend on the message, because one cause can have many reasons; a message
-//! that does not tell has no hint.
+//! Hints: the next thing to check or to change. They depend on the message, because one cause can have many reasons;
+//! where the message does not tell which, there is no hint.
 
 use crate::model::Cause;
 

@@ -1,4 +1,4 @@
-//! Custom resources: which kinds a definition defines, and what a resource may make that the pods need.
+//! Custom resources: which kinds a definition defines, and which objects a resource may create that the pods need.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ pub(crate) fn defined(definition: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Kind and name of the Secrets and `ConfigMaps` that custom resources among these objects may make: those that bear
-/// their name, or that they name somewhere.
+/// Kind and name of the Secrets and `ConfigMaps` that custom resources among these objects may create: those with the
+/// resource's own name, and those that the resource names.
 pub fn made_by<'a>(objects: impl Iterator<Item = &'a Value>) -> Vec<(String, String)> {
     let custom = objects.filter(|object| {
         let group = object::group(object::api_version(object));

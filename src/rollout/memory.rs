@@ -1,5 +1,5 @@
-//! What a watch remembers from one look at an object to the next: when a state was first seen, and which
-//! container deaths were counted. A dump has no past, and so an empty memory.
+//! What a watch remembers from one evaluation of an object to the next: when a state was first seen, and which
+//! container deaths were counted. A dump has no past, so its memory is empty.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use jiff::Timestamp;
 
 use crate::model::Cause;
 
-/// The memory of one object; the caller keeps it and hands it to each judgement of that object.
+/// The memory of one object; the caller keeps it and passes it to each evaluation of that object.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memory {
-    /// The number of the look that is under way.
+    /// The number of the current evaluation.
     look: u64,
     seen: HashMap<StateKey, Seen>,
     deaths: HashMap<ContainerKey, CountedCrashes>,
     /// The part of the log of a container's instance that was read.
     logs: HashMap<ContainerKey, (i64, String)>,
-    /// What was read of the log of the first death, by the names of containers.
+    /// The log lines before the first death that were read, by container name.
     first_logs: HashMap<Arc<str>, Arc<FirstLog>>,
-    /// Pods that were put off for a reason of their own, by their uids, and what was said of each.
+    /// Pods that were evicted or rejected through their own fault, by uid, and the reason for each.
     faults: HashMap<Arc<str>, Box<str>>,
-    /// When pods beside the object were seen to end last.
+    /// When pods beside the object were last seen to end.
     pub(super) pods_ended: Option<Timestamp>,
 }
 
-/// A state that is remembered as long as it is seen.
+/// A state that is remembered as long as it is seen in every evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum StateKey {
     /// Of a container.
@@ -44,11 +44,11 @@ pub(crate) enum StateKey {
     OwnCreation,
     /// The Deployment cannot create its ReplicaSet.
     SetCreation,
-    /// It is ready by its counts, and its pods cannot be seen.
+    /// It is ready by its counts, but its pods cannot be seen.
     Stable,
     /// The autoscaler cannot read what it scales.
     Scale,
-    /// The controller tells of an error.
+    /// The controller reports an error.
     ControllerError,
     /// The object has this `resourceVersion`.
     Written(Box<str>),
@@ -59,9 +59,9 @@ pub(crate) enum StateKey {
 pub(crate) enum ContainerState {
     /// Its image was refused for this cause.
     Image(Cause),
-    /// Its image was tried to be pulled once more.
+    /// Pulling its image was tried again.
     PullRetried,
-    /// Its image was not pulled.
+    /// Its image is not pulled yet.
     Pull,
     /// It lacks configuration.
     Configuration,
@@ -71,14 +71,14 @@ pub(crate) enum ContainerState {
     Probe(Cause),
     /// The probe of this cause cannot succeed, whatever the container does.
     Misfit(Cause),
-    /// The instance after so many restarts runs.
+    /// This instance runs; the number is that of the restarts before it.
     Run(i64),
 }
 
 /// A container of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ContainerKey {
-    /// The pod's uid, which a pod of the same name in the same place does not share.
+    /// The pod's uid, because another pod may have the same name later.
     pub(crate) pod: Arc<str>,
     pub(crate) container: Arc<str>,
 }
@@ -90,14 +90,14 @@ impl ContainerKey {
     }
 }
 
-/// A state that is seen.
+/// A state, and when it was seen.
 #[derive(Debug, Clone)]
 struct Seen {
     since: Timestamp,
     look: u64,
 }
 
-/// What a container wrote before its first death: of the kubelet, only the log of its last one is to be had later.
+/// What a container wrote before its first death: later, the kubelet has only the log of the latest one.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FirstLog {
     /// The pod's name.
@@ -116,19 +116,21 @@ pub(crate) struct CountedCrashes {
     pub(super) before: Option<i64>,
     /// Instances that were seen dead, and count.
     pub(super) counted: BTreeSet<String>,
-    /// Instances that ended well, and do not count.
+    /// Instances that ended well and do not count.
     pub(super) harmless: BTreeSet<String>,
-    /// How many had died when another container of the pod made progress last: those are put up with until the next one.
+    /// How many had died when another container of the pod last made progress: these deaths are excused until the next
+    /// one.
     pub(super) forgiven: Option<i64>,
 }
 
 impl Memory {
-    /// Keeps what the log of an instance of a container held.
+    /// Stores the part of a container instance's log that was read.
     pub(super) fn read_log(&mut self, container: ContainerKey, instance: i64, text: String) {
         self.logs.insert(container, (instance, text));
     }
 
-    /// Keeps what a container wrote before its first death; what is kept of another pod's stays.
+    /// Stores what a container wrote before its first death, unless the log of another pod's container of this name is
+    /// stored already.
     pub(super) fn keep_first_log(&mut self, log: FirstLog) {
         self.first_logs.entry(log.container.as_str().into()).or_insert_with(|| Arc::new(log));
     }
@@ -138,12 +140,12 @@ impl Memory {
         self.first_logs.get(container)
     }
 
-    /// What the log of this instance held; `None` where it was not read.
+    /// The log that was read of this instance; `None` if none was.
     pub(super) fn log(&self, container: &ContainerKey, instance: i64) -> Option<&str> {
         self.logs.get(container).filter(|(read, _)| *read == instance).map(|(_, text)| text.as_str())
     }
 
-    /// Notes what a pod was put off for, which may be deleted soon.
+    /// Records why a pod was evicted or rejected, because the pod may soon be deleted.
     pub(super) fn note_fault(&mut self, pod: &Arc<str>, said: &str) {
         self.faults.entry(Arc::clone(pod)).or_insert_with(|| said.into());
     }
@@ -153,12 +155,12 @@ impl Memory {
         self.faults.values().filter(|known| ***known == *said).count()
     }
 
-    /// Begins a look: what is not seen again until its end is forgotten.
+    /// Begins an evaluation: states that are not seen again before its end are forgotten.
     pub(super) fn begin(&mut self) {
         self.look += 1;
     }
 
-    /// Ends a look.
+    /// Ends the evaluation.
     pub(super) fn end(&mut self) {
         let look = self.look;
         self.seen.retain(|_, seen| seen.look == look);
@@ -167,7 +169,7 @@ impl Memory {
         self.logs.retain(|container, _| deaths.contains_key(container));
     }
 
-    /// Since when this state is seen without a break.
+    /// Since when this state has been seen without interruption.
     pub(super) fn since(&mut self, state: StateKey, now: Timestamp) -> Timestamp {
         let look = self.look;
         let seen = self.seen.entry(state).or_insert(Seen { since: now, look });
@@ -175,7 +177,7 @@ impl Memory {
         seen.since
     }
 
-    /// Whether this state was seen in an earlier look, and is not forgotten by this one.
+    /// Whether this state was seen in an earlier evaluation; this call keeps it remembered.
     pub(super) fn recall(&mut self, state: &StateKey) -> bool {
         let look = self.look;
         let seen = self.seen.get_mut(state);

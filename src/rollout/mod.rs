@@ -1,16 +1,16 @@
-//! Is it ready, has it failed, and why: verdict and cause as pure functions, and the watch that feeds them.
+//! Is it ready, has it failed, and why: verdict and cause as pure functions, and the watch that calls them.
 //!
 //! | module | what it decides |
 //! | --- | --- |
-//! | `evaluate`, `health` | how an object is, and what is said of it |
-//! | `context`, `memory` | what is known meanwhile, and what was seen of it before |
-//! | `snapshot` | the objects as they were seen last, with conditions and events |
-//! | `preconditions`, `kinds` | what holds before any kind's rule, and the rule of each kind |
+//! | `evaluate`, `health` | the health of an object |
+//! | `context`, `memory` | what a release knows beyond the objects, and what earlier evaluations saw |
+//! | `snapshot` | the objects as last seen, with conditions and events |
+//! | `preconditions`, `kinds` | the rules for all kinds, and the rule of each kind |
 //! | `catalogue` | rules in CEL for the custom resources that people use |
 //! | `pod` | what is wrong with a pod |
-//! | `endpoints` | whether Services and Ingresses lead anywhere; judged last |
-//! | `evidence`, `hint` | what is shown of a failure, and what would help |
-//! | [`watch`] | the objects of a release, watched to the end |
+//! | `endpoints` | whether Services select pods and Ingresses route to Services; checked last |
+//! | `evidence`, `hint` | what is shown about a failure, and what to do next |
+//! | [`watch`] | watches the objects of a release to the end |
 //! | [`explain`], `dump` | the same verdicts for objects in a file |
 
 mod annotations;

@@ -1,5 +1,5 @@
-//! What holds before any kind's own rule: an object that is being deleted, and one whose status speaks of an
-//! earlier generation.
+//! The rules for all kinds, before each kind's own: for an object that is being deleted, and for one whose status is
+//! about an earlier generation.
 
 use serde_json::Value;
 
@@ -20,12 +20,12 @@ const OBSERVERS: &[(&str, &str)] = &[
     ("policy", "PodDisruptionBudget"),
 ];
 
-/// The judgement of an object that no kind's rule is asked about; `None` when one is.
+/// The health of an object if its kind's own rule does not apply; `None` if it does.
 pub(crate) fn any_kind(context: &mut EvalContext) -> Option<Health> {
     deletion(context).or_else(|| not_ours_yet(context)).or_else(|| unobserved(context))
 }
 
-/// An object of the release that is gone.
+/// The health of an object of the release that was deleted.
 pub(crate) fn gone(last_seen: &Value) -> Health {
     let is_job = (object::group(object::api_version(last_seen)), object::kind(last_seen)) == ("batch", "Job");
     let failed = condition::is_true(last_seen, "Failed") || condition::is_true(last_seen, "FailureTarget");
@@ -75,7 +75,7 @@ fn has_finished(object: &Value) -> bool {
     }
 }
 
-/// A pod that the deletion itself has ended did not finish.
+/// A pod that ended because of its deletion did not finish.
 fn was_ended_by_deletion(context: &EvalContext) -> bool {
     let (Some(pod), object) = (context.pod, context.object) else { return false };
     let Some(deadline) = object::time(object, "/metadata/deletionTimestamp") else { return false };
@@ -108,12 +108,13 @@ fn unobserved(context: &mut EvalContext) -> Option<Health> {
     let kind = (object::group(object::api_version(object)), object::kind(object));
     let generation = object::number(object, "/metadata/generation");
     let observed = object::number(object, "/status/observedGeneration");
-    // Flux counts a generation as observed once it is ready: of one that fails, the condition itself says that it is seen.
+    // Flux sets `observedGeneration` only once the object is ready: if it fails, only the condition shows that the
+    // generation was observed.
     let is_refusal = |ready: &Condition| ready.is_false() && ready.is_current_for(object);
     if !OBSERVERS.contains(&kind) && condition::find(object, "Ready").as_ref().is_some_and(is_refusal) {
         return None;
     }
-    // Of what is told to stand still no controller observes anything: Flux leaves the number as it was.
+    // Controllers observe nothing of a suspended or paused object: Flux leaves `observedGeneration` unchanged.
     let is_held = ["/spec/suspend", "/spec/paused"].iter().any(|field| object::is_true(object, field));
     if !OBSERVERS.contains(&kind) && is_held {
         return None;

@@ -1,5 +1,5 @@
-//! Takes over what already runs: finds the live objects of the manifests and their owners, takes ownership of their fields
-//! without changing them, and records the state as a release that a rollback can restore.
+//! Takes over what already runs: finds the live objects of the manifests and their owners, takes ownership of their
+//! fields without changing them, and records the state as a release that a rollback can restore.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::release::{context, plan};
 use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};
 use crate::session::Session;
 
-/// How often to retry an object that somebody else changes at the same time.
+/// How often to retry an object that another manager changes at the same time.
 const TRIES: u32 = 20;
 
 /// An object that the manifests describe.
@@ -33,19 +33,19 @@ struct Adoptee {
     state: OwnershipState,
 }
 
-/// The state of an object.
+/// The ownership of an object.
 enum OwnershipState {
     /// It does not exist yet.
     Missing,
-    /// It is the tier's.
+    /// It belongs to the tier.
     Ours,
-    /// It is to be taken over.
+    /// Adopt it.
     Foreign {
-        /// Whose it is.
+        /// Its owner.
         owner: String,
-        /// As it is.
+        /// The live object.
         live: Box<Value>,
-        /// What somebody asked for, with the marks of the tier.
+        /// The fields that its authors asked for, with the labels of the tier.
         asked: Box<Value>,
     },
 }
@@ -53,8 +53,8 @@ enum OwnershipState {
 /// Takes over the objects of the tier's manifests that others created; with `dry_run`, only shows them.
 ///
 /// # Errors
-/// [`Kind::Invalid`] for the manifests, [`Kind::Rule`] for what is another project's or would change, [`Kind::Locked`], and
-/// what the cluster refuses.
+/// [`Kind::Invalid`] for the manifests, [`Kind::Rule`] for objects that belong to another project or would change,
+/// [`Kind::Locked`], and what the cluster refuses.
 pub(crate) async fn adopt(
     session: &Session,
     project: &Project,
@@ -72,7 +72,7 @@ pub(crate) async fn adopt(
     context.locked("adopt", take_over(context)).await
 }
 
-/// Takes over, under the lock, what exists by then.
+/// Adopts, under the lock, the objects that exist by then.
 async fn take_over(context: TierContext<'_>) -> Result<Adoption> {
     let mut prior = PriorReleases::read(&context.store()).await?;
     prior.settle(context.session, None);
@@ -112,7 +112,7 @@ fn was_killed(prior: &PriorReleases) -> bool {
     newest.is_some_and(|newest| newest.kind == ReleaseKind::Adoption && newest.outcome != Outcome::Good)
 }
 
-/// A killed adoption is repeated under its own number.
+/// The revision of the adoption; a killed one is repeated with the same revision.
 fn revision(prior: &PriorReleases) -> u64 {
     match prior.summaries.first() {
         None => 0,
@@ -121,7 +121,7 @@ fn revision(prior: &PriorReleases) -> u64 {
     }
 }
 
-/// The record before the first change: what is on record already, and what is taken over.
+/// The record before the first change: what is recorded already, and what is adopted.
 async fn record(
     context: TierContext<'_>,
     prior: &PriorReleases,
@@ -158,7 +158,7 @@ fn is_kept(asked: &Value) -> bool {
     !manifest::is_from_configuration(asked)
 }
 
-/// Takes an object over: its fields become ours unchanged, and their previous managers are removed.
+/// Adopts an object: its fields become ours unchanged, and their previous managers are removed.
 async fn take(cluster: &Cluster, found: &Adoptee, revision: u64) -> Result<Option<Applied>> {
     let OwnershipState::Foreign { live, asked, .. } = &found.state else { return Ok(None) };
     let mut object = (**asked).clone();
@@ -173,7 +173,7 @@ async fn take(cluster: &Cluster, found: &Adoptee, revision: u64) -> Result<Optio
         .then(|| Applied { fields: plan::owned_fields(&ours, false), object: Arc::new((**asked).clone()) }))
 }
 
-/// A field of what was asked for that differs. Replicas belong to whoever scales.
+/// The first field that the apply would change. Replicas do not count, because an autoscaler may own them.
 fn changed(before: &Value, after: &Value) -> Option<String> {
     let changes = difference::fields(before, after, &Mask::new(b""));
     let counts = |field: &str| {
@@ -227,7 +227,7 @@ async fn find(context: TierContext<'_>, prior: &PriorReleases, object: Arc<Value
     let live = match context.cluster.get(&ObjectRef::of(&object)).await {
         Ok(Some(live)) => live,
         Ok(None) => return state(OwnershipState::Missing),
-        // Its definition comes with the set.
+        // The manifests define its kind, which does not exist yet.
         Err(error) if ErrorClass::of(&error).is_some_and(ErrorClass::is_refusal) => {
             return state(OwnershipState::Missing);
         }

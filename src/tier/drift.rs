@@ -1,5 +1,5 @@
-//! Drift: what somebody changed or added by hand since the release. Sends the recorded set as a dry run, as a plan does;
-//! changes nothing.
+//! Drift: what was changed or added by hand since the release. Applies the recorded objects as a dry run, like a plan,
+//! and changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::report::view::drift::{AddedField, ChangedObject, Drift, ExtendedObjec
 /// Compares the live objects with what the newest release applied.
 ///
 /// # Errors
-/// What the cluster refuses, but for missing rights.
+/// What the cluster refuses, except for missing permissions.
 pub(crate) async fn drift(context: TierContext<'_>, prior: &PriorReleases) -> Result<Drift> {
     match &prior.last {
         None => return Ok(Drift::Known { changed: Vec::new(), others: Vec::new() }),
@@ -81,7 +81,7 @@ fn changed(step: &PlanStep) -> Option<ChangedObject> {
     })
 }
 
-/// Which objects were deleted; `None` if that was not checked.
+/// The deleted objects; `None` if that was not checked.
 pub(crate) fn gone(drift: &Drift) -> Option<Vec<ObjectRef>> {
     match drift {
         Drift::Known { changed, .. } => {

@@ -1,4 +1,4 @@
-//! `explain TIER`: verdict and cause of what runs on a tier now.
+//! `explain TIER`: verdict and cause of every object that runs on a tier now.
 
 use crate::error::Result;
 use crate::project::{Project, Tier};

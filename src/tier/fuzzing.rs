@@ -1,4 +1,4 @@
-//! The entrance of the fuzzer: what is told of earlier releases.
+//! The entry point of the fuzzer: what is shown of earlier releases.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::record::{store, target};
 use crate::report::view::View;
 use crate::tier::history::entries;
 
-/// Reads two objects of the store, and answers from them what `history` and `rollback` do.
+/// Reads two objects of the store, and derives from them what `history` and `rollback` show.
 ///
 /// # Errors
 /// Those of the store.

@@ -10,16 +10,16 @@ use crate::release::context;
 use crate::report::view::history::{Attempt, Entry, Release};
 use crate::session::Session;
 
-/// What a release was to the tier at a time.
+/// The state of a release at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     /// It ran.
     Ran,
-    /// It was being carried out.
+    /// It was in progress.
     UnderWay,
     /// It had failed or been interrupted, and its changes were live.
     Left,
-    /// It ran before that.
+    /// It ran before another release began.
     RanBefore,
 }
 
@@ -98,7 +98,7 @@ impl From<RefusedAttempt> for Attempt {
     }
 }
 
-/// The newest release that had begun by then, and, where that was not a good one yet, the good one before it.
+/// The newest release that had started by then, and the good one before it, unless the newest one ran.
 fn ran_at(newest_first: Vec<Summary>, at: Timestamp) -> Vec<(Summary, Option<Then>)> {
     let mut begun = newest_first.into_iter().filter(|summary| summary.started <= at);
     let Some(newest) = begun.next() else { return Vec::new() };
@@ -154,7 +154,7 @@ mod tests {
     use crate::record::target::tests::summary;
     use crate::report::view::history::tests as sample;
 
-    /// Began at this minute, ended a minute later.
+    /// A release that started at this minute and ended 1 min later.
     fn release(revision: u64, minute: u8, outcome: Outcome) -> Summary {
         let time = |minute: u8| format!("2026-10-03T14:{minute:02}:00Z").parse::<Timestamp>().unwrap();
         let finished = (outcome != Outcome::Running).then(|| time(minute + 1));

@@ -35,7 +35,7 @@ pub(crate) async fn lock(
     let until = limit.map(|limit| cluster.now().saturating_add(limit).unwrap_or(Timestamp::MAX));
     let request =
         LeaseRequest { holder: Actor::this_person(), ..tier_lock::lease_request(project, tier, rules) };
-    // The lock of a killed release is the only trace of it.
+    // The lock is the only trace of a killed release, so record it before the lock is replaced.
     if let Some(dead) = Lease::dead_holder(&cluster, &request.name).await? {
         refused::note_dead_run(TierContext { session, project, tier, rules, cluster: &cluster }, &dead)
             .await?;
@@ -50,10 +50,10 @@ pub(crate) async fn lock(
     Ok(Lock { tier: tier.name.clone(), holder: Some(shown(&holder, None)), freed: false })
 }
 
-/// Takes the lock from its holder. A run that seems alive loses it, and stops, only after a confirmation.
+/// Releases the lock of another holder. A run that seems alive loses the lock, and stops, only after a confirmation.
 ///
 /// # Errors
-/// [`Kind::Rule`] where nobody agrees, [`Kind::Locked`] when somebody else takes it meanwhile.
+/// [`Kind::Rule`] without confirmation, [`Kind::Locked`] when another process takes the lock in the meantime.
 pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, rules: &Rules) -> Result<Lock> {
     let cluster = context::connect(session, tier).await?;
     let context = TierContext { session, project, tier, rules, cluster: &cluster };
@@ -78,7 +78,7 @@ pub(crate) async fn unlock(session: &Session, project: &Project, tier: &Tier, ru
     Ok(Lock { tier: tier.name.clone(), holder, freed: true })
 }
 
-/// Who holds a lock, with the release that does where it is known.
+/// The holder of a lock, with its release if known.
 pub(crate) fn shown(holder: &Holder, release: Option<&Summary>) -> LockHolder {
     let held = if let Some(ManualLock { message, until }) = &holder.hold {
         Held::ByHand { message: message.clone(), until: *until }

@@ -1,4 +1,4 @@
-//! Commands on what runs on a tier: status, history, logs, lock, adopt, remove.
+//! Commands for what runs on a tier: status, history, logs, lock, adopt, remove.
 
 pub(crate) mod adopt;
 pub(crate) mod drift;

@@ -1,5 +1,5 @@
-//! Which release a rollback would go back to, and whether it can: its set is recorded, its images exist, and no Job in between
-//! refuses.
+//! Which release a rollback would go back to, and whether it can: its objects are recorded, its images exist, and no
+//! Job in between refuses.
 
 use crate::error::Result;
 use crate::record::target::Target;

@@ -7,7 +7,7 @@ use crate::record::kept_rules::newest;
 use crate::record::store::Store;
 use crate::session::Session;
 
-/// The rules that the tier's newest records keep; none where none do.
+/// The rules in the tier's newest record that has any; the default if none has.
 ///
 /// # Errors
 /// What the cluster refuses.

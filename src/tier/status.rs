@@ -22,7 +22,7 @@ use crate::rollout::explain::Explained;
 use crate::session::Session;
 use crate::tier::lock;
 
-/// Asks the cluster.
+/// Reads the status from the cluster.
 async fn read(context: TierContext<'_>) -> Result<Status> {
     let TierContext { project, tier, cluster, .. } = context;
     let mut summaries = context.store().history().await?;
@@ -59,7 +59,7 @@ async fn read(context: TierContext<'_>) -> Result<Status> {
     })
 }
 
-/// What needs the full records.
+/// The parts of the status that need the full records.
 async fn seen(
     context: TierContext<'_>,
     summaries: &[Summary],
@@ -75,14 +75,14 @@ async fn seen(
     Ok((health, missing, drift, way_back?))
 }
 
-/// Which object's containers died since the newest release was good, and when: the earliest that is known.
+/// The first known death of a container since the newest release, if that was good: the object, and when.
 fn first_death(health: &[Explained]) -> Option<(String, Timestamp)> {
     let died = health.iter().filter_map(|one| Some((one.title(), one.died_since()?)));
     died.min_by_key(|(_, at)| *at)
 }
 
-/// Objects of the newest release that the cluster lacks. A Job may be deleted after it has run; a cluster-wide object may be
-/// shared and have another tier's labels.
+/// Objects of the newest release that the cluster lacks. A Job may be deleted after it has run; a cluster-scoped object
+/// may be shared and have another tier's labels.
 fn missing(last: Option<&Record>, health: &[Explained]) -> Vec<ObjectRef> {
     let wanted = last.into_iter().flat_map(|last| &last.objects).map(|one| &*one.object);
     let is_alone = |object: &Value| object["kind"] != "Job" && !ObjectId::of(object).namespace.is_empty();

@@ -1,4 +1,5 @@
-//! The claims that `StatefulSet`s make from their templates: they stand in no manifest, and outlive what made them.
+//! The `PersistentVolumeClaims` that `StatefulSet`s create from their templates: no manifest has them, and they outlive
+//! the `StatefulSet`.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,12 @@ use crate::cluster::Cluster;
 use crate::error::Result;
 use crate::model::{ObjectId, labels};
 
-/// Whether the object is a claim.
+/// Whether the object is a `PersistentVolumeClaim`.
 pub(crate) fn is_claim(object: &Value) -> bool {
     object["kind"] == "PersistentVolumeClaim"
 }
 
-/// The claims that these `StatefulSet`s (others are passed over) made from their templates.
+/// The claims that these `StatefulSet`s created from their templates; other objects are ignored.
 pub(crate) async fn of_sets(cluster: &Cluster, sets: impl Iterator<Item = &Value>) -> Result<Vec<Value>> {
     let mut prefixes: BTreeSet<(String, String)> = BTreeSet::new();
     for set in sets.filter(|object| object["kind"] == "StatefulSet") {
@@ -40,7 +41,7 @@ pub(crate) async fn of_sets(cluster: &Cluster, sets: impl Iterator<Item = &Value
     Ok(found)
 }
 
-/// Gives claims that outlive what made them, in a release, the tier's labels: by these `remove` finds them.
+/// Puts the tier's labels on claims that outlive the objects of a release: `remove` finds them by these labels.
 pub(crate) async fn mark(
     cluster: &Cluster,
     project: &str,

@@ -8,7 +8,7 @@ use crate::model::{FieldChange, labels};
 use crate::record::content::STAMPS;
 use crate::text::hex;
 
-/// What the server keeps for itself: no manifest asks for it, so it never counts as a difference.
+/// Fields that the server sets itself: they never count as a difference.
 const SERVER_OWNED: [&str; 8] = [
     "managedFields",
     "resourceVersion",
@@ -20,18 +20,18 @@ const SERVER_OWNED: [&str; 8] = [
     "deletionGracePeriodSeconds",
 ];
 
-/// What stands in the place of values that must not be seen: the same value has the same mask, so that a change
-/// can be seen; without the tier's own key nobody can try which value it is.
+/// Replaces values that must not be shown with a keyed hash: an equal value has an equal hash, so changes are visible,
+/// but without the tier's own key nobody can guess the value.
 #[derive(Clone)]
 pub(crate) struct Mask(Vec<u8>);
 
 impl Mask {
-    /// Masks with this key.
+    /// A mask with this key.
     pub(crate) fn new(key: &[u8]) -> Self {
         Self(key.to_vec())
     }
 
-    /// The mask of a value.
+    /// The masked form of a value.
     pub(crate) fn of(&self, value: &Value) -> String {
         let mut hasher = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key may have any length");
         hasher.update(value.to_string().as_bytes());
@@ -39,7 +39,7 @@ impl Mask {
     }
 }
 
-/// The fields of an object whose values must not be seen.
+/// The fields of an object whose values must not be shown.
 struct Hidden<'a> {
     paths: Vec<&'a str>,
     mask: &'a Mask,
@@ -64,7 +64,7 @@ impl<'a> Hidden<'a> {
         })
     }
 
-    /// Whether something below this field is hidden: it cannot be shown as a whole.
+    /// Whether a field below this one is hidden, so that this one cannot be shown as a whole.
     fn has_below(&self, path: &str) -> bool {
         self.paths.iter().any(|hidden| {
             path.is_empty() || hidden.strip_prefix(path).is_some_and(|rest| rest.starts_with(['.', '[']))
@@ -72,8 +72,8 @@ impl<'a> Hidden<'a> {
     }
 }
 
-/// The fields in which `after` differs from `before`, both as the server returned them. The values of Secrets, and
-/// of the fields that an object declares to be sensitive, are masked.
+/// The fields in which `after` differs from `before`, both as returned by the server. The values of Secrets, and of the
+/// fields that an object declares as sensitive, are masked.
 pub(crate) fn fields(before: &Value, after: &Value, mask: &Mask) -> Vec<FieldChange> {
     let hidden = Hidden::of([before, after], mask);
     let mut changes = Vec::new();
@@ -81,7 +81,7 @@ pub(crate) fn fields(before: &Value, after: &Value, mask: &Mask) -> Vec<FieldCha
     changes
 }
 
-/// A value of this object as it is shown: masked where it must not be seen.
+/// A value of this object as it is shown: masked if it must not be seen.
 pub(crate) fn value_shown(object: &Value, path: &str, value: &Value, mask: &Mask) -> String {
     shown(path, value, &Hidden::of([object, &Value::Null], mask))
 }
@@ -111,7 +111,7 @@ fn compare(
     }
 }
 
-/// Lists whose items have names of their own are compared by them, and then by their order; others as a whole.
+/// Compares lists: by key and then by order if the items have unique keys, otherwise as a whole.
 fn arrays(changes: &mut Vec<FieldChange>, path: &str, old: &[Value], new: &[Value], hidden: &Hidden<'_>) {
     let is_unique = |key: &str, items: &[Value]| {
         items.iter().enumerate().all(|(at, item)| {

@@ -1,5 +1,5 @@
-//! One object, sent: for a trial (which is validation and difference in one) or in earnest. What others wrote into our
-//! fields decides whether it is theirs to keep.
+//! Applies one object, as a dry run (which validates it and shows the difference) or for real. Who else owns our fields
+//! decides whether we may overwrite them.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,43 +17,43 @@ use crate::release::plan::{
     Action, Before, Known, PlanStep, Taken, Wanted, difference, drift, ownership, prune,
 };
 
-/// What the user of a plan needs to be allowed to do. A server asks the same right for a dry run as for the change.
+/// The permissions that a plan requires. The server asks for the same ones for a dry run as for the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum May {
-    /// Change every object of the set: whatever the server refuses to try is an error.
+    /// Change every object of the release: an object that the server refuses to dry-run is an error.
     Change,
-    /// Read: what the server may not try for this user is compared with the last release.
+    /// Read only: an object that this user may not dry-run is compared with the last release.
     Read,
 }
 
-/// What a set is tried with.
+/// The input of the dry run of a release.
 pub(crate) struct DryRun<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) live: &'a BTreeMap<ObjectId, Arc<Value>>,
-    /// `group/kind` of what definitions of the set define that are not what they were.
+    /// `group/kind` of the kinds whose `CustomResourceDefinition` changes with this release.
     pub(crate) defined: &'a BTreeSet<String>,
-    /// The namespaces that will exist once the set is applied.
+    /// The namespaces that will exist once the release is applied.
     pub(crate) namespaces: &'a BTreeSet<String>,
-    /// The roles of the set, by kind and name.
+    /// The roles in the manifests, by kind and name.
     pub(crate) roles: &'a BTreeSet<(String, String)>,
-    /// Whether fields of objects of ours are taken back whoever wrote them: a person said so.
+    /// Whether `--override conflict` takes over conflicting fields of our objects, whoever owns them.
     pub(crate) takes_back: bool,
-    /// Whether what a person added by hand is removed before anything is applied.
+    /// Whether `--override drift` removes fields that were added by hand before anything is applied.
     pub(crate) removes_drift: bool,
-    /// What the user needs to be allowed to do.
+    /// The permissions that are required.
     pub(crate) may: May,
-    /// What the newest release left.
+    /// What the newest release applied.
     pub(crate) before: &'a Before<'a>,
-    /// What an autoscaler of the set scales.
+    /// The objects that an autoscaler of the release scales.
     pub(crate) scaled: &'a BTreeSet<(String, String, String)>,
     pub(crate) mask: &'a Mask,
 }
 
-/// A step, or what the server refuses.
+/// A step, or the server's refusal.
 pub(crate) type Decided = Result<PlanStep, (Wanted, ApplyError)>;
 
 impl DryRun<'_> {
-    /// What happens to an object.
+    /// Decides what happens to an object.
     pub(crate) async fn decide(&self, mut wanted: Wanted, known: Known) -> Decided {
         let live = self.live.get(&wanted.id());
         match known {
@@ -61,7 +61,7 @@ impl DryRun<'_> {
             Known::JobToRun if live.is_some() => return self.decide_again(wanted, live).await,
             Known::MayDiffer | Known::JobToRun => {}
         }
-        // What does not exist yet is not compared.
+        // For an object that does not exist yet, there is nothing to compare.
         let takes_back = TakeOver::of(live.is_some_and(|live| is_ours(live)), self.takes_back);
         let sending = ApplyMode { takes_back, dry_run: true, metadata: live.is_none() };
         match apply(self.cluster, &mut wanted, sending).await {
@@ -83,12 +83,12 @@ impl DryRun<'_> {
         }
     }
 
-    /// What there is of its name, if that is known.
+    /// The live object of this name, if it exists and can be read.
     async fn get(&self, wanted: &Wanted) -> Option<Arc<Value>> {
         self.cluster.get(&ObjectRef::of(&wanted.object)).await.ok().flatten().map(Arc::new)
     }
 
-    /// What this user may not change, and so not try: compared with what the last release applied.
+    /// The step for an object that this user may not dry-run: compared with what the last release applied.
     fn untried(&self, wanted: Wanted, known: Known, live: Option<&Arc<Value>>) -> PlanStep {
         let applied = self.before.applied(&wanted.id());
         let changes =
@@ -103,7 +103,7 @@ impl DryRun<'_> {
         PlanStep { untried: true, changes, foreign, ..PlanStep::new(wanted, action, live) }
     }
 
-    /// What is there already without the labels of the release.
+    /// Decides about an object that already exists without the labels of the release.
     async fn decide_foreign(&self, mut wanted: Wanted, known: Known) -> Decided {
         let there = self.get(&wanted).await;
         if let Some(refused) = there.as_ref().and_then(|there| of_another_tier(&wanted, there)) {
@@ -131,7 +131,8 @@ impl DryRun<'_> {
         }
     }
 
-    /// A Job of which one is there already. Of new content it is tried under another name: the old one goes first.
+    /// Decides about a Job that already exists. With new content the dry run uses another name, because the old Job is
+    /// deleted first.
     async fn decide_again(&self, wanted: Wanted, live: Option<&Arc<Value>>) -> Decided {
         let same =
             live.and_then(|live| job::content(live)) == Some(content::content(&wanted.object).as_str());
@@ -180,7 +181,7 @@ impl DryRun<'_> {
         }
     }
 
-    /// What is done with an object that the server can only take later in this very release; `None` where it is refused for
+    /// The action for an object that the server can accept only later during this release; `None` if it is refused for
     /// another reason.
     fn not_to_be_tried(
         &self,
@@ -192,17 +193,18 @@ impl DryRun<'_> {
         let is_defined = self.defined.contains(&plan::group_kind(&wanted.object));
         let applied = if live.is_some() { Action::Change } else { Action::Create };
         match refusal {
-            // It comes with this very release.
+            // This release creates the namespace.
             Refusal::NamespaceMissing(name) if self.namespaces.contains(name) => {
                 Some(if known == Known::JobToRun { Action::Run } else { Action::Create })
             }
-            // To who may not bind what he does not have, the server says so of a role that comes with this very release.
+            // The server reports a missing role to users who may not bind permissions that they lack, even if this
+            // release creates the role.
             Refusal::RoleMissing if self.roles.contains(&role(&wanted.object)) => Some(applied),
-            // The definition that it is refused by, or for the lack of, is about to change.
+            // The refusal comes from the definition, or from its absence, and this release changes the definition.
             Refusal::KindUnknown | Refusal::UnknownField { .. } | Refusal::Invalid { .. } if is_defined => {
                 Some(applied)
             }
-            // Nobody can try what comes of it once that is removed.
+            // The result after that removal cannot be dry-run.
             Refusal::Invalid { .. } if self.removes_drift && live.and_then(drift::first).is_some() => {
                 Some(Action::Change)
             }
@@ -210,7 +212,7 @@ impl DryRun<'_> {
         }
     }
 
-    /// Whether the server would take the object if there were none of its name.
+    /// Checks whether the server would accept the object if none of its name existed.
     async fn tried_under_another_name(&self, step: PlanStep) -> Decided {
         let mut other = step.wanted.sent().into_owned();
         let name = step.wanted.id().name;
@@ -230,14 +232,14 @@ impl DryRun<'_> {
     }
 }
 
-/// A refusal with what the server does not say of it.
+/// Adds to a refusal what the server does not say.
 fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
     match &error.refusal {
         Refusal::RoleMissing => {
             let (kind, name) = role(&wanted.object);
             ApplyError { message: format!("the {kind} `{name}` that it binds does not exist"), ..error }
         }
-        // What is ours already is not adopted.
+        // An object that is already ours cannot be adopted, so the hint differs.
         Refusal::Conflict(_) if live.is_some_and(is_ours) => taken_back(error),
         Refusal::Immutable { .. } => of_fixed_fields(error, live, wanted),
         Refusal::Invalid { .. } => match live.and_then(drift::first) {
@@ -248,7 +250,7 @@ fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyE
     }
 }
 
-/// What is to be recreated takes the place of what was seen, also where no release of the tier made that.
+/// A step that recreates the object replaces the one that exists, even if no release of the tier created that.
 fn in_its_place(step: PlanStep, there: Option<Arc<Value>>) -> PlanStep {
     let live = step.live.or(there.filter(|_| step.action == Action::Recreate));
     PlanStep { live, ..step }
@@ -260,13 +262,13 @@ fn role(binding: &Value) -> (String, String) {
     (text("kind"), text("name"))
 }
 
-/// What of a StatefulSet stays as it was made.
+/// The fields of a StatefulSet that cannot be changed.
 const FIXED: [&str; 4] = ["volumeClaimTemplates", "serviceName", "selector", "podManagementPolicy"];
 
 const OF_CLAIMS: &str = "restore the old value in the manifest; an existing claim grows with `kubectl patch pvc`, if its \
                          StorageClass allows it";
 
-/// Of a StatefulSet the server does not say which field was changed.
+/// For a StatefulSet, the server does not say which field was changed.
 fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyError {
     let Some(live) = live.filter(|live| live["kind"] == "StatefulSet") else { return error };
     let mut fields = Vec::new();
@@ -287,7 +289,7 @@ fn of_fixed_fields(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> 
     ApplyError { message, hint, fields, ..error }
 }
 
-/// The values that are asked for and differ from those that are there.
+/// The wanted values that differ from the live ones.
 fn changed(live: &Value, wanted: &Value, path: &str, found: &mut Vec<FieldError>) {
     match (live, wanted) {
         (_, Value::Null) => {}
@@ -322,7 +324,7 @@ fn in_words(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// A conflict about fields of an object of ours, with what takes them back.
+/// A conflict about fields of an object of ours, with a hint how to take them over.
 fn taken_back(error: ApplyError) -> ApplyError {
     let hint = "remove the fields from the manifest, or stop the other manager from setting them, or take them over once with \
                 --override conflict --reason \"…\"";
@@ -332,23 +334,23 @@ fn taken_back(error: ApplyError) -> ApplyError {
 /// How an object is sent.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ApplyMode {
-    /// Which fields that others wrote are taken back.
+    /// Which fields owned by others are taken over.
     pub(crate) takes_back: TakeOver,
-    /// For a trial only.
+    /// Whether this is a dry run.
     pub(crate) dry_run: bool,
-    /// Whether its metadata is all that anybody asks for.
+    /// Whether only the metadata of the result is needed.
     pub(crate) metadata: bool,
 }
 
-/// Which fields of an object that others wrote are taken back.
+/// Which fields of an object that others own are taken over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum TakeOver {
-    /// None: we have not applied it before.
+    /// None: no release has applied the object before.
     #[default]
     Nothing,
-    /// What a person wrote with kubectl.
+    /// Fields that a person set with kubectl.
     ByHand,
-    /// All: a person said so.
+    /// All of them: `--override conflict`.
     Everything,
 }
 
@@ -362,15 +364,15 @@ impl TakeOver {
     }
 }
 
-/// What came of sending an object.
+/// The result of applying an object.
 pub(crate) struct Sent {
     pub(crate) object: Value,
-    /// What was, or would be, taken back.
+    /// The fields that were taken over, or would be.
     pub(crate) taken: Vec<Taken>,
 }
 
-/// Applies an object. What a person wrote with kubectl into a field of an object that is ours is taken back; the
-/// replicas that an autoscaler set are kept; anything else that others own is a conflict.
+/// Applies an object. Fields of our objects that a person set with kubectl are taken over; the replicas that an
+/// autoscaler set are kept; any other field that others own is a conflict.
 pub(crate) async fn apply(
     cluster: &Cluster,
     wanted: &mut Wanted,
@@ -403,7 +405,7 @@ pub(crate) async fn apply(
     Ok(Sent { object, taken: conflicts.iter().map(Taken::from).collect() })
 }
 
-/// Whether the object of a trial exists: what a trial alone made has no version.
+/// Whether the object of a dry run exists: one that only the dry run created has no `resourceVersion`.
 fn is_there(tried: &Value) -> bool {
     tried
         .pointer("/metadata/resourceVersion")
@@ -411,8 +413,8 @@ fn is_there(tried: &Value) -> bool {
         .is_some_and(|version| !version.is_empty())
 }
 
-/// Why an object cannot be taken that a release of another project or tier made: both would change it for ever, and
-/// whoever is removed first takes it along. What is outside of namespaces tiers of one project may share.
+/// The refusal for an object that a release of another project or tier created: both would change it again and again,
+/// and removing one tier would delete it. Tiers of one project may share cluster-scoped objects.
 fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
     let same_project = label(there, labels::PROJECT) == label(&wanted.object, labels::PROJECT);
     if !is_of_another_tier(wanted, there) || (same_project && wanted.id().namespace.is_empty()) {
@@ -429,13 +431,13 @@ fn of_another_tier(wanted: &Wanted, there: &Value) -> Option<ApplyError> {
     })
 }
 
-/// Whether a release of another tier, or of another project, made it last.
+/// Whether a release of another tier, or of another project, applied it last.
 fn is_of_another_tier(wanted: &Wanted, there: &Value) -> bool {
     let differs = |key: &str| label(there, key) != label(&wanted.object, key);
     label(there, labels::PROJECT).is_some() && (differs(labels::PROJECT) || differs(labels::TIER))
 }
 
-/// Whether what tiers share is what this one wants of it, whichever of them released it last.
+/// Whether a shared object already has the wanted content, whichever tier released it last.
 fn is_the_same(there: &Value, sent: &Value) -> bool {
     let of_whom = |change: &FieldChange| {
         let field = change.field.as_str();
@@ -448,13 +450,13 @@ fn label<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
     object["metadata"]["labels"].get(key)?.as_str()
 }
 
-/// Whether we have applied this object before.
+/// Whether a release has applied this object before.
 pub(crate) fn is_ours(live: &Value) -> bool {
     plan::owned_fields(live, false).is_some()
 }
 
-/// Whether the live object is in the way, not the manifest: a field of it that stays as it is, or a default of the
-/// server's for another strategy, which belongs to nobody.
+/// Whether the live object is the obstacle, not the manifest: an immutable field, or a default that the server set for
+/// another update strategy, and that has no owner.
 fn cannot_be_changed(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::Immutable { .. } => true,
@@ -463,17 +465,18 @@ fn cannot_be_changed(refusal: &Refusal) -> bool {
     }
 }
 
-/// A claim or a StatefulSet holds data: it says so itself, or it stays.
+/// Whether the object allows to be recreated: a claim or a StatefulSet holds data, so it must say so itself.
 fn may_recreate(object: &Value) -> bool {
     object::annotation(object, labels::RECREATE) == Some("allowed")
 }
 
-/// A recorded object that its release could not know to be recreated later: the one that took its place says so.
+/// Whether a recorded object may be recreated although its release did not know that: the live object, which replaced
+/// it, allows it.
 fn may_go_back(wanted: &Wanted, live: Option<&Value>) -> bool {
     wanted.origin.is_none() && live.is_some_and(|live| is_ours(live) && may_recreate(live))
 }
 
-/// What became of an object otherwise than the plan said, in one sentence; `None` where nothing did.
+/// How the result of the apply differs from the dry run, in one sentence; `None` if it does not.
 pub(crate) fn unexpected_changes(step: &PlanStep, sent: &Sent) -> Option<String> {
     let tried = step.tried.as_ref()?;
     let changes = difference::fields(tried, &sent.object, &Mask::new(b""));

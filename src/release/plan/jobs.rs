@@ -1,4 +1,4 @@
-//! Jobs: which ones with different content still run, what to do with them, and the order of those of a set.
+//! Jobs: which ones with different content still run, what to do with them, and the order of a release's Jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::rollout::explain::{self, Known};
 use crate::rollout::snapshot::decode::{Cached, Decoder};
 use crate::text::display;
 
-/// What helps where a Job still runs.
+/// The options for a Job that still runs.
 pub(crate) const HINT: &str = "--wait-jobs waits for it, --kill-jobs deletes it";
 
-/// How often a Job that is waited for is looked at.
+/// How often to check a Job that is waited for.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Live Jobs of the tier that still run and are not those of the set: of other content, or no longer wanted.
+/// Live Jobs of the tier that still run and do not belong to the release: with other content, or no longer wanted.
 pub(crate) fn running(wanted: &[Wanted], live: &BTreeMap<ObjectId, Arc<Value>>) -> Vec<Value> {
     let same = |id: &ObjectId, job: &Value| {
         let wanted = wanted.iter().find(|one| one.id() == *id);
@@ -40,8 +40,9 @@ fn runs(job: &Value) -> bool {
     !suspended && !goes && !job::completed(job) && !job::failed(job)
 }
 
-/// Without those that will not come to run as they are (their image does not exist, say), and those that a release which
-/// was not good left in their back-off: what mends it must not wait for them. Whoever may not look at pods has them all.
+/// Leaves out the Jobs that cannot start (because their image does not exist, for example), and those of a failed
+/// release that are in back-off: the release that fixes them must not wait for them. Without permission to list pods,
+/// none is left out.
 pub(crate) async fn not_stuck(
     cluster: &Cluster,
     running: Vec<Value>,
@@ -66,7 +67,7 @@ pub(crate) async fn not_stuck(
     let at_work = at_work(&seen);
     let known = Known { wanted: Some(running.iter().map(ObjectId::of).collect()), ..Known::default() };
     let explained = explain::explain_known(seen, cluster.now(), &Arc::default(), &known);
-    // One of its containers may be at work while another does not come to run.
+    // One container of the Job may run while another cannot start.
     let works = |job: &Value| at_work.contains(object::uid(job));
     let has_failed =
         |job: &Value| explained.iter().any(|one| one.verdict() == Verdict::Failed && one.is_about(job));
@@ -104,11 +105,11 @@ fn title(prior: &PriorReleases, job: &Value) -> String {
     format!("{id} of release {revision}{}", by.unwrap_or_default())
 }
 
-/// Waits for or deletes Jobs with different content that still run; returns whether it waited, in which case the plan is
-/// outdated.
+/// Waits for or deletes Jobs with different content that still run; returns whether it waited, in which case the plan
+/// is outdated.
 ///
 /// # Errors
-/// [`Kind::Rule`] naming the Job, its release and its pipeline, where nobody said what to do with it;
+/// [`Kind::Rule`] naming the Job, its release and its pipeline, if no option says what to do with it;
 /// [`Kind::TimedOut`] when it does not end.
 pub(crate) async fn settle(context: TierContext<'_>, prior: &PriorReleases, plan: &Plan) -> Result<bool> {
     let Some(sentence) = running_sentence(prior, plan) else { return Ok(false) };

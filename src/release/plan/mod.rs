@@ -33,16 +33,17 @@ use crate::release::plan::prune::KeptObject;
 use crate::release::plan::redaction::SecretValues;
 use crate::schema::Finding;
 
-/// An object as the set wants it.
+/// An object as the manifests or a record want it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
-    /// What would be sent, without the stamps of a release; shared with the watch and the record.
+    /// The object to send, without the annotations that differ from release to release; shared with the watch and the
+    /// record.
     pub object: Arc<Value>,
     /// When it is applied.
     pub phase: Phase,
     /// Where it was written; `None` for a recorded object.
     pub origin: Option<Origin>,
-    /// The values of a Secret of the configuration; in the object stand their hashes.
+    /// The values of a Secret of the configuration; the object has only their hashes.
     pub values: Option<SecretValues>,
 }
 
@@ -68,13 +69,13 @@ pub(crate) struct PlanStep {
     pub wanted: Wanted,
     /// What happens to it.
     pub action: Action,
-    /// In which fields it differs from what is live.
+    /// The fields in which it differs from the live object.
     pub changes: Vec<FieldChange>,
-    /// What is live now, where something is.
+    /// The live object, if there is one.
     pub live: Option<Arc<Value>>,
-    /// What the server said would come of changing it.
+    /// The result of the dry run.
     pub tried: Option<Arc<Value>>,
-    /// What was edited by hand and is reverted.
+    /// Fields that were edited by hand and are taken over.
     pub taken: Vec<Taken>,
     /// Why it must be recreated.
     pub because: Option<String>,
@@ -82,14 +83,15 @@ pub(crate) struct PlanStep {
     pub foreign: Option<String>,
     /// What others added to its pod template.
     pub added: Vec<Added>,
-    /// Whether what was added by hand is removed: a person said so.
+    /// Whether fields added by hand are removed, because of `--override drift`.
     pub removes_drift: bool,
-    /// Whether this user may not change it, so that the server did not try it: its fields are compared with the last release's.
+    /// Whether this user may not change it, so that there was no dry run: its fields are compared with those of the
+    /// last release.
     pub untried: bool,
 }
 
 impl PlanStep {
-    /// A step of which no more is known.
+    /// A step of which nothing else is known.
     pub(crate) fn new(wanted: Wanted, action: Action, live: Option<&Arc<Value>>) -> Self {
         Self {
             wanted,
@@ -106,29 +108,29 @@ impl PlanStep {
         }
     }
 
-    /// Whether anything is done about it.
+    /// Whether the release changes it.
     pub(crate) fn is_changed(&self) -> bool {
         self.action != Action::Keep
     }
 
-    /// What was found of the object, at its line; `None` where nobody wrote it.
+    /// The finding as an error at its line in the manifest; `None` for an object without one.
     pub(crate) fn mistake(&self, finding: &Finding) -> Option<Error> {
         self.wanted.origin.as_ref().map(|origin| origin.mistake(finding))
     }
 
-    /// What a person added by hand.
+    /// The fields that a person added by hand.
     pub(crate) fn drift(&self) -> impl Iterator<Item = &Added> {
         self.added.iter().filter(|one| one.by_hand)
     }
 
-    /// What controllers added, which is no drift.
+    /// The fields that controllers added, which are not drift.
     pub(crate) fn others(&self) -> impl Iterator<Item = &Added> {
         self.added.iter().filter(|one| !one.by_hand)
     }
 }
 
 impl From<&Conflict> for Taken {
-    /// The field that is taken back in spite of a conflict.
+    /// The field that is taken over despite a conflict.
     fn from(conflict: &Conflict) -> Self {
         Self { manager: conflict.manager.clone(), field: conflict.path() }
     }
@@ -152,17 +154,17 @@ pub(crate) struct Plan {
 /// What is known about an object before its dry run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// It is what is wanted: nothing to ask.
+    /// It is as wanted: no request needed.
     Unchanged,
     /// It may differ: needs a dry run.
     MayDiffer,
     /// A Job that has run: nothing to do.
     JobDone,
-    /// A Job of the same content that runs, or is to run.
+    /// A Job with the same content that runs, or has to run.
     JobToRun,
 }
 
-/// What the last release left, as a large set is asked for it: object by object.
+/// What the last release applied, indexed by object because there may be many.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Before<'a> {
     applied: BTreeMap<ObjectId, &'a Applied>,
@@ -170,7 +172,7 @@ pub(crate) struct Before<'a> {
 }
 
 impl<'a> Before<'a> {
-    /// Of the newest record, if there is one.
+    /// From the newest record, if there is one.
     pub(crate) fn of(record: Option<&'a Record>) -> Self {
         let Some(record) = record else { return Self::default() };
         let mut applied = BTreeMap::new();
@@ -180,14 +182,14 @@ impl<'a> Before<'a> {
         Self { applied, jobs: &record.jobs }
     }
 
-    /// What it applied of an object.
+    /// The recorded object.
     pub(crate) fn applied(&self, id: &ObjectId) -> Option<&'a Applied> {
         self.applied.get(id).copied()
     }
 }
 
-/// Decides without a request whether an object is what is wanted: its content is what the last release
-/// applied, and the fields that are ours are still those our apply left.
+/// Decides without a request whether an object is as wanted: its content is what the last release applied, and our
+/// managed fields are still those that our apply left.
 pub(crate) fn known(wanted: &Wanted, live: Option<&Value>, before: &Before<'_>, scaled: bool) -> Known {
     let id = wanted.id();
     if job::is_job(&wanted.object) {
@@ -216,7 +218,7 @@ pub(crate) fn group_kind(object: &Value) -> String {
     format!("{}/{}", group(text("apiVersion")), text("kind"))
 }
 
-/// The content hash of an object; of an autoscaler's target without its replicas, which are the autoscaler's.
+/// The content hash of an object; for an autoscaler's target without its replicas, which the autoscaler owns.
 pub(crate) fn content(object: &Value, scaled: bool) -> String {
     if !scaled {
         return crate::record::content::content(object);
@@ -228,7 +230,7 @@ pub(crate) fn content(object: &Value, scaled: bool) -> String {
     crate::record::content::content(&object)
 }
 
-/// A hash of the fields that the managed fields say are ours; `None` when we own none.
+/// A hash of our managed fields; `None` if we own none.
 pub(crate) fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let ours = entries.iter().find(|entry| {
@@ -240,7 +242,7 @@ pub(crate) fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
     if scaled && let Some(spec) = fields.get_mut("f:spec").and_then(Value::as_object_mut) {
         spec.shift_remove("f:replicas");
     }
-    // Every release has its own stamps, and a trial has none.
+    // Every release has different values for these, and a dry run has none.
     if let Some(annotations) = fields.pointer_mut("/f:metadata/f:annotations").and_then(Value::as_object_mut)
     {
         for stamp in STAMPS {
@@ -250,7 +252,7 @@ pub(crate) fn owned_fields(live: &Value, scaled: bool) -> Option<String> {
     Some(crate::record::content::hash(&fields))
 }
 
-/// The workloads that an autoscaler of the set scales.
+/// The workloads that an autoscaler of the release scales.
 pub(crate) fn scaled_targets<'a>(
     wanted: impl IntoIterator<Item = &'a Wanted>,
 ) -> BTreeSet<(String, String, String)> {
@@ -265,7 +267,7 @@ pub(crate) fn scaled_targets<'a>(
         .collect()
 }
 
-/// Whether an autoscaler of the set scales this object.
+/// Whether an autoscaler of the release scales this object.
 pub(crate) fn is_scaled(targets: &BTreeSet<(String, String, String)>, id: &ObjectId) -> bool {
     targets.contains(&(id.kind.clone(), id.namespace.clone(), id.name.clone()))
 }
@@ -276,7 +278,7 @@ impl Plan {
         !self.prune.is_empty() || self.steps.iter().any(|step| step.action != Action::Keep)
     }
 
-    /// What of the set others made, in one sentence; `None` where there is nothing.
+    /// The objects that others created, in one sentence; `None` if there are none.
     pub(crate) fn foreign_sentence(&self) -> Option<String> {
         let foreign: Vec<(&PlanStep, &String)> =
             self.steps.iter().filter_map(|step| Some((step, step.foreign.as_ref()?))).collect();

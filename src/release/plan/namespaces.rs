@@ -1,5 +1,5 @@
-//! Custom resources without a namespace: whether their kind is namespaced only the cluster, or the definition in
-//! the same set, can tell. Built-in kinds have theirs from the manifests already.
+//! Custom resources without a namespace: only the cluster, or the definition in the same manifests, can tell whether
+//! their kind is namespaced. Built-in kinds have their namespace from the manifests already.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::error::Result;
 use crate::model::group;
 use crate::release::plan::Wanted;
 
-/// The wanted set with the tier's namespace on every namespaced object that names none.
+/// Sets the tier's namespace on every namespaced object that names none.
 ///
 /// # Errors
-/// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied); a kind that is not
-/// served is left to the dry run to refuse.
+/// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied); a kind that
+/// is not served is left to the dry run to refuse.
 pub(crate) async fn placed(cluster: &Cluster, mut wanted: Vec<Wanted>) -> Result<Vec<Wanted>> {
     let defined = scopes(&wanted);
     for one in &mut wanted {
@@ -47,7 +47,7 @@ fn names(object: &Value) -> (String, String) {
     (text("apiVersion"), text("kind"))
 }
 
-/// What the definitions of the set say: group and kind, and whether its objects lie in namespaces.
+/// The scope in each definition of the manifests: by group and kind, whether objects are namespaced.
 fn scopes(wanted: &[Wanted]) -> BTreeMap<(String, String), bool> {
     let definitions = wanted.iter().filter(|one| one.object["kind"] == "CustomResourceDefinition");
     definitions

@@ -5,10 +5,10 @@ use serde_json::{Map, Value};
 use crate::cluster::FIELD_MANAGER;
 use crate::model::labels;
 
-/// The annotation in which `kubectl apply` keeps what it was given.
+/// The annotation in which `kubectl apply` stores the manifest.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Whose an object is that no release of the tier made: `Helm release shop`, `kubectl apply`; `None` where nothing tells.
+/// The owner of an object that no release of the tier created: `Helm release shop`, `kubectl apply`; `None` if unknown.
 pub(crate) fn owner(live: &Value) -> Option<String> {
     let metadata = live.get("metadata")?;
     let label = |key: &str| metadata.get("labels")?.get(key)?.as_str();
@@ -46,12 +46,12 @@ fn manager(entry: &Value) -> Option<&str> {
     entry.get("manager").and_then(Value::as_str)
 }
 
-/// Whether these are the fields that somebody asked for, as opposed to those that the cluster's own controllers wrote.
+/// Whether these fields were asked for by a user or a deployment tool, as opposed to a controller of the cluster.
 pub(crate) fn is_an_author(entry: &Value) -> bool {
-    /// They apply what people wrote, whatever their names.
+    /// These apply what people wrote, although their names look like controllers.
     const APPLIERS: [&str; 4] =
         ["argocd-controller", "argocd-application-controller", "kustomize-controller", "helm-controller"];
-    /// Words in the names of those who write by themselves.
+    /// Words in the names of managers that write on their own.
     const CONTROLLERS: [&str; 6] =
         ["controller", "operator", "autoscaler", "injector", "webhook", "scheduler"];
     let name = manager(entry).unwrap_or_default();
@@ -61,19 +61,19 @@ pub(crate) fn is_an_author(entry: &Value) -> bool {
     through.is_empty() && (APPLIERS.contains(&name) || !by_itself)
 }
 
-/// Whether somebody else asked for something of it, too.
+/// Whether anybody else owns fields of it as an author.
 pub(crate) fn has_other_authors(live: &Value) -> bool {
     entries(live).any(|entry| manager(entry) != Some(FIELD_MANAGER) && is_an_author(entry))
 }
 
-/// The managed fields without the entries of other authors: what they asked for is ours from now on.
+/// The managed fields without the entries of other authors: their fields become ours.
 pub(crate) fn without_other_authors(live: &Value) -> Vec<Value> {
     let stays = |entry: &&Value| manager(entry) == Some(FIELD_MANAGER) || !is_an_author(entry);
     entries(live).filter(stays).cloned().collect()
 }
 
-/// The part of a live object that its authors asked for, ready to be applied: without status, defaults, and what controllers
-/// wrote.
+/// The part of a live object that its authors asked for, ready to be applied: without status, defaults, and the fields
+/// of controllers.
 pub(crate) fn asked_for(live: &Value) -> Value {
     let mut asked = Value::Object(Map::new());
     for entry in entries(live).filter(|entry| is_an_author(entry)) {
@@ -84,7 +84,7 @@ pub(crate) fn asked_for(live: &Value) -> Value {
     for key in ["apiVersion", "kind"] {
         asked[key] = live[key].clone();
     }
-    // What was given as plain text the server keeps encoded, and under the name that it was given by.
+    // The server stores `stringData` encoded in `data`, but the managed fields keep the name `stringData`.
     if live["apiVersion"] == "v1" && live["kind"] == "Secret" {
         for key in entries(live).filter(|entry| is_an_author(entry)).flat_map(plain_keys) {
             if let Some(value) = live["data"].get(key) {
@@ -107,19 +107,20 @@ pub(crate) fn asked_for(live: &Value) -> Value {
     asked
 }
 
-/// The keys of `stringData` in somebody's fields.
+/// The keys of `stringData` in a manager's fields.
 fn plain_keys(entry: &Value) -> impl Iterator<Item = &str> {
     let fields = entry.pointer("/fieldsV1/f:stringData").and_then(Value::as_object);
     fields.into_iter().flat_map(|fields| fields.keys()).filter_map(|key| key.strip_prefix("f:"))
 }
 
-/// What of a value these fields name (`fieldsV1`: `f:` a field, `k:` an item by its keys, `v:` an item by its value).
+/// The part of a value that these fields name (`fieldsV1`: `f:` a field, `k:` an item by its keys, `v:` an item by its
+/// value).
 fn part(value: &Value, fields: &Value) -> Option<Value> {
     let names = fields.as_object().filter(|names| names.keys().any(|name| name != "."));
     let Some(names) = names else {
         let is_there = fields.get(".").is_some();
         return Some(match value {
-            // The map itself was asked for, and nothing in it.
+            // Only the map itself was asked for, not its fields.
             Value::Object(map) if is_there && !map.is_empty() => Value::Object(Map::new()),
             Value::Array(list) if is_there && !list.is_empty() => Value::Array(Vec::new()),
             other => other.clone(),
@@ -146,7 +147,7 @@ fn part(value: &Value, fields: &Value) -> Option<Value> {
 fn item_part(item: &Value, names: &Map<String, Value>) -> Option<Value> {
     let (name, below) = names.iter().find(|(name, _)| is_named(item, name))?;
     let mut found = part(item, below)?;
-    // The keys that tell it from the others are part of it, also where the server filled them in.
+    // The keys that identify an item belong to it, even if the server filled them in.
     if let Some(keys) = keys_of(name)
         && let Some(map) = found.as_object_mut()
     {
@@ -171,7 +172,7 @@ pub(crate) fn is_named(item: &Value, name: &str) -> bool {
     }
 }
 
-/// Puts a part to the others; `whole` is the value that both are of, and gives lists their order.
+/// Merges a part into the others; `whole` is the value that contains both, and defines the order of lists.
 fn merge(asked: &mut Value, part: Value, whole: &Value) {
     match (asked, part) {
         (Value::Object(into), Value::Object(from)) => {
@@ -199,7 +200,7 @@ fn merge(asked: &mut Value, part: Value, whole: &Value) {
     }
 }
 
-/// Whether a part is of this value.
+/// Whether the value contains this part.
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {

@@ -1,5 +1,5 @@
-//! What exists, and what would change: one list per kind and namespace, and a server-side dry run of what may
-//! differ, which gives validation and difference at once.
+//! Reads what exists and plans what would change: one list request per kind and namespace, and a server-side dry run of
+//! the objects that may differ, which validates them and shows the difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,25 +23,25 @@ use crate::release::plan::{Before, Known, Plan, PlanStep, Wanted, drift, prune};
 
 /// The input of a plan.
 pub(crate) struct PlanInput<'a> {
-    /// The wanted set, in apply order.
+    /// The wanted objects, in apply order.
     pub wanted: Vec<Wanted>,
     /// The newest record, if there is one.
     pub last: Option<&'a Record>,
     /// Everything that records say was applied by earlier releases.
     pub inventory: BTreeSet<ObjectId>,
-    /// Where those objects' kinds are served: `(apiVersion, kind, namespace)`.
+    /// The kinds and namespaces of those objects: `(apiVersion, kind, namespace)`.
     pub places: BTreeSet<KindPlace>,
     /// `windlass.dev/project=…,windlass.dev/tier=…`
     pub selector: String,
     /// What replaces secret values.
     pub mask: Mask,
-    /// Whether fields of our objects are taken back whoever wrote them.
+    /// Whether `--override conflict` takes over conflicting fields of our objects, whoever owns them.
     pub takes_back: bool,
-    /// Whether what a person added by hand is removed before anything is applied.
+    /// Whether `--override drift` removes fields that were added by hand before anything is applied.
     pub removes_drift: bool,
-    /// What the user needs to be allowed to do.
+    /// The permissions that are required.
     pub may: May,
-    /// The revisions of releases that ended and were not good.
+    /// The revisions of releases that ended and did not succeed.
     pub not_good: BTreeSet<u64>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct KindPlace {
 }
 
 impl KindPlace {
-    /// Where an object of an earlier release is served.
+    /// The kind and namespace of an object of an earlier release.
     pub(crate) fn owned(owned: &Owned) -> Self {
         Self {
             api_version: owned.api_version.clone(),
@@ -66,7 +66,7 @@ impl KindPlace {
         }
     }
 
-    /// Where this object is served.
+    /// The kind and namespace of this object.
     pub(crate) fn of(object: &Value) -> Self {
         let text =
             |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -82,7 +82,7 @@ pub(crate) struct Survey {
     pub live: BTreeMap<ObjectId, Arc<Value>>,
 }
 
-/// Reads the cluster and plans, with everything that earlier releases own.
+/// Reads the cluster and plans, including everything that earlier releases own.
 pub(crate) async fn build_plan(
     context: TierContext<'_>,
     prior: &PriorReleases,
@@ -113,7 +113,7 @@ pub(crate) async fn build_plan(
 /// Reads the cluster and plans.
 ///
 /// # Errors
-/// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a right is missing,
+/// [`Kind::Refused`] with every object that the server refuses, [`Kind::Denied`] when a permission is missing,
 /// [`Kind::Unreachable`].
 pub(crate) async fn survey(cluster: &Cluster, mut subjects: PlanInput<'_>) -> Result<Survey> {
     let live = live(cluster, &subjects).await?;
@@ -173,8 +173,8 @@ async fn live(cluster: &Cluster, subjects: &PlanInput<'_>) -> Result<BTreeMap<Ob
                     cluster.list(&place.api_version, &place.kind, namespace, Some(&subjects.selector)).await;
                 match listed {
                     Ok(items) => Ok(items),
-                    // A kind that this very set defines is not served before its definition is applied, and one whose
-                    // definition is gone has no objects any more.
+                    // A kind that this release defines is not served before its definition is applied, and one whose
+                    // definition was deleted has no objects any more.
                     Err(error)
                         if ErrorClass::of(&error).is_some_and(ErrorClass::is_refusal)
                             && (own.contains(&defined(&place)) || !wanted.contains(&place)) =>
@@ -206,7 +206,7 @@ fn definitions<'a>(wanted: impl Iterator<Item = &'a Wanted>) -> BTreeSet<String>
         .collect()
 }
 
-/// The namespaces that a release makes before anything is put into them: its tier's, and those of the set.
+/// The namespaces that exist before any object is applied: the tier's, and those in the manifests.
 fn coming_namespaces(cluster: &Cluster, wanted: &[Wanted]) -> BTreeSet<String> {
     let of_set = wanted.iter().map(Wanted::id).filter(|id| id.kind == "Namespace" && id.group.is_empty());
     of_set.map(|id| id.name).chain([cluster.namespace().to_owned()]).collect()
@@ -216,14 +216,14 @@ fn defined(place: &KindPlace) -> String {
     format!("{}/{}", group(&place.api_version), place.kind)
 }
 
-/// Sets the replicas of an object, where it has a place for them.
+/// Sets the replicas of an object that has a `spec`.
 pub(crate) fn set_replicas(object: &mut Value, replicas: &Value) {
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.insert("replicas".to_owned(), replicas.clone());
     }
 }
 
-/// An autoscaler's target keeps the replicas it has: leaving the field out would reset it to one.
+/// Keeps the current replicas of an autoscaler's target: without the field they would be reset to one.
 fn keep_replicas(
     wanted: &mut Wanted,
     live: &BTreeMap<ObjectId, Arc<Value>>,
@@ -238,7 +238,7 @@ fn keep_replicas(
     }
 }
 
-/// The steps, or one error with everything that the server refused.
+/// The steps, or one error with every refusal.
 fn accepted(decided: Vec<Decided>) -> Result<Vec<PlanStep>> {
     let mut steps = Vec::new();
     let mut refused = Vec::new();
@@ -251,17 +251,17 @@ fn accepted(decided: Vec<Decided>) -> Result<Vec<PlanStep>> {
     if refused.is_empty() { Ok(steps) } else { Err(refusal(&refused)) }
 }
 
-/// One error for all objects that the server refused. Rights missing, or the cluster gone, are another exit
-/// code than a mistake in a manifest.
+/// One error for all objects that the server refused. Missing permissions or an unreachable cluster have other exit
+/// codes than a mistake in a manifest.
 pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
     let kinds: Vec<Kind> = refused.iter().map(|(_, error)| Error::from(error.clone()).kind()).collect();
-    // Where one answer is missing nobody knows what was written.
+    // If one response is missing, it is unknown what was written.
     let worst = kinds.iter().find(|kind| **kind == Kind::Unreachable);
     let kind = worst.or_else(|| kinds.iter().find(|kind| **kind != Kind::Refused)).copied();
     let kind = kind.unwrap_or(Kind::Refused);
     let (first, error) = &refused[0];
     let message = match refused.len() {
-        // Whether it was written is not known.
+        // Whether it was written is unknown.
         _ if kind == Kind::Unreachable => {
             let of = if refused.len() == 1 {
                 first.id().to_string()
@@ -287,7 +287,7 @@ pub(crate) fn refusal(refused: &[(Wanted, ApplyError)]) -> Error {
         .with_failures(refused.iter().flat_map(|(wanted, error)| failures(wanted, error)))
 }
 
-/// One for each field that the server names, at its place in the manifest.
+/// One failure for each field that the server names, at its place in the manifest.
 fn failures(wanted: &Wanted, error: &ApplyError) -> Vec<Failure> {
     let place = |field: &str| {
         let place = wanted.origin.as_ref().and_then(|origin| origin.error_at(field, "").place().cloned());

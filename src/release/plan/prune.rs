@@ -1,5 +1,5 @@
-//! Objects removed from the manifests: which are deleted, which are kept, and when there are too many to delete without an
-//! override.
+//! Objects removed from the manifests: which are deleted, which are kept, and when there are too many to delete without
+//! an override.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, job, labels, object};
 use crate::release::plan::Plan;
 
-/// This many objects are deleted without an override.
+/// Up to this many objects are deleted without an override.
 const MOST: usize = 20;
 
-/// The word of charts for the same.
+/// Helm's annotation for the same purpose.
 const HELM: &str = "/metadata/annotations/helm.sh~1resource-policy";
 
 /// An object that is kept although it was removed from the manifests.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct KeptObject {
-    /// As it is.
+    /// The live object.
     pub object: Value,
     /// Why it is kept.
     pub why: &'static str,
@@ -28,9 +28,9 @@ pub(crate) struct KeptObject {
 /// Objects of earlier releases that were removed from the manifests.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct PruneSet {
-    /// What is deleted, in reverse apply order.
+    /// The objects to delete, in reverse apply order.
     pub prune: Vec<Value>,
-    /// What is kept.
+    /// The objects to keep.
     pub left: Vec<KeptObject>,
     /// How many live objects earlier releases own, without Jobs that have ended.
     pub owned: usize,
@@ -41,12 +41,13 @@ pub(crate) fn share(object: &mut Value) {
     object["metadata"]["annotations"][labels::SHARED] = "true".into();
 }
 
-/// Whether tiers share it.
+/// Whether tiers share this object.
 pub(crate) fn is_shared(object: &Value) -> bool {
     object["metadata"]["annotations"].get(labels::SHARED).is_some()
 }
 
-/// Parts the live objects that earlier releases own, and that are no longer wanted, into those to delete and those to keep.
+/// Splits the live objects that earlier releases own, and that are no longer wanted, into those to delete and those to
+/// keep.
 pub(crate) fn leftovers(
     inventory: &BTreeSet<ObjectId>,
     wanted: &BTreeSet<ObjectId>,

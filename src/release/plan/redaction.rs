@@ -1,5 +1,5 @@
-//! The values of Secrets of the configuration: sent to the cluster and stored nowhere else. Plans and records have a
-//! keyed hash instead of each.
+//! The values of Secrets of the configuration: they are sent to the cluster and stored nowhere else. Plans and records
+//! contain a keyed hash of each instead.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::{manifest, secret};
 #[derive(Clone)]
 pub(crate) struct SecretValues(Map<String, Value>);
 
-/// Whoever prints a plan does not mean the values.
+/// Debug output of a plan must not show the values.
 impl fmt::Debug for SecretValues {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Values(…)")
@@ -40,7 +40,7 @@ impl SecretValues {
     }
 }
 
-/// Replaces each value of a Secret of the configuration by a hash keyed with the tier's own key.
+/// Replaces each value of a Secret of the configuration with a hash, keyed with the tier's own key.
 pub(crate) fn redact(mut object: Value, key: &[u8]) -> (Value, Option<SecretValues>) {
     if !manifest::is_from_configuration(&object) {
         return (object, None);
@@ -53,7 +53,7 @@ pub(crate) fn redact(mut object: Value, key: &[u8]) -> (Value, Option<SecretValu
     (object, Some(SecretValues(values)))
 }
 
-/// The wanted set of the manifests: with the hash of their configuration in each pod template.
+/// The wanted objects of the manifests, with the hash of its configuration in each pod template.
 pub(crate) fn wanted(manifests: manifest::Manifests, key: &[u8]) -> Vec<Wanted> {
     manifest::with_config_hashes(manifests, key)
         .objects
@@ -71,14 +71,15 @@ fn redacted(name: &str, value: &Value, key: &[u8]) -> String {
     format!("hmac-sha256:{}", &hex::encode(hasher.finalize().into_bytes())[..32])
 }
 
-/// The Secrets of the configuration that a record has: a rollback leaves them as they are, for their values are
-/// known to nobody but the cluster.
+/// The Secrets of the configuration in a record: a rollback does not change them, because only the cluster knows their
+/// values.
 pub(crate) fn redacted_in(objects: &[Applied]) -> Vec<Applied> {
     objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
 }
 
-/// The Secrets of the configuration that the newest release or the one to go back to knows, and that are there: only the
-/// cluster knows their values, and they stay as they are. One that the newest release no longer had is among them.
+/// The Secrets of the configuration in the newest record or in the target of a rollback that still exist: only the
+/// cluster knows their values, and they are not changed. Those that the newest release removed from the manifests are
+/// included.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -94,7 +95,7 @@ pub(crate) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record)
     Ok(known)
 }
 
-/// Computes the configuration's hash of each pod template anew from the Secrets as they are now.
+/// Recomputes the configuration hash of each pod template from the current Secrets.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -116,7 +117,7 @@ pub(crate) async fn rehash(
     Ok(())
 }
 
-/// In which keys a live Secret of the configuration is no longer what was released: values are seen by nobody.
+/// The keys in which a live Secret of the configuration differs from the released one; the values are masked.
 pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<FieldChange> {
     if !manifest::is_from_configuration(recorded) {
         return Vec::new();
@@ -127,9 +128,9 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
     difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
 }
 
-/// What programs write may hold what they were given: from now on no output shows the values of the tier's Secrets, those
-/// of the manifests as they are recorded, those of the configuration as they are live. Whoever may not read them sees what
-/// the programs wrote.
+/// Masks the values of the tier's Secrets in all further output, because programs may print their input: those of the
+/// manifests as recorded, those of the configuration as they are live. For a user who may not read the live ones, these
+/// are not masked.
 pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, objects: &[Applied]) {
     secret::publish_tier(tier, &session.reporter);
     let (redacted, own): (Vec<&Value>, Vec<&Value>) =
@@ -142,7 +143,7 @@ pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, obje
     }
 }
 
-/// The Secrets that the pods of a set were released with and that are there no longer.
+/// The Secrets that the pods of a release were started with and that no longer exist.
 pub(crate) fn missing_secrets(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
     let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.object)).collect();
     let all = redacted_in(recorded);

@@ -1,15 +1,15 @@
-//! Why pods restart: what changed in their template, and for the configuration's hash, which key of which object.
+//! Why pods restart: what changed in their template, and if the configuration hash changed, which key of which object.
 
 use crate::manifest;
 use crate::model::ObjectId;
 use crate::release::plan::{Action, Plan, PlanStep};
 
-/// The field of the configuration's hash.
+/// The field of the configuration hash.
 const CONFIGURATION: &str = "spec.template.metadata.annotations[windlass.dev/config]";
-/// So many reasons are said; more nobody reads.
+/// At most this many reasons are shown.
 const SAID: usize = 4;
 
-/// Why a step's pods restart, each reason in a few words; none where they do not.
+/// Why the pods of a step restart, each reason in a few words; empty if they do not.
 pub(crate) fn reasons(plan: &Plan, step: &PlanStep) -> Vec<String> {
     if !restarts_by_itself(step) {
         return Vec::new();
@@ -31,7 +31,7 @@ pub(crate) fn reasons(plan: &Plan, step: &PlanStep) -> Vec<String> {
     reasons
 }
 
-/// A workload whose controller replaces its pods when the template changes.
+/// Whether it is a workload whose controller replaces its pods when the template changes.
 fn restarts_by_itself(step: &PlanStep) -> bool {
     let object = &step.wanted.object;
     let on_delete = ["/spec/updateStrategy/type"]

@@ -1,4 +1,4 @@
-//! What is shown of a plan.
+//! How a plan is shown.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ impl Plan {
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
     }
 
-    /// The plan as people and machines read it.
+    /// The plan for people and machines.
     pub(crate) fn view(&self) -> view::plan::Plan {
         let with = |object: &Value, action| PlannedObject::new(ObjectRef::of(object), action);
         let steps = self.steps.iter().map(|step| self.planned(step));

@@ -1,5 +1,5 @@
-//! The rules of a tier: what must be true before a release changes anything, and how each is overridden, by
-//! name and with a reason that the record keeps.
+//! The rules of a tier: what must be true before a release changes anything, and how each rule is overridden, by name
+//! and with a reason that is recorded.
 
 pub(crate) mod promotion;
 mod test_stage;
@@ -40,10 +40,10 @@ const KNOWN: [&str; 14] = [
     "drift",
 ];
 
-/// How long a job waits for the lock when nobody says otherwise.
+/// How long a CI job waits for the lock by default.
 const WAIT_IN_CI: Duration = Duration::from_secs(600);
 
-/// What a person said about the tier's rules.
+/// The options for the tier's rules.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     overridden: Vec<String>,
@@ -51,26 +51,27 @@ pub(crate) struct Rules {
     wait_lock: Option<Duration>,
     yes: bool,
     running_jobs: RunningJobs,
-    /// What a rollback may apply although it grants rights or is outside the namespace, as `KIND/NAME`.
+    /// The objects that a rollback may apply although they grant permissions or are outside the namespace, as
+    /// `KIND/NAME`.
     allowed: Vec<String>,
-    /// Which overrides made a difference.
+    /// The overrides that were needed.
     used: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What happens to Jobs of other content that still run.
+/// What to do with Jobs with other content that still run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum RunningJobs {
-    /// The release is refused.
+    /// Refuse the release.
     #[default]
     Refuse,
-    /// They are waited for.
+    /// Wait for them.
     Wait,
-    /// They are deleted.
+    /// Delete them.
     Kill,
 }
 
 impl Rules {
-    /// These rules are overridden, for this reason; `wait_lock` is how long to wait for another release.
+    /// Overrides these rules, for this reason; `wait_lock` is how long to wait for another release.
     ///
     /// # Errors
     /// [`Kind::Usage`] for a rule that does not exist.
@@ -91,7 +92,7 @@ impl Rules {
         Ok(Self { overridden, reason, wait_lock, ..Self::default() })
     }
 
-    /// What happens to Jobs of other content that still run.
+    /// Sets what to do with Jobs with other content that still run.
     #[must_use]
     pub(crate) fn with_running_jobs(self, running_jobs: RunningJobs) -> Self {
         Self { running_jobs, ..self }
@@ -101,28 +102,29 @@ impl Rules {
         self.running_jobs
     }
 
-    /// A rollback may apply these objects although they grant rights or lie outside of the namespace, as `KIND/NAME`.
+    /// Allows a rollback to apply these objects although they grant permissions or are outside the namespace, as
+    /// `KIND/NAME`.
     #[must_use]
     pub(crate) fn allowing(self, allowed: Vec<String>) -> Self {
         Self { allowed, ..self }
     }
 
-    /// Whether a rollback may apply this object, which grants rights or is outside the namespace.
+    /// Whether a rollback may apply this object, which grants permissions or is outside the namespace.
     pub(crate) fn allows(&self, id: &ObjectId) -> bool {
         let name = format!("{}/{}", id.kind, id.name);
         self.allowed.iter().any(|one| one.eq_ignore_ascii_case(&name))
     }
 
-    /// Whether every question is answered with yes.
+    /// Sets whether every question is answered with yes.
     #[must_use]
     pub(crate) fn answered(self, yes: bool) -> Self {
         Self { yes, ..self }
     }
 
-    /// Goes on only if a person agrees: `--yes`, or an answer on the terminal.
+    /// Asks for confirmation: `--yes`, or an answer on the terminal.
     ///
     /// # Errors
-    /// [`Kind::Rule`] where nobody can be asked, or somebody said no.
+    /// [`Kind::Rule`] if nobody can be asked, or the answer is no.
     pub(crate) async fn confirm(&self, session: &Session, fact: &str, question: &str) -> Result<()> {
         if self.yes {
             session.reporter.warn(fact);
@@ -139,11 +141,11 @@ impl Rules {
         Err(Error::new(Kind::Rule, format!("{fact}, and the answer was no")))
     }
 
-    /// Goes on only if a person types the tier's name, where the tier wants to be asked for; nobody is asked who cannot
-    /// answer. `what` is about to be done: `release to`.
+    /// Asks for the tier's name as a confirmation, if the tier requires one; without a terminal there is no question.
+    /// `what` names the action: `release to`.
     ///
     /// # Errors
-    /// [`Kind::Rule`] where it was not confirmed.
+    /// [`Kind::Rule`] if it was not confirmed.
     pub(crate) async fn confirm_tier(&self, session: &Session, tier: &Tier, what: &str) -> Result<()> {
         if !tier.confirm || self.yes || self.overrides("confirm") {
             return Ok(());
@@ -156,14 +158,13 @@ impl Rules {
         Err(Error::new(Kind::Rule, format!("a {what} {} must be confirmed", tier.name)).with_hint("--yes"))
     }
 
-    /// How long to wait for another release's lock: as asked, else not at all in a terminal and ten minutes
-    /// in CI.
+    /// How long to wait for another release's lock: as requested, by default not at all in a terminal and 10 min in CI.
     pub(crate) fn lock_patience(&self) -> LockWait {
         let default = if ci::detected() { WAIT_IN_CI } else { Duration::ZERO };
         LockWait { limit: self.wait_lock.unwrap_or(default), asked: self.wait_lock.is_some() }
     }
 
-    /// Whether this rule, which stands in the way, is overridden: from now on the override is one that counts.
+    /// Whether this rule, which would refuse the release, is overridden. The override then counts as needed.
     pub(crate) fn overrides(&self, rule: &str) -> bool {
         let overridden = self.overridden.iter().any(|one| one == rule);
         if overridden {
@@ -172,20 +173,20 @@ impl Rules {
         overridden
     }
 
-    /// Whether a person gave this override, whether or not it comes to count.
+    /// Whether this override was given, needed or not.
     pub(crate) fn is_overridden(&self, rule: &str) -> bool {
         self.overridden.iter().any(|one| one == rule)
     }
 
-    /// What the record keeps of the overrides: those without which the release would have been refused.
+    /// The overrides for the record: those without which the release would have been refused.
     pub(crate) fn recorded(&self, reporter: &Reporter) -> Vec<Override> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let reason = self.reason.as_ref().map(|reason| reporter.masked(reason));
         used.iter().map(|rule| Override { rule: rule.clone(), reason: reason.clone() }).collect()
     }
 
-    /// Each test that the commit declares must have a passed record for these very digests, where the tier requires
-    /// it. Whether they have; `None` where there are no tests, or it cannot be known and is not required.
+    /// Checks, if the tier requires it, that each test of the commit has a passed record for exactly these digests.
+    /// Returns whether they have; `None` if there are no tests, or if it is unknown and not required.
     ///
     /// # Errors
     /// [`Kind::Rule`] naming the tests.
@@ -217,8 +218,8 @@ impl Rules {
             .with_hint("run `windlass test`, or release it anyway with --untested"))
     }
 
-    /// The branch must be one of the tier's; to a protected tier goes only what is committed, and from a GitLab job
-    /// only what its branch's or tag's protection lets through.
+    /// Checks that the branch is one of the tier's, that a protected tier gets only committed files, and that a GitLab
+    /// job runs for a protected branch or tag.
     ///
     /// # Errors
     /// [`Kind::Rule`]
@@ -236,8 +237,8 @@ impl Rules {
         self.check_job(session, project, tier)
     }
 
-    /// What a GitLab job may do to a protected tier, its branch's or tag's protection must let it do; and a job of the
-    /// environment of another tier is not this one's.
+    /// Checks that a GitLab job for a protected tier runs for a protected branch or tag, and that the job's environment
+    /// is not that of another tier.
     ///
     /// # Errors
     /// [`Kind::Rule`]
@@ -258,7 +259,7 @@ impl Rules {
         Ok(())
     }
 
-    /// The same images and manifests must have been good on the tier before.
+    /// Checks that the same images and manifests were good on the tier named in `after:`.
     ///
     /// # Errors
     /// [`Kind::Rule`]
@@ -288,7 +289,7 @@ impl Rules {
             .with_hint(format!("{remedy}; or --override {rule} --reason \"…\"")))
     }
 
-    /// What was rolled back from is not released again by accident.
+    /// Refuses content that was rolled back, so that it is not released again by accident.
     ///
     /// # Errors
     /// [`Kind::Rule`] naming the release.
@@ -303,8 +304,8 @@ impl Rules {
     }
 }
 
-/// Why this branch or tag may not be released to the tier. A merge request is on none of the project's branches, whatever its own
-/// is called: anybody can call one `main` in a fork.
+/// Why this branch or tag may not be released to the tier. A merge request never counts as one of the project's
+/// branches, whatever its own branch is called: anybody can name one `main` in a fork.
 fn wrong_branch(revision: Option<&Revision>, tier: &Tier) -> Option<String> {
     if tier.branches.is_empty() && tier.tags.is_empty() {
         return None;

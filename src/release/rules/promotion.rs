@@ -1,5 +1,5 @@
-//! From one tier to the next: a good release leaves its proof beside each image in the registry, and `after:` asks for
-//! it there, so that no second cluster's credentials are needed.
+//! Promotion from one tier to the next: a good release stores its proof beside each image in the registry, and `after:`
+//! looks for it there, so that no credentials for the other tier's cluster are needed.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::project::{Project, Tier};
 use crate::registry::Registry;
 use crate::text::{hex, slug};
 
-/// How many combinations of an image with others and with manifests are remembered.
+/// How many combinations of an image with others and with manifests are kept.
 const REMEMBERED: usize = 20;
-/// What says in the entry beside the first image that it lies beside all others, too.
+/// The key in the entry beside the first image which says that all other images have the entry, too.
 const BESIDE_ALL: &str = "beside_all";
 
-/// What was good, or is to be: all images by their digests, and the manifests as they stand in the repository.
+/// What was good, or is to be released: all images by digest, and the manifests as in the repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ReleasedSet {
     project: String,
@@ -40,7 +40,7 @@ impl ReleasedSet {
         })
     }
 
-    /// Whether this entry of a proof is about this very set.
+    /// Whether this entry of a proof is about the same images and manifests.
     fn is(&self, entry: &Value) -> bool {
         entry["project"] == self.project.as_str()
             && entry["source"] == self.source.as_str()
@@ -48,12 +48,12 @@ impl ReleasedSet {
     }
 }
 
-/// The kind of the record about an image that was good on a tier.
+/// The kind of the registry record about an image that was good on a tier.
 fn kind(tier: &str) -> String {
     format!("good-{}", slug(tier))
 }
 
-/// Writes the proof that these images and manifests were good here; one that says the same stays.
+/// Writes the proof that these images and manifests were good here; an equal one is kept.
 ///
 /// # Errors
 /// What the registry refuses.
@@ -78,14 +78,14 @@ pub(crate) async fn prove(project: &Project, tier: &Tier, images: &Images, revis
     let others: Vec<_> =
         images.values().skip(1).map(|image| beside(&registry, &image.pinned, tier, &set, &entry)).collect();
     stream::iter(others).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
-    // The first image's last: that it says so is what all others are known by from then on.
+    // Write the first image's entry last: from then on it says that all others have theirs.
     known.retain(|entry| !set.is(entry));
     let mut entry = entry.clone();
     entry[BESIDE_ALL] = true.into();
     registry.write_record(&first.pinned.reference(), &kind, &proof(tier, &entry, known)).await.map(drop)
 }
 
-/// Writes the entry beside an image, where there is none of this set.
+/// Writes the entry beside an image, unless it has an equal one.
 async fn beside(
     registry: &Registry,
     image: &PinnedImage,
@@ -107,7 +107,7 @@ fn proof(tier: &Tier, new: &Value, known: Vec<Value>) -> Value {
     json!({"tier": tier.name, "good": all})
 }
 
-/// These very images, with these unrendered manifests, must have been good on the tier before.
+/// Checks that exactly these images, with these unrendered manifests, were good on the tier before.
 ///
 /// # Errors
 /// [`Kind::Rule`] naming what is missing, and what the registry refuses.
@@ -135,7 +135,7 @@ fn entries(proof: Option<&Value>) -> Vec<Value> {
     proof.and_then(|proof| proof["good"].as_array()).cloned().unwrap_or_default()
 }
 
-/// What the proof does not prove, where it does not.
+/// What the proof lacks; `None` if it is complete.
 fn missing_proof(set: &ReleasedSet, entries: &[Value]) -> Option<&'static str> {
     let of_project = || entries.iter().filter(|entry| entry["project"] == set.project.as_str());
     if entries.iter().any(|entry| set.is(entry)) {
@@ -150,7 +150,7 @@ fn missing_proof(set: &ReleasedSet, entries: &[Value]) -> Option<&'static str> {
     })
 }
 
-/// A hash of `windlass.yaml` and `.kube` as they stand in the repository.
+/// A hash of `windlass.yaml` and `.kube` as in the repository.
 fn source(project: &Project) -> Result<String> {
     let directory = project.root.join(".kube");
     let mut files: Vec<_> = project.config_file.clone().into_iter().collect();

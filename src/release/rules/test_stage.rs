@@ -1,4 +1,4 @@
-//! What a release asks of the tests: the stage before it, which it does not know.
+//! The interface through which a release uses the test stage, which it must not depend on.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::session::Session;
 
 /// The stage of the tests.
 pub(crate) trait TestStage: Sync {
-    /// Which of the project's tests have not passed in these images.
+    /// The project's tests that have not passed in these images.
     ///
     /// # Errors
     /// [`Kind::Unreachable`](crate::error::Kind::Unreachable) and [`Kind::Denied`](crate::error::Kind::Denied) for the
@@ -23,7 +23,8 @@ pub(crate) trait TestStage: Sync {
         images: &'a Images,
     ) -> BoxFuture<'a, Result<Vec<MissingPass>>>;
 
-    /// Runs a test against what was released, with these variables. It leaves no record: what it says is of this moment.
+    /// Runs a test against what was released, with these variables. It writes no record, because the result is only
+    /// valid at that time.
     ///
     /// # Errors
     /// Those of a test that fails or cannot be run.

@@ -1,5 +1,5 @@
-//! Carrying out a plan: phase by phase, in parallel inside a phase, watched to the end. Release and rollback
-//! are the same work on another set.
+//! Carries out a plan: phase by phase, in parallel within a phase, and watched to the end. A release and a rollback
+//! differ only in the objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::release::run::{deletion, unstick};
 use crate::rollout::watch::{Goal, Watched, Watcher, Written};
 use crate::session::{Session, interrupted};
 
-/// What of an applied object is asked for later.
+/// The part of an applied object that is needed later.
 #[derive(Debug, Clone)]
 pub(crate) struct AppliedState {
-    /// The hash of the fields that are ours.
+    /// The hash of our managed fields.
     pub(crate) fields: Option<String>,
     /// `spec.replicas`.
     pub(crate) replicas: Option<Value>,
 }
 
-/// A plan under way.
+/// A plan that is being carried out.
 pub(crate) struct Execution<'a> {
     pub(crate) session: &'a Session,
     pub(crate) cluster: &'a Cluster,
@@ -42,24 +42,24 @@ pub(crate) struct Execution<'a> {
     pub(crate) deadline: Instant,
     pub(crate) plan: Plan,
     pub(crate) watcher: Watcher,
-    /// Whether Jobs of other content that still run are deleted.
+    /// Whether to delete Jobs with other content that still run.
     pub(crate) kill_jobs: bool,
-    /// Whose pods may hold up a StatefulSet.
+    /// Whose pods may block a StatefulSet.
     pub(crate) suspects: Suspects,
-    /// What was sent, whether or not an answer came.
+    /// The objects that were sent, whether or not a response arrived.
     pub(crate) begun: BTreeSet<ObjectId>,
-    /// Whether anything was deleted to make room.
+    /// Whether anything was deleted, to make room or by pruning.
     pub(crate) deleted: bool,
-    /// What the cluster returned for each applied object, for the record.
+    /// What is needed of each applied object for the record.
     pub(crate) done: BTreeMap<ObjectId, AppliedState>,
-    /// What was deleted and is not gone yet.
+    /// The objects that were deleted but still exist.
     pub(crate) lingers: BTreeSet<ObjectId>,
-    /// Which Services and Ingresses lead nowhere, as far as that is worth a warning only.
+    /// Services and Ingresses without endpoints, if that is worth only a warning.
     pub(crate) unserved: Vec<Unserved>,
 }
 
 impl Execution<'_> {
-    /// The phases of the contract in their order, each waited for where the next one needs it: up to the Jobs.
+    /// Runs the contract's phases in order, up to the Jobs, and waits for each one that the next one needs.
     pub(crate) async fn up_to_jobs(&mut self) -> Result<()> {
         self.kill_jobs().await?;
         self.apply(Phase::Definitions).await?;
@@ -72,7 +72,7 @@ impl Execution<'_> {
         self.run_jobs(Phase::Jobs).await
     }
 
-    /// The phases after the Jobs.
+    /// Runs the phases after the Jobs.
     pub(crate) async fn workloads(&mut self) -> Result<()> {
         self.apply(Phase::Workloads).await?;
         self.unstick(Phase::Workloads).await?;
@@ -85,7 +85,7 @@ impl Execution<'_> {
         self.run_jobs(Phase::After).await
     }
 
-    /// Watches everything on, for so long.
+    /// Keeps watching everything for this long.
     pub(crate) async fn soak(&mut self, length: Duration) -> Result<()> {
         let steps = self.plan.steps.iter().filter(|step| !job::is_job(&step.wanted.object));
         let ids: Vec<ObjectId> = steps.map(|step| step.wanted.id()).collect();
@@ -96,7 +96,7 @@ impl Execution<'_> {
         self.plan.steps.iter().any(|step| step.wanted.phase == phase)
     }
 
-    /// Applies what differs in a phase, in parallel.
+    /// Applies the changed objects of a phase, in parallel.
     async fn apply(&mut self, phase: Phase) -> Result<()> {
         let of_phase = |step: &&PlanStep| step.wanted.phase == phase && step.action != Action::Keep;
         let is_no_job = |step: &&PlanStep| !job::is_job(&step.wanted.object);
@@ -108,7 +108,7 @@ impl Execution<'_> {
                 deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
             }
         }
-        // A binding is taken only when the role is there.
+        // The server accepts a binding only if its role exists.
         let (bindings, rest): (Vec<PlanStep>, Vec<PlanStep>) =
             steps.into_iter().partition(|step| step.wanted.id().kind.ends_with("RoleBinding"));
         if rest.iter().all(|step| !step.wanted.id().kind.ends_with("Role")) {
@@ -118,7 +118,7 @@ impl Execution<'_> {
         self.send("role bindings", bindings).await
     }
 
-    /// Sends objects, in parallel.
+    /// Applies objects in parallel.
     async fn send(&mut self, what: &str, steps: Vec<PlanStep>) -> Result<()> {
         if steps.is_empty() {
             return Ok(());
@@ -151,7 +151,7 @@ impl Execution<'_> {
         Err(refusal(&refused))
     }
 
-    /// Brings the `StatefulSets` of a phase out of a rollout that broke before.
+    /// Unblocks the `StatefulSets` of a phase that are stuck in an earlier rollout.
     async fn unstick(&mut self, phase: Phase) -> Result<()> {
         if self.suspects != Suspects::None {
             self.deleted |= self.plan.steps.iter().any(|step| step.wanted.object["kind"] == "StatefulSet");
@@ -162,8 +162,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Runs the Jobs of a phase whose content has not completed yet, each weight after the one before has
-    /// completed. One that is there with other content, or that failed, is deleted first.
+    /// Runs the Jobs of a phase whose content has not completed yet, each weight after the previous one has completed.
+    /// An existing Job with other content, or one that failed, is deleted first.
     async fn run_jobs(&mut self, phase: Phase) -> Result<()> {
         let mut waves: BTreeMap<i64, Vec<PlanStep>> = BTreeMap::new();
         for step in self.plan.steps.iter().filter(|step| step.wanted.phase == phase) {
@@ -176,7 +176,7 @@ impl Execution<'_> {
             for step in &wave {
                 let Some(live) = &step.live else { continue };
                 let same = job::content(live) == Some(content::content(&step.wanted.object).as_str());
-                // One of the same content that runs is joined.
+                // A running Job with the same content is waited for instead.
                 if !same || job::failed(live) {
                     self.deleted = true;
                     deletion::make_room(self.session, self.cluster, live, &step.wanted.object).await?;
@@ -188,7 +188,7 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Ends the Jobs of earlier releases that a person wants ended.
+    /// Deletes the running Jobs of earlier releases, because of `--kill-jobs`.
     async fn kill_jobs(&mut self) -> Result<()> {
         if !self.kill_jobs || self.plan.running.is_empty() {
             return Ok(());
@@ -216,8 +216,8 @@ impl Execution<'_> {
         self.watcher.until(Goal::Ready(&ids), self.deadline).await
     }
 
-    /// Deletes what the manifests no longer have, once the new is ready. What the cluster takes its time for, as a finalizer
-    /// may, changes nothing about that.
+    /// Deletes the objects removed from the manifests, once the new ones are ready. A deletion that takes long, because
+    /// of a finalizer for example, does not fail the release.
     pub(crate) async fn prune(&mut self) -> Result<()> {
         if self.plan.prune.is_empty() {
             return Ok(());
@@ -246,7 +246,8 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// The claims of `StatefulSet`s that go stay, and `remove --with-data` finds them when the records know the sets no more.
+    /// Labels the claims of pruned `StatefulSet`s: the claims are kept, and `remove --with-data` must find them when
+    /// the records no longer have the sets.
     async fn mark_claims(&self) {
         for set in self.plan.prune.iter().filter(|object| object["kind"] == "StatefulSet") {
             let label = |key: &str| set["metadata"]["labels"][key].as_str().unwrap_or_default();
@@ -266,8 +267,8 @@ impl Execution<'_> {
         }
     }
 
-    /// Whether it is known that nothing was changed before this error: of what was sent, the cluster took nothing. Where
-    /// an answer is missing that is not known.
+    /// Whether certainly nothing was changed before this error: the cluster accepted none of the objects that were
+    /// sent. If a response is missing, that is unknown.
     pub(crate) fn changed_nothing(&self, error: &Error) -> bool {
         let is_refusal = matches!(error.kind(), Kind::Refused | Kind::Denied);
         let may_have_failed = matches!(error.kind(), Kind::Unreachable | Kind::Rule | Kind::Invalid);
@@ -275,7 +276,7 @@ impl Execution<'_> {
         self.done.is_empty() && !self.deleted && (is_refusal || may_have_failed && !was_sent)
     }
 
-    /// The workloads that were to be changed and were not sent.
+    /// The workloads that should have changed and were not sent.
     pub(crate) fn untouched(&self) -> Vec<ObjectId> {
         let is_workload =
             |id: &ObjectId| matches!(id.kind.as_str(), "Deployment" | "StatefulSet" | "DaemonSet");
@@ -294,7 +295,7 @@ impl Execution<'_> {
         step
     }
 
-    /// The applied set as the record keeps it.
+    /// The applied objects as the record stores them.
     pub(crate) fn applied(&self) -> Vec<Applied> {
         let scaled = self.scaled();
         let fields = |step: &PlanStep| {
@@ -309,7 +310,7 @@ impl Execution<'_> {
         self.plan.steps.iter().map(applied).collect()
     }
 
-    /// What an autoscaler of the set scales.
+    /// The objects that an autoscaler of the release scales.
     pub(crate) fn scaled(&self) -> BTreeSet<(String, String, String)> {
         plan::scaled_targets(self.plan.steps.iter().map(|step| &step.wanted))
     }
@@ -334,8 +335,8 @@ fn names(objects: &[Value]) -> String {
     objects.iter().map(|object| ObjectId::of(object).to_string()).collect::<Vec<_>>().join(", ")
 }
 
-/// Applies these objects in parallel: what the cluster returned, and what it refused. After a signal no other one
-/// is sent, but what is under way comes to its end: it is known what was written.
+/// Applies these objects in parallel; returns what the cluster returned, and what it refused. After a signal no more
+/// objects are sent, but requests in progress are completed, so that it is known what was written.
 async fn apply_all(
     session: &Session,
     cluster: &Cluster,
@@ -359,7 +360,7 @@ async fn apply_all(
     (applied, refused)
 }
 
-/// Applies an object, and says what came otherwise than planned.
+/// Applies an object, and warns if the result differs from the plan.
 async fn apply_one(
     session: &Session,
     cluster: &Cluster,
@@ -370,10 +371,10 @@ async fn apply_one(
     {
         return Err((step.wanted, error));
     }
-    // What was recreated is nobody's yet.
+    // A recreated object has no owner yet.
     let ours =
         step.action != Action::Recreate && step.live.as_ref().is_some_and(|live| dry_run::is_ours(live));
-    // What the plan takes back is taken back.
+    // Take over only what the plan takes over.
     let takes_back = dry_run::TakeOver::of(ours, !step.taken.is_empty());
     let sending = dry_run::ApplyMode { takes_back, ..dry_run::ApplyMode::default() };
     match dry_run::apply(cluster, &mut step.wanted, sending).await {
@@ -387,7 +388,7 @@ async fn apply_one(
     }
 }
 
-/// What the watcher needs to know of the set before anything is applied.
+/// The objects as the watcher needs them before anything is applied.
 pub(crate) fn watched(plan: &Plan) -> Vec<Watched> {
     plan.steps
         .iter()

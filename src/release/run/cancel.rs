@@ -1,5 +1,5 @@
-//! `on_cancel: rollback`: what a cancelled release wrote is set back to the last good set, as far as it goes in the
-//! seconds that a signal leaves. Nobody watches it; the record says so.
+//! `on_cancel: rollback`: restores the last good version of what a cancelled release wrote, as far as possible in the
+//! seconds after a signal. The result is not watched, and the record says so.
 
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use crate::release::plan::planner;
 use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;
 
-/// How long sending it may take: with what must be done before and after, 5 s in all.
+/// The time limit for applying; together with the work before and after, 5 s in all.
 const LIMIT: Duration = Duration::from_millis(1300);
 
-/// Sends the last good set's version of everything that was written; `None` where the tier does not want it, or
-/// there is nothing to send.
+/// Applies the last good version of everything that was written; `None` if the tier does not want this, or there is
+/// nothing to restore.
 pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
     let (context, execution) = (attempt.context, &attempt.execution);
     let wanted = context.tier.on_cancel == OnCancel::Rollback && execution.stage == Stage::Release;
@@ -67,16 +67,16 @@ pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
     Some(sent)
 }
 
-/// The Job whose work is not undone by going back to this revision.
+/// The Job whose work is not undone by rolling back to this revision, if there is one.
 fn refuses<'a>(attempt: &'a Attempt<'_>, to: u64) -> Option<&'a ObjectId> {
     let execution = &attempt.execution;
-    // Of this release's own, some may not have begun.
+    // Some Jobs of the cancelled release may not have started.
     let began = |revision, job| revision != execution.revision || execution.begun.contains(job);
     let mut refusing = target::all_refusing(&attempt.prior.summaries, to);
     refusing.find(|(revision, task)| began(*revision, &task.job)).map(|(_, task)| &task.job)
 }
 
-/// The recorded version of what was written, but of no Job and no claim.
+/// The recorded versions of the objects that were written, except for Jobs and claims.
 fn to_send(recorded: &[Applied], execution: &Execution<'_>) -> Vec<Value> {
     let scaled = execution.scaled();
     recorded

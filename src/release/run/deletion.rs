@@ -1,5 +1,5 @@
-//! Deleting what was seen, and waiting until it is gone. What somebody made meanwhile under the same name is another object:
-//! where the old one is only to go it stays, and where room is to be made it is looked at again.
+//! Deletes an object and waits until it is gone. An object that was created under the same name in the meantime is
+//! another object: it is kept, unless it is in the way of a new one and belongs to the same tier.
 
 use std::time::Duration;
 
@@ -12,17 +12,18 @@ use crate::release::plan::checks::images::PODS;
 use crate::release::plan::ownership;
 use crate::session::Session;
 
-/// How long a deletion may take before it is called stuck.
+/// After this long, a deletion is reported as stuck.
 const DELETION: Duration = Duration::from_secs(60);
-/// The same for a namespace, which goes when all that is in it has gone.
+/// The same for a namespace, which is deleted only after its contents.
 const NAMESPACE_DELETION: Duration = Duration::from_secs(300);
-/// How often what somebody makes anew all the time is deleted.
+/// How often an object is deleted that is created again each time.
 const TRIES: u32 = 3;
 
-/// Deletes an object with what it owns and waits until it is gone. One that took its place meanwhile stays, with a warning.
+/// Deletes an object together with what it owns, and waits until it is gone. One that has replaced it in the meantime
+/// is kept, with a warning.
 ///
 /// # Errors
-/// [`Kind::TimedOut`] when it does not go, and what the cluster refuses.
+/// [`Kind::TimedOut`] when the deletion does not finish, and what the cluster refuses.
 pub(crate) async fn delete_only(session: &Session, cluster: &Cluster, live: &Value) -> Result<Deleted> {
     let deleted = delete_and_wait(session, cluster, live).await?;
     if deleted == Deleted::Replaced {
@@ -32,11 +33,11 @@ pub(crate) async fn delete_only(session: &Session, cluster: &Cluster, live: &Val
     Ok(deleted)
 }
 
-/// Deletes what stands in the way of an object of the same name. One that took its place meanwhile is deleted, too, if it is
-/// the same tier's.
+/// Deletes an object so that a new one can have its name. One that has replaced it in the meantime is deleted as well
+/// if it belongs to the same tier.
 ///
 /// # Errors
-/// [`Kind::Refused`] where somebody else's took its place, and as [`delete_only`].
+/// [`Kind::Refused`] if an object of another owner has replaced it, and as [`delete_only`].
 pub(crate) async fn make_room(
     session: &Session,
     cluster: &Cluster,
@@ -86,7 +87,7 @@ async fn delete_and_wait(session: &Session, cluster: &Cluster, live: &Value) -> 
 /// Waits until an object that is being deleted is gone.
 ///
 /// # Errors
-/// [`Kind::TimedOut`] when it does not go, and what the cluster refuses.
+/// [`Kind::TimedOut`] when the deletion does not finish, and what the cluster refuses.
 pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
     let seen = SeenObject::of(live)?;
     let gone = async {
@@ -107,7 +108,7 @@ pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Valu
         .await
 }
 
-/// How long the pods of an object may take to end.
+/// How long the pods of an object may take to terminate.
 fn grace(object: &Value) -> Duration {
     let grace = |pod: &&str| object.pointer(pod)?.get("terminationGracePeriodSeconds")?.as_u64();
     PODS.iter().find_map(grace).map_or(Duration::ZERO, Duration::from_secs)
@@ -128,7 +129,7 @@ mod tests {
             "labels": {"windlass.dev/project": project, "windlass.dev/tier": "staging"}}})
     }
 
-    /// What was seen, while another has its name by now.
+    /// The object that was seen, while another has its name by now.
     async fn replaced_by(new: Value) -> (FakeServer, Session, Cluster, Value) {
         let server = FakeServer::start().await;
         let session = Session::new(Reporter::silent());

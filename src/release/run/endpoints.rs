@@ -1,4 +1,4 @@
-//! `no-endpoints`, judged last: when everything is ready, and before anything is pruned.
+//! Checks `no-endpoints` last: when everything is ready, and before anything is pruned.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;
 use crate::rollout::watch::{Before, LastQuestion};
 
-/// How long pods and Services that others make are waited for.
+/// How long to wait for pods and Services that others create.
 const WAIT: Duration = Duration::from_secs(30);
 
 impl Attempt<'_> {
-    /// Judges where Services and Ingresses lead; what is missing and worth a warning only goes into the record.
+    /// Checks where Services and Ingresses route to; what is worth only a warning is added to the record.
     pub(crate) async fn judge_endpoints(&mut self) -> Result<()> {
         let execution = &mut self.execution;
         if execution.watcher.is_served() {
@@ -55,7 +55,7 @@ pub(crate) async fn good_before(
     Ok(record.as_ref().map_or(Before::Nothing, of_record))
 }
 
-/// What a record says, or its set where an older version wrote it.
+/// What a record says, or its objects if an older version wrote it.
 fn of_record(record: &Record) -> Before {
     let set = || record.objects.iter().map(|one| Value::clone(&one.object)).collect::<Vec<Value>>();
     match &record.unserved {

@@ -1,6 +1,5 @@
-//! One release, or one rollback, from the record before the first change to the record after the last. State
-//! that matters is written before the act it describes: a kill at any instant leaves something the next run
-//! understands.
+//! One release, or one rollback, from the record before the first change to the record after the last. State is written
+//! before the act that it describes, so that the next run understands what is left after a kill at any time.
 
 pub(crate) mod apply;
 pub(crate) mod cancel;
@@ -35,46 +34,46 @@ use crate::rollout::watch::Watcher;
 use crate::session::{Session, interrupted};
 use crate::text::display;
 
-/// How long what is under way may take to come to its end after a signal.
+/// How long requests in progress may take to complete after a signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long writing the record of an interrupted release may take.
 const RECORD_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// How long taking back the record of an attempt that changed nothing may take.
+/// How long deleting the record of an attempt that changed nothing may take.
 const WITHDRAWAL: Duration = Duration::from_secs(10);
 
 /// How many runs of Jobs are remembered.
 const RUNS: usize = 100;
 
-/// What a release or a rollback came to.
+/// The result of a release or a rollback.
 #[derive(Debug, Clone)]
 pub(crate) struct Deployed {
     /// The facts of the run's last line.
     pub(crate) result: RunResult,
     /// One line for people.
     pub(crate) sentence: String,
-    /// Whether a recorded set was brought back: that this was good is proven already.
+    /// Whether a recorded release was restored: its proof of success exists already.
     pub(crate) from_record: bool,
 }
 
-/// What is to run, planned and admitted, and not begun.
+/// What is to run: planned and allowed, but not started.
 pub(crate) struct Desired<'a> {
     pub(crate) stage: Stage,
     pub(crate) plan: Plan,
     /// The record, as far as it is known before the first change.
     pub(crate) summary: Summary,
-    /// What the set has and this attempt leaves alone: the Jobs and claims of a rollback.
+    /// Objects that belong to the release but that this attempt does not change: the Jobs and claims of a rollback.
     pub(crate) untouched: Vec<Applied>,
-    /// What must hold before it is called good.
+    /// What must hold before it counts as good.
     pub(crate) checks: Option<Checks<'a>>,
-    /// The line for people where it comes to a good end.
+    /// The line for people if it succeeds.
     pub(crate) sentence: String,
-    /// The facts of the run's last line that are known by now.
+    /// The facts of the run's last line that are already known.
     pub(crate) result: RunResult,
 }
 
 impl Desired<'_> {
-    /// A plan for which nothing is left alone, and nothing verified.
+    /// A plan without unchanged recorded objects and without checks.
     pub(crate) fn new(stage: Stage, plan: Plan, summary: Summary) -> Self {
         let sentence = format!("{} {}: {}", noun(stage), summary.revision, plan.sentence());
         Self {
@@ -89,7 +88,7 @@ impl Desired<'_> {
     }
 }
 
-/// A release or a rollback under way.
+/// A release or a rollback in progress.
 pub(crate) struct Attempt<'a> {
     context: TierContext<'a>,
     prior: &'a mut PriorReleases,
@@ -105,7 +104,7 @@ impl<'a> Attempt<'a> {
     /// Writes the record before the first change. Afterwards this attempt is the newest of the prior releases.
     ///
     /// # Errors
-    /// What the cluster refuses: then nothing was changed, and nothing is on record.
+    /// What the cluster refuses: then nothing was changed, and nothing is recorded.
     pub(crate) async fn begin(
         context: TierContext<'a>,
         prior: &'a mut PriorReleases,
@@ -131,12 +130,12 @@ impl<'a> Attempt<'a> {
         Ok(Self { context, prior, untouched, checks, summary, execution, sentence, result })
     }
 
-    /// Applies everything up to the Jobs, which run to their end.
+    /// Applies everything up to the Jobs, and waits until these complete.
     pub(crate) async fn apply_up_to_jobs(&mut self) -> Result<()> {
         self.execution.up_to_jobs().await
     }
 
-    /// That Jobs ran is on record before anything else is touched, for they do not run again.
+    /// Records that Jobs ran before anything else is changed, because they do not run again.
     pub(crate) async fn record_jobs(&mut self) -> Result<()> {
         note_tasks(&mut self.summary.jobs, &self.execution);
         if self.summary.jobs.is_empty() {
@@ -151,9 +150,9 @@ impl<'a> Attempt<'a> {
         self.execution.workloads().await
     }
 
-    /// Whether what is ready answers.
+    /// Checks that the workloads have endpoints and pass the tier's checks.
     pub(crate) async fn verify(&mut self) -> Result<()> {
-        // Before the checks: an address without endpoints does not respond, and that would be the worse sentence.
+        // First, because an address without endpoints does not respond either, and that message would be less helpful.
         self.judge_endpoints().await?;
         match &self.checks {
             Some(checks) => Box::pin(checks.hold(&mut self.execution)).await,
@@ -161,7 +160,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Deletes what the manifests no longer have.
+    /// Deletes the objects removed from the manifests.
     pub(crate) async fn prune(&mut self) -> Result<()> {
         self.execution.prune().await
     }
@@ -169,7 +168,7 @@ impl<'a> Attempt<'a> {
     /// Writes the record after the last change.
     ///
     /// # Errors
-    /// That of `applied`, with what the run came to; what the cluster refuses.
+    /// That of `applied`, with the result of the run; what the cluster refuses.
     pub(crate) async fn finish(mut self, applied: Result<()>) -> Result<Deployed> {
         let stage = self.execution.stage;
         let applied = match applied.map_err(|error| self.unless_known(error)) {
@@ -184,7 +183,8 @@ impl<'a> Attempt<'a> {
         let is_repeated =
             self.result.changed == Some(false) && applied.is_ok() && self.repeats(&record.summary);
         let written = if is_repeated { self.note(record).await } else { self.keep(record).await };
-        // What comes next, a rollback say, has a time of its own; without an answer there is only the lock to give back.
+        // What follows, such as a rollback, has its own time limit; if the API server does not respond, only the lock
+        // is left to release.
         if applied.as_ref().err().is_none_or(|error| error.kind() != Kind::Unreachable) {
             self.context.cluster.end_at(None);
         }
@@ -208,7 +208,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// The workloads that were to change and were not reached: what runs of them is what ran before.
+    /// The workloads that should have changed but were not reached: they still run the version before.
     fn untouched_workloads(&self) -> RunResult {
         let untouched = self.execution.untouched();
         if self.execution.stage == Stage::Rollback || untouched.is_empty() {
@@ -244,7 +244,7 @@ impl<'a> Attempt<'a> {
         summary.finished = Some(self.context.cluster.now().max(summary.started));
         let sent_back = summary.sent_back.is_some();
         let mut record = self.record(summary, good);
-        // What was sent back is not what this release applied, although the same fields are ours.
+        // A restored object is not what this release applied, although the same fields are ours.
         for one in record.objects.iter_mut().filter(|_| sent_back) {
             one.fields = one.fields.take().filter(|_| !execution.begun.contains(&ObjectId::of(&one.object)));
         }
@@ -256,8 +256,8 @@ impl<'a> Attempt<'a> {
         let objects: Vec<Applied> =
             execution.applied().into_iter().chain(self.untouched.iter().cloned()).collect();
         let set = objects.iter().map(|one| Owned::of(&one.object));
-        // What takes its time to go is there until somebody has seen that it is gone.
-        // So is what stays by itself: it is told, and may go one day.
+        // An object whose deletion has not finished exists until a later run finds that it is gone. An object that was
+        // kept is still reported, and may be deleted one day.
         let left: BTreeSet<ObjectId> =
             execution.plan.left.iter().map(|left| ObjectId::of(&left.object)).collect();
         let stays = |one: &Owned| !good || execution.lingers.contains(&one.id) || left.contains(&one.id);
@@ -269,7 +269,8 @@ impl<'a> Attempt<'a> {
         Record { objects, jobs, pruned, owned, unserved, ..Record::new(summary) }
     }
 
-    /// Whether the release before was good and of the same set, so that its record says everything but who released, and when.
+    /// Whether the previous release was good and had the same content, so that its record says everything except who
+    /// released it, and when.
     fn repeats(&self, summary: &Summary) -> bool {
         let before = self.prior.summaries.first();
         self.prior.last.is_some()
@@ -277,7 +278,7 @@ impl<'a> Attempt<'a> {
             && before.is_some_and(|one| one.outcome == Outcome::Good && one.set == summary.set)
     }
 
-    /// Leaves the line of a release that found nothing to change, and nothing else.
+    /// Writes only the history line of a release that changed nothing.
     async fn note(&mut self, record: Record) -> Result<()> {
         let cluster = self.context.cluster.for_cleanup();
         let store = self.context.with_cluster(&cluster).store();
@@ -286,7 +287,7 @@ impl<'a> Attempt<'a> {
         written
     }
 
-    /// Writes the record, also after a cancellation, and forgets the sets that are no longer needed.
+    /// Writes the record, also after a cancellation, and deletes the full records that are no longer needed.
     async fn keep(&mut self, record: Record) -> Result<()> {
         let cluster = self.context.cluster.for_cleanup();
         let store = self.context.with_cluster(&cluster).store();
@@ -303,7 +304,7 @@ impl<'a> Attempt<'a> {
             .unwrap_or_else(|_| Err(Error::new(Kind::Unreachable, "the API server did not respond in time")))
     }
 
-    /// Of an API server that does not respond nobody knows how the release is.
+    /// Adds the last known state to an error if the API server does not respond: nobody knows how the release is.
     fn unless_known(&self, error: Error) -> Error {
         if error.kind() != Kind::Unreachable {
             return error;
@@ -312,8 +313,7 @@ impl<'a> Attempt<'a> {
         error.context(self.execution.watcher.last_seen()).with_hint(hint)
     }
 
-    /// Each failure of a release says the complete command that rolls it back; an interruption says how far it
-    /// came.
+    /// Adds to a failure of a release the complete command that rolls it back, and to an interruption how far it got.
     fn with_way_on(self, error: Error) -> Error {
         let (stage, tier) = (self.execution.stage, self.context.tier);
         let way_back = target::choose(&self.prior.summaries, &[], None).ok();
@@ -336,7 +336,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// Does this, but no longer than what is under way may take after a signal.
+/// Runs `work`, after a signal only as long as requests in progress may take.
 ///
 /// # Errors
 /// Those of `work`, and [`Kind::Interrupted`].
@@ -357,7 +357,7 @@ fn noun(stage: Stage) -> &'static str {
     if stage == Stage::Rollback { "rollback" } else { "release" }
 }
 
-/// A rollback that fails is an exit code of its own.
+/// A failed rollback has an exit code of its own.
 pub(crate) fn as_rollback(error: Error) -> Error {
     match error.kind() {
         Kind::Rollout | Kind::TimedOut | Kind::Refused => error.into_kind(Kind::RollbackFailed),
@@ -369,7 +369,7 @@ fn of_stage(stage: Stage, error: Error) -> Error {
     if stage == Stage::Rollback { as_rollback(error) } else { error }
 }
 
-/// The record before the first change.
+/// The record to write before the first change.
 fn running(plan: &Plan, untouched: &[Applied], prior: &PriorReleases, summary: Summary) -> Record {
     let objects = plan.steps.iter().map(|step| step.wanted.object.clone());
     let objects: Vec<Applied> =
@@ -386,13 +386,13 @@ fn jobs_before(prior: &PriorReleases) -> Vec<JobRun> {
     prior.last.as_ref().map(|last| last.jobs.clone()).unwrap_or_default()
 }
 
-/// Takes the record back of an attempt that the cluster refused before anything was changed: it is no release.
+/// Deletes the record of an attempt that the cluster refused before anything was changed: it is not a release.
 async fn withdraw(context: TierContext<'_>, prior: &mut PriorReleases, stage: Stage, revision: u64) {
     let cluster = context.cluster.for_cleanup();
     let store = context.with_cluster(&cluster).store();
     let withdrawing = store.withdraw(revision, &mut prior.summaries);
     let limit = if context.session.cancel.is_cancelled() { RECORD_TIMEOUT } else { WITHDRAWAL };
-    // What cannot be taken back stands there as interrupted, and a rollback sees that nothing was changed.
+    // If the record cannot be deleted, it counts as interrupted, and a rollback sees that nothing was changed.
     if !matches!(tokio::time::timeout(limit, withdrawing).await, Ok(Ok(()))) {
         let noun = noun(stage);
         let what = format!("the record of {noun} {revision}, which changed nothing, could not be deleted");
@@ -401,7 +401,8 @@ async fn withdraw(context: TierContext<'_>, prior: &mut PriorReleases, stage: St
     prior.current = None;
 }
 
-/// How long a rollout may take: in a job of CI it ends so early that it can be rolled back and recorded before the job is killed.
+/// The time limit of the rollout: in a CI job it leaves enough time to roll back and to write the record before the job
+/// is killed.
 fn within_job(session: &Session, timeout: Duration, left: Option<Duration>) -> Duration {
     const FOR_THE_REST: Duration = Duration::from_secs(60);
     const LEAST: Duration = Duration::from_secs(10);
@@ -449,13 +450,13 @@ fn execution<'a>(
     }
 }
 
-/// Whose pods may hold up a `StatefulSet`: after a release that was not good, those that it left.
+/// Whose pods may block a `StatefulSet`: after a release that was not good, the pods that it left.
 fn suspects(prior: &PriorReleases, stage: Stage, revision: u64) -> Suspects {
     let mut before = prior.summaries.iter().filter(|one| one.revision != revision);
     let broken = before.clone().next().is_some_and(|newest| newest.outcome != Outcome::Good);
     match before.any(|one| one.outcome == Outcome::Good) {
         false => Suspects::All,
-        // Nobody goes back from what works.
+        // Nobody rolls back from a working release.
         true if stage == Stage::Rollback => Suspects::All,
         true if broken => Suspects::Incomplete,
         true => Suspects::None,
@@ -472,7 +473,7 @@ fn outcome(result: &Result<()>) -> Outcome {
     }
 }
 
-/// The history is read by whoever may read ConfigMaps: what no output shows does not stand in it either.
+/// The causes for the history, masked like all output, because everyone who may read ConfigMaps may read them.
 fn causes(failures: &[Failure], reporter: &Reporter) -> Vec<RecordedCause> {
     let cause = |failure: &Failure| RecordedCause {
         object: failure.subject.name().to_owned(),
@@ -482,8 +483,8 @@ fn causes(failures: &[Failure], reporter: &Reporter) -> Vec<RecordedCause> {
     failures.iter().map(cause).collect()
 }
 
-/// All runs of Jobs that are known, newest first: a content that completed once does not run again, not even when
-/// another ran since.
+/// All known runs of Jobs, newest first: a content that completed once does not run again, not even if another content
+/// ran since.
 fn runs(now: Vec<JobRun>, before: Vec<JobRun>) -> Vec<JobRun> {
     let mut all = now;
     for run in before {
@@ -496,7 +497,7 @@ fn runs(now: Vec<JobRun>, before: Vec<JobRun>) -> Vec<JobRun> {
     all
 }
 
-/// How many objects the plan writes.
+/// How many objects the plan changes.
 fn writes(plan: &Plan) -> usize {
     plan.steps.iter().filter(|step| step.action != Action::Keep).count()
 }
@@ -512,12 +513,12 @@ fn tasks(plan: &Plan) -> Vec<Task> {
     .collect()
 }
 
-/// Whether what a Job did is not undone by going back.
+/// Whether the work of a Job is not undone by a rollback.
 fn refuses_rollback(job: &Value) -> bool {
     object::annotation(job, labels::ROLLBACK) == Some("refuse")
 }
 
-/// Which of the Jobs were begun, and how they ended.
+/// Keeps the Jobs that were started, and records how they ended.
 fn note_tasks(tasks: &mut Vec<Task>, execution: &Execution<'_>) {
     tasks.retain(|task| execution.begun.contains(&task.job));
     for task in tasks {

@@ -1,6 +1,6 @@
-//! A StatefulSet that rolls its pods in order waits for each one, also for one that will never be ready: a template
-//! that is set right again reaches nobody while the broken pod of the version before stands in the way
-//! (kubernetes/kubernetes#67250). Deleting that pod is what its documentation says to do; here it is done.
+//! A StatefulSet with ordered updates waits for each pod, even for one that will never be ready: a corrected template
+//! is not rolled out while a broken pod of the previous version blocks it (kubernetes/kubernetes#67250). Its
+//! documentation says to delete that pod by hand; this module does it.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::session::Session;
 
-/// How long the controller may take to notice the new template.
+/// How long the controller may take to observe the new template.
 const NOTICING: Duration = Duration::from_secs(10);
 
-/// What of a pod tells whether it is in the way, and which one it is.
+/// The fields of a pod that tell whether it blocks the rollout, and its identity.
 const SEEN: Projection = Projection::Only(&[
     ("metadata", Projection::AllBut(&[("managedFields", Projection::Nothing)])),
     ("status", Projection::Only(&[("conditions", Projection::All)])),
 ]);
 
-/// Whose pods may be in the way.
+/// Whose pods may block a rollout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suspects {
-    /// Nobody's: the release before was good.
+    /// None: the previous release was good.
     None,
-    /// Those of a version that came after the last complete one.
+    /// Those of a version after the last complete one.
     Incomplete,
-    /// Also those of the current one: no release has ever been good.
+    /// Those of the current version as well: no release has ever been good, or this is a rollback.
     All,
 }
 
-/// Deletes the pods that hold up the rollout of this StatefulSet: not ready, and of a revision that nobody wants.
+/// Deletes the pods that block the rollout of this StatefulSet: not ready, and of a revision that is no longer wanted.
 ///
 /// # Errors
-/// What the cluster refuses, but for missing rights, which are a warning with what to type.
+/// What the cluster refuses. A missing permission is only a warning, with the command to run.
 pub(crate) async fn unstick(
     session: &Session,
     cluster: &Cluster,
@@ -73,7 +73,7 @@ fn rolls_in_order(set: &Value) -> bool {
         && !is("/spec/updateStrategy/type", "OnDelete")
 }
 
-/// The StatefulSet once its controller has seen its present form; as it is, when that takes too long.
+/// The StatefulSet once its controller has observed its current generation; as it is, if that takes too long.
 async fn noticed(cluster: &Cluster, reference: &ObjectRef) -> Result<Option<Value>> {
     let end = tokio::time::Instant::now() + NOTICING;
     loop {
@@ -103,7 +103,7 @@ async fn pods(cluster: &Cluster, set: &Value) -> Result<Vec<Value>> {
     Ok(listed.into_iter().flatten().collect())
 }
 
-/// Whether a pod will never be what is wanted and keeps the others from becoming it.
+/// Whether a pod blocks the others and has a revision that is no longer wanted.
 fn is_in_the_way(pod: &Value, set: &Value, suspects: Suspects) -> bool {
     let revision = pod.pointer("/metadata/labels/controller-revision-hash").and_then(Value::as_str);
     let known = |key: &str| set.pointer(&format!("/status/{key}")).and_then(Value::as_str);

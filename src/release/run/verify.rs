@@ -1,5 +1,5 @@
-//! What must hold after a rollout before the release is called good: addresses that answer, a test against the tier, and
-//! objects that stay well for a while.
+//! Checks after a rollout, before the release counts as good: addresses that must respond, a test against the tier, and
+//! objects that must stay ready for a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,14 +19,14 @@ use crate::secret;
 use crate::session::interrupted;
 use crate::text::display;
 
-/// From one request to the next.
+/// The pause between two requests.
 const PAUSE: Duration = Duration::from_secs(1);
-/// More of an answer's text is not shown.
+/// A longer response is cut, in characters.
 const SHOWN: usize = 500;
-/// So many bad answers in a row are no stumble.
+/// This many bad responses in a row are a failure.
 const TOO_MANY: u32 = 3;
 
-/// The checks of a tier, understood before anything is changed.
+/// The checks of a tier, parsed before anything is changed.
 pub(crate) struct Checks<'a> {
     context: TierContext<'a>,
     config: VerifyConfig,
@@ -38,10 +38,10 @@ pub(crate) struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    /// What the tier wants to be checked; `None` where that is nothing.
+    /// The checks that the tier is configured with; `None` if it has none.
     ///
     /// # Errors
-    /// [`Kind::Invalid`] for addresses and headers that cannot be.
+    /// [`Kind::Invalid`] for invalid addresses and headers.
     pub(crate) fn of(
         context: TierContext<'a>,
         (images, tests): (&'a Images, &'a dyn TestStage),
@@ -49,7 +49,7 @@ impl<'a> Checks<'a> {
     ) -> Result<Option<Self>> {
         let Some(config) = context.tier.verify.clone() else { return Ok(None) };
         let Addresses { addresses, headers } = context.tier.addresses()?;
-        // Most headers are there to prove who asks.
+        // Most headers contain credentials.
         for (_, value) in headers.iter().filter(|(name, _)| !is_plain(name)) {
             secret::hide_header(&context.session.reporter, value);
         }
@@ -60,8 +60,8 @@ impl<'a> Checks<'a> {
         Ok(Some(Self { context, config, addresses, asker, images, tests, url }))
     }
 
-    /// What is checked, so that it can be told whether it was.
-    /// `known` is that of the newest release: one without the key, as earlier versions wrote it, stays.
+    /// A hash of the checks, to tell later whether these were made. `known` is the hash of the newest release: an
+    /// unkeyed one, as earlier versions wrote it, is kept.
     pub(crate) fn hash(&self, key: &[u8], known: Option<&str>) -> String {
         let VerifyConfig { http: _, headers, hold, within, test, soak, .. } = &self.config;
         let test = test.as_ref().map(|name| (name, self.context.project.config.tests.get(name)));
@@ -113,7 +113,7 @@ impl<'a> Checks<'a> {
         }
     }
 
-    /// A first good answer must come in time; then it must go on answering so.
+    /// Waits for the first good response, then checks that the address keeps responding.
     async fn answers(&self, address: &str, step: &StepReport) -> Result<String> {
         let began = Instant::now();
         let mut answer = self.asker.ask(address).await;
@@ -148,10 +148,10 @@ impl<'a> Checks<'a> {
         Ok(format!("{}{held}", answer.sentence))
     }
 
-    /// The error of an address that does not respond as it should.
+    /// The error for an address that does not respond as it should.
     fn unanswered(&self, address: &str, answer: &ProbeResult, how_long: &str) -> Error {
         let message = format!("{address} {} {how_long}", answer.sentence);
-        // What is cut could no longer be recognised as a secret.
+        // Mask before cutting: a secret that was cut could not be recognised.
         let text = display::clip(&self.context.session.reporter.masked(&answer.text), SHOWN);
         let lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned);
         let evidence = Evidence { title: "its answer".to_owned(), lines: lines.collect() };
@@ -166,7 +166,7 @@ impl<'a> Checks<'a> {
             .with_failures([failure])
     }
 
-    /// The test, with what it needs to find the tier.
+    /// Runs the test, with the variables it needs to find the tier.
     async fn passes(&self, name: &str) -> Result<()> {
         let TierContext { session, project, tier, .. } = self.context;
         let mut environment: BTreeMap<String, String> = tier.vars.clone();
@@ -177,7 +177,7 @@ impl<'a> Checks<'a> {
     }
 }
 
-/// Whether a header says what is asked for, and how, but not by whom.
+/// Whether a header describes the request, and not who makes it.
 fn is_plain(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let plain = [
@@ -196,7 +196,7 @@ fn is_plain(name: &str) -> bool {
         || name.ends_with("-version")
 }
 
-/// Whatever a check failed for, the release is not good because it could not be verified.
+/// Whatever the error of a check, the release is not good because it could not be verified.
 fn as_unverified(error: Error) -> Error {
     if error.is_interruption() {
         return error;

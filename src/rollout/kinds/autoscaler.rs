@@ -1,4 +1,4 @@
-//! Autoscalers: without metrics they scale nothing, which is a warning and no failure of a release.
+//! Autoscalers: without metrics they scale nothing, which is a warning, and does not fail a release.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::rollout::evidence;
 use crate::rollout::health::Health;
 use crate::rollout::memory::StateKey;
 
-/// The target may be created a moment after its autoscaler.
+/// The target may be created a moment after its autoscaler, in seconds.
 const SCALE_PATIENCE: i64 = 45;
 
 /// Judges a `HorizontalPodAutoscaler`.
@@ -53,7 +53,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     })
 }
 
-/// In its status; `autoscaling/v1` has them as text in an annotation.
+/// The conditions in the status; in `autoscaling/v1` they are JSON text in an annotation.
 fn conditions(object: &Value) -> Cow<'_, Value> {
     if !list(object, "/status/conditions").is_empty() {
         return Cow::Borrowed(&object["status"]["conditions"]);

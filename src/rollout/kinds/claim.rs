@@ -1,4 +1,4 @@
-//! Claims for volumes: bound, or waiting for the pod that will use them.
+//! `PersistentVolumeClaims`: bound, or waiting for the pod that will use them.
 
 use crate::model::Cause;
 use crate::model::object::text;

@@ -1,4 +1,4 @@
-//! Definitions of new kinds: custom resources, and APIs that other servers serve.
+//! Definitions of new kinds: custom resources, and APIs of other servers (API aggregation).
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;

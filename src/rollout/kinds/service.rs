@@ -1,4 +1,5 @@
-//! Services: a load balancer must have its address. Whether a selector matches anything is judged last, by `endpoints`.
+//! Services: a load balancer must have its address. Whether the selector matches any pod is checked last, by
+//! `endpoints`.
 
 use crate::model::Cause;
 use crate::model::object::{has, text};

@@ -10,15 +10,15 @@ use crate::rollout::health::Missing;
 use crate::rollout::pod::container::Container;
 use crate::rollout::snapshot::pod::Pod;
 
-/// A missing ConfigMap or Secret may be on its way for so many seconds.
+/// How many seconds a missing ConfigMap or Secret may take to appear.
 pub(crate) const CONFIG_PATIENCE: i64 = 10;
 
-/// Whether the kubelet only has not read its caches yet.
+/// Whether it is only that the kubelet's caches have not synced yet.
 pub(crate) fn is_cache_trouble(message: &str) -> bool {
     message.contains("failed to sync") && message.contains("cache") || message.contains("not registered")
 }
 
-/// What the kubelet names in `CreateContainerConfigError` or in a `FailedMount` event.
+/// The missing object or key that the kubelet names in `CreateContainerConfigError` or in a `FailedMount` event.
 pub(crate) fn missing(message: &str, pod: &Pod) -> Option<Missing> {
     static OBJECT: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"(?i)\b(configmaps?|secrets?) "([^"]+)" not found"#).expect("the pattern is a constant")
@@ -78,7 +78,7 @@ impl Missing {
         Some(whole + &field)
     }
 
-    /// Which volume refers to it: `/volumes/1`.
+    /// The volume that refers to it: `/volumes/1`.
     pub(crate) fn pointer_in_volumes(&self, pod_spec: &Value) -> Option<String> {
         let mounts =
             |volume: &Value| sources(volume).any(|(kind, name)| kind == self.kind && name == self.name);
@@ -87,8 +87,7 @@ impl Missing {
     }
 }
 
-/// The name of the ConfigMap or Secret behind a volume; of several in a projected one, the one that asks for
-/// the key.
+/// The name of the ConfigMap or Secret behind a volume; if a projected volume has several, the one with the key.
 fn source(pod: &Pod, volume: &str, kind: &str, key: &str) -> String {
     let Some(volume) = pod.template.volume(volume) else {
         return format!("of volume {volume}");

@@ -1,4 +1,4 @@
-//! A container of a pod: what the manifest says of it beside what the kubelet says.
+//! A container of a pod: its spec together with the status that the kubelet reports.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) struct Container<'a> {
     pub(crate) role: Role,
     pub(crate) spec: &'a Value,
     pub(crate) status: &'a ContainerStatus,
-    /// Whether the kubelet starts it again whenever it ends.
+    /// Whether the kubelet restarts it whenever it ends.
     pub(crate) is_kept_alive: bool,
     key: (&'a Symbol, &'a Symbol),
 }
@@ -51,7 +51,7 @@ impl<'a> Container<'a> {
         pod.template.containers.iter().zip(&pod.containers).map(container).collect()
     }
 
-    /// What it is remembered by.
+    /// The key under which its states are remembered.
     pub(crate) fn key(&self) -> ContainerKey {
         let (pod, container) = self.key;
         ContainerKey { pod: Arc::clone(pod), container: Arc::clone(container) }
@@ -72,12 +72,12 @@ impl<'a> Container<'a> {
         if image.is_empty() { self.status.image.as_deref().unwrap_or_default() } else { image }
     }
 
-    /// Why it waits; empty when it does not.
+    /// Why it waits; empty if it does not.
     pub(crate) fn waits(&self) -> &'a str {
         self.status.waiting.as_ref().map_or("", |said| &said.reason)
     }
 
-    /// What the kubelet says about its waiting.
+    /// The kubelet's message about why it waits.
     pub(crate) fn waiting_message(&self) -> &'a str {
         self.status.waiting.as_ref().map_or("", |said| &said.message)
     }
@@ -87,40 +87,40 @@ impl<'a> Container<'a> {
         self.status.running.is_some()
     }
 
-    /// Since when it runs, where it does.
+    /// Since when it runs, if it does.
     pub(crate) fn running_since(&self) -> Option<Timestamp> {
         self.status.running.and_then(|running| running.since)
     }
 
-    /// Whether the kubelet calls it ready.
+    /// Whether the kubelet reports it as ready.
     pub(crate) fn is_ready(&self) -> bool {
         self.status.ready
     }
 
-    /// How often the kubelet has started it again.
+    /// How often the kubelet has restarted it.
     pub(crate) fn restarts(&self) -> i64 {
         self.status.restarts
     }
 
-    /// The instance that was there last, where it is dead now and no new one runs.
+    /// The last instance, if it has ended and no new one runs.
     pub(crate) fn dead_now(&self) -> Option<Termination<'a>> {
         let now = self.status.terminated.as_deref().map(Termination::of);
         now.or_else(|| if self.runs() { None } else { self.died_before() })
     }
 
-    /// The instance before the one that there is.
+    /// The instance before the current one.
     pub(crate) fn died_before(&self) -> Option<Termination<'a>> {
         self.status.last.as_deref().map(Termination::of)
     }
 
-    /// Whether it has done what it was there for: what it died of before is over.
+    /// Whether it has completed its work: earlier deaths are of no interest then.
     pub(crate) fn is_done(&self) -> bool {
         let ended = self.status.terminated.as_deref().map(Termination::of);
         ended.is_some_and(|ended| ended.exit_code == 0 && !ended.wanted_memory())
             && (self.role == Role::Init || !self.is_kept_alive)
     }
 
-    /// The instances that are known to be dead, the latest first.
+    /// The instances that are known to have died, the latest first.
     pub(crate) fn known_deaths(&self) -> impl Iterator<Item = Termination<'a>> {
         let now = self.status.terminated.as_deref().map(Termination::of);
         now.into_iter().chain(self.died_before())
@@ -152,7 +152,7 @@ impl<'a> Termination<'a> {
         }
     }
 
-    /// For how many seconds it had run; none where it never did, whose start is said to be that of all time.
+    /// For how many seconds it ran; 0 if it never did, in which case the kubelet reports a start in 1970.
     pub(crate) fn lived(&self) -> i64 {
         match (self.started, self.finished) {
             (Some(started), Some(finished)) if started.as_second() > 0 => {
@@ -167,25 +167,25 @@ impl<'a> Termination<'a> {
         matches!(self.reason, "StartError" | "ContainerCannotRun")
     }
 
-    /// Whether the kernel ended it for want of memory.
+    /// Whether the kernel killed it because it ran out of memory.
     pub(crate) fn wanted_memory(&self) -> bool {
         self.reason == "OOMKilled" || self.message.contains("OOM-killed")
     }
 }
 
-/// A container as the rules look at it.
+/// A container as the rules see it.
 pub(crate) struct ContainerView<'v, 'a> {
-    /// The object that is evaluated, and what is known around it.
+    /// The object that is evaluated, and its context.
     pub(crate) context: &'v mut EvalContext<'a>,
     /// The pod.
     pub(crate) pod: &'a Pod,
-    /// The container of it.
+    /// The container.
     pub(crate) container: &'v Container<'a>,
-    /// What was said of the pod.
+    /// The pod's events.
     pub(crate) events: &'v [Event<'a>],
 }
 
-/// Where the field of a container stands in the manifest.
+/// The JSON pointer to a field of a container in the manifest.
 pub(crate) fn pointer(context: &EvalContext, container: &Container, field: &str) -> Option<String> {
     let (spec, prefix) = context.written_pod();
     Some(format!("{prefix}{}", container.pointer(spec, field)?))

@@ -1,7 +1,7 @@
-//! Strikes: container instances that died under `restartPolicy: Always`, and what they died of.
+//! Crashes that count: container instances that died under `restartPolicy: Always`, and why.
 //!
-//! The kubelet restarts the first time at once: a program that exits at start dies at 1 s, 2 s and 18 s. Two
-//! deaths are a stumble, as of a service that waits for its database by crashing; the third is a failure.
+//! The kubelet restarts immediately the first time: a program that exits at start dies at 1 s, 2 s and 18 s. Two deaths
+//! are tolerated, as in a service that waits for its database by crashing; the third is a failure.
 
 use crate::model::Cause;
 use crate::rollout::context::EvalContext;
@@ -10,12 +10,12 @@ use crate::rollout::pod::probe::Probe;
 use crate::rollout::pod::{hook, probe};
 use crate::rollout::snapshot::event::Event;
 
-/// The kubelet forgets a container's deaths once it has run this long, and so do we.
+/// The kubelet resets the restart back-off of a container once it has run for this long, and so does windlass.
 const FORGETS: i64 = 600;
 /// A container that stays up at least this long, and twice as long as the instance before it, has recovered.
 const RECOVERS: i64 = 10;
 
-/// What a container has died of, and how often.
+/// Why a container has died, and how often.
 #[derive(Debug, Clone)]
 pub(crate) struct CrashHistory<'a> {
     /// Deaths that count.
@@ -23,20 +23,20 @@ pub(crate) struct CrashHistory<'a> {
     /// The latest of them.
     pub(crate) death: Termination<'a>,
     pub(crate) cause: Cause,
-    /// Who ended it, where it did not end by itself.
+    /// Why the kubelet killed it, unless it ended on its own.
     killer: Option<Killer<'a>>,
 }
 
-/// Why the kubelet ended an instance.
+/// Why the kubelet killed an instance.
 #[derive(Debug, Clone)]
 pub(crate) enum Killer<'a> {
-    /// A probe failed; what it last heard.
+    /// A probe failed; the event is its last recorded failure.
     Probe(Probe, Option<Event<'a>>),
     /// Its `postStart` hook failed.
     Hook,
 }
 
-/// The deaths of a container of a pod; `None` where none counts (any more).
+/// The deaths of a container of a pod; `None` if none counts (any more).
 pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<CrashHistory<'a>> {
     let strikes = count(view);
     let ContainerView { context, container, events, .. } = view;
@@ -49,7 +49,7 @@ pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<Cras
     Some(CrashHistory { strikes, death, cause, killer })
 }
 
-/// The deaths that count: those of this release, without the instances that ended well.
+/// How many deaths count: those of this release, without the instances that ended well.
 fn count(view: &mut ContainerView<'_, '_>) -> i64 {
     let ContainerView { context, pod, container, events } = view;
     let known: Vec<Termination> = container.known_deaths().collect();
@@ -68,21 +68,21 @@ fn count(view: &mut ContainerView<'_, '_>) -> i64 {
         if is_harmless(container, death, events) {
             deaths.harmless.insert(id);
         } else {
-            // A look at a later instance may find the event that explains an earlier one.
+            // The event that explains an earlier instance may only be found while a later one is evaluated.
             deaths.harmless.remove(&id);
             deaths.counted.insert(id);
         }
     }
     let harmless = i64::try_from(deaths.harmless.len()).unwrap_or(i64::MAX);
     match (deaths.counted.is_empty(), watched) {
-        // What nobody saw die is taken to have died like what was seen.
+        // Deaths between two evaluations count like those that were seen.
         (true, _) => 0,
         (false, true) => ended - before - harmless,
         (false, false) => (ended - harmless).max(1),
     }
 }
 
-/// An instance that ended well: exit code 0 where it was to end, and nobody made it end.
+/// Whether an instance ended well: with exit code 0, where it should end, and not killed.
 fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> bool {
     let was_to_end = container.role == Role::Init || !container.is_kept_alive;
     was_to_end
@@ -91,7 +91,7 @@ fn is_harmless(container: &Container, death: &Termination, events: &[Event]) -> 
         && probe::killer(container, death, events).is_none()
 }
 
-/// Whether the instance that runs now shows that the deaths before it are over.
+/// Whether the running instance shows that the crashes are over.
 fn has_recovered(context: &mut EvalContext, container: &Container) -> bool {
     if !container.runs() {
         return false;
@@ -105,7 +105,7 @@ fn has_recovered(context: &mut EvalContext, container: &Container) -> bool {
     (container.is_ready() && lived >= FORGETS) || context.is_past(since, proof)
 }
 
-/// The cause nearest to the user's mistake (contract, section 6).
+/// The cause closest to the user's mistake (contract, section 6).
 pub(crate) fn cause<'a>(
     container: &Container<'a>,
     death: &Termination,
@@ -127,7 +127,7 @@ pub(crate) fn cause<'a>(
     }
 }
 
-/// Of what an instance died that is not started again, and one sentence about it.
+/// Why an instance died that is not restarted, and a sentence about it.
 pub(crate) fn ended_by<'a>(
     container: &Container<'a>,
     death: &Termination<'a>,
@@ -167,7 +167,7 @@ impl CrashHistory<'_> {
 }
 
 impl Killer<'_> {
-    /// What it says of the container that it ended.
+    /// The sentence about the container that was killed.
     fn sentence(&self, container: &Container) -> String {
         match self {
             Self::Probe(probe, unhealthy) => probe.sentence(container, unhealthy.as_ref()),

@@ -1,4 +1,4 @@
-//! A container that died: too often, not yet too often, or in a way that tells that it will never run.
+//! A container that died: too often, not yet too often, or in a way that shows that it will never run.
 
 use std::path::Path;
 
@@ -12,11 +12,11 @@ use crate::rollout::pod::start::Refused;
 use crate::rollout::pod::{crashes, start};
 use crate::rollout::snapshot::pod::Pod;
 
-/// A container that began so many seconds ago and is not ready is still on its way.
+/// A container that is not ready still makes progress for this many seconds after its start.
 const SIBLING_PROGRESS: i64 = 30;
 
 impl<'a> ContainerView<'_, 'a> {
-    /// It died: too often, or not yet too often.
+    /// The finding about a container that died, too often or not yet too often.
     pub(super) fn dies(&mut self) -> Option<Finding<'a>> {
         if self.container.is_done() {
             return None;
@@ -51,12 +51,12 @@ impl<'a> ContainerView<'_, 'a> {
         Some(finding)
     }
 
-    /// Whether another container of the pod makes progress, or has made it since the last death: this one may have
-    /// crashed for the lack of that.
+    /// Whether another container of the pod makes progress, or did since the last death: this one may have crashed
+    /// because the other was not ready.
     fn waits_for_sibling(&mut self, strikes: i64) -> bool {
         let own = self.container;
         let others = Container::all(self.pod);
-        // Regular containers wait for the others themselves.
+        // Init containers run before the regular ones, so they cannot wait for them.
         let may_serve = |other: &&Container| own.role == Role::Regular || other.role != Role::Regular;
         let mut others = others.iter().filter(|other| other.name != own.name).filter(may_serve);
         let makes_progress = others.any(|other| self.makes_progress(other));
@@ -67,7 +67,8 @@ impl<'a> ContainerView<'_, 'a> {
         deaths.forgiven.is_some_and(|forgiven| strikes <= forgiven)
     }
 
-    /// Whether a container that has never died is on its way: it does not exist yet, or began a moment ago and is not ready.
+    /// Whether a container that has never died makes progress: it does not exist yet, or started a moment ago and is
+    /// not ready.
     fn makes_progress(&mut self, other: &Container) -> bool {
         if other.restarts() > 0 || other.dead_now().is_some() {
             return false;
@@ -78,8 +79,8 @@ impl<'a> ContainerView<'_, 'a> {
         }
     }
 
-    /// Of an instance that died at its start for the second time: what the runtime says of it in its log, or the question
-    /// for that log. It says the same the next time, unless another container puts the file there.
+    /// For an instance that died at its start for the second time: the runtime's error in its log, or a request for
+    /// that log. The next start will fail in the same way, unless another container creates the file.
     fn last_words(&self, crashes: &CrashHistory) -> Option<Result<String, LogQuestion>> {
         let death = &crashes.death;
         let is_told = matches!(crashes.cause, Cause::ExitCode | Cause::InitFailed) && death.exit_code != 0;
@@ -89,8 +90,7 @@ impl<'a> ContainerView<'_, 'a> {
         self.refused(death)
     }
 
-    /// What the runtime says in the log of an instance that died at its start, where it did not even begin; or the question for
-    /// that log.
+    /// The runtime's error in the log of an instance whose program was never executed; or a request for that log.
     pub(crate) fn refused(&self, death: &Termination) -> Option<Result<String, LogQuestion>> {
         if death.lived() > 1 {
             return None;
@@ -104,13 +104,13 @@ impl<'a> ContainerView<'_, 'a> {
         (!may_come).then(|| Ok(format!("{} cannot start: {path}: {}", self.container.title(), why.words())))
     }
 
-    /// The question for the log of the first death: often it tells another story than the later ones, and then it is gone.
+    /// The request for the log of the first death: it often differs from later ones, and is soon deleted.
     fn first_words(&self, crashes: &CrashHistory) -> Option<LogQuestion> {
         let is_known = self.context.first_log(self.container.name).is_some();
         (crashes.strikes == 1 && !is_known).then(|| self.question(true))
     }
 
-    /// The question for the log of the instance that died last.
+    /// The request for the log of the instance that died last.
     fn question(&self, is_first: bool) -> LogQuestion {
         let source = LogSource {
             namespace: self.pod.namespace.to_string(),
@@ -121,7 +121,7 @@ impl<'a> ContainerView<'_, 'a> {
         LogQuestion { key: self.container.key(), instance: self.container.ended(), source, is_first }
     }
 
-    /// Whether a file of the container is in one of its volumes.
+    /// Whether a path in the container is on one of its volumes.
     fn is_mounted(&self, path: &str) -> bool {
         let (spec, _) = self.context.written_pod();
         let mounts = self.container.pointer(spec, "/volumeMounts");
@@ -130,7 +130,7 @@ impl<'a> ContainerView<'_, 'a> {
         mounts.any(|mount| !mount.is_empty() && Path::new(path).starts_with(mount))
     }
 
-    /// A container that is not started again, or only as long as its Job allows it.
+    /// The finding about a container that is not restarted, or only as often as its Job allows.
     fn died_for_good(&self) -> Option<Finding<'a>> {
         let death =
             self.container.known_deaths().find(|death| death.exit_code != 0 || death.wanted_memory())?;
@@ -143,9 +143,10 @@ impl<'a> ContainerView<'_, 'a> {
         Some(Finding::new(self.pod, Severity::Waiting, Some(cause), message).about(self.pointer("")))
     }
 
-    /// It ends and is started again and again, and no death counts: nobody says how it ended, or it was before the release.
+    /// The finding about a container that keeps restarting although no death counts: how it ended is unknown, or it was
+    /// before the release.
     fn loops(&self, allowed: i64) -> Option<Finding<'a>> {
-        // Between its end and the wait the kubelet may take some seconds.
+        // Between the end of an instance and `CrashLoopBackOff`, some seconds may pass.
         let ended_well =
             self.container.status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
         let is_between = self.container.restarts() > 0 && ended_well;
@@ -165,7 +166,7 @@ impl<'a> ContainerView<'_, 'a> {
     }
 }
 
-/// Whether the pod is meant to complete: its containers are not restarted whenever they exit.
+/// Whether the pod should complete: its containers are not always restarted when they exit.
 fn is_mortal(pod: &Pod) -> bool {
     !matches!(&*pod.template.restart_policy, "Always" | "")
 }

@@ -8,18 +8,18 @@ use crate::rollout::health::{Health, LogQuestion, LogSource, Missing};
 use crate::rollout::memory::FirstLog;
 use crate::rollout::snapshot::identity::{Identified, Subject};
 
-/// So many deaths of a container (about 90 s) fail it whatever else makes progress: what is not ready because it crashes
-/// must not excuse its crashes.
+/// After this many deaths of a container (about 90 s), it fails even if others make progress: a workload that is not
+/// ready because this one crashes must not excuse the crashes.
 const PUT_UP_WITH: i64 = 5;
 
-/// How bad it is; the worse, the greater.
+/// How bad a finding is; worse is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Severity {
-    /// It may still come right; ends at the deadline.
+    /// It may still succeed; it fails only at the deadline.
     Waiting,
-    /// A container died too often; while others are on their way it may still come right.
+    /// A container crashed too often; while others make progress it may still succeed.
     OutOfStrikes,
-    /// It will not come right by itself.
+    /// It will not recover by itself.
     Failed,
 }
 
@@ -32,14 +32,14 @@ pub(crate) struct Finding<'a> {
     pub(crate) message: String,
     /// The pod, or the object whose pods cannot be created.
     pub(crate) subject: Subject<'a>,
-    /// The container it is about, and whether its previous instance is meant.
+    /// The container it is about, and whether it is about the previous instance.
     pub(crate) container: Option<(&'a str, bool)>,
-    /// What it is about, as a JSON pointer into the manifest.
+    /// The field it is about, as a JSON pointer into the manifest.
     pub(crate) pointer: Option<String>,
     pub(crate) strikes: i64,
-    /// What it lacks.
+    /// The missing object or key.
     pub(crate) missing: Option<Missing>,
-    /// Another container of its pod, which it may wait for by crashing, makes progress.
+    /// Another container of its pod makes progress, and this one may crash because that one is not ready.
     pub(crate) waits_for_sibling: bool,
     /// The log that would tell why it died.
     pub(crate) asks: Option<LogQuestion>,
@@ -88,13 +88,13 @@ impl<'a> Finding<'a> {
         self
     }
 
-    /// What makes it worse than another: its grade, how near its cause is to the user's mistake, its strikes.
+    /// Orders findings: by severity, by how close the cause is to the user's mistake, by crashes that count.
     pub(crate) fn weight(&self) -> (Severity, u8, i64) {
         (self.grade, self.cause.map_or(0, precedence), self.strikes)
     }
 
-    /// Whether it fails its workload now. A container that died too often is put up with while something that it may
-    /// wait for makes progress, but not for long.
+    /// Whether it fails its workload now. A container that crashed too often is excused while something that it may
+    /// depend on makes progress, but not for long.
     pub(crate) fn fails(&self, context: &EvalContext) -> bool {
         let may_wait = self.waits_for_sibling || context.others_are_on_their_way();
         match self.grade {
@@ -115,7 +115,7 @@ impl<'a> Finding<'a> {
         })
     }
 
-    /// Puts what was found into a judgement.
+    /// Adds the finding to a health.
     pub(crate) fn explain(&self, judgement: Health) -> Health {
         let mut judgement = judgement.saying(self.message.clone());
         judgement.cause = self.cause;
@@ -129,7 +129,7 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// How near a cause is to the user's mistake (contract, section 6): where two fit, the nearer one wins.
+/// How close a cause is to the user's mistake (contract, section 6): if two apply, the higher one wins.
 pub(crate) fn precedence(cause: Cause) -> u8 {
     match cause {
         Cause::InvalidImageName | Cause::ImageNotFound | Cause::ImagePullDenied => 100,
@@ -143,7 +143,7 @@ pub(crate) fn precedence(cause: Cause) -> u8 {
         Cause::CrashLoop => 70,
         Cause::ImagePullFailed => 65,
         Cause::VolumeMount => 60,
-        // Of a pod that broke its own limit: that its replacement is not ready yet says less.
+        // For a pod that exceeded its own limit: that its replacement is not ready yet says less.
         Cause::Evicted => 58,
         Cause::ReadinessProbe => 55,
         Cause::VolumeUnbound => 52,

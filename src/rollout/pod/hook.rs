@@ -1,4 +1,4 @@
-//! `postStart` hooks: a container whose hook fails is killed, and says nothing of it in its own status.
+//! `postStart` hooks: a container whose hook fails is killed, and its status does not say why.
 
 use serde_json::Value;
 
@@ -9,12 +9,12 @@ use crate::rollout::snapshot::event::Event;
 
 /// The field of a container.
 pub(crate) const FIELD: &str = "/lifecycle/postStart";
-/// Why a container waits whose hook has failed.
+/// The waiting reason of a container whose hook failed.
 const WAITS: &str = "PostStartHookError";
-/// More of what the hook said is no sentence.
+/// Longer output of a hook does not fit into a sentence.
 const LONGEST: usize = 200;
 
-/// Whether the kubelet ended this instance because its hook failed.
+/// Whether the kubelet killed this instance because its hook failed.
 pub(crate) fn killed(container: &Container, death: &Termination, events: &[Event]) -> bool {
     let in_time = |event: &Event| match (death.started, event.last) {
         (Some(began), Some(failed)) => failed >= began,
@@ -32,7 +32,7 @@ pub(crate) fn sentence(container: &Container) -> String {
     format!("the postStart hook of {}{} failed{said}", container.title(), target(container))
 }
 
-/// The hook of a container that has started, but that the kubelet does not call running yet.
+/// The hook of a container that has started, but that the kubelet does not report as running yet.
 pub(crate) fn unfinished(container: &Container, events: &[Event]) -> Option<String> {
     let last = events.iter().rev().find(|event| event.is_about(container.name))?;
     let waits = !container.runs() && container.dead_now().is_none() && last.reason == "Started";
@@ -48,10 +48,10 @@ fn target(container: &Container) -> String {
     if target.is_empty() { target } else { format!(" ({target})") }
 }
 
-/// What is told of the failure, without the names of the pod and the container.
+/// The error message without the names of the pod and the container.
 fn said(message: &str) -> String {
     let error = message.split_once("error: ").map_or(message, |(_, error)| error);
-    // What the hook wrote is said twice, and its command is known.
+    // The kubelet repeats the hook's output, and the command is known.
     let error = error.split_once(", message: \"").map_or(error, |(error, _)| error);
     let error = error
         .split_once("' exited with ")

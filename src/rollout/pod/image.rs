@@ -1,4 +1,4 @@
-//! Images that cannot be pulled: whether it is the name, the rights, or only the network.
+//! Images that cannot be pulled: because of the name, the credentials, or only the network.
 
 use std::sync::LazyLock;
 
@@ -44,8 +44,8 @@ pub(crate) fn is_pull_reason(reason: &str) -> bool {
     )
 }
 
-/// What the kubelet last said about the pull: in the status, else in an event. Older kubelets say in
-/// `ImagePullBackOff` only that they wait.
+/// The kubelet's last message about the pull: from the status, else from an event. In older kubelets,
+/// `ImagePullBackOff` has no reason in its message.
 pub(crate) fn explanation<'a>(container: &Container<'a>, events: &[Event<'a>]) -> Option<&'a str> {
     let status = container.waiting_message();
     if let Some((_, said)) = status.split_once("ErrImagePull: ") {
@@ -64,8 +64,8 @@ pub(crate) fn explanation<'a>(container: &Container<'a>, events: &[Event<'a>]) -
     events.iter().rev().find(of_image).map(|event| event.message)
 }
 
-/// Whether the kubelet waits after a failed pull, or has failed more than once. Its event `Back-off pulling
-/// image` tells nothing: it comes in the second of the first failure.
+/// Whether the kubelet waits after a failed pull, or has failed more than once. Its event `Back-off pulling image`
+/// proves neither: it appears in the same second as the first failure.
 pub(crate) fn was_tried_again(container: &Container, events: &[Event]) -> bool {
     let failed = |event: &Event| {
         event.reason == "Failed"
@@ -77,7 +77,7 @@ pub(crate) fn was_tried_again(container: &Container, events: &[Event]) -> bool {
     container.waits() == "ImagePullBackOff" || failures > 1
 }
 
-/// What the explanation means. The image's own name does not count: it may hold any word.
+/// What the message means. The image's own name is removed first: it may contain any word.
 pub(crate) fn refusal(explanation: &str, image: &str) -> Refusal {
     static LINK: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#"https?://[^\s"]+"#).expect("the pattern is a constant"));
@@ -125,7 +125,7 @@ pub(super) fn sentence(refusal: Refusal, container: &Container, explanation: Opt
     }
 }
 
-/// The end of the kubelet's words, which wrap the registry's answer several times.
+/// The end of the kubelet's message, which wraps the registry's answer several times.
 fn reason(explanation: Option<&str>, container: &Container) -> String {
     let Some(explanation) = explanation else { return "the kubelet does not say why".to_owned() };
     let (repository, _) = name_and_tag(container.image());
@@ -148,7 +148,7 @@ fn without_name(text: &str, image: &str) -> String {
     text.replace(&format!(":{tag}:"), ":").replace(&format!("manifest {tag} in"), "manifest in")
 }
 
-/// Takes out a word wherever it stands alone: an image `e` is no part of `denied`.
+/// Removes a word wherever it stands alone: an image named `e` must not match within `denied`.
 fn without_word(text: &str, word: &str) -> String {
     let is_edge = |letter: Option<char>| !letter.is_some_and(char::is_alphanumeric);
     let (mut kept, mut rest) = (String::new(), text);

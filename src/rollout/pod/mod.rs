@@ -1,5 +1,5 @@
-//! Pods: what keeps one from being ready, and whether it will come right by itself. Fail fast, but not on a
-//! stumble.
+//! Pods: what keeps one from being ready, and whether it can recover by itself. Fail fast, but tolerate a temporary
+//! error.
 
 pub(crate) mod configuration;
 pub(crate) mod container;
@@ -20,7 +20,7 @@ use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::pod::Pod;
 
-/// The worst that is wrong with a pod; `None` where nothing is.
+/// The worst problem of a pod; `None` if it has none.
 pub(crate) fn examine<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
     let events = context.events_of(pod);
     let containers = Container::all(pod);
@@ -41,9 +41,9 @@ pub(crate) fn examine<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option
     findings.into_iter().reduce(|worst, one| if one.weight() > worst.weight() { one } else { worst })
 }
 
-/// A container that counts as ready for want of a readiness probe, while its liveness probe is about to end it.
+/// A container that counts as ready because it has no readiness probe, while its liveness probe is about to kill it.
 pub(crate) fn ailing<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
-    /// The kubelet asks a little late, and its events come later still.
+    /// The kubelet probes a little late, and its events arrive later still, in seconds.
     const LATE: i64 = 3;
     let events = context.events_of(pod);
     Container::all(pod).into_iter().find_map(|container| {

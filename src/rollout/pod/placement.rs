@@ -1,4 +1,4 @@
-//! Where a pod is to run: no node takes it, its node is lost, or it is on its way.
+//! Scheduling: no node fits the pod, its node is lost, or it has not started there yet.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::intern::Symbol;
 use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Said};
 
-/// No node takes it: one of its claims, or the scheduler's sentence, says why.
+/// The finding about a pod that cannot be scheduled: one of its claims, or the scheduler's message, says why.
 pub(crate) fn unplaced<'a>(
     context: &mut EvalContext<'a>,
     pod: &'a Pod,
@@ -34,7 +34,7 @@ pub(crate) fn unplaced<'a>(
         Some(_) => refused().map_or("the scheduler does not say why", |event| event.message),
         None => refused()?.message,
     };
-    // What preemption could not do either is the same news twice.
+    // What follows about preemption only repeats the reasons.
     let said = said.split(" preemption: ").next().unwrap_or(said).trim();
     let said = said.trim_end_matches("no new claims to deallocate,").trim();
     let (spec, prefix) = context.written_pod();
@@ -50,7 +50,7 @@ pub(crate) fn unplaced<'a>(
     )
 }
 
-/// A claim of it has no volume, or does not exist.
+/// The finding about a claim of the pod that has no volume, or does not exist.
 fn without_volume<'a>(
     context: &mut EvalContext<'a>,
     pod: &'a Pod,
@@ -83,7 +83,7 @@ fn without_volume<'a>(
     Some(Finding::new(pod, grade, cause, message).about(claim_pointer(context, name, None)))
 }
 
-/// Where the manifest asks for a claim: in a template of claims, else in a volume.
+/// Where the manifest asks for a claim: in a `volumeClaimTemplates` entry, else in a volume.
 fn claim_pointer(context: &EvalContext, name: &str, field: Option<&str>) -> Option<String> {
     let workload = object::name(context.object);
     let templates = object::list(context.object, "/spec/volumeClaimTemplates");
@@ -97,7 +97,7 @@ fn claim_pointer(context: &EvalContext, name: &str, field: Option<&str>) -> Opti
     Some(format!("{prefix}/volumes/{index}/persistentVolumeClaim/claimName"))
 }
 
-/// Whom it waits for that keeps the scheduler from it.
+/// The scheduling gates that keep the pod from being scheduled.
 fn gated(pod: &Pod) -> String {
     match pod.template.gates.join(", ") {
         gates if gates.is_empty() => "the pod waits for its scheduling gates".to_owned(),
@@ -105,7 +105,7 @@ fn gated(pod: &Pod) -> String {
     }
 }
 
-/// Its node is lost, or it was put off its node: its controller replaces it.
+/// The finding about a pod whose node is lost, or that was removed from its node: its controller replaces it.
 pub(crate) fn lost<'a>(context: &EvalContext<'a>, pod: &'a Pod, events: &[Event<'a>]) -> Option<Finding<'a>> {
     let (reason, node) = (pod.reason(), &*pod.node);
     if &*pod.phase == "Failed" {
@@ -128,7 +128,7 @@ pub(crate) fn lost<'a>(context: &EvalContext<'a>, pod: &'a Pod, events: &[Event<
     })
 }
 
-/// Nothing is wrong with it as far as is known: what it does at the moment.
+/// What a pod without any known problem is doing at the moment.
 pub(crate) fn underway<'a>(
     context: &mut EvalContext<'a>,
     pod: &'a Pod,
@@ -156,9 +156,9 @@ pub(crate) fn underway<'a>(
     not_begun(context, pod).or_else(|| not_asked(context, pod, containers))
 }
 
-/// Nobody has begun with it: its scheduler, or the kubelet of its node.
+/// The finding about a pod that neither its scheduler nor the kubelet of its node has handled.
 fn not_begun<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<'a>> {
-    /// A scheduler and a kubelet take a moment.
+    /// A scheduler and a kubelet take a moment, in seconds.
     const SOON: i64 = 10;
     let has_begun = pod.started.is_some() || pod.containers.iter().any(ContainerStatus::has_begun);
     let is_young = pod.created.is_some_and(|created| !context.is_past(created, SOON));
@@ -183,7 +183,7 @@ fn not_begun<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Option<Finding<
     Some(Finding::new(pod, Severity::Waiting, Some(cause), message).about(field))
 }
 
-/// Its probes have not been asked yet.
+/// The finding about a container whose probe has not run yet.
 fn not_asked<'a>(
     context: &mut EvalContext<'a>,
     pod: &'a Pod,

@@ -1,4 +1,4 @@
-//! Probes: what the manifest asks of a container, what it last answered, and whether a probe explains its death.
+//! Probes: what the manifest checks, what the container last answered, and whether a probe explains its death.
 
 use std::sync::LazyLock;
 
@@ -33,7 +33,7 @@ impl Probe {
         format!("{} probe", self.word())
     }
 
-    /// After how many seconds it is asked for the first time; `None` where the container has none.
+    /// After how many seconds it runs for the first time; `None` if the container has no such probe.
     pub(crate) fn delay(self, container: &Container) -> Option<i64> {
         self.is_set(container).then(|| self.seconds(container, "initialDelaySeconds", 0))
     }
@@ -55,17 +55,17 @@ impl Probe {
         }
     }
 
-    /// Whether the container has one.
+    /// Whether the container has this probe.
     pub(crate) fn is_set(self, container: &Container) -> bool {
         object::has(container.spec, self.field())
     }
 
-    /// After how many seconds it is asked for the second time: by then an answer is known.
+    /// After how many seconds it runs for the second time: by then a result is known.
     pub(crate) fn patience(self, container: &Container) -> i64 {
         self.seconds(container, "initialDelaySeconds", 0).saturating_add(self.interval(container)).max(1)
     }
 
-    /// From one question to the next, in seconds.
+    /// The time from one run to the next, in seconds.
     pub(crate) fn interval(self, container: &Container) -> i64 {
         self.seconds(container, "periodSeconds", 10)
     }
@@ -74,14 +74,14 @@ impl Probe {
         object::number(container.spec, &format!("{}/{field}", self.field())).unwrap_or(default)
     }
 
-    /// The port that it asks, where that is a number.
+    /// The port that it checks, if that is a number.
     pub(crate) fn port(self, container: &Container) -> Option<i64> {
         let probe = container.spec.pointer(self.field())?;
         let ports = ["/httpGet/port", "/tcpSocket/port", "/grpc/port"];
         ports.iter().find_map(|port| object::number(probe, port))
     }
 
-    /// Whether the kubelet has begun to end the instance that runs, because of this probe.
+    /// Whether the kubelet has begun to kill the running instance because of this probe.
     pub(crate) fn is_killing(self, container: &Container, events: &[Event]) -> bool {
         let (words, began) = (format!("failed {} probe", self.word()), container.running_since());
         events.iter().any(|event| {
@@ -93,7 +93,7 @@ impl Probe {
         })
     }
 
-    /// The latest event that tells of its failure, from after the container's instance began.
+    /// The latest event about a failure of this probe since the container's instance started.
     pub(crate) fn failure<'a>(self, container: &Container, events: &[Event<'a>]) -> Option<Event<'a>> {
         let began = container.running_since();
         let is_its = |event: &&Event| {
@@ -112,8 +112,8 @@ impl Probe {
         message.len() > word.len() && message[..word.len()].eq_ignore_ascii_case(word)
     }
 
-    /// The same of a probe that goes on, of which the kubelet records only some answers: with the time of one that is
-    /// older than three of its periods.
+    /// As [`Probe::sentence`], for a probe that keeps running: the kubelet records only some failures, so one older
+    /// than three periods is shown with its time.
     pub(crate) fn sentence_now(
         self,
         container: &Container,
@@ -137,14 +137,14 @@ impl Probe {
     }
 }
 
-/// Whether a probe was to be asked in a container that had just ended: that it did is told elsewhere.
+/// Whether the probe only failed because the container had just ended, which is reported elsewhere.
 pub(crate) fn asked_the_dead(message: &str) -> bool {
     ["CONTAINER_EXITED state", "no running task found", "cannot exec in a stopped"]
         .iter()
         .any(|sign| message.contains(sign))
 }
 
-/// Why a probe fails whatever the container answers: its program is not in the image, or its port has no such name.
+/// Why a probe fails whatever the container answers: its command is not in the image, or no port has that name.
 pub(crate) fn misfit(message: &str) -> Option<String> {
     static PROGRAM: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r#"exec: \\?"([^"\\]+)\\?": .*(executable file not found|no such file or directory)"#)
@@ -159,13 +159,13 @@ pub(crate) fn misfit(message: &str) -> Option<String> {
     Some(format!("the container has no port named `{}`", &found[1]))
 }
 
-/// The probe that had the kubelet end this instance: an `Unhealthy` and a `Killing` event tell.
+/// The probe because of which the kubelet killed this instance, according to an `Unhealthy` and a `Killing` event.
 pub(crate) fn killer<'a>(
     container: &Container,
     death: &Termination,
     events: &[Event<'a>],
 ) -> Option<(Probe, Option<Event<'a>>)> {
-    // A kill leaves the exit code of a signal, or that of a program which ends in good order when told to.
+    // After a kill, the exit code is that of a signal, or that of a program that shuts down properly on SIGTERM.
     let in_time = |event: &Event| match (death.started, event.last) {
         (Some(began), Some(killed)) => killed >= began,
         _ => true,
@@ -188,7 +188,7 @@ pub(crate) fn killer<'a>(
     if let Some(probe) = both.into_iter().find(|probe| killing(*probe)) {
         return Some((probe, unhealthy(probe)));
     }
-    // The event of the kill may be gone; a signal soon after the probe has failed speaks for it.
+    // The `Killing` event may have expired; a signal soon after a failed probe points to the probe.
     let is_near = |event: &Event| match (event.last, death.finished) {
         (Some(failed), Some(ended)) => ended.as_second().saturating_sub(failed.as_second()) <= LONGEST_KILL,
         _ => true,
@@ -200,10 +200,11 @@ pub(crate) fn killer<'a>(
     })
 }
 
-/// From the last failure of a probe to the end of what was killed for it: thirty seconds of grace, and some delay.
+/// The longest time, in seconds, from the last failure of a probe to the end of the killed container: 30 s of grace
+/// period, and some delay.
 const LONGEST_KILL: i64 = 45;
 
-/// What a probe asks: `GET :8080/health`, `TCP :5432`, `gRPC :9000`, `command pg_isready`.
+/// What a probe checks: `GET :8080/health`, `TCP :5432`, `gRPC :9000`, `command pg_isready`.
 pub(super) fn target(probe: &Value) -> String {
     let port = |handler: &str| match probe.pointer(&format!("{handler}/port")) {
         Some(Value::Number(number)) => format!(":{number}"),
@@ -227,7 +228,7 @@ pub(super) fn target(probe: &Value) -> String {
     if words.is_empty() { String::new() } else { format!("command `{}`", words.join(" ")) }
 }
 
-/// What the container answered, from the kubelet's words: `answered 503`, `connection refused`.
+/// What the container answered, from the kubelet's message: `answered 503`, `connection refused`.
 fn answer(message: &str) -> String {
     let said = message.split_once(':').map_or(message, |(_, rest)| rest).trim();
     if let Some((_, code)) = said.split_once("statuscode: ") {

@@ -1,5 +1,5 @@
-//! Containers that the runtime cannot start: a command that does not exist, a file that cannot be mounted, a sandbox without
-//! room.
+//! Containers that the runtime cannot start: a command that does not exist, a file that cannot be mounted, a sandbox
+//! without enough memory.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::pod::Pod;
 
-/// What the runtime said when it could not start the container; `None` where it did not try, or it could.
+/// The runtime's message if it could not start the container; `None` if it did not try, or could.
 pub(crate) fn complaint<'a>(container: &Container<'a>) -> Option<&'a str> {
     if matches!(container.waits(), "RunContainerError" | "CreateContainerError") {
         let said = container.waiting_message();
@@ -25,7 +25,7 @@ pub(crate) fn complaint<'a>(container: &Container<'a>) -> Option<&'a str> {
         .map(|death| death.message)
 }
 
-/// Whether the runtime will say the same the next time: it is the manifest or the image that is wrong.
+/// Whether the next try will fail in the same way: the manifest or the image is wrong.
 pub(crate) fn is_lasting(complaint: &str) -> bool {
     static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
         let words = "\\bexec\\b|executable|not found|no such file|permission denied|not permitted|exec format|\
@@ -36,8 +36,8 @@ pub(crate) fn is_lasting(complaint: &str) -> bool {
     SIGNS.is_match(complaint)
 }
 
-/// What the runtime wrote to the container's log in place of the program, where that is all there is: it could not be
-/// executed. The path, and why.
+/// The path and the reason if the container's log holds nothing but the runtime's message that it could not execute the
+/// program.
 pub(crate) fn refused_exec(log: &str) -> Option<(&str, Refused)> {
     static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
         let words = "exec format error|no such file or directory|permission denied|argument list too long";
@@ -59,9 +59,9 @@ pub(crate) fn refused_exec(log: &str) -> Option<(&str, Refused)> {
 /// Why the kernel did not execute a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Neither a program for this processor nor a script with a first line that names its interpreter.
+    /// Neither a program for this processor nor a script with an interpreter in its first line.
     Format,
-    /// The file is there, for else the runtime says so before: its interpreter or loader is not.
+    /// The file exists, or else the runtime would have failed earlier: its interpreter or loader is missing.
     Missing,
     /// It may not be executed.
     Denied,
@@ -100,7 +100,7 @@ pub(crate) fn sentence(container: &Container, complaint: &str) -> String {
     }
 }
 
-/// What the runtime said, without what it was about to do.
+/// The runtime's message without the description of what it was doing.
 fn core(complaint: &str) -> &str {
     let marks = [
         "starting container process caused: ",
@@ -113,10 +113,10 @@ fn core(complaint: &str) -> &str {
     core.trim().trim_end_matches(": unknown").trim_end_matches(": unknown.")
 }
 
-/// So often the same is no stumble.
+/// This many equal failures are not temporary.
 const FAILS: i64 = 3;
 
-/// The sandbox of a pod, in which its containers are to run, and that cannot be made for a lasting reason.
+/// The finding about a pod whose sandbox cannot be created for a permanent reason.
 pub(crate) fn sandbox<'a>(
     context: &EvalContext<'a>,
     pod: &'a Pod,
@@ -145,13 +145,13 @@ pub(crate) fn sandbox<'a>(
     })
 }
 
-/// The reason of the event about a sandbox that could not be made.
+/// The reason of the event about a sandbox that could not be created.
 const SANDBOX: &str = "FailedCreatePodSandBox";
 
 /// The field that limits a container's memory.
 const LIMIT: &str = "/resources/limits/memory";
 
-/// A pod whose memory limit is too small for what is needed before its programs run.
+/// The finding about a pod whose memory limit is too small for what is needed before its programs run.
 pub(crate) fn out_of_memory<'a>(
     context: &EvalContext<'a>,
     pod: &'a Pod,

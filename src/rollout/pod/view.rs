@@ -1,4 +1,4 @@
-//! A container of a pod, and what keeps it from being ready.
+//! What keeps one container of a pod from being ready.
 
 use crate::model::{Cause, object};
 use crate::rollout::memory::ContainerState;
@@ -9,15 +9,15 @@ use crate::rollout::pod::probe::Probe;
 use crate::rollout::pod::{configuration, container, image, probe, start};
 use crate::rollout::snapshot::event::Event;
 
-/// A pull that failed is not followed by a wait before this many seconds are over.
+/// Once a pull has been failing for this many seconds, the kubelet has tried again or is in back-off.
 const BACK_OFF: i64 = 15;
-/// After so many seconds the kubelet has tried again to create a container.
+/// After this many seconds, the kubelet has tried again to create a container.
 const CREATE_RETRY: i64 = 20;
-/// A probe that cannot succeed has failed after so many seconds.
+/// A probe that cannot succeed fails the pod after this many seconds.
 const MISFIT: i64 = 20;
 
 impl<'a> ContainerView<'_, 'a> {
-    /// The worst that is wrong with it.
+    /// The worst problem of the container.
     pub(crate) fn examine(&mut self) -> Option<Finding<'a>> {
         match self.container.waits() {
             "InvalidImageName" => Some(self.invalid_name()),
@@ -49,7 +49,7 @@ impl<'a> ContainerView<'_, 'a> {
         Finding::new(self.pod, grade, Some(refusal.cause()), message).about(self.pointer("/image"))
     }
 
-    /// What the registry's answer means; where the kubelet no longer says it, what was seen before.
+    /// What the registry's answer means; if the kubelet no longer reports it, what was seen before.
     fn known_refusal(&mut self, explanation: Option<&str>) -> Refusal {
         let key = self.container.key();
         let state = |refusal: Refusal| key.state(ContainerState::Image(refusal.cause()));
@@ -68,7 +68,7 @@ impl<'a> ContainerView<'_, 'a> {
             self.context.remember(state);
             return true;
         }
-        // In a dump the pod's own age tells whether the kubelet has had the time to wait.
+        // In a dump, the pod's own age tells whether the kubelet has had time to retry.
         let failed = |event: &&Event| {
             event.is_about(self.container.name) && event.message.contains("Failed to pull image")
         };
@@ -88,7 +88,7 @@ impl<'a> ContainerView<'_, 'a> {
                 format!("{}: {said}", self.container.title()),
             );
         }
-        // In a dump the pod's own age bounds it.
+        // In a dump, the state has lasted at most since the pod was created.
         let since = if self.context.release().is_none() { self.pod.began() } else { None };
         let state = self.container.key().state(ContainerState::Configuration);
         let lasts = self.context.has_lasted(state, since, configuration::CONFIG_PATIENCE);
@@ -109,14 +109,15 @@ impl<'a> ContainerView<'_, 'a> {
             .lacking(missing)
     }
 
-    /// The runtime could not start it: a failure at the second time, where it will say the same again.
+    /// The finding about a container that the runtime could not start: a failure at the second try if the next one will
+    /// fail in the same way.
     fn cannot_run(&mut self) -> Option<Finding<'a>> {
         let complaint = start::complaint(self.container)?;
         if complaint.contains("OOM-killed") {
             return None;
         }
         let again = match self.container.waits() {
-            // No container came into being, so that no restart was counted.
+            // No container was created, so no restart was counted.
             "CreateContainerError" => {
                 let own = |event: &&Event| event.reason == "Failed" && event.is_about(self.container.name);
                 let same = |event: &&Event| {
@@ -142,7 +143,8 @@ impl<'a> ContainerView<'_, 'a> {
         )
     }
 
-    /// It runs, and a probe does not like it. `liveness-probe` goes before `readiness-probe`.
+    /// The finding about a running container with a failing probe. `liveness-probe` takes precedence over
+    /// `readiness-probe`.
     fn probes(&mut self) -> Option<Finding<'a>> {
         if !self.container.runs() || (self.container.is_ready() && self.container.role != Role::Init) {
             return None;
@@ -169,7 +171,7 @@ impl<'a> ContainerView<'_, 'a> {
         None
     }
 
-    /// What is said of a probe that fails: what the container answered, or that no answer of it can help.
+    /// The severity and the message of a failing probe: what the container answered, or why no answer can help.
     fn probe_fails(&mut self, probe: Probe, failure: Option<&Event<'a>>) -> (Severity, String) {
         let misfit = failure.and_then(|event| Some((probe::misfit(event.message)?, event.first)));
         if let Some((misfit, since)) = misfit {
@@ -182,7 +184,7 @@ impl<'a> ContainerView<'_, 'a> {
         (Severity::Waiting, format!("{sentence}{}", self.undeclared_port(probe).unwrap_or_default()))
     }
 
-    /// `; no container declares port 8080`, where they declare others.
+    /// `; no container declares port 8080`, if the containers declare other ports.
     fn undeclared_port(&self, probe: Probe) -> Option<String> {
         let asked = probe.port(self.container)?;
         let (spec, _) = self.context.written_pod();
@@ -193,7 +195,7 @@ impl<'a> ContainerView<'_, 'a> {
         is_odd.then(|| format!("; no container declares port {asked} (declared: {known})"))
     }
 
-    /// Where a field of the container stands in the manifest.
+    /// The JSON pointer to a field of the container in the manifest.
     pub(super) fn pointer(&self, field: &str) -> Option<String> {
         container::pointer(self.context, self.container, field)
     }

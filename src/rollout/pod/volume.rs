@@ -1,5 +1,5 @@
-//! Volumes: claims that have none, and those that cannot be mounted, because a ConfigMap or Secret is missing, or for any
-//! other reason.
+//! Volumes: claims that are not bound, and volumes that cannot be mounted, because a ConfigMap or Secret is missing or
+//! for another reason.
 
 use std::sync::{Arc, LazyLock};
 
@@ -17,10 +17,10 @@ use crate::rollout::snapshot::event::Event;
 use crate::rollout::snapshot::pod::Pod;
 use crate::schema::Quantity;
 
-/// Why a claim waits whose class wants to know the node first.
+/// The event reason of a claim whose class binds only once the node is known.
 const WAITS: &str = "WaitForFirstConsumer";
 
-/// A class or a mode that is missing does not come by itself: what lasts so many seconds has failed.
+/// A missing class or access mode does not appear by itself: after this many seconds it is a failure.
 pub(crate) const CLAIM_PATIENCE: i64 = 20;
 
 /// What keeps the volumes of a pod from being mounted, while its containers wait for them.
@@ -65,16 +65,16 @@ pub(crate) fn unmounted<'a>(
     Some(Finding::new(pod, grade, Some(Cause::ConfigMissing), message).about(place).lacking(missing))
 }
 
-/// What is said of a volume in memory, which counts against the limit of the pod, when that is used up.
+/// The error when a memory-backed volume is full, which counts against the memory limit of the pod.
 const FULL: &str = "no space left on device";
-/// So often the same is no stumble.
+/// This many equal failures are not temporary.
 const MOUNTS_FAIL: i64 = 3;
 
 fn has_memory_limit(pod: &Pod) -> bool {
     pod.template.containers.iter().any(|one| object::has(&one.spec, "/resources/limits/memory"))
 }
 
-/// Failures to mount after which the kubelet did not get any further.
+/// The failures to mount since the kubelet last got any further.
 fn current_failures<'a, 'b>(events: &'b [Event<'a>]) -> Vec<&'b Event<'a>> {
     let further = |event: &Event| matches!(event.reason, "Pulling" | "Pulled" | "Created" | "Started");
     let last_step = events.iter().filter(|event| further(event)).filter_map(|event| event.last).max();
@@ -101,7 +101,7 @@ fn sentence(message: &str) -> String {
     }
 }
 
-/// Whether the pods of a workload want volumes by claims: why a claim has none is why they do not start.
+/// Whether the pods of a workload use claims: if they do not start, the reason may be that of the claim.
 pub(crate) fn wants_claims(workload: &Value) -> bool {
     let volumes = object::list(workload, "/spec/template/spec/volumes");
     !object::list(workload, "/spec/volumeClaimTemplates").is_empty()
@@ -111,13 +111,13 @@ pub(crate) fn wants_claims(workload: &Value) -> bool {
 /// Why a claim has no volume.
 pub(crate) struct Unbound {
     pub(crate) message: String,
-    /// Whether it will not come right by itself.
+    /// Whether it will not recover by itself.
     pub(crate) has_failed: bool,
     /// The field of the claim that it is about.
     pub(crate) field: Option<&'static str>,
 }
 
-/// Why a claim has no volume; `None` where it has one, or gets it only with its first pod.
+/// Why a claim has no volume; `None` if it has one, or gets one only with its first pod.
 pub(crate) fn unbound(context: &mut EvalContext, claim: &Value) -> Option<Unbound> {
     match text(claim, "/status/phase") {
         "Bound" => return None,
@@ -132,7 +132,7 @@ pub(crate) fn unbound(context: &mut EvalContext, claim: &Value) -> Option<Unboun
     let missing = class(claim).filter(|class| is_class_missing(context, claim, class));
     let missing = missing.filter(|class| !some_volume_fits(context, claim, class));
     let events = context.events_of(claim);
-    // An ordinary event after it only says that the next try has begun.
+    // A normal event after it only says that the next try has begun.
     let is_telling = |event: &&Event| event.reason != WAITS;
     let warning = events.iter().rev().find(|event| event.is_warning());
     let said = warning.or_else(|| events.iter().rev().find(is_telling)).map(|event| event.message);
@@ -150,7 +150,7 @@ pub(crate) fn unbound(context: &mut EvalContext, claim: &Value) -> Option<Unboun
     Some(Unbound { message, has_failed, field })
 }
 
-/// Whether a provisioner makes no volumes that may be used as the claim asks.
+/// Whether a provisioner cannot create volumes with the claim's access mode.
 fn wants_other_mode(said: &str) -> bool {
     static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
         let words = "only supports? .*(access ?mode|ReadWrite|ReadOnly)|(unsupported|invalid) access ?modes?|\
@@ -160,14 +160,14 @@ fn wants_other_mode(said: &str) -> bool {
     SIGNS.is_match(said)
 }
 
-/// The class that it names; none where it asks for a volume without a class.
+/// The class that it names; `None` if it asks for a volume without a class.
 fn class(claim: &Value) -> Option<&str> {
     let legacy = object::annotation(claim, "volume.beta.kubernetes.io/storage-class");
     let class = claim.pointer("/spec/storageClassName").and_then(Value::as_str).or(legacy);
     class.filter(|class| !class.is_empty())
 }
 
-/// Its class, or its latest event, says that it waits for a pod, and no pod has been placed yet.
+/// Whether its class, or its latest event, says that it waits for a pod, and no pod has been scheduled yet.
 fn waits_for_pod(context: &EvalContext, claim: &Value) -> bool {
     let is_placed = object::annotation(claim, "volume.kubernetes.io/selected-node").is_some();
     if is_placed {
@@ -184,7 +184,7 @@ fn waits_for_pod(context: &EvalContext, claim: &Value) -> bool {
         .is_some_and(|class| text(class, "/volumeBindingMode") == WAITS)
 }
 
-/// Seen among the classes, or told by an event.
+/// Whether the class does not exist, according to the known classes or to an event.
 fn is_class_missing(context: &EvalContext, claim: &Value, class: &str) -> bool {
     let told = |message: &str| message.contains("storageclass") && message.contains("not found");
     let by_event = context.events_of(claim).iter().any(|event| told(event.message));
@@ -194,7 +194,8 @@ fn is_class_missing(context: &EvalContext, claim: &Value, class: &str) -> bool {
     !exists && (by_event || are_known)
 }
 
-/// Volumes made by hand need no class to exist. One that is not ready to be bound yet, or is kept for this claim, counts.
+/// Whether some volume fits: for volumes created by hand, the class need not exist. One that is not available yet, or
+/// is reserved for this claim, counts.
 fn some_volume_fits(context: &EvalContext, claim: &Value, class: &str) -> bool {
     context.snapshot.of_kind("", "PersistentVolume").any(|volume| {
         let is_kept = object::has(volume, "/spec/claimRef");
@@ -203,7 +204,7 @@ fn some_volume_fits(context: &EvalContext, claim: &Value, class: &str) -> bool {
     })
 }
 
-/// Whether a volume is large enough, may be used so, and is kept for no other claim.
+/// Whether a volume is large enough, has the access modes, and is not reserved for another claim.
 fn fits(claim: &Value, volume: &Value) -> bool {
     let (kept, of) = (text(volume, "/spec/claimRef/name"), text(volume, "/spec/claimRef/namespace"));
     let modes = |object: &Value| -> Vec<String> {

@@ -14,7 +14,7 @@ pub(crate) struct Condition<'a> {
     pub(crate) message: &'a str,
     /// When its status last changed.
     pub(crate) since: Option<Timestamp>,
-    /// When it was last written: what tells a leftover of an earlier rollout.
+    /// When it was last written, which tells whether it is left over from an earlier rollout.
     pub(crate) written: Option<Timestamp>,
     observed: Option<i64>,
 }
@@ -41,13 +41,13 @@ impl<'a> Condition<'a> {
         self.status == "False"
     }
 
-    /// Whether it speaks of an older generation of the object.
+    /// Whether it is about an older generation of the object.
     pub(crate) fn is_older_than(&self, object: &Value) -> bool {
         let generation = object::number(object, "/metadata/generation");
         matches!((self.observed, generation), (Some(observed), Some(generation)) if observed < generation)
     }
 
-    /// Whether it says itself that it is about the object's present generation.
+    /// Whether its own `observedGeneration` is the object's current generation.
     pub(crate) fn is_current_for(&self, object: &Value) -> bool {
         let generation = object::number(object, "/metadata/generation");
         matches!((self.observed, generation), (Some(observed), Some(generation)) if observed >= generation)
@@ -62,7 +62,7 @@ impl<'a> Condition<'a> {
         format!("{} is {}{colon}{said}", self.kind, self.status)
     }
 
-    /// Its message, else its reason.
+    /// Its message, or its reason if it has none.
     pub(crate) fn words(&self) -> &'a str {
         if self.message.is_empty() { self.reason } else { self.message }
     }
@@ -73,7 +73,7 @@ pub(crate) fn all(object: &Value) -> impl Iterator<Item = Condition<'_>> {
     object::list(object, "/status/conditions").iter().map(Condition::read)
 }
 
-/// The conditions of something within an object.
+/// The conditions of a part of an object.
 pub(crate) fn of_list(value: &Value) -> impl Iterator<Item = Condition<'_>> {
     object::list(value, "/conditions").iter().map(Condition::read)
 }

@@ -1,5 +1,5 @@
-//! From what a server sends, or a dump holds, to what is kept of it. Of pods, events and nodes, of which there are many, only
-//! what verdicts ask for is read at all.
+//! Decodes what a server sends, or a dump holds, into what is cached. Of pods, events and nodes, which are many, only
+//! the fields that verdicts need are read at all.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +11,20 @@ use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::event::{self, EventRecord};
 use crate::rollout::snapshot::pod::{self, Interner, Pod};
 
-/// An object as it is kept.
+/// An object as it is cached.
 #[derive(Debug, Clone)]
 pub(crate) enum Cached {
     /// A pod.
     Pod(Box<Pod>),
     /// An event.
     Event(Box<EventRecord>),
-    /// Anything else, whole.
+    /// Anything else, complete.
     Object(Arc<Value>),
-    /// Nothing that is worth keeping.
+    /// An object that is not worth caching.
     Nothing,
 }
 
-/// What verdicts ask of a node.
+/// The fields of a node that verdicts need.
 const NODE: Projection = Projection::Only(&[
     (
         "metadata",
@@ -34,16 +34,16 @@ const NODE: Projection = Projection::Only(&[
     ("status", Projection::Only(&[("conditions", Projection::All)])),
 ]);
 
-/// Reads objects, and shares what they have in common.
+/// Decodes objects, and lets them share equal values.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     interner: Mutex<Interner>,
-    /// The names of pods that are judged for themselves, and so are kept whole.
+    /// The names of pods that are judged on their own, and are therefore cached completely.
     roots: BTreeSet<String>,
 }
 
 impl Decoder {
-    /// Reads objects of which some are to be judged: the pods among these are kept whole.
+    /// A decoder for objects of which these will be judged: the pods among them are cached completely.
     pub(crate) fn of<'a>(judged: impl IntoIterator<Item = &'a ObjectId>) -> Self {
         let pods = judged.into_iter().filter(|id| is_pod(&id.group, &id.kind));
         Self { interner: Mutex::default(), roots: pods.map(|id| id.name.clone()).collect() }
@@ -52,7 +52,7 @@ impl Decoder {
     /// Reads an object of a list or of a watch.
     ///
     /// # Errors
-    /// What is no JSON, or is nested too deeply.
+    /// If the item is not valid JSON, or is nested too deeply.
     pub(crate) fn read(&self, item: Item<'_>) -> serde_json::Result<Cached> {
         if event::is_event(item.api_version, item.kind) {
             let event = EventRecord::read(&item.read(event::FIELDS)?, &mut self.interner().symbols);
@@ -81,7 +81,7 @@ impl Decoder {
 }
 
 impl Cached {
-    /// What is kept of an object that is there already; a pod with all of it.
+    /// Converts an object that is already decoded; a pod is cached completely.
     pub(crate) fn of(object: impl Into<Arc<Value>>, interner: &mut Interner) -> Self {
         let object = object.into();
         let (api_version, kind) = (object::api_version(&object), object::kind(&object));
@@ -95,7 +95,7 @@ impl Cached {
         Self::Object(object)
     }
 
-    /// Which object it is; `None` of an event.
+    /// The identity of the object; `None` for an event.
     pub(crate) fn id(&self) -> Option<ObjectId> {
         match self {
             Self::Pod(pod) => Some(pod.id()),
@@ -105,7 +105,7 @@ impl Cached {
     }
 }
 
-/// Whether this is the kind of pods.
+/// Whether this is the kind `Pod`.
 pub(crate) fn is_pod(group: &str, kind: &str) -> bool {
     group.is_empty() && kind == "Pod"
 }

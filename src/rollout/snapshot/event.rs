@@ -1,4 +1,4 @@
-//! An event that Kubernetes recorded about an object, of either API that serves events.
+//! An event that Kubernetes recorded about an object, from either API that serves events.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use crate::cluster::Projection;
 use crate::model::object;
 use crate::rollout::snapshot::intern::{Symbol, Symbols};
 
-/// What the recorder puts before the message of the tenth event and later ones of its like.
+/// The prefix that the event recorder adds to the message of the tenth and later similar events.
 const COMBINED: &str = "(combined from similar events): ";
 
-/// The fields of which an event is made.
+/// The fields of an event that are read.
 pub(crate) const FIELDS: Projection = Projection::Only(&[
     (
         "metadata",
@@ -36,29 +36,29 @@ pub(crate) const FIELDS: Projection = Projection::Only(&[
     ("eventTime", Projection::All),
 ]);
 
-/// What happened to an object.
+/// An event of an object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Event<'a> {
     pub(crate) reason: &'a str,
     pub(crate) message: &'a str,
     /// `Normal` or `Warning`.
     severity: &'a str,
-    /// How often it happened.
+    /// How often it occurred.
     pub(crate) count: i64,
-    /// When it happened first.
+    /// When it first occurred.
     pub(crate) first: Option<Timestamp>,
-    /// When it happened last.
+    /// When it last occurred.
     pub(crate) last: Option<Timestamp>,
-    /// `spec.containers{web}`.
+    /// The part of the object: `spec.containers{web}`.
     field: &'a str,
 }
 
-/// An event as it is kept: of some hundred bytes, for there are several for each pod.
+/// A cached event: some hundred bytes, because each pod has several.
 #[derive(Debug, Clone)]
 pub(crate) struct EventRecord {
     pub(crate) namespace: Symbol,
     pub(crate) name: Box<str>,
-    /// What it is about.
+    /// The object it is about.
     pub(crate) subject: EventSubject,
     reason: Symbol,
     message: Box<str>,
@@ -69,7 +69,7 @@ pub(crate) struct EventRecord {
     field: Symbol,
 }
 
-/// What an event is about.
+/// The object that an event is about.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSubject {
     pub(crate) group: Symbol,
@@ -80,7 +80,7 @@ pub(crate) struct EventSubject {
 }
 
 impl EventRecord {
-    /// Reads an event; fields of odd types are as if they were missing.
+    /// Reads an event; fields of an unexpected type count as missing.
     pub(crate) fn read(value: &Value, symbols: &mut Symbols) -> Self {
         let text = |pointers: [&str; 2]| {
             let found = pointers.map(|pointer| object::text(value, pointer));
@@ -105,7 +105,7 @@ impl EventRecord {
         }
     }
 
-    /// Whether no verdict ever asks for it: that a pod was placed, that a ReplicaSet made its pods.
+    /// Whether no verdict ever needs it: a pod was scheduled, a ReplicaSet created or deleted a pod.
     pub(crate) fn is_idle(&self) -> bool {
         &*self.severity == "Normal"
             && matches!(
@@ -114,7 +114,7 @@ impl EventRecord {
             )
     }
 
-    /// The same without a message that nobody asks for: only when it happened counts.
+    /// Removes the message if no verdict needs it: of these events, only the time counts.
     pub(crate) fn without_idle_words(self) -> Self {
         let is_idle = &*self.severity == "Normal"
             && &*self.subject.kind == "Pod"
@@ -123,7 +123,7 @@ impl EventRecord {
         Self { message, ..self }
     }
 
-    /// What it tells.
+    /// The event as rules see it.
     pub(crate) fn event(&self) -> Event<'_> {
         Event {
             reason: &self.reason,
@@ -152,7 +152,7 @@ impl EventSubject {
 }
 
 impl<'a> Event<'a> {
-    /// Whether it is about this container, or does not say about which.
+    /// Whether it is about this container, or does not name any.
     pub(crate) fn is_about(&self, container: &str) -> bool {
         match self.field.split_once('{') {
             Some((_, rest)) => rest.trim_end_matches('}') == container,
@@ -160,18 +160,18 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Why a pod could not be created, without the name that it was to have.
+    /// The message about a pod that could not be created, without the name of that pod.
     pub(crate) fn without_pod_names(&self) -> &'a str {
         without_pod_names(self.message)
     }
 
-    /// Whether it tells of something out of the ordinary.
+    /// Whether its type is not `Normal`.
     pub(crate) fn is_warning(&self) -> bool {
         self.severity != "Normal"
     }
 }
 
-/// What a controller was told, without the names of pods that never were.
+/// The API server's answer to a controller, without the names of pods that were never created.
 pub(crate) fn without_pod_names(message: &str) -> &str {
     let marks = [" is forbidden: ", "error: ", "Error creating: "];
     marks.iter().find_map(|mark| message.split_once(mark)).map_or(message, |(_, rest)| rest)

@@ -1,4 +1,4 @@
-//! The events, by what they are about.
+//! The events, by the objects they are about.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) struct EventLog {
 }
 
 impl EventLog {
-    /// Takes in an event, in place of what was known of it.
+    /// Inserts an event, or replaces an earlier version of it.
     pub(super) fn insert(&mut self, mut event: EventRecord, mark: Mark) {
         if event.name.is_empty() {
             self.nameless += 1;
@@ -36,7 +36,7 @@ impl EventLog {
         events.insert(at, Kept { value: event, mark });
     }
 
-    /// Takes out an event that a watch says is gone.
+    /// Removes an event that a watch reports as deleted.
     pub(super) fn remove(&mut self, gone: &EventRecord, watch: u32) {
         let Some(of_kind) = self.by_kind.get_mut(&gone.subject.kind) else { return };
         let Some(events) = of_kind.get_mut(&gone.subject.name) else { return };
@@ -46,7 +46,7 @@ impl EventLog {
         }
     }
 
-    /// Takes out what a watch brought with an earlier one of its lists.
+    /// Removes the events that this watch's earlier lists had and its current list does not.
     pub(super) fn remove_unlisted(&mut self, now: Mark) {
         for of_kind in self.by_kind.values_mut() {
             of_kind.retain(|_, events| {
@@ -56,7 +56,7 @@ impl EventLog {
         }
     }
 
-    /// What happened to an object, oldest first.
+    /// The events of an object, oldest first.
     pub(super) fn of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
         let of_kind = self.by_kind.get(about.kind());
         let all = of_kind.and_then(|of_kind| of_kind.get(about.name())).into_iter().flatten();

@@ -1,4 +1,4 @@
-//! Which object is meant: the order in which objects are kept, and what tells one from another of its name.
+//! The identity of objects: the order in which they are stored, and what distinguishes objects of the same name.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -25,7 +25,7 @@ impl Key {
     }
 }
 
-/// Group, kind, namespace and name, by which a [`Key`] is found without making one.
+/// Group, kind, namespace and name, to look up a [`Key`] without creating one.
 pub(super) trait Parts {
     fn parts(&self) -> [&str; 4];
 }
@@ -68,7 +68,7 @@ impl<'a> Borrow<dyn Parts + 'a> for Arc<Key> {
     }
 }
 
-/// What events are about.
+/// An object that events can be about.
 pub(crate) trait Identified {
     fn kind(&self) -> &str;
     fn namespace(&self) -> &str;
@@ -112,7 +112,7 @@ impl Identified for Pod {
     }
 }
 
-/// An object that something is said of: a pod, or any other one.
+/// The subject of a finding: a pod, or any other object.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Subject<'a> {
     Pod(&'a Pod),
@@ -120,7 +120,7 @@ pub(crate) enum Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// The pod, where it is one.
+    /// The pod, if it is one.
     pub(crate) fn pod(self) -> Option<&'a Pod> {
         match self {
             Self::Pod(pod) => Some(pod),
@@ -128,7 +128,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether it is this very object.
+    /// Whether it is this very object in memory.
     pub(crate) fn is(self, object: &Value) -> bool {
         matches!(self, Self::Object(own) if std::ptr::eq(own, object))
     }

@@ -1,32 +1,32 @@
-//! What thousands of pods say in the same words is kept once.
+//! Stores values that thousands of pods have in common only once.
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 
-/// A text that many share: a namespace, a node, a reason.
+/// A shared string: a namespace, a node, a reason.
 pub(crate) type Symbol = Arc<str>;
 
-/// The texts that are shared.
+/// The shared strings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Symbols(Shared<Symbol>);
 
-/// Values that are shared by those who made them of the same text.
+/// Values that are shared between all that were made from the same string.
 #[derive(Debug, Clone)]
 pub(crate) struct ByText<T> {
     values: HashMap<Box<str>, Arc<T>>,
     most: usize,
 }
 
-/// Values of one type, and how many of them there may be before those are given up that nobody else has.
+/// Shared values of one type, and how many there may be before unused ones are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct Shared<T> {
     values: HashSet<T>,
     most: usize,
 }
 
-/// Fewer values are not worth looking through.
+/// With fewer values, looking for unused ones is not worth it.
 const FEW: usize = 1024;
 
 impl<T> Default for Shared<T> {
@@ -39,7 +39,7 @@ impl<V: ?Sized + Eq + Hash> Shared<Arc<V>>
 where
     Arc<V>: Borrow<V>,
 {
-    /// The value that is shared with all who asked for an equal one.
+    /// Returns the shared value that equals this one.
     pub(crate) fn get<Q>(&mut self, value: Q) -> Arc<V>
     where
         Q: Borrow<V> + Into<Arc<V>>,
@@ -58,7 +58,7 @@ where
 }
 
 impl Symbols {
-    /// The text that is shared with all who asked for the same.
+    /// Returns the shared string that equals this one.
     pub(crate) fn get(&mut self, text: &str) -> Symbol {
         self.0.get(text)
     }
@@ -71,7 +71,7 @@ impl<T> Default for ByText<T> {
 }
 
 impl<T> ByText<T> {
-    /// The value that was made of this text, which is made where there is none yet.
+    /// Returns the value for this string; make it if there is none yet.
     pub(crate) fn get(&mut self, text: String, make: impl FnOnce() -> T) -> Arc<T> {
         if let Some(known) = self.values.get(text.as_str()) {
             return Arc::clone(known);

@@ -1,4 +1,4 @@
-//! The labels of a pod, which it shares with all pods of its ReplicaSet.
+//! The labels of a pod, mostly shared with all pods of its ReplicaSet.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::rollout::snapshot::intern::{Symbol, Symbols};
 pub(crate) struct Labels(Box<[(Symbol, Symbol)]>);
 
 impl Labels {
-    /// Reads `metadata.labels`; what is no text is no label.
+    /// Reads `metadata.labels`; values that are not strings are ignored.
     pub(crate) fn read(pod: &Value, symbols: &mut Symbols) -> Self {
         let labels = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
         let pair = |(key, value): (&String, &Value)| Some((symbols.get(key), symbols.get(value.as_str()?)));
@@ -21,7 +21,7 @@ impl Labels {
         self.0.iter().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
     }
 
-    /// Whether they hold all of these.
+    /// Whether they include all of these.
     pub(crate) fn have(&self, wanted: &Map<String, Value>) -> bool {
         wanted.iter().all(|(key, value)| self.get(key) == value.as_str())
     }

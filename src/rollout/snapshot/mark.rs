@@ -1,13 +1,13 @@
-//! Which watch brought what: what one of them no longer has may be there in another.
+//! Which watch delivered an object: one that a watch no longer has may still be in another.
 
-/// Something that is kept, and who brought it.
+/// A cached value, and which watch delivered it.
 #[derive(Debug, Clone)]
 pub(super) struct Kept<T> {
     pub(super) value: T,
     pub(super) mark: Mark,
 }
 
-/// Which watch brought something, and with which of its lists.
+/// Which watch delivered something, and in which of its lists.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// The number of the watch; 0 for none.
@@ -17,12 +17,12 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// Whether it was brought by the same watch with an earlier one of its lists.
+    /// Whether the same watch delivered it in an earlier list.
     pub(super) fn is_before(self, now: Self) -> bool {
         self.watch == now.watch && self.list < now.list
     }
 
-    /// Whether a watch may take it out: nobody else has brought it since.
+    /// Whether a watch may remove it: no other watch has delivered it since.
     pub(super) fn is_of(self, watch: u32) -> bool {
         self.watch == 0 || self.watch == watch
     }

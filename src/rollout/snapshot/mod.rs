@@ -1,6 +1,6 @@
-//! Everything known about the cluster at one instant: what a watch has fed, or what a dump holds.
+//! Everything known about the cluster at one time: what the watches have delivered, or what a dump holds.
 //!
-//! Names and uids may be missing, as in a dump that somebody has trimmed: what is not known is no contradiction.
+//! Names and uids may be missing, as in a dump that was edited by hand: a missing value matches any other.
 
 pub(crate) mod condition;
 pub(crate) mod decode;
@@ -33,16 +33,16 @@ pub(crate) use crate::rollout::snapshot::mark::Mark;
 use crate::rollout::snapshot::owner::{OwnerRef, OwnerView, owns};
 use crate::rollout::snapshot::pod::{Interner, Pod};
 
-/// The objects of a cluster as far as they are known, and the events about them.
+/// The known objects of a cluster, and the events about them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClusterSnapshot {
     objects: BTreeMap<Arc<Key>, Entry>,
-    /// Owner's kind and name to what says that it owns it.
+    /// Owner's kind and name to the objects that name it as their owner.
     owned: ByName<BTreeSet<Arc<Key>>>,
     events: EventLog,
-    /// The kinds of which every object is here, so that one that is not here does not exist.
+    /// The kinds whose objects are all here, so that one that is not here does not exist.
     complete: BTreeSet<String>,
-    /// The kinds that may not be listed, so that nothing is known of those that are not here.
+    /// The kinds that may not be listed, so that others may exist than those that are here.
     denied: BTreeSet<String>,
     nameless: usize,
     interner: Interner,
@@ -52,7 +52,7 @@ pub(crate) struct ClusterSnapshot {
 type ByName<T> = HashMap<Symbol, HashMap<Symbol, T>>;
 type Entry = Kept<Seen>;
 
-/// An object that is kept.
+/// A cached object.
 #[derive(Debug, Clone)]
 enum Seen {
     Pod(Box<Pod>),
@@ -90,7 +90,7 @@ impl Seen {
 }
 
 impl ClusterSnapshot {
-    /// The snapshot that these objects make; events among them are taken as what happened to the others.
+    /// A snapshot of these objects; events among them belong to the others.
     pub(crate) fn new(objects: impl IntoIterator<Item = Value>) -> Self {
         let mut snapshot = Self::default();
         for object in objects {
@@ -99,13 +99,13 @@ impl ClusterSnapshot {
         snapshot
     }
 
-    /// Takes in an object or an event, in place of what was known of it.
+    /// Inserts an object or an event, or replaces an earlier version of it.
     pub(crate) fn upsert(&mut self, object: impl Into<Arc<Value>>) {
         let cached = Cached::of(object, &mut self.interner);
         self.insert(cached, Mark::default());
     }
 
-    /// As [`ClusterSnapshot::upsert`]; tells under which key an object is known, `None` for an event.
+    /// As [`ClusterSnapshot::upsert`]; returns the key of the object, `None` for an event.
     pub(crate) fn insert(&mut self, cached: Cached, mark: Mark) -> Option<Arc<Key>> {
         let value = match cached {
             Cached::Pod(pod) => Seen::Pod(pod),
@@ -126,18 +126,18 @@ impl ClusterSnapshot {
         Some(key)
     }
 
-    /// The object that is known under a key.
+    /// The object with this key.
     pub(crate) fn at(&self, key: &Key) -> Option<&Value> {
         self.objects.get(key)?.value.value().map(AsRef::as_ref)
     }
 
-    /// Takes out an object that is gone.
+    /// Removes an object that was deleted.
     pub(crate) fn remove(&mut self, id: &ObjectId) {
         self.forget(&[&*id.group, &*id.kind, &*id.namespace, &*id.name]);
     }
 
-    /// Takes out what a watch says is gone, but not one of the same name that was created since, nor what another watch
-    /// still has.
+    /// Removes an object that a watch reports as deleted, unless one of the same name was created since or another
+    /// watch still has it.
     pub(crate) fn remove_seen(&mut self, gone: &Cached, watch: u32) {
         let (id, uid) = match gone {
             Cached::Event(event) => return self.events.remove(event, watch),
@@ -152,7 +152,7 @@ impl ClusterSnapshot {
         }
     }
 
-    /// Takes out what a watch brought with an earlier one of its lists, and not with this one.
+    /// Removes the objects that this watch's earlier lists had and its current list does not.
     pub(crate) fn remove_unlisted(&mut self, now: Mark) {
         let old: Vec<Arc<Key>> = self
             .objects
@@ -166,7 +166,7 @@ impl ClusterSnapshot {
         self.events.remove_unlisted(now);
     }
 
-    /// Says that every object of this kind is here: one that is not here does not exist.
+    /// Records that all objects of this kind are here: one that is not here does not exist.
     pub(crate) fn mark_complete(&mut self, kind: &str) {
         self.complete.insert(kind.to_owned());
     }
@@ -176,7 +176,7 @@ impl ClusterSnapshot {
         self.complete.contains(kind)
     }
 
-    /// Says that objects of this kind may not be listed: there may be others than those that are here.
+    /// Records that objects of this kind may not be listed: others may exist than those that are here.
     pub(crate) fn mark_denied(&mut self, kind: &str) {
         self.denied.insert(kind.to_owned());
     }
@@ -186,7 +186,7 @@ impl ClusterSnapshot {
         self.denied.contains(kind)
     }
 
-    /// All objects that are here whole, in the order of their group, kind, namespace and name.
+    /// All objects that are cached completely, in the order of group, kind, namespace and name.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
         self.objects.values().filter_map(|entry| entry.value.value().map(AsRef::as_ref))
     }
@@ -196,7 +196,7 @@ impl ClusterSnapshot {
         self.shared(group, kind, namespace, name).map(AsRef::as_ref)
     }
 
-    /// As [`ClusterSnapshot::get`], to be kept.
+    /// As [`ClusterSnapshot::get`], shared.
     pub(crate) fn shared(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
         self.objects.get(&[group, kind, namespace, name] as &dyn Parts)?.value.value()
     }
@@ -209,7 +209,7 @@ impl ClusterSnapshot {
         range.take_while(move |(key, _)| key.is_of(&group, &kind)).map(|(_, entry)| &entry.value)
     }
 
-    /// All objects of a kind, but for pods that are not here whole.
+    /// All objects of a kind, except for pods that are not cached completely.
     pub(crate) fn of_kind<'a>(
         &'a self,
         group: &str,
@@ -243,7 +243,7 @@ impl ClusterSnapshot {
         keys.filter_map(|key| self.objects.get(&**key)).map(|entry| &entry.value)
     }
 
-    /// What names this object as its owner, but for pods.
+    /// The objects that name this one as their owner, except for pods.
     pub(crate) fn children<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Value> + use<'a> {
         let objects = self.owned_by(owner).filter_map(|entry| match entry {
             Seen::Object(object) => Some(&**object),
@@ -252,7 +252,7 @@ impl ClusterSnapshot {
         objects.filter(move |child| owns(owner, object::namespace(child), OwnerView::all(child)))
     }
 
-    /// What of this kind names this object as its owner.
+    /// The objects of this kind that name this one as their owner.
     pub(crate) fn children_of_kind<'a>(
         &'a self,
         owner: &'a Value,
@@ -267,22 +267,22 @@ impl ClusterSnapshot {
         pods.filter(move |pod| owns(owner, &pod.namespace, pod.owners.iter().map(OwnerRef::view)))
     }
 
-    /// The pods of this object, and of what it owns.
+    /// The pods of this object and of the objects that it owns.
     pub(crate) fn pods_below<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
         self.pods_of(owner).chain(self.children(owner).flat_map(|child| self.pods_of(child)))
     }
 
-    /// The objects known here that own this one.
+    /// The known owners of this object.
     pub(crate) fn owners<'a>(&'a self, child: &Value) -> Vec<&'a Value> {
         self.owners_named(object::namespace(child), &OwnerView::all(child))
     }
 
-    /// The objects known here that own this pod.
+    /// The known owners of this pod.
     pub(crate) fn owners_of_pod<'a>(&'a self, pod: &Pod) -> Vec<&'a Value> {
         self.owners_named(&pod.namespace, &pod.owners.iter().map(OwnerRef::view))
     }
 
-    /// The objects known here that own what an event is about.
+    /// The known owners of the object that an event is about.
     pub(crate) fn owners_of_subject<'a>(&'a self, subject: &EventSubject) -> Vec<&'a Value> {
         let EventSubject { group, kind, namespace, name, .. } = subject;
         match self
@@ -311,7 +311,7 @@ impl ClusterSnapshot {
         found.collect()
     }
 
-    /// What happened to an object, oldest first.
+    /// The events of an object, oldest first.
     pub(crate) fn events_of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
         self.events.of(about)
     }

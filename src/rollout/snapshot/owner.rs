@@ -1,4 +1,4 @@
-//! What an object says of its owners.
+//! The owner references of an object.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub(crate) struct OwnerRef {
     group: Symbol,
 }
 
-/// The same, while it is looked at.
+/// The same, borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OwnerView<'a> {
     pub(crate) group: &'a str,
@@ -52,7 +52,7 @@ impl<'a> OwnerView<'a> {
         object::list(object, "/metadata/ownerReferences").iter().map(read)
     }
 
-    /// Whether this object is meant, by uid where both know it.
+    /// Whether this object is meant, compared by uid if both sides know it.
     fn means(&self, owner: &Value) -> bool {
         self.kind == object::kind(owner)
             && self.name == object::name(owner)
@@ -62,7 +62,7 @@ impl<'a> OwnerView<'a> {
     }
 }
 
-/// Whether one of these references of an object in this namespace means that one.
+/// Whether one of these references, of an object in this namespace, means the owner.
 pub(crate) fn owns<'a>(
     owner: &Value,
     namespace: &str,

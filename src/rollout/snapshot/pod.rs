@@ -1,4 +1,4 @@
-//! A pod as far as verdicts ask about it: some hundred bytes where its JSON has many thousand.
+//! The fields of a pod that verdicts need: some hundred bytes instead of several thousand of JSON.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::rollout::snapshot::labels::Labels;
 use crate::rollout::snapshot::owner::OwnerRef;
 use crate::rollout::snapshot::template::{CONTAINER, Part, PodTemplate, SOURCE, SOURCES};
 
-/// The fields of which a pod is made.
+/// The fields of a pod that are read.
 pub(crate) const FIELDS: Projection = Projection::Only(&[
     (
         "metadata",
@@ -88,12 +88,12 @@ pub(crate) struct Pod {
     pub(crate) owners: Arc<[OwnerRef]>,
     pub(crate) labels: Arc<Labels>,
     pub(crate) template: Arc<PodTemplate>,
-    /// The node that it runs on; empty before there is one.
+    /// The node that it runs on; empty before it is scheduled.
     pub(crate) node: Symbol,
-    /// The node that its controller means it for; empty where it may run on any.
+    /// The node that its controller chose for it; empty if it may run on any.
     pub(crate) meant_for: Symbol,
     pub(crate) created: Option<Timestamp>,
-    /// When the kubelet first knew of it.
+    /// When the kubelet first saw it.
     pub(crate) started: Option<Timestamp>,
     pub(crate) is_being_deleted: bool,
     pub(crate) phase: Symbol,
@@ -101,15 +101,15 @@ pub(crate) struct Pod {
     pub(crate) said: Option<Box<Said>>,
     pub(crate) ready: PodCondition,
     pub(crate) scheduled: PodCondition,
-    /// The claims that its volumes name.
+    /// The claims that its volumes refer to.
     pub(crate) claims: Box<[Symbol]>,
-    /// What the kubelet says of the containers, in the order of the template's.
+    /// The container statuses, in the order of the template's containers.
     pub(crate) containers: Box<[ContainerStatus]>,
-    /// All of it, where it may be judged for itself.
+    /// The complete object, if the pod may be judged on its own.
     pub(crate) whole: Option<Arc<Value>>,
 }
 
-/// A reason in a word and in a sentence.
+/// A reason and a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Said {
     pub(crate) reason: Box<str>,
@@ -122,30 +122,30 @@ pub(crate) enum PodCondition {
     Absent,
     True,
     False(Box<Said>),
-    /// `Unknown`, or an odd word.
+    /// `Unknown`, or an unexpected value.
     Other(Box<Said>),
 }
 
-/// What the kubelet says of a container.
+/// The status that the kubelet reports for a container.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ContainerStatus {
     pub(crate) ready: bool,
     pub(crate) started: Option<bool>,
-    /// How often the kubelet has started it again.
+    /// How often the kubelet has restarted it.
     pub(crate) restarts: i64,
-    /// Why it waits, where it does.
+    /// Why it waits, if it does.
     pub(crate) waiting: Option<Box<Said>>,
-    /// Where it runs.
+    /// The running instance, if there is one.
     pub(crate) running: Option<Running>,
-    /// How it ended, where it has.
+    /// How it ended, if it has.
     pub(crate) terminated: Option<Box<Terminated>>,
-    /// How the instance before it ended.
+    /// How the previous instance ended.
     pub(crate) last: Option<Box<Terminated>>,
-    /// The image, where the manifest does not say it.
+    /// The image, if the manifest does not name it.
     pub(crate) image: Option<Symbol>,
 }
 
-/// An instance of a container that runs.
+/// A running instance of a container.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Running {
     pub(crate) since: Option<Timestamp>,
@@ -161,7 +161,7 @@ pub(crate) struct Terminated {
     pub(crate) id: Box<str>,
 }
 
-/// What pods have in common, kept once.
+/// The values that pods have in common, stored once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interner {
     pub(crate) symbols: Symbols,
@@ -171,7 +171,7 @@ pub(crate) struct Interner {
 }
 
 impl Pod {
-    /// Reads a pod; fields of odd types are as if they were missing.
+    /// Reads a pod; fields of an unexpected type count as missing.
     pub(crate) fn read(pod: &Value, interner: &mut Interner) -> Self {
         let symbols = &mut interner.symbols;
         let parts = Part::all(pod);
@@ -203,12 +203,12 @@ impl Pod {
         }
     }
 
-    /// A pod by itself.
+    /// Reads a single pod, without sharing values.
     pub(crate) fn of(pod: &Value) -> Self {
         Self::read(pod, &mut Interner::default())
     }
 
-    /// The same with all that there is of it.
+    /// Adds the complete object.
     pub(crate) fn with_whole(self, whole: Arc<Value>) -> Self {
         Self { whole: Some(whole), ..self }
     }
@@ -222,7 +222,7 @@ impl Pod {
         }
     }
 
-    /// What it is remembered by: its uid, which a pod of the same name in the same place does not share.
+    /// The key under which it is remembered: its uid, because another pod may have the same name later.
     pub(crate) fn key(&self) -> &Symbol {
         if self.uid.is_empty() { &self.name } else { &self.uid }
     }
@@ -236,7 +236,7 @@ impl Pod {
         self.said.as_ref().map_or("", |said| &said.reason)
     }
 
-    /// Whether there is nothing to examine: most pods, most of the time.
+    /// Whether there is nothing to examine, as for most pods most of the time.
     pub(crate) fn is_healthy(&self) -> bool {
         let is_healthy = |one: &ContainerStatus| {
             one.restarts == 0 && one.waiting.as_ref().is_none_or(|said| said.reason.is_empty())
@@ -244,13 +244,13 @@ impl Pod {
         self.ready.is_true() && self.containers.iter().all(is_healthy)
     }
 
-    /// When the kubelet, else the API server, first knew of it.
+    /// When the kubelet, else the API server, first saw it.
     pub(crate) fn began(&self) -> Option<Timestamp> {
         self.started.or(self.created)
     }
 }
 
-/// The node of a pod of a `DaemonSet`, before it is bound to it.
+/// The node of a pod of a `DaemonSet`, before it is bound to that node.
 fn meant_for(pod: &Value) -> &str {
     let terms =
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
@@ -260,7 +260,7 @@ fn meant_for(pod: &Value) -> &str {
 }
 
 impl Said {
-    /// Its sentence, else its word.
+    /// Its message, or its reason if it has none.
     pub(crate) fn words(&self) -> &str {
         if self.message.is_empty() { &self.reason } else { &self.message }
     }
@@ -280,7 +280,7 @@ impl PodCondition {
         *self == Self::True
     }
 
-    /// Why it is false, where it is.
+    /// Why it is false, if it is.
     pub(crate) fn why_false(&self) -> Option<&Said> {
         match self {
             Self::False(said) => Some(said),
@@ -288,7 +288,7 @@ impl PodCondition {
         }
     }
 
-    /// Why it is not true, where it is there.
+    /// Why it is not true, if it exists.
     pub(crate) fn why_not(&self) -> Option<&Said> {
         match self {
             Self::False(said) | Self::Other(said) => Some(said),
@@ -298,7 +298,7 @@ impl PodCondition {
 }
 
 impl ContainerStatus {
-    /// Reads what the kubelet says of a container.
+    /// Reads the status of a container.
     pub(crate) fn read(status: &Value, symbols: &mut Symbols) -> Self {
         let said = |at: &str| Said {
             reason: object::text(status, &format!("{at}/reason")).into(),
@@ -320,7 +320,7 @@ impl ContainerStatus {
         }
     }
 
-    /// Whether an instance of it has begun.
+    /// Whether an instance of it has ever started.
     pub(crate) fn has_begun(&self) -> bool {
         self.running.is_some() || self.terminated.is_some()
     }

@@ -1,4 +1,4 @@
-//! What pods have of their manifest: the same for all pods of a ReplicaSet, and kept once.
+//! The part of a pod that comes from its manifest: equal for all pods of a ReplicaSet, and stored once.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::cluster::Projection;
 use crate::model::object;
 use crate::rollout::snapshot::intern::{ByText, Symbol};
 
-/// Volumes that the API server adds to every pod, each with a name of its own.
+/// Volumes that the API server adds to every pod, each with a different name.
 const API_ACCESS: &str = "kube-api-access-";
 
-/// What a verdict asks of a container's manifest.
+/// The fields of a container's manifest that verdicts need.
 pub(crate) const CONTAINER: Projection = Projection::Only(&[
     ("name", Projection::All),
     ("image", Projection::All),
@@ -23,56 +23,56 @@ pub(crate) const CONTAINER: Projection = Projection::Only(&[
     ("lifecycle", Projection::Only(&[("postStart", Projection::All)])),
 ]);
 
-/// What a verdict asks of a volume, but for the claim, which a pod may have of its own.
+/// The fields of a volume that verdicts need, except for the claim, which may differ from pod to pod.
 const VOLUME: Projection = Projection::Only(&[
     ("name", Projection::All),
     ("configMap", SOURCE),
     ("secret", SOURCE),
     ("projected", Projection::Only(&[("sources", SOURCES)])),
 ]);
-/// Of a ConfigMap or a Secret behind a volume.
+/// The fields of a ConfigMap or a Secret in a volume.
 pub(crate) const SOURCE: Projection = Projection::Only(&[
     ("name", Projection::All),
     ("secretName", Projection::All),
     ("items", Projection::Only(&[("key", Projection::All)])),
 ]);
-/// Of what is projected into one volume.
+/// The sources of a projected volume.
 pub(crate) const SOURCES: Projection = Projection::Only(&[("configMap", SOURCE), ("secret", SOURCE)]);
 
-/// Which part a container plays.
+/// The role of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ContainerRole {
-    /// It runs before the others, and ends.
+    /// It runs before the others, and exits.
     Init,
-    /// An init container that stays: `restartPolicy: Always` of its own.
+    /// An init container that keeps running, with `restartPolicy: Always` of its own.
     Sidecar,
-    /// It is what the pod is for.
+    /// A container of `spec.containers`.
     Regular,
 }
 
-/// What a pod has of its manifest.
+/// The part of a pod that comes from its manifest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PodTemplate {
     pub(crate) restart_policy: Box<str>,
     /// The init containers first.
     pub(crate) containers: Box<[ContainerSpec]>,
-    /// Whom it waits for that keeps the scheduler from it.
+    /// The scheduling gates that keep it from being scheduled.
     pub(crate) gates: Box<[Box<str>]>,
     volumes: Box<[Value]>,
 }
 
-/// What the manifest says of a container.
+/// A container as in the manifest.
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerSpec {
     pub(crate) name: Symbol,
     pub(crate) role: ContainerRole,
-    /// Whether the kubelet starts it again whenever it ends.
+    /// Whether the kubelet restarts it whenever it ends.
     pub(crate) is_kept_alive: bool,
-    /// As much of it as a verdict asks for; null where a dump has lost it.
+    /// The fields that verdicts need; null if a dump does not have the container.
     pub(crate) spec: Value,
 }
 
-/// A container of a pod: what the manifest and what the kubelet says, either of which a dump may have lost.
+/// A container of a pod: its spec and its status, either of which may be missing in a dump.
 pub(crate) struct Part<'a> {
     name: &'a str,
     role: ContainerRole,
@@ -112,7 +112,7 @@ impl<'a> Part<'a> {
 }
 
 impl PodTemplate {
-    /// The template of a pod with these containers, shared with the pods that have the same.
+    /// The template of a pod with these containers, shared with all pods that have an equal one.
     pub(crate) fn of(pod: &Value, parts: &[Part<'_>], shared: &mut ByText<Self>) -> Arc<Self> {
         let gates = object::list(pod, "/spec/schedulingGates").iter();
         let gates: Vec<&str> = gates.map(|gate| object::text(gate, "/name")).collect();
@@ -133,7 +133,7 @@ impl PodTemplate {
         })
     }
 
-    /// The images of its containers, without those that begin before the others.
+    /// The images of its regular containers.
     pub(crate) fn images(&self) -> impl Iterator<Item = &str> {
         let regular = self.containers.iter().filter(|one| one.role == ContainerRole::Regular);
         regular.filter(|one| !one.spec.is_null()).map(|one| object::text(&one.spec, "/image"))
@@ -157,7 +157,7 @@ impl ContainerSpec {
     }
 }
 
-/// A volume as far as it is kept; what is different from pod to pod is not.
+/// The cached part of a volume, without what differs from pod to pod.
 fn volume(volume: &Value) -> Value {
     let mut kept = VOLUME.copy(volume);
     if object::text(&kept, "/name").starts_with(API_ACCESS) {

@@ -1,4 +1,4 @@
-//! Who owns whom, what events are about, and what goes when a watch says so.
+//! Owners, subjects of events, and what a watch removes.
 
 use serde_json::json;
 

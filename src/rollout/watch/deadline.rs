@@ -1,7 +1,7 @@
-//! When waiting ends: the rollout's own deadline, and that of an object which has one.
+//! When waiting ends: at the rollout's deadline, or at the timeout of a single object.
 //!
-//! An object's own time does not use up that of the others: while nothing else is waited for, the rollout's
-//! clock stands still.
+//! The timeout of one object does not shorten the time of the others: while only objects with a timeout of their own
+//! are waited for, the rollout's clock is paused.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     stood_still: Duration,
-    /// Since when nothing is waited for but objects with their own time.
+    /// Since when only objects with their own timeout are waited for.
     standing: Option<Instant>,
 }
 
 impl Clock {
-    /// When waiting for these ends, each of which is waited for since then and may have a time of its own.
+    /// When waiting ends for these objects, each given as the start of its wait and its own timeout, if it has one.
     pub(super) fn next(
         &mut self,
         waiting: impl Iterator<Item = (Option<Instant>, Option<Duration>)>,
@@ -25,7 +25,7 @@ impl Clock {
         self.at(Instant::now(), waiting, deadline)
     }
 
-    /// When the rollout's own time is over, as far as the clock has stood still until now.
+    /// When the rollout's time is over, given how long the clock has been paused so far.
     pub(super) fn end(&self, now: Instant, deadline: Instant) -> Instant {
         let standing = self.standing.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         deadline + self.stood_still + standing
@@ -73,7 +73,7 @@ mod tests {
         let shared = (Some(start), None);
         let mut clock = Clock::default();
         assert_eq!(clock.at(at(0), [own(1800), shared].into_iter(), at(600)), at(600));
-        // Only the long one is left: the rollout's clock stands still for 1000 s.
+        // Only the long one is left: the rollout's clock is paused for 1000 s.
         assert_eq!(clock.at(at(100), [own(1800)].into_iter(), at(600)), at(1800));
         assert_eq!(clock.end(at(600), at(600)), at(1100));
         assert_eq!(clock.at(at(1100), [shared].into_iter(), at(600)), at(1600));

@@ -1,6 +1,6 @@
-//! Strikes that were made while another workload was on its way are forgiven until the next one: whoever
-//! crashed for the lack of a database gets one more try once the database is there. If it never came, there is
-//! nothing to try again for.
+//! Crashes do not count while another workload of the release still starts: a container that crashed because its
+//! database was missing gets one more try once the database is up. If the database never comes up, another try is
+//! pointless.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -9,32 +9,32 @@ use crate::model::object;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::pod::{ContainerStatus, Pod, Terminated};
 
-/// That another is ready is not known to everybody at once: Services follow it, and the cluster's DNS remembers for
-/// 5 s (`CoreDNS`'s default) that a headless one had no address.
+/// How long it takes until every client sees that a workload is ready: Services follow it, and the cluster's DNS caches
+/// a negative answer for a headless Service for 5 s (`CoreDNS`'s default).
 const LAG: SignedDuration = SignedDuration::from_secs(5);
 
-/// How the other workloads of the release are.
+/// The state of the release's other workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peers {
-    /// One is on its way, and may be what this one crashes for the lack of.
+    /// One still makes progress, and this workload may crash because that one is missing.
     OnTheirWay,
-    /// Some have arrived, and the others have themselves died too often.
+    /// Some are ready, and the others have crashed too often themselves.
     There,
-    /// None is on its way, and one has failed or makes no progress any more, or none has arrived.
+    /// None makes progress; one has failed or is stuck, or none is ready.
     Failed,
 }
 
-/// What one object was forgiven.
+/// The crashes that do not count for one object.
 #[derive(Debug, Default)]
 pub(crate) struct DependencyGrace {
-    /// How often its containers had died when the last of the others arrived.
+    /// How often its containers had died when the last of the other workloads became ready.
     forgiven: Option<i64>,
     /// When that was.
     arrived: Option<Timestamp>,
 }
 
-/// How often containers have died, and when the latest instance that did had begun: one that began before the others
-/// were there had no fair try, however late it ended.
+/// How often containers have died, and when the most recent of the dead instances started. One that started before the
+/// other workloads were ready had no fair try, however late it ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CountedCrashes {
     count: i64,
@@ -42,7 +42,7 @@ pub(crate) struct CountedCrashes {
 }
 
 impl DependencyGrace {
-    /// Whether its strikes are to be put up with still.
+    /// Whether crashes are still excused.
     pub(crate) fn lasts(
         &mut self,
         others: Peers,
@@ -80,17 +80,17 @@ pub(crate) fn deaths(snapshot: &ClusterSnapshot, object: &Value) -> CountedCrash
     })
 }
 
-/// When the latest of the container's instances that have ended had begun.
+/// When the container's most recent ended instance started.
 fn began(status: &ContainerStatus) -> Option<Timestamp> {
     let began = |ended: &Terminated| {
-        // Of one that was killed while it started the kubelet says that it began in 1970.
+        // For an instance killed during its start, the kubelet reports a start in 1970.
         let began = ended.started.filter(|began| *began > Timestamp::UNIX_EPOCH);
         began.or(ended.finished)
     };
     [&status.terminated, &status.last].into_iter().flatten().filter_map(|ended| began(ended)).max()
 }
 
-/// A restart is counted when the next instance runs, a death when this one has ended.
+/// The kubelet counts a restart once the next instance runs; a death counts as soon as the instance has ended.
 fn deaths_of_container(status: &ContainerStatus) -> i64 {
     let has_died = status.terminated.is_some() || status.last.is_some();
     status.restarts + i64::from(status.running.is_none() && has_died)

@@ -1,5 +1,5 @@
-//! The last question of a rollout, when everything is ready: whether any pod has the labels that a Service selects, and
-//! whether the Services exist that an Ingress leads to. What is missing may still be made by others, and is waited for.
+//! The last check of a rollout, once everything is ready: whether any pod matches each Service's selector, and whether
+//! the Services that an Ingress routes to exist. Others may still create what is missing, so it is waited for.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -17,54 +17,55 @@ use crate::rollout::watch::tracked::TrackedObject;
 use crate::rollout::watch::watcher::Watcher;
 use crate::session::interrupted;
 
-/// How often the cluster is asked again.
+/// How long to pause between two checks.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long an answer may take once nothing is waited for any more.
+/// How long a request may take once the wait for missing objects is over.
 const LATE: Duration = Duration::from_secs(5);
 
 /// What only the release knows.
 pub struct LastQuestion<'a> {
-    /// What the release deletes afterwards: it does not count as being there.
+    /// The objects that the release prunes afterwards: they count as absent.
     pub pruned: &'a [Value],
     /// What the last good release lacked as well.
     pub before: Before,
-    /// How long what is missing is waited for.
+    /// Until when missing objects are waited for.
     pub until: Instant,
 }
 
-/// What was missing before, and is only worth a warning.
+/// What was already missing, and is only worth a warning.
 pub enum Before {
-    /// Nothing is known of a good release.
+    /// No good release is known.
     Nothing,
-    /// Whatever is missing now: a rollback brings back what was good.
+    /// Anything that is missing now: a rollback restores what was good.
     Anything,
     /// What the record of the last good release says.
     Recorded(BTreeSet<Unserved>),
-    /// The set of a good release whose record does not say it.
+    /// The manifests of a good release whose record does not list what was missing.
     Set(Vec<Value>),
 }
 
-/// What of the cluster is beside the set.
+/// Objects of the cluster that do not belong to the release.
 #[derive(Default)]
 struct Beside {
     objects: Vec<Value>,
-    /// Kinds that may not be listed or read.
+    /// Kinds that windlass has no permission to list or read.
     denied: BTreeSet<&'static str>,
 }
 
-/// What is said of a Service or an Ingress, and what it lacks.
+/// A Service or an Ingress, its health, and what it lacks.
 type Judged = (ObjectId, Health, Vec<Unserved>);
 
 impl Watcher {
-    /// Whether the set itself has all that its Services and Ingresses lead to: then nobody need be asked.
+    /// Whether the release's own objects include all that its Services and Ingresses route to: then the cluster need
+    /// not be asked.
     pub fn is_served(&self) -> bool {
         let snapshot = self.with(&Beside::default());
         self.leading()
             .all(|(_, object)| endpoints::of_set(std::slice::from_ref(object), &snapshot).is_empty())
     }
 
-    /// Judges the Services and Ingresses once more, knowing what is beside the set. Returns what is missing and worth
-    /// a warning only.
+    /// Judges the Services and Ingresses again, now with the objects outside the release. Returns what is missing and
+    /// worth only a warning.
     ///
     /// # Errors
     /// [`Kind::Rollout`] with the cause `no-endpoints`; [`Kind::Interrupted`]; [`Kind::Unreachable`].
@@ -101,7 +102,7 @@ impl Watcher {
         }
     }
 
-    /// Tells how it ended.
+    /// Reports the outcome.
     async fn conclude(&mut self, judged: Vec<Judged>) -> Result<Vec<Unserved>> {
         let mut lacks = Vec::new();
         for (id, judgement, lack) in judged {
@@ -116,7 +117,7 @@ impl Watcher {
         self.failed(&ids).await.map_or(Ok(lacks), Err)
     }
 
-    /// The Services and Ingresses of the set that are otherwise ready, as they were seen last.
+    /// The release's Services and Ingresses that are otherwise ready, as last seen.
     fn leading(&self) -> impl Iterator<Item = (&ObjectId, &Value)> {
         let ready = self.set.iter().filter(|(_, tracked)| tracked.is_done());
         ready.map(|(id, tracked)| (id, tracked.newest())).filter(|(_, object)| endpoints::concerns(object))
@@ -126,7 +127,7 @@ impl Watcher {
         let snapshot = self.with(beside);
         let recorded = match before {
             Before::Recorded(lacks) => lacks.clone(),
-            // What that set had counts, not what became of it.
+            // What those manifests contained counts, not what happened to them since.
             Before::Set(set) => {
                 let objects = beside.objects.iter().chain(set).cloned();
                 endpoints::of_set(set, &world_of(objects, &beside.denied))
@@ -142,13 +143,13 @@ impl Watcher {
         judged.collect()
     }
 
-    /// The set as the manifests have it, and what is beside it.
+    /// The objects as in the manifests, together with those outside the release.
     fn with(&self, beside: &Beside) -> ClusterSnapshot {
         let set = self.set.values().map(as_wanted);
         world_of(set.chain(beside.objects.iter().cloned()), &beside.denied)
     }
 
-    /// Asks for what the set itself does not have.
+    /// Reads the objects that the release itself does not have.
     async fn beside(&self, question: &LastQuestion<'_>) -> Result<Beside> {
         let snapshot = self.with(&Beside::default());
         let asked = async {
@@ -188,7 +189,7 @@ fn as_wanted(tracked: &TrackedObject) -> Value {
     wanted
 }
 
-/// The world in which there are no pods and no Services but these, as far as they may be listed.
+/// A snapshot that holds all pods and Services there are, as far as they may be listed.
 fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str>) -> ClusterSnapshot {
     let mut snapshot = ClusterSnapshot::new(objects);
     for kind in ["Pod", "Service"] {
@@ -201,13 +202,13 @@ fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str
     snapshot
 }
 
-/// Asks for the pods and Services of one look.
+/// Requests pods and Services for one evaluation.
 struct Asked<'a> {
     cluster: &'a Cluster,
     question: &'a LastQuestion<'a>,
-    /// Which owners go with what is pruned, by uid.
+    /// Whether an owner is deleted together with the pruned objects, by uid.
     owners: HashMap<String, bool>,
-    /// The `ReplicaSets` of each namespace that was asked for them.
+    /// The `ReplicaSets` that were read, by namespace.
     sets: HashMap<String, Vec<Value>>,
 }
 
@@ -244,9 +245,10 @@ impl<'a> Asked<'a> {
         self.question.pruned.iter().any(|one| ObjectId::of(one) == ObjectId::of(object))
     }
 
-    /// Whether a pod goes with what is pruned: an owner of its owners is.
+    /// Whether a pod is deleted together with the pruned objects: because one of its direct or indirect owners is
+    /// pruned.
     async fn goes(&mut self, pod: &Value) -> bool {
-        /// A Deployment is two away from its pods.
+        /// The length of the owner chain; a Deployment is two steps from its pods.
         const FARTHEST: usize = 4;
         if self.question.pruned.is_empty() {
             return false;
@@ -271,7 +273,7 @@ impl<'a> Asked<'a> {
         goes
     }
 
-    /// The object that an owner reference names; what may not be read is somebody else's.
+    /// The object that an owner reference names; one that may not be read counts as not pruned.
     async fn owner(&mut self, reference: &Value, namespace: &str) -> Option<Value> {
         let text = |field: &str| object::text(reference, field);
         let (api_version, kind) = (text("/apiVersion"), text("/kind"));
@@ -279,7 +281,7 @@ impl<'a> Asked<'a> {
             let owner = ObjectRef::new(api_version, kind, text("/name")).in_namespace(namespace);
             return self.cluster.get(&owner).await.ok()?;
         }
-        // Whoever may watch a rollout may list them, and need not have the right to read one.
+        // The permissions to watch a rollout include listing `ReplicaSets`, but not reading a single one.
         let sets = if let Some(sets) = self.sets.remove(namespace) {
             sets
         } else {
@@ -292,7 +294,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// An answer; `None` where the right is missing, which is noted.
+/// The response; `None` and an entry in `denied` if the permission is missing.
 fn allowed<T>(answer: Result<T>, kind: &'static str, beside: &mut Beside) -> Result<Option<T>> {
     match answer {
         Ok(answer) => Ok(Some(answer)),

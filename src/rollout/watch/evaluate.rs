@@ -1,4 +1,4 @@
-//! Having the objects judged, and telling what changed.
+//! Evaluates the objects and reports what changed.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,8 @@ use crate::rollout::watch::dependency_grace::Peers;
 use crate::rollout::watch::tracked::Around;
 use crate::rollout::watch::watcher::Watcher;
 
-/// How many of the set stand where, so that each is told of the others without asking all of them again.
+/// How many of the release's objects are in each state, so that an object learns about the others without a pass over
+/// all.
 #[derive(Debug, Clone, Copy, Default)]
 struct PeerCounts {
     on_their_way: usize,
@@ -17,14 +18,14 @@ struct PeerCounts {
     there: usize,
 }
 
-/// Where one of the set stands, as the others see it.
+/// The state of one object, as it matters to the others.
 #[derive(Debug, Clone, Copy)]
 enum PeerState {
     OnItsWay,
-    /// It has failed, or makes no progress.
+    /// It has failed or is stuck.
     Failed,
     There,
-    /// It has itself died too often, or is nothing that one may crash for.
+    /// It has crashed too often itself, or nothing crashes because it is missing.
     Apart,
 }
 
@@ -61,16 +62,16 @@ impl PeerCounts {
         } else if self.failed == 0 && self.there > 0 {
             Peers::There
         } else {
-            // Without one that has come there is nothing to try again for.
+            // If none became ready, another try is pointless.
             Peers::Failed
         }
     }
 }
 
 impl Watcher {
-    /// Judges what may have changed, until no verdict changes another one.
+    /// Evaluates the objects that may have changed, until no verdict changes another one.
     pub(crate) fn judge(&mut self, ids: &[ObjectId]) {
-        /// Strikes of one depend on the verdict of others, and theirs not on those again.
+        /// Whether an object's crashes count depends on the verdict of others, but theirs not on those again.
         const ROUNDS: usize = 4;
         let now = self.cluster.now();
         for _ in 0..ROUNDS {
@@ -97,7 +98,7 @@ impl Watcher {
     }
 
     fn observe(&mut self, id: &ObjectId, others: Peers, now: Timestamp) {
-        // Only what has no rule of Kubernetes' own asks for it.
+        // Only kinds without a rule of Kubernetes' own need this.
         let jobs_follow = !is_of_kubernetes(&id.group)
             && self.set.iter().any(|(other, tracked)| other.kind == "Job" && !tracked.is_done());
         let Some(tracked) = self.set.get_mut(id) else { return };
@@ -144,7 +145,7 @@ impl Watcher {
         }
     }
 
-    /// Says once what a person should know of objects although it changes no verdict.
+    /// Prints, once, each warning about an object that does not change its verdict.
     pub(crate) fn warn(&mut self, ids: &[ObjectId]) {
         let judged =
             ids.iter().filter_map(|id| self.set[id].judgement.as_ref().map(|judgement| (id, judgement)));

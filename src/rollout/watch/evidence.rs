@@ -1,5 +1,5 @@
-//! What is said of an object that did not become ready: the sentence, the log lines of the container that
-//! died, the events, the place in the manifest, and what would help.
+//! The report about an object that did not become ready: the message, the log lines of the container that died, the
+//! events, the place in the manifest, and a hint.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use crate::rollout::watch::tracked::TrackedObject;
 use crate::rollout::watch::watcher::Watcher;
 use crate::text::{display, pointer};
 
-/// So many of a container's last lines are shown, …
+/// How many of a container's last lines are shown, …
 pub(super) const LINES: u32 = 20;
-/// … so many are read, for what was said before, …
+/// … how many are read, to find errors that were logged earlier, …
 const LINES_READ: u32 = 400;
-/// … and so many of those are shown.
+/// … and how many of those are shown.
 const TELLING_LINES: usize = 5;
-/// More of a line is cut, in characters.
+/// Longer log lines are cut, in characters.
 const LONGEST_LINE: usize = 500;
-/// Evidence that takes longer is left out.
+/// Evidence that takes longer to collect is left out.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Watcher {
@@ -40,7 +40,7 @@ impl Watcher {
             return None;
         }
         let message = format!("{} of {} objects failed: {}", failed.len(), ids.len(), titles(&failed));
-        // Whoever mends the one mistake wants to know the other.
+        // The user who fixes one mistake also wants to know the other.
         let has_cause = |tracked: &&TrackedObject| {
             let judgement = tracked.judgement.as_ref();
             judgement.is_some_and(|one| one.verdict == Verdict::Progressing && one.cause.is_some())
@@ -50,7 +50,7 @@ impl Watcher {
         Some(Error::new(Kind::Rollout, message).with_failures(self.gather(all).await))
     }
 
-    /// The error of the objects that did not become ready until the deadline.
+    /// The error for the objects that did not become ready before the deadline.
     pub(super) async fn late(&self, waiting: &[ObjectId], count: usize) -> Error {
         match self.cluster.silence() {
             Some(silence) => self.unknown(waiting, silence),
@@ -58,7 +58,8 @@ impl Watcher {
         }
     }
 
-    /// Nobody can say how these are: no request is made for them any more.
+    /// The error when the API server does not respond: the state of these objects is unknown, and no request can be
+    /// made for them.
     fn unknown(&self, waiting: &[ObjectId], silence: Duration) -> Error {
         let age = display::whole(silence);
         let why = self.feed.trouble.why().map(|why| format!(" ({why})")).unwrap_or_default();
@@ -77,7 +78,7 @@ impl Watcher {
         Error::new(Kind::Unreachable, message).with_failures(failures)
     }
 
-    /// What is known of the set while the API server does not respond: `state unknown, last seen 1m 05s ago:
+    /// The last known state of the release while the API server does not respond: `state unknown, last seen 1m 05s ago:
     /// Deployment/web progressing 0/1`.
     pub fn last_seen(&self) -> String {
         let age = display::whole(self.cluster.heard_ago());
@@ -96,7 +97,7 @@ impl Watcher {
     }
 
     async fn timed_out(&self, waiting: &[ObjectId], count: usize) -> Error {
-        // What died too often has failed by a rule, and was only put up with.
+        // An object that crashed too often has failed by the rules; only the progress of others kept it waiting.
         let (spent, late): (Vec<&TrackedObject>, Vec<&TrackedObject>) =
             waiting.iter().map(|id| &self.set[id]).partition(|tracked| tracked.is_out_of_strikes());
         let failed = format!("{} of {count} objects failed: {}", spent.len(), titles(&spent));
@@ -115,7 +116,7 @@ impl Watcher {
         Error::new(kind, message).with_failures(self.gather(all).await)
     }
 
-    /// What is said of these objects, asked for in parallel.
+    /// The failures of these objects, collected in parallel.
     async fn gather(&self, objects: Vec<&TrackedObject>) -> Vec<Failure> {
         let failures = objects.into_iter().map(|tracked| async move {
             let log_source = tracked.judgement.as_ref().and_then(|judgement| judgement.log_source.as_ref());
@@ -134,14 +135,14 @@ impl Watcher {
     }
 }
 
-/// The last lines of the instance that died, or of the one that runs where nothing is left of that.
+/// The last lines of the instance that died, or of the running one if that log is gone.
 async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Vec<Evidence> {
     let container = ContainerRef {
         namespace: log_source.namespace.clone(),
         pod: log_source.pod.clone(),
         container: log_source.container.clone(),
     };
-    // Started again between two questions, the instance that died is the previous one after all.
+    // If the container restarted between two requests, the instance that died is the previous one after all.
     for previous in [true, false, true].into_iter().skip(usize::from(!log_source.previous)) {
         match cluster.last_lines(&container, LINES_READ, previous).await {
             Ok(Some(lines)) => return shown(log_source, previous, &lines),
@@ -159,7 +160,8 @@ async fn last_lines(cluster: &Cluster, log_source: &LogSource) -> Vec<Evidence> 
     }]
 }
 
-/// The last lines of a log, and earlier ones that tell of errors: what ends a program is often said some time before.
+/// The last lines of a log, and earlier lines that report errors: the reason for an exit is often logged some time
+/// before.
 fn shown(log_source: &LogSource, previous: bool, lines: &[String]) -> Vec<Evidence> {
     static TELLING: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i:\b(fatal|error|panic|panicked|exception)\b)|[a-z](Error|Exception)\b")
@@ -186,7 +188,7 @@ fn clip(line: &str) -> String {
     display::clip(line, LONGEST_LINE)
 }
 
-/// The last lines before the first death, where they tell another story than those before the last one.
+/// The last lines before the first death, if they differ from those before the last one.
 fn first(first: &FirstLog, shown: &[Evidence]) -> Option<Evidence> {
     let FirstLog { pod, container, lines } = first;
     let lines: Vec<String> = lines.iter().map(|line| clip(line)).collect();
@@ -197,8 +199,8 @@ fn first(first: &FirstLog, shown: &[Evidence]) -> Option<Evidence> {
     (!lines.is_empty() && lasting(&lines) != lasting(last)).then_some(Evidence { title, lines })
 }
 
-/// How many replicas are ready, and whether something serves: `0 of 2 replicas are ready; 2 pods from before the release still
-/// serve`.
+/// How many replicas are ready, and whether older pods still serve: `0 of 2 replicas are ready; 2 pods from before the
+/// release still serve`.
 fn serving(tracked: &TrackedObject, snapshot: &ClusterSnapshot) -> Option<Evidence> {
     let ready = tracked.judgement.as_ref()?.ready.as_deref()?;
     let (ready, wanted) = ready.split_once('/')?;
@@ -246,7 +248,7 @@ fn failure(tracked: &TrackedObject, log: Vec<Evidence>, serving: Option<Evidence
     }
 }
 
-/// Where it stands in the user's files, and the field that it is about.
+/// The place in the user's files, and the field that the cause is about.
 fn manifest(tracked: &TrackedObject, judgement: Option<&Health>) -> Option<Evidence> {
     let written = tracked.place.as_ref()?;
     let pointer = judgement.and_then(|judgement| judgement.pointer.as_deref());
@@ -257,7 +259,7 @@ fn manifest(tracked: &TrackedObject, judgement: Option<&Health>) -> Option<Evide
 
 /// `spec.template.spec.containers[0].image: shop/web:1`
 fn field(manifest: &Value, pointer: &str) -> Option<String> {
-    /// A longer value is a whole section.
+    /// A longer value is not a single field any more.
     const LONGEST: usize = 200;
     let value = manifest.pointer(pointer)?;
     let path = pointer::path(pointer);
@@ -269,12 +271,12 @@ fn field(manifest: &Value, pointer: &str) -> Option<String> {
     Some(if text.len() > LONGEST { path } else { format!("{path}: {text}") })
 }
 
-/// The names of some objects, the first few of them.
+/// The titles of the first few of these objects.
 fn titles(objects: &[&TrackedObject]) -> String {
     some(&objects.iter().map(|tracked| object::title(&tracked.manifest)).collect::<Vec<_>>())
 }
 
-/// The first few of these.
+/// The first few of these names.
 fn some(names: &[String]) -> String {
     const NAMED: usize = 3;
     match names.len().saturating_sub(NAMED) {

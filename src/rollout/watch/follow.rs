@@ -1,4 +1,4 @@
-//! The logs of a Job's pods, told as they come while the Job is waited for.
+//! Follows the logs of a Job's pods and prints each line as it arrives, while the Job is waited for.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use crate::report::Reporter;
 use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::pod::Pod;
 
-/// So many containers are followed at the same time.
+/// How many containers are followed at the same time.
 const MOST: usize = 20;
-/// The last lines of what has ended may take so long to come, as long as they come.
+/// How long to wait for the last lines of ended containers, as long as lines keep arriving.
 const DRAIN: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -25,7 +25,7 @@ pub(super) struct Follows {
     cluster: Cluster,
     reporter: Reporter,
     stage: Stage,
-    /// Instances that are or were followed.
+    /// Instances that are followed now or were before.
     known: HashSet<String>,
     tasks: JoinSet<()>,
     line: Arc<Notify>,
@@ -43,7 +43,7 @@ impl Follows {
         }
     }
 
-    /// Follows every container of the Job's pods that has begun and is not followed yet.
+    /// Follows every started container of the Job's pods that is not followed yet.
     pub(super) fn observe(&mut self, snapshot: &ClusterSnapshot, job: &Value) {
         while self.tasks.try_join_next().is_some() {}
         for pod in snapshot.pods_of(job) {
@@ -63,7 +63,7 @@ impl Follows {
                 match log.next().await {
                     Ok(Some(text)) => reporter.log(stage, &source, Stream::Stdout, text),
                     Ok(None) => return,
-                    // The log is there for people; the verdict does not depend on it.
+                    // The log is for people; the verdict does not depend on it.
                     Err(error) => return tracing::debug!(%error, "a log cannot be followed"),
                 }
                 line.notify_one();
@@ -71,7 +71,7 @@ impl Follows {
         });
     }
 
-    /// Waits for the last lines of what has ended, and ends the rest.
+    /// Waits for the last lines of ended containers, then stops following the rest.
     pub(super) async fn finish(&mut self) {
         let all = async {
             loop {
@@ -87,7 +87,7 @@ impl Follows {
     }
 }
 
-/// The containers of a pod that have begun, each with what tells its instance from others.
+/// The started containers of a pod, each with a key that identifies its instance.
 fn begun(pod: &Pod) -> Vec<(ContainerRef, String)> {
     let all = pod.template.containers.iter().zip(&pod.containers);
     all.filter(|(_, status)| status.has_begun())

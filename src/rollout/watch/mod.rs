@@ -1,12 +1,12 @@
-//! Watching a rollout to its end.
+//! Watches a rollout to its end.
 //!
 //! | module | what it does |
 //! | --- | --- |
 //! | `watcher` | waits until the outcome is known |
-//! | `cache` | opens the watches that are needed and no other, and brings what they say into the snapshot |
-//! | `tracked`, `progress`, `dependency_grace`, `deadline` | one object while it is waited for, and how long it is |
-//! | `evaluate`, `news`, `evidence` | has the objects judged, tells what changed, and why some did not become ready |
-//! | `poll`, `endpoints`, `follow` | what no watch says: asked from time to time, asked last, and logs |
+//! | `cache` | opens only the watches that are needed, and puts their updates into the snapshot |
+//! | `tracked`, `progress`, `dependency_grace`, `deadline` | one object while it is waited for, and for how long |
+//! | `evaluate`, `news`, `evidence` | evaluates objects, reports changes, explains why some did not become ready |
+//! | `poll`, `endpoints`, `follow` | what no watch reports: polled from time to time, checked last, and logs |
 
 pub(crate) mod cache;
 pub(crate) mod deadline;

@@ -1,11 +1,12 @@
-//! What is news: sentences of runtimes name processes, connections and times, so that each try says the same in other words.
+//! Which messages are news: runtimes put processes, connections and times into them, so that each retry has other words
+//! for the same error.
 
 use std::borrow::Cow;
 
 use crate::report::event::ObjectState;
 use crate::text::display::lasting;
 
-/// Whether nothing new would be told by this after that.
+/// Whether one state says nothing new after the other.
 pub(super) fn is_same(one: &ObjectState, other: &ObjectState) -> bool {
     let words = |state: &ObjectState| state.message.as_deref().map(lasting).map(Cow::into_owned);
     let facts = |state: &ObjectState| ObjectState { message: None, ..state.clone() };

@@ -1,5 +1,5 @@
-//! What no watch says: objects that may be read but not watched, whether discovery serves a definition, whether what a pod
-//! lacked has come since the kubelet looked last, and what the runtime wrote into a log.
+//! Polls what no watch reports: objects that may be read but not watched, whether discovery serves a definition,
+//! whether a ConfigMap or Secret that a pod lacked exists by now, and logs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::rollout::watch::evidence::LINES;
 use crate::rollout::watch::tracked::without_managed_fields;
 use crate::rollout::watch::watcher::{DISCOVER, POLL, Watcher};
 
-/// How long the question may take whether something is there.
+/// Timeout for checking whether an object exists, and for reading a log.
 const PRESENCE: Duration = Duration::from_secs(2);
-/// How long discovery may take to answer.
+/// Timeout for discovery.
 const DISCOVERY: Duration = Duration::from_secs(5);
 
 impl Watcher {
-    /// Reads what may be read but not watched.
+    /// Reads the objects that may be read but not watched.
     pub(crate) async fn poll_unwatched(&mut self, waiting: &[ObjectId]) -> Result<()> {
         let unwatched = |id: &&ObjectId| self.rights.is_unwatched(&self.set[*id].needs);
         let unwatched: Vec<ObjectId> = waiting.iter().filter(unwatched).cloned().collect();
@@ -34,7 +34,7 @@ impl Watcher {
             match self.cluster.get(&ObjectRef::of(tracked.newest())).await {
                 Ok(Some(found)) => self.snapshot.upsert(without_managed_fields(found)),
                 Ok(None) => self.snapshot.remove(tracked.id()),
-                // The deadline ends it.
+                // The deadline ends this.
                 Err(error) if cluster::is_unreachable(&error) => continue,
                 Err(error) => return Err(error),
             }
@@ -44,8 +44,8 @@ impl Watcher {
         Ok(())
     }
 
-    /// Whether something that failed for the lack of a `ConfigMap`, a Secret or a key lacks it no more: the kubelet, which
-    /// looks every ten seconds or so, is then given the time to see it.
+    /// Whether a `ConfigMap`, a Secret or a key exists by now although an object failed because it was missing: the
+    /// kubelet, which checks about every 10 s, then gets the time to see it.
     pub(crate) async fn has_come(&mut self, ids: &[ObjectId]) -> bool {
         let lacks = |id: &ObjectId| {
             let judgement = self.set[id].judgement.as_ref()?;
@@ -65,12 +65,12 @@ impl Watcher {
         !come.is_empty()
     }
 
-    /// Reads the logs that tell more of a death than the status. Returns whether some were read.
+    /// Reads the logs that say more about a death than the status. Returns whether any were read.
     pub(crate) async fn read_logs(&mut self, ids: &[ObjectId]) -> bool {
         let asked = |id: &ObjectId| Some((id.clone(), self.set[id].asks()?.clone()));
         let asked: Vec<(ObjectId, LogQuestion)> = ids.iter().filter_map(asked).collect();
         let read = asked.into_iter().map(|(id, question)| async {
-            // Where it cannot be read, nothing more is known than before.
+            // If the log cannot be read, nothing more is known than before.
             let lines = tokio::time::timeout(PRESENCE, log_of(&self.cluster, &question)).await;
             (id, question, lines.ok().and_then(Result::ok).flatten().unwrap_or_default())
         });
@@ -84,7 +84,8 @@ impl Watcher {
         !read.is_empty()
     }
 
-    /// A definition is of use once discovery serves it. Returns whether it was asked.
+    /// Checks whether discovery serves new definitions, because only then can they be used. Returns whether it was
+    /// asked.
     pub(crate) async fn ask_discovery(&mut self, ids: &[ObjectId]) -> bool {
         let unknown = |id: &&ObjectId| self.set[*id].is_served_unknown();
         let unknown: Vec<ObjectId> = ids.iter().filter(unknown).cloned().collect();
@@ -114,7 +115,7 @@ impl Watcher {
 async fn log_of(cluster: &Cluster, question: &LogQuestion) -> Result<Option<Vec<String>>> {
     let LogSource { namespace, pod, container, previous } = question.source.clone();
     let container = ContainerRef { namespace, pod, container };
-    // The first instance may have been started again since it was seen dead: then it is the previous one.
+    // The first instance may have been restarted since it was seen dead: then it is the previous one.
     if !previous && question.instance == 1 {
         let lines = cluster.last_lines(&container, LINES, true).await?;
         if lines.is_some() {

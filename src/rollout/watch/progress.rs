@@ -1,4 +1,4 @@
-//! Whether a workload makes progress: what another crashes for the lack of must be on its way, not stuck.
+//! Whether a workload makes progress: it excuses the crashes of others that depend on it only while it does.
 
 use std::collections::HashMap;
 
@@ -11,27 +11,28 @@ use crate::rollout::snapshot::ClusterSnapshot;
 use crate::rollout::snapshot::intern::Symbol;
 use crate::rollout::snapshot::pod::{ContainerStatus, Pod};
 
-/// After so long without a step nothing is on its way.
+/// After this long without a step, a workload counts as stuck.
 const STALLS: SignedDuration = SignedDuration::from_secs(30);
-/// A pod that no node takes may only wait for its volume.
+/// A pod that cannot be scheduled may just be waiting for its volume for this long.
 const STUCK: SignedDuration = SignedDuration::from_secs(10);
 
 /// How far a workload has come, and when it took its last step.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressLog {
-    /// The farthest that each of its pods has come: one that crashes takes no step for the second time.
+    /// The farthest step that each of its pods has reached, so that a pod that crashes and restarts does not count as
+    /// progress again.
     steps: HashMap<Symbol, usize>,
-    /// The version of a custom resource, of whose pods little may be known.
+    /// The `resourceVersion` of a custom resource, whose pods may be unknown.
     version: String,
     last: Option<Timestamp>,
-    /// Whether an image is pulled for it: nothing is told until that is over.
+    /// Whether an image is being pulled: no progress is reported until the pull ends.
     is_pulling: bool,
-    /// The cause that it has, and since when.
+    /// Its current cause, and since when.
     cause: Option<(Cause, Timestamp)>,
 }
 
 impl ProgressLog {
-    /// Notes how an object is now.
+    /// Records the state of an object.
     pub(crate) fn note(
         &mut self,
         object: &Value,
@@ -63,7 +64,7 @@ impl ProgressLog {
         }
     }
 
-    /// From when on it counts as stuck, unless something happens; `None` where nothing was noted yet.
+    /// From when on it counts as stuck unless something happens; `None` if nothing was recorded yet.
     pub(crate) fn stalls_at(&self) -> Option<Timestamp> {
         let lasting = self.cause.and_then(|(cause, since)| Some(since + patience(cause)?));
         let stalls = self.last.filter(|_| !self.is_pulling).map(|last| last + STALLS);
@@ -71,7 +72,8 @@ impl ProgressLog {
     }
 }
 
-/// How long a cause may be that of something which is on its way; `None` where it says nothing about that.
+/// How long a workload may have this cause and still count as making progress; `None` if the cause says nothing about
+/// that.
 fn patience(cause: Cause) -> Option<SignedDuration> {
     match cause {
         Cause::ReadinessProbe => Some(STALLS),
@@ -80,7 +82,7 @@ fn patience(cause: Cause) -> Option<SignedDuration> {
     }
 }
 
-/// How far a pod has come: placed, each container started, done or ready.
+/// How far a pod is: scheduled, each container started, done or ready.
 fn steps(pod: &Pod) -> usize {
     let of_container = |status: &ContainerStatus| {
         let is_done = status.terminated.as_ref().is_some_and(|ended| ended.exit_code == Some(0));
@@ -90,7 +92,7 @@ fn steps(pod: &Pod) -> usize {
     usize::from(!pod.node.is_empty()) + pod.containers.iter().map(of_container).sum::<usize>()
 }
 
-/// Whether the kubelet pulls an image for it: how long that takes is nobody's fault.
+/// Whether the kubelet is pulling an image for the pod: how long that takes says nothing about the pod.
 fn is_pulling(snapshot: &ClusterSnapshot, pod: &Pod) -> bool {
     snapshot.events_of(pod).last().is_some_and(|event| event.reason == "Pulling")
 }

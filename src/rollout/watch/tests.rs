@@ -1,4 +1,4 @@
-//! Rollouts on a server that is made up.
+//! Rollouts on a mock API server.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,7 +21,7 @@ const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
 const JOBS: &str = "/apis/batch/v1/namespaces/shop/jobs";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 
-/// Keeps what was said, a line each.
+/// Keeps the reported lines.
 #[derive(Clone, Default)]
 struct Ear(Arc<Mutex<Vec<String>>>);
 
@@ -180,13 +180,13 @@ async fn at_the_deadline_it_is_said_what_was_waited_for() {
     assert_ne!(error.failures()[0].message, "");
 }
 
-/// A Deployment, and its ReplicaSet with a pod whose container is so.
+/// A Deployment, and its ReplicaSet with one pod whose container has this status.
 fn crashing(stage: &Lab, name: &str, container: &Value) -> Value {
     let owned = |kind: &str, name: &str, by: &str, owner: &str| {
         let mut object = thing(if kind == "Pod" { "v1" } else { "apps/v1" }, kind, name);
         object["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": by, "name": owner, "uid": owner}]);
-        // The rollout begins in a moment, and times are whole seconds.
+        // The rollout starts in a moment, and timestamps are whole seconds.
         object["metadata"]["creationTimestamp"] =
             json!(Timestamp::now() + jiff::SignedDuration::from_secs(1));
         object
@@ -349,7 +349,7 @@ async fn what_comes_right_while_others_settle_is_good() {
 
 const SERVICES: &str = "/api/v1/namespaces/shop/services";
 
-/// A watcher of one Service that selects what no pod has, once it is ready.
+/// A watcher of one ready Service that selects no pod.
 async fn unserved(stage: &Lab) -> Watcher {
     let mut service = thing("v1", "Service", "web");
     service["spec"] = json!({"clusterIP": "10.96.0.1", "selector": {"app": "web"}});
@@ -381,7 +381,7 @@ async fn what_was_without_pods_before_gets_a_warning_at_once() {
     let lacks = watcher.endpoints(&question(Before::Anything, 5000)).await.expect("a warning only");
     assert!(began.elapsed() < Duration::from_secs(2));
     assert_eq!(lacks.iter().map(|one| one.wants.as_str()).collect::<Vec<_>>(), ["app=web"]);
-    // It is in the record; another selector is another mistake.
+    // This selector is in the record; another one is a new mistake.
     let recorded = Before::Recorded(lacks.into_iter().collect());
     watcher.endpoints(&question(recorded, 5000)).await.expect("a warning only");
     let mut other = thing("v1", "Service", "web");

@@ -1,4 +1,4 @@
-//! One object of the release while it is watched: what was applied, what was judged, what was told.
+//! One object of the release while it is watched: what was applied, its last verdict, and what was reported.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,31 +24,31 @@ use crate::rollout::watch::dependency_grace::{DependencyGrace, Peers, deaths};
 use crate::rollout::watch::news;
 use crate::rollout::watch::progress::ProgressLog;
 
-/// How long what was seen counts at the deadline.
+/// How long an observation still counts at the deadline.
 const LATELY: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
 /// An object of a release, before anything is applied.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// As the manifests want it.
+    /// As in the manifests.
     pub object: Arc<Value>,
-    /// Where it stands in the user's files.
+    /// Its place in the user's files.
     pub place: Option<Written>,
-    /// As it is now, if it is what is wanted and will not be applied.
+    /// As it is now in the cluster, if that matches the manifest and it need not be applied.
     pub live: Option<Arc<Value>>,
 }
 
-/// Where the fields of an object stand in the user's files, by their JSON pointers.
+/// The places of an object's fields in the user's files, by JSON pointer.
 #[derive(Clone)]
 pub struct Written(Arc<dyn Fn(&str) -> Place + Send + Sync>);
 
 impl Written {
-    /// That which this tells of a pointer; the empty one is that of the object.
+    /// Uses this function to find the place of a pointer; the empty pointer is the object itself.
     pub fn new(place_of: impl Fn(&str) -> Place + Send + Sync + 'static) -> Self {
         Self(Arc::new(place_of))
     }
 
-    /// Where the value at a pointer begins.
+    /// The place where the value at a pointer begins.
     pub(super) fn place_of(&self, pointer: &str) -> Place {
         (self.0)(pointer)
     }
@@ -65,31 +65,31 @@ pub(super) struct TrackedObject {
     pub(super) manifest: Arc<Value>,
     pub(super) place: Option<Written>,
     pub(super) judgement: Option<Health>,
-    /// The watches without which a good verdict may be wrong.
+    /// The watches without which a ready verdict may be wrong.
     pub(super) needs: Vec<WatchSubject>,
-    /// When the waiting for it began.
+    /// Since when it is waited for.
     pub(super) since: Option<Instant>,
-    /// Whether discovery serves what this definition defines.
+    /// Whether discovery serves the kind that this `CustomResourceDefinition` defines.
     pub(super) served: Option<bool>,
     id: ObjectId,
     stamp: Option<Stamp>,
     memory: Memory,
     patience: DependencyGrace,
     progress: ProgressLog,
-    /// The judgement with the nearest cause of the last minute, and when it was made.
+    /// The health whose cause took precedence in the last minute, and when that was.
     worst: Option<(Timestamp, Health)>,
     last_seen: Option<Arc<Value>>,
     told: Option<ObjectState>,
 }
 
-/// Which state of an object our apply returned.
+/// The state of an object that our apply returned.
 struct Stamp {
     at: Timestamp,
     uid: Option<String>,
     generation: Option<i64>,
 }
 
-/// What of a judgement's surroundings only the whole release knows.
+/// The part of an evaluation's context that only the whole release knows.
 pub(super) struct Around<'a> {
     pub(super) now: Timestamp,
     pub(super) others: Peers,
@@ -97,7 +97,7 @@ pub(super) struct Around<'a> {
     pub(super) health: &'a Arc<HealthRules>,
     /// Whether Jobs of the release have not succeeded yet.
     pub(super) jobs_follow: bool,
-    /// When the release before ended, if it was good.
+    /// When the previous release ended, if it was good.
     pub(super) good_at: Option<Timestamp>,
 }
 
@@ -125,7 +125,8 @@ impl TrackedObject {
         &self.id
     }
 
-    /// The cluster returned this from our apply; `began` is when the rollout began. Returns what is seen of it now.
+    /// Records what the cluster returned from our apply; `began` is when the rollout began. Returns the object as seen
+    /// now.
     pub(super) fn applied(&mut self, object: &Value, began: Timestamp) -> Arc<Value> {
         self.stamp = Some(Stamp {
             at: written(object).unwrap_or(began),
@@ -138,12 +139,12 @@ impl TrackedObject {
         Arc::clone(self.last_seen.insert(Arc::new(WITHOUT_MANAGED_FIELDS.copy(object))))
     }
 
-    /// As it was seen last; `None` where it was not there yet.
+    /// The object as last seen; `None` if it does not exist yet.
     pub(super) fn last_seen(&self) -> Option<Arc<Value>> {
         self.last_seen.clone()
     }
 
-    /// As it was seen last; before that, as the manifest has it.
+    /// The object as last seen, else as in the manifest.
     pub(super) fn newest(&self) -> &Value {
         self.last_seen.as_deref().unwrap_or(&self.manifest)
     }
@@ -152,7 +153,7 @@ impl TrackedObject {
         self.stamp.is_some()
     }
 
-    /// Whether it is or was there at all.
+    /// Whether it exists or existed.
     pub(super) fn exists(&self) -> bool {
         self.last_seen.is_some()
     }
@@ -161,33 +162,33 @@ impl TrackedObject {
         self.judgement.as_ref().map(|judgement| judgement.verdict)
     }
 
-    /// Whether it is to be judged again although nothing changed.
+    /// Whether it must be evaluated again although nothing changed.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
         let judgement = self.judgement.as_ref();
         judgement.and_then(|judgement| judgement.again_at).is_some_and(|again| again <= now)
     }
 
-    /// Nobody waits for it any more.
+    /// Whether it is no longer waited for.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.verdict(), Some(Verdict::Ready | Verdict::Paused))
     }
 
-    /// It may be what another workload crashes for the lack of.
+    /// Whether it still makes progress, so that another workload may crash because this one is missing.
     pub(super) fn is_on_its_way(&self, now: Timestamp) -> bool {
         self.may_be_waited_for() && self.stalls_at().is_none_or(|stalls| stalls > now)
     }
 
-    /// It was on its way, and makes no progress any more.
+    /// Whether it is not done and no longer makes progress.
     pub(super) fn is_stuck(&self, now: Timestamp) -> bool {
         self.may_be_waited_for() && !self.is_on_its_way(now)
     }
 
-    /// From when on it counts as stuck, unless something happens.
+    /// From when on it counts as stuck unless something happens.
     pub(super) fn stalls_at(&self) -> Option<Timestamp> {
         self.progress.stalls_at()
     }
 
-    /// Whether it is something that another may crash for the lack of.
+    /// Whether another workload may crash because this object is missing.
     pub(super) fn is_workload(&self) -> bool {
         is_workload(&self.id)
     }
@@ -200,19 +201,19 @@ impl TrackedObject {
             })
     }
 
-    /// It has died too often, and is put up with while others make progress.
+    /// Whether it has crashed too often, and has not failed only because others still make progress.
     pub(super) fn is_out_of_strikes(&self) -> bool {
         let judgement = self.judgement.as_ref();
         judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing)
     }
 
-    /// The log that would tell why it died, where that was not read yet.
+    /// The log that would tell why it died, if that was not read yet.
     pub(super) fn asks(&self) -> Option<&LogQuestion> {
         let judgement = self.judgement.as_ref().filter(|one| one.verdict == Verdict::Progressing)?;
         judgement.asks.as_ref()
     }
 
-    /// Keeps what a log held that was asked for.
+    /// Stores the lines of a requested log.
     pub(super) fn answer(&mut self, question: LogQuestion, lines: Vec<String>) {
         let LogQuestion { key, instance, source, is_first } = question;
         self.memory.read_log(key, instance, lines.join("\n"));
@@ -224,7 +225,7 @@ impl TrackedObject {
         }
     }
 
-    /// Judges it as it is in the world now.
+    /// Evaluates the object in this snapshot.
     pub(super) fn observe(&mut self, snapshot: &ClusterSnapshot, around: &Around<'_>) {
         let ObjectId { group, kind, namespace, name } = &self.id;
         let judgement = match (snapshot.shared(group, kind, namespace, name), &self.last_seen) {
@@ -261,7 +262,8 @@ impl TrackedObject {
         }
     }
 
-    /// At the deadline the last instant is chance: what was nearest to the user's mistake in the last minute speaks.
+    /// Restores the worst health of the last minute: which state an object has exactly at the deadline is chance, so
+    /// the cause that took precedence is reported.
     pub(super) fn recall_worst(&mut self, now: Timestamp) {
         let weight = |health: &Health| health.cause.map_or(0, precedence);
         let Some((at, worst)) = self.worst.take() else { return };
@@ -271,7 +273,7 @@ impl TrackedObject {
         }
     }
 
-    /// What was not applied, and was good for a while, needs no watch to be called good.
+    /// An object that was not applied, and has been good for a while, needs no watch to be ready.
     fn as_it_was(&self, object: &Value, snapshot: &ClusterSnapshot, around: &Around<'_>) -> Option<Health> {
         if self.is_applied() || !self.needs.is_empty() || !(is_settled(object, around) || is_probed(object)) {
             return None;
@@ -298,7 +300,7 @@ impl TrackedObject {
         }
     }
 
-    /// A verdict that ends the waiting is given only once every watch was heard.
+    /// Takes back a final verdict: it counts only after every watch has delivered its first list.
     pub(super) fn wait_until_heard(&mut self) {
         if let Some(judgement) = &mut self.judgement
             && matches!(judgement.verdict, Verdict::Ready | Verdict::Failed)
@@ -307,7 +309,7 @@ impl TrackedObject {
         }
     }
 
-    /// What to tell about it, if it is not what was told last.
+    /// The state to report, if it differs from the last reported one.
     pub(super) fn tell(&mut self, stage: Stage) -> Option<ObjectState> {
         let judgement = self.judgement.as_ref()?;
         let news = ObjectState {
@@ -328,31 +330,31 @@ impl TrackedObject {
         Some(news)
     }
 
-    /// When our apply was written, where there was one.
+    /// When our apply was written, if there was one.
     pub(super) fn applied_at(&self) -> Option<Timestamp> {
         self.stamp.as_ref().map(|stamp| stamp.at)
     }
 
-    /// In what state it was seen last: `progressing 0/1`.
+    /// The last known state: `progressing 0/1`.
     pub(super) fn state(&self) -> String {
         let Some(judgement) = &self.judgement else { return "not seen yet".to_owned() };
         let ready = judgement.ready.as_ref().map(|ready| format!(" {ready}"));
         format!("{}{}", judgement.verdict, ready.unwrap_or_default())
     }
 
-    /// The same with what was said of it.
+    /// The last known state with its message.
     pub(super) fn words(&self) -> String {
         let message = self.judgement.as_ref().and_then(|judgement| judgement.message.as_ref());
         let message = message.map(|message| format!(", {message}"));
         format!("{}{}", self.state(), message.unwrap_or_default())
     }
 
-    /// The time that the manifest gives it.
+    /// The timeout that the manifest sets.
     pub(super) fn own_timeout(&self) -> Option<Duration> {
         annotations::timeout(&self.manifest)
     }
 
-    /// The word of its cause, where it did not become ready: of a Job whose pods have died that is its own.
+    /// Why it did not become ready; for a Job whose pods have died, the Job's own cause.
     pub(super) fn cause(&self) -> Cause {
         match self.judgement.as_ref().and_then(|judgement| judgement.cause) {
             Some(Cause::ExitCode | Cause::InitFailed | Cause::OutOfMemory) if self.id.kind == "Job" => {
@@ -362,7 +364,7 @@ impl TrackedObject {
         }
     }
 
-    /// Whether it is a definition that the cluster has accepted and nobody asked discovery for yet.
+    /// Whether this is a definition that the cluster has accepted, and discovery was not asked for yet.
     pub(super) fn is_served_unknown(&self) -> bool {
         self.id.kind == "CustomResourceDefinition"
             && self.is_applied()
@@ -374,8 +376,8 @@ impl TrackedObject {
     }
 }
 
-/// Whether no condition changed lately, or since a release that was good: a program that crashes every few seconds is ready in
-/// between.
+/// Whether no condition changed in the last 15 s, or since a good release: a program that crashes every few seconds is
+/// ready in between.
 fn is_settled(object: &Value, around: &Around<'_>) -> bool {
     const LONG: jiff::SignedDuration = jiff::SignedDuration::from_secs(15);
     let is_settled = |changed: Timestamp| {
@@ -387,13 +389,13 @@ fn is_settled(object: &Value, around: &Around<'_>) -> bool {
         .all(is_settled)
 }
 
-/// Whether a probe says of each of its containers that it can serve: then no more is to be waited for.
+/// Whether each of its containers has a readiness probe: then being ready needs no further wait.
 fn is_probed(object: &Value) -> bool {
     let containers = object::list(object, "/spec/template/spec/containers");
     !containers.is_empty() && containers.iter().all(|one| object::has(one, "/readinessProbe"))
 }
 
-/// Kinds that run something. A custom resource may well stand for a database.
+/// Kinds that run something. A custom resource may stand for a database, for example.
 fn is_workload(id: &ObjectId) -> bool {
     match id.group.as_str() {
         "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
@@ -403,7 +405,7 @@ fn is_workload(id: &ObjectId) -> bool {
     }
 }
 
-/// What others wrote down about who wrote what is of no use to a verdict.
+/// Removes `managedFields`, which no verdict needs.
 pub(super) fn without_managed_fields(mut object: Value) -> Value {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");

@@ -1,5 +1,5 @@
-//! Watching a rollout to its end: opens the watches that are needed and no other, brings what they say into
-//! the world, has it judged, tells what changed, and ends as soon as the outcome is known.
+//! Watches a rollout to its end: opens only the watches that are needed, puts their updates into the snapshot,
+//! evaluates the objects, reports changes, and ends as soon as the outcome is known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,30 +23,30 @@ use crate::rollout::watch::follow::Follows;
 use crate::rollout::watch::tracked::{TrackedObject, Watched};
 use crate::session::{Session, interrupted};
 
-/// What comes within this time is judged together.
+/// Updates that arrive within this time are evaluated together.
 const TOGETHER: Duration = Duration::from_millis(30);
-/// Of a large set a look takes long: for each of its objects a little more is judged together, …
+/// Evaluating a large release takes longer, so each of its objects adds this to the wait, …
 const TOGETHER_EACH: Duration = Duration::from_micros(100);
-/// … but no news waits for longer than this.
+/// … but no update waits longer than this.
 const TOGETHER_AT_MOST: Duration = Duration::from_millis(200);
-/// The pods of so many workloads of a namespace are watched by what each of them selects.
+/// Up to this many workloads of a namespace, each gets its own watch of the pods that it selects.
 const FEW: usize = 8;
-/// Once one object has failed, others that fail for the same reason are waited for so long.
+/// Once one object has failed, how long to wait for others that fail for the same reason.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
-/// How long the first word of a watch may take.
+/// How long the first list of a watch may take.
 const HEARING: Duration = Duration::from_secs(5);
 
 /// How often an object that may be read but not watched is read.
 pub(super) const POLL: Duration = Duration::from_secs(2);
-/// How often discovery is asked whether it serves a definition that was accepted.
+/// How often discovery is asked whether it serves an accepted definition.
 pub(super) const DISCOVER: Duration = Duration::from_millis(300);
 
-/// What is waited for.
+/// What to wait for.
 #[derive(Debug, Clone, Copy)]
 pub enum Goal<'a> {
     /// All of these are ready (or paused).
     Ready(&'a [ObjectId]),
-    /// None of these fails until the deadline, and then all are ready (or paused).
+    /// None of these fails before the deadline, and at the deadline all are ready (or paused).
     Stay(&'a [ObjectId]),
 }
 
@@ -64,20 +64,20 @@ pub struct Watcher {
     pub(super) clock: Clock,
     pub(super) made_elsewhere: Arc<Vec<(String, String)>>,
     pub(super) health: Arc<HealthRules>,
-    /// When the release before ended, if it was good.
+    /// When the previous release ended, if it was good.
     pub(super) good_at: Option<Timestamp>,
-    /// Whose verdict may have changed.
+    /// The objects whose verdict may have changed.
     pub(super) dirty: BTreeSet<ObjectId>,
     pub(super) warned: BTreeSet<String>,
-    /// How long more news is waited for once some came.
+    /// How long to wait for more updates after the first one.
     pub(super) together: Duration,
-    /// When what cannot be watched was read last, and when discovery was asked last.
+    /// When unwatched objects were last read, and when discovery was last asked.
     pub(super) polled: Option<Instant>,
     pub(super) discovered: Option<Instant>,
 }
 
 impl Watcher {
-    /// Knows the set; asks the cluster nothing yet.
+    /// Creates a watcher of these objects; makes no request yet.
     pub fn new(session: &Session, cluster: &Cluster, stage: Stage, watched: Vec<Watched>) -> Self {
         let made_elsewhere = made_by(watched.iter().map(|one| &*one.object));
         let set: BTreeMap<ObjectId, TrackedObject> =
@@ -106,22 +106,23 @@ impl Watcher {
         }
     }
 
-    /// The configuration's own rules for kinds.
+    /// Sets the configuration's own rules for kinds.
     pub fn judge_by(&mut self, health: Arc<HealthRules>) {
         self.health = health;
     }
 
-    /// When the release before ended, if it was good: what it waited for and nobody has changed is not waited for again.
+    /// Sets when the previous release ended, if it was good: objects that it waited for and nobody has changed are not
+    /// waited for again.
     pub fn was_good_at(&mut self, ended: Option<Timestamp>) {
         self.good_at = ended;
     }
 
-    /// Kind and name of what others make (`external:`): a pod that lacks it is not failed at once.
+    /// Adds kind and name of objects that others create (`external:`): a pod that lacks one does not fail at once.
     pub fn made_elsewhere(&mut self, objects: impl IntoIterator<Item = (String, String)>) {
         Arc::make_mut(&mut self.made_elsewhere).extend(objects);
     }
 
-    /// The cluster returned this from an apply: from now on only this state of the object counts, and later ones.
+    /// Records what the cluster returned from an apply: from now on only this state of the object and later ones count.
     pub fn applied(&mut self, object: &Value) {
         let Some(id) = self.known_as(&ObjectId::of(object)) else { return };
         let Some(tracked) = self.set.get_mut(&id) else { return };
@@ -130,8 +131,8 @@ impl Watcher {
         self.dirty.insert(id);
     }
 
-    /// The name under which the set knows an object: manifests of kinds that the cluster did not know yet may
-    /// name no namespace.
+    /// The id under which an object is tracked: manifests of kinds that the cluster did not know yet may name no
+    /// namespace.
     fn known_as(&self, id: &ObjectId) -> Option<ObjectId> {
         let bare = ObjectId { namespace: String::new(), ..id.clone() };
         [id, &bare].into_iter().find(|id| self.set.contains_key(id)).cloned()
@@ -142,7 +143,7 @@ impl Watcher {
         self.set.get(id).and_then(TrackedObject::verdict) == Some(Verdict::Ready)
     }
 
-    /// What counts as ready because its status has no known condition or phase.
+    /// The objects that count as ready because their status has no known condition or phase.
     pub fn unjudged(&self) -> Vec<ObjectId> {
         let is_unjudged = |tracked: &TrackedObject| {
             tracked.judgement.as_ref().is_some_and(|one| one.is_unjudged && one.verdict == Verdict::Ready)
@@ -150,7 +151,7 @@ impl Watcher {
         self.set.values().filter(|tracked| is_unjudged(tracked)).map(|tracked| tracked.id().clone()).collect()
     }
 
-    /// When the rollout's time is over: objects with a time of their own do not use it up.
+    /// When the rollout's time is over, without the time spent only on objects with a timeout of their own.
     pub fn end(&self, deadline: Instant) -> Instant {
         self.clock.end(Instant::now(), deadline)
     }
@@ -159,8 +160,8 @@ impl Watcher {
     ///
     /// # Errors
     /// [`Kind::Rollout`](crate::error::Kind::Rollout) as soon as one of the objects has failed,
-    /// [`Kind::TimedOut`](crate::error::Kind::TimedOut) when the deadline (or an object's own) is over, both with one failure per
-    /// object and its evidence; [`Kind::Interrupted`](crate::error::Kind::Interrupted);
+    /// [`Kind::TimedOut`](crate::error::Kind::TimedOut) when the deadline (or an object's own) is over, both with one
+    /// failure per object and its evidence; [`Kind::Interrupted`](crate::error::Kind::Interrupted);
     /// [`Kind::Denied`](crate::error::Kind::Denied) when an object may neither be watched nor read.
     pub async fn until(&mut self, goal: Goal<'_>, deadline: Instant) -> Result<()> {
         let (Goal::Ready(ids) | Goal::Stay(ids)) = goal;
@@ -208,7 +209,7 @@ impl Watcher {
                 if let Some(error) = self.failed(ids).await {
                     return Err(error);
                 }
-                // What had failed has come right meanwhile.
+                // The failed object has recovered in the meantime.
                 continue;
             }
             let times = waiting.iter().map(|id| (self.set[id].since, self.set[id].own_timeout()));
@@ -229,11 +230,11 @@ impl Watcher {
         }
     }
 
-    /// Looks on although everything is ready.
+    /// Keeps watching although everything is ready.
     async fn stay(&mut self, ids: &[ObjectId], end: Instant) -> Result<()> {
         self.open(ids);
         self.cluster.end_at(Some(end));
-        // Until every watch was heard, nobody knows more than before.
+        // Before every watch has delivered its first list, nothing new is known.
         let heard = Instant::now() + HEARING;
         while !ids.iter().all(|id| self.feed.has_heard(&self.set[id].needs))
             && Instant::now() < heard.min(end)
@@ -258,7 +259,7 @@ impl Watcher {
         }
     }
 
-    /// Opens the watches of what is not ready yet.
+    /// Opens the watches for objects that are not ready yet.
     fn open(&mut self, waiting: &[ObjectId]) {
         let crowded = self.crowded(waiting);
         for id in waiting {
@@ -274,7 +275,7 @@ impl Watcher {
         }
     }
 
-    /// The namespaces in which so many workloads are waited for that one watch of all pods is better than one for each.
+    /// The namespaces with so many pending workloads that one watch of all pods is better than one for each.
     fn crowded(&self, waiting: &[ObjectId]) -> BTreeSet<String> {
         let mut workloads: BTreeMap<&str, usize> = BTreeMap::new();
         for tracked in waiting.iter().map(|id| &self.set[id]) {
@@ -285,7 +286,7 @@ impl Watcher {
         workloads.into_iter().filter(|(_, count)| *count > FEW).map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// Waits until something came, until something is to be judged again, or until the limit.
+    /// Waits for an update, for the next scheduled evaluation, or for the limit.
     async fn sleep_until_news(&mut self, waiting: &[ObjectId], limit: Instant) {
         let mut wake = self.wake(waiting).min(limit);
         if let Some(due) = self.feed.trouble.due() {
@@ -306,9 +307,9 @@ impl Watcher {
         }
     }
 
-    /// Takes what is there already.
+    /// Takes the updates that have already arrived.
     fn take_all(&mut self) {
-        /// Then it is time for a verdict, however much more is coming.
+        /// After this many updates, evaluate, even if more are waiting.
         const MOST: usize = 1000;
         for _ in 0..MOST {
             let Some(item) = self.feed.try_next() else { return };
@@ -336,7 +337,7 @@ impl Watcher {
         }
     }
 
-    /// When to look again even if nothing comes.
+    /// When to evaluate again even if no update arrives.
     fn wake(&self, waiting: &[ObjectId]) -> Instant {
         let (now, here) = (self.cluster.now(), Instant::now());
         let of_one = |id: &ObjectId| {
@@ -370,7 +371,7 @@ impl Watcher {
         ids.iter().any(|id| self.set[id].verdict() == Some(Verdict::Failed))
     }
 
-    /// Gives others that are about to fail the time to do so, so that one report names them all.
+    /// Gives other objects that are about to fail the time to do so, so that one report names them all.
     async fn settle(&mut self, waiting: &[ObjectId], ids: &[ObjectId]) {
         let others = waiting.iter().any(|id| self.set[id].verdict() != Some(Verdict::Failed));
         let end = Instant::now() + if others { SETTLE } else { Duration::ZERO };

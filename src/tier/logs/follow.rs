@@ -14,11 +14,11 @@ use crate::tier::logs::members::Members;
 use crate::tier::logs::pod::{Instance, LogPod};
 use crate::tier::logs::{LogSelection, show};
 
-/// So many lines wait to be shown before the containers' logs have to wait.
+/// How many lines may wait to be shown before reading from the containers pauses.
 const QUEUE: usize = 256;
 /// The pause before a log that ended although its container runs is requested again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How often to check whether anybody still reads.
+/// How often to check whether the output still has a reader.
 const LOOK: Duration = Duration::from_millis(500);
 
 type Line = (ContainerRef, Result<LogLine>);
@@ -76,7 +76,7 @@ impl Following<'_> {
                 }
             }
             WatchItem::Applied(pod) => self.refresh(&pod).await?,
-            // Its log goes on until its containers have ended.
+            // Its log continues until its containers have ended.
             WatchItem::Deleted(pod) => drop(self.pods.remove(&*pod.uid)),
             WatchItem::Denied(error) => return Err(error),
             WatchItem::Trouble(error) => tracing::debug!(%error, "the watch of pods failed"),
@@ -85,7 +85,7 @@ impl Following<'_> {
         Ok(())
     }
 
-    /// Follows what has begun in a pod, and tells those that are followed of new instances.
+    /// Follows the started containers of a pod, and notifies those that are followed of new instances.
     async fn refresh(&mut self, pod: &LogPod) -> Result<()> {
         if !self.pods.contains_key(&*pod.uid) {
             let member = match self.members.of(pod).await {
@@ -134,7 +134,7 @@ impl ContainerLog {
         let mut read: Option<i64> = None;
         loop {
             let now = *self.instances.borrow_and_update();
-            // One that began and ended while nobody looked.
+            // An instance started and ended between two updates: read its log as well.
             if read.is_some_and(|read| now.number > read + 1) && self.pass_on(true).await.is_none() {
                 return;
             }
@@ -144,7 +144,7 @@ impl ContainerLog {
             read = Some(now.number);
             if now.runs {
                 let _ = tokio::time::timeout(AGAIN, self.instances.changed()).await;
-                // The pod is gone, and nobody will say so again.
+                // The pod was deleted, so there will be no more updates.
                 if self.instances.has_changed().is_err() {
                     return;
                 }
@@ -154,7 +154,7 @@ impl ContainerLog {
         }
     }
 
-    /// Passes on the lines of the instance that there is, or of the one before it; `None` when nobody listens.
+    /// Forwards the lines of the current instance, or of the previous one; `None` if nobody reads them any more.
     async fn pass_on(&mut self, previous: bool) -> Option<()> {
         let options = LogOptions { previous, follow: !previous, ..self.options.clone() };
         let mut log = self.cluster.log(self.container.clone(), options);
@@ -165,7 +165,7 @@ impl ContainerLog {
                 Err(error) => break Err(error),
             }
         };
-        // What comes next comes after this.
+        // Continue after this line.
         self.options.since = log.position();
         self.options.tail = None;
         match end {

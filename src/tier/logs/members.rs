@@ -1,4 +1,4 @@
-//! Which pods are the tier's: those that have an object of it as an owner, or an owner's owner.
+//! Which pods belong to the tier: those with an object of the tier as a direct or indirect owner.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::model::{labels, object};
 use crate::record::Record;
 use crate::tier::logs::pod::{LogPod, owner};
 
-/// An owner of an owner of …
+/// The longest chain of owners that is followed.
 const FARTHEST: usize = 6;
 
 /// The object of the tier that a pod belongs to.
@@ -37,7 +37,7 @@ impl Member {
         self.title.split_once('/').map_or("", |(_, name)| name)
     }
 
-    /// Whether these words mean it: `Deployment/web`, `deploy/web`, `web`, the pod's name, `Service/web`.
+    /// Whether the user's argument means it: `Deployment/web`, `deploy/web`, `web`, the pod's name, `Service/web`.
     pub(crate) fn is(&self, words: Option<&str>) -> bool {
         let Some(words) = words else { return true };
         let (kind, name) = words.split_once('/').map_or((None, words), |(kind, name)| (Some(kind), name));
@@ -53,7 +53,7 @@ impl Member {
     }
 }
 
-/// Whether kubectl would take the word for the kind.
+/// Whether kubectl would accept the word for this kind.
 fn is_word_for(word: &str, kind: &str) -> bool {
     let (word, kind) = (word.to_lowercase(), kind.to_lowercase());
     let short = match kind.as_str() {
@@ -69,14 +69,14 @@ fn is_word_for(word: &str, kind: &str) -> bool {
     word == kind || word.strip_suffix('s') == Some(&kind) || (!short.is_empty() && word == short)
 }
 
-/// Finds out whose a pod is, asking once for each owner.
+/// Finds the object that a pod belongs to, with one request per owner.
 pub(crate) struct Members {
     cluster: Cluster,
     project: String,
     tier: String,
-    /// Kind, name and selector of what the last release applied, for who may not read the owners.
+    /// Kind, name and selector of the objects that the last release applied, for users who may not read the owners.
     selectors: Vec<(Member, String, Value)>,
-    /// The same of Services.
+    /// The same for Services.
     services: Vec<(Member, String, Value)>,
     known: HashMap<String, Option<Member>>,
 }
@@ -112,7 +112,7 @@ impl Members {
         Ok(found.map(|member| Member { pod: own, services, ..member }))
     }
 
-    /// The farthest owner that is an object of the tier.
+    /// The topmost owner that is an object of the tier.
     async fn root(&self, pod: &LogPod) -> Result<Option<Member>> {
         let mut found = self.is_ours(|key| pod.label(key)).then(|| Member::new("Pod", &pod.name));
         let mut next = pod.owner.clone();
@@ -131,13 +131,13 @@ impl Members {
         label(labels::PROJECT) == Some(&*self.project) && label(labels::TIER) == Some(&*self.tier)
     }
 
-    /// What the last release applied that selects the pod by its labels.
+    /// The object of the last release whose selector matches the pod's labels.
     fn selected(&self, pod: &LogPod) -> Option<Member> {
         selecting(&self.selectors, pod).next().cloned()
     }
 }
 
-/// What the release applied that has labels to select pods by, with its namespace.
+/// The objects of the release that have a pod selector, with their namespace.
 fn selectors(last: &Record, pointer: &str, is_wanted: fn(&str) -> bool) -> Vec<(Member, String, Value)> {
     let selector = |object: &Value| {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `logs`: what the containers of a tier's pods write, read to its end in the order of time, or followed over
+//! `logs`: what the containers of a tier's pods write, read to its end in the order of time, or followed across
 //! restarts and new pods.
 
 pub(crate) mod follow;
@@ -24,28 +24,28 @@ use crate::session::Session;
 use crate::tier::logs::members::{Member, Members};
 use crate::tier::logs::pod::{Instance, LogPod};
 
-/// Whose logs are wanted, and which lines of them.
+/// Which logs are wanted, and which lines of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LogRequest {
     /// `Deployment/web`, `web`, a pod.
     pub object: Option<String>,
     /// The container's name.
     pub container: Option<String>,
-    /// Until somebody has seen enough.
+    /// Whether to follow the logs until interrupted.
     pub follow: bool,
-    /// Of the instances before these.
+    /// Whether to read the previous instances.
     pub previous: bool,
-    /// So many of each container's last lines.
+    /// How many of each container's last lines to show.
     pub tail: Option<u32>,
-    /// Not older than this.
+    /// The greatest age of a line.
     pub since: Option<Duration>,
 }
 
 /// Shows the logs.
 ///
 /// # Errors
-/// [`Kind::Denied`] without the right to read pods or their logs, [`Kind::Invalid`] for an object that the tier
-/// does not have, [`Kind::Interrupted`], what the cluster refuses.
+/// [`Kind::Denied`] without permission to read pods or their logs, [`Kind::Invalid`] for an object that the tier does
+/// not have, [`Kind::Interrupted`], what the cluster refuses.
 pub(crate) async fn logs(session: &Session, project: &str, tier: &Tier, request: &LogRequest) -> Result<()> {
     let cluster = context::connect(session, tier).await?;
     let prior = PriorReleases::read(&Store::new(&cluster, project, &tier.slug)).await?;
@@ -93,7 +93,7 @@ pub(crate) async fn objects(session: &Session, project: &str, tier: &Tier) -> Re
     Ok(owned.iter().map(|one| &one.id).filter(|id| may_have_pods(id)).map(ObjectId::to_string).collect())
 }
 
-/// Whether it is a workload, a pod itself, or a custom resource.
+/// Whether it is a workload, a pod, or a custom resource.
 fn may_have_pods(id: &ObjectId) -> bool {
     match id.group.as_str() {
         "" => matches!(id.kind.as_str(), "Pod" | "ReplicationController"),
@@ -102,20 +102,20 @@ fn may_have_pods(id: &ObjectId) -> bool {
     }
 }
 
-/// Which lines of which containers.
+/// Which lines of which containers to show.
 pub(crate) struct LogSelection<'a> {
     request: &'a LogRequest,
     options: LogOptions,
 }
 
 impl LogSelection<'_> {
-    /// The containers of a pod whose logs are wanted, those that run first before the others.
+    /// The selected containers of a pod, init containers first.
     fn containers(&self, pod: &LogPod) -> Vec<(ContainerRef, Option<Instance>)> {
         pod.containers(self.request.container.as_deref()).collect()
     }
 }
 
-/// A container that no pod has was misspelt.
+/// Refuses a container name that no pod has, because it is probably misspelt.
 fn check_container(request: &LogRequest, pods: &[(Member, LogPod)]) -> Result<()> {
     let Some(wanted) = request.container.as_deref().filter(|_| !pods.is_empty()) else { return Ok(()) };
     let known: BTreeSet<String> =
@@ -128,7 +128,7 @@ fn check_container(request: &LogRequest, pods: &[(Member, LogPod)]) -> Result<()
         .with_hint(format!("they have: {names}")))
 }
 
-/// Nobody writes anything: because nothing runs, or because there is no such thing.
+/// Explains why there are no logs: nothing runs, or the object does not exist.
 fn none(session: &Session, tier: &Tier, last: &Record, request: &LogRequest) -> Result<()> {
     let Some(object) = &request.object else {
         session.reporter.warn(format!("no pod of {} runs", tier.name));

@@ -1,4 +1,4 @@
-//! A pod as far as its logs are concerned: whose it is, and which containers it has.
+//! The part of a pod that logs need: its owner, and its containers.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::cluster::{ContainerRef, Item, Projection};
 use crate::model::ObjectRef;
 use crate::model::object::{self, EPHEMERAL_STATUSES, INIT_STATUSES, STATUSES};
 
-/// The fields of which a pod is made.
+/// The fields of a pod that are read.
 const FIELDS: Projection = Projection::Only(&[
     (
         "metadata",
@@ -46,9 +46,9 @@ pub(crate) struct LogPod {
     pub(crate) name: Box<str>,
     pub(crate) uid: Box<str>,
     pub(crate) labels: Box<[(Box<str>, Box<str>)]>,
-    /// The uid of its controller, and where that is.
+    /// The uid of its controller, and a reference to it.
     pub(crate) owner: Option<(String, ObjectRef)>,
-    /// Those that run first before the others.
+    /// The init containers first.
     containers: Box<[LogContainer]>,
 }
 
@@ -59,7 +59,7 @@ struct LogContainer {
     instance: Option<Instance>,
 }
 
-/// An instance of a container: how often it was started before, and whether it runs.
+/// An instance of a container: how often the container was restarted before it, and whether it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Instance {
     pub(crate) number: i64,
@@ -70,12 +70,12 @@ impl LogPod {
     /// Reads a pod of a list or of a watch.
     ///
     /// # Errors
-    /// What is no JSON, or is nested too deeply.
+    /// If the item is not valid JSON, or is nested too deeply.
     pub(crate) fn read(item: Item<'_>) -> serde_json::Result<Self> {
         Ok(Self::of(&item.read(FIELDS)?))
     }
 
-    /// Reads a pod; fields of odd types are as if they were missing.
+    /// Reads a pod; fields of an unexpected type count as missing.
     fn of(pod: &Value) -> Self {
         let labels = pod.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
         let labels = labels.filter_map(|(key, value)| Some((key.as_str().into(), value.as_str()?.into())));
@@ -99,7 +99,7 @@ impl LogPod {
         self.labels.iter().find(|(name, _)| **name == *key).map(|(_, value)| &**value)
     }
 
-    /// Its containers, or the one of this name.
+    /// All of its containers, or only the one with this name.
     pub(crate) fn containers(
         &self,
         wanted: Option<&str>,
@@ -116,7 +116,7 @@ impl LogPod {
     }
 }
 
-/// The uid of the controller, and where it is.
+/// The uid of the controller, and a reference to it.
 pub(crate) fn owner(object: &Value) -> Option<(String, ObjectRef)> {
     let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
     let owner = owners.iter().find(|owner| owner["controller"] == true).or_else(|| owners.first())?;
@@ -126,7 +126,7 @@ pub(crate) fn owner(object: &Value) -> Option<(String, ObjectRef)> {
     Some((text("uid").to_owned(), reference.in_namespace(namespace)))
 }
 
-/// The instance of a container that is there, or was last; `None` before the first.
+/// The current or last instance of a container; `None` before the first.
 fn instance(pod: &Value, container: &str) -> Option<Instance> {
     let mut statuses = object::container_statuses(pod, &[INIT_STATUSES, STATUSES, EPHEMERAL_STATUSES]);
     let status = statuses.find(|status| status["name"] == container)?;

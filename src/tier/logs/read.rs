@@ -1,4 +1,4 @@
-//! Logs that are read to their end: the lines of all containers in the order in which they were written.
+//! Logs that are read to their end: the lines of all containers in the order of time.
 
 use crate::cluster::{self, Cluster, ContainerRef, LogFollower, LogLine};
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::tier::logs::members::Member;
 use crate::tier::logs::pod::LogPod;
 use crate::tier::logs::{LogSelection, show};
 
-/// So many logs are read at the same time: a server serves no more over one connection.
+/// How many logs are read at the same time: a server allows no more over one connection.
 const TOGETHER: usize = 80;
 
 /// Shows the lines of all containers of these pods.
@@ -30,7 +30,7 @@ pub(crate) async fn read(
     Ok(())
 }
 
-/// The next line of each log, the earliest of which is shown next.
+/// Shows the lines in the order of time: of the next lines of all logs, always the earliest.
 async fn merge(session: &Session, mut logs: Vec<(ContainerRef, LogFollower)>) -> Result<()> {
     let first = logs.iter_mut().map(|(container, log)| next(session, container, log));
     let mut heads: Vec<Option<LogLine>> = futures::future::try_join_all(first).await?;
@@ -49,8 +49,8 @@ async fn merge(session: &Session, mut logs: Vec<(ContainerRef, LogFollower)>) ->
     }
 }
 
-/// A log that cannot be read to its end must not keep the others from being shown; a right that is missing is
-/// missing for all.
+/// The next line of a log. A log that cannot be read to its end does not keep the others from being shown, but a
+/// missing permission is missing for all.
 async fn next(session: &Session, container: &ContainerRef, log: &mut LogFollower) -> Result<Option<LogLine>> {
     match log.next_line().await {
         Err(error) if cluster::is_denied(&error) || error.is_interruption() => Err(error),

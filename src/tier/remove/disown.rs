@@ -1,4 +1,4 @@
-//! What a removal keeps is nobody's from then on: without windlass's labels another project can take it over.
+//! Removes windlass's labels from the objects that a removal keeps, so that another project can adopt them.
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Map, Value, json};
@@ -13,10 +13,10 @@ use crate::session::Session;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 const LABELS: [&str; 2] = [labels::PROJECT, labels::TIER];
-/// Only what windlass wrote: what the user's manifest says (`windlass.dev/prune`) is the user's.
+/// Only annotations that windlass wrote: those of the user's manifest (`windlass.dev/prune`) are kept.
 const ANNOTATIONS: [&str; 5] = [labels::TIER, STAMPS[0], STAMPS[1], labels::CONTENT, labels::SOURCE];
 
-/// The tier whose data a later removal may look for.
+/// The tier whose kept data a later removal may look for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeptOf<'a> {
     pub(crate) project: &'a str,
@@ -24,13 +24,13 @@ pub(crate) struct KeptOf<'a> {
 }
 
 impl KeptOf<'_> {
-    /// Selects what an earlier removal of the tier kept.
+    /// Selects the objects that an earlier removal of the tier kept.
     pub(crate) fn selector(&self) -> String {
         format!("{}={},{}={}", labels::KEPT_OF_PROJECT, self.project, labels::KEPT_OF_TIER, self.slug)
     }
 
-    /// Whether an earlier removal of the tier kept this, and nobody has taken it over since; or whether it still has the
-    /// tier's own labels, as the claims of a StatefulSet that an earlier release deleted.
+    /// Whether an earlier removal of the tier kept this object and nobody has adopted it since, or whether it still has
+    /// the tier's own labels, like the claims of a StatefulSet that an earlier release deleted.
     pub(crate) fn is_its(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
         let is = |project, tier| label(project) == Some(self.project) && label(tier) == Some(self.slug);
@@ -39,8 +39,8 @@ impl KeptOf<'_> {
     }
 }
 
-/// Takes windlass's labels off these objects. What is gone, or is another object by now, is passed over; where the right
-/// to change something is missing, a warning says what to type.
+/// Removes windlass's labels from these objects. Objects that were deleted or replaced in the meantime are skipped; if
+/// a permission is missing, a warning has the command to run.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -73,7 +73,7 @@ async fn send(session: &Session, cluster: &Cluster, patch: &Value) -> Result<()>
     }
 }
 
-/// Whether what was seen is gone, or another object has its name by now: of that the uid cannot be changed.
+/// Whether the object was deleted or replaced in the meantime: the patch names the old uid, which cannot be changed.
 fn is_another(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::NotFound | Refusal::Stale => true,
@@ -87,8 +87,8 @@ pub(crate) fn holds_data(object: &Value) -> bool {
     object["kind"] == "PersistentVolumeClaim" || object["kind"] == "PersistentVolume"
 }
 
-/// A merge patch that takes off what windlass put on an object; `None` where there is nothing. What tiers of the project
-/// share is still another tier's.
+/// A merge patch that removes windlass's labels and annotations from an object; `None` if it has none. An object that
+/// tiers of the project share still belongs to another tier.
 fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
     if prune::is_shared(live) {
         return None;
@@ -110,7 +110,7 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
             labels.insert(key.to_owned(), value.into());
         }
     }
-    // Of a removal that deletes the records alone no mark is left either.
+    // After a removal of only the records, no label may remain.
     if kept_of.is_none() {
         labels.extend(gone("labels", &mut [labels::KEPT_OF_PROJECT, labels::KEPT_OF_TIER].into_iter()));
     }
@@ -120,7 +120,7 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
     let mut patch = json!({
         "apiVersion": live["apiVersion"],
         "kind": live["kind"],
-        // Another object of this name is left alone.
+        // The uid protects another object of this name.
         "metadata": {"name": metadata["name"], "uid": metadata["uid"], "labels": labels, "annotations": annotations},
     });
     if let Some(namespace) = metadata.get("namespace") {
@@ -129,7 +129,7 @@ fn patch(live: &Value, kept_of: Option<KeptOf<'_>>) -> Option<Value> {
     Some(patch)
 }
 
-/// Takes off a namespace that windlass created it.
+/// Removes the annotation which says that windlass created a namespace, and windlass's labels.
 ///
 /// # Errors
 /// What the cluster refuses.

@@ -1,5 +1,5 @@
-//! Removing a tier: what its records own is deleted, in reverse order, and the records themselves go last, so that a removal
-//! that was killed is simply said again. What is kept is nobody's from then on.
+//! Removes a tier: deletes what its records own, in reverse order, and the records themselves last, so that a removal
+//! that was killed can simply be repeated. Kept objects lose windlass's labels.
 
 pub(crate) mod disown;
 pub(crate) mod namespace;
@@ -38,22 +38,22 @@ pub(crate) use crate::tier::remove::removal::Removal;
 const HOLDS_DATA: &str = "it holds data; --with-data deletes it";
 const REPLACED: &str = "somebody created it again meanwhile";
 
-/// What a removal is asked for.
+/// The options of a removal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RemoveRequest {
-    /// Claims and their volumes are deleted, too.
+    /// Delete claims and their volumes as well.
     pub with_data: bool,
-    /// The namespace is deleted, too, with whatever is in it.
+    /// Delete the namespace as well, with everything in it.
     pub with_namespace: bool,
-    /// Only what windlass keeps about the tier is deleted: what runs, runs on.
+    /// Delete only windlass's records of the tier: the workloads keep running.
     pub records_only: bool,
 }
 
-/// Removes all that the tier's records own. `agreed` is asked before anything is deleted, with what would be.
+/// Removes everything that the tier's records own. `agreed` is called before anything is deleted, with what would be.
 ///
 /// # Errors
-/// Whatever `agreed` says, [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Usage`](crate::error::Kind::Usage) where data
-/// would go that nobody spoke of, and what the cluster refuses.
+/// That of `agreed`, [`Kind::Locked`](crate::error::Kind::Locked), [`Kind::Usage`](crate::error::Kind::Usage) if data
+/// would be deleted without `--with-data`, and what the cluster refuses.
 pub(crate) async fn remove(
     session: &Session,
     project: &Project,
@@ -87,8 +87,9 @@ pub(crate) async fn remove(
     Ok(Removal { done: true, ..removal })
 }
 
-/// Under the lock: deletes what is there by then, and decides only then about the namespace, when all that is the tier's is
-/// gone. Its deletion is the last thing that is done: nobody can put anything into it from then on, a lock included.
+/// Under the lock: deletes the objects that exist by then, and decides about the namespace only when all objects of the
+/// tier are deleted. The deletion of the namespace is the last step, because nothing can be created in it from then on,
+/// not even a lock.
 async fn carry_out(context: TierContext<'_>, request: RemoveRequest) -> Result<Removal> {
     let TierContext { session, cluster, .. } = context;
     let (prior, mut removal) = survey(context, request).await?;
@@ -123,7 +124,7 @@ async fn carry_out(context: TierContext<'_>, request: RemoveRequest) -> Result<R
     Ok(removal)
 }
 
-/// The namespace, where it stands in the tier's own manifests.
+/// The namespace, if the tier's own manifests have it.
 fn own_namespace<'a>(context: TierContext<'_>, live: &'a Value) -> Option<&'a Value> {
     let label = |key: &str| live["metadata"]["labels"].get(key).and_then(Value::as_str);
     let is_its = label(labels::PROJECT) == Some(&context.project.name)
@@ -131,7 +132,7 @@ fn own_namespace<'a>(context: TierContext<'_>, live: &'a Value) -> Option<&'a Va
     is_its.then_some(live)
 }
 
-/// What others made is named before it is deleted.
+/// Warns about objects of others that are deleted with the namespace.
 fn say_what_goes_along(session: &Session, with: &[Value], unknown: &[String]) {
     if !with.is_empty() {
         let all: Vec<String> = with.iter().map(|object| ObjectId::of(object).to_string()).collect();
@@ -146,7 +147,7 @@ fn say_what_goes_along(session: &Session, with: &[Value], unknown: &[String]) {
     }
 }
 
-/// Deletes the objects, those that need others before the others.
+/// Deletes the objects, dependents before what they depend on.
 async fn delete_objects(context: TierContext<'_>, removal: &mut Removal) -> Result<()> {
     let TierContext { session, cluster, .. } = context;
     if removal.goes.is_empty() {
@@ -169,7 +170,7 @@ async fn delete_objects(context: TierContext<'_>, removal: &mut Removal) -> Resu
     Ok(())
 }
 
-/// Claims when what uses them is gone, and volumes when their claims are.
+/// The order of deletion: claims after what uses them, and volumes after their claims.
 fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
     let last = match object {
         _ if volumes::is_volume(object) => 2,
@@ -179,7 +180,7 @@ fn rank(object: &Value) -> (u8, std::cmp::Reverse<crate::manifest::Phase>) {
     (last, std::cmp::Reverse(phase_of(object)))
 }
 
-/// What is there, and what would become of it.
+/// What exists, and what would happen to it.
 async fn survey(context: TierContext<'_>, request: RemoveRequest) -> Result<(PriorReleases, Removal)> {
     let store = context.store();
     let prior = PriorReleases::read(&store).await?;
@@ -215,7 +216,8 @@ async fn survey(context: TierContext<'_>, request: RemoveRequest) -> Result<(Pri
     Ok((prior, removal.without_what_goes_with_the_namespace()))
 }
 
-/// What stays of what was left; data goes with the rest where that is asked for, and where only records go, nothing does.
+/// The objects to keep among those that a release would keep; data is deleted with `--with-data`, and with
+/// `--records-only` everything is kept.
 fn kept_objects(
     context: TierContext<'_>,
     request: RemoveRequest,
@@ -242,18 +244,18 @@ fn kept_objects(
     kept
 }
 
-/// What data says of itself counts here, too.
+/// Why data is kept: its own annotation takes precedence.
 fn why_data_stays(object: &Value) -> &'static str {
     let said = prune::stays(&ObjectId::of(object), object);
     said.filter(|why| !why.starts_with("it holds data")).unwrap_or(HOLDS_DATA)
 }
 
-/// Whether it stays for no other reason than that it holds data.
+/// Whether it is kept only because it holds data.
 fn is_kept_data(left: &KeptObject) -> bool {
     disown::holds_data(&left.object) && left.why.starts_with("it holds data")
 }
 
-/// A later removal looks for data in the tier's namespace alone.
+/// Why an object that holds data is kept: a later removal looks for data only in the tier's namespace.
 fn why_kept(cluster: &Cluster, object: &Value) -> String {
     let id = ObjectId::of(object);
     if id.namespace.is_empty() || id.namespace == cluster.namespace() {
@@ -267,7 +269,8 @@ fn why_kept(cluster: &Cluster, object: &Value) -> String {
     )
 }
 
-/// The tier's own namespace is decided about apart; what its manifest says of it.
+/// Takes the tier's own namespace out of both lists, because it is decided separately, and returns what its manifest
+/// says.
 fn take_out_namespace(
     context: TierContext<'_>,
     goes: &mut Vec<Value>,
@@ -280,7 +283,7 @@ fn take_out_namespace(
     if allowed { Some(true) } else { never.then_some(false) }
 }
 
-/// Another namespace of the set does not go with what is kept in it.
+/// Keeps other namespaces of the tier if they contain kept objects.
 fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
     let used: BTreeSet<String> = kept.iter().map(|kept| ObjectId::of(&kept.object).namespace).collect();
     let holds = |object: &mut Value| {
@@ -292,7 +295,7 @@ fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
     kept.extend(namespaces.into_iter().map(|object| Kept { object, why: why.to_owned() }));
 }
 
-/// The claims of the tier's `StatefulSet`s, and what an earlier removal kept, or an earlier release left: by its labels.
+/// The claims of the tier's `StatefulSet`s, and data that an earlier removal or release kept, found by its labels.
 async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Value>> {
     let cluster = context.cluster;
     let of = KeptOf { project: &context.project.name, slug: &context.tier.slug };
@@ -302,7 +305,7 @@ async fn data(context: TierContext<'_>, prior: &PriorReleases) -> Result<Vec<Val
         cluster.list_metadata("v1", "PersistentVolumeClaim", Some(cluster.namespace()), None).await?;
     data.extend(claims.into_iter().filter(|claim| of.is_its(claim)));
     match cluster.list("v1", "PersistentVolume", None, Some(&of.selector())).await {
-        // Who has rights in namespaces alone has never made a volume.
+        // A user with permissions only in namespaces has never created a volume.
         Err(error) if cluster::is_denied(&error) => {}
         volumes => data.extend(volumes?.into_iter().filter(|volume| of.is_its(volume))),
     }

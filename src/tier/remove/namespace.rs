@@ -1,5 +1,5 @@
-//! Whether the tier's namespace goes: only where windlass created it and nothing of anybody else is in it, or where a person
-//! says so.
+//! Whether the tier's namespace is deleted: only if windlass created it and it contains nothing of others, or with
+//! `--with-namespace`.
 
 use std::collections::BTreeSet;
 
@@ -17,20 +17,20 @@ use crate::tier::remove::{RemoveRequest, is_claim};
 /// Namespaces that every cluster has.
 const OF_KUBERNETES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
-/// What is known before the namespace is looked at.
+/// What is known before the namespace is read.
 pub(crate) struct Draft<'a> {
     pub(crate) request: RemoveRequest,
-    /// The uids of what is the tier's in any case.
+    /// The uids of objects that certainly are the tier's.
     pub(crate) known: BTreeSet<String>,
     pub(crate) kept: &'a [Kept],
-    /// What the set's own manifest of the namespace says: `Some(true)` lets it go, `Some(false)` never does.
+    /// What the tier's own manifest of the namespace says: `Some(true)` allows the deletion, `Some(false)` forbids it.
     pub(crate) said: Option<bool>,
 }
 
-/// Decides; also gives the uids of what is the tier's.
+/// Decides about the namespace; also returns the uids of the tier's objects in it.
 ///
 /// # Errors
-/// [`Kind::Usage`] where data would go with the namespace that nobody spoke of, and what the cluster refuses.
+/// [`Kind::Usage`] if data would be deleted with the namespace without `--with-data`, and what the cluster refuses.
 pub(crate) async fn decide(
     context: TierContext<'_>,
     draft: &Draft<'_>,
@@ -71,7 +71,8 @@ pub(crate) async fn decide(
     })
 }
 
-/// Why a namespace that is not asked to go stays; `None` where nothing of others is in it, and all of it is known.
+/// Why a namespace is kept without `--with-namespace`; `None` if it contains nothing of others and its contents are
+/// fully known.
 fn why_it_stays(others: &[Value], unknown: Vec<String>) -> Option<String> {
     let verb = if others.len() == 1 { "is" } else { "are" };
     let held = (!others.is_empty()).then(|| format!("{} {verb} in it", names(others)));
@@ -80,7 +81,7 @@ fn why_it_stays(others: &[Value], unknown: Vec<String>) -> Option<String> {
     (!reasons.is_empty()).then_some(why)
 }
 
-/// Why the namespace stays whatever is in it.
+/// Why the namespace is kept whatever it contains.
 fn kept_anyway(context: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: &str) -> Option<String> {
     if draft.request.records_only {
         return Some("--records-only deletes only the records".to_owned());
@@ -104,7 +105,7 @@ fn kept_anyway(context: TierContext<'_>, draft: &Draft<'_>, live: &Value, name: 
     (!kept.is_empty()).then(|| format!("{} {verb} kept in it", names(&kept)))
 }
 
-/// Data goes only where a person spoke of data.
+/// Refuses to delete data without `--with-data`.
 fn check_data(request: RemoveRequest, others: &[Value]) -> Result<()> {
     let claims: Vec<Value> = others.iter().filter(|object| is_claim(object)).cloned().collect();
     if request.with_data || claims.is_empty() {

@@ -1,4 +1,4 @@
-//! What of a namespace is the tier's, and what keeps the namespace because it is not.
+//! Which objects of a namespace are the tier's, and which others keep the namespace from being deleted.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::model::{ObjectId, group, labels};
 use crate::project::Ignored;
 use crate::record::store::base_name;
 
-/// Whose the namespace is to be.
+/// The tier of the namespace.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tenant<'a> {
     pub(crate) project: &'a str,
@@ -16,17 +16,17 @@ pub(crate) struct Tenant<'a> {
     pub(crate) ignore: &'a [Ignored],
 }
 
-/// The objects of a namespace, parted.
+/// The objects of a namespace, by owner.
 #[derive(Debug, Default)]
 pub(crate) struct Parted {
-    /// The uids of what is the tier's.
+    /// The uids of the tier's objects.
     pub(crate) ours: BTreeSet<String>,
-    /// What others made and nobody deletes already.
+    /// Objects that others created and that are not already being deleted.
     pub(crate) others: Vec<Value>,
 }
 
-/// Parts the objects of a namespace. `known` are the uids of what is the tier's in any case; what that owns, at some
-/// remove and alone, is the tier's as well.
+/// Splits the objects of a namespace. `known` are the uids of objects that certainly are the tier's; objects that only
+/// these own, directly or indirectly, are the tier's as well.
 pub(crate) fn part(objects: &[Value], known: &BTreeSet<String>, tenant: Tenant<'_>) -> Parted {
     let mut ours = known.clone();
     ours.extend(objects.iter().filter(|object| tenant.recorded(object)).map(uid));
@@ -36,7 +36,7 @@ pub(crate) fn part(objects: &[Value], known: &BTreeSet<String>, tenant: Tenant<'
             .filter(|object| is(object, "", "Service") && ours.contains(&uid(object)))
             .map(name)
             .collect();
-        // Endpoints have no owner but the Service of their name.
+        // Endpoints have no owner reference, only the name of their Service.
         let is_ours = |object: &&Value| {
             owned_by(object, &ours) || (is(object, "", "Endpoints") && services.contains(name(object)))
         };
@@ -73,7 +73,7 @@ impl Tenant<'_> {
     }
 }
 
-/// What every namespace has, or what only tells of others.
+/// Whether every namespace has it, or it is only about other objects.
 fn is_of_any_namespace(object: &Value) -> bool {
     let is_named = |kind: &str, own: &str| is(object, "", kind) && name(object) == own;
     is_named("ConfigMap", "kube-root-ca.crt")
@@ -132,7 +132,7 @@ mod tests {
             object("v1", "Secret", "both", &["Deployment-web", "Certificate-of-others"]),
         ];
         assert_eq!(others(&objects, &["Deployment-web"]), ["Pod/other", "Secret/both"]);
-        // Our Deployment is gone by the second look, and what is left of it is still ours.
+        // Our Deployment was deleted before the second check, and what it owned is still ours.
         let ours = part(&objects, &["Deployment-web".to_owned()].into(), TENANT).ours;
         assert!(part(&objects[..2], &ours, TENANT).others.is_empty());
     }

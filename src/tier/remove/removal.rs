@@ -8,7 +8,7 @@ use crate::model::{ObjectId, ObjectRef};
 use crate::report::view::removal as view;
 use crate::tier::remove::RemoveRequest;
 
-/// So many objects are named in a sentence; machines are told all.
+/// How many objects a sentence names; the JSON output names all.
 const NAMED: usize = 10;
 
 /// What a removal deletes and what it keeps.
@@ -16,50 +16,50 @@ pub(crate) struct Removal {
     pub(crate) request: RemoveRequest,
     pub(crate) tier: String,
     pub(crate) place: String,
-    /// In the order in which it goes.
+    /// The objects to delete, in order.
     pub(crate) goes: Vec<Value>,
     pub(crate) kept: Vec<Kept>,
-    /// How many releases are on record.
+    /// How many releases are recorded.
     pub(crate) releases: usize,
     pub(crate) namespace: Namespace,
-    /// The uids of what is the tier's in its namespace.
+    /// The uids of the tier's objects in its namespace.
     pub(crate) ours: BTreeSet<String>,
     pub(crate) done: bool,
 }
 
-/// An object that stays, and why.
+/// An object that is kept, and why.
 pub(crate) struct Kept {
     pub(crate) object: Value,
     pub(crate) why: String,
 }
 
-/// What becomes of the tier's namespace.
+/// What happens to the tier's namespace.
 pub(crate) enum Namespace {
-    /// It is deleted with all that is in it.
+    /// It is deleted with everything in it.
     Goes {
         live: Value,
-        /// What of it is not the tier's: only where a person said so.
+        /// Objects in it that are not the tier's: only with `--with-namespace`.
         with: Vec<Value>,
-        /// What may be in it that could not be listed.
+        /// What it may contain that could not be listed.
         unknown: Vec<String>,
     },
-    /// Somebody deletes it already.
+    /// It is already being deleted.
     Going { live: Value },
-    /// It stays.
+    /// It is kept.
     Stays {
         name: String,
         why: String,
-        /// Where it may be read.
+        /// The namespace, if it may be read.
         live: Option<Value>,
-        /// What of it is not the tier's.
+        /// Objects in it that are not the tier's.
         holds: Vec<Value>,
     },
-    /// There is none.
+    /// It does not exist.
     Missing,
 }
 
 impl Namespace {
-    /// The namespace that goes.
+    /// The namespace, if it is deleted.
     pub(crate) fn goes(&self) -> Option<&Value> {
         match self {
             Self::Goes { live, .. } | Self::Going { live } => Some(live),
@@ -90,13 +90,13 @@ impl Removal {
         self.goes.is_empty() && self.releases == 0 && self.namespace.goes().is_none() && !disowns
     }
 
-    /// What is there by another name is not what was to go.
+    /// Keeps an object that has replaced the one to delete.
     pub(crate) fn keep_instead(&mut self, object: Value, why: &str) {
         self.goes.retain(|one| ObjectId::of(one) != ObjectId::of(&object));
         self.kept.push(Kept { object, why: why.to_owned() });
     }
 
-    /// The namespace is not the one that was to go.
+    /// Keeps a namespace that has replaced the one to delete.
     pub(crate) fn keep_namespace(&mut self, why: &str) {
         if let Some(live) = self.namespace.goes() {
             let (name, why) = (name(live).to_owned(), why.to_owned());
@@ -104,7 +104,7 @@ impl Removal {
         }
     }
 
-    /// What goes with its namespace is not kept.
+    /// Removes from the kept objects those that are deleted with the namespace.
     pub(crate) fn without_what_goes_with_the_namespace(mut self) -> Self {
         if let Namespace::Goes { live, .. } = &self.namespace {
             let namespace = name(live).to_owned();
@@ -113,7 +113,7 @@ impl Removal {
         self
     }
 
-    /// What is shown of it.
+    /// The removal as it is shown.
     pub(crate) fn view(&self) -> view::Removal {
         view::Removal {
             tier: self.tier.clone(),

@@ -1,4 +1,5 @@
-//! Volumes and their claims: a volume that is in use cannot go before its claim, and does not go at all where the claim stays.
+//! Volumes and their claims: a volume in use cannot be deleted before its claim, and is not deleted at all if the claim
+//! is kept.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::error::Result;
 use crate::model::{ObjectId, ObjectRef};
 use crate::tier::remove::removal::Kept;
 
-/// Takes out of what goes the volumes whose claims stay.
+/// Keeps the volumes whose claims are kept.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -27,7 +28,7 @@ pub(crate) async fn keep(cluster: &Cluster, goes: &mut Vec<Value>, kept: &mut Ve
     Ok(())
 }
 
-/// Whether it is a volume.
+/// Whether it is a `PersistentVolume`.
 pub(crate) fn is_volume(object: &Value) -> bool {
     object["kind"] == "PersistentVolume"
 }
@@ -43,7 +44,7 @@ fn claim(volume: &Value) -> Option<ObjectId> {
     })
 }
 
-/// Whether the claim still exists; where that may not be seen, it may.
+/// Whether the claim still exists; without permission to read it, it counts as existing.
 async fn is_there(cluster: &Cluster, claim: &ObjectId, volume: &Value) -> Result<bool> {
     let reference =
         ObjectRef::new("v1", claim.kind.clone(), claim.name.clone()).in_namespace(claim.namespace.clone());

@@ -1,5 +1,5 @@
-//! `external:` of the configuration: objects created elsewhere exist, with the keys that pods use, before anything is
-//! changed.
+//! `external:` of the configuration: checks, before anything is changed, that objects created elsewhere exist and have
+//! the keys that pods use.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ pub(crate) async fn check(context: TierContext<'_>, wanted: &[Wanted]) -> Result
         .await?
         .into_iter()
         .zip(&named)
-        // What an object of this set creates cannot exist before it.
+        // An object that this release creates indirectly cannot exist yet.
         .filter(|(_, one)| !made.contains(&(one.kind.clone(), one.name.clone())))
         .filter_map(|(failure, one)| Some((one.place.clone(), failure?)))
         .collect();
@@ -103,7 +103,8 @@ fn asked_keys(object: &Value, named: &ExternalObject) -> BTreeSet<String> {
     keys
 }
 
-/// `secretKeyRef: {name, key}`, and `secret: {secretName, items: [{key}]}` of volumes, wherever pods stand.
+/// Collects keys from `secretKeyRef: {name, key}`, and from `secret: {secretName, items: [{key}]}` of volumes, wherever
+/// a pod template may be.
 fn gather(value: &Value, named: &ExternalObject, keys: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| gather(item, named, keys)),

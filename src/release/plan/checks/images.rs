@@ -1,5 +1,5 @@
-//! Checks, before anything is changed, whether images can be pulled: those of a recorded set, which a rollback needs, and the
-//! new ones of a release, with a warning.
+//! Checks, before anything is changed, whether images can be pulled: those of a recorded release, which a rollback
+//! needs, and, with a warning, the new ones of a release.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::schema::Finding;
 
 /// The time limit for all lookups: a rollback is urgent, and the nodes may have the images.
 const LIMIT: Duration = Duration::from_secs(10);
-/// The same where nobody waits for it in particular.
+/// The time limit where a lookup is only a side task.
 pub(crate) const IN_PASSING: Duration = Duration::from_secs(3);
 
 /// What a registry says about an image.
@@ -33,10 +33,10 @@ pub(crate) enum Presence {
     Unknown(String),
 }
 
-/// Checks the images of a plan's set.
+/// Checks the images of a plan's objects.
 ///
 /// # Errors
-/// [`Kind::Rule`] when an image that is to be brought back is gone.
+/// [`Kind::Rule`] when an image that a rollback needs no longer exists.
 pub(crate) async fn check(context: TierContext<'_>, plan: &Plan) -> Result<()> {
     let changed = |action: Action| action != Action::Keep;
     let users = users(plan.steps.iter().map(|step| (&*step.wanted.object, changed(step.action))));
@@ -64,7 +64,7 @@ pub(crate) async fn check(context: TierContext<'_>, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// What is known of these images.
+/// Looks up these images in their registries.
 pub(crate) async fn look_up(
     context: TierContext<'_>,
     images: impl IntoIterator<Item = String>,
@@ -93,7 +93,7 @@ async fn ask(registry: &Registry, image: &str) -> Presence {
     }
 }
 
-/// What the pods that a release changes will not be able to pull. Images that the tier runs already are not asked for.
+/// The images that the pods of a release cannot pull. Images that the tier already runs are not looked up.
 pub(super) async fn unpullable(context: TierContext<'_>, plan: &Plan, end: Instant) -> Vec<Error> {
     let live = || plan.steps.iter().filter_map(|step| step.live.as_deref());
     let running: BTreeSet<String> = live().flat_map(images_of).collect();
@@ -117,11 +117,11 @@ pub(super) async fn unpullable(context: TierContext<'_>, plan: &Plan, end: Insta
     found.into_iter().flatten().filter_map(|(at, one)| plan.steps[at].mistake(&one)).collect()
 }
 
-/// What it takes to ask for images as the kubelet would: it has the Secrets of the pod and of its service account.
+/// Looks up images with the credentials that the kubelet has: the Secrets of the pod and of its service account.
 struct Lookup {
-    /// Whether service accounts have Secrets to pull with, as far as that is known.
+    /// Whether service accounts have `imagePullSecrets`, as far as known.
     accounts: BTreeMap<String, bool>,
-    /// The registries that the tier pulls from already: of these the nodes may know more than anybody.
+    /// The registries that the tier already pulls from: for these the nodes may have credentials of their own.
     known: BTreeSet<String>,
     ours: Registry,
     anybody: Registry,
@@ -148,9 +148,9 @@ struct Use {
     /// The index of the object's step.
     step: usize,
     image: String,
-    /// Where it stands.
+    /// Its JSON pointer.
     pointer: String,
-    /// Whether its pod names Secrets to pull with.
+    /// Whether its pod has `imagePullSecrets`.
     has_secret: bool,
     /// The service account of its pod.
     account: String,
@@ -177,8 +177,8 @@ fn uses(step: usize, object: &Value) -> Vec<Use> {
     uses
 }
 
-/// Whether the service accounts of these pods have Secrets to pull with, which they give to their pods; those of which nothing is
-/// known are left out.
+/// Whether the service accounts of these pods have `imagePullSecrets`, which their pods get as well; unknown ones are
+/// left out.
 async fn accounts(context: TierContext<'_>, plan: &Plan, asked: &[Use]) -> BTreeMap<String, bool> {
     let without = asked.iter().filter(|one| !one.has_secret);
     let names: BTreeSet<String> = without.map(|one| one.account.clone()).collect();
@@ -215,14 +215,14 @@ fn not_for_anybody(one: &Use) -> Finding {
     )
 }
 
-/// Who runs an image.
+/// A user of an image.
 struct User {
     object: ObjectId,
-    /// Whether a rollback brings it back, as opposed to leaving it as it is.
+    /// Whether a rollback starts it again, as opposed to not changing it.
     needed: bool,
 }
 
-/// The images of all pods of these objects, with one object that runs each.
+/// The images of all pods of these objects, with one object that uses each.
 fn users<'a>(objects: impl Iterator<Item = (&'a Value, bool)>) -> BTreeMap<String, User> {
     let mut users: BTreeMap<String, User> = BTreeMap::new();
     for (object, needed) in objects {
@@ -234,10 +234,10 @@ fn users<'a>(objects: impl Iterator<Item = (&'a Value, bool)>) -> BTreeMap<Strin
     users
 }
 
-/// Where the specification of pods stands.
+/// The possible places of a pod spec.
 pub(crate) const PODS: [&str; 3] = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec"];
 
-/// The images that an object's pods run.
+/// The images of an object's pods.
 pub(crate) fn images_of(object: &Value) -> BTreeSet<String> {
     let pods = PODS.iter().filter_map(|pointer| object.pointer(pointer));
     let containers = pods
@@ -251,7 +251,7 @@ fn count_present(found: &[(String, Presence)]) -> usize {
     found.iter().filter(|(_, presence)| *presence == Presence::Present).count()
 }
 
-/// One warning for all images of which nothing is known.
+/// Prints one warning for all images that could not be looked up.
 fn warn_unknown(context: TierContext<'_>, found: &[(String, Presence)]) {
     let unknown: Vec<_> = found
         .iter()

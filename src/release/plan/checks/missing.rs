@@ -1,4 +1,4 @@
-//! What a release will lack, told before its first change. Nothing is refused for it.
+//! Warnings about what a release lacks, before its first change. They refuse nothing.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::release::context::TierContext;
 use crate::release::plan::checks::{images, references};
 use crate::release::plan::{Plan, PlanStep};
 
-/// How long all questions together may take: whoever releases does not wait for them.
+/// Time limit for all requests together: the release should not wait for them.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Warns of what the objects that a plan changes will lack, and of images that cannot be pulled.
+/// Warns about what the changed objects lack, and about images that cannot be pulled.
 pub(crate) fn warn<'a>(context: TierContext<'a>, plan: &'a Plan) -> BoxFuture<'a, ()> {
     let asked = async move {
         if !plan.steps.iter().any(PlanStep::is_changed) {

@@ -1,4 +1,5 @@
-//! What is seen to before the first change: what others make, what is referred to, images that can be pulled, and deletions that somebody must want.
+//! Checks before the first change: external objects, references, images that can be pulled, and deletions that must be
+//! confirmed.
 
 pub(crate) mod external;
 pub(crate) mod images;

@@ -1,5 +1,5 @@
-//! What the changed objects refer to and neither the manifests nor the cluster have: told before the first change, since a few
-//! milliseconds show it, and minutes of a rollout may go by otherwise. Others may still make it: nothing is refused for it.
+//! Warns about objects that the changed manifests refer to and that exist neither there nor in the cluster: the check
+//! takes milliseconds, and may save minutes of a failing rollout. Others may still create them, so nothing is refused.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,14 +19,15 @@ use crate::release::plan::{Plan, PlanStep};
 use crate::schema::{self, Finding, Set};
 use crate::text::nearest;
 
-/// The objects of other kinds than Ingress classes, and keys of them, that are neither in the set nor in the namespace.
+/// The objects (other than Ingress classes), and their keys, that are missing both in the manifests and in the
+/// namespace.
 pub(super) async fn missing(context: TierContext<'_>, plan: &Plan, end: Instant) -> Vec<Error> {
     let cluster = context.cluster;
     let steps: Vec<&PlanStep> =
         plan.steps.iter().filter(|step| is_beside(&step.wanted.object, cluster)).collect();
     let set: Vec<&Value> = steps.iter().map(|step| &*step.wanted.object).collect();
     let mut asked = asked(&set, cluster.namespace());
-    // What others make was checked, and not found is worse than a warning.
+    // External objects were checked already, and a missing one is worse than a warning.
     let external: BTreeSet<(String, String)> = external::names(context).into_iter().collect();
     asked.retain(|one| !external.contains(one));
     let live = live(cluster, asked, end).await;
@@ -38,12 +39,12 @@ pub(super) async fn missing(context: TierContext<'_>, plan: &Plan, end: Instant)
     found.into_iter().filter_map(at_line).collect()
 }
 
-/// What lies in the tier's namespace, or in none.
+/// Whether it is in the tier's namespace, or cluster-scoped.
 fn is_beside(object: &Value, cluster: &Cluster) -> bool {
     ["", cluster.namespace()].contains(&namespace(object))
 }
 
-/// Kind and name of what the set refers to and does not have.
+/// Kind and name of the objects that the manifests refer to and do not contain.
 fn asked(set: &[&Value], namespace: &str) -> BTreeSet<(String, String)> {
     let asked = RefCell::new(BTreeSet::new());
     schema::references(&Set {
@@ -63,8 +64,8 @@ fn asked(set: &[&Value], namespace: &str) -> BTreeSet<(String, String)> {
     asked
 }
 
-/// What is known of some objects in the tier's namespace: `None` for one that does not exist. Of which nothing is known,
-/// in time or for want of a right, is left out.
+/// The live objects in the tier's namespace: `None` for one that does not exist. One that could not be read, in time or
+/// for lack of permission, is left out.
 async fn live(
     cluster: &Cluster,
     asked: BTreeSet<(String, String)>,
@@ -79,7 +80,7 @@ async fn live(
     answers.into_iter().flatten().collect()
 }
 
-/// The version of the kinds that manifests refer to by name.
+/// The API version of the kinds that manifests refer to by name.
 fn api_version(kind: &str) -> Option<&'static str> {
     match kind {
         "ConfigMap" | "Secret" | "ServiceAccount" | "PersistentVolumeClaim" | "Service" => Some("v1"),
@@ -89,7 +90,7 @@ fn api_version(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// What the set lacks, with what is there beside it.
+/// What the manifests lack, given the live objects beside them.
 fn lacks(
     set: &[&Value],
     live: &BTreeMap<(String, String), Option<Value>>,
@@ -111,15 +112,15 @@ fn lacks(
     let is_its =
         |(index, finding): &(usize, Finding)| set.get(*index).is_some_and(|one| is_worth_it(one, finding));
     let mut found: Vec<(usize, Finding)> = found.into_iter().filter(is_its).collect();
-    // To name it under `external:` would have the release refused for what is only a warning.
+    // Do not suggest `external:`: that would refuse the release for what is only a warning.
     for (_, finding) in &mut found {
         finding.hint = finding.hint.take().filter(|hint| hint.starts_with("did you mean"));
     }
     found
 }
 
-/// What keeps pods from becoming ready or from being found. Where Services and Ingresses lead is judged at the end
-/// (`no-endpoints`), and a port may be open that no container declares.
+/// Whether a finding keeps pods from becoming ready or from being found. Where Services and Ingresses route to is
+/// checked at the end (`no-endpoints`), and a port may be open although no container declares it.
 fn is_worth_it(object: &Value, finding: &Finding) -> bool {
     let is_number = object.pointer(&finding.pointer).is_some_and(Value::is_number);
     let leads = finding.pointer.ends_with("/selector")
@@ -127,7 +128,8 @@ fn is_worth_it(object: &Value, finding: &Finding) -> bool {
     !is_number && !leads
 }
 
-/// The classes that Ingresses name and the cluster does not have. Whoever may not list classes hears nothing.
+/// The classes that Ingresses name and the cluster does not have. Without permission to list classes there is no
+/// warning.
 pub(super) async fn classes(cluster: &Cluster, plan: &Plan, end: Instant) -> Vec<Error> {
     let ingresses =
         plan.steps.iter().filter(|step| step.is_changed() && kind(&step.wanted.object) == "Ingress");
@@ -146,7 +148,7 @@ pub(super) async fn classes(cluster: &Cluster, plan: &Plan, end: Instant) -> Vec
     missing.filter_map(|(step, class)| step.mistake(&no_class(class, &known))).collect()
 }
 
-/// Where an Ingress names its class.
+/// The field in which an Ingress names its class.
 const CLASS: &str = "/spec/ingressClassName";
 
 fn no_class(class: &str, known: &BTreeSet<&str>) -> Finding {

@@ -1,8 +1,8 @@
-//! What a rollback does not do by itself: apply recorded objects that grant rights or lie outside of the tier's namespace, and
-//! delete what holds data.
+//! What a rollback does not do without confirmation: apply recorded objects that grant permissions or are outside the
+//! tier's namespace, and delete objects that hold data.
 //!
-//! A record is a Secret of the tier's namespace: whoever may write Secrets there could have written it, and must not gain
-//! the rights of whoever rolls back.
+//! A record is a Secret in the tier's namespace: anyone who may write Secrets there could have written it, and must not
+//! gain the permissions of the user who rolls back.
 
 use std::collections::BTreeSet;
 
@@ -16,15 +16,16 @@ use crate::release::context::TierContext;
 use crate::release::plan::prune::KeptObject;
 use crate::release::plan::{Action, Plan, PlanStep, prune};
 
-/// Why a rollback leaves what its release does not have.
+/// Why a rollback keeps an object that its release does not have.
 const LEFT_BY_ROLLBACK: &str =
     "it grants rights or is outside the namespace; a rollback with --allow KIND/NAME deletes it";
 
-/// Why an automatic rollback leaves what holds data.
+/// Why an automatic rollback keeps an object that holds data.
 const LEFT_BY_AUTOMATIC: &str = "an automatic rollback deletes nothing that holds data";
 
-/// Takes the steps out of a rollback's plan that change objects which grant rights or lie outside of the namespace, unless
-/// `--allow` names them, and leaves those that it would delete. They stay as they are; they are of the set all the same.
+/// Removes from a rollback's plan the steps that change objects which grant permissions or are outside the namespace,
+/// unless `--allow` names them, and keeps those that it would delete. They are not changed, but still belong to the
+/// release.
 pub(crate) async fn hold_back(context: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let changed =
         plan.steps.iter().filter(|step| step.action != Action::Keep).map(|step| &*step.wanted.object);
@@ -56,7 +57,7 @@ pub(crate) fn warn_of_held(context: TierContext<'_>, to: u64, held: &[Applied]) 
     }
 }
 
-/// Leaves what holds data: an automatic rollback deletes neither StatefulSets nor claims.
+/// Keeps objects that hold data: an automatic rollback deletes neither StatefulSets nor claims.
 pub(crate) fn spare_data(context: TierContext<'_>, plan: &mut Plan) -> Vec<Applied> {
     let (left, prune) = std::mem::take(&mut plan.prune).into_iter().partition::<Vec<_>, _>(holds_data);
     plan.prune = prune;
@@ -71,10 +72,11 @@ pub(crate) fn spare_data(context: TierContext<'_>, plan: &mut Plan) -> Vec<Appli
     spared
 }
 
-/// Lets a person agree before a StatefulSet is deleted, or more objects than a release may delete without a word.
+/// Asks for confirmation before a StatefulSet is deleted, or more objects than a release may delete without an
+/// override.
 ///
 /// # Errors
-/// [`Kind::Rule`](crate::error::Kind::Rule) where nobody can be asked, or somebody said no.
+/// [`Kind::Rule`](crate::error::Kind::Rule) if nobody can be asked, or the answer is no.
 pub(crate) async fn confirm_deletions(context: TierContext<'_>, plan: &Plan, to: u64) -> Result<()> {
     let recreated = plan.steps.iter().filter(|step| step.action == Action::Recreate);
     let deleted = recreated.map(|step| &*step.wanted.object).chain(&plan.prune);
@@ -96,8 +98,9 @@ fn take_out(plan: &mut Plan, is_taken: impl Fn(&PlanStep) -> bool) -> Vec<Applie
     taken.into_iter().map(|step| Applied { object: step.wanted.object, fields: None }).collect()
 }
 
-/// Whether a recorded object grants rights or lies outside of the tier's namespace. Which kinds have no namespace the cluster
-/// knows, and not the record: what is of no namespace lies outside, whatever the object says.
+/// Whether a recorded object grants permissions or is outside the tier's namespace. Whether a kind is namespaced is
+/// asked of the cluster, because the record cannot be trusted: a cluster-scoped object is outside, whatever namespace
+/// it names.
 pub(crate) async fn is_guarded(cluster: &Cluster, object: &Value) -> bool {
     if seems_guarded(object, cluster.namespace()) {
         return true;

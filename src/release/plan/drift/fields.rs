@@ -1,8 +1,8 @@
 //! Fields of pod templates that no manifest mentions, read from the managed fields of a live object. Server-side apply
-//! leaves them alone for ever, because we never owned them.
+//! never removes them, because we never owned them.
 //!
-//! Paths are those of `fieldsV1`: `f:env` is a field, `k:{"name":"A"}` an item by its keys, `v:1` an item by its value, and
-//! `.` says that the map or list itself is owned.
+//! Paths are those of `fieldsV1`: `f:env` is a field, `k:{"name":"A"}` an item by its keys, `v:1` an item by its value,
+//! and `.` means that the map or list itself is owned.
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -14,23 +14,23 @@ use crate::cluster::{FIELD_MANAGER, is_person};
 use crate::release::plan::difference::child;
 use crate::release::plan::ownership::{entries, is_named, keys_of};
 
-/// `kubectl rollout restart` writes it: a restart that is over changes nothing any more.
+/// Written by `kubectl rollout restart`: once the restart is over, it has no effect.
 const RESTARTED_AT: &str = "f:kubectl.kubernetes.io/restartedAt";
 
-/// A field that somebody else added.
+/// A field that another manager added.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Added {
     /// `spec.template.spec.containers[web].env[A]`
     pub field: String,
     /// Its value.
     pub value: Value,
-    /// Its value as it is shown, where it may be seen; empty until that is known.
+    /// Its value as shown to the user, if it may be seen; empty until that is known.
     pub shown: String,
-    /// Who added it: `kubectl-set`.
+    /// The manager that added it: `kubectl-set`.
     pub manager: String,
     /// When that manager last wrote to the object, by the API server's clock.
     pub time: Option<Timestamp>,
-    /// Whether it is drift: a person's tool added it.
+    /// Whether it is drift: added with a tool that people use.
     pub by_hand: bool,
     operation: String,
     subresource: String,
@@ -38,12 +38,12 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    /// Whether it only says when `kubectl rollout restart` was run.
+    /// Whether it only records when `kubectl rollout restart` was run.
     pub(crate) fn is_restart(&self) -> bool {
         self.steps.last().is_some_and(|last| last == RESTARTED_AT)
     }
 
-    /// The value that it has in this version of the object.
+    /// Its value in this version of the object.
     pub(crate) fn value_in<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         self.steps.iter().try_fold(object, |here, step| below(here, step))
     }
@@ -55,8 +55,8 @@ impl Added {
     }
 }
 
-/// The fields that others added to the pod template of an object of ours, and the replicas that a person set; `scaled` where
-/// an autoscaler of the set scales it.
+/// The fields that others added to the pod template of an object of ours, and the replicas that a person set; `scaled`
+/// if an autoscaler of the release scales it.
 pub(crate) fn added(live: &Value, scaled: bool) -> Vec<Added> {
     let Some(ours) = entries(live).find(|entry| is_our_apply(entry)) else { return Vec::new() };
     let mut found = Vec::new();
@@ -65,7 +65,7 @@ pub(crate) fn added(live: &Value, scaled: bool) -> Vec<Added> {
         let is_a_person = is_person(&text("manager"));
         for root in roots(live) {
             let is_replicas = root.last() == Some(&"f:replicas");
-            // Whoever else writes replicas is an autoscaler, or something like one.
+            // Any other manager that writes replicas is an autoscaler or similar.
             if (is_replicas && (scaled || !is_a_person))
                 || (!is_replicas && entry.get("subresource").is_some())
             {
@@ -93,12 +93,13 @@ fn is_our_apply(entry: &Value) -> bool {
     entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply" && entry.get("subresource").is_none()
 }
 
-/// What we applied, what webhooks made of it (which the server books to us as an update), and what `restart` wrote.
+/// Whether the entry is ours: what we applied, what webhooks made of it (which the server records as our update), and
+/// what `restart` wrote.
 fn is_ours(entry: &Value) -> bool {
     entry["manager"].as_str().is_some_and(|name| name == FIELD_MANAGER || name.starts_with("windlass-"))
 }
 
-/// Where to look: the pod template, and the replicas.
+/// The fields to search: the pod template, and the replicas.
 fn roots(live: &Value) -> Vec<Vec<&'static str>> {
     let has = |pointer: &str| live.pointer(pointer).is_some();
     if live["kind"] == "Job" {
@@ -113,13 +114,13 @@ fn roots(live: &Value) -> Vec<Vec<&'static str>> {
     Vec::new()
 }
 
-/// One walk through what somebody owns, with what we own beside it.
+/// One walk through the fields of another manager, with ours in parallel.
 struct FieldWalk {
     found: Vec<(String, Vec<String>, Value)>,
 }
 
 impl FieldWalk {
-    /// Goes down to a root, and looks from there.
+    /// Descends to a root, and walks from there.
     fn down(&mut self, root: &[&str], theirs: &Value, ours: Option<&Value>, live: &Value) {
         let (mut theirs, mut ours, mut here) = (theirs, ours, live);
         let (last, way) = root.split_last().expect("a root has a name");
@@ -148,7 +149,7 @@ impl FieldWalk {
         let path = longer(path, step);
         let steps: Vec<String> = steps.iter().cloned().chain([step.to_owned()]).collect();
         match ours.and_then(|ours| ours.get(step)) {
-            // It is ours as well, as a whole, or they own nothing but the map itself.
+            // We own it as well, as a whole, or the other manager owns only the map itself.
             Some(ours) if is_leaf(ours) || is_leaf(theirs) => {}
             None if is_whole(step, theirs, value) => self.found.push((path, steps, value.clone())),
             ours => {
@@ -162,8 +163,8 @@ impl FieldWalk {
     }
 }
 
-/// Whether a field is shown and removed as one: a scalar, an item of a list, a structure that was not there before. What is in
-/// maps of texts (annotations, labels, limits) was added one by one.
+/// Whether a field is shown and removed as one: a scalar, an item of a list, a structure that did not exist before. The
+/// entries of string maps (annotations, labels, limits) count one by one.
 fn is_whole(step: &str, theirs: &Value, value: &Value) -> bool {
     let is_item = !step.starts_with("f:");
     let (is_structure, is_empty) = match value {
@@ -171,19 +172,19 @@ fn is_whole(step: &str, theirs: &Value, value: &Value) -> bool {
         Value::Array(items) => (false, items.is_empty()),
         _ => (false, true),
     };
-    // What is in a map or list of which they own nothing else is somebody else's.
+    // If the manager owns nothing else of a map or list, the rest belongs to others.
     let has_itself = theirs.get(".").is_some();
     is_item
         || (is_leaf(theirs) && (is_empty || !has_itself))
         || (is_structure && has_itself && !is_leaf(theirs))
 }
 
-/// Whether nothing below is owned.
+/// Whether no field below is owned.
 fn is_leaf(fields: &Value) -> bool {
     fields.as_object().is_none_or(|names| names.keys().all(|name| name == "."))
 }
 
-/// The value that a step leads to.
+/// The value at one step of a path.
 fn below<'v>(value: &'v Value, step: &str) -> Option<&'v Value> {
     if let Some(name) = step.strip_prefix("f:") {
         return value.get(name);
@@ -195,14 +196,14 @@ fn below<'v>(value: &'v Value, step: &str) -> Option<&'v Value> {
     }
 }
 
-/// A path as people write it, one step longer.
+/// Appends a step to a path in its readable form.
 fn longer(path: &str, step: &str) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     if let Some(name) = step.strip_prefix("f:") {
         return child(path, name);
     }
     let Some(keys) = keys_of(step) else { return format!("{path}[{}]", step.get(2..).unwrap_or(step)) };
-    // As everywhere else: `ports[80]`, and only what is not TCP says so.
+    // As in other messages: `ports[80]`, with the protocol only if it is not TCP.
     let words: Vec<String> = keys.values().map(text).filter(|word| word != "TCP").collect();
     format!("{path}[{}]", words.join("/"))
 }
@@ -239,15 +240,15 @@ fn below_mut<'v>(value: &'v mut Value, step: &str) -> Option<&'v mut Value> {
     }
 }
 
-/// The managed fields of the live object with these fields in our own entry and in no one else's: the next apply, which does
-/// not have them, removes them. `None` where nobody owns any of them any more.
+/// The managed fields of the live object, with these fields moved from other managers' entries to ours: the next apply,
+/// which does not have them, then removes them. `None` if nobody owns any of them any more.
 pub(crate) fn taken_over(live: &Value, fields: &[Added]) -> Option<Vec<Value>> {
     let mut all: Vec<Value> = entries(live).cloned().collect();
     let ours = all.iter().position(is_our_apply)?;
     let version = all[ours]["apiVersion"].clone();
     let mut taken = Map::new();
     for field in fields {
-        // Other versions of a kind may have other fields.
+        // Another version of the kind may have other fields.
         let theirs = all.iter_mut().find(|entry| field.is_of(entry) && entry["apiVersion"] == version);
         let theirs = theirs.and_then(|entry| entry["fieldsV1"].as_object_mut());
         if let Some(part) = theirs.and_then(|theirs| take(theirs, &field.steps)) {
@@ -262,7 +263,7 @@ pub(crate) fn taken_over(live: &Value, fields: &[Added]) -> Option<Vec<Value>> {
     Some(all)
 }
 
-/// Takes one path out of a tree: the tree of it alone. What holds nothing afterwards goes with it.
+/// Removes one path from a tree and returns the tree of that path alone. Parents that become empty are removed as well.
 fn take(tree: &mut Map<String, Value>, steps: &[String]) -> Option<Map<String, Value>> {
     let (step, rest) = steps.split_first()?;
     if rest.is_empty() {

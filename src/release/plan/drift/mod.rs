@@ -1,5 +1,5 @@
-//! Fields that no manifest mentions and that are there all the same: a person added them with kubectl, and no release takes
-//! them away. They are shown, and removed where a person says so.
+//! Fields that no manifest mentions but that exist: a person added them with kubectl, and a release does not remove
+//! them. They are shown, and removed with `--override drift`.
 
 pub(crate) mod fields;
 
@@ -18,17 +18,17 @@ pub(crate) use crate::release::plan::drift::fields::Added;
 use crate::release::plan::{Action, Plan, PlanStep, difference};
 use crate::report::view::drift::AddedField;
 
-/// How often taking fields over is tried while somebody else writes to the object.
+/// How many times to try to take fields over while others write to the object.
 const TRIES: usize = 5;
-/// So many fields are named in a sentence.
+/// How many fields are named in a sentence.
 const NAMED: usize = 3;
 
-/// Finds what others added to the objects of a plan. With `--override drift` what a person added is a change of the plan: it is
-/// removed.
+/// Finds what others added to the objects of a plan. With `--override drift`, removing what a person added becomes a
+/// change of the plan.
 pub(crate) async fn find(context: TierContext<'_>, plan: &mut Plan, mask: &Mask) {
     let scaled = plan::scaled_targets(plan.steps.iter().map(|step| &step.wanted));
     let scaled = |step: &PlanStep| plan::is_scaled(&scaled, &step.wanted.id());
-    // Made at once: a closure inside the stream would have to hold for steps of every lifetime.
+    // Created beforehand: a closure inside the stream would have to hold for steps of every lifetime.
     let asked: Vec<_> =
         plan.steps.iter().map(|step| of_step(context.cluster, step, scaled(step), mask)).collect();
     let found: Vec<Vec<Added>> = stream::iter(asked).buffered(CONCURRENCY).collect().await;
@@ -42,7 +42,7 @@ pub(crate) async fn find(context: TierContext<'_>, plan: &mut Plan, mask: &Mask)
 
 async fn of_step(cluster: &Cluster, step: &PlanStep, scaled: bool, mask: &Mask) -> Vec<Added> {
     let (Action::Keep | Action::Change, Some(live)) = (step.action, &step.live) else { return Vec::new() };
-    // What a changed manifest mentions by now is no drift.
+    // A field that the changed manifest mentions now is not drift.
     let found = fields::added(step.tried.as_ref().unwrap_or(live), scaled);
     let mut found = without_defaults(cluster, live, found).await;
     for one in &mut found {
@@ -55,14 +55,14 @@ async fn of_step(cluster: &Cluster, step: &PlanStep, scaled: bool, mask: &Mask) 
     found
 }
 
-/// Whether a field that was typed in by hand is named like a secret: nobody could say beforehand that it is one.
+/// Whether the name of a field that was added by hand looks like a secret: no manifest declares it as sensitive.
 fn looks_secret(field: &str) -> bool {
     const WORDS: [&str; 6] = ["PASSW", "SECRET", "TOKEN", "CREDENTIAL", "APIKEY", "_KEY"];
     let name = field.rsplit(['.', '[']).next().unwrap_or_default().to_uppercase();
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// Whether a container, or the like, that was added as a whole has a variable of such a name.
+/// Whether an added structure, such as a container, has a variable with such a name.
 fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Object(map) => {
@@ -75,7 +75,8 @@ fn holds_secret(value: &Value) -> bool {
     }
 }
 
-/// Whoever created or edited an object as a whole owns its defaults as well: what the server would put there again is left out.
+/// Leaves out defaults: a manager that created or edited an object as a whole owns its defaults as well, and the server
+/// would set them again.
 async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>) -> Vec<Added> {
     if found.iter().all(Added::is_restart) {
         return found;
@@ -89,7 +90,7 @@ async fn without_defaults(cluster: &Cluster, live: &Value, mut found: Vec<Added>
     found
 }
 
-/// Makes the removal of what was added by hand a change of the step.
+/// Makes the removal of fields added by hand a change of the step.
 fn remove(step: &mut PlanStep) {
     let changes: Vec<FieldChange> = step
         .drift()
@@ -100,12 +101,12 @@ fn remove(step: &mut PlanStep) {
     }
     step.changes.extend(changes);
     step.action = Action::Change;
-    // It was tried with what is removed now.
+    // The dry run still had the fields that are removed now.
     step.tried = None;
     step.removes_drift = true;
 }
 
-/// Says what a person added by hand, and whether it stays.
+/// Warns about fields that a person added, and whether they are removed.
 pub(crate) fn warn(context: TierContext<'_>, plan: &Plan) {
     for step in plan.steps.iter().filter(|step| step.drift().next().is_some()) {
         let drift: Vec<&Added> = step.drift().collect();
@@ -131,7 +132,7 @@ pub(crate) fn warn(context: TierContext<'_>, plan: &Plan) {
     }
 }
 
-/// Makes what a person added by hand ours, so that the apply that follows removes it, and the pods restart once.
+/// Makes the fields that a person added ours, so that the next apply removes them, and the pods restart only once.
 ///
 /// # Errors
 /// What the cluster refuses.
@@ -154,13 +155,13 @@ pub(crate) async fn take_over(cluster: &Cluster, step: &PlanStep) -> Result<(), 
             },
         });
         match cluster.merge_patch(&patch).await {
-            // Its controller writes to its status at any time.
+            // Its controller may write to its status at any time.
             Err(error) if error.refusal == Refusal::Stale && attempt < TRIES => {}
             patched => return patched.map(drop),
         }
         match cluster.get(&ObjectRef::of(&live)).await {
             Ok(Some(there)) => live = Arc::new(there),
-            // What is deleted has nothing left to remove.
+            // A deleted object has no fields left to remove.
             Ok(None) => return Ok(()),
             Err(error) => return Err(ApplyError::before_sending(&ObjectRef::of(&live), &error)),
         }
@@ -173,7 +174,7 @@ pub(crate) fn first(live: &Value) -> Option<Added> {
     fields::added(live, false).into_iter().find(|one| one.by_hand)
 }
 
-/// A refusal that what was added by hand may be the reason of: `value` beside its `valueFrom`.
+/// A refusal that may be caused by a field added by hand: `value` beside its `valueFrom`.
 pub(crate) fn in_the_way(error: ApplyError, added: &Added) -> ApplyError {
     let hint = format!(
         "{} added {} by hand: to remove it, use --override drift --reason \"…\"",

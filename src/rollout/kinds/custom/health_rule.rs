@@ -67,9 +67,9 @@ fn is_unobserved(object: &Value) -> bool {
 /// What an expression without a value means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Errors {
-    /// It is progressing, and the error is the message, because the user wrote the rule.
+    /// The object is progressing, and the error is the message, because the user wrote the rule.
     AreSaid,
-    /// It is not in this state: rules of the catalogue refer to fields that appear later.
+    /// The expression is false: rules of the catalogue refer to fields that appear later.
     AreFalse,
 }
 
@@ -79,7 +79,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         Err(_) if errors == Errors::AreFalse => Ok(false),
         held => held.map_err(|error| format!("`{key}` has no value: {error}")),
     };
-    // Without a value it is not paused.
+    // An expression without a value does not mean paused.
     if rule.paused.as_ref().is_some_and(|paused| paused.holds(object) == Ok(true)) {
         let why = said().map(|said| format!(": {said}")).unwrap_or_default();
         return Health::paused(format!("it is paused and not waited for{why}"));
@@ -103,7 +103,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
         })
     };
     judged().unwrap_or_else(|error: String| {
-        // There is nothing else to report before its controller has handled it.
+        // Before its controller has handled the object, there is nothing else to report.
         let is_new = object
             .get("status")
             .is_none_or(|status| status.as_object().is_some_and(serde_json::Map::is_empty));
@@ -115,7 +115,7 @@ fn by_rule(object: &Value, rule: &HealthRule, errors: Errors) -> Health {
     })
 }
 
-/// Without words, where nobody wrote the rule, its controller has said nothing yet.
+/// Without a message, a rule of the catalogue means that the controller has not reported anything yet.
 fn progressing(said: Option<String>, errors: Errors, why: impl Fn() -> String) -> Health {
     let why = said.or_else(|| (errors == Errors::AreSaid).then(why));
     Health { message: why, ..Health::new(Verdict::Progressing) }
@@ -161,7 +161,7 @@ fn unwell(object: &Value) -> Option<Condition<'_>> {
     })
 }
 
-/// Since when it has been in this state: when the failing condition last changed.
+/// Since when it is in this state: when the failing condition last changed.
 fn since(object: &Value) -> Option<Timestamp> {
     unwell(object)?.since
 }

@@ -32,7 +32,7 @@ const HELD: &[&str] = &["Suspended", "Paused"];
 /// Where objects without conditions have a phase or state, the most significant first.
 const WORDS: &[&str] =
     &["/status/phase", "/status/state", "/status/health", "/status/health/status", "/status/health/state"];
-/// How other fields with such a word end: `currentState`, `updateStatus`.
+/// The endings of other fields with a phase or state: `currentState`, `updateStatus`.
 const WORD_ENDS: &[&str] = &["phase", "state", "status", "health"];
 /// The wanted and the actual count, as most projects name them.
 const COUNTS: &[(&str, &str)] = &[
@@ -87,7 +87,7 @@ fn by_failure(context: &EvalContext) -> Option<Health> {
     let object = context.object;
     let broken = BROKEN.iter().filter_map(|kind| find(object, kind)).find(Condition::is_true);
     let ended = || find(object, "Succeeded").filter(Condition::is_false);
-    // An abort before our apply does not fail what was applied since.
+    // An aborted rollout from before our apply does not fail the current one.
     let is_new = |one: &Condition| one.is_current_for(object) || context.is_of_this_release(one.written);
     let aborted = || {
         find(object, "Progressing").filter(|one| one.is_false() && speaks_of_end(one.reason) && is_new(one))
@@ -108,7 +108,7 @@ fn held(context: &EvalContext) -> Option<Health> {
     Some(generic(paused, condition.kind))
 }
 
-/// A part of its status that was written for an older generation: below a field of it, or as a text.
+/// A part of its status that was written for an older generation: in a field below the status, or as text.
 fn unobserved(context: &mut EvalContext) -> Option<Health> {
     let object = context.object;
     let generation = object::number(object, "/metadata/generation")?;
@@ -119,7 +119,7 @@ fn unobserved(context: &mut EvalContext) -> Option<Health> {
         let number = |value: &Value| value.as_i64().or_else(|| value.as_str()?.parse().ok());
         named.filter_map(number).any(|observed| (0..generation).contains(&observed))
     };
-    // A number there is judged before any kind's rule.
+    // A numeric `observedGeneration` is handled by the rules for all kinds.
     let is_text = |name: &str| status.get(name).is_some_and(Value::is_string);
     let above = (is_text("observedGeneration") || is_text("lastObservedGeneration")) && within(status);
     let below = || status.values().filter_map(Value::as_object).any(within);
@@ -150,7 +150,7 @@ fn by_conditions(context: &mut EvalContext) -> Option<Health> {
     Some(generic(judgement, kind))
 }
 
-/// By conditions whose names only end as the usual ones do, and by those in lists below the status (`status.parents[]`,
+/// By conditions whose names only end like the usual ones, and by those in lists below the status (`status.parents[]`,
 /// `status.ancestors[]`): all of them count.
 fn by_similar_conditions(context: &mut EvalContext) -> Option<Health> {
     let object = context.object;
@@ -215,7 +215,7 @@ fn lasting(context: &mut EvalContext, condition: &Condition) -> Health {
     Health::new(verdict).with_cause(Cause::ControllerFailed).saying(condition.sentence())
 }
 
-/// Words of a reason: `BuildFailed`, `ReconcileError`, `ErrInitIssuer`, `TimeoutException`.
+/// Whether a reason names an error: `BuildFailed`, `ReconcileError`, `ErrInitIssuer`, `TimeoutException`.
 fn speaks_of_error(reason: &str) -> bool {
     let is_short = |(at, _): (usize, &str)| reason[at + 3..].chars().next().is_none_or(char::is_uppercase);
     let lower = reason.to_ascii_lowercase();
@@ -223,7 +223,7 @@ fn speaks_of_error(reason: &str) -> bool {
         || reason.match_indices("Err").any(is_short)
 }
 
-/// Reasons that are never retried: `RolloutAborted`, `ProgressDeadlineExceeded`.
+/// Whether a reason means that the controller does not retry: `RolloutAborted`, `ProgressDeadlineExceeded`.
 fn speaks_of_end(reason: &str) -> bool {
     let lower = reason.to_ascii_lowercase();
     speaks_of_error(reason) || ["abort", "deadline"].iter().any(|word| lower.contains(word))
@@ -316,8 +316,8 @@ fn field(pointer: &str) -> String {
     pointer.trim_start_matches('/').replace('/', ".")
 }
 
-/// Its status is unknown or missing: it is ready when everything it owns is, and nobody has written to it for a while. In a dump
-/// this cannot be told.
+/// Its status is unknown or missing: it is ready when everything it owns is, and nobody has written to it for a while.
+/// A dump cannot show the latter.
 fn unreadable(context: &mut EvalContext) -> Health {
     let object = context.object;
     let word = words(object).into_iter().next();

@@ -1,4 +1,4 @@
-//! Whether the status of a custom resource speaks of the object as it is, or as it was before it was changed.
+//! Whether the status of a custom resource is about the object as it is now, or as it was before the change.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use crate::rollout::health::Health;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 
-/// Lists of conditions are looked for so deep below the status (`status.parents[].conditions`).
+/// Lists of conditions are searched down to this depth below the status (`status.parents[].conditions`).
 const CONDITION_DEPTH: usize = 3;
-/// A controller reacts to a change within so many seconds of its time, which has no fractions: in most cases at once.
+/// A controller reacts to a change within this many seconds, usually at once; its timestamps have no fractions.
 const REACTION: i64 = 3;
-/// Fields of a status that say of which generation it speaks.
+/// Fields of a status that name the generation it is about.
 const GENERATIONS: [&str; 3] = ["observedGeneration", "lastObservedGeneration", "syncedResourceVersion"];
 
-/// Whatever below the status has a list of conditions, the status itself included.
+/// Every part of the status with a list of conditions, including the status itself.
 pub(super) fn condition_lists(status: &Value) -> Vec<&Value> {
     fn collect<'a>(value: &'a Value, depth: usize, found: &mut Vec<&'a Value>) {
         if value.get("conditions").is_some_and(Value::is_array) {
@@ -38,7 +38,7 @@ pub(super) fn condition_lists(status: &Value) -> Vec<&Value> {
     found
 }
 
-/// The object without the conditions that were written for an older generation of it; borrowed where it has none of them.
+/// The object without the conditions of an older generation; borrowed if it has none.
 pub(super) fn without_outdated_conditions(object: &Value) -> Cow<'_, Value> {
     let lists = object.get("status").map(condition_lists).unwrap_or_default();
     let is_outdated = |list: &&Value| condition::of_list(list).any(|one| one.is_older_than(object));
@@ -67,8 +67,8 @@ fn remove_outdated(value: &mut Value, object: &Value, depth: usize) {
     }
 }
 
-/// A good verdict about an object that this release changed, by a status that may be the one of before: it is believed once the
-/// controller has had the time to say something else.
+/// Delays a ready verdict about an object that this release changed while the status may still be the previous one: it
+/// counts once the controller has had the time to report something else.
 pub(super) fn settled(context: &mut EvalContext, judgement: Health) -> Health {
     if judgement.verdict == Verdict::Ready && !judgement.is_unjudged && may_be_of_before(context) {
         return Health::progressing("waiting for the controller to see the change");

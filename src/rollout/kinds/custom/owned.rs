@@ -1,5 +1,5 @@
-//! What a custom resource owns: pods and workloads with rules of their own. While its pods have failed for good, it is not
-//! ready, whatever its controller says, and their cause is the closest one.
+//! The objects that a custom resource owns: pods, and workloads with rules of their own. While its pods have failed for
+//! good, it is not ready, whatever its controller reports, and their cause is the closest one.
 
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ const WORKLOADS: &[(&str, &str)] = &[
     ("", "ReplicationController"),
 ];
 
-/// The verdict of a custom resource, with what it owns.
+/// The health of a custom resource, together with that of the objects it owns.
 pub(crate) fn weighed(context: &mut EvalContext, own: Health) -> Health {
     if matches!(own.verdict, Verdict::Failed | Verdict::Paused | Verdict::Terminating) {
         return own;
@@ -29,7 +29,7 @@ pub(crate) fn weighed(context: &mut EvalContext, own: Health) -> Health {
     match (own.verdict, worst.verdict) {
         // Its controller may recover: it is not ready, but has not failed.
         (Verdict::Ready, Verdict::Failed) => Health { verdict: Verdict::Progressing, ..worst },
-        // It has not seen the death yet, or counts what runs for the moment.
+        // Its controller has not seen the crash yet, or counts containers that only run at the moment.
         (Verdict::Ready, Verdict::Progressing) if is_new && worst.cause.is_none_or(is_death) => worst,
         (Verdict::Ready, _) => own,
         (_, Verdict::Failed) => worst,
@@ -38,8 +38,8 @@ pub(crate) fn weighed(context: &mut EvalContext, own: Health) -> Health {
     }
 }
 
-/// The message of a custom resource that waits: that of the newest object it owns with a rule in the catalogue, such as a
-/// `CertificateRequest`.
+/// Takes the message of a custom resource that is progressing from the newest object it owns with a rule in the
+/// catalogue, such as a `CertificateRequest`.
 fn with_words_of_newest_part(context: &mut EvalContext, own: Health) -> Health {
     if own.verdict != Verdict::Progressing || own.cause.is_some() {
         return own;
@@ -71,7 +71,7 @@ pub(crate) fn waiting(context: &mut EvalContext) -> Option<String> {
             context.snapshot.children(owner).filter(|child| !object::is_being_deleted(child)).collect();
         for child in children {
             let kind = (object::group(object::api_version(child)), object::kind(child));
-            // A workload is judged with its own pods and sets; of the Jobs of an operator some may fail.
+            // A workload is judged together with its pods and ReplicaSets; some Jobs of an operator may fail.
             if WORKLOADS.contains(&kind) {
                 if !context.judge_owned(child).is_done() {
                     return Some(object::title(child));
@@ -88,7 +88,7 @@ pub(crate) fn waiting(context: &mut EvalContext) -> Option<String> {
     None
 }
 
-/// Whether a container died of it: its next instance has to stay up.
+/// Whether a container died: its next instance has to stay up.
 const fn is_death(cause: Cause) -> bool {
     matches!(
         cause,

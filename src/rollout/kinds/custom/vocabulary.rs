@@ -7,14 +7,15 @@ use crate::model::Verdict;
 pub(super) enum Polarity {
     /// It is done.
     Done,
-    /// It is on its way.
+    /// It is in progress.
     Underway,
     /// Something is wrong.
     Broken,
 }
 
-/// Ends of names, as most projects form them: `ClusterAvailable`, `DashboardSynchronized`, `AllReplicasReady`. Left out is what
-/// comes early (`Initialized`, `Created`) and what is false in health (`Active`, of what scales to zero).
+/// Endings of condition types in most projects: `ClusterAvailable`, `DashboardSynchronized`, `AllReplicasReady`. Types
+/// that become true early (`Initialized`, `Created`), or are false in a healthy object (`Active`, for what scales to
+/// zero), are left out.
 const BROKEN: &[&str] = &[
     "NotReady",
     "Failed",

@@ -67,7 +67,7 @@ fn failed(context: &EvalContext, pod: &Pod) -> Health {
     finding.explain(Health::new(Verdict::Failed))
 }
 
-/// How a pod that will not run again has ended.
+/// How a pod ended that will not run again.
 pub(crate) fn finding_of_ended<'a>(pod: &'a Pod, events: &[Event<'a>]) -> Finding<'a> {
     let reason = pod.reason();
     let words = pod.said.as_deref().map_or("", Said::words);

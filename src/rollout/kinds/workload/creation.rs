@@ -1,4 +1,5 @@
-//! Pods that the API server does not let a controller create: a quota, an admission rule, missing rights.
+//! Pods that the API server does not let a controller create: because of a quota, an admission rule, or missing
+//! permissions.
 
 use std::sync::LazyLock;
 
@@ -16,14 +17,14 @@ use crate::rollout::snapshot::event::without_pod_names;
 
 /// A refusal may be temporary: only one that lasts this many seconds is a failure.
 const PATIENCE: i64 = 30;
-/// A policy of the cluster does not change on its own.
+/// A cluster policy does not change on its own, so this many seconds are enough.
 const RULE_PATIENCE: i64 = 10;
-/// A pod that ends frees its share of a quota, and the controller retries only after a while.
+/// A pod that ends frees its share of a quota, but the controller retries only after up to this many seconds.
 const QUOTA_FREED: i64 = 60;
 
-/// What the `ReplicaFailure` of a ReplicaSet tells, or of a Deployment whose ReplicaSet cannot be seen.
+/// The finding from the `ReplicaFailure` condition of a ReplicaSet, or of a Deployment whose ReplicaSet cannot be seen.
 pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
-    // The ReplicaSet itself may be what is refused.
+    // The ReplicaSet itself may have been refused.
     let refused = condition::find(context.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
     if let Some(refused) = refused.filter(|condition| context.is_of_this_release(condition.written)) {
@@ -35,14 +36,14 @@ pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) 
     Some(finding(context, owner, failure.message, state))
 }
 
-/// What the `FailedCreate` events of a controller without such a condition tell, where it did not get further.
+/// The finding from the `FailedCreate` events of a controller without such a condition, if it has not got any further.
 pub(crate) fn by_events<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
     let events = context.events_of(owner);
     let created =
         events.iter().filter(|event| event.reason == "SuccessfulCreate").filter_map(|event| event.last);
     let created = created.max();
     let failure = events.iter().rev().find(|event| event.reason == "FailedCreate")?;
-    // Each message is an event of its own: the refusal lasts since the first of them.
+    // Each message is a separate event: the refusal has lasted since the first of them.
     let since =
         events.iter().filter(|event| event.reason == "FailedCreate").filter_map(|event| event.first).min();
     let since = since.max(created);
@@ -52,7 +53,7 @@ pub(crate) fn by_events<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> 
     Some(finding(context, owner, failure.message, (StateKey::OwnCreation, since)))
 }
 
-/// The meaning of a refusal that has been in this state since then.
+/// The finding about a refusal that has lasted since then.
 fn finding<'a>(
     context: &mut EvalContext<'a>,
     owner: &'a Value,
@@ -75,7 +76,7 @@ fn finding<'a>(
     Finding::new(owner, grade, Some(cause), words)
 }
 
-/// The cause, and after how many seconds the API server will say the same the next time; `None` of what may come right.
+/// The cause, and after how many seconds a retry will fail in the same way; `None` if it may succeed.
 fn meaning(message: &str) -> (Cause, Option<i64>) {
     if message.contains("exceeded quota") {
         (Cause::QuotaExceeded, Some(PATIENCE))
@@ -92,7 +93,8 @@ fn meaning(message: &str) -> (Cause, Option<i64>) {
     }
 }
 
-/// Webhooks and policies, Pod Security, a `LimitRange`, a quota that wants numbers, a class that does not exist.
+/// Whether an admission rule refused it: a webhook or policy, Pod Security, a `LimitRange`, a quota that requires
+/// limits, a class that does not exist.
 fn is_denied_by_rule(message: &str) -> bool {
     static SIGNS: LazyLock<Regex> = LazyLock::new(|| {
         let words = "denied the request|denied request|violates PodSecurity|must specify |\

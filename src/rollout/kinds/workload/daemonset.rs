@@ -1,4 +1,4 @@
-//! `DaemonSets`: a pod on each node that it matches, as far as the nodes themselves are there.
+//! `DaemonSets`: a pod on each matching node that works.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete
     let status = |field: &str| count(context.object, &format!("/status/{field}"));
     let (desired, updated) = (status("desiredNumberScheduled"), status("updatedNumberScheduled"));
     let (ready, available) = (status("numberReady"), status("numberAvailable"));
-    // Do not wait for nodes that do not respond: what they have of an earlier revision, and what they do not have.
+    // Do not wait for nodes that do not respond, whether they still have a pod of an earlier revision or none.
     let on = |name: &str, pods: &[&Pod]| pods.iter().any(|pod| node(pod) == name);
     let well: Vec<&Pod> =
         pods.current.iter().chain(&pods.stale).copied().filter(|pod| pod.ready.is_true()).collect();
@@ -70,24 +70,24 @@ fn progress(context: &EvalContext, pods: &Pods, lost: &BTreeSet<&str>, on_delete
     }
 }
 
-/// Nodes that are not waited for, where nodes may be read.
+/// Nodes that are not waited for, as far as nodes may be read.
 #[derive(Default)]
 struct Lost<'a> {
-    /// Those that are not ready or not schedulable: the controller wants pods on them all the same.
+    /// Nodes that are not ready or not schedulable, although the controller wants pods on them.
     silent: BTreeSet<&'a str>,
-    /// Those that are gone: the controller no longer counts them, only their pods are still there.
+    /// Nodes that were deleted: the controller no longer counts them, but their pods still exist.
     gone: BTreeSet<&'a str>,
 }
 
 impl<'a> Lost<'a> {
     fn of(context: &EvalContext<'a>, desired: i64) -> Self {
         let nodes: Vec<&Value> = context.snapshot.of_kind("", "Node").collect();
-        // A dump need not hold them all: fewer than there are pods to be are not all.
+        // A dump may not have all nodes, certainly not if it has fewer nodes than desired pods.
         let all_known = i64::try_from(nodes.len()).is_ok_and(|known| known >= desired);
         let is_well =
             |node: &Value| condition::is_true(node, "Ready") && !object::is_true(node, "/spec/unschedulable");
         let mut lost = Self::default();
-        // Terminating pods count as well: on a node that does not respond they stay forever.
+        // Terminating pods count as well: on a node that does not respond they remain forever.
         for name in context.snapshot.pods_of(context.object).map(node) {
             match nodes.iter().find(|node| object::name(node) == name) {
                 _ if name.is_empty() => {}
@@ -101,7 +101,7 @@ impl<'a> Lost<'a> {
     }
 }
 
-/// The node that a pod runs on, or that it is meant for.
+/// The node that a pod runs on, or that its controller chose for it.
 fn node(pod: &Pod) -> &str {
     if pod.node.is_empty() { &pod.meant_for } else { &pod.node }
 }

@@ -1,4 +1,4 @@
-//! Deployments. Ready is what `kubectl rollout status` calls rolled out, without its false successes.
+//! Deployments. They are ready when `kubectl rollout status` calls them rolled out, but without its false positives.
 
 use crate::model::object;
 use crate::model::object::{count, is_true, number};
@@ -10,7 +10,7 @@ use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{WorkloadProgress, creation, of_wanted, revision};
 use crate::rollout::snapshot::condition;
 
-/// The server's default, which the manifest does not ask for.
+/// The server's default of `progressDeadlineSeconds`, which the manifest does not set.
 const DEFAULT_DEADLINE: i64 = 600;
 
 /// Judges a Deployment.
@@ -22,7 +22,7 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     let pods = revision::of_deployment(context);
     let progress = progress(context, &pods);
     let owner = pods.set.unwrap_or(context.object);
-    // Where sets are known and none has its template, the refusal is of an earlier rollout.
+    // If ReplicaSets are known and none has the Deployment's template, the refusal is from an earlier rollout.
     let is_of_others = pods.set.is_none()
         && context.snapshot.children_of_kind(context.object, "ReplicaSet").next().is_some();
     let refused = if is_of_others { None } else { creation::by_condition(context, owner) };
@@ -72,7 +72,7 @@ fn still_there(number: i64, which: &str) -> String {
     format!("{number} {noun} {which} {verb} still there")
 }
 
-/// The controller's word that the rollout takes too long: of this rollout, not of the one before.
+/// The controller's message that the rollout takes too long, if it is about this rollout.
 fn overdue(context: &EvalContext, pods: &Pods) -> Option<String> {
     let condition = condition::find(context.object, "Progressing")?;
     if !condition.is_false() || condition.reason != "ProgressDeadlineExceeded" {

@@ -1,5 +1,5 @@
-//! Pods that were put off their node, or never let onto it, for a reason of their own: their limit, or what they ask of the
-//! node. Their controller replaces them by others that end in the same way.
+//! Pods that were evicted from their node, or rejected by it, through their own fault: because of their limit, or what
+//! they ask of the node. Their controller replaces them with others that end in the same way.
 
 use std::sync::LazyLock;
 
@@ -12,14 +12,15 @@ use crate::rollout::pod::crashes;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::pod::{Pod, Said};
 
-/// The same for the third time will be the same for the fourth.
+/// After this many equal failures, the next pod will fail in the same way.
 const FAILS: i64 = 3;
-/// A pod that stays up at least this long, and twice as long as the one before it, breaks the limit no more.
+/// A pod that has lived for at least this many seconds, and twice as long as the one before it, no longer exceeds the
+/// limit.
 const RECOVERS: i64 = 10;
-/// Nobody waits longer for that.
+/// The upper bound of that wait, in seconds.
 const RECOVERS_AT_MOST: i64 = 600;
 
-/// What a pod of the new revision was put off for by its own fault, and how often that was seen.
+/// Why pods of the new revision were evicted or rejected through their own fault, and how often that was seen.
 pub(crate) fn repeated<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut last: Option<(&'a Pod, PodRejection)> = None;
     for pod in &pods.put_off {
@@ -44,7 +45,7 @@ pub(crate) fn repeated<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Op
     Some(Finding { strikes: count, ..Finding::new(pod, grade, Some(fault.cause), message).about(pointer) })
 }
 
-/// The same, while the pod that took the place has not been there for longer than the one before.
+/// The same finding, until the replacement pod has lived long enough.
 pub(crate) fn recent<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let finding = repeated(context, pods)?;
     let before = finding.subject.pod()?.created?;
@@ -54,7 +55,7 @@ pub(crate) fn recent<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Opti
     (!context.is_past(youngest, proof)).then_some(finding)
 }
 
-/// Why a pod ended that did not even die.
+/// Why a pod was ended although none of its containers died.
 struct PodRejection {
     cause: Cause,
     said: String,
@@ -72,7 +73,7 @@ impl PodRejection {
         let has_begun = pod.containers.iter().any(|one| one.has_begun() || one.last.is_some());
         match pod.reason() {
             "Evicted" if OWN_LIMIT.is_match(words) => Some(Self { cause: Cause::Evicted, said }),
-            // The node's trouble, or the scheduler's haste: it is over, or another node is taken.
+            // A problem of the node, or a race in scheduling: it is over, or the pod moves to another node.
             "" | "Evicted" | "Preempting" | "NodeLost" | "Shutdown" | "NodeShutdown" | "Terminated"
             | "DeadlineExceeded" | "NodeAffinity" => None,
             reason if has_begun || reason.starts_with("OutOf") => None,
@@ -80,7 +81,7 @@ impl PodRejection {
         }
     }
 
-    /// The limit in the manifest.
+    /// The field of the exceeded limit in the manifest.
     fn pointer(&self, context: &EvalContext) -> Option<String> {
         let (spec, prefix) = context.written_pod();
         let names = |list: &str, marks: [&str; 2]| {

@@ -40,7 +40,7 @@ fn has_started(job: &Value, pods: &[&Pod]) -> bool {
         || pods.iter().any(|pod| matches!(&*pod.phase, "Running" | "Succeeded"))
 }
 
-/// The cause of its pod is evidence: the Job's own is `job-failed`.
+/// The health of a failed Job. The cause of its pod is evidence: the Job's own cause is `job-failed`.
 fn has_failed<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod], reason: &str, said: &str) -> Health {
     let finding = worst(context, pods);
     let why = finding.as_ref().map_or(said, |finding| finding.message.as_str());
@@ -85,8 +85,8 @@ fn runs<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Health {
     evidence::of_workload(context, finding.as_ref(), judgement)
 }
 
-/// A program that the kernel does not execute, for the second time: it will not the next time either. Before its log was read,
-/// the question for that.
+/// The finding about a program that the kernel could not execute twice, and will not the next time. Before its log was
+/// read, it carries the request for that log.
 fn cannot_begin<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
     let mut deaths = 0;
     let mut last: Option<(&'a Pod, Container<'a>)> = None;
@@ -106,7 +106,7 @@ fn cannot_begin<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<F
     if !matches!(cause, Cause::ExitCode | Cause::InitFailed) || death.never_ran() {
         return None;
     }
-    // What was read of its log is remembered as long as its deaths are.
+    // The log that was read is remembered as long as the container's deaths are, so keep these.
     context.deaths(container.key());
     let view = ContainerView { context: &mut *context, pod, container: &container, events: &events };
     let (grade, message, asks) = match view.refused(&death)? {
@@ -119,7 +119,8 @@ fn cannot_begin<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<F
     Some(Finding { asks, ..finding })
 }
 
-/// Which container of it still runs: where others have ended, that one may be a sidecar that never does.
+/// The health of a running Job, with the container that still runs: if others have completed, it may be a sidecar that
+/// never will.
 fn still_runs(pods: &[&Pod]) -> Health {
     let found = pods.iter().find_map(|pod| {
         let all = Container::all(pod).into_iter().filter(|one| one.role == Role::Regular);
@@ -140,7 +141,8 @@ fn still_runs(pods: &[&Pod]) -> Health {
     finding.of_container(running.name, false).explain(Health::new(Verdict::Progressing))
 }
 
-/// Where the manifest sets no `backoffLimit`, the server's 6 is nobody's wish: a Job fails as often as other pods die.
+/// If the manifest sets no `backoffLimit`, nobody asked for the server's default of 6: the Job then fails after as many
+/// deaths as any other pod.
 fn out_of_attempts(context: &EvalContext, alive: &[&Pod]) -> Option<String> {
     let is_wish = context.release().is_none_or(|release| !release.limits.lacks_backoff_limit);
     if is_wish || context.is_older_than_release(object::created(context.object)) {
@@ -160,7 +162,7 @@ fn out_of_attempts(context: &EvalContext, alive: &[&Pod]) -> Option<String> {
     })
 }
 
-/// How many of the attempts that `backoffLimit` allows are spent.
+/// How many of the attempts that `backoffLimit` allows have failed.
 fn attempts(job: &Value) -> String {
     let allowed = object::number(job, "/spec/backoffLimit").unwrap_or(6).saturating_add(1);
     match count(job, "/status/failed") {
@@ -169,7 +171,7 @@ fn attempts(job: &Value) -> String {
     }
 }
 
-/// The worst that is wrong with a pod of the Job: one that lives, else one that has failed.
+/// The worst finding about the Job's pods.
 fn worst<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     let mut unable = 0;
@@ -186,7 +188,7 @@ fn worst<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<
             }
             _ => {
                 let found = pod::examine(context, one);
-                // Dying is what `backoffLimit` counts.
+                // `backoffLimit` decides how often they may crash.
                 findings.extend(found.map(|found| Finding { grade: without_crashes(found.grade), ..found }));
             }
         }
@@ -200,7 +202,7 @@ fn worst<'a>(context: &mut EvalContext<'a>, pods: &[&'a Pod]) -> Option<Finding<
 }
 
 fn is_lasting(finding: &Finding) -> bool {
-    // The container's own name may hold any word.
+    // The container's own name may contain any word.
     let said = finding.message.split_once(": ").map_or(finding.message.as_str(), |(_, said)| said);
     crate::rollout::pod::start::is_lasting(said)
 }

@@ -1,4 +1,5 @@
-//! What all workloads share: pods are examined, the worst one speaks, and what runs must have run for a while.
+//! What all workloads have in common: the worst finding about their pods is reported, and running containers must stay
+//! up for a while.
 
 pub(crate) mod bare_pod;
 pub(crate) mod creation;
@@ -27,22 +28,22 @@ use crate::rollout::pod::probe::Probe;
 use crate::rollout::snapshot::pod::Pod;
 use crate::rollout::{annotations, evidence, pod};
 
-/// How far a workload is, by its own status.
+/// The progress of a workload, by its own status.
 #[derive(Debug)]
 pub(crate) struct WorkloadProgress {
-    /// Whether its counts are those that were asked for.
+    /// Whether its counts are the wanted ones.
     pub(crate) is_complete: bool,
-    /// Whether a bar lower than all of its replicas is reached.
+    /// Whether it reaches a lower threshold than all of its replicas.
     pub(crate) reaches_bar: bool,
     pub(crate) ready: i64,
     pub(crate) wanted: i64,
     /// What is still waited for, in one sentence.
     pub(crate) waits_for: String,
-    /// The controller's own word that it takes too long.
+    /// The controller's own message that it takes too long.
     pub(crate) overdue: Option<String>,
 }
 
-/// The worst that is wrong with the pods of the new revision, and with how many more of them.
+/// The worst finding about the pods of the new revision, and how many more of them have it.
 pub(crate) fn worst<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     let mut findings: Vec<Finding> = Vec::new();
     for one in pods.current.iter().filter(|one| !one.is_healthy()) {
@@ -63,7 +64,7 @@ pub(crate) fn worst<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Optio
     Some(worst)
 }
 
-/// Pods that were put off say something only where no other pod has taken their place.
+/// Evicted and rejected pods matter only if no other pod has replaced them.
 fn put_off<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding<'a>> {
     if pods.current.iter().any(|one| one.ready.is_true()) {
         return None;
@@ -72,7 +73,7 @@ fn put_off<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Option<Finding
     placement::lost(context, last, &[])
 }
 
-/// The judgement of a workload, from its progress, its pods, and what its controller could not create.
+/// The health of a workload, from its progress, its pods, and what its controller could not create.
 pub(crate) fn conclude<'a>(
     context: &mut EvalContext<'a>,
     pods: &Pods<'a>,
@@ -130,7 +131,7 @@ fn weigh<'a>(
     }
 }
 
-/// Ready by its counts: ready indeed once what no probe watches, and what has died before, has run for a while.
+/// Ready by its counts: it is ready once containers without a probe, and those that have crashed, have run for a while.
 fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &WorkloadProgress) -> Health {
     if let Some(put_off) = eviction::recent(context, pods) {
         return put_off.explain(Health::new(Verdict::Progressing));
@@ -153,7 +154,7 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Workloa
     if unstable.is_empty() {
         return Health::ready();
     }
-    // What died a moment ago is why.
+    // A recent crash is the reason.
     let died =
         unstable.iter().filter_map(|one| pod::examine(context, one)).find(|finding| finding.strikes > 0);
     if let Some(died) = died {
@@ -167,9 +168,10 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Workloa
     })
 }
 
-/// Whether the containers of a pod stay up: without a readiness probe each must run for so many seconds (`None` where that
-/// is asked of nobody), and recover from what it died of. A probe may have asked just before the program ends: one that
-/// died before must run as long, too, and any other for as long as the kubelet needs to tell of its death.
+/// Whether the containers of a pod stay up. Without a readiness probe, each must run for this many seconds (`None` if
+/// no wait is required), and recover from its crashes. A probe may have succeeded just before the program ends: a
+/// container that crashed before must run as long, too, and any other for as long as the kubelet needs to report its
+/// death.
 pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds: Option<i64>) -> bool {
     let mut containers = Container::all(pod);
     containers.retain(|container| container.role != Role::Init);
@@ -190,7 +192,7 @@ pub(crate) fn is_stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, seconds
     })
 }
 
-/// Remembers since when the instances of a pod's containers are seen to run.
+/// Remembers since when the instances of a pod's containers have been seen running.
 pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
     if context.release().is_some() {
         for one in Container::all(pod).iter().filter(|one| one.role != Role::Init && one.runs()) {
@@ -199,7 +201,7 @@ pub(crate) fn note_runs(context: &mut EvalContext, pod: &Pod) {
     }
 }
 
-/// Whether only time shows that a container stays up: no readiness probe watches it, or it has died before.
+/// Whether only time shows that a container stays up: it has no readiness probe, or it has crashed before.
 fn must_prove_itself(container: &Container) -> bool {
     let has_died = container.restarts() > 0 || container.dead_now().is_some();
     container.role != Role::Init && (has_died || !Probe::Readiness.is_set(container))
@@ -209,7 +211,7 @@ fn instance(container: &Container) -> StateKey {
     container.key().state(ContainerState::Run(container.restarts()))
 }
 
-/// `2 of 3 replicas are available`; where they are ready, what they still wait for.
+/// `2 of 3 replicas are available`; if they are ready, what they still wait for.
 pub(crate) fn available(object: &Value, available: i64, ready: i64, wanted: i64) -> String {
     let seconds = object::count(object, "/spec/minReadySeconds");
     if ready >= wanted && seconds > 0 {
@@ -219,9 +221,9 @@ pub(crate) fn available(object: &Value, available: i64, ready: i64, wanted: i64)
     of_wanted(available, wanted, "available")
 }
 
-/// A pod that takes long to end: what is to take its place may have to wait.
+/// The part of a message about a pod that takes long to terminate: its replacement may have to wait.
 fn slow_termination(context: &mut EvalContext) -> String {
-    /// Most pods end sooner.
+    /// Most pods terminate sooner, in seconds.
     const LONG: i64 = 10;
     let snapshot = context.snapshot;
     let mut ending = snapshot.pods_below(context.object).filter(|pod| pod.is_being_deleted);
@@ -238,7 +240,7 @@ pub(crate) fn of_wanted(number: i64, wanted: i64, what: &str) -> String {
     format!("{number} of {wanted} {noun} {what}")
 }
 
-/// Says which pods still run an earlier revision, where nobody replaces them.
+/// The message about pods that keep running an earlier revision because no controller replaces them.
 pub(crate) fn stale_pods(pods: &Pods) -> String {
     let names: Vec<&str> = pods.stale.iter().map(|pod| &*pod.name).collect();
     let count = names.len();

@@ -1,4 +1,4 @@
-//! `ReplicaSets` that no Deployment owns, and their forerunner, the `ReplicationController`.
+//! `ReplicaSets` that no Deployment owns, and their predecessor, the `ReplicationController`.
 
 use crate::model::object::{count, number};
 use crate::rollout::context::EvalContext;

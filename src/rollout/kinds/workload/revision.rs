@@ -1,6 +1,6 @@
-//! Which pods are of the new revision: only those count for or against a rollout.
+//! Which pods belong to the new revision: only those count for or against a rollout.
 //!
-//! A dump may lack what ties a pod to its workload; then its labels and its name tell.
+//! A dump may lack the owner reference of a pod; then its labels and its name tell.
 
 use serde_json::{Map, Value};
 
@@ -14,31 +14,31 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const CONTROLLER_REVISION: &str = "controller-revision-hash";
 const GENERATION: &str = "pod-template-generation";
 
-/// The pods of a workload, without those that are being deleted but for what they failed for before.
+/// The pods of a workload. Terminating ones are left out, unless they had failed before.
 #[derive(Debug, Default)]
 pub(crate) struct Pods<'a> {
-    /// The ReplicaSet of the new revision, of a Deployment.
+    /// The ReplicaSet of a Deployment's new revision.
     pub(crate) set: Option<&'a Value>,
-    /// Its name, also where only its pods are known.
+    /// Its name, which is also known if only its pods are.
     pub(crate) set_name: String,
-    /// Those of the new revision.
+    /// The pods of the new revision.
     pub(crate) current: Vec<&'a Pod>,
-    /// Those of it that were put off their node, or never let onto it: their controller replaces them.
+    /// The pods of the new revision that were evicted, or rejected by their node: their controller replaces them.
     pub(crate) put_off: Vec<&'a Pod>,
-    /// Those of earlier revisions.
+    /// The pods of earlier revisions.
     pub(crate) stale: Vec<&'a Pod>,
 }
 
 impl<'a> Pods<'a> {
     fn sorted(pods: impl IntoIterator<Item = &'a Pod>, is_current: impl Fn(&Pod) -> bool) -> Self {
         let mut sorted = Self::default();
-        // Some controllers delete at once what the kubelet has put off.
+        // Some controllers immediately delete what the kubelet has evicted or rejected.
         let counts =
             |pod: &&Pod| !pod.is_being_deleted || (&*pod.phase == "Failed" && !pod.reason().is_empty());
         for pod in pods.into_iter().filter(counts) {
             match (is_current(pod), &*pod.phase) {
                 (false, _) => sorted.stale.push(pod),
-                // One that succeeded was ended with its node, and its controller counts it no more.
+                // A pod that succeeded ended when its node shut down, and its controller no longer counts it.
                 (true, "Failed" | "Succeeded") => sorted.put_off.push(pod),
                 (true, _) => sorted.current.push(pod),
             }
@@ -109,7 +109,7 @@ fn replica_sets<'a>(context: &EvalContext<'a>) -> Vec<&'a Value> {
     context.snapshot.beside(context.object, "apps", "ReplicaSet").filter(is_named).collect()
 }
 
-/// The ReplicaSet of the Deployment's own template; where none has it, the one of its revision.
+/// The ReplicaSet with the Deployment's own template; if none has it, that of its revision.
 fn new_set<'a>(deployment: &Value, sets: &[&'a Value]) -> Option<&'a Value> {
     let template = deployment.pointer("/spec/template");
     let has_template = |set: &&&Value| {
@@ -127,7 +127,7 @@ fn new_set<'a>(deployment: &Value, sets: &[&'a Value]) -> Option<&'a Value> {
         if let Some(set) = of_revision.filter(|_| !object::is_true(deployment, "/spec/paused")) {
             return Some(set);
         }
-        // Others have revisions of their own: the new one is not here yet.
+        // Other ReplicaSets have revisions: the new one does not exist yet.
         if sets.iter().any(|set| object::annotation(set, REVISION).is_some()) {
             return None;
         }
@@ -138,7 +138,7 @@ fn new_set<'a>(deployment: &Value, sets: &[&'a Value]) -> Option<&'a Value> {
     sets.max_by_key(|set| (revision(set), object::created(set), wanted(set))).copied()
 }
 
-/// Whether a ReplicaSet has other containers than its Deployment wants, by their names and images.
+/// Whether a ReplicaSet has other containers than its Deployment, by names and images.
 fn runs_others(deployment: &Value, set: &Value) -> bool {
     let containers = |object: &Value| -> Vec<(String, String)> {
         let all = object::list(object, "/spec/template/spec/containers").iter();
@@ -150,8 +150,8 @@ fn runs_others(deployment: &Value, set: &Value) -> bool {
     !wanted.is_empty() && !own.is_empty() && wanted != own
 }
 
-/// Templates are the same but for the label that the controller adds, the `$patch` of a revision, and what the API server
-/// writes into some of them and not into others: `creationTimestamp: null`.
+/// Whether two templates are equal, except for the label that the controller adds, the `$patch` of a revision, and what
+/// the API server writes into only some of them: `creationTimestamp: null`.
 fn is_same_template(one: &Value, other: &Value) -> bool {
     let same = |_: &str, one: &Value, other: &Value| one == other;
     let is_hash = |key: &str, _: &Value| key == HASH;
@@ -170,7 +170,7 @@ fn is_same_template(one: &Value, other: &Value) -> bool {
     are_same(one, other, &|key, _| key == "$patch", &in_template)
 }
 
-/// Whether two values are the same; of maps, but for the fields that are left out.
+/// Whether two values are equal; in maps, the ignored fields do not count.
 fn are_same(
     one: &Value,
     other: &Value,
@@ -201,7 +201,7 @@ fn pods_of_set<'a>(context: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
     context.snapshot.pods_beside(set).filter(is_its).collect()
 }
 
-/// Without any ReplicaSet in sight: the pods that its ReplicaSets' names and labels tell of.
+/// If no ReplicaSet is known: the pods whose ReplicaSet belongs to the Deployment by its name and labels.
 fn without_sets<'a>(context: &EvalContext<'a>) -> Pods<'a> {
     let name = object::name(context.object);
     let is_its = |pod: &&Pod| match pod.label(HASH) {
@@ -224,8 +224,8 @@ fn without_sets<'a>(context: &EvalContext<'a>) -> Pods<'a> {
     pods
 }
 
-/// The hash of the new revision: of the pods that run the template's images those whose ReplicaSet the
-/// Deployment's status names, else the newest.
+/// The hash of the new revision: among the pods with the template's images, that of the ReplicaSet named in the
+/// Deployment's status, else the newest.
 fn current_hash(context: &EvalContext, pods: &[&Pod]) -> String {
     let hash = |pod: &Pod| pod.label(HASH).unwrap_or_default().to_owned();
     let template = object::list(context.object, "/spec/template/spec/containers").iter();
@@ -259,7 +259,7 @@ fn owned_pods<'a>(context: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Pod> {
     context.snapshot.pods_beside(owner).filter(is_its).collect()
 }
 
-/// The hash of the newest revision that a `DaemonSet` owns, where that is the one of its template.
+/// The hash of the newest revision that a `DaemonSet` owns, if that has its template.
 fn newest_revision(context: &EvalContext) -> Option<String> {
     let revisions = context.snapshot.children_of_kind(context.object, "ControllerRevision");
     let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;

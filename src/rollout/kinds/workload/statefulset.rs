@@ -1,4 +1,4 @@
-//! `StatefulSets`: with a partition only some replicas are to be updated, and with `OnDelete` none.
+//! `StatefulSets`: with a partition only some replicas are updated, and with `OnDelete` none.
 
 use crate::model::Verdict;
 use crate::model::object::{count, number, text};
@@ -56,8 +56,8 @@ fn progress(context: &EvalContext, pods: &Pods, on_delete: bool) -> WorkloadProg
     }
 }
 
-/// The controller replaces no pod while one of the earlier revision is not ready: it waits for what may never
-/// come, until somebody deletes that pod.
+/// The controller replaces no pod while one of the earlier revision is not ready, which may last forever unless
+/// somebody deletes that pod.
 fn blocked(pods: &Pods) -> Option<String> {
     let broken = pods.stale.iter().find(|pod| {
         let dies =

@@ -1,10 +1,11 @@
-//! What others added to a Deployment, from managed fields as a server writes them.
+//! Fields that others added to a Deployment, from managed fields as a server writes them.
 
 use serde_json::json;
 
 use super::*;
 
-/// A Deployment of ours with one container `web`, one variable `A` and a memory limit; `entries` are those of others.
+/// A Deployment of ours with one container `web`, one variable `A` and a memory limit; `entries` are those of other
+/// managers.
 fn live(entries: &[Value], container: &Value, pod: &Value) -> Value {
     let ours = json!({"manager": "windlass", "operation": "Apply", "apiVersion": "apps/v1", "time": "2026-11-23T09:00:00Z",
         "fieldsType": "FieldsV1", "fieldsV1": {
@@ -235,7 +236,7 @@ fn taken_over_they_are_ours_and_nobody_elses() {
     let all = taken_over(&live, &found).expect("something is taken over");
     assert_eq!(all.len(), 2, "who owns nothing any more has no entry");
 
-    // Another version of the kind may have other fields, and somebody else may have removed them meanwhile.
+    // Another version of the kind may have other fields, and another manager may have removed them in the meantime.
     found.truncate(1);
     let mut other = live.clone();
     other["metadata"]["managedFields"][1]["apiVersion"] = json!("apps/v2");
