@@ -120,6 +120,13 @@ pub(crate) struct SentBack {
     pub of: usize,
 }
 
+impl SentBack {
+    /// Whether all that was written is as it was before.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.sent == self.of
+    }
+}
+
 /// One failed object in a record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordedCause {

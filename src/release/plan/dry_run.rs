@@ -217,6 +217,8 @@ impl DryRun<'_> {
         let mut other = step.wanted.sent().into_owned();
         let name = step.wanted.id().name;
         let start: String = name.chars().take(40).collect();
+        // Before the hash a part of a name may not end.
+        let start = start.trim_end_matches(['.', '-']);
         other["metadata"]["name"] = format!("{start}-{}", &content::hash(&Value::from(name))[..8]).into();
         match self
             .cluster

@@ -58,8 +58,15 @@ pub(crate) async fn send_back(attempt: &Attempt<'_>) -> Option<SentBack> {
         }
         Some(())
     };
-    let _ = tokio::time::timeout(LIMIT, sending).await;
-    let outcome = if sent.sent == sent.of { Outcome::Ok } else { Outcome::Interrupted };
+    let is_complete = matches!(tokio::time::timeout(LIMIT, sending).await, Ok(Some(())));
+    if !is_complete && sent.of == 0 {
+        report.finish(
+            Outcome::Interrupted,
+            format!("release {to} was not restored: its record was not read in time"),
+        );
+        return None;
+    }
+    let outcome = if sent.is_complete() { Outcome::Ok } else { Outcome::Interrupted };
     report.finish(
         outcome,
         format!("{} of {} objects of release {to} restored, not watched", sent.sent, sent.of),

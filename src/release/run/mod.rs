@@ -20,7 +20,8 @@ use crate::project::ci;
 use crate::record::prior::PriorReleases;
 use crate::record::target::Target;
 use crate::record::{
-    Applied, JobRun, Outcome, Owned, Record, RecordedCause, ReleaseProgress, Summary, Task, prior, target,
+    Applied, JobRun, Outcome, Owned, Record, RecordedCause, ReleaseProgress, SentBack, Summary, Task, prior,
+    target,
 };
 use crate::release::context::TierContext;
 use crate::release::plan::checks::external;
@@ -319,7 +320,8 @@ impl<'a> Attempt<'a> {
         let way_back = target::choose(&self.prior.summaries, &[], None).ok();
         let interrupted = error.is_interruption();
         let newest = self.prior.summaries.first();
-        let sent_back_to = newest.and_then(|newest| newest.sent_back).map(|sent| sent.to);
+        let sent_back_to =
+            newest.and_then(|newest| newest.sent_back).filter(SentBack::is_complete).map(|sent| sent.to);
         let mut next = Vec::new();
         if interrupted && stage == Stage::Release && sent_back_to.is_none() {
             next.push(tier.command("release"));
