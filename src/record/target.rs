@@ -102,7 +102,7 @@ fn candidate(newest_first: &[Summary]) -> Option<&Summary> {
     newest_first.iter().find(|summary| {
         summary.outcome == Outcome::Good
             && (summary.set != *running || newest_first[0].outcome != Outcome::Good)
-            && was_rolled_back_from(newest_first, &summary.set).is_none()
+            && was_rolled_back(newest_first, &summary.set).is_none()
     })
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn further_back(newest_first: &[Summary], to: u64) -> Option<u64> {
         one.revision < to
             && one.outcome == Outcome::Good
             && one.set != *running
-            && was_rolled_back_from(newest_first, &one.set).is_none()
+            && was_rolled_back(newest_first, &one.set).is_none()
     };
     newest_first.iter().find(fits).map(|one| one.revision)
 }
@@ -151,9 +151,9 @@ pub(crate) fn all_refusing(newest_first: &[Summary], to: u64) -> impl Iterator<I
         .filter(|(_, task)| task.refuses_rollback)
 }
 
-/// The release of this content that was rolled back, unless it was good again since: releasing it again needs an
-/// override.
-pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Option<u64> {
+/// The release of this content that was rolled back, and the rollback, unless it was good again since: releasing it again
+/// needs an override.
+pub(crate) fn was_rolled_back<'a>(newest_first: &'a [Summary], set: &str) -> Option<(u64, &'a Summary)> {
     for summary in newest_first {
         if summary.set == set && summary.outcome == Outcome::Good {
             return None;
@@ -161,8 +161,8 @@ pub(crate) fn was_rolled_back_from(newest_first: &[Summary], set: &str) -> Optio
         // An interrupted rollback to this content does not count as a rollback away from it.
         let left = rolled_back_from(summary).filter(|_| summary.set != set);
         let left = left.filter(|from| newest_first.iter().any(|one| one.revision == *from && one.set == set));
-        if left.is_some() {
-            return left;
+        if let Some(left) = left {
+            return Some((left, summary));
         }
     }
     None
@@ -291,7 +291,7 @@ pub(crate) mod tests {
             release(2, "b", Outcome::Good, REL()),
             release(3, "a", Outcome::Good, again),
         ]);
-        assert_eq!(was_rolled_back_from(&history, "b"), None);
+        assert_eq!(was_rolled_back(&history, "b").map(|(revision, _)| revision), None);
     }
 
     #[test]
@@ -343,8 +343,8 @@ pub(crate) mod tests {
             release(4, "d", Outcome::Failed, REL()),
         ]);
         assert_eq!(choose(&history, &[], None).unwrap(), Target::Release { to: 3, from: 4 });
-        assert_eq!(was_rolled_back_from(&history, "b"), Some(2));
-        assert_eq!(was_rolled_back_from(&history, "d"), None);
+        assert_eq!(was_rolled_back(&history, "b").map(|(revision, _)| revision), Some(2));
+        assert_eq!(was_rolled_back(&history, "d").map(|(revision, _)| revision), None);
     }
 
     #[test]
@@ -355,15 +355,18 @@ pub(crate) mod tests {
             release(3, "a", Outcome::Good, back(2, 1)),
             release(4, "c", Outcome::Good, REL()),
         ];
-        assert_eq!(was_rolled_back_from(&newest_first(history.clone()), "b"), Some(2));
+        assert_eq!(
+            was_rolled_back(&newest_first(history.clone()), "b").map(|(revision, _)| revision),
+            Some(2)
+        );
         history.push(release(5, "b", Outcome::Good, REL()));
         assert_eq!(
-            was_rolled_back_from(&newest_first(history.clone()), "b"),
+            was_rolled_back(&newest_first(history.clone()), "b").map(|(revision, _)| revision),
             None,
             "released by an override"
         );
         history.push(release(6, "c", Outcome::Good, back(5, 4)));
-        assert_eq!(was_rolled_back_from(&newest_first(history), "b"), Some(5));
+        assert_eq!(was_rolled_back(&newest_first(history), "b").map(|(revision, _)| revision), Some(5));
     }
 
     #[test]

@@ -275,7 +275,7 @@ mod tests {
             ran(1, "aaa", Outcome::Good),
         ];
         let error = in_pipeline(&prior, &mine("bbb"), &Rules::default(), "18").unwrap_err();
-        assert!(error.message().contains("rolled back from"), "{error}");
+        assert!(error.message().contains("was rolled back on "), "{error}");
         let rules = Rules::new(vec!["rolled-back".to_owned()], Some("x".to_owned()), None).unwrap();
         let back = in_pipeline(&prior, &mine("bbb"), &rules, "18").unwrap();
         assert_eq!(back, Course::BringBack { to: 2, from: 4 });

@@ -87,7 +87,8 @@ fn binary() -> PathBuf {
 
 const OBJECTS: &str = "Half ConfigMaps, a quarter Services, a quarter Deployments of one pod. *first*: into an empty namespace; \
     *nothing changed*: the same again; *one changed*: one Deployment has another image. kubectl is `apply`, then `rollout status` of \
-    all Deployments; Helm is `upgrade --install --wait`; each in a namespace of its own. Of 1,000 objects, kubectl and Helm are \
+    all Deployments; Helm is `upgrade --install --wait`; each in a namespace of its own. windlass counts a new pod as ready once it has \
+    run for 2 s, for a program may end right after it has answered its probe: that is most of its time where pods are new. Of 1,000 objects, kubectl and Helm are \
     measured once, through the forwarder that counts.";
 
 const PODS: &str = "30 Deployments of 500 pods each. windlass brings them up; what follows happens in the same namespace, one \

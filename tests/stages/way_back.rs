@@ -74,7 +74,7 @@ fn a_failed_release_is_rolled_back_by_itself_where_the_tier_says_so() {
     let history = project.windlass(&["history", "staging"]).exits(0).says("automatic rollback of 2 to 1");
     assert!(history.stdout.contains("exit-code"), "the cause is kept: {history}");
 
-    project.windlass(&["release", "staging"]).exits(34).says("release 2, which was rolled back from");
+    project.windlass(&["release", "staging"]).exits(34).says("release 2 (same content) was rolled back on ");
     project.windlass(&["rollback", "staging"]).exits(0).says("release 3 is already the rollback of 2 to 1");
     let forced = ["release", "staging", "--override", "rolled-back", "--reason", "INC-7"];
     project.windlass(&forced).exits(35);

@@ -250,10 +250,10 @@ impl Rules {
         let environment = ci::environment().unwrap_or_default();
         if let Some(other) = project.tier_of_environment(&environment, tier) {
             let sentence = format!(
-                "this job is of the environment `{environment}`, which is the tier {other}, and not {}",
+                "the environment of this job is `{environment}`, the name of tier {other}, but the job releases to {}",
                 tier.name
             );
-            let remedy = format!("name {other} in the job's script, or change its `environment:`");
+            let remedy = format!("release to {other} in the job's script, or change its `environment:`");
             self.enforce(session, "environment", sentence, &remedy)?;
         }
         Ok(())
@@ -294,9 +294,14 @@ impl Rules {
     /// # Errors
     /// [`Kind::Rule`] naming the release.
     pub(crate) fn check_rolled_back(&self, newest_first: &[Summary], set: &str) -> Result<()> {
-        match target::was_rolled_back_from(newest_first, set) {
-            Some(revision) if !self.overrides("rolled-back") => {
-                Err(Error::new(Kind::Rule, format!("this is release {revision}, which was rolled back from"))
+        match target::was_rolled_back(newest_first, set) {
+            Some((revision, rollback)) if !self.overrides("rolled-back") => {
+                let when = rollback.started.strftime("%Y-%m-%d %H:%M UTC");
+                let sentence = format!(
+                    "release {revision} (same content) was rolled back on {when} by {}",
+                    rollback.by.person
+                );
+                Err(Error::new(Kind::Rule, sentence)
                     .with_hint("fix it in a new commit, or add --override rolled-back --reason \"…\""))
             }
             _ => Ok(()),

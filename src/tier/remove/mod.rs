@@ -291,7 +291,7 @@ fn keep_namespaces(goes: &mut Vec<Value>, kept: &mut Vec<Kept>) {
             && object["metadata"]["name"].as_str().is_some_and(|name| used.contains(name))
     };
     let namespaces: Vec<Value> = goes.extract_if(.., holds).collect();
-    let why = "what is kept is in it";
+    let why = "it contains kept objects";
     kept.extend(namespaces.into_iter().map(|object| Kept { object, why: why.to_owned() }));
 }
 

@@ -18,7 +18,8 @@ pub(crate) async fn keep(cluster: &Cluster, goes: &mut Vec<Value>, kept: &mut Ve
     for volume in std::mem::take(goes) {
         match claim(&volume).filter(|claim| !going.contains(claim)) {
             Some(claim) if is_there(cluster, &claim, &volume).await? => {
-                let why = format!("{claim} uses it; --with-data deletes what of them is the tier's");
+                let why =
+                    format!("{claim} uses it; --with-data deletes both, as far as they belong to the tier");
                 kept.push(Kept { object: volume, why });
             }
             _ => rest.push(volume),

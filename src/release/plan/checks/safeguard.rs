@@ -51,8 +51,8 @@ pub(crate) fn warn_of_held(context: TierContext<'_>, to: u64, held: &[Applied]) 
         let name = format!("{}/{}", id.kind, id.name);
         let why = if grants_rights(&one.object) { "it grants rights" } else { "it is outside the namespace" };
         context.session.reporter.warn_with_hint(
-            format!("{id} is not what release {to} had and was not changed: {why}"),
-            format!("look at it with --dry-run --allow {name}; a rollback with --allow {name} applies it"),
+            format!("{id} differs from release {to} and was not changed, because {why}"),
+            format!("--dry-run --allow {name} shows the change; --allow {name} makes it"),
         );
     }
 }
