@@ -29,16 +29,26 @@ pub(crate) enum Act {
     Unchanged,
     /// One Deployment has another image.
     OneChanged,
+    /// `windlass status`
+    Status,
+    /// `windlass explain`
+    Explain,
 }
 
 impl Act {
+    /// What every contender can do.
     pub(crate) const ALL: [Self; 3] = [Self::First, Self::Unchanged, Self::OneChanged];
+    /// What windlass can do.
+    pub(crate) const ANY: [Self; 5] =
+        [Self::First, Self::Unchanged, Self::OneChanged, Self::Status, Self::Explain];
 
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::First => "first",
             Self::Unchanged => "nothing changed",
             Self::OneChanged => "one changed",
+            Self::Status => "status",
+            Self::Explain => "explain",
         }
     }
 }
@@ -148,7 +158,7 @@ impl Place {
         }
         let commands = match who {
             Contender::Floor => vec![self.floor(act)],
-            Contender::Windlass => vec![self.windlass()],
+            Contender::Windlass => vec![self.windlass(act)],
             Contender::Kubectl => self.kubectl(),
             Contender::Helm => vec![self.helm()],
         };
@@ -163,9 +173,13 @@ impl Place {
         all
     }
 
-    fn windlass(&self) -> Command {
+    fn windlass(&self, act: Act) -> Command {
+        let verb = match act {
+            Act::Status | Act::Explain => act.words(),
+            _ => "release",
+        };
         let mut command = Command::new(&self.binary);
-        command.current_dir(self.directory.path()).args(["release", "bench", "-o", "plain"]);
+        command.current_dir(self.directory.path()).args([verb, "bench", "-o", "plain"]);
         command
     }
 
@@ -249,6 +263,7 @@ pub(crate) async fn bare_client() {
             let applied = cluster.apply(&changed, options).await.unwrap();
             available(&cluster, 1, Some(&applied)).await;
         }
+        Act::Status | Act::Explain => unreachable!("only windlass is asked for it"),
     }
 }
 
