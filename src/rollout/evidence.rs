@@ -14,7 +14,7 @@ use crate::rollout::snapshot::pod::Pod;
 use crate::text::display;
 
 /// How many lines of a container's termination message are shown.
-const LAST_WORDS: usize = 10;
+const TERMINATION_LINES: usize = 10;
 /// The length at which the message of an event is cut, in characters.
 const LONGEST: usize = 500;
 /// How many of the latest events are shown.
@@ -132,7 +132,7 @@ fn container_lines(container: &Container) -> Vec<String> {
             all => {
                 lines.push(format!("{ended}:"));
                 lines.extend(
-                    all[all.len().saturating_sub(LAST_WORDS)..].iter().map(|line| format!("  {line}")),
+                    all[all.len().saturating_sub(TERMINATION_LINES)..].iter().map(|line| format!("  {line}")),
                 );
             }
         }

@@ -74,7 +74,7 @@ pub(crate) struct Health {
     /// The missing ConfigMap, Secret or key that keeps its pods from starting.
     pub lacks: Option<Missing>,
     /// Its containers have crashed too often: it fails as soon as no other workload makes progress.
-    pub out_of_strikes: bool,
+    pub crashed_too_often: bool,
     /// The log that would say more.
     pub asks: Option<LogQuestion>,
 }
@@ -96,7 +96,7 @@ impl Health {
             first_log: None,
             pointer: None,
             lacks: None,
-            out_of_strikes: false,
+            crashed_too_often: false,
             asks: None,
         }
     }

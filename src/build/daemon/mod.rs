@@ -43,7 +43,7 @@ const STARTING: Duration = Duration::from_secs(30);
 /// How long the daemon may take to answer at first.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long the last words may take once the build is over.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 const ALL_LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long it may take to take a session.
 const SESSION: Duration = Duration::from_secs(30);
@@ -345,7 +345,7 @@ impl Daemon {
 async fn last_words(news: &mut mpsc::Receiver<StatusResponse>, mut hear: impl FnMut(&StatusResponse)) {
     let end = Instant::now() + ALL_LAST_WORDS;
     while Instant::now() < end
-        && let Ok(Some(status)) = tokio::time::timeout(LAST_WORDS, news.recv()).await
+        && let Ok(Some(status)) = tokio::time::timeout(DRAIN_TIMEOUT, news.recv()).await
     {
         hear(&status);
     }

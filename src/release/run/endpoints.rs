@@ -11,7 +11,7 @@ use crate::record::store::Store;
 use crate::record::{Outcome, Record, Summary};
 use crate::release::run::Attempt;
 use crate::release::run::apply::Execution;
-use crate::rollout::watch::{Before, LastQuestion};
+use crate::rollout::watch::{Before, EndpointCheck};
 
 /// How long to wait for pods and Services that others create.
 const WAIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ impl Attempt<'_> {
         let now = Instant::now();
         let until = (now + WAIT).min(execution.watcher.end(execution.deadline).max(now));
         let Execution { watcher, plan, .. } = execution;
-        let question = LastQuestion { pruned: &plan.prune, before, until };
+        let question = EndpointCheck { pruned: &plan.prune, before, until };
         execution.unserved = watcher.endpoints(&question).await?;
         Ok(())
     }

@@ -19,7 +19,7 @@ const RECOVERS: i64 = 10;
 #[derive(Debug, Clone)]
 pub(crate) struct CrashHistory<'a> {
     /// Deaths that count.
-    pub(crate) strikes: i64,
+    pub(crate) counted_crashes: i64,
     /// The latest of them.
     pub(crate) death: Termination<'a>,
     pub(crate) cause: Cause,
@@ -38,15 +38,15 @@ pub(crate) enum Killer<'a> {
 
 /// The deaths of a container of a pod; `None` if none counts (any more).
 pub(crate) fn crash_finding<'a>(view: &mut ContainerView<'_, 'a>) -> Option<CrashHistory<'a>> {
-    let strikes = count(view);
+    let counted_crashes = count(view);
     let ContainerView { context, container, events, .. } = view;
-    if strikes <= 0 || has_recovered(context, container) {
+    if counted_crashes <= 0 || has_recovered(context, container) {
         return None;
     }
     let known: Vec<Termination> = container.known_deaths().collect();
     let death = *known.iter().find(|death| !is_harmless(container, death, events))?;
     let (cause, killer) = cause(container, &death, events);
-    Some(CrashHistory { strikes, death, cause, killer })
+    Some(CrashHistory { counted_crashes, death, cause, killer })
 }
 
 /// How many deaths count: those of this release, without the instances that ended well.
@@ -146,7 +146,7 @@ impl CrashHistory<'_> {
     /// `container web exited 1 three times`.
     pub(crate) fn sentence(&self, container: &Container) -> String {
         let title = container.title();
-        let times = times(self.strikes);
+        let times = times(self.counted_crashes);
         match &self.killer {
             Some(killer) => {
                 format!("{}; {title} was killed by the kubelet {times}", killer.sentence(container))

@@ -31,13 +31,14 @@ impl<'a> ContainerView<'_, 'a> {
         let Some(crashes) = crashes::crash_finding(self) else {
             return self.loops(allowed).map(|finding| finding.of_container(self.container.name, previous));
         };
-        let grade = if crashes.strikes > allowed { Severity::OutOfStrikes } else { Severity::Waiting };
+        let grade =
+            if crashes.counted_crashes > allowed { Severity::CrashedTooOften } else { Severity::Waiting };
         let mut finding =
             Finding::new(self.pod, grade, Some(crashes.cause), crashes.sentence(self.container))
                 .of_container(self.container.name, previous)
                 .about(self.pointer(crashes.field()));
-        finding.strikes = crashes.strikes;
-        finding.waits_for_sibling = self.waits_for_sibling(crashes.strikes);
+        finding.counted_crashes = crashes.counted_crashes;
+        finding.waits_for_sibling = self.waits_for_sibling(crashes.counted_crashes);
         match self.last_words(&crashes) {
             Some(Ok(refused)) => {
                 finding.grade = Severity::Failed;
@@ -53,7 +54,7 @@ impl<'a> ContainerView<'_, 'a> {
 
     /// Whether another container of the pod makes progress, or did since the last death: this one may have crashed
     /// because the other was not ready.
-    fn waits_for_sibling(&mut self, strikes: i64) -> bool {
+    fn waits_for_sibling(&mut self, counted_crashes: i64) -> bool {
         let own = self.container;
         let others = Container::all(self.pod);
         // Init containers run before the regular ones, so they cannot wait for them.
@@ -62,9 +63,9 @@ impl<'a> ContainerView<'_, 'a> {
         let makes_progress = others.any(|other| self.makes_progress(other));
         let deaths = self.context.deaths(self.container.key());
         if makes_progress {
-            deaths.forgiven = Some(strikes);
+            deaths.forgiven = Some(counted_crashes);
         }
-        deaths.forgiven.is_some_and(|forgiven| strikes <= forgiven)
+        deaths.forgiven.is_some_and(|forgiven| counted_crashes <= forgiven)
     }
 
     /// Whether a container that has never died makes progress: it does not exist yet, or started a moment ago and is
@@ -84,7 +85,7 @@ impl<'a> ContainerView<'_, 'a> {
     fn last_words(&self, crashes: &CrashHistory) -> Option<Result<String, LogQuestion>> {
         let death = &crashes.death;
         let is_told = matches!(crashes.cause, Cause::ExitCode | Cause::InitFailed) && death.exit_code != 0;
-        if crashes.strikes < 2 || !is_told {
+        if crashes.counted_crashes < 2 || !is_told {
             return None;
         }
         self.refused(death)
@@ -107,7 +108,7 @@ impl<'a> ContainerView<'_, 'a> {
     /// The request for the log of the first death: it often differs from later ones, and is soon deleted.
     fn first_words(&self, crashes: &CrashHistory) -> Option<LogQuestion> {
         let is_known = self.context.first_log(self.container.name).is_some();
-        (crashes.strikes == 1 && !is_known).then(|| self.question(true))
+        (crashes.counted_crashes == 1 && !is_known).then(|| self.question(true))
     }
 
     /// The request for the log of the instance that died last.
@@ -156,12 +157,12 @@ impl<'a> ContainerView<'_, 'a> {
         let (title, restarts) = (self.container.title(), self.container.restarts());
         let (grade, message) = match self.container.known_deaths().next() {
             None if restarts > allowed => {
-                (Severity::OutOfStrikes, format!("{title} died {}", crashes::times(restarts)))
+                (Severity::CrashedTooOften, format!("{title} died {}", crashes::times(restarts)))
             }
             _ => (Severity::Waiting, format!("{title} keeps crashing and restarting")),
         };
         let mut finding = Finding::new(self.pod, grade, Some(Cause::CrashLoop), message);
-        finding.strikes = restarts;
+        finding.counted_crashes = restarts;
         Some(finding.about(self.pointer("")))
     }
 }

@@ -10,7 +10,7 @@ use crate::rollout::snapshot::identity::{Identified, Subject};
 
 /// After this many deaths of a container (about 90 s), it fails even if others make progress: a workload that is not
 /// ready because this one crashes must not excuse the crashes.
-const PUT_UP_WITH: i64 = 5;
+const TOLERATED_CRASHES: i64 = 5;
 
 /// How bad a finding is; worse is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +18,7 @@ pub(crate) enum Severity {
     /// It may still succeed; it fails only at the deadline.
     Waiting,
     /// A container crashed too often; while others make progress it may still succeed.
-    OutOfStrikes,
+    CrashedTooOften,
     /// It will not recover by itself.
     Failed,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Finding<'a> {
     pub(crate) container: Option<(&'a str, bool)>,
     /// The field it is about, as a JSON pointer into the manifest.
     pub(crate) pointer: Option<String>,
-    pub(crate) strikes: i64,
+    pub(crate) counted_crashes: i64,
     /// The missing object or key.
     pub(crate) missing: Option<Missing>,
     /// Another container of its pod makes progress, and this one may crash because that one is not ready.
@@ -62,7 +62,7 @@ impl<'a> Finding<'a> {
             subject,
             container: None,
             pointer: None,
-            strikes: 0,
+            counted_crashes: 0,
             missing: None,
             waits_for_sibling: false,
             asks: None,
@@ -90,7 +90,7 @@ impl<'a> Finding<'a> {
 
     /// Orders findings: by severity, by how close the cause is to the user's mistake, by crashes that count.
     pub(crate) fn weight(&self) -> (Severity, u8, i64) {
-        (self.grade, self.cause.map_or(0, precedence), self.strikes)
+        (self.grade, self.cause.map_or(0, precedence), self.counted_crashes)
     }
 
     /// Whether it fails its workload now. A container that crashed too often is excused while something that it may
@@ -99,7 +99,7 @@ impl<'a> Finding<'a> {
         let may_wait = self.waits_for_sibling || context.others_are_on_their_way();
         match self.grade {
             Severity::Failed => true,
-            Severity::OutOfStrikes => self.strikes >= PUT_UP_WITH || !may_wait,
+            Severity::CrashedTooOften => self.counted_crashes >= TOLERATED_CRASHES || !may_wait,
             Severity::Waiting => false,
         }
     }
@@ -124,7 +124,7 @@ impl<'a> Finding<'a> {
         judgement.lacks.clone_from(&self.missing);
         judgement.asks.clone_from(&self.asks);
         judgement.first_log.clone_from(&self.first_log);
-        judgement.out_of_strikes = self.grade == Severity::OutOfStrikes;
+        judgement.crashed_too_often = self.grade == Severity::CrashedTooOften;
         judgement
     }
 }

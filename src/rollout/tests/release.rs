@@ -276,7 +276,7 @@ fn while_others_are_on_their_way_strikes_are_only_shown() {
     release.see(&pod(NEW, &died(3, 1)));
     let judgement = release.at(20);
     assert_eq!((judgement.verdict, judgement.cause), (Verdict::Progressing, Some(Cause::ExitCode)));
-    assert!(judgement.out_of_strikes);
+    assert!(judgement.crashed_too_often);
     assert_eq!(judgement.log_source.expect("its log is evidence").container, "web");
     release.context.others_on_their_way = false;
     assert_eq!(release.says(21).0, Verdict::Failed);

@@ -17,7 +17,7 @@ const LAG: SignedDuration = SignedDuration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peers {
     /// One still makes progress, and this workload may crash because that one is missing.
-    OnTheirWay,
+    Progressing,
     /// Some are ready, and the others have crashed too often themselves.
     There,
     /// None makes progress; one has failed or is stuck, or none is ready.
@@ -50,7 +50,7 @@ impl DependencyGrace {
         deaths: impl FnOnce() -> CountedCrashes,
     ) -> bool {
         match others {
-            Peers::OnTheirWay => {
+            Peers::Progressing => {
                 (self.forgiven, self.arrived) = (Some(deaths().count), None);
                 true
             }
@@ -136,8 +136,8 @@ mod tests {
         let at = |seconds: i64| start + SignedDuration::from_secs(seconds);
         let died = |count, began| move || CountedCrashes { count, last_began: Some(at(began)) };
         assert!(!patience.lasts(Peers::There, at(0), died(3, 0)), "nobody was waited for");
-        assert!(patience.lasts(Peers::OnTheirWay, at(1), died(3, 0)));
-        assert!(patience.lasts(Peers::OnTheirWay, at(2), died(4, 2)));
+        assert!(patience.lasts(Peers::Progressing, at(1), died(3, 0)));
+        assert!(patience.lasts(Peers::Progressing, at(2), died(4, 2)));
         assert!(patience.lasts(Peers::There, at(9), died(4, 2)));
         assert!(patience.lasts(Peers::There, at(19), died(5, 8)), "it began before the others were there");
         assert!(patience.lasts(Peers::There, at(20), died(6, 13)), "it did not know of the others yet");

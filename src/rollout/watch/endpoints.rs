@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LATE: Duration = Duration::from_secs(5);
 
 /// What only the release knows.
-pub struct LastQuestion<'a> {
+pub struct EndpointCheck<'a> {
     /// The objects that the release prunes afterwards: they count as absent.
     pub pruned: &'a [Value],
     /// What the last good release lacked as well.
@@ -69,7 +69,7 @@ impl Watcher {
     ///
     /// # Errors
     /// [`Kind::Rollout`] with the cause `no-endpoints`; [`Kind::Interrupted`]; [`Kind::Unreachable`].
-    pub async fn endpoints(&mut self, question: &LastQuestion<'_>) -> Result<Vec<Unserved>> {
+    pub async fn endpoints(&mut self, question: &EndpointCheck<'_>) -> Result<Vec<Unserved>> {
         let mut step = None;
         loop {
             let beside = self.beside(question).await?;
@@ -150,7 +150,7 @@ impl Watcher {
     }
 
     /// Reads the objects that the release itself does not have.
-    async fn beside(&self, question: &LastQuestion<'_>) -> Result<Beside> {
+    async fn beside(&self, question: &EndpointCheck<'_>) -> Result<Beside> {
         let snapshot = self.with(&Beside::default());
         let asked = async {
             let mut beside = Beside::default();
@@ -205,7 +205,7 @@ fn world_of(objects: impl Iterator<Item = Value>, denied: &BTreeSet<&'static str
 /// Requests pods and Services for one evaluation.
 struct Asked<'a> {
     cluster: &'a Cluster,
-    question: &'a LastQuestion<'a>,
+    question: &'a EndpointCheck<'a>,
     /// Whether an owner is deleted together with the pruned objects, by uid.
     owners: HashMap<String, bool>,
     /// The `ReplicaSets` that were read, by namespace.
@@ -213,7 +213,7 @@ struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    fn new(cluster: &'a Cluster, question: &'a LastQuestion<'a>) -> Self {
+    fn new(cluster: &'a Cluster, question: &'a EndpointCheck<'a>) -> Self {
         Self { cluster, question, owners: HashMap::new(), sets: HashMap::new() }
     }
 

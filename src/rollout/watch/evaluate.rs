@@ -58,7 +58,7 @@ impl PeerCounts {
 
     fn others(self) -> Peers {
         if self.on_their_way > 0 {
-            Peers::OnTheirWay
+            Peers::Progressing
         } else if self.failed == 0 && self.there > 0 {
             Peers::There
         } else {
@@ -78,7 +78,7 @@ impl Watcher {
             let mut peer_counts = self.peer_counts(ids, now);
             let waits_for_others = |id: &&ObjectId| {
                 self.set[*id].is_out_of_strikes()
-                    && peer_counts.without(self.peer_state(id, now)).others() != Peers::OnTheirWay
+                    && peer_counts.without(self.peer_state(id, now)).others() != Peers::Progressing
             };
             let alone: Vec<ObjectId> = ids.iter().filter(waits_for_others).cloned().collect();
             self.dirty.extend(alone);
@@ -111,7 +111,7 @@ impl Watcher {
             good_at: self.good_at,
         };
         tracked.observe(&self.snapshot, &around);
-        if !self.feed.has_heard(&tracked.needs) {
+        if !self.feed.has_listed(&tracked.needs) {
             tracked.wait_until_heard();
         }
     }
@@ -177,6 +177,6 @@ mod tests {
         assert_eq!(others(&[Apart, Apart]), Peers::Failed, "all of them die");
         assert_eq!(others(&[Apart, There]), Peers::There);
         assert_eq!(others(&[Apart, There, Failed]), Peers::Failed);
-        assert_eq!(others(&[Apart, There, Failed, OnItsWay]), Peers::OnTheirWay);
+        assert_eq!(others(&[Apart, There, Failed, OnItsWay]), Peers::Progressing);
     }
 }

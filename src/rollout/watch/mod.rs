@@ -24,6 +24,6 @@ pub(crate) mod tracked;
 pub(crate) mod watcher;
 
 pub use crate::rollout::made_elsewhere::made_by;
-pub use crate::rollout::watch::endpoints::{Before, LastQuestion};
+pub use crate::rollout::watch::endpoints::{Before, EndpointCheck};
 pub use crate::rollout::watch::tracked::{Watched, Written};
 pub use crate::rollout::watch::watcher::{Goal, Watcher};

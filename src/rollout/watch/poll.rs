@@ -17,7 +17,7 @@ use crate::rollout::watch::tracked::without_managed_fields;
 use crate::rollout::watch::watcher::{DISCOVER, POLL, Watcher};
 
 /// Timeout for checking whether an object exists, and for reading a log.
-const PRESENCE: Duration = Duration::from_secs(2);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timeout for discovery.
 const DISCOVERY: Duration = Duration::from_secs(5);
 
@@ -54,7 +54,8 @@ impl Watcher {
         };
         let asked = ids.iter().filter_map(lacks).map(|(id, missing)| async {
             let reference = ObjectRef::new("v1", missing.kind, &missing.name).in_namespace(&id.namespace);
-            let found = tokio::time::timeout(PRESENCE, self.cluster.get(&reference)).await.ok()?.ok()??;
+            let found =
+                tokio::time::timeout(REQUEST_TIMEOUT, self.cluster.get(&reference)).await.ok()?.ok()??;
             has_key(&found, missing.key.as_deref()).then_some((id, missing))
         });
         let come: Vec<_> = futures::future::join_all(asked).await.into_iter().flatten().collect();
@@ -71,7 +72,7 @@ impl Watcher {
         let asked: Vec<(ObjectId, LogQuestion)> = ids.iter().filter_map(asked).collect();
         let read = asked.into_iter().map(|(id, question)| async {
             // If the log cannot be read, nothing more is known than before.
-            let lines = tokio::time::timeout(PRESENCE, log_of(&self.cluster, &question)).await;
+            let lines = tokio::time::timeout(REQUEST_TIMEOUT, log_of(&self.cluster, &question)).await;
             (id, question, lines.ok().and_then(Result::ok).flatten().unwrap_or_default())
         });
         let read = futures::future::join_all(read).await;

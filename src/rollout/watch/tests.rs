@@ -359,8 +359,8 @@ async fn unserved(stage: &Lab) -> Watcher {
     watcher
 }
 
-fn question(before: Before, millis: u64) -> LastQuestion<'static> {
-    LastQuestion { pruned: &[], before, until: Instant::now() + Duration::from_millis(millis) }
+fn question(before: Before, millis: u64) -> EndpointCheck<'static> {
+    EndpointCheck { pruned: &[], before, until: Instant::now() + Duration::from_millis(millis) }
 }
 
 #[tokio::test]
@@ -421,6 +421,6 @@ async fn a_pod_that_goes_with_what_is_pruned_does_not_count() {
     pod["metadata"]["labels"] = json!({"app": "web"});
     stage.server.put(PODS, pod);
     watcher.endpoints(&question(Before::Nothing, 5000)).await.expect("it is served");
-    let question = LastQuestion { pruned: &pruned, ..question(Before::Nothing, 100) };
+    let question = EndpointCheck { pruned: &pruned, ..question(Before::Nothing, 100) };
     watcher.endpoints(&question).await.expect_err("the pod goes with its Deployment");
 }

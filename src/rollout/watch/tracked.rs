@@ -197,14 +197,14 @@ impl TrackedObject {
         is_workload(&self.id)
             && self.judgement.as_ref().is_none_or(|judgement| {
                 matches!(judgement.verdict, Verdict::Progressing | Verdict::Unknown)
-                    && !judgement.out_of_strikes
+                    && !judgement.crashed_too_often
             })
     }
 
     /// Whether it has crashed too often, and has not failed only because others still make progress.
     pub(super) fn is_out_of_strikes(&self) -> bool {
         let judgement = self.judgement.as_ref();
-        judgement.is_some_and(|one| one.out_of_strikes && one.verdict == Verdict::Progressing)
+        judgement.is_some_and(|one| one.crashed_too_often && one.verdict == Verdict::Progressing)
     }
 
     /// The log that would tell why it died, if that was not read yet.

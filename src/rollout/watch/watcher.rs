@@ -34,7 +34,7 @@ const FEW: usize = 8;
 /// Once one object has failed, how long to wait for others that fail for the same reason.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// How long the first list of a watch may take.
-const HEARING: Duration = Duration::from_secs(5);
+const FIRST_LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often an object that may be read but not watched is read.
 pub(super) const POLL: Duration = Duration::from_secs(2);
@@ -235,8 +235,8 @@ impl Watcher {
         self.open(ids);
         self.cluster.end_at(Some(end));
         // Before every watch has delivered its first list, nothing new is known.
-        let heard = Instant::now() + HEARING;
-        while !ids.iter().all(|id| self.feed.has_heard(&self.set[id].needs))
+        let heard = Instant::now() + FIRST_LIST_TIMEOUT;
+        while !ids.iter().all(|id| self.feed.has_listed(&self.set[id].needs))
             && Instant::now() < heard.min(end)
         {
             self.sleep_until_news(ids, heard.min(end)).await;

@@ -34,7 +34,7 @@ use crate::test::cluster::log_stream::LogStream;
 use pod::Seen;
 
 /// How long it may take until the end of a container is told, and its last lines have come.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const LOG_DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The Job's failure is told a little before the container's end is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -371,7 +371,7 @@ impl WatchedJob<'_> {
         begins.then(|| {
             // Where reports are wanted it ends itself, for its log goes with the pod.
             let bases = reports::bases(self.case.test, self.case.reports.as_deref());
-            let slack = if bases.is_empty() { Duration::ZERO } else { LAST_WORDS };
+            let slack = if bases.is_empty() { Duration::ZERO } else { LOG_DRAIN_TIMEOUT };
             Instant::now() + self.case.test.timeout + slack
         })
     }
@@ -439,11 +439,11 @@ impl WatchedJob<'_> {
                 }
             }
         };
-        timeout(LAST_WORDS, ended).await.unwrap_or(Exit { code: 137, out_of_memory: false })
+        timeout(LOG_DRAIN_TIMEOUT, ended).await.unwrap_or(Exit { code: 137, out_of_memory: false })
     }
 
     async fn outcome(&mut self, exit: Exit, late: bool, died: Option<(String, Exit)>) -> Result<TestOutcome> {
-        let sources = self.log.reports(LAST_WORDS).await;
+        let sources = self.log.reports(LOG_DRAIN_TIMEOUT).await;
         let reports = Reports::of(self.case.test, self.case.reports.as_deref(), sources)?;
         reports::mask(&self.runner.session.reporter, self.case.reports.as_deref())?;
         let mut evidence: Vec<Evidence> = self.log.own_lines().into_iter().collect();

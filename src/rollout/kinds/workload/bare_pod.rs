@@ -34,7 +34,7 @@ fn alive<'a>(context: &mut EvalContext<'a>, pod: &'a Pod) -> Health {
     let fails = finding.as_ref().is_some_and(|finding| finding.fails(context));
     let stays = matches!(&*pod.template.restart_policy, "Always" | "");
     let is_ready = stays && pod.ready.is_true();
-    let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::OutOfStrikes);
+    let is_spent = finding.as_ref().is_some_and(|finding| finding.grade == Severity::CrashedTooOften);
     match finding {
         Some(finding) if fails => finding.explain(Health::new(Verdict::Failed)),
         finding if is_ready && !is_spent => stable(context, pod, finding),
@@ -49,7 +49,7 @@ fn stable<'a>(context: &mut EvalContext<'a>, pod: &'a Pod, finding: Option<Findi
     if workload::is_stable(context, pod, Some(patience).filter(|patience| *patience > 0)) {
         return Health::ready();
     }
-    if let Some(died) = finding.filter(|finding| finding.strikes > 0) {
+    if let Some(died) = finding.filter(|finding| finding.counted_crashes > 0) {
         return died.explain(Health::new(Verdict::Progressing));
     }
     Health::progressing(format!("a pod without a readiness probe must run for {patience} s"))

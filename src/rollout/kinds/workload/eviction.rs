@@ -42,7 +42,10 @@ pub(crate) fn repeated<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>) -> Op
         _ => format!("its pods are rejected by the node: {} ({times})", fault.said),
     };
     let pointer = fault.pointer(context);
-    Some(Finding { strikes: count, ..Finding::new(pod, grade, Some(fault.cause), message).about(pointer) })
+    Some(Finding {
+        counted_crashes: count,
+        ..Finding::new(pod, grade, Some(fault.cause), message).about(pointer)
+    })
 }
 
 /// The same finding, until the replacement pod has lived long enough.

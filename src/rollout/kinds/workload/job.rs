@@ -208,5 +208,5 @@ fn is_lasting(finding: &Finding) -> bool {
 }
 
 fn without_crashes(grade: Severity) -> Severity {
-    if grade == Severity::OutOfStrikes { Severity::Waiting } else { grade }
+    if grade == Severity::CrashedTooOften { Severity::Waiting } else { grade }
 }

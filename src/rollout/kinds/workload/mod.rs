@@ -112,10 +112,10 @@ fn weigh<'a>(
     let fails = finding.is_some_and(|finding| finding.fails(context));
     match (finding, &progress.overdue) {
         (Some(finding), _) if fails => finding.explain(Health::new(Verdict::Failed)),
-        (Some(finding), None) if finding.grade == Severity::OutOfStrikes => {
+        (Some(finding), None) if finding.grade == Severity::CrashedTooOften => {
             finding.explain(Health::new(Verdict::Progressing))
         }
-        (Some(finding), Some(_)) if finding.grade == Severity::OutOfStrikes => {
+        (Some(finding), Some(_)) if finding.grade == Severity::CrashedTooOften => {
             finding.explain(Health::new(Verdict::Failed))
         }
         _ if progress.is_complete => settle(context, pods, progress),
@@ -155,8 +155,10 @@ fn settle<'a>(context: &mut EvalContext<'a>, pods: &Pods<'a>, progress: &Workloa
         return Health::ready();
     }
     // A recent crash is the reason.
-    let died =
-        unstable.iter().filter_map(|one| pod::examine(context, one)).find(|finding| finding.strikes > 0);
+    let died = unstable
+        .iter()
+        .filter_map(|one| pod::examine(context, one))
+        .find(|finding| finding.counted_crashes > 0);
     if let Some(died) = died {
         return died.explain(Health::new(Verdict::Progressing));
     }

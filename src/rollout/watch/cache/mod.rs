@@ -75,7 +75,7 @@ impl WatchCache {
     }
 
     /// Whether everything that these watches know is in the world.
-    pub(crate) fn has_heard(&self, subjects: &[WatchSubject]) -> bool {
+    pub(crate) fn has_listed(&self, subjects: &[WatchSubject]) -> bool {
         subjects.iter().all(|subject| self.heard.contains(subject))
     }
 
