@@ -35,6 +35,7 @@ pub(crate) async fn prepare<'a>(
     let prepared = prepared?;
     let back_to = target::back_to(&prior.summaries, to);
     announce(context, to, &back_to, &prepared);
+    prepared.check_values(context, to)?;
     let PreparedRollback { record, plan, untouched, .. } = prepared;
     if plan.has_changes() {
         if !automatic {
@@ -62,6 +63,7 @@ pub(crate) fn url(record: &Record) -> Option<String> {
 /// Reports what is restored, and what is not.
 fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &PreparedRollback) {
     let PreparedRollback { record, kept, plan, held_back, .. } = prepared;
+    prepared.warn_of_values(context, to);
     let reporter = &context.session.reporter;
     for id in redaction::missing_secrets(&record.objects, kept) {
         let sentence = format!("{id} of release {to} was deleted, and no record has its values");
@@ -84,7 +86,39 @@ pub(crate) struct PreparedRollback {
     untouched: Vec<Applied>,
     /// What differs but is not changed, because it grants rights or is outside the namespace.
     pub(crate) held_back: Vec<Applied>,
+    /// The Secrets whose live values are not those of the record, and are kept.
+    changed_values: Vec<String>,
     live: BTreeMap<ObjectId, Arc<Value>>,
+}
+
+impl PreparedRollback {
+    /// Reports the values that stay as they are.
+    pub(crate) fn warn_of_values(&self, context: TierContext<'_>, to: u64) {
+        if self.changed_values.is_empty() || !self.plan.has_changes() {
+            return;
+        }
+        let sentence =
+            format!("values changed since release {to} are kept: {}", self.changed_values.join(", "));
+        context.session.reporter.warn_with_hint(sentence, values_hint(context));
+    }
+
+    /// Checks that a rollback would do something, where only values of Secrets differ.
+    ///
+    /// # Errors
+    /// [`Kind::Rule`]: no record has the values.
+    pub(crate) fn check_values(&self, context: TierContext<'_>, to: u64) -> Result<()> {
+        if self.changed_values.is_empty() || self.plan.has_changes() || !self.held_back.is_empty() {
+            return Ok(());
+        }
+        let changed = self.changed_values.join(", ");
+        let sentence =
+            format!("only values of Secrets differ from release {to}, and no record has them: {changed}");
+        Err(Error::new(Kind::Rule, sentence).with_hint(values_hint(context)))
+    }
+}
+
+fn values_hint(context: TierContext<'_>) -> String {
+    format!("restore the values at their source, then `{}`", context.tier.command("release"))
 }
 
 /// Plans the rollback to a revision; changes nothing.
@@ -108,6 +142,7 @@ pub(crate) async fn plan_record(
     let kept = redaction::there(context.cluster, prior.last.as_ref(), &record).await?;
     redaction::hide(context.session, context.cluster, context.tier, &kept).await;
     let (wanted, mut untouched, key) = sought(context, &record, kept.clone()).await?;
+    let changed_values = redaction::changed_values(context.cluster, &record, &key).await?;
     let Survey { mut plan, live } =
         build_plan(context, prior, wanted, &untouched, &key, May::Change).await.map_err(as_rollback)?;
     let held_back = safeguard::hold_back(context, &mut plan).await;
@@ -116,7 +151,7 @@ pub(crate) async fn plan_record(
         untouched.extend(safeguard::spare_data(context, &mut plan));
     }
     untouched.extend(spare_running_jobs(context, prior, &mut plan));
-    Ok(PreparedRollback { record, kept, plan, untouched, held_back, live })
+    Ok(PreparedRollback { record, kept, plan, untouched, held_back, changed_values, live })
 }
 
 /// What a rollback to this record applies, what it does not change, and the tier's key.

@@ -45,6 +45,8 @@ pub(crate) async fn rollback_preview(request: Request<'_>, asked: Option<u64>) -
         let further = target::further_back(&prior.summaries, to);
         return Ok(nothing(unchanged(to, further)));
     }
+    prepared.warn_of_values(context, to);
+    prepared.check_values(context, to)?;
     let PreparedRollback { plan, held_back, .. } = prepared;
     safeguard::warn_of_held(context, to, &held_back);
     let back_to = target::back_to(&prior.summaries, to);

@@ -3,11 +3,12 @@
 
 use crate::error::Result;
 use crate::record::target::Target;
-use crate::record::{Summary, Task, target};
+use crate::record::{Record, Summary, Task, target};
 use crate::release::context::TierContext;
 use crate::release::from_record;
 use crate::release::plan::checks::images;
 use crate::release::plan::checks::images::Presence;
+use crate::release::plan::redaction;
 use crate::report::view::rollback::{PastJob, RollbackOutlook, RollbackTarget};
 
 /// Checks the release that a rollback would go back to.
@@ -33,6 +34,7 @@ pub(crate) async fn way_back(context: TierContext<'_>, newest_first: &[Summary])
     let later = newest_first.iter().filter(|summary| summary.revision > to);
     Ok(RollbackOutlook::Ready(RollbackTarget {
         to,
+        secrets: changed_values(context, record.as_ref()).await.unwrap_or_default(),
         kept: record.is_some(),
         missing: found
             .iter()
@@ -43,6 +45,15 @@ pub(crate) async fn way_back(context: TierContext<'_>, newest_first: &[Summary])
         present: count(|presence| *presence == Presence::Present),
         jobs: later.flat_map(|one| one.jobs.iter().map(|task| past_job(one.revision, task))).collect(),
     }))
+}
+
+/// A user who may not read Secrets is not told.
+async fn changed_values(context: TierContext<'_>, record: Option<&Record>) -> Result<Vec<String>> {
+    let Some(record) = record.filter(|record| !redaction::redacted_in(&record.objects).is_empty()) else {
+        return Ok(Vec::new());
+    };
+    let key = context.store().key(false).await?;
+    redaction::changed_values(context.cluster, record, &key).await
 }
 
 fn past_job(revision: u64, task: &Task) -> PastJob {

@@ -232,11 +232,13 @@ fn a_changed_value_restarts_the_pods_and_stays_on_a_rollback() {
     assert!(plan.stdout.contains("web restarts: Secret/db password changed"), "{plan}");
     assert_eq!(plan.stdout.matches("[MASKED ").count(), 2, "{plan}");
     project.windlass(&["release", "staging"]).exits(0).says("2 to change");
+    only_the_value_differs(&project);
 
     project.edit(".kube/app.yaml", "web:1", "web:2");
     project.commit("another image");
     project.windlass(&["release", "staging"]).exits(0).says("1 to change");
-    project.windlass(&["rollback", "staging", "--to", "1"]).exits(0);
+    let back = project.windlass(&["rollback", "staging", "--to", "1"]).exits(0);
+    back.says("values changed since release 1 are kept: Secret/db (password)");
     assert_eq!(value(&project, "password"), CHANGED, "the live value is kept");
     let running = project.object("deployment/web");
     assert_eq!(running["spec"]["template"]["spec"]["containers"][0]["image"], "registry.test/web:1");
@@ -253,6 +255,21 @@ fn a_changed_value_restarts_the_pods_and_stays_on_a_rollback() {
     project.set("DB_PASSWORD", PASSWORD);
     project.windlass(&["release", "staging"]).exits(0);
     assert_eq!(value(&project, "password"), PASSWORD);
+}
+
+/// No record has the value of before, so that a rollback could do nothing.
+fn only_the_value_differs(project: &Project) {
+    project
+        .windlass(&["status", "staging"])
+        .exits(0)
+        .says("would keep the changed values of Secret/db (password)");
+    for rollback in [&["rollback", "staging", "--dry-run"][..], &["rollback", "staging"]] {
+        let refused = project.windlass(rollback).exits(34);
+        refused
+            .says("only values of Secrets differ from release")
+            .says("no record has them: Secret/db (password)");
+    }
+    project.windlass(&["release", "staging"]).exits(0).says("2 unchanged");
 }
 
 #[test]

@@ -128,6 +128,25 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
     difference::fields(&only_data(&live.into()), &only_data(&recorded["data"]), &Mask::new(key))
 }
 
+/// The Secrets of the configuration whose live values are not those of a record, with the keys that differ: `Secret/db
+/// (PASSWORD)`. A rollback keeps the live values, because no record has any.
+///
+/// # Errors
+/// What the cluster refuses.
+pub(crate) async fn changed_values(cluster: &Cluster, record: &Record, key: &[u8]) -> Result<Vec<String>> {
+    let mut changed = Vec::new();
+    for one in redacted_in(&record.objects) {
+        let Some(live) = cluster.get(&ObjectRef::of(&one.object)).await? else { continue };
+        let differing = differences(&one.object, &live, key);
+        let keys = differing.iter().map(|change| change.field.trim_start_matches("data.").to_owned());
+        let keys: Vec<String> = keys.collect();
+        if !keys.is_empty() {
+            changed.push(format!("{} ({})", ObjectId::of(&one.object), keys.join(", ")));
+        }
+    }
+    Ok(changed)
+}
+
 /// Masks the values of the tier's Secrets in all further output, because programs may print their input: those of the
 /// manifests as recorded, those of the configuration as they are live. For a user who may not read the live ones, these
 /// are not masked.

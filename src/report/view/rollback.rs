@@ -63,6 +63,8 @@ pub(crate) struct RollbackTarget {
     pub(crate) present: usize,
     /// What ran in between.
     pub(crate) jobs: Vec<PastJob>,
+    /// The Secrets whose live values are kept, with the keys that changed since.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// A Job that a later release ran.
@@ -116,6 +118,7 @@ impl RollbackTarget {
             "ready": self.is_free(),
             "images": {"present": self.present, "missing": self.missing, "unknown": self.unknown},
             "jobs": self.jobs.iter().map(job).collect::<Vec<_>>(),
+            "secrets": self.secrets,
         })
     }
 
@@ -131,6 +134,9 @@ impl RollbackTarget {
         parts.extend(self.jobs.iter().map(PastJob::sentence));
         if self.jobs.is_empty() {
             parts.push("no Job in between".to_owned());
+        }
+        if !self.secrets.is_empty() {
+            parts.push(format!("would keep the changed values of {}", self.secrets.join(", ")));
         }
         parts.join(", ")
     }
@@ -159,7 +165,15 @@ pub(crate) mod tests {
     use crate::report::view::tests::{both, shown};
 
     fn target() -> RollbackTarget {
-        RollbackTarget { to: 6, kept: true, missing: Vec::new(), unknown: 0, present: 2, jobs: Vec::new() }
+        RollbackTarget {
+            to: 6,
+            kept: true,
+            missing: Vec::new(),
+            unknown: 0,
+            present: 2,
+            jobs: Vec::new(),
+            secrets: Vec::new(),
+        }
     }
 
     /// One that nothing stands against.
@@ -203,6 +217,7 @@ pub(crate) mod tests {
                 unknown: 3,
                 present: 1,
                 jobs: vec![job("migrate", 8, true), job("seed", 7, false)],
+                secrets: vec!["Secret/db (PASSWORD)".to_owned()],
                 ..target()
             }),
             RollbackOutlook::Already { revision: 9, from: 8, to: 6, further: Some(5) },
