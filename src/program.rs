@@ -31,8 +31,10 @@ const LIMIT: Duration = Duration::from_secs(120);
 const MOST: usize = 64 << 20;
 /// How many of the last bytes of standard error are kept.
 const TAIL: usize = 16 << 10;
-/// How many of the last lines that a program wrote to standard error are shown.
-const LINES: usize = 6;
+/// How many of the first lines that a program wrote to standard error are shown: what failed is often said first, …
+const FIRST_LINES: usize = 4;
+/// … and how many of the last ones, which say why.
+const LAST_LINES: usize = 6;
 /// How long output is waited for once the program itself has ended: whatever it left running may keep the pipe open.
 const LEFT_OPEN: Duration = Duration::from_millis(250);
 /// How long a program may still tidy up (Git removes its lock files) before it is killed.
@@ -49,7 +51,7 @@ pub(crate) enum ProgramError {
     Failed {
         /// `exit status: 1`
         how: String,
-        /// The last lines of its standard error.
+        /// The first and last lines of its standard error.
         said: String,
     },
     /// It did not end within this time.
@@ -93,17 +95,21 @@ impl Output {
         self.said.lines()
     }
 
-    /// The last of these lines, as one.
-    fn last_lines(&self) -> String {
-        let lines = self.said();
-        lines[lines.len().saturating_sub(LINES)..].join("; ")
+    /// The first and last of these lines, as one.
+    fn in_brief(&self) -> String {
+        let mut lines = self.said();
+        let left_out = lines.len().saturating_sub(FIRST_LINES + LAST_LINES);
+        if left_out > 0 {
+            lines.splice(FIRST_LINES..FIRST_LINES + left_out, ["…".to_owned()]);
+        }
+        lines.join("; ")
     }
 
     fn success(self) -> Result<Vec<u8>, ProgramError> {
         if self.status.success() {
             return Ok(self.printed);
         }
-        Err(ProgramError::Failed { how: self.status.to_string(), said: self.last_lines() })
+        Err(ProgramError::Failed { how: self.status.to_string(), said: self.in_brief() })
     }
 }
 
