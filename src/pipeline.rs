@@ -167,6 +167,7 @@ pub(crate) async fn test(
     let stage = session.stage(Stage::Test, test::title(project, names));
     let result = test::run(session, project, images, names, options).await;
     let ended = stage.close(result, |runs| match runs.iter().filter(|run| !run.reused).count() {
+        0 if runs.is_empty() => (Outcome::Skipped, "windlass.yaml has no tests".to_owned()),
         0 => (Outcome::Skipped, format!("{} passed before", count(runs.len(), "test"))),
         ran => (Outcome::Ok, format!("{} passed", count(ran, "test"))),
     });

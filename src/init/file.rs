@@ -47,7 +47,7 @@ pub(super) fn add_others(
     }
     files.push(File::text(place, jobs));
     if config.images.iter().any(|image| image.context == Path::new(".")) {
-        files.push(File::text(".dockerignore", format!("{}\nreport/\n", IN_NO_IMAGE.join("\n"))));
+        files.push(File::text(".dockerignore", format!("{}\n.gitlab\nreport/\n", IN_NO_IMAGE.join("\n"))));
         unignored(&project.root, report);
     }
 }

@@ -30,7 +30,7 @@ impl Page {
         }
         let paragraph = self.text.split("\n\n").nth(1).unwrap_or_default();
         let paragraph = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
-        let end = paragraph.find([':', ',']).into_iter().chain(paragraph.find(". ")).min();
+        let end = [": ", ". "].into_iter().filter_map(|end| paragraph.find(end)).min();
         paragraph[..end.unwrap_or(paragraph.len())].trim_end_matches('.').to_owned()
     }
 }

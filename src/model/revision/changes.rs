@@ -73,6 +73,10 @@ fn words(name: &str, change: Change, count: usize) -> String {
     let how = match change {
         Change::Modified => "changed",
         Change::Deleted => "deleted",
+        // A file's name does not end so, and several files are counted.
+        Change::Untracked if count == 1 && name.ends_with('/') => {
+            "an empty directory, which Git does not keep"
+        }
         Change::Untracked => "not tracked by Git",
         Change::Ignored => "ignored by Git",
     };
