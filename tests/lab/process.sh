@@ -32,7 +32,8 @@ start() {
     if ! runs "$name"; then
         say "starting $name"
         # A session of its own: a signal to the terminal does not end the lab. No inherited lock (9).
-        setsid "$@" >>"$LOGS/$name.log" 2>&1 </dev/null 9>&- &
+        # Not in this checkout, which may be deleted while the lab runs.
+        setsid env -C / "$@" >>"$LOGS/$name.log" 2>&1 </dev/null 9>&- &
         pid=$!
         disown
         echo "$pid $(born "$pid")" >"$RUN/$name.pid"

@@ -144,7 +144,7 @@ fn what_git_ignores_makes_another_image_and_moves_no_tag() {
     std::fs::remove_dir_all(project.path().join("node_modules")).unwrap();
     // Git cannot have committed an empty directory.
     std::fs::create_dir(project.path().join("empty")).unwrap();
-    project.windlass(&["build"]).exits(0).says("`empty/` (not tracked by Git)");
+    project.windlass(&["build"]).exits(0).says("`empty/` (an empty directory, which Git does not keep)");
     std::fs::remove_dir(project.path().join("empty")).unwrap();
     project.windlass(&["build"]).exits(0).says("1 image already built");
     assert_eq!(digest(&project, &commit), committed);

@@ -207,7 +207,7 @@ fn a_rollback_grants_no_rights_by_itself() {
     project.commit("fewer rights");
     project.windlass(&["release", "staging"]).exits(0);
     let back = project.windlass(&["rollback", "staging"]).exits(0);
-    let back = back.says("Role/web is not what release 1 had and was not changed: it grants rights");
+    let back = back.says("Role/web differs from release 1 and was not changed, because it grants rights");
     back.says("--allow Role/web");
     assert_eq!(project.object("configmap/settings")["data"]["A"], "1");
     assert_eq!(project.object("role/web")["rules"][0]["verbs"], serde_json::json!(["get"]));
