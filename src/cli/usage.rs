@@ -38,6 +38,7 @@ fn unbuilt(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         Some(ContextValue::String(word)) => Some(word.as_str()),
         _ => None,
     };
+    let command = Command::named_in(arguments);
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let command = word(ContextKind::InvalidSubcommand)?;
@@ -46,15 +47,11 @@ fn unbuilt(error: &clap::Error, arguments: &[OsString]) -> Option<String> {
         ErrorKind::UnknownArgument => {
             let flag = word(ContextKind::InvalidArg)?;
             let flag = flag.split_once('=').map_or(flag, |(flag, _)| flag);
-            let command = Command::named_in(arguments);
             let (_, flags) = FLAGS.iter().find(|(name, _)| *name == command)?;
             flags.contains(&flag).then(|| format!("`windlass {command} {flag}`"))
         }
         // A table of all tiers.
-        ErrorKind::MissingRequiredArgument if lacks_tier(error) => {
-            let command = Command::named_in(arguments);
-            (command == "status").then(|| "`windlass status` without a tier".to_owned())
-        }
+        _ if command == "status" && lacks_tier(error) => Some("`windlass status` without a tier".to_owned()),
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ use crate::release::plan::checks::{images, safeguard};
 use crate::release::plan::dry_run::May;
 use crate::release::plan::planner::Survey;
 use crate::release::plan::planner::build_plan;
-use crate::release::plan::redaction;
+use crate::release::plan::redaction::{self, KeptSecret};
 use crate::release::plan::{Plan, Wanted, drift};
 use crate::release::run::{Desired, as_rollback};
 
@@ -80,7 +80,7 @@ fn announce(context: TierContext<'_>, to: u64, back_to: &str, prepared: &Prepare
 pub(crate) struct PreparedRollback {
     record: Record,
     /// The existing Secrets of the configuration, which are kept.
-    kept: Vec<Applied>,
+    kept: Vec<KeptSecret>,
     pub(crate) plan: Plan,
     /// What the set has and the rollback does not change.
     untouched: Vec<Applied>,
@@ -140,9 +140,9 @@ pub(crate) async fn plan_record(
     automatic: bool,
 ) -> Result<PreparedRollback> {
     let kept = redaction::there(context.cluster, prior.last.as_ref(), &record).await?;
-    redaction::hide(context.session, context.cluster, context.tier, &kept).await;
-    let (wanted, mut untouched, key) = sought(context, &record, kept.clone()).await?;
-    let changed_values = redaction::changed_values(context.cluster, &record, &key).await?;
+    redaction::hide_kept(context.session, context.tier, &kept);
+    let (wanted, mut untouched, key) = sought(context, &record, &kept).await?;
+    let changed_values = redaction::changed_values(&record, &kept, &key);
     let Survey { mut plan, live } =
         build_plan(context, prior, wanted, &untouched, &key, May::Change).await.map_err(as_rollback)?;
     let held_back = safeguard::hold_back(context, &mut plan).await;
@@ -158,12 +158,12 @@ pub(crate) async fn plan_record(
 async fn sought(
     context: TierContext<'_>,
     record: &Record,
-    kept: Vec<Applied>,
+    kept: &[KeptSecret],
 ) -> Result<(Vec<Wanted>, Vec<Applied>, Vec<u8>)> {
     let (mut wanted, mut untouched) = recorded(record);
     let key = context.store().key(false).await?;
-    redaction::rehash(context.cluster, &mut wanted, &kept, &key).await?;
-    untouched.extend(kept);
+    redaction::rehash(&mut wanted, kept, &key);
+    untouched.extend(kept.iter().map(|one| one.applied.clone()));
     Ok((wanted, untouched, key))
 }
 

@@ -53,7 +53,8 @@ async fn changed_values(context: TierContext<'_>, record: Option<&Record>) -> Re
         return Ok(Vec::new());
     };
     let key = context.store().key(false).await?;
-    redaction::changed_values(context.cluster, record, &key).await
+    let kept = redaction::there(context.cluster, None, record).await?;
+    Ok(redaction::changed_values(record, &kept, &key))
 }
 
 fn past_job(revision: u64, task: &Task) -> PastJob {

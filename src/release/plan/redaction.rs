@@ -77,44 +77,40 @@ pub(crate) fn redacted_in(objects: &[Applied]) -> Vec<Applied> {
     objects.iter().filter(|one| manifest::is_from_configuration(&one.object)).cloned().collect()
 }
 
+/// A Secret of the configuration that a rollback keeps.
+pub(crate) struct KeptSecret {
+    /// As a record has it.
+    pub(crate) applied: Applied,
+    /// As it is in the cluster, with its values.
+    live: Value,
+}
+
 /// The Secrets of the configuration in the newest record or in the target of a rollback that still exist: only the
 /// cluster knows their values, and they are not changed. Those that the newest release removed from the manifests are
 /// included.
 ///
 /// # Errors
 /// What the cluster refuses.
-pub(crate) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record) -> Result<Vec<Applied>> {
-    let mut known: Vec<Applied> = Vec::new();
-    for one in last.into_iter().chain([to]).flat_map(|record| redacted_in(&record.objects)) {
-        let id = ObjectId::of(&one.object);
-        let is_new = known.iter().all(|other| ObjectId::of(&other.object) != id);
-        if is_new && cluster.get(&ObjectRef::of(&one.object)).await?.is_some() {
-            known.push(one);
+pub(crate) async fn there(cluster: &Cluster, last: Option<&Record>, to: &Record) -> Result<Vec<KeptSecret>> {
+    let mut known: Vec<KeptSecret> = Vec::new();
+    for applied in last.into_iter().chain([to]).flat_map(|record| redacted_in(&record.objects)) {
+        let id = ObjectId::of(&applied.object);
+        let is_new = known.iter().all(|other| ObjectId::of(&other.applied.object) != id);
+        if is_new && let Some(live) = cluster.get(&ObjectRef::of(&applied.object)).await? {
+            known.push(KeptSecret { applied, live });
         }
     }
     Ok(known)
 }
 
 /// Recomputes the configuration hash of each pod template from the current Secrets.
-///
-/// # Errors
-/// What the cluster refuses.
-pub(crate) async fn rehash(
-    cluster: &Cluster,
-    wanted: &mut [Wanted],
-    kept: &[Applied],
-    key: &[u8],
-) -> Result<()> {
-    let mut live = Vec::new();
-    for one in redacted_in(kept) {
-        live.extend(cluster.get(&ObjectRef::of(&one.object)).await?);
+pub(crate) fn rehash(wanted: &mut [Wanted], kept: &[KeptSecret], key: &[u8]) {
+    if kept.is_empty() {
+        return;
     }
-    if live.is_empty() {
-        return Ok(());
-    }
+    let live: Vec<Value> = kept.iter().map(|one| one.live.clone()).collect();
     let mut objects: Vec<&mut Value> = wanted.iter_mut().map(|one| Arc::make_mut(&mut one.object)).collect();
     manifest::rehash_configuration(&mut objects, &live, key);
-    Ok(())
 }
 
 /// The keys in which a live Secret of the configuration differs from the released one; the values are masked.
@@ -130,21 +126,23 @@ pub(crate) fn differences(recorded: &Value, live: &Value, key: &[u8]) -> Vec<Fie
 
 /// The Secrets of the configuration whose live values are not those of a record, with the keys that differ: `Secret/db
 /// (PASSWORD)`. A rollback keeps the live values, because no record has any.
-///
-/// # Errors
-/// What the cluster refuses.
-pub(crate) async fn changed_values(cluster: &Cluster, record: &Record, key: &[u8]) -> Result<Vec<String>> {
-    let mut changed = Vec::new();
-    for one in redacted_in(&record.objects) {
-        let Some(live) = cluster.get(&ObjectRef::of(&one.object)).await? else { continue };
-        let differing = differences(&one.object, &live, key);
-        let keys = differing.iter().map(|change| change.field.trim_start_matches("data.").to_owned());
-        let keys: Vec<String> = keys.collect();
-        if !keys.is_empty() {
-            changed.push(format!("{} ({})", ObjectId::of(&one.object), keys.join(", ")));
-        }
-    }
-    Ok(changed)
+pub(crate) fn changed_values(record: &Record, kept: &[KeptSecret], key: &[u8]) -> Vec<String> {
+    let changed = |one: Applied| {
+        let id = ObjectId::of(&one.object);
+        let live = &kept.iter().find(|kept| ObjectId::of(&kept.applied.object) == id)?.live;
+        let keys: Vec<String> = differences(&one.object, live, key)
+            .iter()
+            .map(|change| change.field.trim_start_matches("data.").to_owned())
+            .collect();
+        (!keys.is_empty()).then(|| format!("{id} ({})", keys.join(", ")))
+    };
+    redacted_in(&record.objects).into_iter().filter_map(changed).collect()
+}
+
+/// Masks the values of the Secrets that a rollback keeps in all further output, because programs may print their input.
+pub(crate) fn hide_kept(session: &Session, tier: &Tier, kept: &[KeptSecret]) {
+    secret::publish_tier(tier, &session.reporter);
+    secret::hide_objects(kept.iter().map(|one| &one.live), &session.reporter);
 }
 
 /// Masks the values of the tier's Secrets in all further output, because programs may print their input: those of the
@@ -163,8 +161,8 @@ pub(crate) async fn hide(session: &Session, cluster: &Cluster, tier: &Tier, obje
 }
 
 /// The Secrets that the pods of a release were started with and that no longer exist.
-pub(crate) fn missing_secrets(recorded: &[Applied], kept: &[Applied]) -> Vec<ObjectId> {
-    let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.object)).collect();
+pub(crate) fn missing_secrets(recorded: &[Applied], kept: &[KeptSecret]) -> Vec<ObjectId> {
+    let there: Vec<ObjectId> = kept.iter().map(|one| ObjectId::of(&one.applied.object)).collect();
     let all = redacted_in(recorded);
     all.iter().map(|one| ObjectId::of(&one.object)).filter(|id| !there.contains(id)).collect()
 }
@@ -213,6 +211,7 @@ mod tests {
         let mut other = secret("x");
         other["metadata"]["name"] = "tls".into();
         let recorded = [applied(secret("x")), applied(other.clone())];
-        assert_eq!(missing_secrets(&recorded, &[applied(secret("y"))]), [ObjectId::of(&other)]);
+        let kept = [KeptSecret { applied: applied(secret("y")), live: secret("y") }];
+        assert_eq!(missing_secrets(&recorded, &kept), [ObjectId::of(&other)]);
     }
 }
