@@ -39,7 +39,7 @@ const STALE: Duration = Duration::from_secs(10);
 pub(crate) struct Directory {
     path: PathBuf,
     events: Json,
-    ledger: RunLog,
+    run_log: RunLog,
     /// Where it is said that something could not be written.
     people: Sink,
     /// What went wrong first with `events.jsonl`.
@@ -64,7 +64,7 @@ impl Directory {
         let directory = Self {
             path: path.to_owned(),
             events: Json::new(Sink::new(lines, true), Sink::new(io::sink(), false), answering),
-            ledger: RunLog::default(),
+            run_log: RunLog::default(),
             people,
             trouble,
             written: Duration::ZERO,
@@ -75,11 +75,11 @@ impl Directory {
     }
 
     fn write(&self) -> io::Result<()> {
-        let variables = self.ledger.end.as_ref().map(|end| dotenv(end).0).unwrap_or_default();
+        let variables = self.run_log.end.as_ref().map(|end| dotenv(end).0).unwrap_or_default();
         self.replace("windlass.env", &variables)?;
-        self.replace("annotations.json", &annotations(self.ledger.end.as_ref()))?;
-        self.replace("junit.xml", &junit(&self.ledger))?;
-        self.replace("report.html", &page(&self.ledger))
+        self.replace("annotations.json", &annotations(self.run_log.end.as_ref()))?;
+        self.replace("junit.xml", &junit(&self.run_log))?;
+        self.replace("report.html", &page(&self.run_log))
     }
 
     fn replace(&self, name: &str, content: &str) -> io::Result<()> {
@@ -97,7 +97,7 @@ impl Directory {
         if let Some(error) = lines.or(written.err()) {
             self.complain(&format!("the report in `{}` is not complete: {error}", self.path.display()));
         }
-        for left_out in self.ledger.end.as_ref().map(|end| dotenv(end).1).unwrap_or_default() {
+        for left_out in self.run_log.end.as_ref().map(|end| dotenv(end).1).unwrap_or_default() {
             self.complain(&left_out);
         }
     }
@@ -111,7 +111,7 @@ impl Directory {
 impl Renderer for Directory {
     fn event(&mut self, at: Moment, event: &Event) {
         self.events.event(at, event);
-        self.ledger.note(at, event);
+        self.run_log.note(at, event);
         self.changed = true;
         if matches!(event, Event::Finished(_)) {
             self.end();
@@ -123,7 +123,7 @@ impl Renderer for Directory {
         self.events.answer(json, text);
         // An answer for people only is a document for standard output (`render --show-secrets`): not kept.
         if json.is_some() {
-            self.ledger.answer = Some(strip_str(text).to_string());
+            self.run_log.answer = Some(strip_str(text).to_string());
             self.changed = true;
         }
     }

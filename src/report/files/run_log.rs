@@ -35,7 +35,7 @@ pub(crate) struct RunLog {
     pub(crate) answer: Option<String>,
     /// The end, with the last lines of what failed where nobody gave any evidence.
     pub(crate) end: Option<Finished>,
-    board: LiveProgress,
+    progress: LiveProgress,
 }
 
 /// A stage that ran or runs.
@@ -80,7 +80,7 @@ pub(crate) struct LogEntry {
 impl RunLog {
     /// Takes in what happened.
     pub(crate) fn note(&mut self, at: Moment, event: &Event) {
-        self.board.note(at, event);
+        self.progress.note(at, event);
         self.span = Some((self.span.map_or(at.time, |(first, _)| first), at));
         match event {
             Event::StageStarted { stage, title } => self.open(*stage, title),
@@ -97,7 +97,7 @@ impl RunLog {
             Event::Log { stage, source, line, .. } => self.log(*stage, source).push(line),
             Event::Object(state) => self.object(at, state),
             Event::Warning(warning) => self.warnings.push(warning.clone()),
-            Event::Finished(finished) => self.end = Some(self.board.with_tails(finished)),
+            Event::Finished(finished) => self.end = Some(self.progress.with_tails(finished)),
             Event::StepProgress { .. } => {}
         }
     }
@@ -201,14 +201,14 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_a_source_are_kept() {
-        let mut ledger = RunLog::default();
+        let mut run_log = RunLog::default();
         for number in 0..LINES + 3 {
             let line = format!("{number} {}", "x".repeat(WIDTH));
             let event =
                 Event::Log { stage: Stage::Test, source: "unit".into(), stream: Stream::Stdout, line };
-            ledger.note(Moment { time: Timestamp::UNIX_EPOCH, age: Duration::ZERO }, &event);
+            run_log.note(Moment { time: Timestamp::UNIX_EPOCH, age: Duration::ZERO }, &event);
         }
-        let log = &ledger.logs[0];
+        let log = &run_log.logs[0];
         assert_eq!((log.lines.len(), log.dropped), (LINES, 3));
         assert!(log.lines[0].starts_with("3 x"));
         assert_eq!(log.lines[0].chars().count(), WIDTH);

@@ -30,7 +30,7 @@ pub(crate) struct Plain {
     pub(crate) sections: Option<Sections>,
     /// In a job of GitHub: where the files lie that messages name.
     github: Option<Workspace>,
-    pub(crate) board: LiveProgress,
+    pub(crate) progress: LiveProgress,
     state: State,
 }
 
@@ -57,7 +57,7 @@ impl Plain {
             answering: false,
             sections: None,
             github: None,
-            board: LiveProgress::default(),
+            progress: LiveProgress::default(),
             state: State::default(),
         }
     }
@@ -132,7 +132,7 @@ impl Plain {
             }
             Event::StepProgress { stage, step, message } if self.verbosity == Verbosity::Verbose => {
                 let line = format::step_running(step, message);
-                if let Some(step) = self.board.step(*stage, step) {
+                if let Some(step) = self.progress.step(*stage, step) {
                     step.announced = true;
                 }
                 self.say(at, &line);
@@ -148,7 +148,7 @@ impl Plain {
                 }
             }
             Event::Object(state) if object_changed => {
-                let age = self.board.age_of(at, state);
+                let age = self.progress.age_of(at, state);
                 self.say(at, &format::object(state, age));
             }
             Event::StepStarted { step, .. } => {
@@ -171,7 +171,7 @@ impl Plain {
     }
 
     fn log(&mut self, at: Moment, source: &str, line: &str) {
-        if let Some(step) = self.board.steps.iter_mut().find(|step| step.is_source(source)) {
+        if let Some(step) = self.progress.steps.iter_mut().find(|step| step.is_source(source)) {
             step.announced = true;
             if let Some(sections) = &mut self.sections {
                 let (name, title) = (step.name.clone(), step.title.clone());
@@ -204,18 +204,18 @@ impl Plain {
             self.instruct(at, &errors);
         }
         self.paragraph(at);
-        let lines = summary::summary(&self.board.with_tails(finished));
+        let lines = summary::summary(&self.progress.with_tails(finished));
         self.say_all(at, &lines);
     }
 
     /// Says which steps have been running for a while. Where objects are waited for they say it better.
     fn announce(&mut self, at: Moment) {
-        if self.board.objects.iter().any(Tracked::is_waited_for) {
+        if self.progress.objects.iter().any(Tracked::is_waited_for) {
             return;
         }
         let late = |since: Duration| at.age.saturating_sub(since) >= SHORT;
         let mut lines = Vec::new();
-        for step in self.board.steps.iter_mut().filter(|step| !step.announced && late(step.since)) {
+        for step in self.progress.steps.iter_mut().filter(|step| !step.announced && late(step.since)) {
             step.announced = true;
             lines.push(format::step_running(&step.name, &step.title));
         }
@@ -230,7 +230,7 @@ impl Plain {
 
 impl Renderer for Plain {
     fn event(&mut self, at: Moment, event: &Event) {
-        let object_changed = self.board.note(at, event);
+        let object_changed = self.progress.note(at, event);
         if self.is_unimportant(event) {
             return;
         }
@@ -272,7 +272,7 @@ impl Renderer for Plain {
         }
         self.announce(at);
         if at.age.saturating_sub(self.state.spoke) >= SILENCE && !self.state.answered {
-            let activity = self.board.activity();
+            let activity = self.progress.activity();
             self.say(at, &format::heartbeat(at.age, &activity));
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Terminal<S> {
     color: bool,
     verbosity: Verbosity,
     answering: bool,
-    board: LiveProgress,
+    progress: LiveProgress,
     /// What was last printed of each object.
     printed: BTreeMap<String, String>,
     began: bool,
@@ -45,7 +45,7 @@ impl<S: Screen> Terminal<S> {
             color,
             verbosity,
             answering: false,
-            board: LiveProgress::default(),
+            progress: LiveProgress::default(),
             printed: BTreeMap::new(),
             began: false,
             ended: false,
@@ -96,7 +96,7 @@ impl<S: Screen> Terminal<S> {
             Event::Warning(warning) => format::warning(warning),
             Event::Finished(finished) if self.answering && summary::is_an_answer(finished) => Vec::new(),
             Event::Finished(finished) => {
-                let lines = summary::summary(&self.board.with_tails(finished));
+                let lines = summary::summary(&self.progress.with_tails(finished));
                 self.paragraph(lines)
             }
             Event::StepStarted { .. } | Event::StepProgress { .. } | Event::Log { .. } => Vec::new(),
@@ -106,7 +106,7 @@ impl<S: Screen> Terminal<S> {
     /// The lines of objects that nobody waits for any more and that look different from when they were printed.
     fn objects_that_ended(&mut self, at: Moment) -> Vec<String> {
         let mut lines = Vec::new();
-        for tracked in self.board.objects.iter().filter(|tracked| !tracked.is_waited_for()) {
+        for tracked in self.progress.objects.iter().filter(|tracked| !tracked.is_waited_for()) {
             let key = format!("{} {}", tracked.state.namespace, format::name(&tracked.state));
             let text = format::state_text(&tracked.state);
             if self.printed.get(&key) != Some(&text) {
@@ -126,7 +126,7 @@ impl<S: Screen> Terminal<S> {
 
     /// What moves where neither a step nor an object does.
     fn silence(&self, at: Moment) -> Option<String> {
-        let (stage, age) = match self.board.stage {
+        let (stage, age) = match self.progress.stage {
             Some((stage, began)) => (Some(stage), since(at, began)),
             None => (None, at.age),
         };
@@ -135,8 +135,8 @@ impl<S: Screen> Terminal<S> {
     }
 
     fn draw(&mut self, at: Moment) {
-        let steps = self.board.steps.iter().map(|step| live_step(at, step));
-        let objects = self.board.waiting().map(|tracked| live_object(at, tracked));
+        let steps = self.progress.steps.iter().map(|step| live_step(at, step));
+        let objects = self.progress.waiting().map(|tracked| live_object(at, tracked));
         let mut lines: Vec<String> = steps.chain(objects).collect();
         if lines.is_empty() {
             lines.extend(self.silence(at));
@@ -172,7 +172,7 @@ fn since(at: Moment, then: Duration) -> Duration {
 
 impl<S: Screen> Renderer for Terminal<S> {
     fn event(&mut self, at: Moment, event: &Event) {
-        self.board.note(at, event);
+        self.progress.note(at, event);
         self.ended |= matches!(event, Event::Finished(_));
         let mut lines = Vec::new();
         if let Some(line) = self.bad_end.take()
