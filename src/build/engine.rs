@@ -2,14 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::pin;
 
-use bollard::Docker;
-use bollard::auth::DockerCredentials;
-use bollard::errors::Error as Bollard;
-use bollard::models::{BuildInfo, BuildInfoAux};
-use bollard::query_parameters::{BuildImageOptions, BuilderVersion};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 
 use super::dockerfile::Dockerfile;
 use super::dockerfile::reads::Reads;
@@ -20,9 +16,10 @@ use crate::build::request::{BuildRequest, Ended, attend, listen, session_id, tel
 use crate::build::session::file_sync::{Files, TransferError};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::Watchdog;
-use crate::engine::{Builder, Engine, fault};
+use crate::engine::{BuildParameters, Builder, Engine, Interruption};
 use crate::error::{Error, Kind, Result};
-use crate::project::{CacheMode, ImageConfig, Ulimit};
+use crate::model::Credentials;
+use crate::project::CacheMode;
 use crate::registry::Registry;
 use crate::report::StepReport;
 use crate::session::{Session, interrupted};
@@ -97,32 +94,22 @@ async fn once(
     engine: &Engine,
     step: &StepReport,
     order: &BuildRequest<'_>,
-    credentials: HashMap<String, DockerCredentials>,
+    credentials: HashMap<String, Credentials>,
 ) -> Result<Built, Ended> {
-    let options = options(engine, order);
-    // Held until the build is over.
-    let supplying = supply(engine, order, &credentials);
-    let (docker, supply) = session.unless_cancelled(supplying).await.map_err(Ended::Error)?;
-    let (_lending, body, way, sent) = match supply {
-        Supply::Session(lending, trouble, sent) => {
-            (Some(lending), bollard::body_full(Bytes::new()), Way::Fetched(trouble), sent)
-        }
-        Supply::Tar => {
-            let (pieces, sending, sent) = order.pieces();
-            (None, bollard::body_try_stream(pieces), Way::Sent(sending), sent)
-        }
-    };
-    let mut stream = docker.build_image(options, Some(credentials), Some(body));
+    let supply = session.unless_cancelled(supply(engine, order, &credentials));
+    // A session is served until the build is over.
+    let Supply { session: serving, pieces, source, sent } = supply.await.map_err(Ended::Error)?;
+    let client = engine.build_client(parameters(engine, order, serving.as_ref().map(|(id, _)| id.clone())));
+    let mut stream = pin!(client.build(pieces, &credentials));
     let mut progress = BuildProgress::default();
     let (mut silence, mut upload) = (Watchdog::new(), Upload::new(sent));
     let mut id = None;
     let builder = format!("the Docker Engine at {}", engine.address());
     loop {
-        let info = tokio::select! {
+        let output = tokio::select! {
             biased;
-            // Dropping the stream cancels the build: the Engine sees that nobody listens.
             () = session.cancel.cancelled() => return Err(Ended::Error(interrupted())),
-            info = stream.next() => info,
+            output = stream.next() => output,
             () = silence.lasting() => {
                 let quiet = (&mut silence, &mut upload);
                 let attended = attend(session, step, (order.name, &builder), quiet, engine.is_there()).await;
@@ -131,50 +118,49 @@ async fn once(
             }
         };
         silence.spoke();
-        match info {
+        match output {
             None => return built(engine, &progress, id),
-            Some(Err(error)) if id.is_some() && fault::is_the_end(&error) => {
-                return built(engine, &progress, id);
-            }
-            Some(Ok(info)) => {
-                id = image_id(&info).or(id);
-                let said = match &info.aux {
-                    Some(BuildInfoAux::BuildKit(status)) => listen(&mut progress, status),
-                    _ => info.stream.iter().flat_map(|text| progress.classic(text)).collect(),
+            Some(Ok(output)) => {
+                id = output.image.or(id);
+                let said = match (&output.status, &output.text) {
+                    (Some(status), _) => listen(&mut progress, status),
+                    (None, text) => text.iter().flat_map(|text| progress.classic(text)).collect(),
                 };
                 tell(session, step, order, said);
             }
-            Some(Err(error)) => {
-                drop(stream);
-                return Err(ended(engine, progress, &error, way).await);
-            }
+            Some(Err(Interruption::Truncated(_))) if id.is_some() => return built(engine, &progress, id),
+            Some(Err(interruption)) => return Err(ended(progress, interruption, source).await),
         }
     }
 }
 
 /// How the context comes to the Engine.
-enum Supply {
-    /// It is fetched over a session, which lends the build what it is to have besides.
-    Session(SessionHandle, TransferError, Sent),
-    /// It is sent as a tar, with the request.
-    Tar,
+struct Supply<Pieces> {
+    /// The session over which BuildKit fetches it, by its id. It lends the build what it is to have besides.
+    session: Option<(String, SessionHandle)>,
+    /// The tar that is sent with the request.
+    pieces: Option<Pieces>,
+    source: ContextSource,
+    sent: Sent,
 }
 
-/// The same under way.
-enum Way {
+/// What tells whether the context could be read.
+enum ContextSource {
     Fetched(TransferError),
     Sent(tokio::task::JoinHandle<io::Result<()>>),
 }
 
-/// The client of a build, and how its context comes to the Engine.
+/// Opens the session, or begins the tar.
 async fn supply(
     engine: &Engine,
     order: &BuildRequest<'_>,
-    credentials: &HashMap<String, DockerCredentials>,
-) -> Result<(Docker, Supply)> {
+    credentials: &HashMap<String, Credentials>,
+) -> Result<Supply<impl Stream<Item = io::Result<Bytes>> + Send + use<>>> {
     if engine.builder == Builder::Classic {
         if order.build_inputs()?.is_nothing() {
-            return Ok((engine.for_build(None, terms(engine, order.image)), Supply::Tar));
+            let (pieces, sending, sent) = order.pieces();
+            let source = ContextSource::Sent(sending);
+            return Ok(Supply { session: None, pieces: Some(pieces), source, sent });
         }
         return Err(Error::new(
             Kind::Build,
@@ -184,71 +170,31 @@ async fn supply(
     }
     let (id, sent) = (session_id(), Sent::default());
     let served = order.session_server(credentials.clone(), &sent)?;
-    let trouble = served.files.trouble();
+    let source = ContextSource::Fetched(served.files.trouble());
     let headers = served.headers(&id);
-    let lending = served.over(engine.hijack("/session", &headers).await?);
-    Ok((engine.for_build(Some(&id), terms(engine, order.image)), Supply::Session(lending, trouble, sent)))
+    let serving = served.over(engine.hijack("/session", &headers).await?);
+    Ok(Supply { session: Some((id, serving)), pieces: None, source, sent })
 }
 
-/// What the library cannot say of a build.
-fn terms(engine: &Engine, image: &ImageConfig) -> Vec<(&'static str, String)> {
-    let hosts: Vec<String> =
-        image.extra_hosts.iter().map(|(host, address)| format!("{host}:{address}")).collect();
-    let mut terms: Vec<(&'static str, String)> = if engine.is_podman && !hosts.is_empty() {
-        vec![("extrahosts", serde_json::json!(hosts).to_string())]
-    } else {
-        hosts.into_iter().map(|host| ("extrahosts", host)).collect()
-    };
-    terms.extend(image.shm_size.map(|bytes| ("shmsize", bytes.to_string())));
-    if !image.ulimits.is_empty() {
-        let limit = |(name, limit): (&String, &Ulimit)| serde_json::json!({"Name": name, "Soft": limit.soft, "Hard": limit.hard});
-        let limits: Vec<_> = image.ulimits.iter().map(limit).collect();
-        terms.push(("ulimits", serde_json::Value::from(limits).to_string()));
-    }
-    terms
-}
-
-fn options(engine: &Engine, order: &BuildRequest<'_>) -> BuildImageOptions {
-    let (version, session) = match engine.builder {
-        // A session that is used twice breaks builds that run at the same time.
-        Builder::BuildKit => (BuilderVersion::BuilderBuildKit, Some(session_id())),
-        Builder::Classic => (BuilderVersion::BuilderV1, None),
-    };
-    let mut arguments = order.arguments(engine.builder == Builder::BuildKit);
-    if engine.builder == Builder::BuildKit && order.image.cache != CacheMode::Off {
+fn parameters<'a>(engine: &Engine, order: &BuildRequest<'a>, session: Option<String>) -> BuildParameters<'a> {
+    let is_buildkit = engine.builder == Builder::BuildKit;
+    let mut arguments = order.arguments(is_buildkit);
+    if is_buildkit && order.image.cache != CacheMode::Off {
         arguments.entry("BUILDKIT_INLINE_CACHE".to_owned()).or_insert_with(|| "1".to_owned());
     }
-    BuildImageOptions {
+    BuildParameters {
+        image: order.image,
         dockerfile: match engine.builder {
             Builder::BuildKit => Files::dockerfile(&order.context),
             Builder::Classic => order.context.dockerfile.clone(),
         },
-        // The files come over the session.
-        remote: (engine.builder == Builder::BuildKit).then(|| "client-session".to_owned()),
-        buildargs: Some(arguments),
-        labels: (!order.image.labels.is_empty()).then(|| order.image.labels.clone().into_iter().collect()),
-        networkmode: order.image.network.clone(),
+        arguments,
         platform: order.platforms.first().cloned().unwrap_or_default(),
-        // The classic builder would look into these alone, and fetches none of them.
-        cachefrom: (engine.builder == Builder::BuildKit && !order.cache.is_empty())
-            .then(|| order.cache.clone()),
-        target: order.image.target.clone().unwrap_or_default(),
-        nocache: order.options.no_cache,
-        pull: order.options.pull.then(|| "true".to_owned()),
-        rm: true,
-        forcerm: true,
-        version,
+        cache_from: order.cache.clone(),
+        no_cache: order.options.no_cache,
+        pull: order.options.pull,
         session,
-        ..BuildImageOptions::default()
     }
-}
-
-/// What the Engine calls the image, once it says so. Podman says it in the builder's words only.
-fn image_id(info: &BuildInfo) -> Option<String> {
-    if let Some(BuildInfoAux::Default(image)) = &info.aux {
-        return image.id.clone();
-    }
-    Some(info.stream.as_deref()?.trim().strip_prefix("Successfully built ")?.to_owned())
 }
 
 /// How a build ended that no error ended.
@@ -257,19 +203,16 @@ fn built(engine: &Engine, progress: &BuildProgress, id: Option<String>) -> Resul
     Ok(Built { summary: progress.summary(), id })
 }
 
-async fn ended(engine: &Engine, progress: BuildProgress, error: &Bollard, way: Way) -> Ended {
-    // A context that could not be read is the reason, not the builder.
-    let unreadable = match way {
-        Way::Sent(sending) => unreadable(sending).await,
-        Way::Fetched(trouble) => trouble.take().map(Ended::from),
+/// A context that could not be read is the reason, not the builder.
+async fn ended(progress: BuildProgress, interruption: Interruption, source: ContextSource) -> Ended {
+    let unreadable = match source {
+        ContextSource::Sent(sending) => unreadable(sending).await,
+        ContextSource::Fetched(trouble) => trouble.take().map(Ended::from),
     };
-    if let Some(unreadable) = unreadable {
-        return unreadable;
-    }
-    if fault::is_connection(error) {
-        return Ended::Error(engine.error(Kind::Build, "building", error));
-    }
-    Ended::Failed(progress.failure(&fault::text(error)))
+    unreadable.unwrap_or_else(|| match interruption {
+        Interruption::Truncated(error) | Interruption::Disconnected(error) => Ended::Error(error),
+        Interruption::Failed(text) => Ended::Failed(progress.failure(&text)),
+    })
 }
 
 fn silent(engine: &Engine) -> Error {

@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bollard::models::PushImageInfo;
-use bollard::query_parameters::PushImageOptions;
-use futures::StreamExt;
-
+use crate::engine::Engine;
 use crate::engine::fault::{self, Class};
-use crate::engine::{Engine, for_engine};
 use crate::error::{Error, Kind, Result};
 use crate::http::retry;
 use crate::model::{Credentials, Digest, Reference};
 use crate::registry::Registry;
 use crate::report::StepReport;
-use crate::session::{Session, interrupted};
+use crate::session::Session;
 
 /// Tries of one push: the Engine itself tries a 5xx some times more, and 429 never.
 const TRIES: u32 = 5;
@@ -76,8 +72,7 @@ fn lost(image: &Reference) -> Error {
         .with_hint("run the command again; if that does not help, check the registry's log")
 }
 
-/// One try, with the digest that the Engine tells, where it does: `Ok(Err(text))` for what the registry or the Engine said
-/// against it.
+/// One try, as [`Engine::push`].
 async fn once(
     session: &Session,
     engine: &Engine,
@@ -85,50 +80,11 @@ async fn once(
     step: &StepReport,
     image: &Reference,
 ) -> Result<Result<Option<Digest>, String>> {
-    let credentials = known.as_ref().map(|known| for_engine(known, &image.registry));
-    for secret in credentials.iter().flat_map(|known| [&known.password, &known.identitytoken]).flatten() {
-        session.reporter.hide(secret);
+    if let Some(known) = &known {
+        session.reporter.hide(known.secret());
     }
-    let options = PushImageOptions { tag: image.tag.clone(), platform: None };
-    let mut stream = engine.docker().push_image(&image.name(), Some(options), credentials);
-    let mut pushed = None;
-    loop {
-        let message = tokio::select! {
-            biased;
-            () = session.cancel.cancelled() => return Err(interrupted()),
-            message = engine.listen("pushing an image", stream.next()) => message?,
-        };
-        match message {
-            None => return Ok(Ok(pushed)),
-            Some(Err(error)) if fault::is_the_end(&error) => return Ok(Ok(pushed)),
-            Some(Ok(info)) => {
-                pushed = digest(&info).or(pushed);
-                if let Some(line) = progress(&info) {
-                    step.progress(line);
-                }
-            }
-            Some(Err(error)) if fault::is_connection(&error) => {
-                return Err(engine.error(Kind::Push, "pushing an image", &error));
-            }
-            Some(Err(error)) => return Ok(Err(fault::text(&error))),
-        }
-    }
-}
-
-/// `v1: digest: sha256:… size: 528`.
-fn digest(info: &PushImageInfo) -> Option<Digest> {
-    let (_, rest) = info.status.as_deref()?.split_once("digest: ")?;
-    rest.split_whitespace().next()?.parse().ok()
-}
-
-/// `Pushing, 12.5 of 40.1 MB`.
-fn progress(info: &PushImageInfo) -> Option<String> {
-    let status = info.status.as_deref()?;
-    let detail = info.progress_detail.as_ref();
-    let (done, all) =
-        detail.map_or((0, 0), |detail| (detail.current.unwrap_or(0), detail.total.unwrap_or(0)));
-    let millions = |bytes: i64| format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000);
-    (done > 0 && all > 0).then(|| format!("{status}, {} of {} MB", millions(done), millions(all)))
+    let progress = |line| step.progress(line);
+    session.unless_cancelled(engine.push(image, known.as_ref(), &progress)).await
 }
 
 fn refused(image: &Reference, class: Class, text: &str) -> Error {
@@ -156,18 +112,6 @@ fn refused(image: &Reference, class: Class, text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_engine_tells_what_it_pushed() {
-        let told =
-            |status: &str| digest(&PushImageInfo { status: Some(status.to_owned()), ..Default::default() });
-        let hex = "0123456789abcdef".repeat(4);
-        assert_eq!(
-            told(&format!("v1: digest: sha256:{hex} size: 528")).unwrap().as_str(),
-            format!("sha256:{hex}")
-        );
-        assert_eq!(told("Pushed"), None);
-    }
 
     #[test]
     fn a_refused_push_says_what_to_do() {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bollard::auth::DockerCredentials;
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, VertexWarning};
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -24,11 +23,11 @@ use crate::build::session::file_sync::{Files, Trouble};
 use crate::build::session::upload::{Sent, Upload};
 use crate::build::session::watchdog::{Liveness, Watchdog};
 use crate::build::session::{BuildInputs, SessionServer};
-use crate::engine::{Owner, for_engine};
+use crate::engine::Owner;
 use crate::error::{Error, Kind, Result};
 use crate::http::retry;
 use crate::model::credentials::server_name;
-use crate::model::{Reference, Stage, Stream as Output};
+use crate::model::{Credentials, Reference, Stage, Stream as Output};
 use crate::project::ImageConfig;
 use crate::registry::Registry;
 use crate::report::StepReport;
@@ -118,14 +117,15 @@ impl BuildRequest<'_> {
         BuildInputs::new(self.inputs.clone(), self.image.ssh)
     }
 
-    /// Who we are to the registries that the Dockerfile names, and to the one that the image goes to.
+    /// Who we are to the registries that the Dockerfile names, and to the one that the image goes to, by
+    /// [their names](server_name).
     pub(crate) async fn credentials(
         &self,
         session: &Session,
         registry: &Registry,
         file: &Dockerfile,
         platform: &str,
-    ) -> Result<HashMap<String, DockerCredentials>> {
+    ) -> Result<HashMap<String, Credentials>> {
         let images = file.images(&self.image.args, platform);
         let mut hosts: Vec<String> =
             images.iter().filter_map(|name| Some(name.parse::<Reference>().ok()?.registry)).collect();
@@ -135,12 +135,8 @@ impl BuildRequest<'_> {
         let mut found = HashMap::new();
         for host in hosts {
             if let Some(known) = registry.credentials(&host).await? {
-                found.insert(server_name(&host).to_owned(), for_engine(&known, &host));
-            }
-        }
-        for known in found.values() {
-            for secret in [&known.password, &known.identitytoken].into_iter().flatten() {
-                session.reporter.hide(secret);
+                session.reporter.hide(known.secret());
+                found.insert(server_name(&host).to_owned(), known);
             }
         }
         Ok(found)
@@ -152,7 +148,7 @@ impl BuildRequest<'_> {
     /// [`Kind::Invalid`] where an SSH agent is wanted and there is none; [`Kind::Build`] for a file that cannot be named.
     pub(crate) fn session_server(
         &self,
-        credentials: HashMap<String, DockerCredentials>,
+        credentials: HashMap<String, Credentials>,
         sent: &Sent,
     ) -> Result<SessionServer> {
         let (context, named, reads) = (self.context.clone(), self.named.clone(), self.reads.clone());

@@ -27,6 +27,7 @@ use crate::project::ci;
 use crate::session::{Session, Unanswered};
 
 mod archive;
+mod build;
 mod container;
 mod deadline;
 pub(crate) mod fault;
@@ -34,11 +35,13 @@ mod hijack;
 pub(crate) mod host;
 pub(crate) mod owner;
 mod pull;
+mod push;
 #[cfg(test)]
 pub(crate) mod silent;
 mod ssh;
 
 pub(crate) use archive::Archive;
+pub(crate) use build::{BuildParameters, Interruption};
 pub(crate) use container::{Container, ContainerHealth, ContainerSpec, Exit, reason};
 pub(crate) use deadline::Deadlines;
 pub(crate) use owner::Owner;
@@ -47,8 +50,6 @@ use host::{Socket, Way};
 
 /// Limit of plain requests, in seconds; streams have their own.
 const REQUEST_LIMIT: u64 = 120;
-/// Whoever sends a context watches whether it gets on; this is for nobody to wait for ever.
-const UPLOAD_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// A service of a CI job may still be starting.
 const STARTING_LIMIT: Duration = Duration::from_secs(30);
 /// How long it may take to say who it is.
@@ -165,18 +166,9 @@ impl Engine {
         (is_local && std::path::Path::new(&directory).is_dir()).then_some(directory)
     }
 
-    /// The library's client: for build only.
-    pub(crate) fn docker(&self) -> &Docker {
+    /// The library's client.
+    fn docker(&self) -> &Docker {
         &self.docker
-    }
-
-    /// The same client for a build: its request is not answered before the whole context was sent, which takes its time. The
-    /// build belongs to the session of this id instead of the library's own, and is told these terms besides.
-    pub(crate) fn for_build(&self, session: Option<&str>, terms: Vec<(&'static str, String)>) -> Docker {
-        let session = session.map(str::to_owned);
-        let patient = self.docker.clone().with_timeout(UPLOAD_LIMIT);
-        patient
-            .with_request_modifier(move |request| url_safe(with_terms(request, session.as_deref(), &terms)))
     }
 
     /// Where it is and who said so: `unix:///var/run/docker.sock (the default)`.
@@ -379,16 +371,14 @@ fn stranger(host: &host::Host, why: &str) -> Error {
 }
 
 /// The credentials in the words of the Engine's API.
-pub(crate) fn for_engine(known: &Credentials, host: &str) -> DockerCredentials {
-    let (username, password, identitytoken) = known.exposed();
-    let token = identitytoken.is_some();
-    DockerCredentials {
-        username: (!token).then_some(username),
-        password: (!token).then_some(password),
-        identitytoken,
-        serveraddress: Some(server_name(host).to_owned()),
-        ..Default::default()
+fn for_engine(known: &Credentials, host: &str) -> DockerCredentials {
+    let secret = Some(known.secret().to_owned());
+    let credentials =
+        DockerCredentials { serveraddress: Some(server_name(host).to_owned()), ..Default::default() };
+    if known.identity_token.is_some() {
+        return DockerCredentials { identitytoken: secret, ..credentials };
     }
+    DockerCredentials { username: Some(known.username.clone()), password: secret, ..credentials }
 }
 
 /// The socket to connect to, and the tunnel that keeps it where the Engine is behind ssh.
@@ -423,29 +413,6 @@ fn open(host: &host::Host, socket: &Socket) -> Result<Docker> {
         ),
     };
     Ok(docker.map_err(|error| unreachable(host, &error))?.with_request_modifier(url_safe))
-}
-
-/// A build names the session that lends it secrets, and says what the library has no words for.
-fn with_terms(
-    mut request: bollard::BollardRequest,
-    session: Option<&str>,
-    more: &[(&'static str, String)],
-) -> bollard::BollardRequest {
-    let address = request.uri().to_string();
-    let Some((path, query)) = address.split_once('?').filter(|(path, _)| path.ends_with("/build")) else {
-        return request;
-    };
-    let terms = query.split('&').map(|term| match (term.split_once('='), session) {
-        (Some(("session", _)), Some(id)) => format!("session={id}"),
-        _ => term.to_owned(),
-    });
-    let more = more.iter().map(|(name, value)| {
-        format!("{name}={}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC))
-    });
-    if let Ok(address) = format!("{path}?{}", terms.chain(more).collect::<Vec<_>>().join("&")).parse() {
-        *request.uri_mut() = address;
-    }
-    request
 }
 
 /// bollard encodes credentials in the standard alphabet, the Engine decodes the URL-safe one: a password with

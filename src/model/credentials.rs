@@ -16,10 +16,9 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// User, password and identity token as plain text, for Docker's API.
-    pub(crate) fn exposed(&self) -> (String, String, Option<String>) {
-        let token = self.identity_token.as_ref().map(|token| token.expose_secret().to_owned());
-        (self.username.clone(), self.password.expose_secret().to_owned(), token)
+    /// What proves who we are, as plain text: the identity token where there is one, else the password.
+    pub(crate) fn secret(&self) -> &str {
+        self.identity_token.as_ref().unwrap_or(&self.password).expose_secret()
     }
 }
 

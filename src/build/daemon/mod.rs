@@ -6,7 +6,6 @@ mod connection;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bollard::auth::DockerCredentials;
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
 use bollard_buildkit_proto::moby::buildkit::v1::{
     BytesMessage, CacheOptions, CacheOptionsEntry, ListWorkersRequest, SolveRequest, SolveResponse,
@@ -32,7 +31,7 @@ use crate::build::session::watchdog::Watchdog;
 use crate::build::session::{SessionHandle, SessionServer};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::model::Digest;
+use crate::model::{Credentials, Digest};
 use crate::project::{BuilderConfig, CacheMode, ImageConfig, Project, ci};
 use crate::registry::Registry;
 use crate::report::StepReport;
@@ -165,7 +164,7 @@ impl Daemon {
         session: &Session,
         step: &StepReport,
         order: &BuildRequest<'_>,
-        credentials: HashMap<String, DockerCredentials>,
+        credentials: HashMap<String, Credentials>,
     ) -> Result<(String, Digest), Ended> {
         let id = session_id();
         let sent = Sent::default();

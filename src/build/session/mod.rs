@@ -13,7 +13,6 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll};
 
-use bollard::auth::DockerCredentials;
 use bollard_buildkit_proto::health::health_check_response::ServingStatus;
 use bollard_buildkit_proto::health::health_server::{Health, HealthServer};
 use bollard_buildkit_proto::health::{
@@ -35,6 +34,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::build::session::file_sync::Files;
 use crate::error::{Error, Kind, Result};
+use crate::model::Credentials;
 
 /// Bytes that the headers of a request may have.
 const HEADERS: u32 = 8 * 1024 * 1024;
@@ -77,7 +77,8 @@ impl BuildInputs {
 /// What a builder finds at the other end of a session.
 pub(crate) struct SessionServer {
     pub(crate) inputs: BuildInputs,
-    pub(crate) credentials: HashMap<String, DockerCredentials>,
+    /// By [the names](crate::model::credentials::server_name) of registries.
+    pub(crate) credentials: HashMap<String, Credentials>,
     pub(crate) files: Files,
     /// [`BuildRequest::shared_key`](crate::build::request::BuildRequest::shared_key)
     pub(crate) shared_key: String,
@@ -214,7 +215,7 @@ impl Secrets for Values {
 }
 
 /// Who we are to registries.
-struct AuthProvider(HashMap<String, DockerCredentials>);
+struct AuthProvider(HashMap<String, Credentials>);
 
 #[tonic::async_trait]
 impl Auth for AuthProvider {
@@ -225,15 +226,12 @@ impl Auth for AuthProvider {
         let host = request.get_ref().host.as_str();
         // The builder's name of Docker Hub is not the one under which its credentials are kept.
         let host = if host == "registry-1.docker.io" { "https://index.docker.io/v1/" } else { host };
-        let known = self.0.get(host).cloned().unwrap_or_default();
-        let answer = match known.identitytoken {
-            Some(token) => filesync::CredentialsResponse { username: String::new(), secret: token },
-            None => filesync::CredentialsResponse {
-                username: known.username.unwrap_or_default(),
-                secret: known.password.unwrap_or_default(),
-            },
-        };
-        Ok(Response::new(answer))
+        let answer = self.0.get(host).map(|known| filesync::CredentialsResponse {
+            // Without a user it is an identity token.
+            username: if known.identity_token.is_some() { String::new() } else { known.username.clone() },
+            secret: known.secret().to_owned(),
+        });
+        Ok(Response::new(answer.unwrap_or_default()))
     }
 
     async fn fetch_token(
