@@ -18,6 +18,7 @@ use crate::registry::Registry;
 use crate::report::view::setup::doctor as view;
 use crate::report::view::setup::doctor::{CheckOutcome, Doctor, Problem};
 use crate::schema::Schemas;
+use crate::secret;
 use crate::session::Session;
 use crate::text::display;
 
@@ -116,6 +117,9 @@ pub(crate) async fn examine(
         checks.push(Check::new("registry", registry(session, project).await));
     }
     if let Some(tier) = tier {
+        if !tier.secrets.is_empty() {
+            checks.push(Check::new("secrets", secrets(session, project, tier).await));
+        }
         checks.extend(cluster(session, project, tier).await);
     }
     DoctorReport { checks }
@@ -200,6 +204,15 @@ async fn registry(session: &Session, project: &Project) -> Result<Finding> {
     };
     session.within(REGISTRY, work, late).await?;
     Ok(Finding::Good(format!("{registry} responds and accepts pushes")))
+}
+
+/// Fetches the values that the tier's Secrets need, as a release does.
+async fn secrets(session: &Session, project: &Project, tier: &Tier) -> Result<Finding> {
+    let fetching = secret::fetch(project, tier, &session.reporter);
+    let fetched = session.unless_cancelled(fetching).await?;
+    let values: usize = fetched.iter().map(|secret| secret.data.len()).sum();
+    let names: Vec<&str> = fetched.iter().map(|secret| secret.name.as_str()).collect();
+    Ok(Finding::Good(format!("{}: {}", names.join(", "), display::count(values, "value"))))
 }
 
 async fn cluster(session: &Session, project: &Project, tier: &Tier) -> Vec<Check> {

@@ -106,10 +106,12 @@ fn a_value_reaches_the_pods_and_is_found_nowhere_else() {
         &["render", "staging"],
         &["status", "staging"],
         &["history", "staging", "-o", "json"],
+        &["doctor", "staging"],
     ] {
         let run = project.windlass(arguments).exits(0);
         seen.push((arguments.join(" "), said(&run)));
     }
+    assert!(seen.last().is_some_and(|(_, checks)| checks.contains("db: 2 values")), "{seen:?}");
     assert_eq!(value(&project, "password"), PASSWORD);
     assert_eq!(value(&project, "token"), "tok-staging");
     seen.push(("the report".to_owned(), files(&project.path().join("report"))));
@@ -310,6 +312,7 @@ fn what_cannot_be_had_is_known_before_anything_is_changed() {
     let run = project.windlass(&["release", "staging"]).exits(3);
     let run = run.says("`DB_PASSWORD_THAT_NOBODY_SET` is not set (in `secrets.db.password`)");
     assert!(run.stderr.contains("windlass.yaml:6:"), "{run}");
+    project.windlass(&["doctor", "staging"]).says("`DB_PASSWORD_THAT_NOBODY_SET` is not set");
     project.windlass(&["validate"]).exits(0);
     project.windlass(&["render", "staging"]).exits(0).says("name: db");
 

@@ -9,7 +9,7 @@ use crate::{build, doctor};
 /// Check Docker, registry, cluster and permissions, and say what to fix
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Also check the cluster of this tier
+    /// Also check the secrets and the cluster of this tier
     #[arg(value_name = "TIER", add = complete::tiers())]
     tier: Option<String>,
     #[command(flatten)]
