@@ -83,11 +83,22 @@ fn topics() -> Vec<String> {
 
 fn unknown(topic: &str) -> Error {
     let known = topics();
-    let hint = nearest(topic, known.iter().map(String::as_str)).map_or_else(
-        || format!("`windlass help {TOPICS}` lists the topics"),
-        |near| format!("did you mean `windlass help {near}`?"),
-    );
+    let hint = match (nearest(topic, known.iter().map(String::as_str)), about(topic).as_slice()) {
+        (Some(near), _) => format!("did you mean `windlass help {near}`?"),
+        (None, []) => format!("`windlass help {TOPICS}` lists the topics"),
+        (None, pages) => format!("it is mentioned by {}", pages.join(", ")),
+    };
     Error::new(Kind::Usage, format!("there is no help on `{topic}`")).with_hint(hint)
+}
+
+/// The commands that show the pages that mention a word most often, at most three.
+fn about(word: &str) -> Vec<String> {
+    let word = word.to_lowercase();
+    let mentions = |page: &Page| page.text.to_lowercase().matches(&word).count();
+    let mut pages: Vec<(usize, &str)> = pages().map(|page| (mentions(page), page.name)).collect();
+    pages.retain(|(mentions, _)| *mentions > 0);
+    pages.sort_by_key(|(mentions, _)| std::cmp::Reverse(*mentions));
+    pages.into_iter().take(3).map(|(_, name)| format!("`windlass help {name}`")).collect()
 }
 
 /// All topics, and what each is about.

@@ -467,6 +467,8 @@ fn commands_come_before_topics_and_the_nearest_name_is_offered() {
     assert_eq!(said(&["exit-codes"]).unwrap(), None);
     assert_eq!(said(&["image-notfound"]).unwrap_err(), "did you mean `windlass help image-not-found`?");
     assert_eq!(said(&["relese"]).unwrap_err(), "did you mean `windlass help release`?");
+    let mentioned = said(&["sops"]).unwrap_err();
+    assert!(mentioned.starts_with("it is mentioned by `windlass help secrets`"), "{mentioned}");
     assert_eq!(said(&["weather-forecast"]).unwrap_err(), "`windlass help topics` lists the topics");
 }
 
