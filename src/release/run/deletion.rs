@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
 use crate::error::{Error, Kind, Result};
-use crate::model::{ObjectId, ObjectRef, labels};
+use crate::model::{ObjectId, ObjectRef, Stage, Stream, labels};
 use crate::release::plan::checks::images::PODS;
 use crate::release::plan::ownership;
 use crate::session::Session;
@@ -16,6 +17,8 @@ use crate::session::Session;
 const DELETION: Duration = Duration::from_secs(60);
 /// The same for a namespace, which is deleted only after its contents.
 const NAMESPACE_DELETION: Duration = Duration::from_secs(300);
+/// After this long, people are told what is waited for.
+const SLOW: Duration = Duration::from_secs(5);
 /// How often an object is deleted that is created again each time.
 const TRIES: u32 = 3;
 
@@ -90,15 +93,21 @@ async fn delete_and_wait(session: &Session, cluster: &Cluster, live: &Value) -> 
 /// [`Kind::TimedOut`] when the deletion does not finish, and what the cluster refuses.
 pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Value) -> Result<()> {
     let seen = SeenObject::of(live)?;
+    let id = ObjectId::of(live);
     let gone = async {
+        let (began, mut told) = (Instant::now(), false);
         let mut pause = Duration::from_millis(50);
-        while cluster.get(seen.object()).await?.is_some_and(|there| seen.is(&there)) {
+        while let Some(there) = cluster.get(seen.object()).await?.filter(|there| seen.is(there)) {
+            if !told && began.elapsed() >= SLOW {
+                told = true;
+                let name = id.to_string();
+                session.reporter.log(Stage::Release, &name, Stream::Stdout, waited_for(&there));
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
         }
         Ok(())
     };
-    let id = ObjectId::of(live);
     let limit = if id.kind == "Namespace" { NAMESPACE_DELETION } else { DELETION + grace(live) };
     session
         .within(limit, gone, || {
@@ -106,6 +115,17 @@ pub(crate) async fn until_gone(session: &Session, cluster: &Cluster, live: &Valu
                 .with_hint("a finalizer may hold it: kubectl get -o yaml shows metadata.finalizers")
         })
         .await
+}
+
+/// What a deletion that takes its time waits for.
+fn waited_for(there: &Value) -> String {
+    let finalizers = there["metadata"]["finalizers"].as_array().into_iter().flatten();
+    let finalizers: Vec<&str> = finalizers.filter_map(Value::as_str).collect();
+    match finalizers.as_slice() {
+        ["foregroundDeletion"] => "it is being deleted, after what it owns".to_owned(),
+        [] => "it is being deleted".to_owned(),
+        all => format!("it is being deleted, after its finalizers: {}", all.join(", ")),
+    }
 }
 
 /// How long the pods of an object may take to terminate.
@@ -138,6 +158,17 @@ mod tests {
         server.delete(MAPS, "a");
         server.put(MAPS, new);
         (server, session, cluster, seen)
+    }
+
+    #[test]
+    fn what_a_deletion_waits_for_is_told() {
+        let with = |finalizers: Value| waited_for(&json!({"metadata": {"finalizers": finalizers}}));
+        assert_eq!(with(json!(["foregroundDeletion"])), "it is being deleted, after what it owns");
+        assert_eq!(
+            with(json!(["kubernetes.io/pvc-protection"])),
+            "it is being deleted, after its finalizers: kubernetes.io/pvc-protection"
+        );
+        assert_eq!(with(Value::Null), "it is being deleted");
     }
 
     #[tokio::test]
