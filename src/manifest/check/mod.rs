@@ -1,6 +1,7 @@
 //! The manifests looked at without images and without a cluster: for `validate`, and before minutes go into a build.
 
 mod schemas;
+mod unreplaced;
 mod unused;
 
 pub use schemas::Against;
@@ -109,6 +110,7 @@ impl TierSources {
         if is_whole {
             images.note(&manifests);
             found.warnings.extend(references(&tier, &manifests));
+            found.warnings.extend(unreplaced::warnings(&tier.vars, &manifests));
         }
         if mistakes.is_empty() && found.errors.is_empty() {
             let longest = longest.into_iter();

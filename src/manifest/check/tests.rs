@@ -189,6 +189,30 @@ fn an_image_that_nothing_uses_is_said() {
 }
 
 #[test]
+fn a_variable_of_the_tier_in_arguments_is_told_to_stay() {
+    let config =
+        ("windlass.yaml", &*CONFIG.replace("namespace: shop}", "namespace: shop, vars: {HOST: shop.test}}"));
+    let warned = |field: &str| {
+        let text = WEB.replace("image: web\n", &format!("image: web\n        {field}\n"));
+        lines(&found(&[config, (".kube/web.yaml", &text)]).warnings)
+    };
+    assert_eq!(
+        warned("args: [\"--host=${HOST}\", \"${HOST}\"]"),
+        [
+            ".kube/web.yaml:13:16: `${HOST}` is not replaced in `args`, and the container has no variable `HOST`"
+        ]
+    );
+    for field in [
+        "args: [\"${OTHER}\"]",
+        "args: [\"$${HOST}\"]",
+        "command: [sh, -c, \"HOST=a; echo ${HOST}\"]",
+        "env: [{name: HOST, value: \"${HOST}\"}]\n        args: [\"${HOST}\"]",
+    ] {
+        assert_eq!(warned(field), Vec::<String>::new(), "{field}");
+    }
+}
+
+#[test]
 fn what_a_newer_kubernetes_may_have_is_not_refused_before_a_cluster_is_asked() {
     let of = |text: String| {
         let node = crate::manifest::yaml::compose::documents(&std::sync::Arc::new(
