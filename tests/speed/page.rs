@@ -39,7 +39,7 @@ impl Page {
             "# Performance\n\n\
              Written by `make bench` on {date}, commit {commit}: do not edit.\n\n\
              - Machine: {cores} cores ({}), {gigabytes} GB of memory, load {load} before the start; the cluster, the registry and the \
-             Engine of the [lab](../CONTRIBUTING.md) run on it, too, so that every figure has their work in it. Compare the ratios.\n\
+             Engine of the lab (CONTRIBUTING.md) run on it, too, so that every figure has their work in it. Compare the ratios.\n\
              - windlass: as it is shipped, {target}, {size} MB.\n\
              - Kubernetes {server} with fake nodes, on which pods are ready at once; {kubectl}; {}.\n\
              - *seconds* from start to end, *CPU* in the program and in the kernel for it, *peak MB* the most memory in use (as GNU time \

@@ -324,7 +324,10 @@ fn every_link_leads_somewhere() {
                 "" => root().join(&file),
                 path => root().join(file.parent().unwrap()).join(path),
             };
-            if !there.exists() {
+            // The book has nothing but docs/.
+            let is_outside = file.starts_with("docs")
+                && !there.canonicalize().is_ok_and(|there| there.starts_with(root().join("docs")));
+            if is_outside || !there.exists() {
                 broken.push(format!("{}: {target}", file.display()));
             } else if !place.is_empty() {
                 let page = fs::read_to_string(&there).unwrap();
