@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::report::style;
 use crate::text::nearest;
 
-use topics::{GROUPS, Page};
+use topics::{GROUPS, Page, REFERENCE};
 
 /// The topic that lists all others.
 const TOPICS: &str = "topics";
@@ -44,7 +44,7 @@ impl Help {
         let (json, text) = match self.words.as_slice() {
             [topic] if topic == TOPICS => list(),
             [topic] => {
-                let page = pages().find(|page| page.name == topic).ok_or_else(|| unknown(topic))?;
+                let page = page(topic).ok_or_else(|| unknown(topic))?;
                 (page.to_json(), terminal::plain(page.text))
             }
             words => return Err(unknown(&words.join(" "))),
@@ -52,6 +52,11 @@ impl Help {
         run.session.reporter.answer(Some(&json), &text);
         Ok(())
     }
+}
+
+/// The page on a topic, or the one that has it in a table.
+fn page(topic: &str) -> Option<&'static Page> {
+    pages().find(|page| page.name == topic).or_else(|| REFERENCE.iter().find(|page| page.defines(topic)))
 }
 
 fn pages() -> impl Iterator<Item = &'static Page> {

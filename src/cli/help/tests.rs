@@ -476,6 +476,29 @@ fn commands_come_before_topics_and_the_nearest_name_is_offered() {
 }
 
 #[test]
+fn what_stands_in_a_table_of_the_reference_is_found_by_its_name() {
+    for (word, name) in [
+        ("rolled-back", "rules"),
+        ("31", "exit-codes"),
+        ("windlass.dev/tier", "annotations"),
+        ("WINDLASS_OUTPUT", "environment"),
+        ("gitlab", "gitlab"),
+    ] {
+        assert_eq!(page(word).map(|page| page.name), Some(name), "{word}");
+    }
+    assert!(page("nothing-of-the-kind").is_none());
+}
+
+#[test]
+fn every_page_of_the_book_is_a_topic() {
+    let book = read("docs/SUMMARY.md");
+    let link = Regex::new(r"\]\(([^)]+)\)").unwrap();
+    let missing = link.captures_iter(&book).map(|found| found[1].to_owned());
+    let missing: Vec<String> = missing.filter(|file| pages().all(|page| page.file != file)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn topics_are_listed_with_their_titles() {
     let (json, text) = list();
     assert_eq!(json.as_array().map(Vec::len), Some(pages().count()));

@@ -18,6 +18,15 @@ impl Page {
         self.text.lines().next().unwrap_or_default().trim_start_matches('#').trim()
     }
 
+    /// Whether one of its tables has a row for this word: a rule, an exit code, an annotation, a variable.
+    pub(super) fn defines(&self, word: &str) -> bool {
+        let is_row = |line: &str| {
+            let cell = line.strip_prefix("| ").and_then(|line| line.split(" |").next());
+            cell.is_some_and(|cell| cell.trim_matches('`') == word)
+        };
+        self.text.lines().any(is_row)
+    }
+
     /// The whole page, for machines.
     pub(super) fn to_json(&self) -> Value {
         json!({"topic": self.name, "file": format!("docs/{}", self.file), "text": self.text})
@@ -100,6 +109,7 @@ const LEARNING: &[Page] = pages! {
 };
 
 const GUIDES: &[Page] = pages! {
+    "gitlab": "guides/pipelines.md",
     "secrets": "guides/secrets.md",
     "images": "guides/images.md",
     "promotion": "guides/promotion.md",
@@ -115,7 +125,8 @@ const GUIDES: &[Page] = pages! {
     "github": "guides/github.md",
 };
 
-const REFERENCE: &[Page] = pages! {
+/// Rules, keys, annotations, variables: what is looked up by its name.
+pub(super) const REFERENCE: &[Page] = pages! {
     "commands": "reference/commands.md",
     "configuration": "configuration.md",
     "keys": "reference/keys.md",
@@ -131,6 +142,7 @@ const REFERENCE: &[Page] = pages! {
     "permissions": "permissions.md",
     "security": "security.md",
     "rollouts": "rollouts.md",
+    "performance": "performance.md",
 };
 
 const MOVING: &[Page] = pages! {
