@@ -359,6 +359,7 @@ impl TierOverrideArguments {
             kubeconfig: self.kubeconfig.as_ref().map(|file| run.path(file)),
         };
         let mut tier = project.tier(name, &overrides)?;
+        run.session.reporter.name_tier(&tier.name);
         if let Some(timeout) = run.global.timeout {
             tier.timeout = timeout;
         }

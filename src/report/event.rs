@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::model::{Cause, Failure, Outcome, Stage, Stream, Verdict};
+use crate::text::shell_word;
 
 /// The state of an object of a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +36,23 @@ pub struct ObjectState {
     /// Replicas that are ready, of those wanted: `2/3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<String>,
+}
+
+impl Event {
+    /// Puts a tier's name into hints that say `windlass plan TIER`, for those who write them know none.
+    pub(super) fn name_tier(&mut self, tier: &str) {
+        let hints: Vec<&mut Option<String>> = match self {
+            Self::Warning(warning) => vec![&mut warning.hint],
+            Self::Finished(finished) => {
+                let causes = finished.causes.iter_mut().map(|cause| &mut cause.hint);
+                std::iter::once(&mut finished.hint).chain(causes).collect()
+            }
+            _ => Vec::new(),
+        };
+        for hint in hints.into_iter().flatten() {
+            *hint = hint.replace(" TIER`", &format!(" {}`", shell_word(tier)));
+        }
+    }
 }
 
 /// Something a person should know that does not end the command.

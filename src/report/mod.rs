@@ -13,7 +13,7 @@
 //! | `view` | the answers of commands that were asked for data: plain values, drawn for people and for machines |
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
@@ -88,6 +88,8 @@ pub trait Renderer: Send {
 pub struct Reporter {
     began: Instant,
     secrets: Secrets,
+    /// The tier of the command, once that is known.
+    tier: Arc<OnceLock<String>>,
     desk: Arc<Mutex<Shared>>,
 }
 
@@ -102,7 +104,8 @@ impl Reporter {
     /// Reports to these renderers, in this order.
     pub fn new(renderers: Vec<Box<dyn Renderer>>) -> Self {
         let desk = Shared { renderers, asking: false };
-        Self { began: Instant::now(), secrets: Secrets::default(), desk: Arc::new(Mutex::new(desk)) }
+        let (secrets, tier) = (Secrets::default(), Arc::default());
+        Self { began: Instant::now(), secrets, tier, desk: Arc::new(Mutex::new(desk)) }
     }
 
     /// Reports to nobody: for tests of other modules.
@@ -114,6 +117,12 @@ impl Reporter {
     #[must_use]
     pub fn silenced(&self) -> Self {
         Self { secrets: self.secrets.clone(), ..Self::silent() }
+    }
+
+    /// Hints are about this tier from now on.
+    pub fn name_tier(&self, tier: &str) {
+        // A command has one: the first.
+        let _ = self.tier.set(tier.to_owned());
     }
 
     /// Never shows this value from now on, in any output and however it is encoded: `[MASKED]` stands in its place.
@@ -160,7 +169,10 @@ impl Reporter {
     /// Tells every renderer.
     pub fn emit(&self, event: &Event) {
         let at = self.now();
-        let event = self.secrets.clean(event);
+        let mut event = self.secrets.clean(event);
+        if let Some(tier) = self.tier.get() {
+            event.name_tier(tier);
+        }
         for renderer in &mut self.lock().renderers {
             renderer.event(at, &event);
         }
