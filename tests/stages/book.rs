@@ -80,9 +80,9 @@ fn the_first_hour() {
 }
 
 /// Types the commands of a page about moving here. Until the first release no pod is touched.
-fn moves(project: &Project, page: &str, named: &str) {
+fn moves(project: &Project, lines: Vec<String>, named: &str) {
     let before = pods(project);
-    for line in commands(page) {
+    for line in lines {
         typed(project, &line.replace("shop-staging", &project.namespace)).exits(0);
         if line.starts_with("helm get manifest") {
             project.commit("as it runs");
@@ -115,7 +115,7 @@ fn moving_here_from_helm() {
     wait_for_the_shop(&project);
     std::fs::remove_dir_all(project.path().join(".kube")).unwrap();
     std::fs::create_dir(project.path().join(".kube")).unwrap();
-    moves(&project, "moving/helm.md", "adoption");
+    moves(&project, commands("moving/helm.md"), "adoption");
 }
 
 #[test]
@@ -126,7 +126,74 @@ fn moving_here_from_kubectl() {
     let manifests = plain_manifests(&project);
     project.pipe_to_kubectl(&manifests, &["apply", "-f", "-"]).exits(0);
     wait_for_the_shop(&project);
-    moves(&project, "moving/kubectl.md", "adoption");
+    moves(&project, commands("moving/kubectl.md"), "adoption");
+}
+
+/// Pages about tools that are not here: what these have applied is what kubectl applies.
+#[test]
+#[ignore = "as moving from kubectl: make nightly"]
+fn moving_here_from_other_tools() {
+    for tool in ["skaffold", "werf", "kapp", "kustomize", "krane"] {
+        let mut project = Project::shop(&format!("book-{tool}"));
+        with_current_context(&mut project, "lab-real");
+        project.kubectl(&["create", "namespace", &project.namespace]);
+        let manifests = plain_manifests(&project);
+        project.pipe_to_kubectl(&manifests, &["apply", "-f", "-"]).exits(0);
+        wait_for_the_shop(&project);
+        if tool == "kustomize" {
+            let files = std::fs::read_dir(project.path().join(".kube")).unwrap().flatten();
+            let names = files.map(|file| file.file_name().into_string().unwrap());
+            let names: Vec<String> = names.filter(|name| name.ends_with(".yaml")).collect();
+            project.write(".kube/kustomization.yaml", &format!("resources: [{}]\n", names.join(", ")));
+            project.commit("kustomize");
+        }
+        let is_here =
+            |line: &String| !["krane", "helm", "windlass init"].iter().any(|tool| line.starts_with(tool));
+        let lines = commands(&format!("moving/{tool}.md")).into_iter().filter(is_here).collect();
+        moves(&project, lines, "adoption");
+    }
+}
+
+#[test]
+#[ignore = "one line of each page: make nightly"]
+fn the_lines_of_the_reference() {
+    let project = released("book-lines");
+    let config = std::fs::read_to_string(project.path().join("windlass.yaml")).unwrap();
+    let (production, review) = (format!("{}-live", project.namespace), format!("{}-r", project.namespace));
+    let tiers = format!(
+        "  production: {{context: lab-real, namespace: {production}, after: staging, branches: [never]}}\n  \
+         review/*: {{context: lab-real, namespace: \"{review}-${{WINDLASS_SLUG}}\"}}\n"
+    );
+    project.write("windlass.yaml", &(config + &tiers));
+    project.edit(".kube/app.yaml", "value: '1'", "value: '2'");
+    project.commit("two");
+    project.windlass(&["pipeline", "staging"]).exits(0);
+    project.windlass(&["release", "production"]).exits(34);
+    project.windlass(&["release", "review/feature-x"]).exits(0);
+    for (page, says) in [
+        ("reference/events.md", "\"event\":\"finished\""),
+        ("reference/annotations.md", "deployment.apps/web"),
+        ("reference/rules.md", "release 1"),
+        ("configuration.md", "release 1"),
+        ("guides/review-apps.md", "removed"),
+    ] {
+        for line in commands(page) {
+            let line = line.split(" | jq").next().unwrap();
+            let line = line
+                .replace("shop-review-", &format!("{review}-"))
+                .replace("shop-staging", &project.namespace)
+                .replace("--context my-cluster", "--context lab-real")
+                .replace("--context lab ", "--context lab-real ")
+                .replace("project=shop", &format!("project={}", project.name))
+                .replace("--project shop", &format!("--project {}", project.name))
+                .replace("kubectl ", "kubectl --context lab-real ");
+            typed(&project, &line).exits(0).says(says);
+        }
+    }
+    let value = project.kubectl(&["get", "deployment/web", "-o", "jsonpath={..env[0].value}"]);
+    assert_eq!(value, "1", "rolled back");
+    project.drop_namespace(&production);
+    project.drop_namespace(&format!("{review}-feature-x"));
 }
 
 /// A project with an image, a pod that runs it, and its first good release.
