@@ -110,6 +110,7 @@ pub(crate) async fn build(
 ) -> Result<Images> {
     let title = match &project.revision {
         Some(revision) => format!("commit {}", revision.describe()),
+        None if project.work_tree.is_some() => "no commit yet".to_owned(),
         None => "no Git repository".to_owned(),
     };
     let stage = session.stage(Stage::Build, title);

@@ -44,7 +44,7 @@ pub(crate) async fn prepare<'a>(
         images::check(context, &plan).await?;
     }
     let summary = summary(context, &record, prior, kind).await?;
-    let sentence = format!("rollback {}: back to {back_to}: {}", summary.revision, plan.sentence());
+    let sentence = format!("rollback {}: back to {back_to}: {}", summary.revision, plan.result());
     let result = RunResult {
         url: url(&record),
         rolled_back_to: Some(to),

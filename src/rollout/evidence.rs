@@ -121,7 +121,9 @@ fn container_lines(container: &Container) -> Vec<String> {
         lines.push(format!("{title} waits, {}{said}", container.waits()));
     }
     for death in container.known_deaths().filter(|death| death.exit_code != 0 || death.wanted_memory()) {
-        let reason = if death.reason.is_empty() { String::new() } else { format!(", {}", death.reason) };
+        // `Error` says nothing that the code does not.
+        let reason = Some(death.reason).filter(|reason| !matches!(*reason, "" | "Error"));
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let when = death.finished.map(|at| format!(" at {at}")).unwrap_or_default();
         let ended = format!("{title} ended with exit code {}{reason}{when}", death.exit_code);
         let said: Vec<&str> = death.message.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -189,7 +189,7 @@ fn an_unchanged_release_and_a_rollback_remove_exactly_what_was_added_by_hand() {
     assert!(others.contains(&&json!("vpa-updater")) && others.contains(&&json!("kubectl-rollout")), "{seen}");
     assert_eq!(others.len(), 2, "{seen}");
 
-    overriding(&project, &["release", "staging"]).exits(0).says("1 to change");
+    overriding(&project, &["release", "staging"]).exits(0).says("1 changed");
     is_clean(&project);
     assert!(drift(&status(&project)).is_empty());
     assert_eq!(of_container(&project, "image"), "registry.test/web:2");

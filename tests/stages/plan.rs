@@ -50,7 +50,7 @@ fn a_plan_says_what_a_release_then_does() {
     let project = Project::bare("plan", "", SHOP);
     let plan = project.windlass(&["plan", "staging", "--exit-code"]).exits(4).says("3 to create");
     assert!(plan.stdout.contains("+ create   Deployment/web"), "{plan}");
-    project.windlass(&["release", "staging"]).exits(0).says("3 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("3 created");
     let plan = project.windlass(&["plan", "staging", "--exit-code"]).exits(0).says("3 unchanged");
     assert_eq!(plan.stdout.trim(), "3 unchanged");
 
@@ -70,7 +70,7 @@ fn a_plan_says_what_a_release_then_does() {
     let before = project.object("configmap/web")["data"].clone();
     assert_eq!(before["LOG_LEVEL"], "info", "a plan changes nothing");
     project.commit("louder");
-    project.windlass(&["release", "staging"]).exits(0).says("3 to change");
+    project.windlass(&["release", "staging"]).exits(0).says("3 changed");
     assert_eq!(project.object("configmap/web")["data"]["LOG_LEVEL"], "debug");
     let after = versions();
     project.windlass(&["release", "staging"]).exits(0).says("3 unchanged");
@@ -256,7 +256,7 @@ fn what_the_manifests_no_longer_have_goes_last_and_data_stays() {
     project.edit(".kube/data.yaml", "name: m1", "name: protected, annotations: {windlass.dev/prune: never}");
     project.edit(".kube/data.yaml", "name: m2", "name: gone");
     project.commit("more");
-    project.windlass(&["release", "staging"]).exits(0).says("8 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("8 created");
     project
         .write(".kube/data.yaml", &maps(3).split("---\n").take(2).collect::<String>().replace("m0", "kept"));
     project.edit(".kube/app.yaml", "name: m1", "name: m3");
@@ -281,7 +281,7 @@ fn what_the_manifests_no_longer_have_goes_last_and_data_stays() {
 #[test]
 fn much_goes_only_when_somebody_says_so() {
     let project = Project::bare("plan-mass", "", &maps(5));
-    project.windlass(&["release", "staging"]).exits(0).says("5 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("5 created");
     project.write(".kube/app.yaml", &maps(2));
     project.commit("three less");
     project.windlass(&["plan", "staging"]).exits(0).says("3 to prune").says("--override mass-deletion");
@@ -290,7 +290,7 @@ fn much_goes_only_when_somebody_says_so() {
     assert_ne!(project.object("configmap/m4"), Value::Null);
     project.windlass(&["release", "staging", "--override", "mass-deletion"]).exits(2);
     let all = ["release", "staging", "--override", "mass-deletion", "--reason", "INC-1"];
-    project.windlass(&all).exits(0).says("3 to prune");
+    project.windlass(&all).exits(0).says("3 pruned");
     assert_eq!(project.object("configmap/m4"), Value::Null);
     project.windlass(&["history", "staging", "-o", "json"]).exits(0).says("INC-1");
 }
@@ -311,13 +311,13 @@ fn a_definition_and_a_namespace_come_before_what_needs_them() {
     );
     let project = Project::bare(test, "", &manifests);
     project.windlass(&["plan", "staging"]).exits(0).says("4 to create");
-    project.windlass(&["release", "staging"]).exits(0).says("4 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("4 created");
     project.windlass(&["release", "staging"]).exits(0).says("4 unchanged");
     // A field that only the new definition has.
     project.edit(".kube/app.yaml", "size: {type: integer}", "size: {type: integer}, colour: {type: string}");
     project.edit(".kube/app.yaml", "spec: {size: 1}", "spec: {size: 1, colour: red}");
     project.commit("colours");
-    project.windlass(&["release", "staging"]).exits(0).says("2 to change");
+    project.windlass(&["release", "staging"]).exits(0).says("2 changed");
     let widget = project.object(&format!("widgets.{group}/w"));
     assert_eq!(widget["spec"]["colour"], "red");
     project.kubectl(&["delete", "crd", &format!("widgets.{group}"), "--wait=false"]);
@@ -347,7 +347,7 @@ fn a_job_that_fails_ends_the_release_before_a_workload_is_touched() {
 
     project.edit(".kube/app.yaml", "exit 4", "exit 0");
     project.commit("the table is there");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to create, 1 to run");
+    project.windlass(&["release", "staging"]).exits(0).says("1 created, 1 run");
     project.kubectl(&["delete", "job/migrate"]);
     project.windlass(&["release", "staging"]).exits(0).says("2 unchanged");
     assert_eq!(project.object("job/migrate"), Value::Null, "its content has run, wherever it is now");
@@ -387,7 +387,7 @@ fn a_job_of_other_content_stands_in_the_way_while_it_runs() {
 
     project.edit(".kube/app.yaml", "sleep 60; true", "true");
     project.commit("a quick one");
-    project.windlass(&["release", "staging", "--kill-jobs"]).exits(0).says("1 to run");
+    project.windlass(&["release", "staging", "--kill-jobs"]).exits(0).says("1 run");
     project.windlass(&["release", "staging", "--kill-jobs", "--wait-jobs"]).exits(2);
 }
 
@@ -402,7 +402,7 @@ fn jobs_have_phases() {
         pod,
     ];
     let project = Project::bare_on("lab-real", "plan-job-phases", "", &manifests.concat());
-    project.windlass(&["release", "staging"]).exits(0).says("1 to create, 4 to run");
+    project.windlass(&["release", "staging"]).exits(0).says("1 created, 4 run");
     let time = |name: &str, pointer: &str| {
         project.object(name).pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -459,7 +459,7 @@ fn a_job_that_cannot_come_to_run_stands_in_nobodys_way() {
     project.windlass(&["release", "staging"]).exits(31).says("image-not-found");
     project.edit(".kube/app.yaml", "/busybox:nope", "/busybox");
     project.commit("an image that exists");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to run");
+    project.windlass(&["release", "staging"]).exits(0).says("1 run");
 }
 
 /// What a definition refuses is known before anything is changed, once the definition is there.

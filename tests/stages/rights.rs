@@ -155,7 +155,7 @@ rules: [{apiGroups: [\"\"], resources: [configmaps], verbs: [get]}]
     project.commit("as a tenant");
     project.move_into("tenant");
     project.windlass(&["plan", "staging"]).exits(0).says("3 to create");
-    project.windlass(&["release", "staging"]).exits(0).says("3 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("3 created");
     project.windlass(&["release", "staging"]).exits(0).says("3 unchanged");
     project.windlass(&["remove", "staging", "--confirm", "staging"]).exits(0);
 

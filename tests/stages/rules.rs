@@ -204,7 +204,7 @@ fn content_that_comes_back_under_another_commit_is_that_content() {
     pipeline().exits(0);
     project.write("version", "2");
     project.commit("second");
-    pipeline().exits(0).says("1 to run");
+    pipeline().exits(0).says("1 run");
     project.git(&["revert", "--no-edit", "HEAD"]);
     pipeline().exits(0).says("1 unchanged");
 

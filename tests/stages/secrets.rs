@@ -233,12 +233,12 @@ fn a_changed_value_restarts_the_pods_and_stays_on_a_rollback() {
     assert!(plan.stdout.contains("data.password"), "{plan}");
     assert!(plan.stdout.contains("web restarts: Secret/db password changed"), "{plan}");
     assert_eq!(plan.stdout.matches("[MASKED ").count(), 2, "{plan}");
-    project.windlass(&["release", "staging"]).exits(0).says("2 to change");
+    project.windlass(&["release", "staging"]).exits(0).says("2 changed");
     only_the_value_differs(&project);
 
     project.edit(".kube/app.yaml", "web:1", "web:2");
     project.commit("another image");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to change");
+    project.windlass(&["release", "staging"]).exits(0).says("1 changed");
     let back = project.windlass(&["rollback", "staging", "--to", "1"]).exits(0);
     back.says("values changed since release 1 are kept: Secret/db (password)");
     assert_eq!(value(&project, "password"), CHANGED, "the live value is kept");

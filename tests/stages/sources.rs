@@ -55,7 +55,7 @@ fn a_chart_is_released_like_the_rest() {
     assert!(!rendered.stdout.contains("helm.sh/hook:"), "{rendered}");
     let plan = project.windlass(&["plan", "staging"]).exits(0).says("4 to create, 2 to run");
     assert!(plan.stdout.contains(&format!("> run      Job/{}-migrate", project.name)), "{plan}");
-    project.windlass(&["release", "staging"]).exits(0).says("4 to create, 2 to run");
+    project.windlass(&["release", "staging"]).exits(0).says("4 created, 2 run");
     let web = format!("deployment/{}-shop", project.name);
     assert_eq!(project.object(&web)["spec"]["replicas"], 3);
     let created =
@@ -66,11 +66,11 @@ fn a_chart_is_released_like_the_rest() {
 
     project.edit(".kube/tiers/staging/values.yaml", "replicaCount: 3", "replicaCount: 2");
     project.commit("fewer");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to change, 5 unchanged");
+    project.windlass(&["release", "staging"]).exits(0).says("1 changed, 5 unchanged");
     // What is no longer rendered goes.
     project.edit(".kube/tiers/staging/values.yaml", "enabled: true", "enabled: false");
     project.commit("no Ingress");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to prune");
+    project.windlass(&["release", "staging"]).exits(0).says("1 pruned");
     let ingress = project.object(&format!("ingress/{}-shop", project.name));
     assert_eq!(ingress, Value::Null);
 
@@ -83,7 +83,7 @@ fn a_chart_is_released_like_the_rest() {
         ),
     );
     project.commit("more");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to change");
+    project.windlass(&["release", "staging"]).exits(0).says("1 changed");
     assert_eq!(project.object(&web)["spec"]["replicas"], 5);
 }
 
@@ -180,7 +180,7 @@ fn a_kustomization_is_released_like_the_rest() {
     );
     project.commit("kustomize");
     project.windlass(&["validate"]).exits(0);
-    project.windlass(&["release", "staging"]).exits(0).says("2 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("2 created");
     let web = project.object("deployment/web");
     assert_eq!(web["spec"]["replicas"], 3, "the tier is laid over it");
     let container = &web["spec"]["template"]["spec"]["containers"][0];
@@ -191,7 +191,7 @@ fn a_kustomization_is_released_like_the_rest() {
     // Another value is another ConfigMap: the old one goes once the new pods are ready.
     project.edit(".kube/kustomization.yaml", "LEVEL=info", "LEVEL=debug");
     project.commit("louder");
-    project.windlass(&["release", "staging"]).exits(0).says("1 to create, 1 to change, 1 to prune");
+    project.windlass(&["release", "staging"]).exits(0).says("1 created, 1 changed, 1 pruned");
     assert_eq!(project.object(&format!("configmap/{name}")), Value::Null);
 
     project.edit(".kube/kustomization.yaml", "app.yaml", "missing.yaml");
@@ -215,7 +215,7 @@ fn a_tiers_kustomization_names_its_base_itself() {
     );
     project.commit("overlays");
     project.windlass(&["validate"]).exits(0);
-    project.windlass(&["release", "staging"]).exits(0).says("2 to create");
+    project.windlass(&["release", "staging"]).exits(0).says("2 created");
     let web = project.object("deployment/blue-web");
     assert_eq!(web["spec"]["replicas"], 2);
     assert_eq!(

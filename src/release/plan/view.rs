@@ -12,12 +12,21 @@ use crate::report::view::plan::PlannedObject;
 impl Plan {
     /// One line: `3 to create, 1 to change, 12 unchanged`.
     pub(crate) fn sentence(&self) -> String {
+        self.counted(["to create", "to change", "to recreate", "to run", "to prune"])
+    }
+
+    /// The same once it is done: `3 created, 1 changed, 12 unchanged`.
+    pub(crate) fn result(&self) -> String {
+        self.counted(["created", "changed", "recreated", "run", "pruned"])
+    }
+
+    fn counted(&self, [create, change, recreate, run, prune]: [&str; 5]) -> String {
         let words = [
-            (Action::Create, "to create"),
-            (Action::Change, "to change"),
-            (Action::Recreate, "to recreate"),
-            (Action::Run, "to run"),
-            (Action::Prune, "to prune"),
+            (Action::Create, create),
+            (Action::Change, change),
+            (Action::Recreate, recreate),
+            (Action::Run, run),
+            (Action::Prune, prune),
             (Action::Leave, "no longer in the manifests, kept"),
             (Action::Keep, "unchanged"),
         ];

@@ -122,9 +122,9 @@ fn waited_for(there: &Value) -> String {
     let finalizers = there["metadata"]["finalizers"].as_array().into_iter().flatten();
     let finalizers: Vec<&str> = finalizers.filter_map(Value::as_str).collect();
     match finalizers.as_slice() {
-        ["foregroundDeletion"] => "it is being deleted, after what it owns".to_owned(),
-        [] => "it is being deleted".to_owned(),
-        all => format!("it is being deleted, after its finalizers: {}", all.join(", ")),
+        ["foregroundDeletion"] => "waiting until what it owns is gone".to_owned(),
+        [] => "waiting until it is gone".to_owned(),
+        all => format!("waiting for its finalizers: {}", all.join(", ")),
     }
 }
 
@@ -163,12 +163,12 @@ mod tests {
     #[test]
     fn what_a_deletion_waits_for_is_told() {
         let with = |finalizers: Value| waited_for(&json!({"metadata": {"finalizers": finalizers}}));
-        assert_eq!(with(json!(["foregroundDeletion"])), "it is being deleted, after what it owns");
+        assert_eq!(with(json!(["foregroundDeletion"])), "waiting until what it owns is gone");
         assert_eq!(
             with(json!(["kubernetes.io/pvc-protection"])),
-            "it is being deleted, after its finalizers: kubernetes.io/pvc-protection"
+            "waiting for its finalizers: kubernetes.io/pvc-protection"
         );
-        assert_eq!(with(Value::Null), "it is being deleted");
+        assert_eq!(with(Value::Null), "waiting until it is gone");
     }
 
     #[tokio::test]

@@ -76,7 +76,7 @@ pub(crate) struct Desired<'a> {
 impl Desired<'_> {
     /// A plan without unchanged recorded objects and without checks.
     pub(crate) fn new(stage: Stage, plan: Plan, summary: Summary) -> Self {
-        let sentence = format!("{} {}: {}", noun(stage), summary.revision, plan.sentence());
+        let sentence = format!("{} {}: {}", noun(stage), summary.revision, plan.result());
         Self {
             stage,
             plan,

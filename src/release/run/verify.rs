@@ -76,14 +76,15 @@ impl<'a> Checks<'a> {
     /// [`Kind::Rollout`] with the cause `verify-failed`.
     pub(crate) async fn hold(&self, execution: &mut Execution<'_>) -> Result<()> {
         for address in &self.addresses {
-            self.step(format!("verify {address}"), async |step| self.answers(address, step).await).await?;
+            self.step(format!("verify {address}"), "asking", async |step| self.answers(address, step).await)
+                .await?;
         }
         if let Some(name) = &self.config.test {
             self.passes(name).await?;
         }
         if let Some(soak) = self.config.soak {
             let title = format!("verify for {}", display::whole(soak));
-            self.step(title, async |_| {
+            self.step(title, "watching", async |_| {
                 let result = execution.soak(soak).await;
                 result.map(|()| "everything stays ready".to_owned()).map_err(as_unverified)
             })
@@ -92,8 +93,13 @@ impl<'a> Checks<'a> {
         Ok(())
     }
 
-    async fn step(&self, name: String, check: impl AsyncFnOnce(&StepReport) -> Result<String>) -> Result<()> {
-        let step = self.context.session.reporter.step(Stage::Release, name, "asking");
+    async fn step(
+        &self,
+        name: String,
+        doing: &str,
+        check: impl AsyncFnOnce(&StepReport) -> Result<String>,
+    ) -> Result<()> {
+        let step = self.context.session.reporter.step(Stage::Release, name, doing);
         let cancel = &self.context.session.cancel;
         let result = tokio::select! {
             biased;

@@ -55,6 +55,9 @@ pub(crate) fn result(finished: &Finished) -> Option<String> {
         return Some(format!("nothing was rolled back: release {runs} is good and runs"));
     }
     match (finished.rolled_back_to, finished.revision) {
+        (Some(target), Some(revision)) if finished.changed == Some(false) => {
+            Some(format!("nothing was changed: release {revision} is the rollback to {target}"))
+        }
         (Some(target), Some(revision)) => {
             let back_to = finished.back_to.clone().unwrap_or_else(|| format!("release {target}"));
             Some(format!("revision {revision}, back to {back_to}"))

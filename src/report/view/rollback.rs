@@ -122,10 +122,10 @@ impl RollbackTarget {
         })
     }
 
-    /// `ready → 6, 2 images present, no Job in between`
+    /// `ready: back to release 6, 2 images present, no Job in between`
     fn to_text(&self) -> String {
         let head = if self.is_free() { style::good("ready") } else { style::bad("not ready") };
-        let mut parts = vec![format!("{head} → {}", self.to)];
+        let mut parts = vec![format!("{head}: back to release {}", self.to)];
         if !self.kept {
             parts.push("its objects are no longer recorded".to_owned());
         }

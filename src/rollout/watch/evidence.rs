@@ -194,8 +194,7 @@ fn first(first: &FirstLog, shown: &[Evidence]) -> Option<Evidence> {
     let lines: Vec<String> = lines.iter().map(|line| clip(line)).collect();
     let last = shown.first().map_or(&[][..], |last| &last.lines);
     let lasting = |lines: &[String]| display::lasting(&lines.join("\n")).into_owned();
-    let title =
-        format!("container {container} of {pod}, first death, last {}", display::count(lines.len(), "line"));
+    let title = format!("container {container} of {pod}, first death, {}", lines_title(lines.len()));
     (!lines.is_empty() && lasting(&lines) != lasting(last)).then_some(Evidence { title, lines })
 }
 
@@ -224,7 +223,12 @@ fn serving(tracked: &TrackedObject, snapshot: &ClusterSnapshot) -> Option<Eviden
 fn title(log_source: &LogSource, previous: bool, count: usize) -> String {
     let instance = if previous { ", previous instance" } else { "" };
     let LogSource { container, pod, .. } = log_source;
-    format!("container {container} of {pod}{instance}, last {}", display::count(count, "line"))
+    format!("container {container} of {pod}{instance}, {}", lines_title(count))
+}
+
+/// `last line`, `last 20 lines`
+fn lines_title(count: usize) -> String {
+    if count == 1 { "last line".to_owned() } else { format!("last {count} lines") }
 }
 
 fn failure(tracked: &TrackedObject, log: Vec<Evidence>, serving: Option<Evidence>) -> Failure {

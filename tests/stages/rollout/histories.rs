@@ -92,7 +92,7 @@ pub(super) fn histories() -> Vec<Case> {
         .fails("Deployment/first-death exit-code")
         .says("no such table")
         .says("the lock is held")
-        .says("first death, last 1 line")
+        .says("first death, last line")
         .within(40),
         Case::new(
             "namespace-ends",
