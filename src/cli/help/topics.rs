@@ -22,7 +22,7 @@ impl Page {
     pub(super) fn defines(&self, word: &str) -> bool {
         let is_row = |line: &str| {
             let cell = line.strip_prefix("| ").and_then(|line| line.split(" |").next());
-            cell.is_some_and(|cell| cell.trim_matches('`') == word)
+            cell.is_some_and(|cell| cell.split(", ").any(|one| one.trim_matches('`') == word))
         };
         self.text.lines().any(is_row)
     }
