@@ -134,6 +134,11 @@ pub(crate) fn heartbeat(running: Duration, activity: &str) -> String {
     format!("  {} {}", Symbol::Running.painted(), style::faint(&format!("{time}: {activity}")))
 }
 
+/// Nothing has changed since something was printed.
+pub(crate) fn unchanged(running: Duration, lasting: Duration, activity: &str) -> String {
+    heartbeat(running, &format!("{activity}, unchanged for {}", display::whole(lasting)))
+}
+
 /// What is going on where nobody says more than which stage runs.
 pub(crate) fn still_running(stage: Option<Stage>) -> String {
     stage.map_or_else(String::new, |stage| format!("{} is ", stage_name(stage))) + "still running"

@@ -17,6 +17,8 @@ use crate::text::workflow;
 
 /// After so much silence it is said what is waited for.
 pub(crate) const SILENCE: Duration = Duration::from_secs(15);
+/// The same where that has not changed: each time twice as long, up to this.
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 /// A step that runs so long is announced; a shorter one only says how it ended.
 const SHORT: Duration = Duration::from_secs(2);
 
@@ -42,9 +44,19 @@ struct State {
     ended: bool,
     /// Who reads an answer (`logs --follow`) sees that something goes on, or that nothing does.
     answered: bool,
+    /// What was waited for when that was last said.
+    waiting: Option<Waiting>,
     /// How a stage ended badly: said only when something follows that is not the end of the command, which
     /// says it better.
     bad_end: Option<String>,
+}
+
+/// What is waited for, and for how long.
+struct Waiting {
+    activity: String,
+    since: Duration,
+    /// How long to keep silent about it.
+    silence: Duration,
 }
 
 impl Plain {
@@ -222,6 +234,28 @@ impl Plain {
         self.say_all(at, &lines);
     }
 
+    /// Says what is waited for, and less and less often where that stays the same.
+    fn heartbeat(&mut self, at: Moment, silence: Duration) {
+        let activity = self.progress.activity();
+        let known = self.state.waiting.take().filter(|known| known.activity == activity);
+        let (line, waiting) = match known {
+            Some(known) if silence < known.silence => {
+                self.state.waiting = Some(known);
+                return;
+            }
+            Some(known) => {
+                let line = format::unchanged(at.age, at.age.saturating_sub(known.since), &activity);
+                (line, Waiting { silence: (known.silence * 2).min(LONG_SILENCE), ..known })
+            }
+            None => {
+                let line = format::heartbeat(at.age, &activity);
+                (line, Waiting { activity, since: self.state.spoke, silence: SILENCE * 2 })
+            }
+        };
+        self.state.waiting = Some(waiting);
+        self.say(at, &line);
+    }
+
     /// Whether a quiet log would leave it out.
     fn is_unimportant(&self, event: &Event) -> bool {
         self.verbosity == Verbosity::Quiet && !matches!(event, Event::Warning(_) | Event::Finished(_))
@@ -271,9 +305,9 @@ impl Renderer for Plain {
             return;
         }
         self.announce(at);
-        if at.age.saturating_sub(self.state.spoke) >= SILENCE && !self.state.answered {
-            let activity = self.progress.activity();
-            self.say(at, &format::heartbeat(at.age, &activity));
+        let silence = at.age.saturating_sub(self.state.spoke);
+        if silence >= SILENCE && !self.state.answered {
+            self.heartbeat(at, silence);
         }
     }
 }

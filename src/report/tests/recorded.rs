@@ -354,6 +354,12 @@ pub(super) fn long_wait() -> Vec<Act> {
         because(59.0, "Deployment", "api", Progressing, Some("1/2"), None, Some("1 starting: pulling image")),
         Act::Tick(72.0),
         Act::Tick(73.0),
+        // Nothing changes for minutes.
+        Act::Tick(88.0),
+        Act::Tick(103.0),
+        Act::Tick(148.0),
+        Act::Tick(163.0),
+        Act::Tick(223.0),
     ]);
     run
 }
