@@ -193,7 +193,6 @@ fn the_lines_of_the_reference() {
     let value = project.kubectl(&["get", "deployment/web", "-o", "jsonpath={..env[0].value}"]);
     assert_eq!(value, "1", "rolled back");
     project.drop_namespace(&production);
-    project.drop_namespace(&format!("{review}-feature-x"));
 }
 
 /// A project with an image, a pod that runs it, and its first good release.

@@ -88,10 +88,11 @@ pub(crate) fn subject(failure: &Failure) -> String {
     }
 }
 
-/// `✓ release done in 12.4 s: revision 7`.
+/// `✓ release done in 12.4 s: revision 7, https://shop.example.com`.
 fn success(finished: &Finished) -> String {
     let sign = style::good("✓");
-    let what = result(finished).map(|what| format!(": {what}")).unwrap_or_default();
+    let what: Vec<String> = result(finished).into_iter().chain(finished.url.clone()).collect();
+    let what = if what.is_empty() { String::new() } else { format!(": {}", what.join(", ")) };
     let time = display::seconds(finished.seconds);
     format!("{sign} {} done in {time}{what}", style::strong(&finished.command))
 }
