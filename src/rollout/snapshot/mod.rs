@@ -5,7 +5,6 @@
 pub(crate) mod condition;
 pub(crate) mod decode;
 pub(crate) mod event;
-pub(crate) mod event_log;
 pub(crate) mod identity;
 pub(crate) mod intern;
 pub(crate) mod labels;
@@ -24,8 +23,8 @@ use serde_json::Value;
 
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::decode::Cached;
+use crate::rollout::snapshot::event::log::EventLog;
 use crate::rollout::snapshot::event::{Event, EventSubject};
-use crate::rollout::snapshot::event_log::EventLog;
 use crate::rollout::snapshot::identity::{Identified, Key, Parts};
 use crate::rollout::snapshot::intern::{Symbol, Symbols};
 use crate::rollout::snapshot::mark::Kept;

@@ -18,7 +18,7 @@ pub(crate) struct EventLog {
 
 impl EventLog {
     /// Inserts an event, or replaces an earlier version of it.
-    pub(super) fn insert(&mut self, mut event: EventRecord, mark: Mark) {
+    pub(in crate::rollout::snapshot) fn insert(&mut self, mut event: EventRecord, mark: Mark) {
         if event.name.is_empty() {
             self.nameless += 1;
             event.name = format!("\u{0}{}", self.nameless).into();
@@ -37,7 +37,7 @@ impl EventLog {
     }
 
     /// Removes an event that a watch reports as deleted.
-    pub(super) fn remove(&mut self, gone: &EventRecord, watch: u32) {
+    pub(in crate::rollout::snapshot) fn remove(&mut self, gone: &EventRecord, watch: u32) {
         let Some(of_kind) = self.by_kind.get_mut(&gone.subject.kind) else { return };
         let Some(events) = of_kind.get_mut(&gone.subject.name) else { return };
         events.retain(|known| !is_same(&known.value, gone) || !known.mark.is_of(watch));
@@ -47,7 +47,7 @@ impl EventLog {
     }
 
     /// Removes the events that this watch's earlier lists had and its current list does not.
-    pub(super) fn remove_unlisted(&mut self, now: Mark) {
+    pub(in crate::rollout::snapshot) fn remove_unlisted(&mut self, now: Mark) {
         for of_kind in self.by_kind.values_mut() {
             of_kind.retain(|_, events| {
                 events.retain(|event| !event.mark.is_before(now));
@@ -57,7 +57,7 @@ impl EventLog {
     }
 
     /// The events of an object, oldest first.
-    pub(super) fn of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
+    pub(in crate::rollout::snapshot) fn of(&self, about: &(impl Identified + ?Sized)) -> Vec<Event<'_>> {
         let of_kind = self.by_kind.get(about.kind());
         let all = of_kind.and_then(|of_kind| of_kind.get(about.name())).into_iter().flatten();
         let is_its = |subject: &EventSubject| {

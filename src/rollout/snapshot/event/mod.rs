@@ -1,5 +1,7 @@
 //! An event that Kubernetes recorded about an object, from either API that serves events.
 
+pub(crate) mod log;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
