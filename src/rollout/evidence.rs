@@ -9,8 +9,8 @@ use crate::rollout::pod::container::Container;
 use crate::rollout::pod::finding::Finding;
 use crate::rollout::pod::{configuration, crashes, probe};
 use crate::rollout::snapshot::event::Event;
-use crate::rollout::snapshot::identity::Subject;
 use crate::rollout::snapshot::pod::Pod;
+use crate::rollout::snapshot::subject::Subject;
 use crate::text::display;
 
 /// How many lines of a container's termination message are shown.

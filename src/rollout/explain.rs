@@ -18,6 +18,7 @@ use crate::rollout::evaluate::judge;
 use crate::rollout::health::Health;
 use crate::rollout::memory::Memory;
 use crate::rollout::snapshot::decode::Cached;
+use crate::rollout::snapshot::identity::Identified as _;
 use crate::rollout::snapshot::pod::Interner;
 use crate::rollout::snapshot::template::ContainerRole;
 use crate::rollout::snapshot::{ClusterSnapshot, Mark};
@@ -82,10 +83,8 @@ pub(crate) fn explain_known(
 /// Pod templates and custom resources are taken from the manifests.
 pub(crate) fn unserved(set: &[Value], beside: &[Cached], known: &Known) -> BTreeSet<Unserved> {
     let mut snapshot = known.snapshot();
-    let is_kept = |one: &&Cached| match one {
-        Cached::Pod(_) => true,
-        Cached::Object(object) => object::kind(object) == "Service",
-        Cached::Event(_) | Cached::Nothing => false,
+    let is_kept = |one: &&Cached| {
+        one.subject().is_some_and(|subject| subject.pod().is_some() || subject.kind() == "Service")
     };
     for one in beside.iter().filter(is_kept) {
         snapshot.insert(one.clone(), Mark::default());
@@ -184,13 +183,14 @@ impl Known {
 
 /// Whether it has no owner here, or only itself through a cycle.
 fn is_root(snapshot: &ClusterSnapshot, object: &Value) -> bool {
-    let mut seen: Vec<&Value> = vec![object];
+    let mut seen = vec![ObjectId::of(object)];
     let mut next = snapshot.owners(object).into_iter().next();
     while let Some(owner) = next {
-        if seen.iter().any(|one| std::ptr::eq(*one, owner)) {
-            return std::ptr::eq(owner, object);
+        let id = owner.id();
+        if let Some(index) = seen.iter().position(|one| *one == id) {
+            return index == 0;
         }
-        seen.push(owner);
+        seen.push(id);
         next = snapshot.owners(owner).into_iter().next();
     }
     seen.len() == 1

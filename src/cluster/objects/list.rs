@@ -39,6 +39,12 @@ impl<'a> Item<'a> {
         Self { api_version: &located.resource.api_version, kind: &located.resource.kind, json: json.get() }
     }
 
+    /// An object as a server would send it.
+    #[cfg(test)]
+    pub(crate) fn of(api_version: &'a str, kind: &'a str, json: &'a str) -> Self {
+        Self { api_version, kind, json }
+    }
+
     /// The object, as much of it as is asked for, with its `apiVersion` and `kind`.
     ///
     /// # Errors

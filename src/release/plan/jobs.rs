@@ -16,6 +16,7 @@ use crate::release::plan::{Plan, Wanted};
 use crate::release::rules::RunningJobs;
 use crate::rollout::explain::{self, Known};
 use crate::rollout::snapshot::decode::{Cached, Decoder};
+use crate::rollout::snapshot::subject::Seen;
 use crate::text::display;
 
 /// The options for a Job that still runs.
@@ -53,7 +54,8 @@ pub(crate) async fn not_stuck(
         return running;
     }
     let decoder = Decoder::default();
-    let mut seen: Vec<Cached> = running.iter().map(|job| Cached::Object(Arc::new(job.clone()))).collect();
+    let mut seen: Vec<Cached> =
+        running.iter().map(|job| Cached::Object(Seen::Object(Arc::new(job.clone())))).collect();
     for namespace in &namespaces {
         for kind in ["Pod", "Event"] {
             let read = |item: Item<'_>| decoder.read(item);
@@ -81,10 +83,7 @@ pub(crate) async fn not_stuck(
 
 /// The uids of the owners of pods that have a running container.
 fn at_work(seen: &[Cached]) -> BTreeSet<String> {
-    let pods = seen.iter().filter_map(|one| match one {
-        Cached::Pod(pod) => Some(pod),
-        _ => None,
-    });
+    let pods = seen.iter().filter_map(|one| one.subject()?.pod());
     let at_work = pods.filter(|pod| pod.containers.iter().any(|one| one.running.is_some()));
     at_work.flat_map(|pod| pod.owners.iter().map(|owner| owner.uid.to_string())).collect()
 }

@@ -1,10 +1,13 @@
 //! The pod templates of a set: the labels of its pods, even if none runs yet or none should run.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
-use crate::model::object;
 use crate::rollout::endpoints::creators;
 use crate::rollout::snapshot::ClusterSnapshot;
+use crate::rollout::snapshot::identity::Identified as _;
+use crate::rollout::snapshot::subject::Subject;
 use crate::text::nearest::distance;
 
 /// Kinds with a pod template, and its path.
@@ -21,17 +24,16 @@ const KINDS: &[(&str, &str, &str)] = &[
 
 /// The labels of the pods that an object creates.
 pub(crate) struct Template<'a> {
-    owner: &'a Value,
-    labels: &'a Map<String, Value>,
+    owner: Subject<'a>,
+    labels: Cow<'a, Map<String, Value>>,
 }
 
 /// All pod templates in this object's namespace, those inside custom resources included.
 pub(crate) fn beside<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> Vec<Template<'a>> {
     let mut templates = Vec::new();
     for (group, kind, pointer) in KINDS {
-        for owner in snapshot.beside(object, group, kind).filter(|one| !is_revision(one, snapshot)) {
-            let labels = owner.pointer(pointer).and_then(|template| template.pointer("/metadata/labels"));
-            templates.extend(labels.and_then(Value::as_object).map(|labels| Template { owner, labels }));
+        for owner in snapshot.all_beside(object, group, kind).filter(|one| !is_revision(*one, snapshot)) {
+            templates.extend(labels(owner, pointer).map(|labels| Template { owner, labels }));
         }
     }
     for owner in creators::all(object, snapshot) {
@@ -40,15 +42,25 @@ pub(crate) fn beside<'a>(object: &'a Value, snapshot: &'a ClusterSnapshot) -> Ve
     templates
 }
 
+/// The labels in the template at this JSON pointer.
+fn labels<'a>(owner: Subject<'a>, pointer: &str) -> Option<Cow<'a, Map<String, Value>>> {
+    match (owner.whole(), owner) {
+        (Some(object), _) => {
+            object.pointer(pointer)?.pointer("/metadata/labels")?.as_object().map(Cow::Borrowed)
+        }
+        (None, Subject::ReplicaSet(set)) => Some(Cow::Owned(set.template_labels.to_map())),
+        (None, _) => None,
+    }
+}
+
 /// Objects that a controller created from another template, which counts instead: a `ReplicaSet` of a Deployment, a Job of a
 /// `CronJob`.
-fn is_revision(object: &Value, snapshot: &ClusterSnapshot) -> bool {
-    let is_old =
-        || object::has(object, "/metadata/ownerReferences") && object::count(object, "/spec/replicas") == 0;
-    match object::kind(object) {
-        "ReplicaSet" => !snapshot.owners(object).is_empty() || is_old(),
-        "Job" => !snapshot.owners(object).is_empty(),
-        _ => false,
+fn is_revision(owner: Subject<'_>, snapshot: &ClusterSnapshot) -> bool {
+    match owner {
+        Subject::ReplicaSet(set) => {
+            !snapshot.owners(set).is_empty() || !set.owners.is_empty() && set.wanted == 0
+        }
+        owner => owner.kind() == "Job" && !snapshot.owners(owner).is_empty(),
     }
 }
 
@@ -59,7 +71,8 @@ fn gather<'a>(owner: &'a Value, value: &'a Value, templates: &mut Vec<Template<'
             for (key, value) in fields {
                 match value.as_object() {
                     Some(labels) if key == "labels" || key == "podLabels" => {
-                        templates.push(Template { owner, labels });
+                        let labels = Cow::Borrowed(labels);
+                        templates.push(Template { owner: owner.into(), labels });
                     }
                     _ => gather(owner, value, templates),
                 }
@@ -80,9 +93,9 @@ impl Template<'_> {
 
     /// Whether the controller itself gives its pods this label.
     fn gets(&self, key: &str, value: &str) -> bool {
-        let name = object::name(self.owner);
+        let name = self.owner.name();
         let after_name = || value.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-        match (object::kind(self.owner), key) {
+        match (self.owner.kind(), key) {
             ("StatefulSet", "statefulset.kubernetes.io/pod-name") => {
                 after_name().is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
             }
@@ -122,7 +135,7 @@ impl Template<'_> {
         } else {
             self.labels.iter().filter(|(key, _)| known.contains(key)).map(pair).collect()
         };
-        let title = object::title(self.owner);
+        let title = self.owner.title();
         if shown.is_empty() {
             return format!("the pods of {title} have no label");
         }
@@ -136,4 +149,35 @@ impl Template<'_> {
 pub(crate) fn nearest(templates: &[Template<'_>], selector: &Map<String, Value>) -> Option<String> {
     let nearest = templates.iter().max_by_key(|template| template.likeness(selector))?;
     Some(nearest.words(selector))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::Item;
+    use crate::rollout::snapshot::Mark;
+    use crate::rollout::snapshot::decode::Decoder;
+
+    #[test]
+    fn the_replica_set_of_an_unknown_deployment_counts_while_it_has_pods() {
+        let service =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}});
+        let selector = json!({"app": "shop"});
+        let selector = selector.as_object().expect("labels");
+        let said = |replicas: u8| {
+            let owner = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+            let set = json!({"metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": [owner]},
+                "spec": {"replicas": replicas, "template": {"metadata": {"labels": {"app": "web"}}}}});
+            let json = set.to_string();
+            let cached =
+                Decoder::default().read(Item::of("apps/v1", "ReplicaSet", &json)).expect("it is JSON");
+            let mut snapshot = ClusterSnapshot::default();
+            snapshot.insert(cached, Mark::default());
+            nearest(&beside(&service, &snapshot), selector)
+        };
+        assert_eq!(said(2).as_deref(), Some("the pods of ReplicaSet/web-1 have app=web"));
+        assert_eq!(said(0), None);
+    }
 }

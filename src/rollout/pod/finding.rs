@@ -6,7 +6,8 @@ use crate::model::Cause;
 use crate::rollout::context::EvalContext;
 use crate::rollout::health::{Health, LogQuestion, LogSource, Missing};
 use crate::rollout::memory::FirstLog;
-use crate::rollout::snapshot::identity::{Identified, Subject};
+use crate::rollout::snapshot::identity::Identified;
+use crate::rollout::snapshot::subject::Subject;
 
 /// After this many deaths of a container (about 90 s), it fails even if others make progress: a workload that is not
 /// ready because this one crashes must not excuse the crashes.

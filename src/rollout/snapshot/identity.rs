@@ -7,6 +7,8 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::object;
+use crate::rollout::snapshot::history::controller_revision::ControllerRevision;
+use crate::rollout::snapshot::history::replica_set::ReplicaSet;
 use crate::rollout::snapshot::intern::Symbol;
 use crate::rollout::snapshot::pod::Pod;
 
@@ -68,8 +70,9 @@ impl<'a> Borrow<dyn Parts + 'a> for Arc<Key> {
     }
 }
 
-/// An object that events can be about.
+/// An object that events can be about, and that can own others.
 pub(crate) trait Identified {
+    fn group(&self) -> &str;
     fn kind(&self) -> &str;
     fn namespace(&self) -> &str;
     fn name(&self) -> &str;
@@ -77,6 +80,10 @@ pub(crate) trait Identified {
 }
 
 impl Identified for Value {
+    fn group(&self) -> &str {
+        object::group(object::api_version(self))
+    }
+
     fn kind(&self) -> &str {
         object::kind(self)
     }
@@ -95,6 +102,10 @@ impl Identified for Value {
 }
 
 impl Identified for Pod {
+    fn group(&self) -> &'static str {
+        ""
+    }
+
     fn kind(&self) -> &'static str {
         "Pod"
     }
@@ -112,66 +123,46 @@ impl Identified for Pod {
     }
 }
 
-/// The subject of a finding: a pod, or any other object.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Subject<'a> {
-    Pod(&'a Pod),
-    Object(&'a Value),
-}
-
-impl<'a> Subject<'a> {
-    /// The pod, if it is one.
-    pub(crate) fn pod(self) -> Option<&'a Pod> {
-        match self {
-            Self::Pod(pod) => Some(pod),
-            Self::Object(_) => None,
-        }
+impl Identified for ReplicaSet {
+    fn group(&self) -> &str {
+        &self.group
     }
 
-    /// Whether it is this very object in memory.
-    pub(crate) fn is(self, object: &Value) -> bool {
-        matches!(self, Self::Object(own) if std::ptr::eq(own, object))
-    }
-
-    /// `Pod/web-1`.
-    pub(crate) fn title(self) -> String {
-        format!("{}/{}", self.kind(), self.name())
-    }
-
-    fn identified(&self) -> &dyn Identified {
-        match self {
-            Self::Pod(pod) => *pod,
-            Self::Object(object) => *object,
-        }
-    }
-}
-
-impl Identified for Subject<'_> {
-    fn kind(&self) -> &str {
-        self.identified().kind()
+    fn kind(&self) -> &'static str {
+        "ReplicaSet"
     }
 
     fn namespace(&self) -> &str {
-        self.identified().namespace()
+        &self.namespace
     }
 
     fn name(&self) -> &str {
-        self.identified().name()
+        &self.name
     }
 
     fn uid(&self) -> &str {
-        self.identified().uid()
+        &self.uid
     }
 }
 
-impl<'a> From<&'a Pod> for Subject<'a> {
-    fn from(pod: &'a Pod) -> Self {
-        Self::Pod(pod)
+impl Identified for ControllerRevision {
+    fn group(&self) -> &'static str {
+        "apps"
     }
-}
 
-impl<'a> From<&'a Value> for Subject<'a> {
-    fn from(object: &'a Value) -> Self {
-        Self::Object(object)
+    fn kind(&self) -> &'static str {
+        "ControllerRevision"
+    }
+
+    fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn uid(&self) -> &str {
+        &self.uid
     }
 }

@@ -5,12 +5,14 @@
 pub(crate) mod condition;
 pub(crate) mod decode;
 pub(crate) mod event;
+pub(crate) mod history;
 pub(crate) mod identity;
 pub(crate) mod intern;
 pub(crate) mod labels;
 pub(crate) mod mark;
 pub(crate) mod owner;
 pub(crate) mod pod;
+pub(crate) mod subject;
 pub(crate) mod template;
 #[cfg(test)]
 mod tests;
@@ -25,12 +27,15 @@ use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::decode::Cached;
 use crate::rollout::snapshot::event::log::EventLog;
 use crate::rollout::snapshot::event::{Event, EventSubject};
+use crate::rollout::snapshot::history::controller_revision::ControllerRevision;
+use crate::rollout::snapshot::history::replica_set::ReplicaSet;
 use crate::rollout::snapshot::identity::{Identified, Key, Parts};
-use crate::rollout::snapshot::intern::{Symbol, Symbols};
+use crate::rollout::snapshot::intern::Symbol;
 use crate::rollout::snapshot::mark::Kept;
 pub(crate) use crate::rollout::snapshot::mark::Mark;
-use crate::rollout::snapshot::owner::{OwnerRef, OwnerView, owns};
+use crate::rollout::snapshot::owner::OwnerView;
 use crate::rollout::snapshot::pod::{Interner, Pod};
+use crate::rollout::snapshot::subject::{Seen, Subject};
 
 /// The known objects of a cluster, and the events about them.
 #[derive(Debug, Clone, Default)]
@@ -51,43 +56,6 @@ pub(crate) struct ClusterSnapshot {
 type ByName<T> = HashMap<Symbol, HashMap<Symbol, T>>;
 type Entry = Kept<Seen>;
 
-/// A cached object.
-#[derive(Debug, Clone)]
-enum Seen {
-    Pod(Box<Pod>),
-    Object(Arc<Value>),
-}
-
-impl Seen {
-    fn value(&self) -> Option<&Arc<Value>> {
-        match self {
-            Self::Pod(pod) => pod.whole.as_ref(),
-            Self::Object(object) => Some(object),
-        }
-    }
-
-    fn pod(&self) -> Option<&Pod> {
-        match self {
-            Self::Pod(pod) => Some(pod),
-            Self::Object(_) => None,
-        }
-    }
-
-    fn owners(&self, symbols: &mut Symbols) -> Arc<[OwnerRef]> {
-        match self {
-            Self::Pod(pod) => Arc::clone(&pod.owners),
-            Self::Object(object) => OwnerRef::all(object, symbols).into(),
-        }
-    }
-
-    fn uid(&self) -> &str {
-        match self {
-            Self::Pod(pod) => &pod.uid,
-            Self::Object(object) => object::uid(object),
-        }
-    }
-}
-
 impl ClusterSnapshot {
     /// A snapshot of these objects; events among them belong to the others.
     pub(crate) fn new(objects: impl IntoIterator<Item = Value>) -> Self {
@@ -107,8 +75,7 @@ impl ClusterSnapshot {
     /// As [`ClusterSnapshot::upsert`]; returns the key of the object, `None` for an event.
     pub(crate) fn insert(&mut self, cached: Cached, mark: Mark) -> Option<Arc<Key>> {
         let value = match cached {
-            Cached::Pod(pod) => Seen::Pod(pod),
-            Cached::Object(object) => Seen::Object(object),
+            Cached::Object(seen) => seen,
             Cached::Event(event) => {
                 self.events.insert(*event, mark);
                 return None;
@@ -127,7 +94,7 @@ impl ClusterSnapshot {
 
     /// The object with this key.
     pub(crate) fn at(&self, key: &Key) -> Option<&Value> {
-        self.objects.get(key)?.value.value().map(AsRef::as_ref)
+        self.objects.get(key)?.value.subject().whole()
     }
 
     /// Removes an object that was deleted.
@@ -138,14 +105,15 @@ impl ClusterSnapshot {
     /// Removes an object that a watch reports as deleted, unless one of the same name was created since or another
     /// watch still has it.
     pub(crate) fn remove_seen(&mut self, gone: &Cached, watch: u32) {
-        let (id, uid) = match gone {
+        let gone = match gone {
             Cached::Event(event) => return self.events.remove(event, watch),
             Cached::Nothing => return,
-            Cached::Pod(pod) => (pod.id(), &*pod.uid),
-            Cached::Object(object) => (ObjectId::of(object), object::uid(object)),
+            Cached::Object(seen) => seen.subject(),
         };
-        let key = [&*id.group, &*id.kind, &*id.namespace, &*id.name];
-        let is_it = |known: &Entry| known.mark.is_of(watch) && object::same_if_known(known.value.uid(), uid);
+        let key = [gone.group(), gone.kind(), gone.namespace(), gone.name()];
+        let is_it = |known: &Entry| {
+            known.mark.is_of(watch) && object::same_if_known(known.value.subject().uid(), gone.uid())
+        };
         if self.objects.get(&key as &dyn Parts).is_some_and(is_it) {
             self.forget(&key);
         }
@@ -187,7 +155,7 @@ impl ClusterSnapshot {
 
     /// All objects that are cached completely, in the order of group, kind, namespace and name.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Value> {
-        self.objects.values().filter_map(|entry| entry.value.value().map(AsRef::as_ref))
+        self.objects.values().filter_map(|entry| entry.value.subject().whole())
     }
 
     /// An object by its API group, kind, namespace (empty for none) and name.
@@ -197,117 +165,118 @@ impl ClusterSnapshot {
 
     /// As [`ClusterSnapshot::get`], shared.
     pub(crate) fn shared(&self, group: &str, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
-        self.objects.get(&[group, kind, namespace, name] as &dyn Parts)?.value.value()
+        self.objects.get(&[group, kind, namespace, name] as &dyn Parts)?.value.whole()
     }
 
-    fn entries<'a>(&'a self, group: &str, kind: &str) -> impl Iterator<Item = &'a Seen> + use<'a> {
+    fn entries<'a>(&'a self, group: &str, kind: &str) -> impl Iterator<Item = Subject<'a>> + use<'a> {
         let (group, kind): (Symbol, Symbol) = (group.into(), kind.into());
         let first = [&*group, &*kind, "", ""];
         let range =
             self.objects.range::<dyn Parts, _>((Bound::Included(&first as &dyn Parts), Bound::Unbounded));
-        range.take_while(move |(key, _)| key.is_of(&group, &kind)).map(|(_, entry)| &entry.value)
+        range.take_while(move |(key, _)| key.is_of(&group, &kind)).map(|(_, entry)| entry.value.subject())
     }
 
-    /// All objects of a kind, except for pods that are not cached completely.
+    /// All objects of a kind that are cached completely.
     pub(crate) fn of_kind<'a>(
         &'a self,
         group: &str,
         kind: &str,
     ) -> impl Iterator<Item = &'a Value> + use<'a> {
-        self.entries(group, kind).filter_map(|entry| entry.value().map(AsRef::as_ref))
+        self.entries(group, kind).filter_map(Subject::whole)
     }
 
-    /// All objects of a kind in this object's namespace.
+    /// All objects of a kind in this object's namespace that are cached completely.
     pub(crate) fn beside<'a>(
         &'a self,
         object: &'a Value,
         group: &str,
         kind: &str,
     ) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let namespace = object::namespace(object);
-        self.of_kind(group, kind)
-            .filter(move |other| object::same_if_known(object::namespace(other), namespace))
+        self.all_beside(object, group, kind).filter_map(Subject::whole)
+    }
+
+    /// All objects of a kind in this object's namespace.
+    pub(crate) fn all_beside<'a, O: Into<Subject<'a>>>(
+        &'a self,
+        object: O,
+        group: &str,
+        kind: &str,
+    ) -> impl Iterator<Item = Subject<'a>> + use<'a, O> {
+        let namespace = object.into().identified().namespace();
+        self.entries(group, kind).filter(move |other| object::same_if_known(other.namespace(), namespace))
     }
 
     /// All pods in this object's namespace.
-    pub(crate) fn pods_beside<'a>(&'a self, object: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
-        let namespace = object::namespace(object);
-        let pods = self.entries("", "Pod").filter_map(Seen::pod);
-        pods.filter(move |pod| object::same_if_known(&pod.namespace, namespace))
+    pub(crate) fn pods_beside<'a>(&'a self, object: impl Into<Subject<'a>>) -> impl Iterator<Item = &'a Pod> {
+        self.all_beside(object, "", "Pod").filter_map(Subject::pod)
     }
 
-    fn owned_by<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Seen> + use<'a> {
-        let of_kind = self.owned.get(object::kind(owner));
-        let keys = of_kind.and_then(|of_kind| of_kind.get(object::name(owner))).into_iter().flatten();
-        keys.filter_map(|key| self.objects.get(&**key)).map(|entry| &entry.value)
+    fn owned_by<'a>(&'a self, owner: Subject<'a>) -> impl Iterator<Item = Subject<'a>> {
+        let of_kind = self.owned.get(owner.kind());
+        let keys = of_kind.and_then(|of_kind| of_kind.get(owner.name())).into_iter().flatten();
+        let subjects = keys.filter_map(|key| self.objects.get(&**key)).map(|entry| entry.value.subject());
+        subjects.filter(move |one| owner.owns(*one))
     }
 
-    /// The objects that name this one as their owner, except for pods.
-    pub(crate) fn children<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Value> + use<'a> {
-        let objects = self.owned_by(owner).filter_map(|entry| match entry {
-            Seen::Object(object) => Some(&**object),
-            Seen::Pod(_) => None,
-        });
-        objects.filter(move |child| owns(owner, object::namespace(child), OwnerView::all(child)))
+    /// The objects that name this one as their owner and are cached completely, except for pods.
+    pub(crate) fn children<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Value> {
+        self.owned_by(owner.into()).filter(|child| child.pod().is_none()).filter_map(Subject::whole)
     }
 
-    /// The objects of this kind that name this one as their owner.
+    /// The objects of this kind that name this one as their owner and are cached completely.
     pub(crate) fn children_of_kind<'a>(
         &'a self,
         owner: &'a Value,
         kind: &'a str,
-    ) -> impl Iterator<Item = &'a Value> + use<'a> {
+    ) -> impl Iterator<Item = &'a Value> {
         self.children(owner).filter(move |child| object::kind(child) == kind)
     }
 
+    /// The ReplicaSets that name this object as their owner.
+    pub(crate) fn replica_sets_of<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a ReplicaSet> {
+        self.owned_by(owner.into()).filter_map(Subject::replica_set)
+    }
+
+    /// The `ControllerRevisions` that name this object as their owner.
+    pub(crate) fn controller_revisions_of<'a>(
+        &'a self,
+        owner: &'a Value,
+    ) -> impl Iterator<Item = &'a ControllerRevision> {
+        self.owned_by(owner.into()).filter_map(Subject::controller_revision)
+    }
+
     /// The pods that name this object as their owner.
-    pub(crate) fn pods_of<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
-        let pods = self.owned_by(owner).filter_map(Seen::pod);
-        pods.filter(move |pod| owns(owner, &pod.namespace, pod.owners.iter().map(OwnerRef::view)))
+    pub(crate) fn pods_of<'a>(&'a self, owner: impl Into<Subject<'a>>) -> impl Iterator<Item = &'a Pod> {
+        self.owned_by(owner.into()).filter_map(Subject::pod)
     }
 
     /// The pods of this object and of the objects that it owns.
-    pub(crate) fn pods_below<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> + use<'a> {
-        self.pods_of(owner).chain(self.children(owner).flat_map(|child| self.pods_of(child)))
+    pub(crate) fn pods_below<'a>(&'a self, owner: &'a Value) -> impl Iterator<Item = &'a Pod> {
+        let children = self.owned_by(owner.into()).filter(|child| child.pod().is_none());
+        self.pods_of(owner).chain(children.flat_map(|child| self.pods_of(child)))
     }
 
     /// The known owners of this object.
-    pub(crate) fn owners<'a>(&'a self, child: &Value) -> Vec<&'a Value> {
-        self.owners_named(object::namespace(child), &OwnerView::all(child))
-    }
-
-    /// The known owners of this pod.
-    pub(crate) fn owners_of_pod<'a>(&'a self, pod: &Pod) -> Vec<&'a Value> {
-        self.owners_named(&pod.namespace, &pod.owners.iter().map(OwnerRef::view))
+    pub(crate) fn owners<'a, 'b>(&'a self, child: impl Into<Subject<'b>>) -> Vec<Subject<'a>> {
+        let child = child.into();
+        let found = child.owners().filter_map(|OwnerView { group, kind, name, .. }| {
+            // The owner of a namespaced object may be cluster-scoped.
+            let mut namespaces = [child.namespace(), ""].into_iter();
+            let found = namespaces.find_map(|namespace| self.subject([group, kind, namespace, name]));
+            let found = found.or_else(|| self.entries(group, kind).find(|one| one.name() == name));
+            found.filter(|owner| owner.owns(child))
+        });
+        found.collect()
     }
 
     /// The known owners of the object that an event is about.
-    pub(crate) fn owners_of_subject<'a>(&'a self, subject: &EventSubject) -> Vec<&'a Value> {
+    pub(crate) fn owners_of_subject<'a>(&'a self, subject: &EventSubject) -> Vec<Subject<'a>> {
         let EventSubject { group, kind, namespace, name, .. } = subject;
-        match self
-            .objects
-            .get(&[&**group, &**kind, &**namespace, &**name] as &dyn Parts)
-            .map(|one| &one.value)
-        {
-            Some(Seen::Pod(pod)) => self.owners_of_pod(pod),
-            Some(Seen::Object(object)) => self.owners(object),
-            None => Vec::new(),
-        }
+        self.subject([group, kind, namespace, name]).map(|known| self.owners(known)).unwrap_or_default()
     }
 
-    fn owners_named<'a, 'b>(
-        &'a self,
-        namespace: &str,
-        references: &(impl Iterator<Item = OwnerView<'b>> + Clone),
-    ) -> Vec<&'a Value> {
-        let found = references.clone().filter_map(|OwnerView { group, kind, name, .. }| {
-            // The owner of a namespaced object may be cluster-scoped.
-            let mut namespaces = [namespace, ""].into_iter();
-            let found = namespaces.find_map(|namespace| self.get(group, kind, namespace, name));
-            let found = found.or_else(|| self.of_kind(group, kind).find(|one| object::name(one) == name));
-            found.filter(|owner| owns(owner, namespace, references.clone()))
-        });
-        found.collect()
+    fn subject(&self, parts: [&str; 4]) -> Option<Subject<'_>> {
+        self.objects.get(&parts as &dyn Parts).map(|entry| entry.value.subject())
     }
 
     /// The events of an object, oldest first.
@@ -316,20 +285,12 @@ impl ClusterSnapshot {
     }
 
     fn key(&mut self, value: &Seen) -> Key {
-        let symbols = &mut self.interner.symbols;
-        let mut key = match value {
-            Seen::Pod(pod) => Key {
-                group: symbols.get(""),
-                kind: symbols.get("Pod"),
-                namespace: Arc::clone(&pod.namespace),
-                name: Arc::clone(&pod.name),
-            },
-            Seen::Object(object) => Key {
-                group: symbols.get(object::group(object::api_version(object))),
-                kind: symbols.get(object::kind(object)),
-                namespace: symbols.get(object::namespace(object)),
-                name: object::name(object).into(),
-            },
+        let (subject, symbols) = (value.subject(), &mut self.interner.symbols);
+        let mut key = Key {
+            group: symbols.get(subject.group()),
+            kind: symbols.get(subject.kind()),
+            namespace: symbols.get(subject.namespace()),
+            name: value.name(),
         };
         if key.name.is_empty() {
             self.nameless += 1;

@@ -20,7 +20,7 @@ pub(crate) struct OwnerView<'a> {
     pub(crate) group: &'a str,
     pub(crate) kind: &'a str,
     pub(crate) name: &'a str,
-    uid: &'a str,
+    pub(crate) uid: &'a str,
 }
 
 impl OwnerRef {
@@ -51,23 +51,4 @@ impl<'a> OwnerView<'a> {
         };
         object::list(object, "/metadata/ownerReferences").iter().map(read)
     }
-
-    /// Whether this object is meant, compared by uid if both sides know it.
-    fn means(&self, owner: &Value) -> bool {
-        self.kind == object::kind(owner)
-            && self.name == object::name(owner)
-            && !self.name.is_empty()
-            && (self.group.is_empty() || self.group == object::group(object::api_version(owner)))
-            && object::same_if_known(self.uid, object::uid(owner))
-    }
-}
-
-/// Whether one of these references, of an object in this namespace, means the owner.
-pub(crate) fn owns<'a>(
-    owner: &Value,
-    namespace: &str,
-    mut references: impl Iterator<Item = OwnerView<'a>>,
-) -> bool {
-    object::same_if_known(object::namespace(owner), namespace)
-        && references.any(|reference| reference.means(owner))
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cluster::Projection;
-use crate::model::{ObjectId, object};
+use crate::model::object;
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::intern::{ByText, Shared, Symbol, Symbols};
 use crate::rollout::snapshot::labels::Labels;
@@ -161,12 +161,12 @@ pub(crate) struct Terminated {
     pub(crate) id: Box<str>,
 }
 
-/// The values that pods have in common, stored once.
+/// The values that pods and ReplicaSets have in common, stored once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interner {
     pub(crate) symbols: Symbols,
-    labels: Shared<Arc<Labels>>,
-    owners: Shared<Arc<[OwnerRef]>>,
+    pub(super) labels: Shared<Arc<Labels>>,
+    pub(super) owners: Shared<Arc<[OwnerRef]>>,
     templates: ByText<PodTemplate>,
 }
 
@@ -175,7 +175,7 @@ impl Pod {
     pub(crate) fn read(pod: &Value, interner: &mut Interner) -> Self {
         let symbols = &mut interner.symbols;
         let parts = Part::all(pod);
-        let labels = Labels::read(pod, symbols);
+        let labels = Labels::read(pod, "/metadata/labels", symbols);
         let owners = OwnerRef::all(pod, symbols);
         let (reason, message) = (object::text(pod, "/status/reason"), object::text(pod, "/status/message"));
         let said = Said { reason: reason.into(), message: message.into() };
@@ -206,20 +206,6 @@ impl Pod {
     /// Reads a single pod, without sharing values.
     pub(crate) fn of(pod: &Value) -> Self {
         Self::read(pod, &mut Interner::default())
-    }
-
-    /// Adds the complete object.
-    pub(crate) fn with_whole(self, whole: Arc<Value>) -> Self {
-        Self { whole: Some(whole), ..self }
-    }
-
-    pub(crate) fn id(&self) -> ObjectId {
-        ObjectId {
-            group: String::new(),
-            kind: "Pod".to_owned(),
-            namespace: self.namespace.to_string(),
-            name: self.name.to_string(),
-        }
     }
 
     /// The key under which it is remembered: its uid, because another pod may have the same name later.

@@ -11,19 +11,22 @@
 mod custom_resources;
 mod release;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::dump::Dumped;
-use super::explain::{Explained, Known, explain, explain_dumped};
+use super::dump::{self, Dumped};
+use super::explain::{Explained, Known, explain, explain_dumped, explain_known};
+use crate::cluster::Item;
 use crate::expression::Expression;
-use crate::model::Verdict;
+use crate::model::{ObjectId, Verdict, object};
 use crate::project::{HealthRule, HealthRules};
 use crate::report::Reporter;
 use crate::report::view::View;
+use crate::rollout::snapshot::decode::Decoder;
 
 /// A dump and what is expected of it.
 struct Case {
@@ -85,6 +88,34 @@ fn every_dump_gets_its_verdicts_and_causes() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} dumps:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// Of what a server sends less is cached than of a dump.
+#[test]
+fn what_is_cached_of_a_cluster_tells_as_much_as_a_dump() {
+    for case in Case::all() {
+        let name = case.path.display().to_string();
+        let dumped = dump::read(&case.text, &name).expect("it is a dump");
+        let expected = case.explained();
+        // Only a dump has duplicate keys, and nodes as objects of their own.
+        let is_odd = |one: &Dumped| !one.repeated.is_empty() || object::kind(&one.object) == "Node";
+        if dumped.iter().any(is_odd) {
+            continue;
+        }
+        let wanted: BTreeSet<ObjectId> = expected.iter().map(Explained::id).collect();
+        let decoder = Decoder::of(&wanted);
+        let read = |Dumped { object, .. }: &Dumped| {
+            let json = object.to_string();
+            decoder.read(Item::of(object::api_version(object), object::kind(object), &json)).expect("JSON")
+        };
+        let cached = dumped.iter().map(read).collect();
+        let known = Known { wanted: Some(wanted), ..Known::default() };
+        let explained = explain_known(cached, case.now(), &Arc::default(), &known);
+        let views = |explained: &[Explained]| -> Vec<Value> {
+            explained.iter().map(|one| one.view().to_json()).collect()
+        };
+        assert_eq!(views(&explained), views(&expected), "{name}");
+    }
 }
 
 /// The configuration's rule for a kind goes before every other.

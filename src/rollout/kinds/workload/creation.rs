@@ -7,13 +7,16 @@ use jiff::Timestamp;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::model::{Cause, object};
+use crate::model::Cause;
 use crate::rollout::context::EvalContext;
 use crate::rollout::memory::StateKey;
 use crate::rollout::pod::finding::{Finding, Severity};
 use crate::rollout::snapshot::condition;
 use crate::rollout::snapshot::condition::Condition;
 use crate::rollout::snapshot::event::without_pod_names;
+use crate::rollout::snapshot::history::replica_set::ReplicaFailure;
+use crate::rollout::snapshot::identity::Identified as _;
+use crate::rollout::snapshot::subject::Subject;
 
 /// A refusal may be temporary: only one that lasts this many seconds is a failure.
 const PATIENCE: i64 = 30;
@@ -23,17 +26,25 @@ const RULE_PATIENCE: i64 = 10;
 const QUOTA_FREED: i64 = 60;
 
 /// The finding from the `ReplicaFailure` condition of a ReplicaSet, or of a Deployment whose ReplicaSet cannot be seen.
-pub(crate) fn by_condition<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> Option<Finding<'a>> {
+pub(crate) fn by_condition<'a>(
+    context: &mut EvalContext<'a>,
+    owner: impl Into<Subject<'a>>,
+) -> Option<Finding<'a>> {
     // The ReplicaSet itself may have been refused.
     let refused = condition::find(context.object, "Progressing").filter(Condition::is_false);
     let refused = refused.filter(|condition| condition.reason == "ReplicaSetCreateError");
     if let Some(refused) = refused.filter(|condition| context.is_of_this_release(condition.written)) {
         let state = (StateKey::SetCreation, refused.since);
-        return Some(finding(context, context.object, refused.message, state));
+        return Some(finding(context, context.object.into(), refused.message, state));
     }
-    let failure = condition::find(owner, "ReplicaFailure").filter(Condition::is_true)?;
-    let state = (StateKey::ReplicaCreation(object::uid(owner).into()), failure.since);
-    Some(finding(context, owner, failure.message, state))
+    let owner = owner.into();
+    let failure = match owner {
+        Subject::ReplicaSet(set) => set.failure.as_deref().cloned(),
+        owner => owner.whole().and_then(ReplicaFailure::of),
+    };
+    let ReplicaFailure { message, since } = failure?;
+    let state = (StateKey::ReplicaCreation(owner.uid().into()), since);
+    Some(finding(context, owner, &message, state))
 }
 
 /// The finding from the `FailedCreate` events of a controller without such a condition, if it has not got any further.
@@ -50,13 +61,13 @@ pub(crate) fn by_events<'a>(context: &mut EvalContext<'a>, owner: &'a Value) -> 
     if created.is_some() && failure.last.is_some() && failure.last < created {
         return None;
     }
-    Some(finding(context, owner, failure.message, (StateKey::OwnCreation, since)))
+    Some(finding(context, owner.into(), failure.message, (StateKey::OwnCreation, since)))
 }
 
 /// The finding about a refusal that has lasted since then.
 fn finding<'a>(
     context: &mut EvalContext<'a>,
-    owner: &'a Value,
+    owner: Subject<'a>,
     message: &str,
     (state, since): (StateKey, Option<Timestamp>),
 ) -> Finding<'a> {

@@ -9,6 +9,7 @@ use crate::rollout::kinds::workload;
 use crate::rollout::kinds::workload::revision::Pods;
 use crate::rollout::kinds::workload::{WorkloadProgress, creation, of_wanted, revision};
 use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::subject::Subject;
 
 /// The server's default of `progressDeadlineSeconds`, which the manifest does not set.
 const DEFAULT_DEADLINE: i64 = 600;
@@ -21,10 +22,10 @@ pub(crate) fn judge(context: &mut EvalContext) -> Health {
     }
     let pods = revision::of_deployment(context);
     let progress = progress(context, &pods);
-    let owner = pods.set.unwrap_or(context.object);
+    let owner = pods.set.map_or(Subject::Object(context.object), Subject::ReplicaSet);
     // If ReplicaSets are known and none has the Deployment's template, the refusal is from an earlier rollout.
-    let is_of_others = pods.set.is_none()
-        && context.snapshot.children_of_kind(context.object, "ReplicaSet").next().is_some();
+    let is_of_others =
+        pods.set.is_none() && context.snapshot.replica_sets_of(context.object).next().is_some();
     let refused = if is_of_others { None } else { creation::by_condition(context, owner) };
     workload::conclude(context, &pods, refused, &progress)
 }
@@ -35,10 +36,8 @@ fn progress(context: &EvalContext, pods: &Pods) -> WorkloadProgress {
     let status = |field: &str| count(object, &format!("/status/{field}"));
     let (all, updated) = (status("replicas"), status("updatedReplicas"));
     let (ready, available) = (status("readyReplicas"), status("availableReplicas"));
-    let of_new = |field: &str, otherwise: i64| match pods.set {
-        Some(set) => count(set, &format!("/status/{field}")),
-        None => otherwise.min(updated),
-    };
+    let of_new = pods.set.map(|set| (set.ready, set.available));
+    let (new_ready, new_available) = of_new.unwrap_or((ready.min(updated), available.min(updated)));
     let counts = updated == wanted && available == wanted && ready == wanted && all == updated;
     let is_available = condition::is_true(object, "Available") || wanted == 0;
     let bar = annotations::required_rollout(object, wanted);
@@ -57,8 +56,8 @@ fn progress(context: &EvalContext, pods: &Pods) -> WorkloadProgress {
     };
     WorkloadProgress {
         is_complete: counts && is_available,
-        reaches_bar: bar.is_some_and(|bar| updated >= bar && of_new("availableReplicas", available) >= bar),
-        ready: of_new("readyReplicas", ready).min(wanted),
+        reaches_bar: bar.is_some_and(|bar| updated >= bar && new_available >= bar),
+        ready: new_ready.min(wanted),
         wanted,
         waits_for,
         overdue: overdue(context, pods),
@@ -83,7 +82,7 @@ fn overdue(context: &EvalContext, pods: &Pods) -> Option<String> {
         .release()
         .is_none_or(|release| release.limits.sets_progress_deadline || seconds != DEFAULT_DEADLINE);
     let named = revision::named_set(condition.message).unwrap_or_default();
-    let begun = pods.set.and_then(object::created);
+    let begun = pods.set.and_then(|set| set.created);
     let is_older = matches!((begun, condition.written), (Some(begun), Some(told)) if told < begun);
     let is_of_set = object::same_if_known(named, &pods.set_name) && !is_older;
     let counts = is_asked_for && is_of_set && context.is_of_this_release(condition.written);

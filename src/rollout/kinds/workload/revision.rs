@@ -2,15 +2,17 @@
 //!
 //! A dump may lack the owner reference of a pod; then its labels and its name tell.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::model::object;
 use crate::rollout::context::EvalContext;
 use crate::rollout::snapshot::condition;
+use crate::rollout::snapshot::history::fingerprint::{Fingerprint, POD_TEMPLATE_HASH as HASH};
+use crate::rollout::snapshot::history::replica_set::{self, ReplicaSet};
+use crate::rollout::snapshot::identity::Identified as _;
 use crate::rollout::snapshot::pod::Pod;
+use crate::rollout::snapshot::subject::Subject;
 
-const HASH: &str = "pod-template-hash";
-const REVISION: &str = "deployment.kubernetes.io/revision";
 const CONTROLLER_REVISION: &str = "controller-revision-hash";
 const GENERATION: &str = "pod-template-generation";
 
@@ -18,7 +20,7 @@ const GENERATION: &str = "pod-template-generation";
 #[derive(Debug, Default)]
 pub(crate) struct Pods<'a> {
     /// The ReplicaSet of a Deployment's new revision.
-    pub(crate) set: Option<&'a Value>,
+    pub(crate) set: Option<&'a ReplicaSet>,
     /// Its name, which is also known if only its pods are.
     pub(crate) set_name: String,
     /// The pods of the new revision.
@@ -54,18 +56,20 @@ pub(crate) fn of_deployment<'a>(context: &EvalContext<'a>) -> Pods<'a> {
         return without_sets(context);
     }
     let Some(set) = new_set(context.object, &sets) else { return Pods::default() };
-    let all = sets.iter().flat_map(|one| pods_of_set(context, one).into_iter().map(move |pod| (*one, pod)));
+    let all = sets
+        .iter()
+        .flat_map(|one| pods_of_set(context, (*one).into()).into_iter().map(move |pod| (*one, pod)));
     let (mine, others): (Vec<_>, Vec<_>) = all.partition(|(one, _)| std::ptr::eq(*one, set));
     let mut pods = Pods::sorted(mine.into_iter().map(|(_, pod)| pod), |_| true);
     pods.stale = Pods::sorted(others.into_iter().map(|(_, pod)| pod), |_| false).stale;
     pods.set = Some(set);
-    object::name(set).clone_into(&mut pods.set_name);
+    pods.set_name = set.name.to_string();
     pods
 }
 
 /// The pods of a ReplicaSet.
 pub(crate) fn of_replica_set<'a>(context: &EvalContext<'a>) -> Pods<'a> {
-    Pods::sorted(pods_of_set(context, context.object), |_| true)
+    Pods::sorted(pods_of_set(context, context.object.into()), |_| true)
 }
 
 /// The pods of a `StatefulSet`: those of its update revision.
@@ -96,104 +100,57 @@ pub(crate) fn of_job<'a>(context: &EvalContext<'a>) -> Vec<&'a Pod> {
     owned_pods(context, context.object)
 }
 
-fn replica_sets<'a>(context: &EvalContext<'a>) -> Vec<&'a Value> {
-    let owned: Vec<&Value> = context.snapshot.children_of_kind(context.object, "ReplicaSet").collect();
+fn replica_sets<'a>(context: &EvalContext<'a>) -> Vec<&'a ReplicaSet> {
+    let owned: Vec<&ReplicaSet> = context.snapshot.replica_sets_of(context.object).collect();
     if !owned.is_empty() {
         return owned;
     }
     let name = object::name(context.object);
-    let is_named = |set: &&Value| {
-        let hash = object::label(set, HASH).unwrap_or_default();
-        is_ownerless(set) && !hash.is_empty() && object::name(set) == format!("{name}-{hash}")
+    let is_named = |set: &&ReplicaSet| {
+        let hash = set.labels.get(HASH).unwrap_or_default();
+        set.owners.is_empty() && !hash.is_empty() && *set.name == *format!("{name}-{hash}")
     };
-    context.snapshot.beside(context.object, "apps", "ReplicaSet").filter(is_named).collect()
+    let beside = context.snapshot.all_beside(context.object, "apps", "ReplicaSet");
+    beside.filter_map(Subject::replica_set).filter(is_named).collect()
 }
 
 /// The ReplicaSet with the Deployment's own template; if none has it, that of its revision.
-fn new_set<'a>(deployment: &Value, sets: &[&'a Value]) -> Option<&'a Value> {
-    let template = deployment.pointer("/spec/template");
-    let has_template = |set: &&&Value| {
-        let own = set.pointer("/spec/template");
-        matches!((template, own), (Some(one), Some(other)) if is_same_template(one, other))
-    };
-    let of_template = sets.iter().filter(has_template).min_by_key(|set| object::created(set));
+fn new_set<'a>(deployment: &Value, sets: &[&'a ReplicaSet]) -> Option<&'a ReplicaSet> {
+    let template = Fingerprint::at(deployment, "/spec/template");
+    let has_template = |set: &&&ReplicaSet| template.is_some() && set.template == template;
+    let of_template = sets.iter().filter(has_template).min_by_key(|set| set.created);
     if let Some(set) = of_template {
         return Some(set);
     }
-    if let Some(revision) = object::annotation(deployment, REVISION) {
-        let of_revision = sets
-            .iter()
-            .find(|set| object::annotation(set, REVISION) == Some(revision) && !runs_others(deployment, set));
+    if let Some(revision) = object::annotation(deployment, replica_set::REVISION) {
+        let of_revision =
+            sets.iter().find(|set| set.revision.as_deref() == Some(revision) && !set.runs_others(deployment));
         if let Some(set) = of_revision.filter(|_| !object::is_true(deployment, "/spec/paused")) {
             return Some(set);
         }
         // Other ReplicaSets have revisions: the new one does not exist yet.
-        if sets.iter().any(|set| object::annotation(set, REVISION).is_some()) {
+        if sets.iter().any(|set| set.revision.is_some()) {
             return None;
         }
     }
-    let revision = |set: &Value| object::annotation(set, REVISION).and_then(|text| text.parse::<i64>().ok());
-    let wanted = |set: &Value| object::count(set, "/spec/replicas");
-    let sets = sets.iter().filter(|set| !runs_others(deployment, set));
-    sets.max_by_key(|set| (revision(set), object::created(set), wanted(set))).copied()
+    let revision = |set: &ReplicaSet| set.revision.as_ref().and_then(|text| text.parse::<i64>().ok());
+    let sets = sets.iter().filter(|set| !set.runs_others(deployment));
+    sets.max_by_key(|set| (revision(set), set.created, set.wanted)).copied()
 }
 
-/// Whether a ReplicaSet has other containers than its Deployment, by names and images.
-fn runs_others(deployment: &Value, set: &Value) -> bool {
-    let containers = |object: &Value| -> Vec<(String, String)> {
-        let all = object::list(object, "/spec/template/spec/containers").iter();
-        let one =
-            |one: &Value| (object::text(one, "/name").to_owned(), object::text(one, "/image").to_owned());
-        all.map(one).collect()
-    };
-    let (wanted, own) = (containers(deployment), containers(set));
-    !wanted.is_empty() && !own.is_empty() && wanted != own
-}
-
-/// Whether two templates are equal, except for the label that the controller adds, the `$patch` of a revision, and what
-/// the API server writes into only some of them: `creationTimestamp: null`.
-fn is_same_template(one: &Value, other: &Value) -> bool {
-    let same = |_: &str, one: &Value, other: &Value| one == other;
-    let is_hash = |key: &str, _: &Value| key == HASH;
-    let is_blank = |key: &str, value: &Value| match value {
-        Value::Object(fields) => fields.keys().all(|field| key == "labels" && field == HASH),
-        value => value.is_null(),
-    };
-    let in_metadata = |key: &str, one: &Value, other: &Value| match key {
-        "labels" => are_same(one, other, &is_hash, &same),
-        _ => one == other,
-    };
-    let in_template = |key: &str, one: &Value, other: &Value| match key {
-        "metadata" => are_same(one, other, &is_blank, &in_metadata),
-        _ => one == other,
-    };
-    are_same(one, other, &|key, _| key == "$patch", &in_template)
-}
-
-/// Whether two values are equal; in maps, the ignored fields do not count.
-fn are_same(
-    one: &Value,
-    other: &Value,
-    is_left_out: &dyn Fn(&str, &Value) -> bool,
-    is_same: &dyn Fn(&str, &Value, &Value) -> bool,
-) -> bool {
-    let (Value::Object(one), Value::Object(other)) = (one, other) else { return one == other };
-    let kept =
-        |fields: &Map<String, Value>| fields.iter().filter(|(key, value)| !is_left_out(key, value)).count();
-    let is_in_other = |(key, value): (&String, &Value)| {
-        is_left_out(key, value)
-            || other.get(key).is_some_and(|field| !is_left_out(key, field) && is_same(key, value, field))
-    };
-    kept(one) == kept(other) && one.iter().all(is_in_other)
-}
-
-fn pods_of_set<'a>(context: &EvalContext<'a>, set: &'a Value) -> Vec<&'a Pod> {
+/// The pods of a ReplicaSet, or of a `ReplicationController`.
+fn pods_of_set<'a>(context: &EvalContext<'a>, set: Subject<'a>) -> Vec<&'a Pod> {
     let owned: Vec<&Pod> = context.snapshot.pods_of(set).collect();
     if !owned.is_empty() {
         return owned;
     }
-    let hash = object::label(set, HASH).unwrap_or_default();
-    let prefix = format!("{}-", object::name(set));
+    let hash = match set {
+        Subject::ReplicaSet(set) => set.labels.get(HASH),
+        Subject::Object(object) => object::label(object, HASH),
+        Subject::Pod(_) | Subject::ControllerRevision(_) => None,
+    };
+    let hash = hash.unwrap_or_default();
+    let prefix = format!("{}-", set.name());
     let is_its = |pod: &&Pod| {
         pod.owners.is_empty() && !hash.is_empty() && pod.label(HASH) == Some(hash)
             || pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(set, pod)
@@ -210,7 +167,7 @@ fn without_sets<'a>(context: &EvalContext<'a>) -> Pods<'a> {
             pod.owners.iter().any(|owner| *owner.name == *set)
                 || (pod.owners.is_empty() && pod.name.starts_with(&format!("{set}-")))
         }
-        None => pod.owners.is_empty() && selects(context.object, pod),
+        None => pod.owners.is_empty() && selects(context.object.into(), pod),
     };
     let pods: Vec<&Pod> = context.snapshot.pods_beside(context.object).filter(is_its).collect();
     let current = current_hash(context, &pods);
@@ -255,55 +212,31 @@ fn owned_pods<'a>(context: &EvalContext<'a>, owner: &'a Value) -> Vec<&'a Pod> {
         return pods;
     }
     let prefix = format!("{}-", object::name(owner));
-    let is_its = |pod: &&Pod| pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(owner, pod);
+    let is_its =
+        |pod: &&Pod| pod.owners.is_empty() && pod.name.starts_with(&prefix) && selects(owner.into(), pod);
     context.snapshot.pods_beside(owner).filter(is_its).collect()
 }
 
 /// The hash of the newest revision that a `DaemonSet` owns, if that has its template.
 fn newest_revision(context: &EvalContext) -> Option<String> {
-    let revisions = context.snapshot.children_of_kind(context.object, "ControllerRevision");
-    let newest = revisions.max_by_key(|revision| object::count(revision, "/revision"))?;
-    if let (Some(own), Some(other)) =
-        (context.object.pointer("/spec/template"), newest.pointer("/data/spec/template"))
-        && !is_same_template(own, other)
-    {
+    let revisions = context.snapshot.controller_revisions_of(context.object);
+    let newest = revisions.max_by_key(|revision| revision.revision)?;
+    let own = Fingerprint::at(context.object, "/spec/template");
+    if own.is_some() && newest.template.is_some() && own != newest.template {
         return None;
     }
-    let name = object::name(newest).strip_prefix(object::name(context.object))?.strip_prefix('-');
-    object::label(newest, CONTROLLER_REVISION).or(name).map(str::to_owned)
-}
-
-fn is_ownerless(object: &Value) -> bool {
-    object::list(object, "/metadata/ownerReferences").is_empty()
+    let name = newest.name.strip_prefix(object::name(context.object))?.strip_prefix('-');
+    newest.labels.get(CONTROLLER_REVISION).or(name).map(str::to_owned)
 }
 
 /// Whether the workload's selector has labels, and the pod has them all.
-fn selects(workload: &Value, pod: &Pod) -> bool {
-    let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    labels.is_some_and(|labels| !labels.is_empty() && pod.labels.have(labels))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_the_controller_adds_makes_no_other_template() {
-        let own = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 1}});
-        let of_set = json!({"spec": {"a": 1}, "metadata": {"creationTimestamp": null, "annotations": {},
-            "labels": {"pod-template-hash": "5d", "app": "web"}}});
-        let of_revision =
-            json!({"$patch": "replace", "metadata": {"labels": {"app": "web"}}, "spec": {"a": 1}});
-        assert!(is_same_template(&own, &of_set) && is_same_template(&of_set, &own));
-        assert!(is_same_template(&own, &of_revision));
-        let without = json!({"metadata": {}, "spec": {"a": 1}});
-        let only_hash = json!({"metadata": {"labels": {"pod-template-hash": "5d"}}, "spec": {"a": 1}});
-        assert!(is_same_template(&without, &only_hash));
-        assert!(!is_same_template(&own, &without) && !is_same_template(&without, &own));
-        let other = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"a": 2}});
-        assert!(!is_same_template(&own, &other));
-        assert!(!is_same_template(&own, &json!("odd")) && !is_same_template(&json!(null), &own));
+fn selects(workload: Subject<'_>, pod: &Pod) -> bool {
+    match workload {
+        Subject::ReplicaSet(set) => pod.labels.are_selected(&set.selector),
+        Subject::Object(object) => {
+            let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+            labels.is_some_and(|labels| !labels.is_empty() && pod.labels.have(labels))
+        }
+        Subject::Pod(_) | Subject::ControllerRevision(_) => false,
     }
 }

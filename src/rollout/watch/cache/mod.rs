@@ -7,7 +7,6 @@ pub(crate) mod permissions;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::cluster::{Cluster, WatchItem, WatchSubject, Watches};
@@ -15,6 +14,7 @@ use crate::error::Error;
 use crate::model::{ObjectId, object};
 use crate::rollout::snapshot::decode::{Cached, Decoder};
 use crate::rollout::snapshot::event::EventSubject;
+use crate::rollout::snapshot::subject::{Seen, Subject};
 use crate::rollout::snapshot::{ClusterSnapshot, Mark};
 use crate::rollout::watch::cache::connectivity::Connectivity;
 use crate::rollout::watch::cache::needs::Role;
@@ -168,10 +168,9 @@ impl WatchCache {
 fn roots(snapshot: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
     /// An owner of an owner of …: a Deployment is two away from its pods.
     const FARTHEST: usize = 5;
-    let mut roots: BTreeSet<ObjectId> = object.id().into_iter().collect();
-    let mut front: Vec<&Value> = match object {
-        Cached::Pod(pod) => snapshot.owners_of_pod(pod),
-        Cached::Object(object) => snapshot.owners(object),
+    let mut roots: BTreeSet<ObjectId> = object.subject().map(Subject::id).into_iter().collect();
+    let mut front: Vec<Subject<'_>> = match object {
+        Cached::Object(seen) => snapshot.owners(seen.subject()),
         Cached::Event(event) => {
             roots.insert(about(&event.subject));
             snapshot.owners_of_subject(&event.subject)
@@ -179,11 +178,11 @@ fn roots(snapshot: &ClusterSnapshot, object: &Cached) -> BTreeSet<ObjectId> {
         Cached::Nothing => return roots,
     };
     for _ in 0..FARTHEST {
-        roots.extend(front.iter().map(|owner| ObjectId::of(owner)));
+        roots.extend(front.iter().map(|owner| owner.id()));
         front = front.into_iter().flat_map(|child| snapshot.owners(child)).collect();
     }
     let kind = match object {
-        Cached::Object(object) => object::kind(object),
+        Cached::Object(Seen::Object(object)) => object::kind(object),
         Cached::Event(event) if &*event.subject.kind == "PersistentVolumeClaim" => &event.subject.kind,
         _ => return roots,
     };
@@ -217,7 +216,7 @@ fn about(subject: &EventSubject) -> ObjectId {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::rollout::snapshot::pod::Interner;
