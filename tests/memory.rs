@@ -231,7 +231,7 @@ async fn fifteen_thousand_pods_are_watched_with_little_memory() {
 
 #[tokio::test]
 async fn five_thousand_old_replica_sets_are_watched_with_little_memory() {
-    /// As JSON the ReplicaSets are about 230 MB.
+    /// As trees of JSON the ReplicaSets are about 230 MB.
     const MOST: usize = 24 << 20;
     let _alone = ALONE.lock().await;
     let most = peak(Namespace { pods: 1, old_sets: 5_000 }).await;

@@ -64,6 +64,9 @@ impl Located {
     }
 }
 
+/// Asks for a list of objects with nothing but their `metadata`.
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
 impl Cluster {
     pub(crate) async fn locate(
         &self,
@@ -99,7 +102,8 @@ impl Cluster {
         namespace: Option<&str>,
         selector: Option<&str>,
     ) -> Result<Vec<Value>> {
-        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], "application/json").await
+        let selectors = [("labelSelector", selector)];
+        self.list_as(api_version, kind, namespace, &selectors, "application/json", Projection::All).await
     }
 
     /// As [`Cluster::list`], in all namespaces.
@@ -119,8 +123,22 @@ impl Cluster {
         namespace: Option<&str>,
         selector: Option<&str>,
     ) -> Result<Vec<Value>> {
-        const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-        self.list_as(api_version, kind, namespace, &[("labelSelector", selector)], METADATA_LIST).await
+        let selectors = [("labelSelector", selector)];
+        self.list_as(api_version, kind, namespace, &selectors, METADATA_LIST, Projection::All).await
+    }
+
+    /// As [`Cluster::list_metadata`] of all objects, but only what tells which object owns which.
+    pub async fn list_owners(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<Vec<Value>> {
+        const OWNERS: Projection = Projection::Only(&[(
+            "metadata",
+            Projection::Only(&[("uid", Projection::All), ("ownerReferences", Projection::All)]),
+        )]);
+        self.list_as(api_version, kind, namespace, &[], METADATA_LIST, OWNERS).await
     }
 
     async fn list_as(
@@ -130,9 +148,12 @@ impl Cluster {
         namespace: Option<&str>,
         selectors: &[(&str, Option<&str>)],
         accept: &'static str,
+        projection: Projection,
     ) -> Result<Vec<Value>> {
         let located = self.locate(api_version, kind, namespace).await?;
-        self.list_located(&located, selectors, accept).await.map_err(|fault| {
+        let read = |item: Item<'_>| item.read(projection);
+        let listed = self.pages(&located, selectors, accept, read).await;
+        listed.map(|(items, _)| items).map_err(|fault| {
             unserved(&fault, &located).unwrap_or_else(|| fault.into_error(&located.wanted("list")))
         })
     }

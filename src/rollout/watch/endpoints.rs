@@ -208,7 +208,7 @@ struct Asked<'a> {
     question: &'a EndpointCheck<'a>,
     /// Whether an owner is deleted together with the pruned objects, by uid.
     owners: HashMap<String, bool>,
-    /// The `ReplicaSets` that were read, by namespace.
+    /// The uids and owners of the `ReplicaSets` that were read, by namespace.
     sets: HashMap<String, Vec<Value>>,
 }
 
@@ -285,8 +285,7 @@ impl<'a> Asked<'a> {
         let sets = if let Some(sets) = self.sets.remove(namespace) {
             sets
         } else {
-            let listed = self.cluster.list_metadata(api_version, kind, Some(namespace), None).await;
-            listed.unwrap_or_default()
+            self.cluster.list_owners(api_version, kind, Some(namespace)).await.unwrap_or_default()
         };
         let owner = sets.iter().find(|set| object::uid(set) == text("/uid")).cloned();
         self.sets.insert(namespace.to_owned(), sets);
