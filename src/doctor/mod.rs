@@ -1,5 +1,6 @@
 //! `doctor`: each thing a release needs, tried for real, with what to fix where it does not work.
 
+mod pull;
 mod rights;
 
 use std::path::Path;
@@ -115,6 +116,7 @@ pub(crate) async fn examine(
             checks.extend(docker(session).await);
         }
         checks.push(Check::new("registry", registry(session, project).await));
+        checks.extend(pull::examine(session, project).await.map(|found| Check::new("pull", Ok(found))));
     }
     if let Some(tier) = tier {
         if !tier.secrets.is_empty() {

@@ -6,6 +6,10 @@ use std::path::Path;
 use crate::init::images::Image;
 use crate::init::repository::Registry;
 use crate::manifest::quoted;
+use crate::model::PULL_SECRET;
+
+/// What the commented line of a pull secret is for.
+const PRIVATE: &str = "A private registry: nodes pull with this deploy token.";
 
 /// What it says.
 #[derive(Debug, Default)]
@@ -43,12 +47,16 @@ impl Configuration {
             quoted(&self.project)
         );
         text += &self.registry();
+        text += &self.pull_secret();
         text += &self.images();
         if !self.vars.is_empty() {
             text += &format!("\nvars:\n{}", lines(&self.vars, 2));
         }
         if !self.secrets.is_empty() {
             text += "\n# Created in each tier; the values come from the environment and are stored nowhere else.\nsecrets:\n";
+            if !self.images.is_empty() {
+                text += &format!("  # {PRIVATE}\n  # {PULL_SECRET}\n");
+            }
             for (name, keys) in &self.secrets {
                 let keys: Vec<String> = keys
                     .iter()
@@ -76,6 +84,14 @@ impl Configuration {
             None if self.images.is_empty() => String::new(),
             None => "# Where images are pushed to; in GitLab jobs CI_REGISTRY_IMAGE sets it.\n# registry: HOST/PATH\n".to_owned(),
         }
+    }
+
+    /// A line to uncomment; where there are Secrets, it is among them.
+    fn pull_secret(&self) -> String {
+        if self.images.is_empty() || !self.secrets.is_empty() {
+            return String::new();
+        }
+        format!("# {PRIVATE}\n# secrets: {{{PULL_SECRET}}}\n")
     }
 
     fn images(&self) -> String {

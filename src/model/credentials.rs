@@ -2,6 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
+/// The entry of `secrets` in windlass.yaml with which nodes pull from a private registry: a deploy token of GitLab.
+pub(crate) const PULL_SECRET: &str =
+    "registry: {pull: {user: {env: CI_DEPLOY_USER}, password: {env: CI_DEPLOY_PASSWORD}}}";
+
 /// User and password, or an identity token, and where they came from.
 #[derive(Debug, Clone)]
 pub struct Credentials {

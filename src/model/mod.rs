@@ -14,6 +14,7 @@ pub(crate) mod run_result;
 pub(crate) mod verdict;
 
 pub use credentials::Credentials;
+pub(crate) use credentials::PULL_SECRET;
 pub use failure::{Evidence, Failure, Subject};
 pub use image::{Digest, Image, Images, PinnedImage, Reference};
 pub(crate) use image::{TAG_SHAPE, is_tag};

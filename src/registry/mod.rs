@@ -174,6 +174,18 @@ impl Registry {
         if answer.may_hide_nothing() { Ok(None) } else { Err(self.transport.refusal(&ask).await?) }
     }
 
+    /// Whether the registry refuses to say what the reference leads to; that nothing is there is no refusal.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] without another try.
+    pub(crate) async fn refuses(&self, reference: &Reference) -> Result<bool> {
+        match self.digest_at_once(reference).await {
+            Ok(_) => Ok(false),
+            Err(error) if error.find::<Refused>().is_some() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The digest in the answer to a look-up.
     async fn digest_in(&self, reference: &Reference, answer: Response) -> Result<Option<Digest>> {
         if answer.status == StatusCode::NOT_FOUND {
@@ -698,6 +710,26 @@ mod tests {
                 && !error.to_string().contains("s3cret"),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn who_has_no_credentials_is_refused_or_told_that_nothing_is_there() {
+        let server = MockServer::start().await;
+        let challenge = format!(r#"Bearer realm="{}/token",service="reg""#, server.uri());
+        Mock::given(path("/token")).respond_with(ResponseTemplate::new(403)).mount(&server).await;
+        for (name, status) in [("private", 401), ("denied", 403), ("missing", 404)] {
+            let answer = ResponseTemplate::new(status).insert_header("docker-distribution-api-version", "2");
+            let answer = if name == "private" {
+                answer.insert_header("www-authenticate", challenge.as_str())
+            } else {
+                answer
+            };
+            let at = format!("/v2/{name}/manifests/t");
+            Mock::given(path(at)).respond_with(answer).mount(&server).await;
+        }
+        let ask = async |name| registry(&[]).refuses(&image(&server, &format!("{name}:t"))).await;
+        assert!(ask("private").await.unwrap() && ask("denied").await.unwrap());
+        assert!(!ask("missing").await.unwrap());
     }
 
     #[tokio::test]

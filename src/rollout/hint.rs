@@ -13,7 +13,7 @@ pub(super) fn of(cause: Cause, sentence: &str) -> Option<&'static str> {
 fn always(cause: Cause) -> Option<&'static str> {
     Some(match cause {
         Cause::ImagePullDenied => {
-            "give the pods credentials: `secrets: {registry: {pull: …}}` in windlass.yaml, or an imagePullSecret"
+            "give the pods credentials: `secrets: {registry: {pull: {user: {env: CI_DEPLOY_USER}, password: {env: CI_DEPLOY_PASSWORD}}}}` in windlass.yaml, or an imagePullSecret"
         }
         Cause::InvalidImageName => "correct the image's name in the manifest",
         Cause::OutOfMemory => "raise resources.limits.memory, or make the program use less",
@@ -153,6 +153,13 @@ const ADMISSION_DENIED: &[(&str, &str)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_pull_secret_can_be_typed() {
+        let hint = of(Cause::ImagePullDenied, "the registry refuses it").unwrap();
+        let line = format!("`secrets: {{{}}}`", crate::model::PULL_SECRET);
+        assert!(hint.contains(&line), "{hint}");
+    }
 
     #[test]
     fn a_hint_follows_from_the_sentence() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
 use crate::model::object::{kind, text};
-use crate::model::{ObjectId, ObjectRef, Reference, object};
+use crate::model::{ObjectId, ObjectRef, PULL_SECRET, Reference, object};
 use crate::registry::{Refused, Registry};
 use crate::release::context::TierContext;
 use crate::release::plan::{Action, Plan};
@@ -208,11 +208,10 @@ fn not_for_anybody(one: &Use) -> Finding {
          imagePullSecrets",
         one.image
     );
-    Finding::warning(&*one.pointer, message).with_hint(
-        "`secrets: {registry: {pull: …}}` creates one for the project's own registry; ignore this if \
-         the nodes have credentials \
-         of their own",
-    )
+    Finding::warning(&*one.pointer, message).with_hint(format!(
+        "`secrets: {{{PULL_SECRET}}}` in windlass.yaml creates one for the project's own registry; ignore this \
+         if the nodes have credentials of their own"
+    ))
 }
 
 /// A user of an image.
