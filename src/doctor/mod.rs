@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::manifest;
 use crate::program::Program;
-use crate::project::{Project, Tier};
+use crate::project::{Project, SET_REGISTRY, Tier};
 use crate::registry::Registry;
 use crate::report::view::setup::doctor as view;
 use crate::report::view::setup::doctor::{CheckOutcome, Doctor, Problem};
@@ -190,8 +190,7 @@ fn free_bytes(printed: &str) -> Option<u64> {
 
 async fn registry(session: &Session, project: &Project) -> Result<Finding> {
     let Some(registry) = &project.registry else {
-        return Err(Error::new(Kind::Invalid, "no registry is set")
-            .with_hint("set `registry:` in windlass.yaml, pass --registry, or set CI_REGISTRY_IMAGE"));
+        return Err(Error::new(Kind::Invalid, "no registry is set").with_hint(SET_REGISTRY));
     };
     let late = || {
         let seconds = REGISTRY.as_secs();

@@ -1,5 +1,6 @@
 //! `init`: the first windlass.yaml, manifests and GitLab pipeline of a repository, from what it has. What is there already stays.
 
+mod by_hand;
 mod compose;
 mod configuration;
 mod container;
@@ -24,6 +25,7 @@ use crate::init::existing::{Existing, Taken, Target};
 use crate::init::file::File;
 use crate::init::images::Image;
 pub(crate) use crate::init::pipeline::{PIPELINES, Pipeline};
+use crate::init::repository::Registry;
 use crate::init::workload::Workload;
 use crate::project::Project;
 use crate::report::view::setup::init::FirstFiles;
@@ -74,9 +76,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     }
     images::describe(&images, &mut report);
     if project.config_file.is_none() {
-        config.registry = Some(())
-            .filter(|()| !images.is_empty())
-            .and_then(|()| repository::registry(project, &mut report));
+        config.registry = registry(project, &source, &images, &mut report);
         config.context = repository::context(session, request.context.as_deref(), &mut report).await?;
         config.branch = repository::default_branch(project, &mut report);
     }
@@ -100,9 +100,29 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     config.images = images;
     tiers::complete(&mut config, request.host.as_deref(), pipeline.has_review_apps);
     report.first_tier = tiers::first(project, &config);
+    by_hand::registry(project, &config, &mut report);
     file::add_others(project, &config, pipeline, &mut files, &mut report);
     file::write_all(&project.root, &files, &mut report)?;
     Ok(report)
+}
+
+/// Where the images are pushed to, as far as anything says it.
+fn registry(
+    project: &Project,
+    source: &ManifestSource,
+    images: &[Image],
+    report: &mut FirstFiles,
+) -> Option<Registry> {
+    if images.is_empty() {
+        return None;
+    }
+    let of_manifests = match source {
+        ManifestSource::Existing(existing) => {
+            existing.registry(&Target { root: &project.root, project: &project.name, images, registry: None })
+        }
+        _ => None,
+    };
+    repository::registry(project, of_manifests, report)
 }
 
 /// What the manifests are made from.

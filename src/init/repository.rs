@@ -1,5 +1,7 @@
 //! What is known around a repository: where its images may go, which branch others begin from, which clusters there are.
 
+use std::path::PathBuf;
+
 use crate::cluster::{self, Contexts};
 use crate::error::{Error, Kind, Result};
 use crate::git;
@@ -19,23 +21,25 @@ pub(super) struct Registry {
     pub(super) is_of_gitlab: bool,
 }
 
-/// The registry that was named, else the one that belongs to `origin`; `None` where nobody can know it.
-pub(super) fn registry(project: &Project, notes: &mut FirstFiles) -> Option<Registry> {
+/// The registry that was named, else the one that belongs to `origin`, else the one that a file of the manifests names; `None`
+/// where nobody can know it.
+pub(super) fn registry(
+    project: &Project,
+    of_manifests: Option<(String, PathBuf)>,
+    notes: &mut FirstFiles,
+) -> Option<Registry> {
     let origin = git::origin(&project.root);
     if let Some(address) = project.registry.clone() {
         notes.find("registry".to_owned(), format!("{address}, as named"));
         return Some(Registry { address, is_of_gitlab: false });
     }
-    let found = origin.as_deref().and_then(of_origin);
-    match &found {
-        Some(registry) => notes.find("registry".to_owned(), format!("{}, from `origin`", registry.address)),
-        None => notes.need(
-            "name the registry: `registry:` in windlass.yaml, or WINDLASS_REGISTRY; in GitLab jobs \
-             CI_REGISTRY_IMAGE sets it"
-                .to_owned(),
-        ),
+    if let Some(registry) = origin.as_deref().and_then(of_origin) {
+        notes.find("registry".to_owned(), format!("{}, from `origin`", registry.address));
+        return Some(registry);
     }
-    found
+    let (address, file) = of_manifests?;
+    notes.find("registry".to_owned(), format!("{address}, in {}", file.display()));
+    Some(Registry { address, is_of_gitlab: false })
 }
 
 /// The registries that are the same for every project of a host. Where a GitLab of one's own has it, its administrator decides.

@@ -279,8 +279,7 @@ impl Project {
             return Err(error.clone());
         }
         let Some(registry) = &self.registry else {
-            return Err(Error::new(Kind::Invalid, "no registry is set")
-                .with_hint("set `registry:` in windlass.yaml, pass --registry, or set CI_REGISTRY_IMAGE"));
+            return Err(Error::new(Kind::Invalid, "no registry is set").with_hint(SET_REGISTRY));
         };
         Ok(format!("{registry}/{image}").parse()?)
     }
@@ -327,6 +326,10 @@ fn find(directory: &Path, given: Option<&Path>, top: Option<&Path>) -> Result<Co
 
 /// The name of the configuration.
 const FILE: &str = "windlass.yaml";
+
+/// How a project gets a registry.
+pub(crate) const SET_REGISTRY: &str =
+    "set `registry:` in windlass.yaml, pass --registry, or set CI_REGISTRY_IMAGE";
 
 /// What every commit may change and no image needs.
 pub(crate) const IN_NO_IMAGE: [&str; 4] = [".git", ".kube", FILE, ".gitlab-ci.yml"];

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::model::Reference;
-use crate::project::{Project, SHORT_LIVED, SecretSource, short_lived};
+use crate::project::{Project, SET_REGISTRY, SHORT_LIVED, SecretSource, short_lived};
 
 /// The type of such Secrets, and their one key.
 pub(super) const KIND: &str = "kubernetes.io/dockerconfigjson";
@@ -43,5 +43,5 @@ pub(super) fn check(source: &SecretSource, user: &str, password: &str) -> Result
 pub(super) fn no_registry(place: &Place) -> Error {
     Error::new(Kind::Invalid, "a pull secret, and no registry is set")
         .at(place.clone())
-        .with_hint("`registry:` in windlass.yaml, --registry, or add `host:` beside `user` and `password`")
+        .with_hint(format!("{SET_REGISTRY}, or add `host:` beside `user` and `password`"))
 }

@@ -82,6 +82,14 @@ pub(super) fn take(target: &Target<'_>, directory: &Path, notes: &mut FirstFiles
     Ok(Taken { files, tiers, namespace: None, has_registry: !common.is_empty() })
 }
 
+/// The images among the values of a chart, as far as they can be read.
+pub(super) fn references(root: &Path, file: &Path) -> Vec<String> {
+    let values = values_in(root, file).unwrap_or_default();
+    let mut found = Vec::new();
+    image_values(&values, &mut Vec::new(), &mut found);
+    found.iter().filter_map(ImageValue::reference).collect()
+}
+
 /// The chart's own values; none where it has no such file.
 fn values_in(root: &Path, file: &Path) -> Result<Value> {
     match std::fs::read_to_string(root.join(file)) {

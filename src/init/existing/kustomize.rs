@@ -100,7 +100,7 @@ fn tell(target: &Target<'_>, directory: &Path, images: &BTreeSet<(String, &str)>
     if images.is_empty() && !target.images.is_empty() {
         notes.need("name the project's image under `images` of .kube/tiers/*/kustomization.yaml: no image there has that name".to_owned());
     } else if target.registry.is_none() && !target.images.is_empty() {
-        notes.need("once the registry is known: `windlass init --registry HOST/PATH` again, without .kube, or `images` by hand".to_owned());
+        notes.need("once windlass.yaml has a registry: delete .kube and run `windlass init` again, or write `images` of .kube/tiers/*/kustomization.yaml by hand".to_owned());
     }
 }
 

@@ -4,6 +4,7 @@ mod chart;
 pub(super) mod kept;
 mod kustomize;
 mod plain;
+mod registry;
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -130,6 +131,11 @@ pub(super) fn named(root: &Path, directory: &Path) -> Result<Existing> {
 }
 
 impl Existing {
+    /// The registry that the manifests name for the project's images, and the file that does.
+    pub(super) fn registry(&self, target: &Target<'_>) -> Option<(String, PathBuf)> {
+        registry::of(self, target)
+    }
+
     /// Takes the manifests over, without a change to them.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub(crate) struct FirstFiles {
     pub(crate) needed: Vec<String>,
     /// The tier to begin with.
     pub(crate) first_tier: Option<String>,
+    /// Whether no registry is known, without which nothing can be built.
+    pub(crate) lacks_registry: bool,
 }
 
 impl FirstFiles {
@@ -45,8 +47,9 @@ impl FirstFiles {
         let tier = self.first_tier.iter();
         let release =
             tier.flat_map(|tier| [format!("windlass doctor {tier}"), format!("windlass pipeline {tier}")]);
+        let registry = self.lacks_registry.then(|| "set `registry: HOST/PATH` in windlass.yaml".to_owned());
         let commit = ["git add --all && git commit -m windlass".to_owned()];
-        commit.into_iter().chain(release).collect()
+        registry.into_iter().chain(commit).chain(release).collect()
     }
 }
 
@@ -107,6 +110,7 @@ mod tests {
         let mut report = FirstFiles {
             files: vec![(PathBuf::from("windlass.yaml"), true), (PathBuf::from(".kube/api.yaml"), false)],
             first_tier: Some("staging".to_owned()),
+            lacks_registry: true,
             ..FirstFiles::default()
         };
         report.find("api/Dockerfile".to_owned(), "image `api`: port 8080".to_owned());
