@@ -146,38 +146,66 @@ fn source(
         return from_given(root, from);
     }
     let compose = compose::find(root);
+    let mut existing = if has_manifests { Vec::new() } else { existing::find(root) };
+    let used = match existing.as_slice() {
+        _ if has_manifests => ".kube".to_owned(),
+        [only] => only.directory.display().to_string(),
+        [] if project.config_file.is_some() => "windlass.yaml".to_owned(),
+        [] => {
+            return match (compose, images) {
+                (Some(file), [first, ..]) => Err(compose_or_dockerfiles(root, &file, &first.dockerfile)),
+                (None, [_, ..]) => Ok(ManifestSource::Dockerfiles),
+                (compose, []) => Err(nothing_to_begin_with(compose)),
+            };
+        }
+        _ => return Err(several(&existing)),
+    };
     if let Some(file) = &compose {
-        let names = compose::services(root, file).join(", ");
-        report.leave(
-            file.display().to_string(),
-            format!("services {names}: `windlass init --from {}` takes them over", file.display()),
-        );
+        let why = format!("services {}: {used} is used instead", services(root, file));
+        report.leave(file.display().to_string(), why);
     }
-    if has_manifests {
-        return Ok(ManifestSource::Kept);
-    }
-    let mut existing = existing::find(root);
-    match existing.len() {
-        0 if images.is_empty() && project.config_file.is_none() => Err(nothing_to_begin_with(compose)),
-        0 => Ok(ManifestSource::Dockerfiles),
-        1 => Ok(ManifestSource::Existing(existing.remove(0))),
-        _ => Err(several(&existing)),
-    }
+    Ok(match existing.pop() {
+        _ if has_manifests => ManifestSource::Kept,
+        Some(only) => ManifestSource::Existing(only),
+        None => ManifestSource::Dockerfiles,
+    })
+}
+
+fn services(root: &Path, compose: &Path) -> String {
+    compose::services(root, compose).join(", ")
+}
+
+/// The error of a project whose Dockerfiles and whose compose file both say what runs: what is written for one of them stays
+/// in the way of the other.
+fn compose_or_dockerfiles(root: &Path, compose: &Path, dockerfile: &Path) -> Error {
+    let (names, compose) = (services(root, compose), compose.display());
+    let message =
+        format!("found {compose} (services {names}) and {}: which one should be used?", dockerfile.display());
+    Error::new(Kind::Usage, message).with_hint(format!(
+        "`windlass init --from {compose}` takes the services over; `windlass init --from {}` writes a workload \
+         for each Dockerfile",
+        dockerfile.display()
+    ))
 }
 
 /// What `--from` would write must not be there.
 fn check_nothing_written(project: &Project, has_manifests: bool) -> Result<()> {
-    if has_manifests {
-        let error = Error::new(Kind::Invalid, "`.kube` already has manifests").at(Place::file(".kube"));
-        return Err(error.with_hint("move them away, or remove --from"));
-    }
-    if let Some(file) = &project.config_file {
-        let message = "windlass.yaml already exists, and --from writes its images and tiers";
-        let file = file.strip_prefix(&project.root).unwrap_or(file);
-        let error = Error::new(Kind::Invalid, message).at(Place::file(file));
-        return Err(error.with_hint("move it away, or remove --from"));
-    }
-    Ok(())
+    let file = project.config_file.as_deref();
+    let file = file.map(|file| file.strip_prefix(&project.root).unwrap_or(file));
+    let (message, place, away) = match (has_manifests, file) {
+        (false, None) => return Ok(()),
+        (true, None) => ("`.kube` already has manifests", Path::new(".kube"), "them"),
+        (false, Some(file)) => {
+            ("windlass.yaml already exists, and --from writes its images and tiers", file, "it")
+        }
+        (true, Some(file)) => (
+            "windlass.yaml already exists and `.kube` already has manifests, and --from writes both",
+            file,
+            "both",
+        ),
+    };
+    let error = Error::new(Kind::Invalid, message).at(Place::file(place));
+    Err(error.with_hint(format!("move {away} away, or remove --from")))
 }
 
 /// The error of a directory that has neither Dockerfile nor manifests, but perhaps a compose file.
