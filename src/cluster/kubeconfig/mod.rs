@@ -125,8 +125,16 @@ fn read(files: &[PathBuf]) -> Result<Kubeconfig> {
     }
     merged.ok_or_else(|| {
         Error::new(Kind::Invalid, format!("there is no kubeconfig: {} does not exist", paths(files)))
-            .with_hint("set KUBECONFIG or --kubeconfig to the file that describes the cluster")
+            .with_hint(no_kubeconfig(std::env::var_os("GITLAB_CI").is_some()))
     })
+}
+
+fn no_kubeconfig(is_gitlab_job: bool) -> &'static str {
+    if is_gitlab_job {
+        "give the job a kubeconfig: a CI/CD variable KUBECONFIG of the type File, or GitLab's agent"
+    } else {
+        "set KUBECONFIG or --kubeconfig to the file that describes the cluster"
+    }
 }
 
 fn no_context(wanted: &[String], known: &[String], files: &[PathBuf]) -> Error {
@@ -241,6 +249,12 @@ fn in_network(address: std::net::IpAddr, network: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_gets_its_kubeconfig_from_gitlab() {
+        assert!(no_kubeconfig(true).contains("CI/CD variable KUBECONFIG of the type File"));
+        assert!(no_kubeconfig(false).contains("--kubeconfig"));
+    }
 
     #[test]
     fn no_proxy_is_about_the_api_server() {
