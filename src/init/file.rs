@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::init::configuration::Configuration;
-use crate::init::pipeline::{self, Pipeline};
+use crate::init::{Request, by_hand, pipeline};
 use crate::project::{IN_NO_IMAGE, Project};
 use crate::report::view::setup::init::FirstFiles;
 
@@ -33,17 +33,20 @@ impl File {
 /// The files around the manifests.
 pub(super) fn add_others(
     project: &Project,
+    request: &Request,
     config: &Configuration,
-    pipeline: &Pipeline,
     files: &mut Vec<File>,
     report: &mut FirstFiles,
 ) {
     files.insert(0, File::text("windlass.yaml", config.text()));
-    let jobs = pipeline.jobs(project, config, report);
+    let jobs = request.pipeline().jobs(project, config, report);
     let place = pipeline::place(&project.root, &jobs, report);
     if !project.root.join(place).exists() {
-        report
-            .need("set the CI/CD variable WINDLASS_IMAGE in GitLab to an image that has windlass".to_owned());
+        by_hand::pipeline(project, config, report);
+    } else if request.pipeline.is_some() {
+        report.need(format!(
+            "`--pipeline` had no effect: {place} is kept; delete it and run `windlass init` again"
+        ));
     }
     files.push(File::text(place, jobs));
     if config.images.iter().any(|image| image.context == Path::new(".")) {

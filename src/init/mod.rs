@@ -40,8 +40,17 @@ pub(crate) struct Request {
     pub(crate) pipeline: Option<&'static Pipeline>,
     /// `--context`
     pub(crate) context: Option<String>,
+    /// `--registry`
+    pub(crate) registry: Option<String>,
     /// `--host`
     pub(crate) host: Option<String>,
+}
+
+impl Request {
+    /// The pipeline that was named, else the one that everybody gets.
+    fn pipeline(&self) -> &'static Pipeline {
+        self.pipeline.unwrap_or(&PIPELINES[0])
+    }
 }
 
 /// Where the manifests come from.
@@ -59,9 +68,9 @@ enum ManifestSource {
 /// [`Kind::Invalid`] where there is nothing to begin with, for what cannot be read, and where a file cannot be written.
 pub(crate) async fn init(session: &Session, project: &Project, request: &Request) -> Result<FirstFiles> {
     let mut report = FirstFiles::default();
-    let pipeline = request.pipeline.unwrap_or(&PIPELINES[0]);
     let mut images = images::find(project, &mut report);
     let source = source(project, request, &images, &mut report)?;
+    let is_kept = matches!(source, ManifestSource::Kept);
     let mut config = Configuration { project: project.name.clone(), ..Configuration::default() };
     let mut files = Vec::new();
     let composition = match &source {
@@ -71,7 +80,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     if let (Some(composition), None) = (&composition, &project.config_file) {
         images.clone_from(&composition.images);
     }
-    if matches!(source, ManifestSource::Kept) && project.config_file.is_none() {
+    if is_kept && project.config_file.is_none() {
         existing::kept::name_image(&project.root, &mut images);
     }
     images::describe(&images, &mut report);
@@ -98,10 +107,12 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
         }
     }
     config.images = images;
-    tiers::complete(&mut config, request.host.as_deref(), pipeline.has_review_apps);
+    tiers::complete(&mut config, request.host.as_deref(), request.pipeline().has_review_apps);
     report.first_tier = tiers::first(project, &config);
-    by_hand::registry(project, &config, &mut report);
-    file::add_others(project, &config, pipeline, &mut files, &mut report);
+    by_hand::registry(project, request, &config, &mut report);
+    by_hand::values(project, &mut report);
+    by_hand::flags(project, request, is_kept, &mut report);
+    file::add_others(project, request, &config, &mut files, &mut report);
     file::write_all(&project.root, &files, &mut report)?;
     Ok(report)
 }

@@ -22,12 +22,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of a repository, as if it had been cloned from GitLab.
-struct Repository {
+pub(super) struct Repository {
     directory: tempfile::TempDir,
 }
 
 impl Repository {
-    fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/init").join(name);
         let directory = tempfile::tempdir().unwrap();
         copy(&fixture, directory.path());
@@ -44,7 +44,13 @@ impl Repository {
         Project::open(&options, GitFacts { origin, ..GitFacts::default() }, &|_| None).unwrap()
     }
 
-    async fn init(&self, request: Request) -> Result<FirstFiles> {
+    pub(super) fn write(&self, file: &str, text: &str) {
+        let path = self.directory.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    pub(super) async fn init(&self, request: Request) -> Result<FirstFiles> {
         let session = Session::new(Reporter::silent());
         let request = Request {
             context: Some("lab".to_owned()),

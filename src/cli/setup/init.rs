@@ -46,11 +46,15 @@ fn host(text: &str) -> std::result::Result<String, String> {
 impl Init {
     pub(crate) async fn run(self, run: &Run) -> Result<()> {
         let project = self.source.project(run, None)?;
+        // Whoever has it in the environment has not asked for it here.
+        let of_environment = std::env::var("WINDLASS_REGISTRY").ok();
+        let registry = self.source.registry.filter(|given| of_environment.as_ref() != Some(given));
         let request = init::Request {
             from: self.from.map(|from| run.path(&from)),
             pipeline: self.pipeline.as_deref().and_then(init::Pipeline::named),
             context: self.context,
             host: self.host,
+            registry,
         };
         let report = init::init(&run.session, &project, &request).await?;
         run.session.reporter.show(&report);
