@@ -134,8 +134,16 @@ fn git(project: &Project) -> Result<Finding> {
     if !revision.dirty {
         return Ok(Finding::Good(found));
     }
-    let hint = "commit them, or exclude them from the images with .dockerignore; until then images are tagged `COMMIT-dirty-HASH`";
+    let hint = dirty(revision.changes.untracked);
     Ok(Finding::doubtful(format!("{found}: {}", revision.changes), hint))
+}
+
+fn dirty(can_be_excluded: bool) -> &'static str {
+    if can_be_excluded {
+        "commit them, or exclude them from the images with .dockerignore; until then images are tagged `COMMIT-dirty-HASH`"
+    } else {
+        "commit them; until then images are tagged `COMMIT-dirty-HASH`"
+    }
 }
 
 async fn manifests(session: &Session, project: &Project) -> Result<Finding> {
@@ -260,6 +268,11 @@ mod tests {
         assert_eq!(shown.outcome, CheckOutcome::Failed(Problem { message, hint: Some("images".to_owned()) }));
         let good = Check::new("git", Ok(Finding::Good("clean".to_owned()))).view();
         assert_eq!(good.outcome, CheckOutcome::Good("clean".to_owned()));
+    }
+
+    #[test]
+    fn what_no_image_contains_cannot_be_excluded() {
+        assert!(dirty(true).contains(".dockerignore") && !dirty(false).contains(".dockerignore"));
     }
 
     #[test]

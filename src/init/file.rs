@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::init::configuration::Configuration;
-use crate::init::{Request, by_hand, pipeline};
+use crate::init::{Request, by_hand, images, pipeline};
 use crate::project::{IN_NO_IMAGE, Project};
 use crate::report::view::setup::init::FirstFiles;
 
@@ -35,9 +35,11 @@ pub(super) fn add_others(
     project: &Project,
     request: &Request,
     config: &Configuration,
+    taken: Option<&Path>,
     files: &mut Vec<File>,
     report: &mut FirstFiles,
 ) {
+    let excluded = excluded(&project.root, config, taken, files);
     files.insert(0, File::text("windlass.yaml", config.text()));
     let jobs = request.pipeline().jobs(project, config, report);
     let place = pipeline::place(&project.root, &jobs, report);
@@ -50,17 +52,38 @@ pub(super) fn add_others(
     }
     files.push(File::text(place, jobs));
     if config.images.iter().any(|image| image.context == Path::new(".")) {
-        files.push(File::text(".dockerignore", format!("{}\n.gitlab\nreport/\n", IN_NO_IMAGE.join("\n"))));
-        unignored(&project.root, report);
+        let rules = format!("{}\n.gitlab\nreport/\n", excluded.join("\n"));
+        files.push(File::text(".dockerignore", rules));
+        unignored(&project.root, &excluded, report);
     }
 }
 
+/// What every commit may change and no image needs: also the directory that manifests were taken from, where no Dockerfile copies
+/// anything of it, and files of values beside windlass.yaml.
+fn excluded(root: &Path, config: &Configuration, taken: Option<&Path>, files: &[File]) -> Vec<String> {
+    let is_copied = |directory: &Path| {
+        config.images.iter().any(|image| {
+            let sources = images::read(root, &image.dockerfile).sources();
+            let in_context = |source: &String| {
+                let path = image.context.join(source);
+                path.strip_prefix(".").unwrap_or(&path).starts_with(directory)
+            };
+            image.dockerfile.starts_with(directory) || sources.iter().any(in_context)
+        })
+    };
+    let taken =
+        taken.filter(|directory| !is_copied(directory)).map(|directory| directory.display().to_string());
+    let values = files.iter().map(|file| file.path.display().to_string());
+    let values = values.filter(|file| config.tiers.iter().any(|tier| tier.values.contains(file)));
+    IN_NO_IMAGE.iter().map(|&one| one.to_owned()).chain(taken).chain(values).collect()
+}
+
 /// What an existing `.dockerignore` lets into the images with every commit.
-fn unignored(root: &Path, report: &mut FirstFiles) {
+fn unignored(root: &Path, excluded: &[String], report: &mut FirstFiles) {
     let Ok(text) = std::fs::read_to_string(root.join(".dockerignore")) else { return };
     let lines: BTreeSet<&str> = text.lines().map(|line| line.trim().trim_matches('/')).collect();
     let is_missing = |name: &&str| !lines.contains(name) && !lines.contains("*") && !lines.contains("**");
-    let missing: Vec<&str> = IN_NO_IMAGE.into_iter().filter(is_missing).collect();
+    let missing: Vec<&str> = excluded.iter().map(String::as_str).filter(is_missing).collect();
     if !missing.is_empty() {
         report.need(format!(
             "add {} to .dockerignore: a change there would rebuild the images",

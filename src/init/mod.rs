@@ -89,6 +89,10 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
         config.context = repository::context(session, request.context.as_deref(), &mut report).await?;
         config.branch = repository::default_branch(project, &mut report);
     }
+    let taken_from = match &source {
+        ManifestSource::Existing(existing) => Some(existing.directory.clone()),
+        _ => None,
+    };
     match source {
         ManifestSource::Kept => config.tiers = existing::kept::tiers(project, &mut report),
         ManifestSource::Existing(existing) => {
@@ -112,7 +116,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     by_hand::registry(project, request, &config, &mut report);
     by_hand::values(project, &mut report);
     by_hand::flags(project, request, is_kept, &mut report);
-    file::add_others(project, request, &config, &mut files, &mut report);
+    file::add_others(project, request, &config, taken_from.as_deref(), &mut files, &mut report);
     file::write_all(&project.root, &files, &mut report)?;
     Ok(report)
 }

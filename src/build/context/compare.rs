@@ -52,7 +52,10 @@ fn compare(project: &Project) -> Result<Option<(String, Changes)>> {
     if differing.is_empty() {
         return Ok(None);
     }
-    let changes = Changes::of(tree.describe(&differing));
+    let mut changes = Changes::of(tree.describe(&differing));
+    // What no context holds cannot be kept out of the images.
+    changes.untracked &=
+        differing.iter().any(|path| !tree.is_tracked(path) && inputs.is_held(&tree.root.join(path)));
     Ok(Some((tree.hash(&differing), changes)))
 }
 
@@ -99,8 +102,12 @@ impl Inputs {
 
     /// Whether a file, which may be there no more, is read.
     fn read(&self, path: &Path) -> bool {
-        let is_held = |seen: &Seen| path.strip_prefix(&seen.top).is_ok_and(|path| seen.holds(path));
-        self.files.contains(path) || self.manifests.read(path) || self.contexts.iter().any(is_held)
+        self.files.contains(path) || self.manifests.read(path) || self.is_held(path)
+    }
+
+    /// Whether a context holds it.
+    fn is_held(&self, path: &Path) -> bool {
+        self.contexts.iter().any(|seen| path.strip_prefix(&seen.top).is_ok_and(|path| seen.holds(path)))
     }
 
     /// The files that are read and that Git does not track, whether it ignores them or not, and the directories that it
@@ -171,6 +178,29 @@ mod tests {
         let options = Options { directory: directory.to_path_buf(), ..Options::default() };
         let difference = compare(&crate::git::open_project(&options).unwrap()).unwrap();
         difference.map(|(_, changes)| changes.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_in_no_image_can_only_be_committed() {
+        let root = tempfile::tempdir().unwrap();
+        let top = root.path();
+        write(top, "windlass.yaml", "version: 1\nproject: web\nimages: {web: {}}\n");
+        write(top, "Dockerfile", "FROM scratch\n");
+        write(top, ".dockerignore", "windlass.yaml\n.kube\nchart\n");
+        git(top, &["init", "-q", "-b", "main"]);
+        git(top, &["add", "-A"]);
+        git(top, &["commit", "-q", "-m", "first"]);
+        // `helm create` makes such a directory.
+        std::fs::create_dir_all(top.join("chart/charts")).unwrap();
+        assert_eq!(differs(top), "");
+        let can_be_excluded = || {
+            let options = Options { directory: top.to_path_buf(), ..Options::default() };
+            compare(&crate::git::open_project(&options).unwrap()).unwrap().unwrap().1.untracked
+        };
+        write(top, ".kube/app.yaml", "");
+        assert!(!can_be_excluded(), "{}", differs(top));
+        write(top, "notes", "");
+        assert!(can_be_excluded(), "{}", differs(top));
     }
 
     #[test]
