@@ -2,6 +2,7 @@
 
 use crate::init::Request;
 use crate::init::configuration::Configuration;
+use crate::init::existing::chart;
 use crate::project::{Project, SET_REGISTRY};
 use crate::report::view::setup::init::FirstFiles;
 
@@ -46,8 +47,13 @@ pub(super) fn pipeline(project: &Project, config: &Configuration, report: &mut F
     }
 }
 
-/// The files that a tier names and the project lacks.
-pub(super) fn values(project: &Project, report: &mut FirstFiles) {
+/// The files of values that tiers name and the project lacks, and the one that a chart in `.kube` needs for the images.
+pub(super) fn values(project: &Project, config: &Configuration, report: &mut FirstFiles) {
+    if project.config.tiers.values().all(|tier| tier.values.is_empty()) {
+        if let Some(sentence) = chart::lacks_values(&project.root, &config.images) {
+            report.need(sentence);
+        }
+    }
     for (name, tier) in &project.config.tiers {
         for file in tier.values.iter().filter(|file| !project.root.join(file).exists()) {
             report.need(format!("write {file}: `values` of the tier `{name}` names it"));

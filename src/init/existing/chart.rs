@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Kind, Place, Result};
 use crate::init::configuration::TierEntry;
-use crate::init::existing::{Taken, Target, own};
+use crate::init::existing::{CHART, Taken, Target, own};
 use crate::init::file::{Content, File};
-use crate::manifest::to_yaml;
+use crate::init::images::Image;
+use crate::manifest::{quoted, to_yaml};
 use crate::project;
 use crate::report::view::setup::init::FirstFiles;
 
@@ -66,13 +67,17 @@ pub(super) fn take(target: &Target<'_>, directory: &Path, notes: &mut FirstFiles
         }
         files.push(File::text(VALUES, naming_values(registry, &own)));
         common.push(VALUES.to_owned());
-    } else if !target.images.is_empty() {
-        notes.need(format!(
-            "write a values file that sets the chart's image to `REGISTRY/{}`, and name it in `values` of each tier",
-            target.images[0].name
-        ));
+    } else if let Some(first) = target.images.first() {
+        let example = match own.as_slice() {
+            [] => example(found.first(), &first.name),
+            [(image, name), ..] => example(Some(image), name),
+        };
+        notes.need(write_values(&example));
     }
     notes.find(directory.display().to_string(), words);
+    let release =
+        format!("the release name is the project's, `{}`: templates name objects after it", target.project);
+    notes.find(directory.display().to_string(), release);
     let tier = |name: &str| {
         let own = values_of_tier(&from, name).map(|file| directory.join(file).display().to_string());
         let values = own.into_iter().chain(common.clone()).collect();
@@ -80,6 +85,48 @@ pub(super) fn take(target: &Target<'_>, directory: &Path, notes: &mut FirstFiles
     };
     let tiers = ["staging", "production"].map(tier).to_vec();
     Ok(Taken { files, tiers, namespace: None, has_registry: !common.is_empty() })
+}
+
+/// What is to be done where a chart in `.kube` names none of these images; `None` where its values name one.
+pub(in crate::init) fn lacks_values(root: &Path, images: &[Image]) -> Option<String> {
+    let first = images.first().filter(|_| root.join(".kube").join(CHART).is_file())?;
+    let values = values_in(root, Path::new(".kube/values.yaml")).unwrap_or_default();
+    let mut found = Vec::new();
+    image_values(&values, &mut Vec::new(), &mut found);
+    let is_named =
+        |reference: String| images.iter().any(|image| reference.ends_with(&format!("/{}", image.name)));
+    let named = found.iter().filter_map(ImageValue::reference).any(is_named);
+    (!named).then(|| write_values(&example(found.first(), &first.name)))
+}
+
+fn write_values(example: &str) -> String {
+    format!("write `{example}` into {VALUES}, and name it in each tier: `values: [{VALUES}]`")
+}
+
+/// One line of YAML that sets an image of the project, with the chart's own keys.
+fn example(image: Option<&ImageValue<'_>>, name: &str) -> String {
+    let mut values = Map::new();
+    match image {
+        Some(image) => set(&mut values, &image.path, image.naming("HOST/PATH", name)),
+        None => set(
+            &mut values,
+            &["image".to_owned(), "repository".to_owned()],
+            format!("HOST/PATH/{name}").into(),
+        ),
+    }
+    let line = flow(&values.into());
+    line.strip_prefix('{').and_then(|line| line.strip_suffix('}')).unwrap_or(&line).to_owned()
+}
+
+/// YAML in one line.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| format!("{}: {}", quoted(key), flow(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        other => quoted(other.as_str().unwrap_or_default()),
+    }
 }
 
 /// The images among the values of a chart, as far as they can be read.
@@ -209,10 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn a_chart_in_kube_may_lack_a_values_file() {
+        let root = tempfile::tempdir().unwrap();
+        let images = [image("app")];
+        let write =
+            |file: &str, text: &str| std::fs::write(root.path().join(".kube").join(file), text).unwrap();
+        std::fs::create_dir(root.path().join(".kube")).unwrap();
+        assert_eq!(lacks_values(root.path(), &images), None, "no chart");
+        write("Chart.yaml", "name: shop\n");
+        write("values.yaml", "image: {registry: a.test, repository: nginx, digest: ''}\n");
+        let line =
+            "write `image: {registry: HOST, repository: PATH/app, digest: \"\"}` into windlass-values.yaml";
+        assert!(lacks_values(root.path(), &images).unwrap().starts_with(line));
+        write("values.yaml", "image: {repository: registry.test/x/app}\n");
+        assert_eq!(lacks_values(root.path(), &images), None);
+    }
+
+    #[test]
     fn what_nobody_can_know_is_said() {
         let (found, notes) =
             taken("web: {image: {repository: a}}\nproxy: {image: {repository: b}}\n", &["app"]);
         assert_eq!((found.files.len(), notes.needed.len()), (1, 1));
+        let line = "write `web: {image: {repository: HOST/PATH/app}}` into windlass-values.yaml, and name it";
+        assert!(notes.needed[0].starts_with(line), "{:?}", notes.needed);
+        assert!(notes.found[1].1.contains("the release name is the project's, `shop`"), "{:?}", notes.found);
         let (found, notes) = taken("", &[]);
         assert_eq!((found.files.len(), notes.needed.len()), (1, 0));
     }

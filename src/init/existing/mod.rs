@@ -1,6 +1,6 @@
 //! Manifests that a repository has elsewhere than in `.kube`: plain files, a kustomization, a chart.
 
-mod chart;
+pub(super) mod chart;
 pub(super) mod kept;
 mod kustomize;
 mod plain;

@@ -55,7 +55,11 @@ impl<'a> Images<'a> {
 
     /// A warning for each image that is left.
     pub(super) fn unused(&self) -> Vec<Error> {
-        self.left.iter().map(|name| self.warning(name)).collect()
+        // A chart has the whole name of an image, and only the registry tells whether it is the project's.
+        let is_of_chart =
+            self.project.registry.is_none() && self.project.root.join(".kube/Chart.yaml").is_file();
+        let left = self.left.iter().filter(|name| !is_of_chart || !self.alike.contains_key(**name));
+        left.map(|name| self.warning(name)).collect()
     }
 
     fn warning(&self, name: &str) -> Error {
@@ -83,7 +87,42 @@ fn last_part(reference: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::manifest::origin::Origin;
+    use crate::manifest::phase::phase_of;
+    use crate::project::{GitFacts, Options};
+
+    #[test]
+    fn of_a_chart_an_image_counts_as_used_while_no_registry_is_known() {
+        let root = tempfile::tempdir().unwrap();
+        let unused = |registry: Option<&str>, image: &str| {
+            let options = Options {
+                directory: root.path().to_path_buf(),
+                registry: registry.map(str::to_owned),
+                ..Options::default()
+            };
+            let project = Project::open(&options, GitFacts::default(), &|_| None).unwrap();
+            let pod = json!({"kind": "Pod", "spec": {"containers": [{"image": image}]}});
+            let object = Object {
+                phase: phase_of(&pod),
+                json: pod,
+                origin: Origin::at(Place::file(".kube/web.yaml")),
+            };
+            let mut images = Images::of(&project);
+            images.note(&Manifests { objects: vec![object], ..Manifests::default() });
+            images.unused().len()
+        };
+        let config = "version: 1\nproject: shop\nimages: {web: {context: .}}\n";
+        std::fs::write(root.path().join("windlass.yaml"), config).unwrap();
+        std::fs::create_dir(root.path().join(".kube")).unwrap();
+        assert_eq!(unused(None, "registry.test/shop/web:1"), 1, "plain manifests name it by its name");
+        std::fs::write(root.path().join(".kube/Chart.yaml"), "name: shop\n").unwrap();
+        assert_eq!(unused(None, "registry.test/shop/web:1"), 0);
+        assert_eq!(unused(None, "registry.test/shop/other:1"), 1);
+        assert_eq!(unused(Some("registry.test/group"), "registry.test/shop/web:1"), 1);
+    }
 
     #[test]
     fn an_image_has_a_name_of_its_own() {
