@@ -82,7 +82,7 @@ impl Configuration {
             }
             Some(Registry { address, .. }) => format!("registry: {}\n", quoted(address)),
             None if self.images.is_empty() => String::new(),
-            None => "# Where images are pushed to; in GitLab jobs CI_REGISTRY_IMAGE sets it.\n# registry: HOST/PATH\n".to_owned(),
+            None => "# Where images are pushed to; without it, GitLab jobs push to CI_REGISTRY_IMAGE.\n# registry: HOST/PATH\n".to_owned(),
         }
     }
 

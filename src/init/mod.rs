@@ -299,6 +299,7 @@ fn add_workloads(
     (config.vars, config.secrets) = (vars, secrets);
     let has_production = project.config_file.is_none() || project.has_tier("production");
     let web = web(&workloads, request, report);
+    without_service(&workloads, report);
     let mut claimed = BTreeSet::new();
     for workload in &workloads {
         let is_template = matches!(workload.kind, workload::Kind::Database { .. });
@@ -307,10 +308,24 @@ fn add_workloads(
         let has_host = web.as_deref() == Some(&workload.name);
         let base = manifests::base(workload, &claims, has_host);
         files.push(File::text(&format!(".kube/{}.yaml", workload.name), base));
-        if workload.is_replicated() && has_production {
+        // Without a port it may be one that polls, and must not run twice.
+        if workload.is_replicated() && workload.has_service() && has_production {
             let path = format!(".kube/tiers/production/{}.yaml", workload.name);
             files.push(File::text(&path, manifests::overlay(workload)));
         }
+    }
+}
+
+/// Says once which workloads get no Service, and how they would.
+fn without_service(workloads: &[Workload], report: &mut FirstFiles) {
+    let lacking = workloads.iter().filter(|one| one.is_new && !one.has_service());
+    let names: Vec<&str> = lacking.map(|one| one.name.as_str()).collect();
+    if !names.is_empty() {
+        let why = format!(
+            "none for {}: no EXPOSE in the Dockerfile; add it, delete .kube and run `windlass init` again",
+            names.join(", ")
+        );
+        report.leave("Service".to_owned(), why);
     }
 }
 

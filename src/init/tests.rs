@@ -104,6 +104,12 @@ async fn dockerfiles_in_directories_are_images_and_workloads_of_their_own() {
         repository.init(Request { from: Some("api/Dockerfile".into()), ..Request::default() }).await.unwrap();
     insta::assert_snapshot!("two-dockerfiles", repository.shown(&report));
     assert_eq!(repository.mistakes().await, [""; 0]);
+    // What the hint for a workload without a port says works.
+    let dockerfile = std::fs::read_to_string(repository.directory.path().join("worker/Dockerfile")).unwrap();
+    repository.write("worker/Dockerfile", &format!("{dockerfile}\nEXPOSE 9000\n"));
+    std::fs::remove_dir_all(repository.directory.path().join(".kube")).unwrap();
+    let again = repository.init(Request::default()).await.unwrap();
+    assert!(again.files.contains(&(".kube/tiers/production/worker.yaml".into(), true)), "{:?}", again.files);
 }
 
 #[tokio::test]
