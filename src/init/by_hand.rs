@@ -2,7 +2,6 @@
 
 use crate::init::Request;
 use crate::init::configuration::Configuration;
-use crate::init::existing::chart;
 use crate::project::{Project, SET_REGISTRY};
 use crate::report::view::setup::init::FirstFiles;
 
@@ -48,11 +47,10 @@ pub(super) fn pipeline(project: &Project, config: &Configuration, report: &mut F
 }
 
 /// The files of values that tiers name and the project lacks, and the one that a chart in `.kube` needs for the images.
-pub(super) fn values(project: &Project, config: &Configuration, report: &mut FirstFiles) {
-    if project.config.tiers.values().all(|tier| tier.values.is_empty()) {
-        if let Some(sentence) = chart::lacks_values(&project.root, &config.images) {
-            report.need(sentence);
-        }
+pub(super) fn values(project: &Project, of_chart: Option<String>, report: &mut FirstFiles) {
+    let has_none = project.config.tiers.values().all(|tier| tier.values.is_empty());
+    if let Some(sentence) = of_chart.filter(|_| has_none) {
+        report.need(sentence);
     }
     for (name, tier) in &project.config.tiers {
         for file in tier.values.iter().filter(|file| !project.root.join(file).exists()) {

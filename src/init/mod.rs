@@ -114,7 +114,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     tiers::complete(&mut config, request.host.as_deref(), request.pipeline().has_review_apps);
     report.first_tier = tiers::first(project, &config);
     by_hand::registry(project, request, &config, &mut report);
-    by_hand::values(project, &config, &mut report);
+    by_hand::values(project, existing::chart::lacks_values(&project.root, &config.images), &mut report);
     by_hand::flags(project, request, is_kept, &mut report);
     file::add_others(project, request, &config, taken_from.as_deref(), &mut files, &mut report);
     file::write_all(&project.root, &files, &mut report)?;
