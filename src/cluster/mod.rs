@@ -17,6 +17,7 @@ mod kubeconfig;
 mod lease;
 mod logs;
 mod objects;
+pub(crate) mod ownership;
 mod transport;
 mod watch;
 

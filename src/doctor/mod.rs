@@ -1,5 +1,6 @@
 //! `doctor`: each thing a release needs, tried for real, with what to fix where it does not work.
 
+mod ownership;
 mod pull;
 mod rights;
 
@@ -234,11 +235,14 @@ async fn cluster(session: &Session, project: &Project, tier: &Tier) -> Vec<Check
     let found =
         who.map(|who| format!("{}{version} as {who}, namespace {}", cluster.context(), cluster.namespace()));
     let rights = rights::examine(session, &cluster, project, tier).await;
-    vec![
+    let mut checks = vec![
         Check::new("cluster", found.map(Finding::Good)),
         Check::new("clock", Ok(clock(cluster.now(), Timestamp::now()))),
         Check { remedy: rights.remedy, ..Check::new("rights", rights.result.map(Finding::Good)) },
-    ]
+    ];
+    let foreign = ownership::examine(session, &cluster, project, tier).await;
+    checks.extend(foreign.map(|found| Check::new("owners", Ok(found))));
+    checks
 }
 
 /// How far this machine's clock is from the API server's.

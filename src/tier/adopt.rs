@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 
-use crate::cluster::{ApplyOptions, Cluster, ErrorClass};
+use crate::cluster::{ApplyOptions, Cluster, ErrorClass, ownership};
 use crate::error::{Error, Kind, Result};
 use crate::http::CONCURRENCY;
 use crate::manifest;
@@ -17,7 +17,7 @@ use crate::record::{Applied, Outcome, Owned, Record, ReleaseKind, Summary, conte
 use crate::release::context::TierContext;
 use crate::release::plan::difference::Mask;
 use crate::release::plan::redaction;
-use crate::release::plan::{difference, namespaces, ownership};
+use crate::release::plan::{difference, namespaces};
 use crate::release::rules::Rules;
 use crate::release::{context, plan};
 use crate::report::view::adoption::{AdoptedObject, AdoptedState, Adoption};

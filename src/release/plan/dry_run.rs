@@ -7,15 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, FieldError, Refusal};
+use crate::cluster::{ApplyError, ApplyOptions, Cluster, FIELD_MANAGER, FieldError, Refusal, ownership};
 use crate::model::FieldChange;
 use crate::model::{ObjectId, ObjectRef, job, labels, object};
 use crate::record::content;
 use crate::release::plan;
 use crate::release::plan::difference::Mask;
-use crate::release::plan::{
-    Action, Before, Known, PlanStep, Taken, Wanted, difference, drift, ownership, prune,
-};
+use crate::release::plan::{Action, Before, Known, PlanStep, Taken, Wanted, difference, drift, prune};
 
 /// The permissions that a plan requires. The server asks for the same ones for a dry run as for the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,6 +241,10 @@ fn explained(error: ApplyError, live: Option<&Value>, wanted: &Wanted) -> ApplyE
         }
         // An object that is already ours cannot be adopted, so the hint differs.
         Refusal::Conflict(_) if live.is_some_and(is_ours) => taken_back(error),
+        Refusal::Conflict(conflicts) if !conflicts.is_empty() => {
+            let hint = adoption(&wanted.object, &conflicts[0].manager);
+            ApplyError { hint: Some(hint), ..error }
+        }
         Refusal::Immutable { .. } => of_fixed_fields(error, live, wanted),
         Refusal::Invalid { .. } => match live.and_then(drift::first) {
             Some(added) => drift::in_the_way(error, &added),
@@ -331,6 +333,15 @@ fn taken_back(error: ApplyError) -> ApplyError {
     let hint = "remove the fields from the manifest, or stop the other manager from setting them, or take them over once with \
                 --override conflict --reason \"…\"";
     ApplyError { hint: Some(hint.to_owned()), ..error }
+}
+
+/// The hint for a conflict about fields of an object that no release created, with the tier's own name.
+fn adoption(wanted: &Value, manager: &str) -> String {
+    let tier = wanted["metadata"]["annotations"][labels::TIER].as_str().unwrap_or("TIER");
+    format!(
+        "`windlass adopt {tier}` takes over what runs; or remove the fields from the manifest, or stop `{manager}` \
+         from setting them"
+    )
 }
 
 /// How an object is sent.
@@ -491,4 +502,20 @@ pub(crate) fn unexpected_changes(step: &PlanStep, sent: &Sent) -> Option<String>
     (!fields.is_empty()).then(|| {
         format!("{} changed in the cluster between plan and apply: {}", step.wanted.id(), fields.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_hint_of_a_conflict_begins_with_the_command() {
+        let wanted = json!({"metadata": {"annotations": {labels::TIER: "review/one"}}});
+        assert!(
+            adoption(&wanted, "helm").starts_with("`windlass adopt review/one` takes over what runs; or")
+        );
+        assert!(adoption(&wanted, "helm").ends_with("or stop `helm` from setting them"));
+    }
 }

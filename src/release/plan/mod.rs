@@ -8,7 +8,6 @@ pub(crate) mod drift;
 pub(crate) mod dry_run;
 pub(crate) mod jobs;
 pub(crate) mod namespaces;
-pub(crate) mod ownership;
 pub(crate) mod planner;
 pub(crate) mod prune;
 pub(crate) mod redaction;

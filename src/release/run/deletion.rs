@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject};
+use crate::cluster::{Cluster, DeleteOptions, Deleted, Propagation, SeenObject, ownership};
 use crate::error::{Error, Kind, Result};
 use crate::model::{ObjectId, ObjectRef, Stage, Stream, labels};
 use crate::release::plan::checks::images::PODS;
-use crate::release::plan::ownership;
 use crate::session::Session;
 
 /// After this long, a deletion is reported as stuck.

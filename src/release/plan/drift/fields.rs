@@ -10,9 +10,9 @@ pub(crate) mod tests;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::cluster::ownership::{entries, is_named, keys_of};
 use crate::cluster::{FIELD_MANAGER, is_person};
 use crate::release::plan::difference::child;
-use crate::release::plan::ownership::{entries, is_named, keys_of};
 
 /// Written by `kubectl rollout restart`: once the restart is over, it has no effect.
 const RESTARTED_AT: &str = "f:kubectl.kubernetes.io/restartedAt";

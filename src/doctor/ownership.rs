@@ -1,0 +1,89 @@
+//! Whether objects of the manifests exist already and belong to somebody else: a release would conflict with them.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use serde_json::Value;
+
+use crate::cluster::{Cluster, FIELD_MANAGER, ownership};
+use crate::doctor::Finding;
+use crate::http::CONCURRENCY;
+use crate::manifest;
+use crate::model::{ObjectRef, labels};
+use crate::project::{Project, Tier};
+use crate::session::Session;
+use crate::text::display;
+
+/// More objects are not asked for.
+const MOST: usize = 100;
+
+/// A warning where others manage what the tier's manifests describe; nothing where that is not known.
+pub(super) async fn examine(
+    session: &Session,
+    cluster: &Cluster,
+    project: &Project,
+    tier: &Tier,
+) -> Option<Finding> {
+    let described = session.unless_cancelled(manifest::described(project, tier)).await.ok()?;
+    let objects: Vec<Value> = described.objects.into_iter().take(MOST).map(|object| object.json).collect();
+    let asked: Vec<_> = objects.iter().map(|object| live(cluster, object)).collect();
+    let asked = stream::iter(asked).buffered(CONCURRENCY).collect::<Vec<_>>();
+    let found = session.unless_cancelled(async { Ok(asked.await) }).await.ok()?;
+    let found: Vec<Value> = found.into_iter().flatten().collect();
+    foreign(&found, &tier.command("adopt"))
+}
+
+/// The live object of this name. What cannot be read is told by other checks.
+async fn live(cluster: &Cluster, object: &Value) -> Option<Value> {
+    let mut reference = ObjectRef::of(object);
+    if object["metadata"]["namespace"].is_null()
+        && cluster.resource(&reference.api_version, &reference.kind).await.ok()?.namespaced
+    {
+        reference = reference.in_namespace(cluster.namespace());
+    }
+    cluster.get(&reference).await.ok().flatten()
+}
+
+fn foreign(live: &[Value], adopt: &str) -> Option<Finding> {
+    let is_of_windlass = |object: &&Value| object["metadata"]["labels"].get(labels::PROJECT).is_some();
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    for object in live.iter().filter(|object| !is_of_windlass(object)) {
+        if let Some(owner) = ownership::owner(object).filter(|owner| owner != FIELD_MANAGER) {
+            *owners.entry(owner).or_default() += 1;
+        }
+    }
+    if owners.is_empty() {
+        return None;
+    }
+    let counts = owners.iter().enumerate().map(|(index, (owner, count))| {
+        let count = if index == 0 { display::count(*count, "object") } else { count.to_string() };
+        format!("{count} managed by {owner}")
+    });
+    let message = format!("already in the cluster: {}", counts.collect::<Vec<_>>().join(", "));
+    Some(Finding::doubtful(message, &format!("`{adopt}` takes over what runs, without a change")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_of_others_are_counted_by_their_owners() {
+        let helm = json!({"metadata": {"annotations": {"meta.helm.sh/release-name": "shop"}}});
+        let kubectl = json!({"metadata": {"annotations": {ownership::LAST_APPLIED: "{}"}}});
+        let ours = json!({"metadata": {"labels": {labels::PROJECT: "shop"}}});
+        let Some(Finding::Doubtful(found)) =
+            foreign(&[helm.clone(), kubectl, ours.clone(), helm], "windlass adopt production")
+        else {
+            panic!("a warning")
+        };
+        assert_eq!(
+            found.message,
+            "already in the cluster: 2 objects managed by Helm release shop, 1 managed by kubectl apply"
+        );
+        assert!(found.hint.unwrap().starts_with("`windlass adopt production` takes over"));
+        assert!(foreign(&[ours, json!({"metadata": {}})], "").is_none());
+    }
+}
