@@ -48,7 +48,12 @@ pub(super) fn pipeline(project: &Project, config: &Configuration, report: &mut F
 
 /// The files of values that tiers name and the project lacks, and the one that a chart in `.kube` needs for the images.
 pub(super) fn values(project: &Project, of_chart: Option<String>, report: &mut FirstFiles) {
-    let has_none = project.config.tiers.values().all(|tier| tier.values.is_empty());
+    let text = |file: &String| std::fs::read_to_string(project.root.join(file)).unwrap_or_default();
+    let names_image = |file| {
+        let text = text(file);
+        project.config.images.keys().any(|image| text.contains(&format!("/{image}")))
+    };
+    let has_none = !project.config.tiers.values().flat_map(|tier| &tier.values).any(names_image);
     if let Some(sentence) = of_chart.filter(|_| has_none) {
         report.need(sentence);
     }

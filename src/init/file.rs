@@ -9,6 +9,9 @@ use crate::init::{Request, by_hand, images, pipeline};
 use crate::project::{IN_NO_IMAGE, Project};
 use crate::report::view::setup::init::FirstFiles;
 
+/// The values that name the project's images for a chart: beside windlass.yaml, for every tier.
+pub(super) const VALUES: &str = "windlass-values.yaml";
+
 /// A file to write, unless it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
@@ -73,8 +76,9 @@ fn excluded(root: &Path, config: &Configuration, taken: Option<&Path>, files: &[
     };
     let taken =
         taken.filter(|directory| !is_copied(directory)).map(|directory| directory.display().to_string());
-    let values = files.iter().map(|file| file.path.display().to_string());
-    let values = values.filter(|file| config.tiers.iter().any(|tier| tier.values.contains(file)));
+    // A chart's values may be written by hand only after this.
+    let is_chart = files.iter().any(|file| matches!(file.content, Content::Link(_)));
+    let values = is_chart.then(|| VALUES.to_owned());
     IN_NO_IMAGE.iter().map(|&one| one.to_owned()).chain(taken).chain(values).collect()
 }
 

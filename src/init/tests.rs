@@ -143,6 +143,28 @@ async fn a_kustomization_and_a_chart_are_read_where_they_are() {
     }
 }
 
+/// Nobody but the values file can say it, so each `init` does until it is there.
+#[tokio::test]
+async fn a_chart_without_a_registry_needs_a_values_file() {
+    let repository = Repository::of("chart");
+    repository.write("charts/shop/values.yaml", "image: {repository: nginx}\n");
+    let ask = async || {
+        let session = Session::new(Reporter::silent());
+        let request = Request { context: Some("lab".to_owned()), ..Request::default() };
+        let report = init(&session, &repository.project(None), &request).await.unwrap();
+        report.needed.iter().any(|one| one.starts_with("write `image: {repository: HOST/PATH/app}`"))
+    };
+    assert!(ask().await && ask().await);
+    let ignored = std::fs::read_to_string(repository.directory.path().join(".dockerignore")).unwrap();
+    assert!(ignored.contains("\ncharts/shop\nwindlass-values.yaml\n"), "{ignored}");
+    repository.write("values.yaml", "image: {repository: registry.test/x/app}\n");
+    let file = repository.directory.path().join("windlass.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("[charts/shop/values-production.yaml]", "[values.yaml]");
+    std::fs::write(file, text).unwrap();
+    assert!(!ask().await);
+}
+
 #[tokio::test]
 async fn what_is_there_stays_and_is_used() {
     let repository = Repository::of("only-kube");

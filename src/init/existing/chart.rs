@@ -7,14 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Kind, Place, Result};
 use crate::init::configuration::TierEntry;
 use crate::init::existing::{CHART, Taken, Target, own};
-use crate::init::file::{Content, File};
+use crate::init::file::{Content, File, VALUES};
 use crate::init::images::Image;
 use crate::manifest::{quoted, to_yaml};
 use crate::project;
 use crate::report::view::setup::init::FirstFiles;
-
-/// Beside windlass.yaml, for every tier.
-const VALUES: &str = "windlass-values.yaml";
 
 /// Where a chart has an image among its values.
 struct ImageValue<'v> {
