@@ -166,41 +166,27 @@ fn source(
         _ if has_manifests => ".kube".to_owned(),
         [only] => only.directory.display().to_string(),
         [] if project.config_file.is_some() => "windlass.yaml".to_owned(),
-        [] => {
-            return match (compose, images) {
-                (Some(file), [first, ..]) => Err(compose_or_dockerfiles(root, &file, &first.dockerfile)),
-                (None, [_, ..]) => Ok(ManifestSource::Dockerfiles),
-                (compose, []) => Err(nothing_to_begin_with(compose)),
-            };
-        }
+        [] if images.is_empty() => return Err(nothing_to_begin_with(compose)),
+        [] => "the Dockerfile".to_owned(),
         _ => return Err(several(&existing)),
     };
-    if let Some(file) = &compose {
-        let why = format!("services {}: {used} is used instead", services(root, file));
-        report.leave(file.display().to_string(), why);
+    if let Some(file) = compose {
+        let names = compose::services(root, &file).join(", ");
+        let file = file.display().to_string();
+        let why = if project.config_file.is_none() && !has_manifests {
+            format!(
+                "services {names}: to use them, delete what is written here and run `windlass init --from {file}`"
+            )
+        } else {
+            format!("services {names}: {used} is used instead")
+        };
+        report.leave(file, why);
     }
     Ok(match existing.pop() {
         _ if has_manifests => ManifestSource::Kept,
         Some(only) => ManifestSource::Existing(only),
         None => ManifestSource::Dockerfiles,
     })
-}
-
-fn services(root: &Path, compose: &Path) -> String {
-    compose::services(root, compose).join(", ")
-}
-
-/// The error of a project whose Dockerfiles and whose compose file both say what runs: what is written for one of them stays
-/// in the way of the other.
-fn compose_or_dockerfiles(root: &Path, compose: &Path, dockerfile: &Path) -> Error {
-    let (names, compose) = (services(root, compose), compose.display());
-    let message =
-        format!("found {compose} (services {names}) and {}: which one should be used?", dockerfile.display());
-    Error::new(Kind::Usage, message).with_hint(format!(
-        "`windlass init --from {compose}` takes the services over; `windlass init --from {}` writes a workload \
-         for each Dockerfile",
-        dockerfile.display()
-    ))
 }
 
 /// What `--from` would write must not be there.

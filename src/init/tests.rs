@@ -98,10 +98,7 @@ async fn a_repository_with_one_dockerfile() {
 #[tokio::test]
 async fn dockerfiles_in_directories_are_images_and_workloads_of_their_own() {
     let repository = Repository::of("two-dockerfiles");
-    let asked = repository.init(Request::default()).await.unwrap_err();
-    assert_eq!(asked.kind(), Kind::Usage, "{asked}");
-    let report =
-        repository.init(Request { from: Some("api/Dockerfile".into()), ..Request::default() }).await.unwrap();
+    let report = repository.init(Request::default()).await.unwrap();
     insta::assert_snapshot!("two-dockerfiles", repository.shown(&report));
     assert_eq!(repository.mistakes().await, [""; 0]);
     // What the hint for a workload without a port says works.
@@ -181,7 +178,6 @@ async fn the_jobs_have_the_names_that_the_project_has() {
     let begin = |fixture: &'static str, name: &str| {
         let request = Request {
             pipeline: Pipeline::named(name),
-            from: (fixture == "two-dockerfiles").then(|| "api/Dockerfile".into()),
             host: Some("shop.test".to_owned()),
             ..Request::default()
         };
@@ -233,10 +229,6 @@ async fn where_nothing_is_known_nothing_is_written() {
         format!("{error}\n{}", error.hint().unwrap_or_default())
     };
     let from = |path: &str| Request { from: Some(path.into()), ..Request::default() };
-    let both = error("compose", Request::default()).await;
-    for command in ["`windlass init --from docker-compose.yml`", "`windlass init --from Dockerfile`"] {
-        assert!(both.contains(command), "{both}");
-    }
     let named = error("compose", from("gone")).await;
     assert!(named.contains("no such file"), "{named}");
     let outside = error("compose", from("..")).await;
