@@ -98,7 +98,10 @@ fn unknown(topic: &str) -> Error {
 
 /// The commands that show the pages that mention a word most often, at most three.
 fn about(word: &str) -> Vec<String> {
-    let word = word.to_lowercase();
+    let word = word.trim().to_lowercase();
+    if word.is_empty() {
+        return Vec::new();
+    }
     let mentions = |page: &Page| page.text.to_lowercase().matches(&word).count();
     let mut pages: Vec<(usize, &str)> = pages().map(|page| (mentions(page), page.name)).collect();
     pages.retain(|(mentions, _)| *mentions > 0);
