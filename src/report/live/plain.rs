@@ -55,6 +55,8 @@ struct State {
 struct Waiting {
     activity: String,
     since: Duration,
+    /// When that was said: whatever is printed later is news.
+    said: Duration,
     /// How long to keep silent about it.
     silence: Duration,
 }
@@ -237,7 +239,9 @@ impl Plain {
     /// Says what is waited for, and less and less often where that stays the same.
     fn heartbeat(&mut self, at: Moment, silence: Duration) {
         let activity = self.progress.activity();
-        let known = self.state.waiting.take().filter(|known| known.activity == activity);
+        let spoke = self.state.spoke;
+        let known = self.state.waiting.take();
+        let known = known.filter(|known| known.activity == activity && known.said == spoke);
         let (line, waiting) = match known {
             Some(known) if silence < known.silence => {
                 self.state.waiting = Some(known);
@@ -245,11 +249,11 @@ impl Plain {
             }
             Some(known) => {
                 let line = format::unchanged(at.age, at.age.saturating_sub(known.since), &activity);
-                (line, Waiting { silence: (known.silence * 2).min(LONG_SILENCE), ..known })
+                (line, Waiting { said: at.age, silence: (known.silence * 2).min(LONG_SILENCE), ..known })
             }
             None => {
                 let line = format::heartbeat(at.age, &activity);
-                (line, Waiting { activity, since: self.state.spoke, silence: SILENCE * 2 })
+                (line, Waiting { activity, since: spoke, said: at.age, silence: SILENCE * 2 })
             }
         };
         self.state.waiting = Some(waiting);
