@@ -199,7 +199,7 @@ fn a_variable_of_the_tier_in_arguments_is_told_to_stay() {
     assert_eq!(
         warned("args: [\"--host=${HOST}\", \"${HOST}\"]"),
         [
-            ".kube/web.yaml:13:16: `${HOST}` is not replaced in `args`, and the container has no variable `HOST`"
+            ".kube/web.yaml:13:16: `${HOST}` is not replaced in `args`, and the manifest gives the container no such variable"
         ]
     );
     for field in [

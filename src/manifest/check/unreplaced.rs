@@ -12,10 +12,8 @@ use crate::manifest::{Manifests, Object};
 use crate::model::labels;
 use crate::text::pointer;
 
-/// `$${NAME}` is an escaped dollar of whoever reads it next.
-static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?:^|[^$])\$\{([A-Za-z_][A-Za-z0-9_]*)\}").expect("the pattern is a constant")
-});
+static REFERENCE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(\$*)\$\{([A-Za-z_][A-Za-z0-9_]*)\}").expect("the pattern is a constant"));
 
 /// A warning for each container and variable of the tier that its command or arguments hold as `${NAME}`.
 pub(super) fn warnings(variables: &BTreeMap<String, String>, manifests: &Manifests) -> Vec<Error> {
@@ -34,7 +32,11 @@ fn of_object(variables: &BTreeMap<String, String>, object: &Object) -> Vec<Error
         |pointer, text| {
             let Some((container, field)) = container_of(pointer) else { return };
             for found in REFERENCE.captures_iter(text) {
-                let name = &found[1];
+                // `$${NAME}` is an escaped dollar of whoever reads it next.
+                if !found[1].is_empty() {
+                    continue;
+                }
+                let name = &found[2];
                 let is_own =
                     object.json.pointer(container).is_some_and(|container| has_variable(container, name));
                 let seen = (container.to_owned(), name.to_owned());
@@ -69,15 +71,20 @@ fn has_variable(container: &Value, name: &str) -> bool {
         || words.into_iter().any(assigns)
 }
 
-/// Whether a script sets a variable: `NAME=value`, `read NAME`, `for NAME in …`.
+/// Whether a script sets a variable: `NAME=value`, `read -r NAME`, `for NAME in …`.
 fn assigns(script: &str, name: &str) -> bool {
-    script.contains(&format!("{name}="))
-        || ["read ", "for "].iter().any(|word| script.contains(&format!("{word}{name}")))
+    let is_name = |word: &str| word.trim_end_matches(';') == name;
+    let is_set = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.any(|word| matches!(word, "read" | "for")) && words.any(is_name)
+    };
+    script.contains(&format!("{name}=")) || script.lines().any(is_set)
 }
 
 fn warning(name: &str, field: &str) -> Error {
-    let message =
-        format!("`${{{name}}}` is not replaced in `{field}`, and the container has no variable `{name}`");
+    let message = format!(
+        "`${{{name}}}` is not replaced in `{field}`, and the manifest gives the container no such variable"
+    );
     Error::new(Kind::Invalid, message).with_hint(format!(
         "give the container `env: [{{name: {name}, value: \"${{{name}}}\"}}]` and write `$({name})`, or annotate the object \
          with `{}: \"on\"`",
@@ -108,6 +115,7 @@ mod tests {
         assert!(has_variable(&json!({"env": [{"name": "HOST", "value": "a"}]}), "HOST"));
         assert!(has_variable(&json!({"envFrom": [{"secretRef": {"name": "a"}}]}), "HOST"));
         assert!(has_variable(&json!({"args": ["HOST=$(hostname); echo ${HOST}"]}), "HOST"));
+        assert!(has_variable(&json!({"args": ["while read -r HOST; do echo ${HOST}; done"]}), "HOST"));
         assert!(has_variable(
             &json!({"command": ["sh", "-c", "for HOST in a b; do echo ${HOST}; done"]}),
             "HOST"
