@@ -30,7 +30,11 @@ pub(super) async fn examine(
     let asked = stream::iter(asked).buffered(CONCURRENCY).collect::<Vec<_>>();
     let found = session.unless_cancelled(async { Ok(asked.await) }).await.ok()?;
     let found: Vec<Value> = found.into_iter().flatten().collect();
-    foreign(&found, &tier.command("adopt"))
+    let is_ours = |object: &&Value| {
+        object["metadata"]["labels"][labels::PROJECT] == *project.name
+            && object["metadata"]["labels"][labels::TIER] == *tier.slug
+    };
+    foreign(found.iter().filter(|object| !is_ours(object)), &tier.command("adopt"))
 }
 
 /// The live object of this name. What cannot be read is told by other checks.
@@ -44,10 +48,11 @@ async fn live(cluster: &Cluster, object: &Value) -> Option<Value> {
     cluster.get(&reference).await.ok().flatten()
 }
 
-fn foreign(live: &[Value], adopt: &str) -> Option<Finding> {
-    let is_of_windlass = |object: &&Value| object["metadata"]["labels"].get(labels::PROJECT).is_some();
+fn foreign<'a>(live: impl Iterator<Item = &'a Value>, adopt: &str) -> Option<Finding> {
+    let mut is_of_windlass = false;
     let mut owners: BTreeMap<String, usize> = BTreeMap::new();
-    for object in live.iter().filter(|object| !is_of_windlass(object)) {
+    for object in live {
+        is_of_windlass |= object["metadata"]["labels"].get(labels::PROJECT).is_some();
         if let Some(owner) = ownership::owner(object).filter(|owner| owner != FIELD_MANAGER) {
             *owners.entry(owner).or_default() += 1;
         }
@@ -60,7 +65,12 @@ fn foreign(live: &[Value], adopt: &str) -> Option<Finding> {
         format!("{count} managed by {owner}")
     });
     let message = format!("already in the cluster: {}", counts.collect::<Vec<_>>().join(", "));
-    Some(Finding::doubtful(message, &format!("`{adopt}` takes over what runs, without a change")))
+    let hint = if is_of_windlass {
+        "another project has these names: choose other names, or another namespace".to_owned()
+    } else {
+        format!("`{adopt}` takes over what runs, without a change")
+    };
+    Some(Finding::doubtful(message, &hint))
 }
 
 #[cfg(test)]
@@ -73,9 +83,9 @@ mod tests {
     fn objects_of_others_are_counted_by_their_owners() {
         let helm = json!({"metadata": {"annotations": {"meta.helm.sh/release-name": "shop"}}});
         let kubectl = json!({"metadata": {"annotations": {ownership::LAST_APPLIED: "{}"}}});
-        let ours = json!({"metadata": {"labels": {labels::PROJECT: "shop"}}});
+        let other = json!({"metadata": {"labels": {labels::PROJECT: "toys", labels::TIER: "staging"}}});
         let Some(Finding::Doubtful(found)) =
-            foreign(&[helm.clone(), kubectl, ours.clone(), helm], "windlass adopt production")
+            foreign([helm.clone(), kubectl, helm].iter(), "windlass adopt production")
         else {
             panic!("a warning")
         };
@@ -84,6 +94,13 @@ mod tests {
             "already in the cluster: 2 objects managed by Helm release shop, 1 managed by kubectl apply"
         );
         assert!(found.hint.unwrap().starts_with("`windlass adopt production` takes over"));
-        assert!(foreign(&[ours, json!({"metadata": {}})], "").is_none());
+        assert!(foreign([json!({"metadata": {}})].iter(), "").is_none());
+        let Some(Finding::Doubtful(found)) = foreign([other].iter(), "") else { panic!("a warning") };
+        assert!(
+            found.message.ends_with("1 object managed by windlass project toys, tier staging"),
+            "{}",
+            found.message
+        );
+        assert!(found.hint.unwrap().starts_with("another project"));
     }
 }

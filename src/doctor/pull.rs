@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 use crate::doctor::Finding;
 use crate::error::{Error, Kind};
 use crate::model::PULL_SECRET;
+use crate::model::credentials::is_hub;
 use crate::project::{Config, Project, SecretContent};
 use crate::registry::Registry;
 use crate::session::Session;
@@ -21,7 +22,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) async fn examine(session: &Session, project: &Project) -> Option<Finding> {
     let image = project.config.images.keys().next()?;
     let reference = project.image_repository(image).ok()?;
-    if has_pull_secret(&project.config) || names_pull_secret(&project.root.join(".kube")) {
+    // Docker Hub tells nobody whether a repository exists. What renders manifests may name Secrets anywhere.
+    if is_hub(&reference.registry)
+        || has_pull_secret(&project.config)
+        || names_pull_secret(&project.root.join(".kube"))
+    {
         return None;
     }
     let registry = Registry::without_credentials(project);
@@ -42,14 +47,18 @@ fn has_pull_secret(config: &Config) -> bool {
     config.all_secrets().any(|(_, secret)| matches!(secret.content, SecretContent::Pull(_)))
 }
 
-/// Whether manifests name a pull Secret of their own. A chart's templates only say where one would be.
+/// Whether manifests name a pull Secret of their own, or may: a chart's values and what a kustomization refers to can be
+/// anywhere.
 fn names_pull_secret(directory: &Path) -> bool {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?m)^\s*imagePullSecrets:\s*(?:\[\s*\{|- )").expect("the pattern is a constant")
     });
     let files = WalkDir::new(directory).follow_links(true).into_iter().filter_map(Result::ok);
     let mut files = files.filter(|entry| entry.file_type().is_file());
-    files.any(|file| std::fs::read_to_string(file.path()).is_ok_and(|text| NAMED.is_match(&text)))
+    files.any(|file| {
+        matches!(file.file_name().to_str(), Some("Chart.yaml" | "kustomization.yaml" | "kustomization.yml"))
+            || std::fs::read_to_string(file.path()).is_ok_and(|text| NAMED.is_match(&text))
+    })
 }
 
 #[cfg(test)]
