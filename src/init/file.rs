@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use walkdir::WalkDir;
+
 use crate::error::{Error, Kind, Place, Result};
 use crate::init::configuration::Configuration;
-use crate::init::{Request, by_hand, images, pipeline};
+use crate::init::{Request, by_hand, pipeline};
 use crate::project::{IN_NO_IMAGE, Project};
 use crate::report::view::setup::init::FirstFiles;
 
@@ -55,31 +57,41 @@ pub(super) fn add_others(
     }
     files.push(File::text(place, jobs));
     if config.images.iter().any(|image| image.context == Path::new(".")) {
-        let rules = format!("{}\n.gitlab\nreport/\n", excluded.join("\n"));
+        let rules = format!("{}\n.dockerignore\n.gitlab\nreport/\n", excluded.join("\n"));
         files.push(File::text(".dockerignore", rules));
         unignored(&project.root, &excluded, report);
     }
 }
 
-/// What every commit may change and no image needs: also the directory that manifests were taken from, where no Dockerfile copies
-/// anything of it, and files of values beside windlass.yaml.
+/// What every commit may change and no image needs: also the directory that manifests were taken from, where it holds nothing else
+/// and no Dockerfile speaks of it, and files of values beside windlass.yaml.
 fn excluded(root: &Path, config: &Configuration, taken: Option<&Path>, files: &[File]) -> Vec<String> {
-    let is_copied = |directory: &Path| {
-        config.images.iter().any(|image| {
-            let sources = images::read(root, &image.dockerfile).sources();
-            let in_context = |source: &String| {
-                let path = image.context.join(source);
-                path.strip_prefix(".").unwrap_or(&path).starts_with(directory)
-            };
-            image.dockerfile.starts_with(directory) || sources.iter().any(in_context)
-        })
+    let is_named = |directory: &Path| {
+        let mut parts = directory.iter().filter_map(|part| part.to_str());
+        let texts = config.images.iter().map(|image| std::fs::read_to_string(root.join(&image.dockerfile)));
+        let texts: Vec<String> = texts.filter_map(Result::ok).collect();
+        parts.any(|part| texts.iter().any(|text| text.contains(part)))
     };
+    // With them, an image lacks files that it needs; without, a changed manifest makes a new image.
+    let is_needed = |directory: &&Path| is_named(directory) || !has_only_manifests(&root.join(directory));
     let taken =
-        taken.filter(|directory| !is_copied(directory)).map(|directory| directory.display().to_string());
+        taken.filter(|directory| !is_needed(directory)).map(|directory| directory.display().to_string());
     // A chart's values may be written by hand only after this.
     let is_chart = files.iter().any(|file| matches!(file.content, Content::Link(_)));
     let values = is_chart.then(|| VALUES.to_owned());
     IN_NO_IMAGE.iter().map(|&one| one.to_owned()).chain(taken).chain(values).collect()
+}
+
+/// Whether a directory has no files but manifests and what belongs to a chart.
+fn has_only_manifests(directory: &Path) -> bool {
+    let files = WalkDir::new(directory).into_iter().filter_map(std::result::Result::ok);
+    let mut files = files.filter(|entry| entry.file_type().is_file());
+    files.all(|file| {
+        let extension = file.path().extension().and_then(|extension| extension.to_str());
+        let name = file.file_name().to_str();
+        matches!(extension, Some("yaml" | "yml" | "json" | "tpl" | "tgz" | "md"))
+            || matches!(name, Some("NOTES.txt" | "Chart.lock" | ".helmignore"))
+    })
 }
 
 /// What an existing `.dockerignore` lets into the images with every commit.

@@ -87,8 +87,8 @@ fn comment(workload: &Workload) -> String {
                 "The user `{user}` has no number here, and the kubelet cannot tell it from root: with a number in USER, add\n\
                  `runAsNonRoot: true`, and `capabilities: {{drop: [ALL]}}` to the container."
             ),
-            _ => "It may run as root: with a number as USER in the Dockerfile, add `runAsNonRoot: true`,\n\
-                  and `capabilities: {drop: [ALL]}` to the container."
+            _ => "The container may be running as root. Once the Dockerfile has a number as USER, add\n\
+                  `runAsNonRoot: true`, and `capabilities: {drop: [ALL]}` to the container."
                 .to_owned(),
         });
     }

@@ -85,6 +85,7 @@ pub(crate) async fn init(session: &Session, project: &Project, request: &Request
     }
     images::describe(&images, &mut report);
     if project.config_file.is_none() {
+        repository::name(project, &mut report);
         config.registry = registry(project, &source, &images, &mut report);
         config.context = repository::context(session, request.context.as_deref(), &mut report).await?;
         config.branch = repository::default_branch(project, &mut report);

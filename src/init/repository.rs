@@ -21,6 +21,15 @@ pub(super) struct Registry {
     pub(super) is_of_gitlab: bool,
 }
 
+/// The name of the project, and where it comes from.
+pub(super) fn name(project: &Project, notes: &mut FirstFiles) {
+    let from = if git::origin(&project.root).is_some() { "from `origin`" } else { "from the directory" };
+    notes.find(
+        "project".to_owned(),
+        format!("{}, {from}; `project:` in windlass.yaml changes it", project.name),
+    );
+}
+
 /// The registry that was named, else the one that belongs to `origin`, else the one that a file of the manifests names; `None`
 /// where nobody can know it.
 pub(super) fn registry(

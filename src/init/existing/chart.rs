@@ -97,7 +97,9 @@ pub(in crate::init) fn lacks_values(root: &Path, images: &[Image]) -> Option<Str
 }
 
 fn write_values(example: &str) -> String {
-    format!("write `{example}` into {VALUES}, and name it in each tier: `values: [{VALUES}]`")
+    format!(
+        "write the image with the chart's own key, as `{example}`, into {VALUES}, and name it in each tier: `values: [{VALUES}]`"
+    )
 }
 
 /// One line of YAML that sets an image of the project, with the chart's own keys.
@@ -263,8 +265,8 @@ mod tests {
         write("Chart.yaml", "name: shop\n");
         write("values.yaml", "image: {registry: a.test, repository: nginx, digest: ''}\n");
         let line =
-            "write `image: {registry: HOST, repository: PATH/app, digest: \"\"}` into windlass-values.yaml";
-        assert!(lacks_values(root.path(), &images).unwrap().starts_with(line));
+            "as `image: {registry: HOST, repository: PATH/app, digest: \"\"}`, into windlass-values.yaml";
+        assert!(lacks_values(root.path(), &images).unwrap().contains(line));
         write("values.yaml", "image: {repository: registry.test/x/app}\n");
         assert_eq!(lacks_values(root.path(), &images), None);
     }
@@ -274,8 +276,8 @@ mod tests {
         let (found, notes) =
             taken("web: {image: {repository: a}}\nproxy: {image: {repository: b}}\n", &["app"]);
         assert_eq!((found.files.len(), notes.needed.len()), (1, 1));
-        let line = "write `web: {image: {repository: HOST/PATH/app}}` into windlass-values.yaml, and name it";
-        assert!(notes.needed[0].starts_with(line), "{:?}", notes.needed);
+        let line = "as `web: {image: {repository: HOST/PATH/app}}`, into windlass-values.yaml, and name it";
+        assert!(notes.needed[0].contains(line), "{:?}", notes.needed);
         assert!(notes.found[1].1.contains("the release name is the project's, `shop`"), "{:?}", notes.found);
         let (found, notes) = taken("", &[]);
         assert_eq!((found.files.len(), notes.needed.len()), (1, 0));

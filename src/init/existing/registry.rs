@@ -25,9 +25,11 @@ fn address(reference: &str, image: &str, project: &str) -> Option<String> {
         return None;
     }
     let name = reference.name();
-    let last = name.rsplit('/').next()?;
-    let is_project = last == project || project.ends_with(&format!("-{last}"));
-    let path = if last == image && !is_project { name.strip_suffix(&format!("/{last}"))? } else { &name };
+    let (directory, last) = name.rsplit_once('/')?;
+    let is_project = |part: &str| part == project || project.ends_with(&format!("-{part}"));
+    // The project `todo-app` may have an image `app`.
+    let is_below = directory.rsplit('/').next().is_some_and(is_project);
+    let path = if last == image && (is_below || !is_project(last)) { directory } else { &name };
     path.contains('/').then(|| path.to_owned())
 }
 
@@ -64,6 +66,18 @@ mod tests {
         let target = Target { root: root.path(), project: "group-shop", images: &images, registry: None };
         let found = of(&Existing { directory, form }, &target);
         found.map(|(address, file)| (address, file.display().to_string()))
+    }
+
+    #[test]
+    fn an_image_may_be_named_like_the_end_of_the_project() {
+        let address = |reference: &str, image: &str| address(reference, image, "team-todo-app");
+        for reference in ["registry.test/team/todo-app/app:1", "registry.test/team/todo-app:1"] {
+            assert_eq!(
+                address(reference, "app").as_deref(),
+                Some("registry.test/team/todo-app"),
+                "{reference}"
+            );
+        }
     }
 
     #[test]

@@ -47,9 +47,7 @@ impl FirstFiles {
         let tier = self.first_tier.iter();
         let release =
             tier.flat_map(|tier| [format!("windlass doctor {tier}"), format!("windlass pipeline {tier}")]);
-        let registry = self.lacks_registry.then(|| "set `registry: HOST/PATH` in windlass.yaml".to_owned());
-        let commit = ["git add --all && git commit -m windlass".to_owned()];
-        registry.into_iter().chain(commit).chain(release).collect()
+        ["git add --all && git commit -m windlass".to_owned()].into_iter().chain(release).collect()
     }
 }
 
@@ -95,6 +93,9 @@ impl View for FirstFiles {
             text.extend(self.needed.iter().map(|sentence| format!("  {}\n", display::plain(sentence))));
         }
         text += "\nnext:\n";
+        if self.lacks_registry {
+            text += "  set `registry: HOST/PATH` in windlass.yaml\n";
+        }
         text.extend(self.next().iter().map(|command| format!("  {}\n", style::command(command))));
         text
     }
