@@ -98,7 +98,17 @@ async fn printed(
         Err(fault) => Err(fault),
     };
     let title = words.first().map_or("", String::as_str);
-    printed.map_err(|fault| invalid(source, format!("{} (in `{}`)", fault.sentence(title), source.path)))
+    printed.map_err(|fault| {
+        let sentence = fault.sentence(title);
+        let lacks_key = sentence.contains("data key") && Path::new(title).ends_with("sops");
+        let error = invalid(source, format!("{sentence} (in `{}`)", source.path));
+        if !lacks_key {
+            return error;
+        }
+        error.with_hint(
+            "sops found no key for the file: set SOPS_AGE_KEY_FILE or SOPS_AGE_KEY, or log in to your KMS",
+        )
+    })
 }
 
 /// Variables whose values are nobody's business, besides those whose names say so.
