@@ -81,7 +81,7 @@ fn from_a_dockerfile_to_a_first_release() {
         assert!(begun.stdout.contains(&format!("wrote  {file}")), "{begun}");
     }
     let ignored = std::fs::read_to_string(project.path().join(".dockerignore")).unwrap();
-    assert_eq!(ignored, ".git\n.kube\nwindlass.yaml\n.gitlab-ci.yml\n.gitlab\nreport/\n");
+    assert_eq!(ignored, ".git\n.kube\nwindlass.yaml\n.gitlab-ci.yml\n.dockerignore\n.gitlab\nreport/\n");
     is_valid(&project);
     let released = project.windlass(&["pipeline", "staging"]).exits(0);
     assert!(released.stderr.contains("Deployment/app"), "{released}");
