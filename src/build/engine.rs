@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::pin::pin;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -100,7 +99,7 @@ async fn once(
     // A session is served until the build is over.
     let Supply { session: serving, pieces, source, sent } = supply.await.map_err(Ended::Error)?;
     let client = engine.build_client(parameters(engine, order, serving.as_ref().map(|(id, _)| id.clone())));
-    let mut stream = pin!(client.build(pieces, &credentials));
+    let mut stream = Box::pin(client.build(pieces, &credentials));
     let mut progress = BuildProgress::default();
     let (mut silence, mut upload) = (Watchdog::new(), Upload::new(sent));
     let mut id = None;
@@ -129,7 +128,11 @@ async fn once(
                 tell(session, step, order, said);
             }
             Some(Err(Interruption::Truncated(_))) if id.is_some() => return built(engine, &progress, id),
-            Some(Err(interruption)) => return Err(ended(progress, interruption, source).await),
+            Some(Err(interruption)) => {
+                // Whoever still writes the context learns that nobody reads it.
+                drop(stream);
+                return Err(ended(progress, interruption, source).await);
+            }
         }
     }
 }
