@@ -234,13 +234,18 @@ async fn cluster(session: &Session, project: &Project, tier: &Tier) -> Vec<Check
     let version = cluster.version().await.map(|version| format!(" ({version})")).unwrap_or_default();
     let found =
         who.map(|who| format!("{}{version} as {who}, namespace {}", cluster.context(), cluster.namespace()));
-    let rights = rights::examine(session, &cluster, project, tier).await;
+    // Once for both: a chart takes its time.
+    let described = session.unless_cancelled(manifest::described(project, tier)).await;
+    let foreign = match &described {
+        Ok(described) => ownership::examine(session, &cluster, project, tier, described).await,
+        Err(_) => None,
+    };
+    let rights = rights::examine(&cluster, described).await;
     let mut checks = vec![
         Check::new("cluster", found.map(Finding::Good)),
         Check::new("clock", Ok(clock(cluster.now(), Timestamp::now()))),
         Check { remedy: rights.remedy, ..Check::new("rights", rights.result.map(Finding::Good)) },
     ];
-    let foreign = ownership::examine(session, &cluster, project, tier).await;
     checks.extend(foreign.map(|found| Check::new("owners", Ok(found))));
     checks
 }

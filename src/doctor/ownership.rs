@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, FIELD_MANAGER, ownership};
 use crate::doctor::Finding;
 use crate::http::CONCURRENCY;
-use crate::manifest;
+use crate::manifest::Manifests;
 use crate::model::{ObjectRef, labels};
 use crate::project::{Project, Tier};
 use crate::session::Session;
@@ -23,10 +23,10 @@ pub(super) async fn examine(
     cluster: &Cluster,
     project: &Project,
     tier: &Tier,
+    described: &Manifests,
 ) -> Option<Finding> {
-    let described = session.unless_cancelled(manifest::described(project, tier)).await.ok()?;
-    let objects: Vec<Value> = described.objects.into_iter().take(MOST).map(|object| object.json).collect();
-    let asked: Vec<_> = objects.iter().map(|object| live(cluster, object)).collect();
+    let asked: Vec<_> =
+        described.objects.iter().take(MOST).map(|object| live(cluster, &object.json)).collect();
     let asked = stream::iter(asked).buffered(CONCURRENCY).collect::<Vec<_>>();
     let found = session.unless_cancelled(async { Ok(asked.await) }).await.ok()?;
     let found: Vec<Value> = found.into_iter().flatten().collect();

@@ -6,10 +6,8 @@ use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::error::{Error, Kind, Result};
-use crate::manifest;
+use crate::manifest::Manifests;
 use crate::model::ObjectRef;
-use crate::project::{Project, Tier};
-use crate::session::Session;
 
 /// What a release does with each kind of object it applies, and with one that its manifests no longer hold.
 const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
@@ -32,19 +30,14 @@ pub(super) struct RightsReport {
 }
 
 /// Asks for every right that a release of this tier's manifests needs.
-pub(super) async fn examine(
-    session: &Session,
-    cluster: &Cluster,
-    project: &Project,
-    tier: &Tier,
-) -> RightsReport {
-    match ask(session, cluster, project, tier).await {
+pub(super) async fn examine(cluster: &Cluster, described: Result<Manifests>) -> RightsReport {
+    match ask(cluster, described).await {
         Ok(rights) => rights.found(cluster).await,
         Err(error) => RightsReport { result: Err(error), remedy: Vec::new() },
     }
 }
 
-async fn ask(session: &Session, cluster: &Cluster, project: &Project, tier: &Tier) -> Result<Rights> {
+async fn ask(cluster: &Cluster, described: Result<Manifests>) -> Result<Rights> {
     let mut rights = Rights::default();
     for (resource, verbs) in OWN_NEEDS {
         for verb in verbs {
@@ -55,8 +48,7 @@ async fn ask(session: &Session, cluster: &Cluster, project: &Project, tier: &Tie
     if let Ok(None) = cluster.get(&ObjectRef::new("v1", "Namespace", cluster.namespace())).await {
         rights.lacks_namespace = !cluster.allowed("create", "namespaces", None).await?;
     }
-    let kinds = session.unless_cancelled(manifest::kinds(project, tier)).await?;
-    for (api_version, kind) in kinds {
+    for (api_version, kind) in described?.kinds() {
         let resource = cluster.resource(&api_version, &kind).await?;
         for verb in VERBS {
             rights.ask(cluster, verb, &resource.full_name(), resource.namespaced).await?;
@@ -206,7 +198,7 @@ mod tests {
         assert_eq!(error.message(), said);
         insta::assert_snapshot!(
             "role",
-            manifest::to_yaml(&rights.remedy("shop", "system:serviceaccount:ci:deployer"))
+            crate::manifest::to_yaml(&rights.remedy("shop", "system:serviceaccount:ci:deployer"))
         );
         let user = &rights.remedy("shop", "nora")[2]["subjects"][0];
         assert_eq!(*user, json!({"kind": "User", "name": "nora", "apiGroup": "rbac.authorization.k8s.io"}));

@@ -15,11 +15,13 @@ mod stamp;
 mod tests;
 pub(crate) mod yaml;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 pub(crate) use crate::manifest::yaml::write::quoted;
 pub use crate::manifest::yaml::write::{hide_secrets, to_yaml};
-pub use check::{Against, Findings, described, kinds, read, read_valid, validate};
+pub use check::{Against, Findings, described, read, read_valid, validate};
 pub use config_hash::{referred_settings, rehash_configuration, with_config_hashes};
 pub use inputs::Inputs;
 pub use load::Sources;
@@ -79,6 +81,14 @@ pub struct Manifests {
 }
 
 impl Manifests {
+    /// The kinds of the objects: `apiVersion` and `kind`, each once.
+    pub fn kinds(&self) -> Vec<(String, String)> {
+        let text = |json: &Value, key: &str| json[key].as_str().unwrap_or_default().to_owned();
+        let kind = |object: &Object| (text(&object.json, "apiVersion"), text(&object.json, "kind"));
+        let kinds: BTreeSet<(String, String)> = self.objects.iter().map(kind).collect();
+        kinds.into_iter().collect()
+    }
+
     /// Objects as they were read, without what a tier makes of them.
     fn as_read(objects: Vec<yaml::node::Node>) -> Self {
         let object = |node: yaml::node::Node| {

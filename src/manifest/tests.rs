@@ -183,7 +183,7 @@ fn a_name_that_one_tier_lacks_is_found_offline() {
     assert_eq!(block_on(read(&project, &tier)).expect_err("it is a mistake").kind(), Kind::Invalid);
     let tier = project.tier("production", &TierOverrides::default()).expect("it exists");
     assert_eq!(
-        block_on(kinds(&project, &tier)).expect("it is valid"),
+        block_on(described(&project, &tier)).expect("it is valid").kinds(),
         [("v1".to_owned(), "Service".to_owned())]
     );
 }

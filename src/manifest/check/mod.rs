@@ -198,23 +198,6 @@ pub async fn described(project: &Project, tier: &Tier) -> Result<Manifests> {
     read_and_made(project, tier).await.map(|(_, manifests)| manifests)
 }
 
-/// The kinds of the tier's objects: `apiVersion` and `kind`, each once.
-///
-/// # Errors
-/// [`Kind::Invalid`](crate::error::Kind::Invalid) for the first mistake, with its place.
-pub async fn kinds(project: &Project, tier: &Tier) -> Result<Vec<(String, String)>> {
-    let manifests = described(project, tier).await?;
-    let kinds: BTreeSet<(String, String)> = manifests
-        .objects
-        .iter()
-        .map(|object| {
-            let text = |key: &str| object.json[key].as_str().unwrap_or_default().to_owned();
-            (text("apiVersion"), text("kind"))
-        })
-        .collect();
-    Ok(kinds.into_iter().collect())
-}
-
 /// A request whose images have digests that no image has.
 fn offline(project: &Project, tier: &Tier) -> Request {
     let registry = project.registry.as_deref().unwrap_or("registry.invalid");
